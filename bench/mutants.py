@@ -1,0 +1,130 @@
+"""Seeded header mutants of real files: what escapes, what is lost, what hangs.
+
+    python bench/mutants.py --n 50000            # counts
+    python bench/mutants.py --case 1234 --out .  # one case as a file, to look at
+
+One integer is one case: file `n % files` of pydicom's and pydicom-data's, damaged by seed `n`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import wetread as wr
+from wetread.settings import KIB, Settings
+from wetread.testing import mutant
+
+LARGEST = 300 * KIB
+WAYS = [
+    {"settings": Settings(few_files=few), "private": nested, "sequences": nested}
+    for nested in (False, True)
+    for few in (0, 10**9)
+]
+"""Both walks, without and with private elements and sequences; each block takes the next."""
+SECONDS = 5.0
+
+
+def seed_files() -> list[Path]:
+    """The real files that are damaged: pydicom's and pydicom-data's, but for large ones."""
+    import data_store
+    import pydicom.data
+
+    folders = [Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent / "data"]
+    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    return [p for p in files if p.suffix in ("", ".dcm") and p.stat().st_size <= LARGEST]
+
+
+def case(number: int, seeds: Sequence[Path]) -> bytes:
+    """The bytes of one case."""
+    return mutant(seeds[number % len(seeds)].read_bytes(), number)
+
+
+class Hang(BaseException):
+    """More than the seconds that a scan may take."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise Hang in the block when it takes longer."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Hang
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def run(numbers: range, seeds: Sequence[Path], way: dict[str, Any], counts: Counter[str]) -> None:
+    """Scan a folder of cases; count what went wrong, file by file where anything did."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in numbers:
+            (folder / f"{number:09}.dcm").write_bytes(case(number, seeds))
+        try:
+            with at_most(SECONDS + 0.05 * len(numbers)):
+                rows = wr.scan(folder, workers=0, progress=False, **way).table
+        except (Exception, Hang):  # noqa: BLE001  (what escapes is what is counted)
+            for number in numbers:
+                run_alone(folder / f"{number:09}.dcm", way, counts)
+            return
+    counts["lost rows"] += len(numbers) - rows.num_rows
+    counts.update(f"status {status}" for status in rows["read_status"].to_pylist())
+    counts.update(f["code"] for found in rows["findings"].to_pylist() for f in found or [])
+
+
+def run_alone(path: Path, way: dict[str, Any], counts: Counter[str]) -> None:
+    """Scan one case and say what went wrong."""
+    try:
+        with at_most(SECONDS):
+            counts["lost rows"] += 1 - len(wr.scan(path, workers=0, progress=False, **way))
+    except Hang:
+        counts["hangs"] += 1
+        print(f"case {int(path.stem)}: longer than {SECONDS} s")
+    except Exception as error:  # noqa: BLE001
+        counts["escaped exceptions"] += 1
+        print(f"case {int(path.stem)}: {type(error).__name__}: {error}")
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=50_000, help="cases")
+    parser.add_argument("--start", type=int, default=0, help="the first case")
+    parser.add_argument("--block", type=int, default=1000, help="cases in one scan")
+    parser.add_argument("--case", type=int, help="write this case as a file and stop")
+    parser.add_argument("--out", type=Path, default=Path(), help="folder for --case")
+    options = parser.parse_args()
+    seeds = seed_files()
+    if options.case is not None:
+        path = options.out / f"{options.case:09}.dcm"
+        path.write_bytes(case(options.case, seeds))
+        print(f"{path}: {seeds[options.case % len(seeds)].name} damaged by {options.case}")
+        return
+    counts: Counter[str] = Counter({"escaped exceptions": 0, "lost rows": 0, "hangs": 0})
+    begun = time.monotonic()
+    end = options.start + options.n
+    for block, first in enumerate(range(options.start, end, options.block)):
+        numbers = range(first, min(first + options.block, end))
+        run(numbers, seeds, WAYS[block % len(WAYS)], counts)
+    seconds = time.monotonic() - begun
+    print(f"{options.n} mutants of {len(seeds)} files, {len(WAYS)} ways in turn, {seconds:.0f} s")
+    for what, count in counts.items():
+        print(f"{count:9,}  {what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""wetread: the first read of a DICOM data set.
+
+>>> import wetread as wr
+>>> index = wr.scan("train/")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wetread import errors
+    from wetread.image import Image
+    from wetread.index import Index, scan
+    from wetread.settings import Settings
+
+__version__ = "0.1.0.dev0"
+__all__ = ["Image", "Index", "Settings", "errors", "scan"]
+
+_HOMES = {"Image": "image", "Index": "index", "Settings": "settings", "scan": "index"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used (PEP 562): `import wetread` stays cheap."""
+    if name not in __all__:
+        raise AttributeError(f"module 'wetread' has no attribute {name!r}")
+    home = import_module(f"wetread.{_HOMES.get(name, name)}")
+    value = getattr(home, name) if name in _HOMES else home
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

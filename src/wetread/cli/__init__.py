@@ -1,0 +1,58 @@
+"""The command line: the same verbs as the Python functions, one file per verb.
+
+Exit codes: 0 done, findings or not; 1 failed; 2 wrong usage; 3 where `--fail-on` asked for it.
+A verb's file imports at its top only what `wetread --help` can afford.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from wetread import __version__
+from wetread.cli import demo, findings, header, query, scan
+from wetread.errors import NotFoundError, UsageError, WetreadError
+
+
+class _Verbs(click.Group):
+    """A group that lists its verbs in the order of use and tells our errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", UserWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except WetreadError as error:
+                usage = isinstance(error, UsageError | NotFoundError)
+                failure = click.UsageError if usage else click.ClickException
+                raise failure(str(error)) from error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """The first read of a DICOM data set: every header as a typed table.
+
+    Start with `wetread demo`, then `wetread scan FOLDER -o train.index`.
+    """
+
+
+for verb in (demo.demo, scan.scan, header.header, query.query, findings.findings):
+    main.add_command(verb)

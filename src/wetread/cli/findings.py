@@ -1,0 +1,65 @@
+"""`wetread findings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from wetread.cli.output import (
+    SEVERITY_COLOURS,
+    code_of,
+    exit_on,
+    fail_on_option,
+    json_option,
+    open_index,
+    print_json,
+    printable,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.option(
+    "--code",
+    callback=lambda ctx, param, code: code and code_of(code),
+    help="Only this kind of finding.",
+)
+@json_option
+@fail_on_option
+def findings(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
+    """List what is wrong with the files of an INDEX.
+
+    \b
+    wetread findings train.index --code TRUNCATED
+    """
+    from wetread.table import store
+
+    found = store.findings(open_index(index), code)
+    if as_json:
+        print_json(found.to_pylist())
+    else:
+        print_findings(found)
+    exit_on(fail_on, found["code"].to_pylist())
+
+
+def print_findings(found: pa.Table) -> None:
+    """Severity, code, file and text of each finding, in columns."""
+    rows = [
+        (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
+        for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
+    ]
+    code_width = max((len(row[1]) for row in rows), default=0)
+    place_width = min(max((len(row[2]) for row in rows), default=0), 60)
+    for severity, code, place, text in rows:
+        coloured = click.style(f"{severity:7}", SEVERITY_COLOURS[severity])
+        click.echo(f"{coloured}  {code:{code_width}}  {place:{place_width}}  {text}".rstrip())
+
+
+def _place(row: dict[str, str]) -> str:
+    """The file, the member of an archive, and the tag."""
+    parts = (row["path"], row["member"], row["tag"] and f"({row['tag']})")
+    return printable(" ".join(part for part in parts if part))

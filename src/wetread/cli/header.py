@@ -1,0 +1,97 @@
+"""`wetread header`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wetread.cli.output import json_option, print_json
+from wetread.errors import DecodeError, UnknownNameError, UsageError, WetreadError
+
+if TYPE_CHECKING:
+    from pydicom import DataElement, Dataset
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.argument("keywords", metavar="[KEYWORD]...", nargs=-1)
+@json_option
+def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
+    """Print the header of one FILE.
+
+    With KEYWORDs only the elements of that name.
+
+    \b
+    wetread header train/0001.dicom
+    wetread header train/0001.dicom PatientAge WindowCenter --json
+    """
+    import wetread
+
+    index = wetread.scan(file, workers=0, progress=False)
+    if len(index) != 1:
+        raise UsageError(f"{file} holds {len(index)} files, header prints one; try: wetread scan")
+    names = [_checked(name) for name in keywords]
+    image = index[0]
+    try:
+        _print(image.header, names, as_json)
+    except WetreadError:
+        raise
+    except Exception as error:  # pydicom has many kinds for damaged values
+        raise DecodeError(f"{file}: pydicom cannot show this header: {error}") from error
+    finally:
+        for finding in image.row["findings"] or []:
+            click.echo(f"{finding['code']}: {finding['text']}", err=True)
+
+
+def _print(dataset: Dataset, names: list[str], as_json: bool) -> None:
+    if as_json:
+        values = {**_to_dict(dataset.file_meta), **_to_dict(dataset)}
+        print_json({name: values.get(name) for name in names} if names else values)
+    elif names:
+        for name in names:
+            click.echo(str(_element(dataset, name) or f"{name} is not in this file"))
+    else:
+        click.echo(str(dataset))
+
+
+def _checked(keyword: str) -> str:
+    """The keyword, if the dictionary has it."""
+    from pydicom.datadict import keyword_dict
+
+    if keyword not in keyword_dict:
+        raise UnknownNameError("keyword", keyword, keyword_dict)
+    return keyword
+
+
+def _element(dataset: Dataset, keyword: str) -> DataElement | None:
+    for part in (dataset, dataset.file_meta):
+        if keyword in part:
+            return part[keyword]
+    return None
+
+
+def _to_dict(dataset: Dataset) -> dict[str, Any]:
+    """The elements by keyword, or by tag where they have none."""
+    return {element.keyword or element.tag.json_key: _value(element) for element in dataset}
+
+
+def _value(element: DataElement) -> Any:
+    """Sequences as lists, bytes as their number, several values as a list."""
+    from pydicom.multival import MultiValue
+
+    if element.VR == "SQ":
+        return [_to_dict(item) for item in element.value]
+    if isinstance(element.value, bytes):
+        return f"{len(element.value)} bytes"
+    many = isinstance(element.value, MultiValue)
+    return [_single(v) for v in element.value] if many else _single(element.value)
+
+
+def _single(value: Any) -> Any:
+    """Numbers and null as such, everything else as its text."""
+    from pydicom.tag import BaseTag
+
+    if isinstance(value, BaseTag) or not isinstance(value, int | float | None):
+        return str(value)
+    return value

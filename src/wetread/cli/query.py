@@ -1,0 +1,28 @@
+"""`wetread query`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import json_option, open_index, print_json, print_table
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.argument("sql")
+@json_option
+def query(index: str, sql: str, as_json: bool) -> None:
+    """Ask an INDEX in SQL.
+
+    One SELECT statement, as DuckDB has it; the tables are index, findings and finding_codes.
+
+    \b
+    wetread query train.index "SELECT Modality, count(*) FROM index GROUP BY ALL"
+    """
+    from wetread.table import store
+
+    table = store.query(open_index(index), sql)
+    if as_json:
+        print_json(table.to_pylist())
+    else:
+        print_table(table)

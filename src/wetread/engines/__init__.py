@@ -1,0 +1,26 @@
+"""Where work is done: one pure function, mapped over tables of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from wetread.engines.local import LocalEngine
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Engine", "LocalEngine"]
+
+
+class Engine(Protocol):
+    """What every engine can do."""
+
+    def map(
+        self,
+        function: str,
+        tasks: Iterable[pa.Table],
+        options: dict[str, Any],
+        failed: Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table],
+    ) -> Iterator[pa.Table]:
+        """Yield the function's table of every task, in any order; see `LocalEngine.map`."""

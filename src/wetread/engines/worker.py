@@ -1,0 +1,50 @@
+"""A worker: `python -m wetread.engines.worker`, started and fed by `LocalEngine`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from wetread.engines.frames import ERROR, READY, TABLE, describe, read_frame, resolve, write_frame
+
+
+def main() -> None:
+    """Answer table by table, until the caller closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    pa.set_cpu_count(1)  # the workers are the parallelism
+    # What anybody prints goes to stderr; the pipe is ours alone.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    inbox: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    call = inbox.get()
+    try:
+        function = resolve(call["function"])
+        write_frame(answers, READY, {})
+        while True:
+            write_frame(answers, TABLE, function(inbox.get(), call["options"]))
+    except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exception
+        with contextlib.suppress(BrokenPipeError):
+            write_frame(answers, ERROR, describe(error))
+    os._exit(1)  # a thread still reads stdin, which an ordinary exit would trip over
+
+
+def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:
+    # In a thread of its own, so that the worker ends with its caller in the middle of a task too.
+    while True:
+        try:
+            inbox.put(read_frame(pipe)[1])
+        except EOFError:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

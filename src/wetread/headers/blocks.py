@@ -1,0 +1,232 @@
+"""Read the first bytes of many files into one buffer."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from wetread.archives import ArchiveError
+from wetread.settings import Settings
+
+Bytes = npt.NDArray[np.uint8]
+
+SLACK = 16
+"""Bytes after a window that may be gathered, never used."""
+DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
+"""The sequence delimitation item that ends encapsulated pixels (PS3.5 A.4)."""
+
+_ENCAPSULATED = re.compile(rb"1\.2\.840\.10008\.1\.2\.[45]")
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_FLAGS |= getattr(os, "O_BINARY", 0)
+_PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
+_readv = getattr(os, "readv", None)
+_pread = getattr(os, "pread", None)
+
+Opener = Callable[[], BinaryIO]
+"""Opens an archive's member."""
+
+
+class Arena:
+    """One buffer of bytes, kept from block to block: a window a file, then what is appended."""
+
+    def __init__(self) -> None:
+        self.bytes: Bytes = np.empty(0, np.uint8)
+        self.used = 0
+        self._views: list[memoryview] = []
+        self._shape = (0, 0)
+
+    def lay_out(self, files: int, window: int) -> list[memoryview]:
+        """Room for a window a file; the writable views of it, one a file."""
+        need = files * window + SLACK
+        if self.bytes.size < need:
+            self.bytes = np.empty(need + (need >> 2), np.uint8)
+            self._shape = (0, 0)
+        if self._shape[1] != window or self._shape[0] < files:
+            memory = self.bytes.data
+            self._views = [memory[i * window : (i + 1) * window] for i in range(files)]
+            self._shape = (files, window)
+        self.used = need
+        return self._views
+
+    def append(self, values: Bytes) -> int:
+        """Keep bytes after the windows; where they start."""
+        start, end = self.used, self.used + values.size
+        if end + SLACK > self.bytes.size:
+            grown = np.empty((end + SLACK) * 2, np.uint8)
+            grown[:start] = self.bytes[:start]
+            self.bytes = grown
+            self._views, self._shape = [], (0, 0)
+        self.bytes[start:end] = values
+        self.used = end
+        return start
+
+
+@dataclass(slots=True)
+class Heads:
+    """What the first read of a block of n files says of each."""
+
+    window: int
+    """Bytes read of each, at most."""
+    size: npt.NDArray[np.int64]
+    mtime_ns: npt.NDArray[np.int64]
+    got: npt.NDArray[np.int64]
+    """Bytes in the window."""
+    ended: npt.NDArray[np.bool_]
+    """Whether the last 8 bytes are a sequence delimiter; looked at in encapsulated files only."""
+    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Finding code and text of the files that could not be read."""
+
+    @classmethod
+    def of(cls, files: int, window: int) -> Heads:
+        """Nothing read yet."""
+        size, mtime_ns, got = (np.zeros(files, np.int64) for _ in range(3))
+        return cls(window, size, mtime_ns, got, np.zeros(files, np.bool_))
+
+
+def read_heads(
+    names: list[bytes],
+    arena: Arena,
+    window: int,
+    members: dict[int, Opener],
+    problems: dict[int, tuple[str, str]],
+    settings: Settings,
+) -> Heads:
+    """Read the first `window` bytes of every file into the arena.
+
+    `names` are full paths; a row in `members` is opened by its opener instead, one in `problems`
+    is not opened. Where opening waits (network file systems), threads overlap it: the first files'
+    timing decides.
+    """
+    views = arena.lay_out(len(names), window)
+    buffer = arena.bytes.data
+    heads = Heads.of(len(names), window)
+    heads.problems.update(problems)
+    size, mtime_ns, got, ended = heads.size, heads.mtime_ns, heads.got, heads.ended
+
+    def read_file(i: int) -> None:
+        descriptor = os.open(names[i], _FLAGS)
+        try:
+            info = os.fstat(descriptor)
+            if info.st_mode & 0o170000 != stat.S_IFREG:
+                heads.problems[i] = ("NOT_A_FILE", "not a regular file")
+                return
+            count = read_into(descriptor, views[i])
+            length = info.st_size
+            size[i], mtime_ns[i], got[i] = length, info.st_mtime_ns, count
+            if length > count:
+                first = i * window
+                if _ENCAPSULATED.search(buffer, first + 128, first + 640):
+                    ended[i] = read_at(descriptor, 8, length - 8) == DELIMITER
+        finally:
+            os.close(descriptor)
+
+    def read_member(i: int) -> None:
+        with members[i]() as stream:
+            data = stream.read(window)
+            views[i][: len(data)] = data
+            size[i] = stream.seek(0, os.SEEK_END)
+            got[i] = len(data)
+            if size[i] > got[i]:
+                stream.seek(-8, os.SEEK_END)
+                ended[i] = stream.read(8) == DELIMITER
+
+    def read_row(i: int) -> None:
+        if i in problems:
+            return
+        read = read_member if i in members else read_file
+        for left in reversed(range(settings.retries)):
+            try:
+                read(i)
+                return
+            except (OSError, ArchiveError) as error:
+                if getattr(error, "errno", None) not in _PASSING or not left:
+                    heads.problems[i] = describe_error(error)
+                    return
+                time.sleep(0.01)
+
+    _read_rows(read_row, len(names), not members, settings)
+    _look_at_ends(heads, arena.bytes)
+    return heads
+
+
+def _look_at_ends(heads: Heads, arena: Bytes) -> None:
+    """Sequence delimiters at the end of the files that lie in their window whole."""
+    whole = np.flatnonzero((heads.got == heads.size) & (heads.got >= 8))
+    last = np.ndarray((arena.size - 7,), "<u8", arena, strides=(1,))
+    ends = whole * heads.window + heads.got[whole] - 8
+    heads.ended[whole] = last[ends] == int.from_bytes(DELIMITER, "little")
+
+
+def _read_rows(
+    read_row: Callable[[int], None], count: int, may_overlap: bool, settings: Settings
+) -> None:
+    """Every row once: one by one where that is fast, in threads where opening waits."""
+    sample = min(16, count)
+    begun = time.perf_counter()
+    for i in range(sample):
+        read_row(i)
+    mean = (time.perf_counter() - begun) / max(sample, 1)
+    if may_overlap and mean > settings.slow_open_seconds:
+        with ThreadPoolExecutor(settings.io_threads) as pool:
+            for _ in pool.map(read_row, range(sample, count)):
+                pass
+        return
+    for i in range(sample, count):
+        read_row(i)
+
+
+def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
+    """Finding code and text of a source that cannot be read."""
+    if isinstance(error, ArchiveError):
+        return error.code, str(error)
+    return "NO_ACCESS", error.strerror or type(error).__name__
+
+
+def read_into(descriptor: int, view: memoryview) -> int:
+    """Fill a view from the start of a file as far as the file goes; the bytes read."""
+    if _readv is not None:
+        return int(_readv(descriptor, [view]))
+    data = os.read(descriptor, len(view))
+    view[: len(data)] = data
+    return len(data)
+
+
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
+    """`os.pread`, also where the system has none."""
+    if _pread is not None:
+        return bytes(_pread(descriptor, count, offset))
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, count)
+
+
+def read_windows(
+    names: list[bytes], positions: list[int], window: int
+) -> tuple[Bytes, npt.NDArray[np.int64]]:
+    """`window` bytes of every file from its position on; uint8[files * window] and bytes read."""
+    data = np.empty(len(names) * window + SLACK, np.uint8)
+    got = np.zeros(len(names), np.int64)
+    memory = data.data
+    for i, (name, position) in enumerate(zip(names, positions, strict=True)):
+        try:
+            descriptor = os.open(name, _FLAGS)
+        except OSError:
+            continue
+        try:
+            chunk = read_at(descriptor, window, position)
+            memory[i * window : i * window + len(chunk)] = chunk
+            got[i] = len(chunk)
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
+    return data, got

@@ -1,0 +1,510 @@
+"""Elements become Arrow columns: sorted by tag, converted a family at a time, cut into columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wetread.headers import schema as s
+from wetread.headers.blocks import Bytes
+from wetread.headers.charset import decode_text
+from wetread.headers.gather import as_strings, gather, trim
+from wetread.headers.registry import Registry
+from wetread.headers.schema import Column, format_tag
+from wetread.headers.values import (
+    bytes_of,
+    parse_ages,
+    parse_dates,
+    parse_decimals,
+    parse_integers,
+    parse_moments,
+    parse_times,
+)
+from wetread.headers.walk import Elements, unpack_vr
+
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_DTYPES = {
+    s.US: "<u2",
+    s.SS: "<i2",
+    s.UL: "<u4",
+    s.SL: "<i4",
+    s.UV: "<u8",
+    s.SV: "<i8",
+    s.FL: "<f4",
+    s.FD: "<f8",
+    s.AT: "<u4",
+}
+_TEXTUAL = (s.TEXT, s.DECIMAL, s.INTEGER, s.DATE)
+_BAD_CODE = {s.DECIMAL: "BAD_NUMBER", s.INTEGER: "BAD_NUMBER", s.DATE: "BAD_DATE"}
+_PIXEL_REPRESENTATION, _CHARSET = 0x00280103, 0x00080005
+_MOST_RAW = 64 * 1024
+
+_FAMILY = np.full(65536, 255, np.uint8)
+for _vr, _family in s.FAMILY_OF_VR.items():
+    _FAMILY[ord(_vr[0]) | ord(_vr[1]) << 8] = _family
+_UN = ord("U") | ord("N") << 8
+
+
+@dataclass(slots=True)
+class Built:
+    """Columns of n rows, and what was wrong with values."""
+
+    rows: int
+    arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
+    findings: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
+    """Row, code, tag, position in the file, text."""
+    invalid: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """Row, keyword, raw bytes."""
+
+    def find(self, row: int, code: str, tag: int, offset: int, text: str) -> None:
+        """Note a finding about an element."""
+        self.findings.append((int(row), code, format_tag(tag), int(offset), text))
+
+
+@dataclass(slots=True)
+class _Work:
+    """One block on its way from elements to columns."""
+
+    arena: Bytes
+    elements: Elements
+    codes: npt.NDArray[np.uint16]
+    registry: Registry
+    built: Built
+    charsets: dict[int, str]
+    extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
+    """By number of column: row and Python value of elements read one by one."""
+
+    def raw(self, i: int) -> bytes:
+        """The first bytes of an element's value, as far as they were read."""
+        start = int(self.elements.start[i])
+        if start < 0:
+            return b""
+        return self.arena[start : start + min(int(self.elements.length[i]), _MOST_RAW)].tobytes()
+
+    def reject(self, i: int, code: str, text: str) -> None:
+        """A value that does not become a column's value: keep its bytes, say so."""
+        row, tag = int(self.elements.row[i]), int(self.elements.tag[i])
+        name = self.registry.columns[self.codes[i]].name
+        self.built.invalid.append((row, name, self.raw(i)))
+        self.built.find(row, code, tag, self.elements.offset[i], text)
+
+
+def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> Built:
+    """Typed columns of the public elements of `rows` rows; arrays of that length by name."""
+    built = Built(rows)
+    codes = registry.codes_of(elements.tag)
+    order = np.argsort(codes, kind="stable")
+    elements, codes = elements.take(order), codes[order]
+    work = _Work(arena, elements, codes, registry, built, {})
+    family = _settle_families(work)
+    is_text = family == s.TEXT
+    charset_code = registry.codes_of(np.array([_CHARSET], np.uint32))[0]
+    _read_charsets(work, np.flatnonzero(is_text & (codes == charset_code)))
+    _build_texts(work, np.flatnonzero(np.isin(family, _TEXTUAL)), family)
+    for number in _DTYPES:
+        _build_numbers(work, np.flatnonzero(family == number), number)
+    _build_lengths(work, np.flatnonzero(family == s.LENGTH))
+    _add_extra(work)
+    return built
+
+
+def _settle_families(work: _Work) -> npt.NDArray[np.uint8]:
+    """How each value is read: as the dictionary says where the bytes allow it."""
+    elements, codes, registry = work.elements, work.codes, work.registry
+    family = registry.family[codes]
+    stated = _FAMILY[elements.vr]
+    dual = registry.dual[codes]
+    if dual.any():
+        signed = (elements.vr == 0) & dual & _signed_rows(work)[elements.row]
+        family = np.where(signed | (dual & (stated == s.SS)), s.SS, family).astype(np.uint8)
+    silent = (elements.vr == 0) | (elements.vr == _UN)
+    textual = (family <= s.DATE) & (stated <= s.DATE)
+    agree = silent | textual | (family == stated)
+    agree &= (elements.start >= 0) | (family >= s.LENGTH)
+    for i in np.flatnonzero(~agree):
+        _read_other(work, int(i))
+    _note_mismatches(work, silent)
+    unknown = np.flatnonzero(registry.unknown[codes])
+    for i in unknown:
+        _read_unknown(work, int(i))
+    family = np.where(agree, family, 255)
+    family[unknown] = 255
+    return family.astype(np.uint8)
+
+
+def _signed_rows(work: _Work) -> Bools:
+    """Rows whose pixels are signed: what an implicit `US or SS` is then (PS3.6)."""
+    elements = work.elements
+    signed = np.zeros(work.built.rows, np.bool_)
+    found = np.flatnonzero((elements.tag == _PIXEL_REPRESENTATION) & (elements.length == 2))
+    signed[elements.row[found]] = work.arena[elements.start[found]] == 1
+    return signed
+
+
+def _note_mismatches(work: _Work, silent: Bools) -> None:
+    """A finding for every stated VR that the dictionary does not have."""
+    elements, codes = work.elements, work.codes
+    pair = codes.astype(np.int64) << 16 | elements.vr
+    first = np.ones(len(pair), np.bool_)
+    first[1:] = pair[1:] != pair[:-1]
+    runs = np.flatnonzero(first & ~silent)
+    for i in runs:
+        column = work.registry.columns[codes[i]]
+        vr = unpack_vr(int(elements.vr[i]))
+        if vr in column.vrs or not column.known:
+            continue
+        # equal pairs may lie apart; take the run that starts here
+        end = i + 1
+        while end < len(pair) and pair[end] == pair[i]:
+            end += 1
+        for j in range(i, end):
+            text = f"{vr}, the dictionary says {' or '.join(column.vrs)}"
+            work.built.find(elements.row[j], "VR_MISMATCH", column.tag, elements.offset[j], text)
+
+
+def _read_charsets(work: _Work, index: npt.NDArray[np.intp]) -> None:
+    """Specific Character Set of each row that states one."""
+    for i in index:
+        text = work.raw(int(i)).rstrip(b"\0 ").decode("latin-1")
+        if text:
+            work.charsets[int(work.elements.row[i])] = text
+
+
+# --- characters -------------------------------------------------------------------------------
+
+
+def _build_texts(work: _Work, index: npt.NDArray[np.intp], family: npt.NDArray[np.uint8]) -> None:
+    """All values that are written in characters: gathered once, then converted by family."""
+    if not index.size:
+        return
+    start = work.elements.start[index]
+    length = trim(work.arena, start, work.elements.length[index])
+    texts = _gather_texts(work, index, start, length)
+    is_list = work.registry.is_list[work.codes[index]]
+    for number in _TEXTUAL:
+        of_family = family[index] == number
+        for many in (False, True):
+            chosen = np.flatnonzero(of_family & (is_list == many))
+            if not chosen.size:
+                continue
+            part = texts if len(chosen) == len(texts) else texts.take(pa.array(chosen))
+            convert = _convert_lists if many else _convert_texts
+            values = convert(work, index[chosen], part, number)
+            _cut_columns(work, index[chosen], values, length[chosen] > 0)
+
+
+def _gather_texts(
+    work: _Work, index: npt.NDArray[np.intp], start: Int64s, length: Int64s
+) -> pa.StringArray:
+    """UTF-8 texts; what is not ASCII is decoded one by one, as the row's character set says."""
+    data, bounds = gather(work.arena, start, length)
+    strange = (data >= 0x80) | (data == 0x1B)
+    if strange.any():
+        return _decode_strange(work, index, data, bounds, np.flatnonzero(strange))
+    return as_strings(data, bounds)
+
+
+def _decode_strange(
+    work: _Work,
+    index: npt.NDArray[np.intp],
+    data: Bytes,
+    bounds: Int64s,
+    positions: npt.NDArray[np.intp],
+) -> pa.StringArray:
+    which = np.unique(np.searchsorted(bounds, positions, side="right") - 1)
+    binary = pa.BinaryArray.from_buffers(
+        pa.binary(),
+        len(bounds) - 1,
+        [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)],
+    )
+    decoded: list[bytes] = []
+    for i in which:
+        element = int(index[i])
+        row = int(work.elements.row[element])
+        raw = data[bounds[i] : bounds[i + 1]].tobytes()
+        text, stated = decode_text(raw, work.charsets.get(row, ""))
+        decoded.append(text.rstrip("\0 ").encode("utf-8"))
+        if not stated:
+            tag, offset = int(work.elements.tag[element]), work.elements.offset[element]
+            work.built.find(row, "CHARSET", tag, offset, "not in the stated character set")
+            name = work.registry.columns[work.codes[element]].name
+            work.built.invalid.append((row, name, work.raw(element)))
+    mask = np.zeros(len(binary), np.bool_)
+    mask[which] = True
+    mended = pc.replace_with_mask(binary, pa.array(mask), pa.array(decoded, pa.binary()))
+    return mended.cast(pa.string())
+
+
+def _convert_texts(
+    work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray, number: int
+) -> pa.Array:
+    """One value an element; null where it is empty or does not parse."""
+    if number == s.TEXT:
+        return _strip_texts(work, index, texts)
+    flat = pc.utf8_ltrim(texts, " ") if _any_leading(texts) else texts
+    values, bad, old = _parse(flat, number)
+    for i in np.flatnonzero(bad):
+        work.reject(int(index[i]), _BAD_CODE[number], _why_bad(flat[int(i)].as_py()))
+    _note_old(work, index[old])
+    return values
+
+
+def _why_bad(text: str) -> str:
+    """What is wrong with a value, without quoting it."""
+    return "more than one value" if "\\" in text else f"{len(text)} characters that do not parse"
+
+
+def _any_leading(texts: pa.StringArray) -> bool:
+    data, bounds = bytes_of(texts)
+    first = bounds[:-1][np.diff(bounds) > 0]
+    return bool((data[first] == 0x20).any())
+
+
+def _parse(flat: pa.StringArray, number: int) -> tuple[pa.Array, Bools, Bools]:
+    """Values, those that do not parse, and dates of the old form."""
+    none = np.zeros(len(flat), np.bool_)
+    if number == s.DECIMAL:
+        return (*parse_decimals(flat), none)
+    if number == s.INTEGER:
+        return (*parse_integers(flat), none)
+    return parse_dates(flat)
+
+
+def _note_old(work: _Work, index: npt.NDArray[np.intp]) -> None:
+    for i in index:
+        e = work.elements
+        work.built.find(e.row[i], "OLD_DATE", int(e.tag[i]), e.offset[i], "YYYY.MM.DD")
+
+
+def _strip_texts(work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray) -> pa.StringArray:
+    """Without what means nothing: leading spaces of AE, trailing `=` of PN (PS3.5 6.2)."""
+    codes = work.codes[index]
+    titles = work.registry.is_title[codes]
+    if titles.any():
+        texts = pc.if_else(pa.array(titles), pc.utf8_ltrim(texts, " "), texts)
+    names = work.registry.is_name[codes]
+    if names.any() and pc.any(pc.ends_with(texts, "=")).as_py():
+        texts = pc.if_else(pa.array(names), pc.utf8_rtrim(texts, "="), texts)
+    return texts
+
+
+def _convert_lists(
+    work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray, number: int
+) -> pa.ListArray:
+    """Values split at the backslash; a part that does not parse is null in its list."""
+    lists = pc.split_pattern(texts, "\\")
+    offsets, flat = lists.offsets, pc.utf8_rtrim(lists.flatten(), " \0")
+    if number == s.TEXT:
+        return pa.ListArray.from_arrays(offsets, flat)
+    flat = pc.utf8_ltrim(flat, " ")
+    values, bad, old = _parse(flat, number)
+    bounds = offsets.to_numpy()
+    if bad.any():
+        owners = np.unique(np.searchsorted(bounds, np.flatnonzero(bad), side="right") - 1)
+        for i in owners:
+            work.reject(int(index[i]), _BAD_CODE[number], "one of several values does not parse")
+    if old.any():
+        owners = np.unique(np.searchsorted(bounds, np.flatnonzero(old), side="right") - 1)
+        _note_old(work, index[owners])
+    return pa.ListArray.from_arrays(offsets, values)
+
+
+# --- binary numbers ---------------------------------------------------------------------------
+
+
+def _build_numbers(work: _Work, index: npt.NDArray[np.intp], number: int) -> None:
+    if not index.size:
+        return
+    is_list = work.registry.is_list[work.codes[index]]
+    kind = np.dtype(_DTYPES[number])
+    length = work.elements.length[index]
+    fits = np.where(is_list, length % kind.itemsize == 0, length == kind.itemsize) | (length == 0)
+    for i in index[~fits]:
+        several = work.elements.length[i] % kind.itemsize == 0
+        code, text = (
+            ("VM_MISMATCH", "more than one value")
+            if several
+            else (
+                "BAD_VALUE",
+                f"{work.elements.length[i]} bytes, a multiple of {kind.itemsize} expected",
+            )
+        )
+        work.reject(int(i), code, text)
+    for many in (False, True):
+        chosen = index[fits & (is_list == many)]
+        if chosen.size:
+            values = _gather_numbers(work, chosen, kind, number, many)
+            _cut_columns(work, chosen, values, work.elements.length[chosen] > 0)
+
+
+def _gather_numbers(
+    work: _Work, index: npt.NDArray[np.intp], kind: np.dtype[Any], number: int, many: bool
+) -> pa.Array:
+    size = kind.itemsize
+    view = np.ndarray((work.arena.size - size + 1,), kind, work.arena, strides=(1,))
+    start = work.elements.start[index]
+    if not many:
+        return _number_array(view[start], number)
+    counts = work.elements.length[index] // size
+    bounds = np.zeros(len(index) + 1, np.int64)
+    np.cumsum(counts, out=bounds[1:])
+    step = np.arange(bounds[-1]) - np.repeat(bounds[:-1], counts)
+    flat = _number_array(view[np.repeat(start, counts) + step * size], number)
+    return pa.ListArray.from_arrays(pa.array(bounds.astype(np.int32)), flat)
+
+
+def _number_array(values: npt.NDArray[Any], number: int) -> pa.Array:
+    if number == s.AT:
+        swapped = (values << np.uint32(16)) | (values >> np.uint32(16))
+        distinct, inverse = np.unique(swapped, return_inverse=True)
+        return pa.array([format_tag(int(tag)) for tag in distinct]).take(pa.array(inverse))
+    return pa.array(values).cast(column_type(number))
+
+
+def column_type(number: int) -> pa.DataType:
+    """The Arrow type of one value of a family."""
+    return s._ARROW[number]
+
+
+def _build_lengths(work: _Work, index: npt.NDArray[np.intp]) -> None:
+    if index.size:
+        length = work.elements.length[index]
+        _cut_columns(work, index, pa.array(length), length > 0)
+
+
+# --- from values to columns -------------------------------------------------------------------
+
+
+def _cut_columns(work: _Work, index: npt.NDArray[np.intp], values: pa.Array, filled: Bools) -> None:
+    """Cut the values of elements sorted by column into columns with a place for every row.
+
+    An element that is not `filled` has no value: null.
+    """
+    codes, rows = work.codes[index], work.elements.row[index]
+    cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    place = np.empty(work.built.rows, np.int64)
+    numbers = np.where(filled, np.arange(len(codes)), -1)
+    for begin, end in pairwise(cuts):
+        column = work.registry.columns[codes[begin]]
+        place.fill(-1)
+        place[rows[begin:end]] = numbers[begin:end]
+        if end - begin > 1 and not (np.diff(rows[begin:end]) > 0).all():
+            _note_repeats(work, column, index[begin:end])
+        _place(work, column, values.take(pa.array(place, mask=place < 0)))
+
+
+def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> None:
+    """A finding for every row that has an element more than once; the last one counts."""
+    rows = work.elements.row[index]
+    found, counts = np.unique(rows, return_counts=True)
+    for row, count in zip(found[counts > 1], counts[counts > 1], strict=True):
+        offset = work.elements.offset[index[rows == row][-1]]
+        work.built.find(row, "DUPLICATE_TAG", column.tag, offset, f"{count} times")
+
+
+def _place(work: _Work, column: Column, array: pa.Array) -> None:
+    """Put a column in the result, over what another family gave for other rows."""
+    field = field_of(column)
+    if array.type != field.type:
+        array = array.cast(field.type)
+    if field.name in work.built.arrays:
+        array = pc.coalesce(array, work.built.arrays[field.name][1])
+    work.built.arrays[field.name] = (field, array)
+    derived = column.derived_field()
+    if derived is not None:
+        work.built.arrays[derived.name] = (derived, derive(derived, array))
+
+
+field_of = lru_cache(maxsize=65536)(Column.field)
+"""`Column.field`, made once."""
+
+
+def derive(field: pa.Field, texts: pa.StringArray) -> pa.Array:
+    """The parsed form that stands beside TM, DT and PatientAge."""
+    if field.name == "patient_age_years":
+        return parse_ages(texts)
+    if pa.types.is_time(field.type):
+        return parse_times(texts)
+    return parse_moments(texts)
+
+
+# --- one by one -------------------------------------------------------------------------------
+
+
+def _read_other(work: _Work, i: int) -> None:
+    """A value whose stated VR is of another family than the column's: convert it if it fits."""
+    column = work.registry.columns[work.codes[i]]
+    if column.family in (s.LENGTH, s.SEQUENCE) or not work.elements.length[i]:
+        return
+    try:
+        values = _read_values(work, i)
+        coerced = [_coerce(v, column.family) for v in values]
+        if len(coerced) != 1 and not column.is_list:
+            raise ValueError("more than one value")
+        value = coerced if column.is_list else coerced[0]
+        pa.array([value], column.type)
+    except (ValueError, TypeError, OverflowError, pa.ArrowInvalid):
+        vr = unpack_vr(int(work.elements.vr[i]))
+        work.reject(i, "BAD_VALUE", f"a value in {vr} that does not fit {column.vrs[0]}")
+        return
+    work.extra.setdefault(int(work.codes[i]), []).append((int(work.elements.row[i]), value))
+
+
+def _read_values(work: _Work, i: int) -> list[Any]:
+    """The values of an element as its stated VR says: texts, numbers, or none."""
+    family = int(_FAMILY[work.elements.vr[i]])
+    start = int(work.elements.start[i])
+    if start < 0:
+        raise ValueError("its bytes were not read")
+    raw = work.arena[start : start + int(work.elements.length[i])].tobytes()
+    if family in _TEXTUAL or family == s.LENGTH:
+        charset = work.charsets.get(int(work.elements.row[i]), "")
+        return [part.strip(" \0") for part in decode_text(raw, charset)[0].split("\\")]
+    if family in _DTYPES:
+        kind = np.dtype(_DTYPES[family])
+        values = np.frombuffer(raw[: len(raw) - len(raw) % kind.itemsize], kind)
+        if family == s.AT:
+            return [format_tag(int(v) << 16 & 0xFFFF0000 | int(v) >> 16) for v in values]
+        return list(values.tolist())
+    return []
+
+
+def _coerce(value: Any, family: int) -> Any:
+    if family in (s.TEXT, s.AT):
+        return str(value)
+    if family in (s.DECIMAL, s.FL, s.FD):
+        return float(value)
+    if family == s.DATE:
+        raise ValueError("no date")
+    number = float(value)
+    if number != int(number):
+        raise ValueError("no whole number")
+    return int(value)
+
+
+def _read_unknown(work: _Work, i: int) -> None:
+    """A public element without a keyword: its text, or the length of its bytes."""
+    tag, row = int(work.elements.tag[i]), int(work.elements.row[i])
+    said = int(_FAMILY[work.elements.vr[i]])
+    values = _read_values(work, i) if said < s.LENGTH and work.elements.start[i] >= 0 else []
+    column = s.unknown_column(tag, text=bool(values))
+    value: Any = "\\".join(map(str, values)) if values else int(work.elements.length[i])
+    array = pa.array([None] * row + [value] + [None] * (work.built.rows - row - 1), column.type)
+    _place(work, column, array)
+
+
+def _add_extra(work: _Work) -> None:
+    for code, found in work.extra.items():
+        column = work.registry.columns[code]
+        by_row = dict(found)
+        values = [by_row.get(row) for row in range(work.built.rows)]
+        _place(work, column, pa.array(values, column.type))

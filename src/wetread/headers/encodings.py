@@ -1,0 +1,145 @@
+"""Which encoding a data set is in: as its Transfer Syntax says, or as its bytes do."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from pydicom._dicom_dict import DicomDictionary
+from pydicom._uid_dict import UID_dictionary
+
+from wetread.headers.reader import Reader
+from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+RLE = "1.2.840.10008.1.2.5"
+JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
+
+KNOWN_SYNTAXES = frozenset(
+    uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the elements of a data set are written (PS3.5 7.1, annex A)."""
+
+    implicit: bool = False
+    big: bool = False
+    deflated: bool = False
+
+    @property
+    def syntax(self) -> str:
+        """The uncompressed transfer syntax that is written so."""
+        if self.big:
+            return EXPLICIT_BE
+        return IMPLICIT_LE if self.implicit else EXPLICIT_LE
+
+
+def encoding_of(syntax: str) -> Encoding:
+    """The encoding that a Transfer Syntax UID stands for; unknown ones are explicit LE.
+
+    >>> encoding_of("1.2.840.10008.1.2")
+    Encoding(implicit=True, big=False, deflated=False)
+    """
+    return Encoding(
+        implicit=syntax == IMPLICIT_LE,
+        big=syntax == EXPLICIT_BE,
+        deflated=syntax == DEFLATED_LE or syntax in JPIP_DEFLATED,
+    )
+
+
+def is_encapsulated(syntax: str) -> bool:
+    """Whether Pixel Data is in fragments (PS3.5 A.4)."""
+    native = {IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE}
+    return syntax in KNOWN_SYNTAXES and syntax not in native
+
+
+_PROBED = (Encoding(), Encoding(implicit=True), Encoding(big=True), Encoding(True, True))
+
+
+def probe(reader: Reader, start: int) -> Encoding | None:
+    """The encoding in which the first three elements are in order and known, if any is."""
+    fitting = [e for e in _PROBED if _fits(reader, start, e)]
+    return fitting[0] if fitting else None
+
+
+def _fits(reader: Reader, start: int, encoding: Encoding) -> bool:
+    """Whether three elements (fewer where the data set ends) read as this encoding."""
+    pos, last, known = start, 0, 0
+    for _ in range(3):
+        head = reader.at(pos, 12)
+        if not head and known:
+            return True  # a whole data set of fewer elements
+        if len(head) < 8:
+            return False
+        tag, vr, size, length = parse_head(head, encoding)
+        if tag <= last or tag >> 16 > 0x7FE0 or not _plausible(tag, vr, encoding):
+            return False
+        if length == 0xFFFFFFFF:
+            return known > 0
+        if reader.ends_before(pos + size + length):
+            return known >= 2
+        known += tag in DicomDictionary or (tag & 0xFFFF) == 0
+        last, pos = tag, pos + size + length
+    return known >= 2
+
+
+def _plausible(tag: int, vr: str, encoding: Encoding) -> bool:
+    if encoding.implicit:
+        return tag in DicomDictionary or tag & 0x1FFFF == 0 or bool(tag & 0x10000)
+    return vr in FAMILY_OF_VR
+
+
+def parse_head(head: bytes, encoding: Encoding) -> tuple[int, str, int, int]:
+    """Tag, VR ("" if implicit), size of the head and length of the value, of up to 12 bytes."""
+    order = ">" if encoding.big else "<"
+    group, element = struct.unpack_from(order + "HH", head)
+    tag = group << 16 | element
+    if encoding.implicit or group == 0xFFFE:
+        return tag, "", 8, struct.unpack_from(order + "I", head, 4)[0]
+    vr = head[4:6].decode("latin-1")
+    if vr in LONG_FORM_VRS:
+        if len(head) < 12:
+            return tag, vr, 12, 0
+        return tag, vr, 12, struct.unpack_from(order + "I", head, 8)[0]
+    return tag, vr, 8, struct.unpack_from(order + "H", head, 6)[0]
+
+
+def infer_compression(reader: Reader, offset: int) -> str | None:
+    """The transfer syntax that the first fragment after `offset` shows by its markers."""
+    table = reader.at(offset, 8)
+    if len(table) < 8 or table[:4] != b"\xfe\xff\x00\xe0":
+        return None
+    fragment = reader.at(offset + 16 + struct.unpack_from("<I", table, 4)[0], 4096)
+    if fragment[:4] == b"\xff\x4f\xff\x51":
+        return "1.2.840.10008.1.2.4.91"
+    if fragment[:2] == b"\xff\xd8":
+        return _infer_jpeg(fragment)
+    if len(fragment) >= 64:
+        count, first = struct.unpack_from("<II", fragment)
+        if 1 <= count <= 15 and first == 64:
+            return RLE
+    return None
+
+
+_BY_MARKER = {
+    0xC0: "1.2.840.10008.1.2.4.50",
+    0xC1: "1.2.840.10008.1.2.4.51",
+    0xC2: "1.2.840.10008.1.2.4.55",
+    0xC3: "1.2.840.10008.1.2.4.57",
+    0xF7: "1.2.840.10008.1.2.4.81",
+}
+
+
+def _infer_jpeg(stream: bytes) -> str | None:
+    """The process that the start-of-frame marker names (ISO 10918-1 table B.1)."""
+    pos = 2
+    while pos + 4 <= len(stream) and stream[pos] == 0xFF:
+        if (syntax := _BY_MARKER.get(stream[pos + 1])) is not None:
+            return syntax
+        pos += 2 + int.from_bytes(stream[pos + 2 : pos + 4], "big")
+    return None

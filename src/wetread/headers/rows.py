@@ -1,0 +1,385 @@
+"""What is said of each row beside its DICOM columns: status, findings, syntax, where pixels are."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wetread.archives import ArchiveError
+from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
+from wetread.headers.columns import Built
+from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
+from wetread.headers.extent import check_extent
+from wetread.headers.nested import convert_private, convert_sequences, private_array
+from wetread.headers.reader import FileReader
+from wetread.headers.schema import FINDING_TYPE, INVALID_TYPE, column_of, format_tag, unify
+from wetread.headers.sequences import check_fragments
+from wetread.headers.walk import Elements, Rows, unpack_vr
+from wetread.headers.walked import Walked
+from wetread.settings import Settings
+from wetread.sources import open_source
+
+Int64s = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.object_]
+RowFinding = tuple[int, str, str | None, int | None, str]
+"""Row, code, tag, position in the file, text."""
+
+STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
+"""From the mildest to the one that hides the others."""
+
+_STATUS_OF = {
+    **dict.fromkeys(
+        [
+            "NO_META",
+            "TSUID_INFERRED",
+            "TSUID_UNKNOWN",
+            "TSUID_WRONG",
+            "DELIMITER",
+            "BAD_VR",
+            "TOO_DEEP",
+        ],
+        "repaired",
+    ),
+    **dict.fromkeys(
+        [
+            "TRUNCATED",
+            "LENGTH_CLIPPED",
+            "LENGTH_WRAP",
+            "RESYNC",
+            "DEFLATE_DAMAGED",
+            "HEADER_BUDGET",
+            "PIXELS_ABSENT",
+            "PIXELS_SHORT",
+        ],
+        "partial",
+    ),
+    **dict.fromkeys(["BOMB", "NOT_A_FILE"], "refused"),
+    **dict.fromkeys(["NO_ACCESS", "BROKEN_LINK", "BAD_ARCHIVE"], "no_access"),
+    **dict.fromkeys(["NOT_DICOM", "EMPTY_FILE"], "not_dicom"),
+    "TIMEOUT": "timeout",
+    "CRASHED": "crashed",
+}
+_PROGRAMS = (
+    b"MZ",
+    b"\x7fELF",
+    b"\xfe\xed\xfa",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"#!",
+)
+_CHARSET = 0x00080005
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is said of n rows."""
+
+    syntax: Texts
+    pixel_offset: Int64s
+    pixel_length: Int64s
+    encodings: dict[int, Encoding] = field(default_factory=dict)
+    """Of the rows that the scalar walk read."""
+    clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Row, tag and first bytes of values that the end of a file cut."""
+    findings: list[RowFinding] = field(default_factory=list)
+    extra: dict[str, pa.Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: int) -> Answer:
+        """Nothing said yet."""
+        return cls(
+            np.full(rows, None, object), np.full(rows, -1, np.int64), np.full(rows, -1, np.int64)
+        )
+
+    def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
+        """Note a finding."""
+        self.findings.append((row, code, None if tag is None else format_tag(tag), offset, text))
+
+    def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
+        """The stated Transfer Syntax UID of rows."""
+        names = np.array(syntaxes.dictionary.to_pylist(), object)
+        self.syntax[rows] = names[syntaxes.indices.to_numpy()]
+
+    def set_walked(self, row: int, walked: Walked) -> None:
+        """Take over what the scalar walk says of a row."""
+        self.syntax[row] = walked.syntax
+        self.encodings[row] = walked.encoding
+        self.clipped += [(row, tag, raw) for tag, raw in walked.clipped]
+        for code, tag, offset, text in walked.findings:
+            self.find(row, code, tag, offset, text)
+
+    def set_pixels(self, offset: Int64s, length: Int64s) -> None:
+        """Where the value of the pixel element starts in each file, and its length."""
+        self.pixel_offset, self.pixel_length = offset, length
+
+    def check_ends(
+        self,
+        root: str,
+        paths: list[bytes],
+        members: list[bytes],
+        heads: Heads,
+        rows: Rows,
+        settings: Settings,
+    ) -> None:
+        """Encapsulated pixels that do not end with their delimiter: follow the fragments."""
+        open_ended = (rows.pixel_offset >= 0) & (rows.pixel_length < 0) & ~heads.ended
+        for row in np.flatnonzero(open_ended):
+            deadline = time.monotonic() + settings.header_seconds
+            size = int(heads.size[row])
+            try:
+                with open_source(root, paths[row], members[row], settings) as stream:
+                    reader = FileReader(stream, size, settings.header_bytes, deadline)
+                    if reader.at(size - 8, 8) == DELIMITER:
+                        continue
+                    missing = check_fragments(reader, int(rows.pixel_offset[row]))
+            except (OSError, ArchiveError) as error:
+                missing = describe_error(error)[1]
+            if missing:
+                tag = int(rows.pixel_tag[row])
+                self.find(int(row), "TRUNCATED", tag, int(rows.pixel_offset[row]), missing)
+
+    def convert_nested(
+        self,
+        arena: Bytes,
+        elements: Elements,
+        implicit: npt.NDArray[np.bool_],
+        private: bool,
+        sequences: bool,
+    ) -> None:
+        """The columns `private` and `sequences`; `implicit` is how the lockstep walk read a row."""
+        rows = len(self.syntax)
+        is_private = (elements.tag & 0x10000 != 0) & (elements.tag & 0xFFFF != 0)
+        is_sequence = np.array(
+            [unpack_vr(int(v)) == "SQ" for v in elements.vr], np.bool_
+        ) | _unsaid_sequences(elements)
+        charsets = _charsets(arena, elements)
+        if private:
+            chosen = _by_row(arena, elements, is_private, rows)
+            values = [convert_private(c, charsets.get(r, "")) for r, c in enumerate(chosen)]
+            self.extra["private"] = private_array(values)
+        if sequences:
+            chosen = _by_row(arena, elements, is_sequence & ~is_private, rows)
+            models = []
+            for row, raws in enumerate(chosen):
+                encoding = self.encodings.get(row, Encoding(implicit=bool(implicit[row])))
+                model, failed = convert_sequences(raws, charsets.get(row, ""), encoding)
+                models.append(model)
+                self.clipped += [(row, tag, raw) for tag, _, raw in raws if tag in failed]
+                for tag in failed:
+                    self.find(row, "BAD_VALUE", tag, None, "a sequence that does not convert")
+            self.extra["sequences"] = pa.array(models, pa.string())
+
+
+def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
+    """Elements without a VR (or in UN) that the dictionary says are sequences."""
+    silent = (elements.vr == 0) | (elements.vr == ord("U") | ord("N") << 8)
+    result = np.zeros(len(elements.tag), np.bool_)
+    for i in np.flatnonzero(silent):
+        result[i] = column_of(int(elements.tag[i])).vrs[0] == "SQ"
+    return result
+
+
+def _by_row(
+    arena: Bytes, elements: Elements, mask: npt.NDArray[np.bool_], rows: int
+) -> list[list[tuple[int, str, bytes]]]:
+    """Tag, VR and bytes of the chosen elements of every row."""
+    chosen: list[list[tuple[int, str, bytes]]] = [[] for _ in range(rows)]
+    for i in np.flatnonzero(mask & (elements.start >= 0)):
+        start = int(elements.start[i])
+        value = arena[start : start + int(elements.length[i])].tobytes()
+        chosen[elements.row[i]].append(
+            (int(elements.tag[i]), unpack_vr(int(elements.vr[i])), value)
+        )
+    return chosen
+
+
+def _charsets(arena: Bytes, elements: Elements) -> dict[int, str]:
+    """Specific Character Set of the rows that state one."""
+    found: dict[int, str] = {}
+    for i in np.flatnonzero(elements.tag == _CHARSET):
+        start = int(elements.start[i])
+        raw = arena[start : start + int(elements.length[i])].tobytes()
+        found[int(elements.row[i])] = raw.rstrip(b"\0 ").decode("latin-1")
+    return found
+
+
+def assemble(
+    answer: Answer, sources: pa.RecordBatch | pa.Table, built: Built, heads: Heads, arena: Bytes
+) -> pa.Table:
+    """The table of a block: our columns, the core, the others by tag."""
+    rows = sources.num_rows
+    arrays = {name: array for name, (_, array) in built.arrays.items()}
+    for row, (code, text) in heads.problems.items():
+        answer.find(row, code, None, None, text)
+    _check_pixels(answer, arrays, heads, rows)
+    _check_preambles(answer, heads, arena)
+    for row, tag, raw in answer.clipped:
+        built.invalid.append((row, column_of(tag).name, raw))
+    findings = sorted(answer.findings + built.findings, key=_by_place)
+    arrays.update(_own_columns(answer, sources, heads, arena))
+    arrays["findings"] = _list_of(findings, rows, FINDING_TYPE)
+    arrays["invalid"] = _list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
+    arrays["read_status"] = pa.array(_statuses(findings, rows))
+    arrays.update(answer.extra)
+    return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
+
+
+def _by_place(finding: RowFinding) -> tuple[int, int, str, str]:
+    """By row, then from the start of the file on."""
+    row, code, tag, offset, _ = finding
+    return row, -1 if offset is None else offset, code, tag or ""
+
+
+def _in_order(
+    arrays: dict[str, pa.Array], fields: list[pa.Field], answer: Answer, rows: int
+) -> pa.Table:
+    fields += [pa.field(name, array.type) for name, array in answer.extra.items()]
+    schema = unify([pa.schema(fields)])
+    columns = [
+        arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _own_columns(
+    answer: Answer, sources: pa.RecordBatch | pa.Table, heads: Heads, arena: Bytes
+) -> dict[str, Any]:
+    paths, members = sources.column("path").to_pylist(), sources.column("member").to_pylist()
+    shown = [_show(path) for path in paths]
+    ids = [
+        hashlib.blake2b(path + b"\0" + member, digest_size=8).hexdigest()
+        for path, member in zip(paths, members, strict=True)
+    ]
+    raw = [None if s.isascii() or _is_utf8(p) else p for s, p in zip(shown, paths, strict=True)]
+    unread = np.zeros(len(paths), np.bool_)
+    unread[list(heads.problems)] = True
+    for row in np.flatnonzero([value is not None for value in raw]):
+        answer.find(int(row), "BAD_PATH", None, None, "the name is not UTF-8")
+    is_file = pa.array(np.array([not m for m in members], np.bool_) & ~unread)
+    return {
+        "id": pa.array(ids),
+        "path": pa.array(shown),
+        "path_bytes": pa.array(raw, pa.binary()),
+        "member": pa.array([_show(member) for member in members], pa.string()),
+        "file_size": pc.if_else(
+            is_file, pa.array(heads.size), _column(sources, "file_size", heads.size, unread)
+        ),
+        "mtime_ns": pc.if_else(
+            is_file, pa.array(heads.mtime_ns), _column(sources, "mtime_ns", heads.mtime_ns, unread)
+        ),
+        "transfer_syntax": pa.array(answer.syntax, pa.string()),
+        "pixel_offset": _null_below_zero(answer.pixel_offset, answer.pixel_offset),
+        "pixel_length": _null_below_zero(answer.pixel_length, answer.pixel_offset),
+        "header_hash": _hash_headers(answer, heads, arena, unread),
+    }
+
+
+def _column(
+    sources: pa.RecordBatch | pa.Table, name: str, read: Int64s, unread: npt.NDArray[np.bool_]
+) -> pa.Array:
+    """What the source's listing says, else what was read."""
+    listed = sources.column(name)
+    listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
+    return pc.coalesce(listed, pa.array(read, mask=unread))
+
+
+def _null_below_zero(values: Int64s, place: Int64s) -> pa.Array:
+    return pa.array(values, mask=place < 0)
+
+
+def _show(name: bytes) -> str:
+    """A file name as text; bytes that are not UTF-8 as escapes."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _hash_headers(
+    answer: Answer, heads: Heads, arena: Bytes, unread: npt.NDArray[np.bool_]
+) -> pa.Array:
+    """CRC-32 of each header, as far as the first window goes."""
+    rows = len(heads.size)
+    window = heads.window
+    end = np.where(answer.pixel_offset >= 0, answer.pixel_offset, heads.got)
+    end = np.minimum(end, heads.got)
+    memory = arena.data
+    values = [
+        zlib.crc32(memory[start : start + stop])
+        for start, stop in zip(range(0, rows * window, window), end.tolist(), strict=True)
+    ]
+    return pa.array(np.array(values, np.int64), mask=unread)
+
+
+def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
+    """Programs before a data set (CVE-2019-11687); a TIFF there is legal."""
+    first = arena[: len(heads.size) * heads.window].reshape(-1, heads.window)[:, :4]
+    suspects = (heads.got > 132) & np.isin(first[:, 0], [p[0] for p in _PROGRAMS])
+    for row in np.flatnonzero(suspects):
+        magic = first[row].tobytes()
+        is_dicom = arena[row * heads.window + 128 :][:4].tobytes() == b"DICM"
+        if is_dicom and magic.startswith(_PROGRAMS):
+            answer.find(int(row), "EXECUTABLE_PREAMBLE", None, 0, magic.hex(" "))
+
+
+def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, rows: int) -> None:
+    native = np.full(rows, -1, np.int64)
+    deflated = np.zeros(rows, np.bool_)
+    for syntax in {s for s in answer.syntax if s}:
+        here = answer.syntax == syntax
+        native[here] = 0 if is_encapsulated(syntax) else 1
+        deflated[here] = encoding_of(syntax).deflated
+    size = np.where(deflated, np.int64(1) << 62, heads.size)
+    found = check_extent(arrays, size, answer.pixel_offset, answer.pixel_length, native)
+    known = {(f[0], f[1]) for f in answer.findings}
+    stopped = {f[0] for f in answer.findings if _STATUS_OF.get(f[1]) in ("partial", "refused")}
+    for row, code, text in found:
+        if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
+            offset = int(answer.pixel_offset[row])
+            answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
+    answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
+
+
+def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
+    """The gravest status that a row's findings call for."""
+    rank = [0] * rows
+    for row, code, *_ in findings:
+        rank[row] = max(rank[row], STATUSES.index(_STATUS_OF.get(code, "ok")))
+    return [STATUSES[r] for r in rank]
+
+
+def _list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
+    """A list column of structs from entries (row, field, field, ...) sorted by row."""
+    counts = np.bincount(np.array([e[0] for e in entries], np.int64), minlength=rows)
+    bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    struct = kind.value_type
+    fields = [
+        pa.array([entry[i + 1] for entry in entries], struct[i].type)
+        for i in range(struct.num_fields)
+    ]
+    flat = pa.StructArray.from_arrays(fields, fields=list(struct))
+    return pa.ListArray.from_arrays(pa.array(bounds), flat).cast(kind)
+
+
+def failed_row(source: pa.Table | pa.RecordBatch, status: str, text: str) -> pa.Table:
+    """The row of a source that ended its worker: `status` is crashed or timeout."""
+    heads = Heads.of(source.num_rows, 1)
+    code = "CRASHED" if status == "crashed" else "TIMEOUT"
+    heads.problems.update(dict.fromkeys(range(source.num_rows), (code, text)))
+    arena = np.zeros(64, np.uint8)
+    return assemble(Answer.of(source.num_rows), source, Built(source.num_rows), heads, arena)

@@ -1,0 +1,49 @@
+"""Every limit of wetread, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The limits that a scan keeps; make another one to change them.
+
+    >>> Settings(block_files=512).block_files
+    512
+    """
+
+    block_files: int = 4096
+    """Files that the lockstep walk takes at once."""
+    windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
+    """Bytes of a header read in the first, second and third round; longer ones go file by file."""
+    round_bytes: int = 32 * MIB
+    """Bytes that a later round may hold at once."""
+    few_files: int = 8
+    """Below so many files in step, the walk file by file is faster."""
+    part_files: int = 8192
+    """Sources in a task, which becomes one part of the index on disk."""
+    part_seconds: float = 30.0
+    """A task that took longer makes the next ones smaller."""
+    compact_rows: int = 100_000
+    """Rows in a part once the scan is complete."""
+    header_bytes: int = 64 * MIB
+    """Header bytes read from one file, deflated ones counted after inflation."""
+    header_seconds: float = 5.0
+    """Time spent on one header."""
+    nesting: int = 64
+    """Depth of nested sequences (DCMTK's limit)."""
+    member_bytes: int = 4 * GIB
+    """Size of an archive member."""
+    member_ratio: int = 1000
+    """Growth of an archive member when inflated."""
+    slow_open_seconds: float = 0.0005
+    """An open slower than this (a mean over the first files of a block) calls in threads."""
+    io_threads: int = 32
+    """Threads that read where opening a file waits."""
+    retries: int = 3
+    """Tries at a file after a passing I/O error."""

@@ -1,0 +1,37 @@
+"""Findings that only show across files, and the view that puts them beside those of each file.
+
+They are computed when asked for, of the rows that are asked about:
+
+- UID_CLASH: one SOP Instance UID, but another header or size.
+- POSSIBLE_DUPLICATE: equal header bytes and sizes; only comparing the files can tell.
+"""
+
+from __future__ import annotations
+
+FINDINGS_VIEW = """
+CREATE VIEW findings AS
+WITH named AS (
+    SELECT path, member, id, SOPInstanceUID AS uid, header_hash, file_size,
+        path || CASE member WHEN '' THEN '' ELSE ' ' || member END AS name
+    FROM "index" WHERE read_status IN ('ok', 'repaired', 'partial')
+), clashes AS (
+    SELECT uid, count(*) || ' files have this UID; the first is ' || min(name) AS text
+    FROM named WHERE uid <> '' GROUP BY uid
+    HAVING min(header_hash) <> max(header_hash) OR min(file_size) <> max(file_size)
+), alike AS (
+    SELECT header_hash, file_size,
+        count(*) || ' files have this header and size; the first is ' || min(name) AS text
+    FROM named GROUP BY header_hash, file_size HAVING count(*) > 1
+), every AS (
+    SELECT path, member, id, f.code AS code, f.tag AS tag, f."offset" AS "offset", f.text AS text
+    FROM (SELECT path, member, id, unnest(findings) AS f FROM "index")
+    UNION ALL
+    SELECT path, member, id, 'UID_CLASH', '0008,0018', NULL, text
+    FROM named JOIN clashes USING (uid)
+    UNION ALL
+    SELECT path, member, id, 'POSSIBLE_DUPLICATE', NULL, NULL, text
+    FROM named JOIN alike USING (header_hash, file_size)
+)
+SELECT path, member, id, code, severity, tag, "offset", text
+FROM every LEFT JOIN finding_codes USING (code)
+"""

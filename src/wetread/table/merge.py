@@ -1,0 +1,278 @@
+"""Old rows against the walk, and parts against each other: both are sorted, so both stream.
+
+Nothing here looks at a row by itself: keys are compared as Arrow arrays, a batch at a time, and a
+part is opened only while the walk passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wetread.errors import IndexFormatError
+from wetread.headers.schema import unify
+from wetread.table.parts import (
+    GROUP_ROWS,
+    Part,
+    new_name,
+    part_path,
+    part_writer,
+    row_keys,
+    storage_errors,
+    used_columns,
+    used_schema,
+)
+
+_KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "read_status"]
+_TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
+_BATCH_ROWS = 4096
+
+
+def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with the columns of a schema and no others, null where they had none."""
+    have = set(rows.column_names)
+    columns = [rows[f.name] if f.name in have else pa.nulls(rows.num_rows, f.type) for f in schema]
+    return pa.table(columns, schema=schema)
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables below each other, with the columns of all."""
+    schema = unify(table.schema for table in tables)
+    return pa.concat_tables([conform(table, schema) for table in tables])
+
+
+@dataclass(eq=False)
+class Stored:
+    """A part on disk and which of its rows still hold."""
+
+    part: Part
+    path: Path
+    keep: np.ndarray[Any, np.dtype[np.bool_]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keep = np.zeros(self.part.rows, bool)
+
+
+class Feed:
+    """The rows of a part, taken from the front as far as a key reaches."""
+
+    def __init__(
+        self,
+        stored: Stored,
+        columns: list[str] | None = None,
+        keep: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    ) -> None:
+        self.stored = stored
+        self.taken = 0
+        self.head: bytes | None = stored.part.first
+        """The key of the next row, or of one before it; None at the end."""
+        self._batches = self._read(columns, keep)
+        self._rows: pa.Table | None = None
+        self._keys: pa.Array
+
+    def _read(
+        self, columns: list[str] | None, keep: np.ndarray[Any, np.dtype[np.bool_]] | None
+    ) -> Iterator[pa.Table]:
+        import pyarrow.parquet as pq
+
+        at = 0
+        with pq.ParquetFile(self.stored.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+                rows = pa.table(batch)
+                if keep is not None:
+                    rows = rows.filter(pa.array(keep[at : at + len(batch)]))
+                at += len(batch)
+                if rows.num_rows:
+                    yield rows
+
+    def _next(self) -> None:
+        self._rows = next(self._batches, None)
+        self.head = None
+        if self._rows is not None:
+            self._keys = row_keys(self._rows)
+            self.head = self._keys[0].as_py()
+
+    def reach(self) -> bytes | None:
+        """The key of the last row in memory; None where there are no more rows."""
+        if self._rows is None and self.head is not None:
+            self._next()
+        return None if self._rows is None else self._keys[-1].as_py()
+
+    def until(self, last: bytes | None) -> list[pa.Table]:
+        """The next rows with a key of at most `last`; all of them for None."""
+        found = []
+        while (reach := self.reach()) is not None and not after(self.head, last):
+            rows = self._rows
+            assert rows is not None
+            if after(reach, last):
+                count = pc.sum(pc.less_equal(self._keys, pa.scalar(last, pa.binary()))).as_py()
+                self._rows, self._keys = rows.slice(count), self._keys.slice(count)
+                self.head = self._keys[0].as_py()
+                rows = rows.slice(0, count)
+            else:
+                self._next()
+            self.taken += rows.num_rows
+            found.append(rows)
+        return found
+
+
+def after(key: bytes | None, last: bytes | None) -> bool:
+    """Whether a key comes after `last`, which None puts after everything.
+
+    >>> after(b"b", b"a"), after(b"b", None)
+    (True, False)
+    """
+    return last is not None and key is not None and key > last
+
+
+class Known:
+    """The rows of an earlier scan, met in step with the walk."""
+
+    def __init__(self, stored: Iterable[Stored]) -> None:
+        # The newest first: where a stopped scan had read a file again, that row is looked at.
+        self._feeds = [Feed(s, _KEY_COLUMNS) for s in reversed(list(stored))]
+
+    def changed(self, walk: pa.RecordBatch) -> pa.RecordBatch:
+        """The sources to read; marks the rows of the others as kept.
+
+        Args:
+            walk: sources in order, after those of the last call, with sizes and times.
+        """
+        keys = row_keys(walk)
+        old, places = self._until(keys[-1].as_py())
+        if old is None:
+            return walk
+        found = pc.index_in(keys, value_set=row_keys(old)).fill_null(-1).to_numpy()
+        same = (found >= 0) & ~pc.is_in(old["read_status"], _TRY_AGAIN).to_numpy()[found]
+        for name in ("file_size", "mtime_ns"):
+            before, now = (_numbers(rows[name]) for rows in (old, walk))
+            same &= before[found] == now
+        kept = np.sort(found[same])
+        at = 0
+        for stored, first, count in places:
+            mine = kept[np.searchsorted(kept, at) : np.searchsorted(kept, at + count)]
+            stored.keep[first + mine - at] = True
+            at += count
+        return walk.filter(pa.array(~same))
+
+    def _until(self, last: bytes) -> tuple[pa.Table | None, list[tuple[Stored, int, int]]]:
+        """The old rows up to a key, and for each run of them its part, first row and length."""
+        tables: list[pa.Table] = []
+        places = []
+        for feed in self._feeds:
+            if feed.head is None or after(feed.head, last):
+                continue
+            first = feed.taken
+            try:
+                tables += feed.until(last)
+            except (pa.ArrowInvalid, OSError) as error:
+                feed.head = None
+                if first:
+                    raise IndexFormatError(f"{feed.stored.path} is damaged: {error}") from error
+                continue  # lost as a whole: its files are read again
+            if feed.taken > first:
+                places.append((feed.stored, first, feed.taken - first))
+        self._feeds = [feed for feed in self._feeds if feed.head is not None]
+        return (pa.concat_tables(tables) if tables else None), places
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    numbers: np.ndarray[Any, np.dtype[np.int64]] = column.fill_null(-1).to_numpy()
+    return numbers
+
+
+def compact(
+    folder: Path, ordered: Sequence[Stored], fresh: Sequence[Stored], rows: int
+) -> tuple[tuple[Part, ...], pa.Schema]:
+    """The parts of a new generation in order, and the schema of all.
+
+    A part that keeps all its rows and gets none between them stays as it is.
+
+    Args:
+        folder: the index folder.
+        ordered: parts of the last generation, in order.
+        fresh: parts that the scan wrote, or a stopped one before it.
+        rows: at most so many rows in a new part.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    alive = [s for s in (*ordered, *fresh) if s.keep.any()]
+    schema = unify(pq.read_schema(stored.path) for stored in alive)
+    feeds = [Feed(s, keep=s.keep) for s in fresh if s.keep.any()]
+    # Each old part owns the keys up to its last, the last part those to the end.
+    spans: list[tuple[Stored | None, bytes | None]]
+    spans = [(s, s.part.last) for s in ordered[:-1]] + [(s, None) for s in ordered[-1:]]
+    parts: list[Part] = []
+    for old, end in spans or [(None, None)]:
+        new = [f for f in feeds if f.head is not None and not after(f.head, end)]
+        only = old if not new else new[0].stored if len(new) == 1 and old is None else None
+        if only is not None and only.keep.all():
+            parts.append(only.part)
+            continue
+        inputs = [Feed(old, keep=old.keep), *new] if old is not None and old.keep.any() else new
+        total = sum(int(feed.stored.keep.sum()) for feed in inputs)
+        size = -(-total // max(1, -(-total // rows)))  # even parts, so that none stays tiny
+        with storage_errors(folder):
+            parts += _write(folder, _merged(inputs, end, schema), schema, size)
+    return tuple(parts), used_schema(schema, (name for part in parts for name in part.columns))
+
+
+def _merged(feeds: Sequence[Feed], end: bytes | None, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of sorted feeds up to a key, in order."""
+    while True:
+        last = end
+        for feed in sorted((f for f in feeds if f.head is not None), key=lambda f: f.head or b""):
+            if after(feed.head, last):
+                break
+            reach = feed.reach()
+            if reach is not None and not after(reach, last):
+                last = reach
+        pieces = [t for f in feeds if not after(f.head, last) for t in f.until(last)]
+        if not pieces:
+            return
+        rows = pa.concat_tables([conform(piece, schema) for piece in pieces])
+        if len(pieces) > 1:
+            rows = rows.take(pc.array_sort_indices(row_keys(rows)))
+        yield rows
+
+
+def _write(
+    folder: Path, tables: Iterator[pa.Table], schema: pa.Schema, size: int
+) -> Iterator[Part]:
+    """Writes rows as parts of `size`, a row group in memory at a time."""
+    rows = schema.empty_table()
+    while True:
+        done, first, last, name = 0, b"", b"", new_name()
+        used: set[str] = set()
+        rows = _fill(rows, tables, min(GROUP_ROWS, size))
+        if not rows.num_rows:
+            return
+        with part_writer(part_path(folder, name), schema) as writer:
+            while done < size and rows.num_rows:
+                group = rows.slice(0, min(GROUP_ROWS, size - done))
+                keys = row_keys(group)
+                first, last = first if done else keys[0].as_py(), keys[-1].as_py()
+                writer.write_table(group)
+                used.update(used_columns(group))
+                done += group.num_rows
+                rows = _fill(rows.slice(group.num_rows), tables, min(GROUP_ROWS, size))
+        yield Part(name, done, first, last, tuple(sorted(used)))
+
+
+def _fill(rows: pa.Table, tables: Iterator[pa.Table], wanted: int) -> pa.Table:
+    """At least `wanted` rows, where the tables have them."""
+    pieces = [rows]
+    have = rows.num_rows
+    while have < wanted and (more := next(tables, None)) is not None:
+        pieces.append(more)
+        have += more.num_rows
+    return pa.concat_tables(pieces)

@@ -1,0 +1,340 @@
+"""The index folder: immutable parts, each with a commit written last, and a generation over all.
+
+    train.index/
+        wetread-index.json              what this folder is, and which schema version wrote it
+        parts/<name>.parquet            rows in order of (path, member) bytes
+        commits/<name>.json             a part of a scan under way: these rows are safe
+        commits/generation-000001.json  a finished scan: its parts in order
+
+A file is written under a temporary name, synced and renamed, so it is whole or not there. What no
+generation or commit names is rubbish of a killed scan, and the next one sweeps it away.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from wetread import __version__
+from wetread.errors import IndexFormatError, NotFoundError, StorageError
+from wetread.headers.schema import CORE
+
+FORMAT = "wetread-index"
+SCHEMA_VERSION = 1
+MARKER = "wetread-index.json"
+GROUP_ROWS = 8192
+"""Rows in a Parquet row group: what a reader or a merge holds at once."""
+
+_TEMPORARY = ".tmp-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of an index."""
+
+    name: str
+    rows: int
+    first: bytes
+    """The key of its first row."""
+    last: bytes
+    """The key of its last row."""
+    columns: tuple[str, ...]
+    """The columns that have a value, but for the core."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The part as JSON can hold it; bytes that are not UTF-8 as lone surrogates."""
+        first, last = (k.decode("utf-8", "surrogateescape") for k in (self.first, self.last))
+        return {**asdict(self), "first": first, "last": last}
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Part:
+        """The inverse of `to_json`."""
+        first, last = (said[k].encode("utf-8", "surrogateescape") for k in ("first", "last"))
+        return cls(said["name"], said["rows"], first, last, tuple(said["columns"]))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides whether a row that is kept answers a new scan."""
+
+    root: str
+    private: bool = False
+    sequences: bool = False
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished scan: its parts in order, their schema, and what the scan did."""
+
+    number: int
+    options: Options
+    schema: pa.Schema
+    parts: tuple[Part, ...]
+    scan: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """What an index folder holds: the last generation, and the parts of a scan that was stopped."""
+
+    generation: Generation | None = None
+    loose: tuple[tuple[Part, Options], ...] = field(default=())
+
+
+def part_path(folder: Path, name: str) -> Path:
+    """Where a part is."""
+    return folder / "parts" / f"{name}.parquet"
+
+
+def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
+    """The key of every source or row: path, NUL, member, as bytes that sort as the table does."""
+    import pyarrow.compute as pc
+
+    path = rows["path"]
+    if path.type == pa.string():
+        path = pc.coalesce(rows["path_bytes"], path.cast(pa.binary()))
+    keys = pc.binary_join_element_wise(
+        path, rows["member"].cast(pa.binary()), pa.scalar(b"\0", pa.binary())
+    )
+    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+
+
+def used_columns(rows: pa.Table) -> list[str]:
+    """The columns with a value or that were asked for, but for the core, which is always there.
+
+    What a table has beyond them depends on which files were once read with which.
+    """
+    return [
+        field.name
+        for field, column in zip(rows.schema, rows.itercolumns(), strict=True)
+        if CORE.get_field_index(field.name) < 0
+        and (column.null_count < rows.num_rows or b"tag" not in (field.metadata or {}))
+    ]
+
+
+def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
+    """The core, and the fields that are used."""
+    names = {*CORE.names, *used}
+    return pa.schema([field for field in schema if field.name in names])
+
+
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Says in plain words what the operating system refuses."""
+    try:
+        yield
+    except (StorageError, NotFoundError):
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            said = "the disk is full; what was read so far is kept for the next scan"
+        else:
+            said = f"cannot write there: {error.strerror or error}"
+        raise StorageError(f"{folder}: {said}") from error
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name once it is written and synced, or never."""
+    temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot sync a folder, and need not
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    said = {"format": FORMAT, "schema": SCHEMA_VERSION, "wetread": __version__, **content}
+    with whole_file(path) as file:
+        file.write(json.dumps(said, indent=1).encode())
+
+
+def new_name() -> str:
+    """A name that no part has; later ones sort later."""
+    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+
+
+def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
+    """Writes rows of a scan under way and then their commit.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    keys = row_keys(rows)
+    ends = keys[0].as_py(), keys[-1].as_py()
+    part = Part(new_name(), rows.num_rows, *ends, tuple(used_columns(rows)))
+    with storage_errors(folder):
+        with part_writer(part_path(folder, part.name), rows.schema) as writer:
+            writer.write_table(rows, row_group_size=GROUP_ROWS)
+        commit = {"part": part.to_json(), "options": asdict(options)}
+        _write_json(folder / "commits" / f"{part.name}.json", commit)
+    return part
+
+
+@contextlib.contextmanager
+def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
+    """A Parquet writer of a file that appears when it is whole."""
+    import pyarrow.parquet as pq
+
+    versions = {"wetread-schema": str(SCHEMA_VERSION), "wetread": __version__}
+    with (
+        whole_file(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
+    ):
+        writer.add_key_value_metadata(versions)
+        yield writer
+
+
+def commit_generation(folder: Path, generation: Generation) -> None:
+    """Makes a scan count, then removes every part and commit it does not name."""
+    schema = base64.b64encode(generation.schema.serialize().to_pybytes()).decode()
+    name = f"generation-{generation.number:06d}"
+    content = {
+        "number": generation.number,
+        "options": asdict(generation.options),
+        "parts": [part.to_json() for part in generation.parts],
+        "scan": generation.scan,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "arrow_schema": schema,
+    }
+    with storage_errors(folder):
+        _write_json(folder / "commits" / f"{name}.json", content)
+    sweep(folder, {name, *(part.name for part in generation.parts)})
+
+
+def sweep(folder: Path, named: set[str]) -> None:
+    """Removes the parts and commits whose names are not given, as far as the system lets it."""
+    for entry in [*(folder / "commits").iterdir(), *(folder / "parts").iterdir()]:
+        if entry.stem not in named:
+            with contextlib.suppress(OSError):  # Windows keeps what a reader holds open
+                entry.unlink()
+
+
+def check_folder(folder: Path) -> None:
+    """Says what is wrong with a folder that should be an index.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        IndexFormatError: it is no index, or one of another schema version.
+    """
+    if not folder.exists():
+        raise NotFoundError(f"{folder}: no such index")
+    if not (folder / MARKER).is_file():
+        raise IndexFormatError(f"{folder} is not an index: it has no {MARKER}")
+    _read_json(folder / MARKER)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(path.read_bytes())
+        format_, schema, version = said["format"], said["schema"], said["wetread"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexFormatError(f"{path} is damaged: {error}") from error
+    if format_ != FORMAT or schema != SCHEMA_VERSION:
+        raise IndexFormatError(
+            f"{path.name} was written by wetread {version} (schema {schema}); this is wetread "
+            f"{__version__} (schema {SCHEMA_VERSION}): scan into a new folder, or use that version"
+        )
+    return dict(said)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The folder as an index that this process alone writes; made where there is none.
+
+    Raises:
+        IndexFormatError: the folder holds something else, or another version's index.
+        StorageError: it cannot be written, or another scan is writing it.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MARKER).exists():
+            if any(not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir()):
+                raise IndexFormatError(
+                    f"{folder} has files in it and is no index: choose a new folder"
+                )
+            _write_json(folder / MARKER, {})
+        check_folder(folder)
+        for name in ("parts", "commits"):
+            (folder / name).mkdir(exist_ok=True)
+        file = open(folder / MARKER, "r+b")  # noqa: SIM115  (held until the scan ends)
+    with file:
+        if not _lock(file):
+            raise StorageError(f"{folder}: another scan is writing this index")
+        yield
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Takes the lock that the system gives back however the process ends."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(1 << 20)  # past the end, as Windows lets nobody read what is locked
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems have no locks: then nobody can tell.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+    return True
+
+
+def read_state(folder: Path) -> State:
+    """The last generation and the commits of a scan that was stopped after it, oldest first.
+
+    Raises:
+        IndexFormatError: a commit is damaged or of another schema version.
+    """
+    names = sorted(p.stem for p in (folder / "commits").glob("*.json"))
+    generations = [n for n in names if n.startswith("generation-")]
+    generation = _generation(folder, generations[-1]) if generations else None
+    known = {part.name for part in generation.parts} if generation else set()
+    loose = []
+    for name in names:
+        if name.startswith(("generation-", _TEMPORARY)) or name in known:
+            continue
+        said = _read_json(folder / "commits" / f"{name}.json")
+        part = Part.from_json(said["part"])
+        if part_path(folder, part.name).exists():
+            loose.append((part, Options(**said["options"])))
+    return State(generation, tuple(loose))
+
+
+def _generation(folder: Path, name: str) -> Generation:
+    said = _read_json(folder / "commits" / f"{name}.json")
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
+    parts = tuple(Part.from_json(part) for part in said["parts"])
+    return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])

@@ -1,0 +1,246 @@
+"""Sources become rows: what has not changed is kept, the rest is read, a part at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from wetread.engines.local import LocalEngine
+from wetread.headers.read import read_headers
+from wetread.headers.rows import failed_row
+from wetread.headers.schema import CORE
+from wetread.settings import Settings
+from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
+from wetread.table.merge import Known, Stored, compact, concat
+from wetread.table.parts import (
+    Generation,
+    Options,
+    Part,
+    State,
+    check_folder,
+    commit_generation,
+    locked,
+    part_path,
+    read_state,
+    row_keys,
+    used_columns,
+    used_schema,
+    write_part,
+)
+from wetread.table.progress import Progress
+from wetread.table.store import Content, open_content
+
+What = PathLike | Iterable[PathLike]
+
+
+def scan(
+    what: What,
+    to: PathLike | None = None,
+    *,
+    workers: int | None = None,
+    private: bool = False,
+    sequences: bool = False,
+    progress: bool = True,
+    settings: Settings = Settings(),  # noqa: B008
+) -> Content:
+    """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
+    folder = None if to is None else Path(os.path.abspath(os.fsdecode(to)))
+    again = folder is not None and _is_index(folder)
+    origin = find(what, stat=again, size=settings.part_files, settings=settings)
+    options = Options(origin.root, private, sequences)
+    with Progress(progress) as bar:
+        if folder is None:
+            content = _in_memory(origin, options, workers, settings, bar)
+        else:
+            with locked(folder):
+                _on_disk(folder, origin, options, workers, settings, bar)
+            content = open_content(folder)
+    if not len(content):
+        warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
+    return content
+
+
+def _is_index(folder: Path) -> bool:
+    """Whether an earlier scan began there; raises for another version's index."""
+    if not folder.is_dir() or not any((folder / name).exists() for name in ("commits", "parts")):
+        return False
+    check_folder(folder)
+    return True
+
+
+def _in_memory(
+    origin: Origin, options: Options, workers: int | None, settings: Settings, bar: Progress
+) -> Content:
+    started = time.monotonic()
+    tables = list(_read(origin.batches, None, options, workers, settings, bar))
+    tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
+    rows = concat(tables) if tables else CORE.empty_table()
+    rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
+    rows = rows.replace_schema_metadata(None)
+    done = _statistics(rows.num_rows, rows.num_rows, started)
+    return Content(options.root, rows.schema, rows=rows, scan=done)
+
+
+def _on_disk(
+    folder: Path,
+    origin: Origin,
+    options: Options,
+    workers: int | None,
+    settings: Settings,
+    bar: Progress,
+) -> None:
+    started = time.monotonic()
+    state = read_state(folder)
+    ordered, loose = _still_valid(folder, state, options)
+    known = Known([*ordered, *loose])
+
+    def changed() -> Iterator[pa.RecordBatch]:
+        for batch in origin.batches:
+            fresh = known.changed(batch)
+            bar.add(batch.num_rows - fresh.num_rows)
+            yield fresh
+
+    read = 0
+    written: list[Stored] = []
+    for summary in _read(changed(), folder, options, workers, settings, bar):
+        part = _part_of(summary)
+        stored = Stored(part, part_path(folder, part.name))
+        stored.keep[:] = True
+        written.append(stored)
+        read += part.rows
+    parts, schema = compact(folder, ordered, [*loose, *written], settings.compact_rows)
+    number = state.generation.number + 1 if state.generation else 1
+    done = _statistics(sum(part.rows for part in parts), read, started)
+    commit_generation(folder, Generation(number, options, schema, parts, done))
+
+
+def _still_valid(folder: Path, state: State, options: Options) -> tuple[list[Stored], list[Stored]]:
+    """The parts that this scan may go on from, of the last generation and of a stopped scan."""
+    generation = state.generation
+    ordered = generation.parts if generation and generation.options == options else ()
+    loose = [part for part, made_with in state.loose if made_with == options]
+    return (
+        [Stored(p, path) for p in ordered if (path := part_path(folder, p.name)).exists()],
+        [Stored(p, part_path(folder, p.name)) for p in loose],
+    )
+
+
+def _statistics(files: int, read: int, started: float) -> dict[str, Any]:
+    return {"files": files, "read": read, "seconds": round(time.monotonic() - started, 3)}
+
+
+def _read(
+    batches: Iterable[pa.RecordBatch],
+    folder: Path | None,
+    options: Options,
+    workers: int | None,
+    settings: Settings,
+    bar: Progress,
+) -> Iterator[pa.Table]:
+    """What `scan_part` makes of every source, in order of completion."""
+    pace = _Pace(settings)
+    tasks = pace.tasks(batches)
+    first = list(islice(tasks, 2))
+    if not first:
+        return
+    if len(first) == 1:  # not worth a process
+        workers = 0
+    to = None if folder is None else str(folder)
+    arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
+    engine = LocalEngine(workers, timeout=10 * settings.part_seconds)
+    failed = _failed(arguments)
+    results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
+    with closing(results):  # type: ignore[type-var]  # a generator
+        for table in results:
+            rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
+            pace.note(int(rows), seconds)
+            bar.add(int(rows))
+            yield table
+
+
+def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """Reads some sources: the engine's function, in a worker or in the caller's process.
+
+    Returns:
+        The rows; with `to` among the options they are written there as a part, and one row says
+        which. The schema's metadata has `rows` and `seconds`.
+    """
+    started = time.monotonic()
+    batch = sources.combine_chunks().to_batches()[0]
+    limits: dict[str, Any] = options["settings"]
+    limits = {k: tuple(v) if isinstance(v, list) else v for k, v in limits.items()}
+    rows = read_headers(
+        options["root"],
+        batch,
+        private=options["private"],
+        sequences=options["sequences"],
+        settings=Settings(**limits),
+    )
+    return _delivered(rows, options, time.monotonic() - started)
+
+
+def _failed(options: dict[str, Any]) -> Callable[[pa.Table, str, str], pa.Table]:
+    """What becomes of a source that ended a worker or took too long."""
+
+    def row(source: pa.Table, status: str, text: str) -> pa.Table:
+        batch = source.combine_chunks().to_batches()[0]
+        return _delivered(failed_row(batch, status, text), options, 0.0)
+
+    return row
+
+
+def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Table:
+    said = {"rows": str(rows.num_rows), "seconds": str(seconds)}
+    if options["to"] is not None:
+        kept = Options(options["root"], options["private"], options["sequences"])
+        part = write_part(Path(options["to"]), rows, kept)
+        rows = pa.table(
+            {
+                "name": [part.name],
+                "rows": [part.rows],
+                "first": pa.array([part.first], pa.binary()),
+                "last": pa.array([part.last], pa.binary()),
+                "columns": pa.array([part.columns], pa.list_(pa.string())),
+            }
+        )
+    return rows.replace_schema_metadata(said)
+
+
+def _part_of(summary: pa.Table) -> Part:
+    said = summary.to_pylist()[0]
+    return Part(**{**said, "columns": tuple(said["columns"])})
+
+
+class _Pace:
+    """Cuts sources into tasks, smaller ones where reading is slow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._size = settings.part_files
+
+    def tasks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """Tables of at most the present size, in order."""
+        waiting = SOURCE_SCHEMA.empty_table()
+        for batch in batches:
+            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+            while waiting.num_rows >= (size := self._size):
+                yield waiting.slice(0, size)
+                waiting = waiting.slice(size)
+        if waiting.num_rows:
+            yield waiting
+
+    def note(self, rows: int, seconds: float) -> None:
+        """A task took so long; the next ones are to take at most `part_seconds`."""
+        most = self._settings.part_files
+        if seconds > 0:
+            allowed = int(rows * self._settings.part_seconds / seconds)
+            self._size = min(most, max(64, allowed))

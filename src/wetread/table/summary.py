@@ -1,0 +1,71 @@
+"""What is in an index, at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wetread.table.store import Content, query
+
+
+class Summary(dict[str, Any]):
+    """Counts of an index; JSON can hold it, and printed it reads well.
+
+    Keys: `root`, `files`, `bytes`, and counts by value in `read_status`, `modality`,
+    `transfer_syntax` (by UID) and `findings` (by code); after a scan `read` (how many files it had
+    to read) and `seconds`.
+    """
+
+    def __str__(self) -> str:
+        lines = [f"{self['files']:,} files, {_size(self['bytes'])}, in {self['root']}"]
+        if "read" in self:
+            rate = self["read"] / self["seconds"] if self["seconds"] else 0
+            lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")
+        for key in ("read_status", "modality", "transfer_syntax", "findings"):
+            counts = self[key]
+            width = max((len(f"{n:,}") for n in counts.values()), default=0)
+            lines += [f"\n{key.replace('_', ' ')}{'' if counts else ': none'}"]
+            lines += [f"  {n:>{width},}  {_shown(key, value)}" for value, n in counts.items()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def summarise(content: Content) -> Summary:
+    """Counts the rows of an index."""
+    total = query(content, "SELECT coalesce(sum(file_size), 0)::BIGINT AS bytes FROM index")
+    return Summary(
+        root=content.root,
+        files=len(content),
+        bytes=total["bytes"][0].as_py(),
+        read_status=_counts(content, "read_status", "index"),
+        modality=_counts(content, "Modality", "index"),
+        transfer_syntax=_counts(content, "transfer_syntax", "index"),
+        findings=_counts(content, "code", "findings"),
+        **{key: content.scan[key] for key in ("read", "seconds") if key in content.scan},
+    )
+
+
+def _counts(content: Content, column: str, table: str) -> dict[str, int]:
+    """How often each value occurs, the most frequent first."""
+    sql = f"SELECT {column} AS value, count(*) AS n FROM {table} WHERE {column} <> ''"
+    found = query(content, f"{sql} GROUP BY ALL ORDER BY n DESC, value")
+    return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
+
+
+def _shown(key: str, value: str) -> str:
+    from pydicom.uid import UID
+
+    return UID(value).name if key == "transfer_syntax" else value
+
+
+def _size(count: float) -> str:
+    """Bytes for people.
+
+    >>> _size(1536)
+    '1.5 kB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1024 or unit == "TB":
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"

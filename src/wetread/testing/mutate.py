@@ -1,0 +1,103 @@
+"""Seeded damage to the headers of real files: one integer is one case, for ever.
+
+>>> mutant(bytes(range(64)), 7) == mutant(bytes(range(64)), 7)
+True
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import struct
+from collections.abc import Callable
+
+LENGTHS = (
+    0,
+    1,
+    2,
+    3,
+    0x7F,
+    0xFFFE,
+    0xFFFF,
+    0x10000,
+    0x20202020,
+    0x7FFFFFF0,
+    0xFFFFFFFE,
+    0xFFFFFFFF,
+)
+"""What lengths are set to: empty, odd, blank, larger than any file, undefined."""
+
+_VR = re.compile(rb"AE|AS|AT|CS|D[AST]|F[DL]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|TM|U[CILNRSTV]")
+_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+
+
+def header_end(data: bytes | bytearray) -> int:
+    """Where the Pixel Data's value starts, as far as its tag shows; else the end.
+
+    >>> header_end(bytes(200))
+    200
+    """
+    found = [at for tag in (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10") if (at := data.find(tag)) >= 0]
+    return min(min(found, default=len(data)) + 12, len(data))
+
+
+def mutant(data: bytes, seed: int) -> bytes:
+    """A DICOM file with damage to its header, the same for the same seed.
+
+    One to three strokes of: a byte or a bit changed, a length changed, bytes deleted or inserted,
+    the file cut.
+    """
+    rng = random.Random(seed)  # noqa: S311  (damage, not secrets)
+    damaged = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        stroke = rng.choice(STROKES)
+        stroke(damaged, rng, max(header_end(damaged), 1))
+    return bytes(damaged)
+
+
+def _byte(data: bytearray, rng: random.Random, end: int) -> None:
+    if data:
+        data[rng.randrange(min(end, len(data)))] = rng.choice((0, 0xFF, 0x20, rng.randrange(256)))
+
+
+def _bit(data: bytearray, rng: random.Random, end: int) -> None:
+    if data:
+        data[rng.randrange(min(end, len(data)))] ^= 1 << rng.randrange(8)
+
+
+def _length(data: bytearray, rng: random.Random, end: int) -> None:
+    places = [m.start() for m in _VR.finditer(data, 132, end)]
+    at = rng.choice(places) if places else rng.randrange(end)
+    value = rng.choice((*LENGTHS, rng.randrange(1 << 16)))
+    if bytes(data[at : at + 2]) in _LONG:
+        at, size = at + 4, 4
+    else:
+        at, size = at + 2, 2 if places else 4
+    data[at : at + size] = struct.pack("<I", value)[:size]
+
+
+def _delete(data: bytearray, rng: random.Random, end: int) -> None:
+    at = rng.randrange(end)
+    del data[at : at + rng.choice((1, 2, 4, 8, rng.randrange(1, 200)))]
+
+
+def _insert(data: bytearray, rng: random.Random, end: int) -> None:
+    at = rng.randrange(end)
+    data[at:at] = rng.choice(
+        (rng.randbytes(rng.randrange(1, 40)), data[at : at + 64], b"\0", b"\\")
+    )
+
+
+def _cut(data: bytearray, rng: random.Random, end: int) -> None:
+    del data[rng.randrange(end) :]
+
+
+STROKES: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
+    _byte,
+    _bit,
+    _length,
+    _delete,
+    _insert,
+    _cut,
+)
+"""The kinds of damage, in equal shares."""

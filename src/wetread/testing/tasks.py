@@ -1,0 +1,36 @@
+"""Functions that misbehave on request, to try an engine with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import pyarrow as pa
+
+
+def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """Do what column `do` says, row by row; return the table with the worker's `pid`.
+
+    `do` is null or one of: exit, kill, sleep, raise, end, print.
+
+    >>> obey(pa.table({"do": [None]}), {}).column_names
+    ['do', 'pid']
+    """
+    for word in table["do"].to_pylist():
+        if word == "exit":
+            os._exit(3)
+        elif word == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif word == "sleep":
+            time.sleep(options.get("seconds", 60))
+        elif word == "raise":
+            raise KeyError("asked to")
+        elif word == "end":
+            raise EOFError("of something else than the pipe")
+        elif word == "print":
+            print("said by a worker")
+            sys.stdout.flush()
+    return table.append_column("pid", pa.array([os.getpid()] * len(table), pa.int64()))

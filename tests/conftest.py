@@ -1,0 +1,56 @@
+"""Fixtures that every test may use: real files, and the programs that serve as oracles."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Real files beside the project; tests use them where they exist."""
+
+
+def real_folders() -> list[Path]:
+    """The folders of real DICOM files on this machine: pydicom's, pydicom-data's, conformance."""
+    import data_store
+    import pydicom.data
+
+    folders = [
+        Path(pydicom.data.__file__).parent / "test_files",
+        Path(data_store.__file__).parent / "data",
+        SHARED / "conformance",
+    ]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+@pytest.fixture(scope="session")
+def real_files() -> list[Path]:
+    """Every file of `real_folders`, some of which are not DICOM."""
+    files = (path for folder in real_folders() for path in sorted(folder.rglob("*")))
+    return [p for p in files if p.is_file() and p.suffix not in {".py", ".pyc", ".csv"}]
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Path:
+    """A folder of five real files and one that is not DICOM."""
+    folder = tmp_path / "train"
+    folder.mkdir()
+    test_files = real_folders()[0]
+    for name in ("CT_small.dcm", "JPEG2000.dcm", "MR_small.dcm", "MR_truncated.dcm", "rtplan.dcm"):
+        shutil.copy(test_files / name, folder)
+    (folder / "README.txt").write_text("no DICOM")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _apt(request: pytest.FixtureRequest) -> None:
+    """`@pytest.mark.apt("dcmtk", "dcmdump")`: skip where the program is absent, or fail in CI."""
+    for mark in request.node.iter_markers("apt"):
+        package, command = mark.args
+        if shutil.which(command) is None:
+            message = f"{command} is absent: apt-get install {package}"
+            if os.environ.get("WETREAD_REQUIRE_APT"):
+                pytest.fail(message)
+            pytest.skip(message)

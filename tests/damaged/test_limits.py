@@ -1,0 +1,120 @@
+"""Limits, permissions and killed writes: damage that needs more than a folder to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+import wetread as wr
+from wetread.settings import KIB, Settings
+from wetread.testing import damages, dicom_file, element, killed_write, picture
+
+DAMAGES = {d.name: d for d in damages()}
+
+
+@pytest.mark.parametrize("few", [0, 10**9], ids=["in_step", "one_by_one"])
+def test_a_header_over_the_limit_of_bytes_is_read_up_to_there(few: int, tmp_path: Path) -> None:
+    items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 20_000)
+    huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
+    (tmp_path / "huge.dcm").write_bytes(huge)
+    settings = Settings(few_files=few, header_bytes=64 * KIB, windows=(8 * KIB, 16 * KIB))
+    [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
+    assert row["read_status"] == "partial"
+    assert "HEADER_BUDGET" in {f["code"] for f in row["findings"]}
+    assert row["Rows"] == 8
+
+
+def test_a_header_over_the_limit_of_time_is_read_up_to_there(tmp_path: Path) -> None:
+    items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 200_000)
+    huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
+    (tmp_path / "slow.dcm").write_bytes(huge)
+    settings = Settings(few_files=10**9, header_seconds=0.05)
+    [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
+    assert "HEADER_BUDGET" in {f["code"] for f in row["findings"]}
+
+
+READ = """
+import json, os, resource, sys, time, wetread as wr
+wr.scan(sys.argv[1], workers=0, progress=False)  # imports what it needs
+if len(sys.argv) == 4:
+    os.setuid(int(sys.argv[3]))
+before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+rows = wr.scan(sys.argv[2], workers=0, progress=False).table.to_pylist()
+seconds = time.monotonic() - begun
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+status = {row["path"]: row["read_status"] for row in rows}
+codes = {row["path"]: [f["code"] for f in row["findings"]] for row in rows}
+print(json.dumps([grown / 1024, seconds, status, codes]))
+"""
+
+
+@pytest.mark.parametrize("name", ["bombs", "too_deep", "length_too_long", "pixels_over_4_gib"])
+def test_bombs_take_little_memory_and_time(name: str, tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good" / "1.dcm").write_bytes(dicom_file(picture()))
+    expected = DAMAGES[name].make(tmp_path / "bad")
+    grown, seconds, _, _ = read_in_child(tmp_path / "good", tmp_path / "bad")
+    assert grown <= 100, f"{grown:.0f} MB"
+    assert seconds <= 5 * len(expected)
+
+
+def read_in_child(good: Path, bad: Path, *user: int) -> tuple[float, float, dict, dict]:
+    """Peak growth in MB, seconds, status and codes by path, of a scan in a process of its own.
+
+    The scan of `good` warms it up; `bad` is read as `user`, if one is given.
+    """
+    command = [sys.executable, "-c", READ, str(good), str(bad), *map(str, user)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(wr.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    return tuple(json.loads(done.stdout))
+
+
+def test_locked_files_and_pipes_are_rows(tmp_path: Path) -> None:
+    """Class 34; as root in a process of user `nobody`, whom permissions stop."""
+    nobody = [65534] if os.geteuid() == 0 else []
+    good = tmp_path / "good"
+    good.mkdir()
+    (good / "1.dcm").write_bytes(dicom_file(picture()))
+    expected = DAMAGES["no_permission"].make(tmp_path / "bad")
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):  # pytest's folders are for their owner
+        folder.chmod(folder.stat().st_mode | 0o055)
+    try:
+        _, seconds, status, codes = read_in_child(good, tmp_path / "bad", *nobody)
+    finally:
+        (tmp_path / "bad" / "folder").chmod(0o700)
+    assert status == {e.path: e.status for e in expected}
+    assert codes == {e.path: list(e.codes) for e in expected}
+    assert seconds < 5  # a pipe without a writer would wait for ever
+
+
+def test_what_a_killed_write_leaves_is_not_read(tmp_path: Path) -> None:
+    """Class 38."""
+    data, kept = tmp_path / "data", tmp_path / "train.index"
+    data.mkdir()
+    for number in range(4):
+        (data / f"{number}.dcm").write_bytes(dicom_file(picture(number)))
+    table = wr.scan(data, kept, workers=0, progress=False).table
+    left = killed_write(kept)
+    assert wr.Index.open(kept).table.equals(table)
+    (data / "4.dcm").write_bytes(dicom_file(picture(4)))
+    assert len(wr.scan(data, kept, workers=0, progress=False)) == 5
+    assert len(wr.Index.open(kept)) == 5
+    assert all(not path.exists() or path.stat().st_size for path in left)
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    for name in ("truncated", "archives", "too_deep", "no_preamble", "not_dicom"):
+        DAMAGES[name].make(tmp_path / name)
+    process = psutil.Process()
+    wr.scan(tmp_path, workers=0, progress=False)
+    before = process.num_fds()
+    for _ in range(5):
+        wr.scan(tmp_path, workers=0, progress=False)
+    assert process.num_fds() <= before

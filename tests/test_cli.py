@@ -1,0 +1,76 @@
+"""The command line as a whole: help, errors, exit codes, how quickly it starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wetread import __version__
+from wetread.cli import main
+
+HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow", "pydicom", "rich", "torch"}
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """Stdout and stderr of a command that ends with this exit code."""
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.output
+
+
+def test_help_lists_the_verbs_in_order_of_use() -> None:
+    printed = run("--help")
+    places = [printed.index(f"\n  {verb} ") for verb in main.commands]
+    assert list(main.commands) == ["demo", "scan", "header", "query", "findings"]
+    assert places == sorted(places)
+    assert "..." not in printed.partition("Commands:")[2]  # nothing is cut off
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from wetread.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert not HEAVY & set(done.stdout.decode().split())
+
+
+def test_python_m_wetread() -> None:
+    command = [sys.executable, "-m", "wetread", "--version"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout.decode().split() == ["python", "-m", "wetread,", "version", __version__]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scam"], "Did you mean 'scan'?"),
+        (["scan"], "Missing argument"),
+        (["scan", "nowhere"], "no such file or folder"),
+        (["scan", ".", "--fail-on", "TRUNCATE"], "did you mean TRUNCATED?"),
+        (["query", "nowhere", "SELECT 1"], "nowhere"),
+        (["query", ".", "SELECT 1"], "make one: wetread scan . -o"),
+        (["findings", "."], "make one: wetread scan . -o"),
+        (["findings", ".", "--code", "BAD_DAT"], "did you mean BAD_DATE"),
+        (["header", "nowhere"], "no such file or folder"),
+    ],
+)
+def test_wrong_usage_is_a_line_and_exit_code_2(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.txt").write_text("no DICOM")
+    assert said in run(*arguments, code=2)
+
+
+def test_a_failure_is_a_line_and_exit_code_1(tmp_path: Path) -> None:
+    file = tmp_path / "file.txt"
+    file.write_text("no DICOM")
+    printed = run("scan", str(file), "-o", str(file / "index"), code=1)
+    assert printed.startswith("Error: ")
+    assert "Traceback" not in printed

@@ -1,0 +1,72 @@
+"""`wetread header`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+from click.testing import CliRunner, Result
+
+from wetread.cli import main
+
+
+def ask(file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["header", str(file), *arguments])
+
+
+def test_as_pydicom_prints_it(small_folder: Path) -> None:
+    file = small_folder / "CT_small.dcm"
+    assert ask(file).stdout == f"{pydicom.dcmread(file, stop_before_pixels=True)}\n"
+
+
+def test_chosen_elements(small_folder: Path) -> None:
+    done = ask(small_folder / "CT_small.dcm", "Rows", "TransferSyntaxUID", "WindowCenter")
+    assert done.stdout.splitlines() == [
+        "(0028,0010) Rows                                US: 128",
+        "(0002,0010) Transfer Syntax UID                 UI: Explicit VR Little Endian",
+        "WindowCenter is not in this file",
+    ]
+
+
+def test_json(small_folder: Path) -> None:
+    names = ("Rows", "PixelSpacing", "PatientName", "WindowCenter")
+    assert json.loads(ask(small_folder / "CT_small.dcm", *names, "--json").stdout) == {
+        "Rows": 128,
+        "PixelSpacing": [0.661468, 0.661468],
+        "PatientName": "CompressedSamples^CT1",
+        "WindowCenter": None,
+    }
+
+
+def test_json_of_all(small_folder: Path) -> None:
+    plan = json.loads(ask(small_folder / "rtplan.dcm", "--json").stdout)
+    assert plan["TransferSyntaxUID"] == "1.2.840.10008.1.2"
+    assert plan["BeamSequence"][0]["BeamNumber"] == 1
+
+
+def test_what_is_wrong_goes_to_stderr(small_folder: Path) -> None:
+    done = ask(small_folder / "MR_truncated.dcm")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("TRUNCATED: have ")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("README.txt", [], "has no header"),
+        ("CT_small.dcm", ["Row"], "did you mean Rows"),
+        ("", [], "holds 6 files"),
+    ],
+)
+def test_wrong_usage(small_folder: Path, name: str, arguments: list[str], said: str) -> None:
+    done = ask(small_folder / name, *arguments)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_every_real_file_is_shown_or_refused(real_files: list[Path]) -> None:
+    codes = {file: ask(file, "--json").exit_code for file in real_files[::7]}
+    assert set(codes.values()) <= {0, 2}
+    assert list(codes.values()).count(0) > 30

@@ -1,0 +1,358 @@
+"""Scans that are kept: what is read again, what leaves, and what a kill or a full disk leaves."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import wetread
+from wetread.errors import IndexFormatError, NotFoundError, StorageError
+from wetread.index import Index, scan
+from wetread.settings import Settings
+from wetread.table import parts
+from wetread.table import scan as rooms
+
+SMALL = Settings(part_files=8, compact_rows=32)
+
+
+@pytest.fixture
+def folder(small_folder: Path) -> Path:
+    """A hundred files in folders whose sorted names are not the sorted paths."""
+    one = (small_folder / "MR_small.dcm").read_bytes()
+    for i in range(94):
+        below = small_folder / ("a", "a.b", "c/d")[i % 3]
+        below.mkdir(parents=True, exist_ok=True)
+        (below / f"{i:03d}.dcm").write_bytes(one if i % 7 else b"no DICOM")
+    return small_folder
+
+
+def kept(folder: Path, to: Path, settings: Settings = SMALL, **options: object) -> Index:
+    return scan(folder, to, workers=0, progress=False, settings=settings, **options)  # type: ignore
+
+
+def read(index: Index) -> int:
+    return int(index.summary()["read"])
+
+
+def names_of_parts(to: Path) -> set[str]:
+    return {path.stem for path in (to / "parts").iterdir()}
+
+
+def test_memory_disk_and_workers_give_the_same_table(folder: Path, tmp_path: Path) -> None:
+    whole = scan(folder, progress=False)
+    paths = whole.table["path"].to_pylist()
+    assert len(whole) == 100
+    assert paths == sorted(paths, key=os.fsencode)
+    assert kept(folder, tmp_path / "a").table == whole.table
+    several = scan(folder, tmp_path / "b", workers=2, progress=False, settings=SMALL)
+    assert several.table == whole.table
+    assert scan(folder, workers=2, progress=False, settings=SMALL).table == whole.table
+    assert Index.open(tmp_path / "b").table == whole.table
+
+
+def test_parts_are_compacted_in_order(folder: Path, tmp_path: Path) -> None:
+    kept(folder, tmp_path / "to")
+    generation = parts.read_state(tmp_path / "to").generation
+    assert generation is not None
+    assert [part.rows for part in generation.parts] == [25] * 4
+    firsts = [part.first for part in generation.parts]
+    assert firsts == sorted(firsts)
+    assert names_of_parts(tmp_path / "to") == {part.name for part in generation.parts}
+    assert len(list((tmp_path / "to" / "commits").iterdir())) == 1
+
+
+def test_a_rescan_reads_what_is_new_or_changed_and_drops_what_is_gone(
+    folder: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    assert read(kept(folder, to)) == 100
+    before = names_of_parts(to)
+    assert read(kept(folder, to)) == 0
+    assert names_of_parts(to) == before
+
+    (folder / "a" / "000.dcm").write_bytes(b"changed")
+    (folder / "a" / "new.dcm").write_bytes(b"new")
+    (folder / "a.b" / "001.dcm").unlink()
+    again = kept(folder, to)
+    assert read(again) == 2
+    assert again.table == scan(folder, progress=False).table
+    assert names_of_parts(to) & before  # those that nothing happened to
+
+
+def test_everything_can_leave(folder: Path, tmp_path: Path) -> None:
+    kept(folder, tmp_path / "to")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with pytest.warns(UserWarning, match="no files"):
+        assert len(kept(folder, tmp_path / "to")) == 0
+    assert names_of_parts(tmp_path / "to") == set()
+
+
+def test_random_changes_give_what_a_fresh_scan_gives(folder: Path, tmp_path: Path) -> None:
+    choose = random.Random(7)
+    for step in range(12):
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        for path in choose.sample(files, choose.randrange(12)):
+            path.unlink()
+        for path in choose.sample(files, choose.randrange(12)):
+            path.parent.joinpath(f"{choose.randrange(999)}.x").write_bytes(b"%d" % step)
+        for path in choose.sample(files, choose.randrange(6)):
+            path.write_bytes(b"changed %d" % step)
+        settings = Settings(part_files=choose.choice((3, 8, 64)), compact_rows=24)
+        again = kept(folder, tmp_path / "to", settings)
+        assert again.table == scan(folder, progress=False).table
+        generation = parts.read_state(tmp_path / "to").generation
+        assert generation is not None
+        assert max(part.rows for part in generation.parts) <= 24
+
+
+def test_what_could_not_be_read_is_tried_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rooms.read_headers
+
+    def locked(*args: object, **options: object) -> pa.Table:
+        rows = real(*args, **options)  # type: ignore[arg-type]
+        place = rows.column_names.index("read_status")
+        wanted = ["no_access", "timeout", "crashed"]
+        status = [*wanted, *rows["read_status"].to_pylist()[3:]]
+        return rows.set_column(place, rows.field(place), pa.array(status))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rooms, "read_headers", locked)
+        kept(folder, tmp_path / "to", Settings())
+    again = kept(folder, tmp_path / "to")
+    assert read(again) == 3
+    assert again.table == scan(folder, progress=False).table
+
+
+def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Path) -> None:
+    kept(folder, tmp_path / "to")
+    private = kept(folder, tmp_path / "to", private=True)
+    assert read(private) == 100
+    assert "private" in private.columns
+    moved = folder.rename(tmp_path / "moved")
+    assert read(kept(moved, tmp_path / "to", private=True)) == 100
+
+
+def test_members_of_archives_are_kept(small_folder: Path, tmp_path: Path) -> None:
+    name = shutil.make_archive(str(tmp_path / "all"), "zip", small_folder)
+    to = tmp_path / "to"
+    assert read(kept(Path(name), to)) == 6
+    again = kept(Path(name), to)
+    assert read(again) == 0
+    assert again.table == scan(name, progress=False).table
+    assert set(again.table["path"].to_pylist()) == {"all.zip"}
+
+
+def test_an_index_inside_the_folder_is_no_source(folder: Path) -> None:
+    assert len(kept(folder, folder / "own.index")) == 100
+    assert read(kept(folder, folder / "own.index")) == 0
+
+
+SCRIPT = """
+import sys, wetread
+from wetread.settings import Settings
+from wetread.table import scan
+print("ready", flush=True)
+wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False,
+             settings=Settings(part_files=4, compact_rows=16))
+"""
+
+
+def killed(folder: Path, to: Path, workers: int, after: float) -> bool:
+    """Scans in a process that is killed so many seconds after it began to; whether it was."""
+    home = Path(wetread.__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(home)},
+    )
+    with process:
+        assert process.stdout
+        process.stdout.readline()
+        time.sleep(after)
+        process.kill()
+    return process.returncode != 0
+
+
+def test_killed_at_any_moment_the_same_scan_goes_on(folder: Path, tmp_path: Path) -> None:
+    choose = random.Random(20)
+    start = time.monotonic()
+    kept(folder, tmp_path / "timed", Settings(part_files=4, compact_rows=16))
+    longest = 1.2 * (time.monotonic() - start)
+    first = tmp_path / "first"
+    kills = 0
+    for moment in range(20):
+        to = tmp_path / f"to{moment}"
+        if moment % 3:  # a rescan; else the first scan
+            shutil.copytree(first, to)
+            for path in choose.sample(sorted(folder.rglob("*.dcm")), 20):
+                path.write_bytes(b"%d" % moment)
+            (folder / f"{choose.random()}").write_bytes(b"new")
+        # Workers of two scans write to one folder, where the killed one's have not ended yet.
+        kills += killed(folder, to, workers=2 * (moment % 5 == 0), after=choose.random() * longest)
+        whole = scan(folder, progress=False).table
+        again = kept(folder, to)
+        assert again.table == whole, f"moment {moment}"
+        assert read(kept(folder, to)) == 0
+        if moment == 0:
+            shutil.copytree(to, first)
+    assert kills > 5
+
+
+def test_a_stopped_scan_goes_on_with_what_it_had(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path / "to"
+    real = rooms.read_headers
+    calls = iter(range(99))
+
+    def stopping(*args: object, **options: object) -> pa.Table:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*args, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rooms, "read_headers", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            kept(folder, to)
+    with pytest.raises(IndexFormatError, match="did not finish"):
+        Index.open(to)
+    assert read(kept(folder, to)) == 100 - 5 * 8
+
+
+@pytest.mark.parametrize("place", [0, 3, 11, 22, 27, 31, 34])
+def test_a_full_disk_damages_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    to = tmp_path / "to"
+    before = kept(folder, to).table
+    for path in sorted(folder.rglob("*.dcm"))[::2]:
+        path.write_bytes(b"changed")
+    real = os.fsync
+    calls = iter(range(999))
+
+    def full(handle: int) -> None:
+        if next(calls) == place:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        try:
+            kept(folder, to)
+        except StorageError as error:
+            assert "disk is full" in str(error)  # noqa: PT017
+            # Where only the last sync of the folder failed, the new table is there.
+            after = scan(folder, progress=False).table
+            assert Index.open(to).table in (before, after)
+            assert not list(to.rglob(".tmp-*"))
+    assert kept(folder, to).table == scan(folder, progress=False).table
+
+
+def test_a_full_disk_in_a_worker_is_said_plainly(folder: Path, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    kept(folder, to)
+    (folder / "a" / "000.dcm").write_bytes(b"changed")
+    shutil.rmtree(to / "parts")
+    (to / "parts").symlink_to("/dev/full")  # no folder: nothing can be written there
+    with pytest.raises((StorageError, IndexFormatError)):
+        scan(folder, to, workers=2, progress=False, settings=SMALL)
+
+
+def test_a_folder_that_is_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(IndexFormatError, match="is no index"):
+        kept(folder, folder)
+    with pytest.raises(StorageError, match="cannot write"):
+        kept(folder, folder / "README.txt")
+    with pytest.raises(StorageError, match="cannot write"):
+        kept(folder, folder / "README.txt" / "below")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(NotFoundError):
+        kept(tmp_path / "nothing", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    assert len(scan(folder, progress=False)) == 100
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o500)
+    with pytest.raises(StorageError, match="cannot write"):
+        kept(folder, shut / "to")
+
+
+def test_an_index_of_another_version_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    kept(folder, to)
+    marker = to / "wetread-index.json"
+    marker.write_text('{"format": "wetread-index", "schema": 99, "wetread": "9.0"}')
+    before = sorted(to.rglob("*"))
+    for use in (lambda: kept(folder, to), lambda: Index.open(to)):
+        with pytest.raises(IndexFormatError, match=r"written by wetread 9\.0 \(schema 99\)"):
+            use()
+    assert sorted(to.rglob("*")) == before
+
+
+def test_two_scans_do_not_write_one_index(folder: Path, tmp_path: Path) -> None:
+    kept(folder, tmp_path / "to")
+    with (
+        parts.locked(tmp_path / "to"),
+        pytest.raises(StorageError, match="another scan"),
+    ):
+        kept(folder, tmp_path / "to")
+
+
+def test_a_lost_part_is_read_again(folder: Path, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    whole = kept(folder, to).table
+    one, two, *_ = sorted((to / "parts").iterdir())
+    one.unlink()
+    two.write_bytes(b"damaged")
+    again = kept(folder, to)
+    assert again.table == whole
+    assert read(again) == 50
+
+
+def test_a_source_that_ends_the_worker_is_a_row(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Engine:
+        def __init__(self, workers: int | None, timeout: float) -> None:
+            pass
+
+        def map(self, _: str, tasks: object, options: dict, failed: object) -> object:
+            for task in tasks:  # type: ignore[attr-defined]
+                yield failed(task.slice(0, 1), "crashed", "SIGSEGV")  # type: ignore[operator]
+                yield rooms.scan_part(task.slice(1), options)
+
+    monkeypatch.setattr(rooms, "LocalEngine", Engine)
+    for index in (kept(folder, tmp_path / "to"), scan(folder, progress=False, settings=SMALL)):
+        assert len(index) == 100
+        assert index.summary()["read_status"]["crashed"] == 13
+        assert (
+            index.query("SELECT count(*) AS n FROM findings WHERE code = 'CRASHED'")["n"][0] == 13
+        )
+
+
+def test_slow_sources_make_smaller_tasks() -> None:
+    pace = rooms._Pace(Settings(part_files=1000, part_seconds=1.0))
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([None] * 1500, f.type) for f in rooms.SOURCE_SCHEMA], schema=rooms.SOURCE_SCHEMA
+    )
+    tasks = pace.tasks([batch, batch])
+    assert next(tasks).num_rows == 1000
+    pace.note(1000, 10.0)
+    assert next(tasks).num_rows == 100
+    pace.note(100, 0.01)
+    assert [task.num_rows for task in tasks] == [1000, 900]
