@@ -20,10 +20,9 @@ from types import FrameType
 from typing import Any
 
 import wetread as wr
-from wetread.settings import KIB, Settings
-from wetread.testing import mutant
+from wetread.settings import Settings
+from wetread.testing import case, seed_files
 
-LARGEST = 300 * KIB
 WAYS = [
     {"settings": Settings(few_files=few), "private": nested, "sequences": nested}
     for nested in (False, True)
@@ -31,21 +30,6 @@ WAYS = [
 ]
 """Both walks, without and with private elements and sequences; each block takes the next."""
 SECONDS = 5.0
-
-
-def seed_files() -> list[Path]:
-    """The real files that are damaged: pydicom's and pydicom-data's, but for large ones."""
-    import data_store
-    import pydicom.data
-
-    folders = [Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent / "data"]
-    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    return [p for p in files if p.suffix in ("", ".dcm") and p.stat().st_size <= LARGEST]
-
-
-def case(number: int, seeds: Sequence[Path]) -> bytes:
-    """The bytes of one case."""
-    return mutant(seeds[number % len(seeds)].read_bytes(), number)
 
 
 class Hang(BaseException):

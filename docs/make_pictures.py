@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 PICTURE = Path(__file__).with_name("pictures") / "demo.svg"
-COLUMNS, LINES = 118, 56
+COLUMNS, LINES = 120, 56
 
 
 def run(*command: str) -> str:
@@ -35,7 +35,9 @@ def run(*command: str) -> str:
         if not read:
             break
         printed += read
-    os.waitpid(child, 0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{printed.decode()}")
     return printed.decode().replace("\r\n", "\n")
 
 

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
-import pydicom.data
 import pytest
 
 import wetread as wr
 from wetread.errors import FINDINGS
 from wetread.settings import KIB, Settings
-from wetread.testing import dicom_file, mutant, picture
+from wetread.testing import case, dicom_file, picture, seed_files
 
 MALFORMED = Path(__file__).resolve().parents[2] / "shared" / "data" / "malformed"
 STATUSES = {"ok", "repaired", "partial", "not_dicom", "refused", "no_access", "timeout", "crashed"}
@@ -45,15 +44,6 @@ MAY_BE_MISSED = {"unknowable", "after the pixels"}
 """Between two elements of which none announces pixels; behind what a scan reads."""
 
 
-def seeds(largest: int = 300 * KIB) -> list[Path]:
-    """pydicom's and pydicom-data's files, but for large ones; those of bench/mutants.py."""
-    import data_store
-
-    folders = [Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent / "data"]
-    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    return [p for p in files if p.suffix in ("", ".dcm") and p.stat().st_size <= largest]
-
-
 def scan(folder: Path, settings: Settings, nested: bool = False) -> list[Row]:
     how = {"private": nested, "sequences": nested, "settings": settings}
     index = wr.scan(folder, workers=0, progress=False, **how)
@@ -63,7 +53,7 @@ def scan(folder: Path, settings: Settings, nested: bool = False) -> list[Row]:
 
 def test_mutants_are_rows_and_the_same_by_both_walks(tmp_path: Path) -> None:
     """C1 to C5: no exception, no lost row, no other file's bytes in a row, no lost value."""
-    files = [path.read_bytes() for path in seeds()]
+    files = seed_files()
     assert len(files) >= 70
     good = dicom_file(picture())
     alone = None
@@ -72,7 +62,7 @@ def test_mutants_are_rows_and_the_same_by_both_walks(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "good.dcm").write_bytes(good)
         for n in range(first, first + BLOCK):
-            (folder / f"{n:06}.dcm").write_bytes(mutant(files[n % len(files)], n))
+            (folder / f"{n:06}.dcm").write_bytes(case(n, files))
         begun = time.monotonic()
         nested = bool(block % 2)
         rows, one_by_one = (scan(folder, settings, nested) for settings in WALKS)
@@ -135,7 +125,7 @@ def clean(tmp_path: Path) -> list[Path]:
     """The seed files in which nothing is wrong, with a File Meta group."""
     folder = tmp_path / "clean"
     folder.mkdir()
-    for n, path in enumerate(files := seeds()):
+    for n, path in enumerate(files := seed_files()):
         (folder / f"{n:06}.dcm").symlink_to(path)
     ok = [files[int(r["path"][:6])] for r in scan(folder, WALKS[1]) if r["read_status"] == "ok"]
     return [path for path in ok if path.read_bytes()[128:132] == b"DICM"]

@@ -18,7 +18,7 @@ import wetread
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.index import Index, scan
 from wetread.settings import Settings
-from wetread.table import parts
+from wetread.table import merge, parts
 from wetread.table import scan as rooms
 
 SMALL = Settings(part_files=8, compact_rows=32)
@@ -68,6 +68,21 @@ def test_parts_are_compacted_in_order(folder: Path, tmp_path: Path) -> None:
     assert firsts == sorted(firsts)
     assert names_of_parts(tmp_path / "to") == {part.name for part in generation.parts}
     assert len(list((tmp_path / "to" / "commits").iterdir())) == 1
+
+
+def test_large_parts_stay_as_they_were_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge, "_LARGE", 8)
+    whole = kept(folder, tmp_path / "to")
+    generation = parts.read_state(tmp_path / "to").generation
+    assert generation is not None
+    assert [part.rows for part in generation.parts] == [8] * 11 + [12]
+    (folder / "a.b" / "new").write_bytes(b"new")
+    before = names_of_parts(tmp_path / "to")
+    again = kept(folder, tmp_path / "to")
+    assert len(names_of_parts(tmp_path / "to") - before) == 1
+    assert again.table == scan(folder, progress=False).table != whole
 
 
 def test_a_rescan_reads_what_is_new_or_changed_and_drops_what_is_gone(
@@ -165,7 +180,7 @@ from wetread.settings import Settings
 from wetread.table import scan
 print("ready", flush=True)
 wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False,
-             settings=Settings(part_files=4, compact_rows=16))
+             settings=Settings(part_files=8, compact_rows=16))
 """
 
 
@@ -261,13 +276,14 @@ def test_a_full_disk_damages_nothing(
 
 
 def test_a_full_disk_in_a_worker_is_said_plainly(folder: Path, tmp_path: Path) -> None:
-    to = tmp_path / "to"
-    kept(folder, to)
-    (folder / "a" / "000.dcm").write_bytes(b"changed")
-    shutil.rmtree(to / "parts")
-    (to / "parts").symlink_to("/dev/full")  # no folder: nothing can be written there
-    with pytest.raises((StorageError, IndexFormatError)):
-        scan(folder, to, workers=2, progress=False, settings=SMALL)
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageError, match="disk is full"):
+            scan(folder, tmp_path / "to", workers=2, progress=False, settings=SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_folder_that_is_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:

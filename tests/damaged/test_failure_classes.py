@@ -44,6 +44,7 @@ def test_each_file_is_one_row_that_says_what_is_wrong(
 ) -> None:
     expected = damage.make(tmp_path)
     index = wr.scan(tmp_path, workers=0, progress=False, settings=settings)
+    unlock(tmp_path)
     rows = {(row["path"], row["member"]): row for row in index.table.to_pylist()}
     assert len(rows) == len(index)
     assert set(rows) == {(e.path, e.member) for e in expected}

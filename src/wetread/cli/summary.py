@@ -42,7 +42,8 @@ def _pace(summary: Summary) -> str:
     read, seconds = summary.get("read", 0), summary.get("seconds", 0)
     if not read or not seconds:
         return ", none of them new or changed" if summary["files"] else ""
-    return f", {read:,} read in {seconds:,.1f} s [dim]({read / seconds:,.0f} files/s)[/]"
+    rate = f" [dim]({read / seconds:,.0f} files/s)[/]" if seconds >= 1 else ""  # too short to tell
+    return f", {read:,} read in {seconds:,.1f} s{rate}"
 
 
 def _counts(

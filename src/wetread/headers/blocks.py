@@ -22,6 +22,8 @@ Bytes = npt.NDArray[np.uint8]
 
 SLACK = 16
 """Bytes after a window that may be gathered, never used."""
+_SAMPLE = 16
+"""Files whose timing decides whether opening waits."""
 DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 """The sequence delimitation item that ends encapsulated pixels (PS3.5 A.4)."""
 
@@ -108,55 +110,119 @@ def read_heads(
     timing decides.
     """
     views = arena.lay_out(len(names), window)
-    buffer = arena.bytes.data
-    heads = Heads.of(len(names), window)
-    heads.problems.update(problems)
-    size, mtime_ns, got, ended = heads.size, heads.mtime_ns, heads.got, heads.ended
+    reading = _Reading(names, views, arena.bytes.data, window, members, dict(problems), settings)
+    first = min(_SAMPLE, len(names))
+    begun = time.perf_counter()
+    for i in range(first):
+        reading.read_row(i)
+    waits = time.perf_counter() - begun > settings.slow_open_seconds * first
+    if members or problems:
+        for i in range(first, len(names)):
+            reading.read_row(i)
+    elif waits:
+        with ThreadPoolExecutor(settings.io_threads) as pool:
+            for _ in pool.map(reading.read_row, range(first, len(names))):
+                pass
+    else:
+        reading.read_rest(first)
+    return reading.heads(arena.bytes)
 
-    def read_file(i: int) -> None:
-        descriptor = os.open(names[i], _FLAGS)
-        try:
-            info = os.fstat(descriptor)
-            if info.st_mode & 0o170000 != stat.S_IFREG:
-                heads.problems[i] = ("NOT_A_FILE", "not a regular file")
-                return
-            count = read_into(descriptor, views[i])
-            length = info.st_size
-            size[i], mtime_ns[i], got[i] = length, info.st_mtime_ns, count
-            if length > count:
-                first = i * window
-                if _ENCAPSULATED.search(buffer, first + 128, first + 640):
-                    ended[i] = read_at(descriptor, 8, length - 8) == DELIMITER
-        finally:
-            os.close(descriptor)
 
-    def read_member(i: int) -> None:
-        with members[i]() as stream:
-            data = stream.read(window)
-            views[i][: len(data)] = data
-            size[i] = stream.seek(0, os.SEEK_END)
-            got[i] = len(data)
-            if size[i] > got[i]:
-                stream.seek(-8, os.SEEK_END)
-                ended[i] = stream.read(8) == DELIMITER
+class _Reading:
+    """The first read of a block; lists, which are faster to set one by one than arrays."""
 
-    def read_row(i: int) -> None:
-        if i in problems:
-            return
-        read = read_member if i in members else read_file
-        for left in reversed(range(settings.retries)):
+    def __init__(
+        self,
+        names: list[bytes],
+        views: list[memoryview],
+        buffer: memoryview,
+        window: int,
+        members: dict[int, Opener],
+        problems: dict[int, tuple[str, str]],
+        settings: Settings,
+    ) -> None:
+        self.names, self.views, self.buffer, self.window = names, views, buffer, window
+        self.members, self.problems, self.settings = members, problems, settings
+        self.size, self.mtime_ns, self.got = ([0] * len(names) for _ in range(3))
+        self.ended: list[int] = []
+        self.reached = 0
+
+    def heads(self, arena: Bytes) -> Heads:
+        """What was read, as arrays."""
+        heads = Heads(
+            self.window,
+            np.array(self.size, np.int64),
+            np.array(self.mtime_ns, np.int64),
+            np.array(self.got, np.int64),
+            np.zeros(len(self.names), np.bool_),
+            self.problems,
+        )
+        heads.ended[self.ended] = True
+        _look_at_ends(heads, arena)
+        return heads
+
+    def read_rest(self, first: int) -> None:
+        """Every plain file from `first` on; the few that raise go through `read_row`."""
+        while first < len(self.names):
             try:
-                read(i)
+                self._read_files(range(first, len(self.names)))
+                return
+            except OSError:
+                first = self.reached + 1
+                self.read_row(self.reached)
+
+    def read_row(self, i: int) -> None:
+        """One source, again after an error that may pass; what remains is its problem."""
+        if i in self.problems:
+            return
+        for left in reversed(range(self.settings.retries)):
+            try:
+                if i in self.members:
+                    self._read_member(i)
+                else:
+                    self._read_files(range(i, i + 1))
                 return
             except (OSError, ArchiveError) as error:
                 if getattr(error, "errno", None) not in _PASSING or not left:
-                    heads.problems[i] = describe_error(error)
+                    self.problems[i] = describe_error(error)
                     return
                 time.sleep(0.01)
 
-    _read_rows(read_row, len(names), not members, settings)
-    _look_at_ends(heads, arena.bytes)
-    return heads
+    def _read_files(self, which: range) -> None:
+        """Plain files: the loop that costs most. Raises OSError at the file `reached`."""
+        names, views, buffer, window = self.names, self.views, self.buffer, self.window
+        size, mtime_ns, got = self.size, self.mtime_ns, self.got
+        open_, fstat, close, search = os.open, os.fstat, os.close, _ENCAPSULATED.search
+        for i in which:
+            self.reached = i
+            descriptor = open_(names[i], _FLAGS)
+            try:
+                info = fstat(descriptor)
+                if info.st_mode & 0o170000 != stat.S_IFREG:
+                    self.problems[i] = ("NOT_A_FILE", "not a regular file")
+                    continue
+                got[i] = count = read_into(descriptor, views[i])
+                size[i] = length = info.st_size
+                mtime_ns[i] = info.st_mtime_ns
+                if (
+                    length > count
+                    and search(buffer, i * window + 128, i * window + 640)
+                    and read_at(descriptor, 8, length - 8) == DELIMITER
+                ):
+                    self.ended.append(i)
+            finally:
+                close(descriptor)
+
+    def _read_member(self, i: int) -> None:
+        with self.members[i]() as stream:
+            data = stream.read(self.window)
+            self.views[i][: len(data)] = data
+            self.got[i] = len(data)
+            self.size[i] = size = stream.seek(0, os.SEEK_END)
+            if size > len(data):
+                stream.seek(-8, os.SEEK_END)
+                if stream.read(8) == DELIMITER:
+                    self.ended.append(i)
 
 
 def _look_at_ends(heads: Heads, arena: Bytes) -> None:
@@ -165,24 +231,6 @@ def _look_at_ends(heads: Heads, arena: Bytes) -> None:
     last = np.ndarray((arena.size - 7,), "<u8", arena, strides=(1,))
     ends = whole * heads.window + heads.got[whole] - 8
     heads.ended[whole] = last[ends] == int.from_bytes(DELIMITER, "little")
-
-
-def _read_rows(
-    read_row: Callable[[int], None], count: int, may_overlap: bool, settings: Settings
-) -> None:
-    """Every row once: one by one where that is fast, in threads where opening waits."""
-    sample = min(16, count)
-    begun = time.perf_counter()
-    for i in range(sample):
-        read_row(i)
-    mean = (time.perf_counter() - begun) / max(sample, 1)
-    if may_overlap and mean > settings.slow_open_seconds:
-        with ThreadPoolExecutor(settings.io_threads) as pool:
-            for _ in pool.map(read_row, range(sample, count)):
-                pass
-        return
-    for i in range(sample, count):
-        read_row(i)
 
 
 def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
@@ -195,7 +243,8 @@ def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
 def read_into(descriptor: int, view: memoryview) -> int:
     """Fill a view from the start of a file as far as the file goes; the bytes read."""
     if _readv is not None:
-        return int(_readv(descriptor, [view]))
+        count: int = _readv(descriptor, (view,))
+        return count
     data = os.read(descriptor, len(view))
     view[: len(data)] = data
     return len(data)

@@ -5,6 +5,13 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
+import numpy as np
+
+from wetread.headers.gather import Bytes, gather_strings
+from wetread.headers.walk import Elements
+
+_CHARSET = 0x00080005
+
 _DEFAULT = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 
 
@@ -45,6 +52,13 @@ def _clean(text: str) -> str:
     """Lone surrogates cannot be kept in Arrow; no codec of DICOM should give one."""
     text.encode("utf-8")
     return text
+
+
+def read_charsets(arena: Bytes, elements: Elements) -> dict[int, str]:
+    """Specific Character Set, with backslashes, of the rows that state one."""
+    found = np.flatnonzero((elements.tag == _CHARSET) & (elements.start >= 0))
+    texts = gather_strings(arena, elements.start[found], elements.length[found])
+    return dict(zip(elements.row[found].tolist(), texts.to_pylist(), strict=True))
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
-from wetread.headers.charset import decode_text
+from wetread.headers.charset import decode_text, read_charsets
 from wetread.headers.gather import as_strings, gather, trim
 from wetread.headers.registry import Registry
 from wetread.headers.schema import Column, format_tag
@@ -45,7 +45,7 @@ _DTYPES = {
 }
 _TEXTUAL = (s.TEXT, s.DECIMAL, s.INTEGER, s.DATE)
 _BAD_CODE = {s.DECIMAL: "BAD_NUMBER", s.INTEGER: "BAD_NUMBER", s.DATE: "BAD_DATE"}
-_PIXEL_REPRESENTATION, _CHARSET = 0x00280103, 0x00080005
+_PIXEL_REPRESENTATION = 0x00280103
 _MOST_RAW = 64 * 1024
 
 _FAMILY = np.full(65536, 255, np.uint8)
@@ -79,9 +79,10 @@ class _Work:
     codes: npt.NDArray[np.uint16]
     registry: Registry
     built: Built
-    charsets: dict[int, str]
     extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
     """By number of column: row and Python value of elements read one by one."""
+    charsets: dict[int, str] | None = None
+    """Of the rows that state one; read when a text needs it."""
 
     def raw(self, i: int) -> bytes:
         """The first bytes of an element's value, as far as they were read."""
@@ -89,6 +90,12 @@ class _Work:
         if start < 0:
             return b""
         return self.arena[start : start + min(int(self.elements.length[i]), _MOST_RAW)].tobytes()
+
+    def charset(self, i: int) -> str:
+        """Specific Character Set of an element's row, "" where it states none."""
+        if self.charsets is None:
+            self.charsets = read_charsets(self.arena, self.elements)
+        return self.charsets.get(int(self.elements.row[i]), "")
 
     def reject(self, i: int, code: str, text: str) -> None:
         """A value that does not become a column's value: keep its bytes, say so."""
@@ -104,11 +111,8 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     codes = registry.codes_of(elements.tag)
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
-    work = _Work(arena, elements, codes, registry, built, {})
+    work = _Work(arena, elements, codes, registry, built)
     family = _settle_families(work)
-    is_text = family == s.TEXT
-    charset_code = registry.codes_of(np.array([_CHARSET], np.uint32))[0]
-    _read_charsets(work, np.flatnonzero(is_text & (codes == charset_code)))
     _build_texts(work, np.flatnonzero(np.isin(family, _TEXTUAL)), family)
     for number in _DTYPES:
         _build_numbers(work, np.flatnonzero(family == number), number)
@@ -171,14 +175,6 @@ def _note_mismatches(work: _Work, silent: Bools) -> None:
             work.built.find(elements.row[j], "VR_MISMATCH", column.tag, elements.offset[j], text)
 
 
-def _read_charsets(work: _Work, index: npt.NDArray[np.intp]) -> None:
-    """Specific Character Set of each row that states one."""
-    for i in index:
-        text = work.raw(int(i)).rstrip(b"\0 ").decode("latin-1")
-        if text:
-            work.charsets[int(work.elements.row[i])] = text
-
-
 # --- characters -------------------------------------------------------------------------------
 
 
@@ -231,7 +227,7 @@ def _decode_strange(
         element = int(index[i])
         row = int(work.elements.row[element])
         raw = data[bounds[i] : bounds[i + 1]].tobytes()
-        text, stated = decode_text(raw, work.charsets.get(row, ""))
+        text, stated = decode_text(raw, work.charset(element))
         decoded.append(text.rstrip("\0 ").encode("utf-8"))
         if not stated:
             tag, offset = int(work.elements.tag[element]), work.elements.offset[element]
@@ -391,15 +387,18 @@ def _cut_columns(work: _Work, index: npt.NDArray[np.intp], values: pa.Array, fil
     """
     codes, rows = work.codes[index], work.elements.row[index]
     cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    place = np.empty(work.built.rows, np.int64)
     numbers = np.where(filled, np.arange(len(codes)), -1)
     for begin, end in pairwise(cuts):
         column = work.registry.columns[codes[begin]]
-        place.fill(-1)
-        place[rows[begin:end]] = numbers[begin:end]
-        if end - begin > 1 and not (np.diff(rows[begin:end]) > 0).all():
+        here, wanted = rows[begin:end], numbers[begin:end]
+        place = np.full(work.built.rows, -1, np.int64)
+        place[here] = wanted
+        if not np.array_equal(place[here], wanted):
             _note_repeats(work, column, index[begin:end])
-        _place(work, column, values.take(pa.array(place, mask=place < 0)))
+        if np.array_equal(place, wanted) and filled[begin:end].all():
+            _place(work, column, values.slice(begin, end - begin))
+        else:
+            _place(work, column, values.take(pa.array(place, mask=place < 0)))
 
 
 def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> None:
@@ -467,8 +466,7 @@ def _read_values(work: _Work, i: int) -> list[Any]:
         raise ValueError("its bytes were not read")
     raw = work.arena[start : start + int(work.elements.length[i])].tobytes()
     if family in _TEXTUAL or family == s.LENGTH:
-        charset = work.charsets.get(int(work.elements.row[i]), "")
-        return [part.strip(" \0") for part in decode_text(raw, charset)[0].split("\\")]
+        return [part.strip(" \0") for part in decode_text(raw, work.charset(i))[0].split("\\")]
     if family in _DTYPES:
         kind = np.dtype(_DTYPES[family])
         values = np.frombuffer(raw[: len(raw) - len(raw) % kind.itemsize], kind)

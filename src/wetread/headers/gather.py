@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
+
+
+_PIECE = 64 * 1024
+"""Bytes gathered at once: their indices stay in the processor's cache."""
 
 
 def gather(arena: Bytes, start: Int64s, length: Int64s) -> tuple[Bytes, Int64s]:
@@ -18,8 +24,15 @@ def gather(arena: Bytes, start: Int64s, length: Int64s) -> tuple[Bytes, Int64s]:
     """
     bounds = np.zeros(len(start) + 1, np.int64)
     np.cumsum(length, out=bounds[1:])
-    where = np.arange(bounds[-1]) + np.repeat(start - bounds[:-1], length)
-    return arena[where], bounds
+    data = np.empty(bounds[-1], np.uint8)
+    shift = start - bounds[:-1]
+    cuts = np.searchsorted(bounds, np.arange(0, bounds[-1], _PIECE)).tolist()
+    for begin, end in pairwise([*cuts, len(length)]):
+        first, last = bounds[begin], bounds[end]
+        where = np.repeat(shift[begin:end], length[begin:end])
+        where += np.arange(first, last)
+        arena.take(where, out=data[first:last], mode="clip")
+    return data, bounds
 
 
 def trim(arena: Bytes, start: Int64s, length: Int64s) -> Int64s:

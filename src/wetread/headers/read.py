@@ -91,6 +91,8 @@ class _Block:
     whole: bool
     settings: Settings
     parts: list[Elements] = field(default_factory=list)
+    meta_end: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where the File Meta group ends in each file."""
 
 
 def _read_block(
@@ -106,7 +108,8 @@ def _read_block(
     odd = _walk_odd(block)
     elements = Elements.join(block.parts)
     ours = (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
-    built = build_columns(block.arena.bytes, elements.take(ours), len(block.names), block.registry)
+    chosen = elements if ours.all() else elements.take(np.flatnonzero(ours))
+    built = build_columns(block.arena.bytes, chosen, len(block.names), block.registry)
     _note_lockstep(block, elements, odd)
     if private or sequences:
         implicit = block.rows.implicit
@@ -166,6 +169,7 @@ def _walk_meta(block: _Block) -> None:
     rows.at[which] = 132
     elements = walk(arena, rows, which, meta=True, whole=True, few=block.settings.few_files)
     rows.state[rows.state == NEXT] = ODD
+    block.meta_end = rows.at.copy()
     _settle_syntax(block, elements)
     block.parts.append(elements.take(rows.state[elements.row] == DONE))
 
@@ -306,10 +310,9 @@ def _note_lockstep(block: _Block, elements: Elements, odd: Bools) -> None:
 
 def _check_meta_length(block: _Block, elements: Elements, usual: Bools) -> None:
     """The stated length of the File Meta group against its last element (PS3.10 7.1)."""
-    meta = np.flatnonzero(usual & (elements.tag >> 16 == 2))
-    ends = np.zeros(len(block.rows.size), np.int64)
-    np.maximum.at(ends, elements.row[meta], (elements.offset + elements.length)[meta])
-    lengths = meta[(elements.tag[meta] == _META_LENGTH) & (elements.length[meta] == 4)]
+    ends = block.meta_end
+    lengths = np.flatnonzero(usual & (elements.tag == _META_LENGTH) & (elements.length == 4))
+    lengths = lengths[elements.offset[lengths] < ends[elements.row[lengths]]]
     arena = block.arena.bytes
     word = np.ndarray((arena.size - 3,), "<u4", arena, strides=(1,))
     stated = elements.offset[lengths] + 4 + word[elements.start[lengths]]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,11 @@ import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
+from wetread.headers.charset import read_charsets
 from wetread.headers.columns import Built
 from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
 from wetread.headers.extent import check_extent
+from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
 from wetread.headers.reader import FileReader
 from wetread.headers.schema import FINDING_TYPE, INVALID_TYPE, column_of, format_tag, unify
@@ -76,7 +77,6 @@ _PROGRAMS = (
     b"\xca\xfe\xba\xbe",
     b"#!",
 )
-_CHARSET = 0x00080005
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ class Answer:
         is_sequence = np.array(
             [unpack_vr(int(v)) == "SQ" for v in elements.vr], np.bool_
         ) | _unsaid_sequences(elements)
-        charsets = _charsets(arena, elements)
+        charsets = read_charsets(arena, elements)
         if private:
             chosen = _by_row(arena, elements, is_private, rows)
             values = [convert_private(c, charsets.get(r, "")) for r, c in enumerate(chosen)]
@@ -202,16 +202,6 @@ def _by_row(
     return chosen
 
 
-def _charsets(arena: Bytes, elements: Elements) -> dict[int, str]:
-    """Specific Character Set of the rows that state one."""
-    found: dict[int, str] = {}
-    for i in np.flatnonzero(elements.tag == _CHARSET):
-        start = int(elements.start[i])
-        raw = arena[start : start + int(elements.length[i])].tobytes()
-        found[int(elements.row[i])] = raw.rstrip(b"\0 ").decode("latin-1")
-    return found
-
-
 def assemble(
     answer: Answer, sources: pa.RecordBatch | pa.Table, built: Built, heads: Heads, arena: Bytes
 ) -> pa.Table:
@@ -222,9 +212,13 @@ def assemble(
         answer.find(row, code, None, None, text)
     _check_pixels(answer, arrays, heads, rows)
     _check_preambles(answer, heads, arena)
+    identity = identify(sources)
+    for row in np.flatnonzero(identity["path_bytes"].is_valid()).tolist():
+        answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
     findings = sorted(answer.findings + built.findings, key=_by_place)
+    arrays.update(identity)
     arrays.update(_own_columns(answer, sources, heads, arena))
     arrays["findings"] = _list_of(findings, rows, FINDING_TYPE)
     arrays["invalid"] = _list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
@@ -254,23 +248,11 @@ def _in_order(
 def _own_columns(
     answer: Answer, sources: pa.RecordBatch | pa.Table, heads: Heads, arena: Bytes
 ) -> dict[str, Any]:
-    paths, members = sources.column("path").to_pylist(), sources.column("member").to_pylist()
-    shown = [_show(path) for path in paths]
-    ids = [
-        hashlib.blake2b(path + b"\0" + member, digest_size=8).hexdigest()
-        for path, member in zip(paths, members, strict=True)
-    ]
-    raw = [None if s.isascii() or _is_utf8(p) else p for s, p in zip(shown, paths, strict=True)]
-    unread = np.zeros(len(paths), np.bool_)
+    unread = np.zeros(len(heads.size), np.bool_)
     unread[list(heads.problems)] = True
-    for row in np.flatnonzero([value is not None for value in raw]):
-        answer.find(int(row), "BAD_PATH", None, None, "the name is not UTF-8")
-    is_file = pa.array(np.array([not m for m in members], np.bool_) & ~unread)
+    members = pc.greater(pc.binary_length(sources.column("member")), 0)
+    is_file = pa.array(~np.asarray(members, np.bool_) & ~unread)
     return {
-        "id": pa.array(ids),
-        "path": pa.array(shown),
-        "path_bytes": pa.array(raw, pa.binary()),
-        "member": pa.array([_show(member) for member in members], pa.string()),
         "file_size": pc.if_else(
             is_file, pa.array(heads.size), _column(sources, "file_size", heads.size, unread)
         ),
@@ -297,19 +279,6 @@ def _null_below_zero(values: Int64s, place: Int64s) -> pa.Array:
     return pa.array(values, mask=place < 0)
 
 
-def _show(name: bytes) -> str:
-    """A file name as text; bytes that are not UTF-8 as escapes."""
-    return name.decode("utf-8", "backslashreplace")
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _hash_headers(
     answer: Answer, heads: Heads, arena: Bytes, unread: npt.NDArray[np.bool_]
 ) -> pa.Array:
@@ -318,11 +287,9 @@ def _hash_headers(
     window = heads.window
     end = np.where(answer.pixel_offset >= 0, answer.pixel_offset, heads.got)
     end = np.minimum(end, heads.got)
-    memory = arena.data
-    values = [
-        zlib.crc32(memory[start : start + stop])
-        for start, stop in zip(range(0, rows * window, window), end.tolist(), strict=True)
-    ]
+    memory, start = arena.data, np.arange(rows) * window
+    bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
+    values = [crc32(memory[begin:stop]) for begin, stop in bounds]
     return pa.array(np.array(values, np.int64), mask=unread)
 
 

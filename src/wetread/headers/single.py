@@ -210,15 +210,19 @@ def _walk_elements(
         if step is None:
             return
         tag, vr, value, length, implicit = step
+        if value > pos + len(head):
+            text = f"have {len(head)} bytes of an element's head, need {value - pos}"
+            walked.find("TRUNCATED", tag, pos, text)
+            return
         if tag >> 16 == 0xFFFE:
             walked.find("DELIMITER", tag, pos, "an item or delimiter outside a sequence")
             pos = value if length == UNDEFINED or tag != _ITEM else value + length
             continue
-        if tag < last:
-            walked.find_first("TAG_ORDER", tag, pos, f"after {format_tag(last)}")
         if 0x7FE00008 <= tag <= 0x7FE00010:
             _note_pixels(reader, walked, tag, value, length)
             return
+        if tag < last:
+            walked.find_first("TAG_ORDER", tag, pos, f"after {format_tag(last)}")
         last = tag
         end = _take_value(
             reader, walked, tag, vr, value, length, implicit, encoding, settings, whole

@@ -90,6 +90,8 @@ class Rows:
     """Position in the arena after the last byte of the window."""
     at: Int64s
     """Position in the file where the walk stands."""
+    depth: Int64s
+    """How deep in sequences it stands there."""
     state: npt.NDArray[np.int8]
     pixel_tag: UInt32s
     pixel_offset: Int64s
@@ -108,6 +110,7 @@ class Rows:
             base=np.zeros(n, np.int64),
             limit=np.zeros(n, np.int64),
             at=np.zeros(n, np.int64),
+            depth=np.zeros(n, np.int64),
             state=np.zeros(n, np.int8),
             pixel_tag=np.zeros(n, np.uint32),
             pixel_offset=np.full(n, -1, np.int64),
@@ -129,10 +132,12 @@ class _Lanes:
     opened: Int64s
     """Where the outermost open sequence started."""
     last: UInt32s
+    whole: bool
+    """Whether sequences are kept: an open one is then walked again in the next window."""
 
     def keep(self, mask: Bools) -> None:
         index = np.flatnonzero(mask)
-        for name in self.__slots__:
+        for name in ("row", "pos", "limit", "end", "implicit", "depth", "opened", "last"):
             setattr(self, name, getattr(self, name)[index])
 
 
@@ -152,16 +157,17 @@ def walk(arena: Bytes, rows: Rows, which: Int64s, *, meta: bool, whole: bool, fe
         rows.limit[which],
         (rows.size + shift)[which],
         np.zeros(len(which), np.bool_) if meta else rows.implicit[which],
-        np.zeros(len(which), np.int64),
+        rows.depth[which],
         pos,
         np.zeros(len(which), np.uint32),
+        whole,
     )
     steps: list[tuple[npt.NDArray[np.generic], ...]] = []
     memory = arena.data
     while lanes.row.size and lanes.row.size >= few:
-        _step(word, lanes, rows, shift, steps, meta, whole)
+        _step(word, lanes, rows, shift, steps, meta)
         if not meta:
-            _finish_few(memory, word, lanes, steps, whole)
+            _finish_few(memory, word, lanes, steps)
     rows.state[lanes.row] = ODD
     if not steps:
         return Elements.join([])
@@ -183,7 +189,6 @@ def _finish_few(
     word: UInt32s,
     lanes: _Lanes,
     steps: list[tuple[npt.NDArray[np.generic], ...]],
-    whole: bool,
 ) -> None:
     """Pass to the end of open sequences one by one where few are open: long ones are rare."""
     deep = np.flatnonzero(lanes.depth)
@@ -193,22 +198,22 @@ def _finish_few(
     for i in deep.tolist():
         limit, implicit = int(lanes.limit[i]), bool(lanes.implicit[i])
         at, left = pass_elements(memory, int(pos[i]), limit, int(depth[i]), implicit)
-        if left == 0 and at <= limit:
-            pos[i], depth[i] = at, 0
+        if not lanes.whole or (left == 0 and at <= limit):
+            pos[i], depth[i] = at, left
         elif at > limit - 12:
-            pos[i] = limit  # leaves for a larger window, which starts at the sequence
-    if whole:
+            pos[i] = limit  # leaves for a larger window
+    if lanes.whole:
         _emit_sequences(word, lanes, steps, (lanes.depth > 0) & (depth == 0), pos)
     lanes.pos, lanes.depth = pos, depth
 
 
 def _leave(lanes: _Lanes, rows: Rows, shift: Int64s, mask: Bools, state: int) -> None:
     """Rows of the mask end their walk in this state, where they stand."""
-    row = lanes.row[mask]
+    row, pos, depth = lanes.row[mask], lanes.pos[mask], lanes.depth[mask]
     rows.state[row] = state
-    # an open sequence is walked again from its start in the next window
-    pos = np.where(lanes.depth[mask] > 0, lanes.opened[mask], lanes.pos[mask])
-    rows.at[row] = pos - shift[row]
+    if lanes.whole:
+        pos, depth = np.where(depth > 0, lanes.opened[mask], pos), np.zeros_like(depth)
+    rows.at[row], rows.depth[row] = pos - shift[row], depth
 
 
 def _leave_short(lanes: _Lanes, rows: Rows, shift: Int64s) -> None:
@@ -232,9 +237,9 @@ def _step(
     shift: Int64s,
     steps: list[tuple[npt.NDArray[np.generic], ...]],
     meta: bool,
-    whole: bool,
 ) -> None:
     """Every lane reads one element and moves on."""
+    whole = lanes.whole
     _leave_short(lanes, rows, shift)
     if not lanes.row.size:
         return
@@ -285,7 +290,7 @@ def _step(
     if meta:
         lanes.last = tag
     else:
-        unordered = kept & (tag < lanes.last)
+        unordered = top & ~leaving & (tag < lanes.last)
         for i in np.flatnonzero(unordered).tolist():
             row = int(lanes.row[i])
             at = int(pos[i] - shift[row])

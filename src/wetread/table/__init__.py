@@ -2,5 +2,5 @@
 
 `scan` turns sources into rows, `parts` keeps them on disk, `merge` tells what changed and puts
 parts in order, `store` opens and queries, `checks` looks across rows, `summary` counts, `frame`
-makes pandas of it, `progress` says how far it is.
+makes pandas of it, `progress` says how far it is, `files` writes whole files.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
+from wetread.table.files import storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
     Part,
@@ -24,7 +26,6 @@ from wetread.table.parts import (
     part_path,
     part_writer,
     row_keys,
-    storage_errors,
     used_columns,
     used_schema,
 )
@@ -32,6 +33,8 @@ from wetread.table.parts import (
 _KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "read_status"]
 _TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
 _BATCH_ROWS = 4096
+_LARGE = GROUP_ROWS // 2
+"""Rows of a part that is worth a file of its own."""
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -188,7 +191,7 @@ def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.
 
 
 def compact(
-    folder: Path, ordered: Sequence[Stored], fresh: Sequence[Stored], rows: int
+    folder: Path, ordered: Sequence[Stored], fresh: Sequence[Stored], known: pa.Schema, rows: int
 ) -> tuple[tuple[Part, ...], pa.Schema]:
     """The parts of a new generation in order, and the schema of all.
 
@@ -196,8 +199,9 @@ def compact(
 
     Args:
         folder: the index folder.
-        ordered: parts of the last generation, in order.
+        ordered: parts of the last generation.
         fresh: parts that the scan wrote, or a stopped one before it.
+        known: the schema of the last generation.
         rows: at most so many rows in a new part.
 
     Raises:
@@ -205,25 +209,41 @@ def compact(
     """
     import pyarrow.parquet as pq
 
-    alive = [s for s in (*ordered, *fresh) if s.keep.any()]
-    schema = unify(pq.read_schema(stored.path) for stored in alive)
-    feeds = [Feed(s, keep=s.keep) for s in fresh if s.keep.any()]
-    # Each old part owns the keys up to its last, the last part those to the end.
-    spans: list[tuple[Stored | None, bytes | None]]
-    spans = [(s, s.part.last) for s in ordered[:-1]] + [(s, None) for s in ordered[-1:]]
+    ordered, fresh = ([s for s in stored if s.keep.any()] for stored in (ordered, fresh))
+    schema = unify([known, *(pq.read_schema(stored.path) for stored in fresh)])
+    standing = _standing(ordered, fresh)
+    ordered = sorted([*ordered, *standing], key=lambda s: s.part.first)
+    feeds = [Feed(s, keep=s.keep) for s in fresh if s not in standing]
+    # Each part owns the keys up to its last, the last one those to the end.
+    ends = [*(stored.part.last for stored in ordered[:-1]), None]
     parts: list[Part] = []
-    for old, end in spans or [(None, None)]:
-        new = [f for f in feeds if f.head is not None and not after(f.head, end)]
-        only = old if not new else new[0].stored if len(new) == 1 and old is None else None
-        if only is not None and only.keep.all():
-            parts.append(only.part)
+    for old, end in zip_longest(ordered, ends):  # with no parts, one stretch is all there is
+        inputs = [f for f in feeds if f.head is not None and not after(f.head, end)]
+        if old is not None and old.keep.all() and not inputs:
+            parts.append(old.part)
             continue
-        inputs = [Feed(old, keep=old.keep), *new] if old is not None and old.keep.any() else new
+        if old is not None:
+            inputs.append(Feed(old, keep=old.keep))
         total = sum(int(feed.stored.keep.sum()) for feed in inputs)
         size = -(-total // max(1, -(-total // rows)))  # even parts, so that none stays tiny
         with storage_errors(folder):
             parts += _write(folder, _merged(inputs, end, schema), schema, size)
     return tuple(parts), used_schema(schema, (name for part in parts for name in part.columns))
+
+
+def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored]) -> list[Stored]:
+    """The fresh parts that merging would not better: large ones, alone in their stretch of keys."""
+    parts = sorted([*ordered, *fresh], key=lambda s: s.part.first)
+    found = []
+    before: bytes | None = None
+    for stored, following in zip_longest(parts, parts[1:]):
+        part = stored.part
+        alone = before is None or before < part.first
+        alone &= following is None or part.last < following.part.first
+        if alone and stored in fresh and stored.keep.all() and part.rows >= _LARGE:
+            found.append(stored)
+        before = part.last if before is None else max(before, part.last)
+    return found
 
 
 def _merged(feeds: Sequence[Feed], end: bytes | None, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -14,31 +14,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import errno
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
 from wetread import __version__
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
+from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
 
 FORMAT = "wetread-index"
 SCHEMA_VERSION = 1
 MARKER = "wetread-index.json"
 GROUP_ROWS = 8192
 """Rows in a Parquet row group: what a reader or a merge holds at once."""
-
-_TEMPORARY = ".tmp-"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -131,48 +127,6 @@ def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
     return pa.schema([field for field in schema if field.name in names])
 
 
-@contextlib.contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Says in plain words what the operating system refuses."""
-    try:
-        yield
-    except (StorageError, NotFoundError):
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            said = "the disk is full; what was read so far is kept for the next scan"
-        else:
-            said = f"cannot write there: {error.strerror or error}"
-        raise StorageError(f"{folder}: {said}") from error
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name once it is written and synced, or never."""
-    temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot sync a folder, and need not
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     said = {"format": FORMAT, "schema": SCHEMA_VERSION, "wetread": __version__, **content}
     with whole_file(path) as file:
@@ -229,15 +183,16 @@ def commit_generation(folder: Path, generation: Generation) -> None:
     }
     with storage_errors(folder):
         _write_json(folder / "commits" / f"{name}.json", content)
-    sweep(folder, {name, *(part.name for part in generation.parts)})
+    _sweep(folder, name, {part.name for part in generation.parts})
 
 
-def sweep(folder: Path, named: set[str]) -> None:
-    """Removes the parts and commits whose names are not given, as far as the system lets it."""
-    for entry in [*(folder / "commits").iterdir(), *(folder / "parts").iterdir()]:
-        if entry.stem not in named:
-            with contextlib.suppress(OSError):  # Windows keeps what a reader holds open
-                entry.unlink()
+def _sweep(folder: Path, commit: str, parts: set[str]) -> None:
+    """Removes every other commit, then every other part, as far as the system lets it."""
+    for below, named in (("commits", {commit}), ("parts", parts)):
+        for entry in (folder / below).iterdir():
+            if entry.stem not in named:
+                with contextlib.suppress(OSError):  # Windows keeps what a reader holds open
+                    entry.unlink()
 
 
 def check_folder(folder: Path) -> None:
@@ -279,7 +234,7 @@ def locked(folder: Path) -> Iterator[None]:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / MARKER).exists():
-            if any(not entry.name.startswith(_TEMPORARY) for entry in folder.iterdir()):
+            if any(not entry.name.startswith(TEMPORARY) for entry in folder.iterdir()):
                 raise IndexFormatError(
                     f"{folder} has files in it and is no index: choose a new folder"
                 )
@@ -289,27 +244,9 @@ def locked(folder: Path) -> Iterator[None]:
             (folder / name).mkdir(exist_ok=True)
         file = open(folder / MARKER, "r+b")  # noqa: SIM115  (held until the scan ends)
     with file:
-        if not _lock(file):
+        if not take_lock(file):
             raise StorageError(f"{folder}: another scan is writing this index")
         yield
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Takes the lock that the system gives back however the process ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            file.seek(1 << 20)  # past the end, as Windows lets nobody read what is locked
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Some network file systems have no locks: then nobody can tell.
-        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-    return True
 
 
 def read_state(folder: Path) -> State:
@@ -324,7 +261,7 @@ def read_state(folder: Path) -> State:
     known = {part.name for part in generation.parts} if generation else set()
     loose = []
     for name in names:
-        if name.startswith(("generation-", _TEMPORARY)) or name in known:
+        if name.startswith(("generation-", TEMPORARY)) or name in known:
             continue
         said = _read_json(folder / "commits" / f"{name}.json")
         part = Part.from_json(said["part"])

@@ -117,7 +117,8 @@ def _on_disk(
         stored.keep[:] = True
         written.append(stored)
         read += part.rows
-    parts, schema = compact(folder, ordered, [*loose, *written], settings.compact_rows)
+    before = state.generation.schema if state.generation and ordered else CORE
+    parts, schema = compact(folder, ordered, [*loose, *written], before, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
     done = _statistics(sum(part.rows for part in parts), read, started)
     commit_generation(folder, Generation(number, options, schema, parts, done))

@@ -131,7 +131,9 @@ def batches(content: Content) -> Iterator[pa.RecordBatch]:
         yield from content.rows.to_batches(_BATCH_ROWS)
     elif content.chosen is not None:
         with _database(content) as database:
-            yield from database.sql("SELECT * FROM index").to_arrow_reader(_BATCH_ROWS)
+            found = database.sql("SELECT * FROM index")
+            name = "to_arrow_reader" if hasattr(found, "to_arrow_reader") else "fetch_arrow_reader"
+            yield from getattr(found, name)(_BATCH_ROWS)  # the second before DuckDB 1.4
     else:
         for path in _paths(content):
             with pq.ParquetFile(path, pre_buffer=False) as file:

@@ -18,7 +18,7 @@ from wetread.testing.files import (
     radiograph_file,
 )
 from wetread.testing.folders import killed_write
-from wetread.testing.mutate import mutant
+from wetread.testing.mutate import case, mutant, seed_files
 from wetread.testing.registry import Damage, Expected, Folder, damages
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Element",
     "Expected",
     "Folder",
+    "case",
     "damages",
     "dicom_file",
     "element",
@@ -35,4 +36,5 @@ __all__ = [
     "picture",
     "radiograph",
     "radiograph_file",
+    "seed_files",
 ]

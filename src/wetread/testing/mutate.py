@@ -9,7 +9,11 @@ from __future__ import annotations
 import random
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wetread.errors import MissingExtraError
+from wetread.settings import KIB
 
 LENGTHS = (
     0,
@@ -29,6 +33,28 @@ LENGTHS = (
 
 _VR = re.compile(rb"AE|AS|AT|CS|D[AST]|F[DL]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|TM|U[CILNRSTV]")
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+
+
+def seed_files(largest: int = 300 * KIB) -> list[Path]:
+    """Real files to damage, in a fixed order: pydicom's and pydicom-data's, but for large ones.
+
+    Raises:
+        MissingExtraError: pydicom-data is not installed.
+    """
+    import pydicom.data
+
+    try:
+        import data_store
+    except ImportError:
+        raise MissingExtraError("wetread.testing.seed_files", "demo") from None
+    folders = [Path(pydicom.data.__file__).parent, Path(data_store.__file__).parent / "data"]
+    files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    return [p for p in files if p.suffix in ("", ".dcm") and p.stat().st_size <= largest]
+
+
+def case(number: int, seeds: Sequence[Path]) -> bytes:
+    """One of endlessly many damaged files: file `number % len(seeds)`, damaged by `number`."""
+    return mutant(seeds[number % len(seeds)].read_bytes(), number)
 
 
 def header_end(data: bytes | bytearray) -> int:

@@ -1,0 +1,251 @@
+"""Everything that reads the same files, each in a process of its own, which may crash.
+
+    python bench/contenders.py NAME LIST    # times the files in LIST once for each line on stdin
+
+A contender takes full paths and gives the number of values that it made; it must touch every value.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+WINDOW = 8192
+PIXELS = 0x7FE00000
+Reader = Callable[[Sequence[str]], int]
+
+
+def floor() -> Reader:
+    buffer = memoryview(bytearray(WINDOW))
+
+    def read(paths: Sequence[str]) -> int:
+        for path in paths:
+            file = os.open(path, os.O_RDONLY)
+            os.fstat(file)
+            os.readv(file, [buffer])
+            os.close(file)
+        return 0
+
+    return read
+
+
+def wetread() -> Reader:
+    import wetread as wr
+
+    def read(paths: Sequence[str]) -> int:
+        # the folder, not the list: finding the files and their names is part of the work
+        return _values(wr.scan(os.path.dirname(paths[0]), workers=0, progress=False).table)
+
+    return read
+
+
+def wetread_headers() -> Reader:
+    import pyarrow as pa
+
+    from wetread.headers.read import read_headers
+    from wetread.sources import SOURCE_SCHEMA
+
+    def read(paths: Sequence[str]) -> int:
+        root, names = os.path.dirname(paths[0]), [os.fsencode(os.path.basename(p)) for p in paths]
+        nulls = [pa.nulls(len(paths), SOURCE_SCHEMA.field(i).type) for i in (2, 3, 4)]
+        columns = [pa.array(names), pa.array([b""] * len(paths)), *nulls]
+        sources = pa.RecordBatch.from_arrays(columns, schema=SOURCE_SCHEMA)
+        return _values(read_headers(root, sources))
+
+    return read
+
+
+def _values(table: Any) -> int:
+    """Values in DICOM columns; a look at counts that are there."""
+    columns = zip(table.schema, table.columns, strict=True)
+    dicom = [column for field, column in columns if b"tag" in (field.metadata or {})]
+    return sum(len(column) - column.null_count for column in dicom)
+
+
+def pydicom() -> Reader:
+    from pydicom import dcmread
+
+    def read(paths: Sequence[str]) -> int:
+        values = 0
+        for path in paths:
+            dataset = dcmread(path, stop_before_pixels=True)
+            for part in (dataset.file_meta, dataset):
+                found = [part[tag].value for tag in part.keys() if not tag.is_private]  # noqa: SIM118
+                values += len(found)
+        return values
+
+    return read
+
+
+def fastdicom() -> Reader:
+    from fastdicom import dcmread
+
+    def read(paths: Sequence[str]) -> int:
+        values = 0
+        for path in paths:
+            dataset = dcmread(path, stop_before_pixels=True)
+            values += len(dataset.values()) + len(dataset.file_meta.values())
+        return values
+
+    return read
+
+
+def fw_file_rs() -> Reader:
+    from fw_file_rs.dcm import parse_header, read_until_pixels
+
+    def read(paths: Sequence[str]) -> int:
+        return sum(len(parse_header(read_until_pixels(path))) for path in paths)
+
+    return read
+
+
+def fw_file_rs_all(paths: Sequence[str]) -> Reader:
+    # Told every keyword in the set and no others: the whole dictionary makes it 10 x slower.
+    from fw_file_rs.dcm import Context
+    from pydicom import dcmread
+
+    seen = {e.keyword for path in paths[:500] for e in dcmread(path, stop_before_pixels=True)}
+    context = Context().include_tags(sorted(seen - {""}))
+
+    def read(paths: Sequence[str]) -> int:
+        parse, until_pixels = context.parse_header, context.read_until_pixels
+        return sum(len(parse(until_pixels(path))) for path in paths)
+
+    return read
+
+
+def dicomsdl() -> Reader:
+    from dicomsdl import open_file
+
+    def read(paths: Sequence[str]) -> int:
+        values = 0
+        for path in paths:
+            found = [e.value() for e in open_file(path, PIXELS) if not e.tag() & 0x10000]
+            values += len(found)
+        return values
+
+    return read
+
+
+CONTENDERS: dict[str, Callable[..., Reader]] = {
+    "floor: open, fstat, readv 8 KiB, close": floor,
+    "wetread, one process": wetread,
+    "wetread, read_headers alone": wetread_headers,
+    "fastdicom 0.1.0": fastdicom,
+    "fw-file-rs 0.9.1, its own 22 fields": fw_file_rs,
+    "fw-file-rs 0.9.1, all fields": fw_file_rs_all,
+    "dicomsdl 0.109.4": dicomsdl,
+    "pydicom": pydicom,
+}
+FLOOR, WETREAD, PYDICOM = (list(CONTENDERS)[i] for i in (0, 1, -1))
+PEERS = list(CONTENDERS)[3:-1]
+
+
+def make(name: str, paths: Sequence[str]) -> Reader:
+    maker = CONTENDERS[name]
+    return maker(paths) if maker is fw_file_rs_all else maker()
+
+
+class Contender:
+    """A contender in its process, imported and warm."""
+
+    def __init__(self, name: str, paths: Path) -> None:
+        self.name = name
+        self.seconds: list[float] = []
+        self.values = 0
+        self.error = ""
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, name, paths],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def run(self) -> None:
+        """One pass over the files."""
+        if self.error:
+            return
+        assert self._process.stdin
+        print("go", file=self._process.stdin, flush=True)
+        if said := self._answer():
+            self.seconds.append(said["seconds"])
+            self.values = said["values"]
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        said: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
+        if not said:
+            self.error = f"the process ended: {self._process.wait()}"
+        self.error = said.get("error", self.error)
+        return said
+
+    def close(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def readable(paths: Sequence[str]) -> set[str]:
+    """Of some paths those that every installed peer reads, each peer tried in a process."""
+    good = set(paths)
+    for name in PEERS:
+        left = list(paths)
+        while left:
+            run = subprocess.run(
+                [sys.executable, __file__, name, "-"],
+                input="\n".join(left),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            said = [json.loads(line) for line in run.stdout.splitlines()]
+            if said and isinstance(said[0], dict):  # not installed
+                break
+            good -= {path for path, ok in zip(left, said, strict=False) if not ok}
+            good -= set(left[len(said) : len(said) + 1])  # the file that ended it
+            left = left[len(said) + 1 :]
+    return good
+
+
+def _try_each(read: Reader) -> None:
+    for line in sys.stdin.read().splitlines():
+        try:
+            read([line])
+            ok = True
+        except BaseException as error:  # noqa: BLE001  (Rust's panics are no Exception)
+            ok = isinstance(error, KeyboardInterrupt)
+        print(json.dumps(ok), flush=True)
+
+
+def main(name: str, listed: str) -> None:
+    warnings.simplefilter("ignore")
+    logging.disable()
+    paths = [] if listed == "-" else Path(listed).read_text().splitlines()
+    try:
+        read = make(name, paths)
+    except ImportError as error:
+        print(json.dumps({"error": f"not installed: {error.name}"}), flush=True)
+        return
+    if listed == "-":
+        _try_each(read)
+        return
+    read(paths[:500])
+    print(json.dumps({"ready": True}), flush=True)
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        values = read(paths)
+        seconds = time.perf_counter() - begun
+        print(json.dumps({"seconds": seconds, "values": values}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,162 @@
+"""A million files into an index folder, and again: rate, memory, and the unchanged rescan.
+
+python bench/million.py --files 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import wetread as wr
+from contenders import readable
+from corpus import FOLDER_FILES, copy_mixed, link_many, mixed_sources
+
+ROUNDS = 3
+SAMPLES_A_SECOND = 50
+
+
+def measure_million(folder: Path, sources: Sequence[str], count: int) -> dict[str, Any]:
+    """Scan a tenth and the whole, each in a new process, then again, against a bare walk."""
+    tree, part = folder / "million", max(1, count // 10 // FOLDER_FILES)
+    link_many(tree, sources, count)
+    tenth = [str(path) for path in sorted(tree.iterdir())[:part]]
+    bare_walk(str(tree))  # the folders' entries into the cache
+    scans = [
+        scan_watched(tenth, folder / "tenth.index"),
+        scan_watched([str(tree)], folder / "million.index"),
+    ]
+    walks, rescans = [], []
+    for _ in range(ROUNDS):
+        walks.append(in_process("walk", str(tree))["seconds"])
+        rescans.append(scan_watched([str(tree)], folder / "million.index"))
+    return {"scans": scans, "walks": walks, "rescans": rescans}
+
+
+def million_lines(measured: dict[str, Any]) -> list[str]:
+    scans, rescans = measured["scans"], measured["rescans"]
+    walk, again = median(measured["walks"]), median(r["seconds"] for r in rescans)
+    files = rescans[0]["files"]
+    lines = [
+        "A folder into an index (`to=`), one worker a core",
+        "",
+        "| | files/s | parent's peak, MB | largest worker's peak, MB |",
+        "|---|---:|---:|---:|",
+    ]
+    for said in [*scans, {**rescans[-1], "again": True}]:
+        title = f"{said['files']:,} files" + ", scanned again" * said.get("again", False)
+        lines.append(
+            f"| {title} | {said['files'] / said['seconds']:,.0f} "
+            f"| {said['parent_mb']:.0f} | {said['worker_mb']:.0f} |"
+        )
+    again_line = (
+        f"Scanning {files:,} unchanged files again: {again:.2f} s; walking the tree with scandir "
+        f"and stat: {walk:.2f} s; {again / walk:.2f} x ({ROUNDS} alternating rounds, medians)."
+    )
+    return [*lines, "", again_line]
+
+
+def in_process(*command: str) -> dict[str, Any]:
+    """What one of the jobs below says, run by a new process."""
+    run = subprocess.run(
+        [sys.executable, __file__, *command], check=True, capture_output=True, text=True
+    )
+    return dict(json.loads(run.stdout))
+
+
+def scan_watched(what: Sequence[str], to: Path) -> dict[str, Any]:
+    """Scan in a new process; its seconds, and the peaks of its memory and of its workers'."""
+    command = [sys.executable, __file__, "scan", str(to), *what]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peaks: dict[int, float] = {}
+    while process.poll() is None:
+        for pid in [process.pid, *_children(process.pid)]:
+            peaks[pid] = max(peaks.get(pid, 0), _peak_mb(pid))
+        time.sleep(1 / SAMPLES_A_SECOND)
+    assert process.stdout
+    said = dict(json.loads(process.stdout.read()))
+    parent = peaks.pop(process.pid)
+    return {**said, "parent_mb": parent, "worker_mb": max(peaks.values(), default=0.0)}
+
+
+def _children(pid: int) -> list[int]:
+    # every thread has its own list, and each worker is started by a thread
+    return [
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in _text(path).split()
+    ]
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process has had in RAM, libraries included, as the kernel counts."""
+    for line in _text(Path(f"/proc/{pid}/status")).splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return ""
+
+
+def bare_walk(folder: str) -> int:
+    """Sizes and times of all files in a tree, by scandir and stat."""
+    files = 0
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    entry.stat()
+                    files += 1
+    return files
+
+
+def job(kind: str, *arguments: str) -> dict[str, Any]:
+    """What a process of its own does: `walk FOLDER`, or `scan INDEX WHAT ...`."""
+    if kind == "walk":
+        begun = time.perf_counter()
+        files = bare_walk(*arguments)
+    else:
+        to, *what = arguments
+        wr.scan  # imports it  # noqa: B018
+        begun = time.perf_counter()
+        files = len(wr.scan(what, to=to, progress=False))
+    return {"files": files, "seconds": time.perf_counter() - begun}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=1_000_000)
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wetread-bench-") as name:
+        folder = Path(name)
+        (folder / "mixed").mkdir()
+        mixed = copy_mixed(folder / "mixed", mixed_sources(readable), 5_000)
+        measured = measure_million(folder, mixed, options.files)
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1))
+    print("\n".join(million_lines(measured)))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["walk"], ["scan"]):
+        print(json.dumps(job(*sys.argv[1:])))
+    else:
+        main()
