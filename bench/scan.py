@@ -25,14 +25,15 @@ from typing import Any
 
 import wetread as wr
 from contenders import FLOOR, PEERS, PYDICOM, WETREAD, Contender, readable
-from corpus import FOLDER_FILES, copy_mixed, link_many, mixed_sources, write_films
+from corpus import copy_mixed, link_many, mixed_sources, write_films
 from million import measure_million, million_lines
 from wetread.settings import Settings
 
 FILMS, MIXED, MANY, WAITING = 10_000, 5_000, 100_000, 2_000
 PYDICOM_EVERY = 3
 """pydicom takes 50 times as long: it runs in one round of three."""
-START_FILES = 20_000
+START_FILES = 2 * Settings().part_files
+"""Two tasks: a scan of so many has started both workers."""
 OPEN_SECONDS = 0.002
 
 
@@ -75,17 +76,20 @@ def peer_lines(title: str, measured: dict[str, Any]) -> list[str]:
     return lines
 
 
-def measure_workers(folder: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Seconds a file of one and two workers, each scan less one of its first files."""
-    every = sorted(str(path) for path in folder.iterdir())
-    few = every[: START_FILES // FOLDER_FILES]
+def measure_workers(
+    folder: Path, sources: Sequence[str], count: int, rounds: int
+) -> dict[str, Any]:
+    """Seconds with no, one and two workers: of a scan, less one of so few files."""
+    trees = [(folder / "few", START_FILES), (folder / "many", START_FILES + count)]
+    for tree, files in trees:
+        link_many(tree, sources, files)
+        _scan_seconds(str(tree))  # the folders' entries into the cache
     took: dict[str, list[float]] = {"0": [], "1": [], "2": []}
     for _ in range(rounds):
         for workers, seconds in took.items():
-            start, whole = (_scan_seconds(what, workers=int(workers)) for what in (few, every))
+            start, whole = (_scan_seconds(str(tree), workers=int(workers)) for tree, _ in trees)
             seconds.append(whole - start)
-    files = count - sum(len(os.listdir(name)) for name in few)
-    return {"files": files, "seconds": took}
+    return {"files": count, "seconds": took}
 
 
 def worker_lines(measured: dict[str, Any]) -> list[str]:
@@ -182,9 +186,7 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
         title = f"(b) Mixed real files, {len(sources)} headers of pydicom's test set"
         note("mixed", found := measure_peers(mixed, rounds), peer_lines(title, found))
     if not only or "workers" in only:
-        count = max(2 * START_FILES, round(MANY * scale))
-        link_many(folder / "many", mixed, count)
-        found = measure_workers(folder / "many", count, max(1, rounds // 3))
+        found = measure_workers(folder, mixed, round(MANY * scale), max(1, rounds // 3))
         note("workers", found, worker_lines(found))
     if not only or "waiting" in only:
         note("waiting", found := measure_waiting(films, rounds), waiting_lines(found))

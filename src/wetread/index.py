@@ -124,7 +124,7 @@ class Index:
     @property
     def images(self) -> Index:
         """The rows with pixels."""
-        return self.where("pixel_offset IS NOT NULL")
+        return self.where("pixel_length IS NOT NULL")
 
     def to_pandas(self, lists: Lists = "first") -> pd.DataFrame:
         """All rows as a DataFrame.

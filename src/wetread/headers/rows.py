@@ -86,6 +86,7 @@ class Answer:
     syntax: Texts
     pixel_offset: Int64s
     pixel_length: Int64s
+    without_pixels: npt.NDArray[np.bool_]
     encodings: dict[int, Encoding] = field(default_factory=dict)
     """Of the rows that the scalar walk read."""
     clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
@@ -96,9 +97,8 @@ class Answer:
     @classmethod
     def of(cls, rows: int) -> Answer:
         """Nothing said yet."""
-        return cls(
-            np.full(rows, None, object), np.full(rows, -1, np.int64), np.full(rows, -1, np.int64)
-        )
+        nowhere = np.full(rows, -1, np.int64)
+        return cls(np.full(rows, None, object), nowhere, nowhere, nowhere < 0)
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
         """Note a finding."""
@@ -120,6 +120,7 @@ class Answer:
     def set_pixels(self, offset: Int64s, length: Int64s) -> None:
         """Where the value of the pixel element starts in each file, and its length."""
         self.pixel_offset, self.pixel_length = offset, length
+        self.without_pixels = offset < 0
 
     def check_ends(
         self,
@@ -260,8 +261,8 @@ def _own_columns(
             is_file, pa.array(heads.mtime_ns), _column(sources, "mtime_ns", heads.mtime_ns, unread)
         ),
         "transfer_syntax": pa.array(answer.syntax, pa.string()),
-        "pixel_offset": _null_below_zero(answer.pixel_offset, answer.pixel_offset),
-        "pixel_length": _null_below_zero(answer.pixel_length, answer.pixel_offset),
+        "pixel_offset": pa.array(answer.pixel_offset, mask=answer.pixel_offset < 0),
+        "pixel_length": pa.array(answer.pixel_length, mask=answer.without_pixels),
         "header_hash": _hash_headers(answer, heads, arena, unread),
     }
 
@@ -273,10 +274,6 @@ def _column(
     listed = sources.column(name)
     listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
     return pc.coalesce(listed, pa.array(read, mask=unread))
-
-
-def _null_below_zero(values: Int64s, place: Int64s) -> pa.Array:
-    return pa.array(values, mask=place < 0)
 
 
 def _hash_headers(

@@ -137,7 +137,6 @@ def _read_data_set(
             return
         walked.encoding, source = encoding, inflated
         _walk_elements(source, 0, walked, encoding, settings, whole)
-        walked.pixel_offset = None
         if inflated.damaged:
             walked.find(
                 "DEFLATE_DAMAGED", None, None, "the deflated stream ends early or is damaged"
