@@ -138,6 +138,13 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("PIXELS_LONG", "info", "More pixel bytes than the header announces."),
     ("FRAMES_UNDECLARED", "warning", "Pixel bytes for more frames than the header announces."),
     ("BURNED_IN_RISK", "warning", "Text with names may be burned into the picture."),
+    # the pixels, once decoded
+    ("BITS_MISMATCH", "warning", "The code-stream and Bits Stored or the sign disagree."),
+    ("COLOR_TAG", "warning", "The code-stream is not in the colour space that is stated."),
+    ("STREAM_CUT", "warning", "A JPEG stream without its end; what it lacks is shown grey."),
+    ("BAD_WINDOW", "warning", "A window without a width; shown as a threshold."),
+    ("BAD_LUT", "warning", "A look-up table that is not as long as it says."),
+    ("BAD_PROFILE", "warning", "An ICC profile that cannot be used; colours left as they are."),
     # across files
     ("UID_CLASH", "warning", "Two files have one SOP Instance UID and other contents."),
     ("POSSIBLE_DUPLICATE", "info", "Two files have equal headers and sizes."),

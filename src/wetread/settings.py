@@ -47,3 +47,9 @@ class Settings:
     """Threads that read where opening a file waits."""
     retries: int = 3
     """Tries at a file after a passing I/O error."""
+    frame_bytes: int = 2 * GIB
+    """Size of one decoded frame."""
+    frame_ratio: int = 1000
+    """Growth of a frame of more than `free_bytes` when decoded."""
+    free_bytes: int = 64 * MIB
+    """Decoded frames up to this size may grow by any ratio: a blank image compresses well."""

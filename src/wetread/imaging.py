@@ -1,0 +1,239 @@
+"""Array operations on pictures: NumPy in, NumPy out.
+
+Pictures are (rows, columns) arrays of any real type; results are float32 in 0..1 unless said
+otherwise. Native windows are (center, width), as DICOM has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wetread.errors import UsageError
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+
+def windowed(values: ArrayLike, window: tuple[float, float]) -> Floats:
+    """Values through a linear window (center, width) onto 0..1 (PS3.3 C.11.2.1.2.1).
+
+    A width of 1 or less is a threshold at the center.
+
+    >>> windowed([-160, 39.5, 240], (40, 400)).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    center, width = window
+    x = np.asarray(values, np.float64)
+    if width <= 1:
+        return (x > center - 0.5).astype(np.float32)
+    return np.clip((x - (center - 0.5)) / (width - 1) + 0.5, 0, 1).astype(np.float32)
+
+
+def freqhist_bins(values: ArrayLike, n_bins: int = 100) -> Array:
+    """Sorted break points that hold about equally many values each.
+
+    The quantiles .001, (i + .5) / n_bins and .999 of the values, each once.
+
+    >>> freqhist_bins(np.arange(1000), 4).tolist()
+    [1, 125, 375, 625, 875, 999]
+    """
+    if n_bins < 1:
+        raise UsageError(f"n_bins must be at least 1, not {n_bins}")
+    flat = np.sort(np.asarray(values), axis=None)
+    quantiles = np.r_[0.001, (np.arange(n_bins) + 0.5) / n_bins, 0.999]
+    return np.unique(flat[(len(flat) * quantiles + 0.5).astype(np.intp).clip(0, len(flat) - 1)])
+
+
+def hist_scaled(values: ArrayLike, bins: ArrayLike | None = None) -> Floats:
+    """Values mapped piecewise linearly from break points onto 0..1: about equal use of all greys.
+
+    `bins` are the break points, by default `freqhist_bins(values)`. A constant picture is all 0.
+
+    >>> hist_scaled([0, 1, 10, 1000], [0, 1, 10, 1000]).round(2)
+    array([0.  , 0.33, 0.67, 1.  ], dtype=float32)
+    """
+    x = np.asarray(values)
+    breaks = np.asarray(freqhist_bins(x) if bins is None else bins, np.float64)
+    if len(breaks) < 2:
+        return np.zeros(x.shape, np.float32)
+    if x.dtype.kind in "iu" and x.dtype.itemsize <= 2 and x.size > 65536:
+        domain = all_values(x.dtype)  # a table is faster than 3.6 million interpolations
+        return look_up(_interpolate(domain, breaks), x)
+    return _interpolate(x, breaks)
+
+
+def _interpolate(x: Array, breaks: Array) -> Floats:
+    scaled: Floats = np.interp(x, breaks, np.linspace(0, 1, len(breaks))).astype(np.float32)
+    return scaled
+
+
+def all_values(dtype: np.dtype[Any]) -> NDArray[np.int64]:
+    """Every value of an integer type of up to 16 bits, in the order of its bit patterns."""
+    patterns = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}")
+    return patterns.view(dtype).astype(np.int64)
+
+
+def look_up(table: Array, values: Array) -> Array:
+    """`table[bit pattern of value]` for every value; the table is in the order of `all_values`."""
+    patterns = np.ravel(values).view(f"u{values.dtype.itemsize}")
+    out = np.empty(patterns.shape, table.dtype)
+    # By parts that stay in the cache: take() makes an 8-byte index of every value first.
+    for start in range(0, len(patterns), 1 << 16):
+        part = slice(start, start + (1 << 16))
+        np.take(table, patterns[part], out=out[part], mode="clip")
+    return out.reshape(values.shape)
+
+
+def blur_uniform(values: ArrayLike, size: int) -> Floats:
+    """The mean over `size` x `size` values, edges repeated; same shape, float32."""
+    x = np.asarray(values, np.float64)
+    for axis in (-2, -1):
+        x = _box(x, max(1, size), axis)
+    return x.astype(np.float32)
+
+
+def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:
+    """A Gaussian blur of `sigma` pixels, as four box blurs (within 8 % of its peak); same shape.
+
+    The time it takes does not depend on sigma. Edges are repeated.
+    """
+    x = np.asarray(values, np.float64)
+    for axis in (-2, -1):
+        for size in _box_sizes(sigma):
+            x = _box(x, size, axis)
+    return x.astype(np.float32)
+
+
+def _box_sizes(sigma: float, passes: int = 4) -> list[int]:
+    """Odd box sizes whose variances add up to sigma squared (Kovesi, DICTA 2010)."""
+    ideal = np.sqrt(12 * sigma**2 / passes + 1)
+    low = int(ideal) - 1 if int(ideal) % 2 == 0 else int(ideal)
+    low = max(1, low)
+    n = (12 * sigma**2 - passes * (low**2 + 4 * low + 3)) / (-4 * low - 4)
+    return [low if i < round(n) else low + 2 for i in range(passes)]
+
+
+def _box(x: NDArray[np.float64], size: int, axis: int) -> NDArray[np.float64]:
+    """Running mean along an axis by one cumulative sum."""
+    if size == 1:
+        return x
+    x = np.moveaxis(x, axis, -1)
+    pad = [(0, 0)] * (x.ndim - 1) + [(size // 2 + 1, (size - 1) // 2)]
+    total = np.cumsum(np.pad(x, pad, mode="edge"), axis=-1)
+    mean: NDArray[np.float64] = (total[..., size:] - total[..., :-size]) / size
+    return np.moveaxis(mean, -1, axis)
+
+
+def mask_from_blur(
+    values: ArrayLike,
+    window: tuple[float, float],
+    sigma: float = 0.3,
+    threshold: float = 0.05,
+    remove_max: bool = True,
+) -> NDArray[np.bool_]:
+    """Where the picture, windowed and blurred, is bright: the body rather than the air around it.
+
+    `sigma` is a share of the width; with `remove_max` what saturates the window counts as dark.
+    """
+    bright = windowed(values, window)
+    if remove_max:
+        bright[bright == 1] = 0
+    return blur_gaussian(bright, sigma * bright.shape[-1]) > threshold
+
+
+def mask_to_box(mask: ArrayLike) -> tuple[int, int, int, int] | None:
+    """The smallest box (x0, y0, x1, y1) around what is true, in edge coordinates; None if nothing.
+
+    `picture[y0:y1, x0:x1]` is exactly what the box holds.
+
+    >>> mask_to_box([[0, 0, 0], [0, 1, 1]])
+    (1, 1, 3, 2)
+    """
+    wet = np.asarray(mask, bool)
+    rows, columns = np.flatnonzero(wet.any(axis=1)), np.flatnonzero(wet.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def crop_resize(
+    values: ArrayLike, box: tuple[float, float, float, float], size: int | tuple[int, int]
+) -> Array:
+    """The part of a picture in `box` (x0, y0, x1, y1), resized to `size`: (rows, columns) or both.
+
+    Bilinear where it enlarges, averaging where it shrinks. Keeps the type of the values.
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
+    return _resize(np.asarray(values), (rows, columns), box)
+
+
+def resize(values: ArrayLike, size: tuple[int, int]) -> Array:
+    """The whole picture at (rows, columns); as `crop_resize`."""
+    return _resize(np.asarray(values), size, None)
+
+
+def shrink(values: Array, longest: int) -> Array:
+    """A picture, grey or colour, whose longest side is at most `longest`; never enlarges.
+
+    The mean over the area of each new pixel. Keeps the type of the values.
+
+    >>> shrink(np.array([[0, 2, 4, 6], [2, 4, 6, 8]], "u1"), 2)
+    array([[2, 6]], dtype=uint8)
+    """
+    if longest < 1:
+        raise UsageError(f"size must be at least 1, not {longest}")
+    size = fit((values.shape[0], values.shape[1]), longest)
+    return values if size == values.shape[:2] else _resize(values, size, None, average=True)
+
+
+def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(rows, columns) scaled so that the longer is at most `longest`, the shorter at least 1.
+
+    >>> fit((1955, 1841), 512), fit((100, 50), 512)
+    ((512, 482), (100, 50))
+    """
+    scale = longest / max(size)
+    if scale >= 1:
+        return size
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resize(
+    values: Array,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None,
+    average: bool = False,
+) -> Array:
+    """Pillow's resampling in float32, except for the 8-bit types it knows."""
+    from PIL import Image
+
+    if min(size) < 1:
+        raise UsageError(f"a picture of {size[0]} x {size[1]} pixels cannot be made")
+    filter_ = Image.Resampling.BOX if average else Image.Resampling.BILINEAR
+    target = (size[1], size[0])
+    if values.dtype == np.uint8:
+        return np.asarray(Image.fromarray(values).resize(target, filter_, box))
+    if values.ndim == 3:
+        return np.stack(
+            [_resize(v, size, box, average) for v in np.moveaxis(values, -1, 0)], axis=-1
+        )
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    resized = np.asarray(image.resize(target, filter_, box))
+    return np.rint(resized).astype(values.dtype) if values.dtype.kind in "iub" else resized
+
+
+def to_channels(
+    values: ArrayLike, windows: Sequence[tuple[float, float]], bins: ArrayLike | int | None = None
+) -> Floats:
+    """(channels, rows, columns): one per window, and one `hist_scaled` unless `bins` is 0."""
+    x = np.asarray(values)
+    channels = [windowed(x, window) for window in windows]
+    if not (isinstance(bins, int) and bins == 0):
+        channels.append(hist_scaled(x, bins))
+    if not channels:
+        raise UsageError("no channel: give a window, or leave bins as it is")
+    return np.stack(channels)

@@ -1,0 +1,294 @@
+"""Code-streams -> stored values, through one table: kind of code-stream -> library."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from wetread.errors import DecodeError
+from wetread.pixels.bits import Note, Pixels, mask, settle
+from wetread.pixels.colour import to_rgb
+from wetread.pixels.form import COLOURS, Form
+from wetread.pixels.streams import Stream, read_stream
+from wetread.settings import Settings
+
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+NATIVE = frozenset(
+    {
+        "1.2.840.10008.1.2",
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.1.99",
+        EXPLICIT_BE,
+        "1.2.840.113619.5.2",  # GE's private big-endian pixels in a little-endian header
+    }
+)
+"""Transfer syntaxes whose Pixel Data are not encapsulated."""
+
+KINDS: dict[str, str] = {
+    **dict.fromkeys(NATIVE, "native"),
+    "1.2.840.10008.1.2.1.98": "native",  # Encapsulated Uncompressed
+    DEFLATED_FRAMES: "native",
+    "1.2.840.10008.1.2.5": "rle",
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in range(50, 57)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-lossless" for n in (57, 58, 65, 66, 70)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in (59, 60, 61, 62, 63, 64)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-ls" for n in (80, 81)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg2000" for n in (90, 91, 92, 93)},
+    **{f"1.2.840.10008.1.2.4.{n}": "htj2k" for n in (201, 202, 203)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpegxl" for n in (110, 111, 112)},
+}
+"""Transfer Syntax UID -> how its pixels are kept. A code-stream of another kind is decoded too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame."""
+
+    values: Pixels
+    """Stored values: (rows, columns), or RGB as (rows, columns, 3)."""
+    bits: int
+    """Bits of a stored value that count."""
+    photometric: str
+    """Of `values`: RGB for every colour file; PALETTE COLOR values are indices."""
+    conversion: str = ""
+    """What was done to the colour, e.g. "YBR_FULL to RGB"."""
+    scale: int = 1
+    """1 in full, 2 at half the resolution, then 4, 8 ..."""
+    notes: tuple[Note, ...] = ()
+
+
+def is_decodable(syntax: str) -> bool:
+    """Whether the pixels of a transfer syntax can be decoded; video cannot.
+
+    >>> is_decodable("1.2.840.10008.1.2.4.51"), is_decodable("1.2.840.10008.1.2.4.102")
+    (True, False)
+    """
+    return syntax in KINDS or not syntax
+
+
+def decode(
+    data: bytes,
+    form: Form,
+    settings: Settings = Settings(),  # noqa: B008
+) -> Frame:
+    """The stored values in `data`, one frame as `frames.Frames.read` gives it.
+
+    Masked to the bits that count, with the right sign, colour as RGB. Raises DecodeError, whatever
+    the decoder did (a panic of one written in Rust is a BaseException), and without allocating
+    more than the frame the header announces.
+    """
+    check_size(form, len(data), settings)
+    kind = KINDS.get(form.syntax or "1.2.840.10008.1.2")
+    if kind is None:
+        raise DecodeError(f"pixels of transfer syntax {form.syntax} cannot be decoded")
+    if kind in ("native", "rle"):
+        raw = guarded(unpack_rle if kind == "rle" else unpack, data, form)
+        return finish(raw, form, None)
+    stream = check_stream(read_stream(data), form)
+    decoder = DECODERS[stream.codec]
+    raw = guarded(decoder, data[stream.start :], form, stream)
+    frame = finish(raw, form, stream)
+    return replace(frame, notes=(*frame.notes, *_check_kind(data, stream, kind)))
+
+
+def _check_kind(data: bytes, stream: Stream, kind: str) -> list[Note]:
+    notes = []
+    if stream.codec != kind:
+        notes.append(("TSUID_WRONG", f"a {stream.codec} stream, stated to be {kind}"))
+    # The other decoders refuse a stream that is cut; those of JPEG fill it up with grey.
+    if stream.codec in ("jpeg", "jpeg-lossless") and b"\xff\xd9" not in data[-64:]:
+        notes.append(("STREAM_CUT", f"no end marker in the {len(data):,} bytes of the stream"))
+    return notes
+
+
+def guarded(decoder: Callable[..., Pixels], *args: Any) -> Pixels:
+    """Call a decoder; whatever it raises becomes a DecodeError."""
+    try:
+        return decoder(*args)
+    except (KeyboardInterrupt, SystemExit, DecodeError):
+        raise
+    except BaseException as error:  # a Rust panic is no Exception
+        raise DecodeError(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def check_size(form: Form, have: int, settings: Settings) -> None:
+    """Refuse a frame larger than the limits, before a byte of it is allocated."""
+    need = form.frame_bytes
+    if need > settings.frame_bytes:
+        raise DecodeError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
+    if need > settings.free_bytes and need > settings.frame_ratio * have:
+        raise DecodeError(f"refused: {have:,} bytes that claim to be a frame of {need:,}")
+
+
+def check_stream(stream: Stream, form: Form) -> Stream:
+    """The stream, if it holds the frame that the header announces; else DecodeError."""
+    have, need = (stream.rows, stream.columns), (form.rows, form.columns)
+    if have != need or stream.samples not in (0, form.samples):
+        raise DecodeError(
+            f"the code-stream holds {have[0]} x {have[1]} x {stream.samples or '?'}, "
+            f"the header announces {need[0]} x {need[1]} x {form.samples}"
+        )
+    return stream
+
+
+def unpack(data: bytes, form: Form) -> Pixels:
+    """Uncompressed little-endian bytes -> values as they lie, before any mask."""
+    if form.syntax == DEFLATED_FRAMES:
+        data = zlib.decompressobj(-15).decompress(data, -(-form.frame_bits // 8))
+    need = form.frame_bits // form.allocated
+    if 8 * len(data) < form.frame_bits:
+        raise DecodeError(f"{len(data):,} bytes for a frame of {-(-form.frame_bits // 8):,}")
+    if form.allocated % 8 or form.allocated == 24:
+        flat = _unpack_bits(data, need, form)
+    else:
+        flat = np.frombuffer(data, _file_type(form), need)
+    if form.subsampled:
+        return _expand_422(flat, form)
+    if form.samples > 1 and form.planar:
+        return flat.reshape(form.samples, form.rows, form.columns).transpose(1, 2, 0)
+    shaped: Pixels = flat.reshape(form.shape)
+    return shaped
+
+
+def _file_type(form: Form) -> np.dtype[Any]:
+    kind = form.dtype.kind if form.dtype.kind == "f" else "u"
+    order = ">" if form.syntax == EXPLICIT_BE or form.syntax.endswith(".5.2") else "<"
+    return np.dtype(f"{order}{kind}{form.allocated // 8}")
+
+
+def _unpack_bits(data: bytes, need: int, form: Form) -> Pixels:
+    """Values of 1, 12 or any other number of bits, lowest bit first (PS3.5 8.1.1)."""
+    bits = np.unpackbits(np.frombuffer(data, "u1"), count=need * form.allocated, bitorder="little")
+    if form.allocated == 1:
+        return bits
+    target = np.dtype(f"u{form.dtype.itemsize}")
+    weights = (1 << np.arange(form.allocated, dtype=np.uint64)).astype(target)
+    flat: Pixels = (bits.reshape(need, form.allocated) * weights).sum(axis=1, dtype=target)
+    return flat
+
+
+def _expand_422(flat: Pixels, form: Form) -> Pixels:
+    """Y1 Y2 Cb Cr -> one Y Cb Cr per pixel; the chroma of a pair goes to both."""
+    if form.columns % 2:
+        raise DecodeError("YBR_FULL_422 with an odd number of columns")
+    pairs = flat.reshape(form.rows, form.columns // 2, 4)
+    out = np.empty((form.rows, form.columns // 2, 2, 3), flat.dtype)
+    out[..., 0] = pairs[..., :2]
+    out[..., 1:] = pairs[..., None, 2:]
+    return out.reshape(form.rows, form.columns, 3)
+
+
+def unpack_rle(data: bytes, form: Form) -> Pixels:
+    """RLE Lossless (PS3.5 G): one segment a byte plane, most significant first."""
+    from imagecodecs import dicomrle_decode
+
+    if form.allocated % 8:
+        raise DecodeError(f"RLE with {form.allocated} bits allocated")
+    width = form.allocated // 8
+    (segments,) = np.frombuffer(data, "<u4", 1)
+    if segments != width * form.samples:
+        raise DecodeError(f"{segments} RLE segments for {form.samples} samples of {width} bytes")
+    out = bytearray(form.values * width)
+    written = dicomrle_decode(data, np.dtype(f"<u{width}"), out=out)
+    if len(written) != len(out):
+        raise DecodeError(f"RLE gives {len(written):,} bytes of {len(out):,}")
+    planes = np.frombuffer(out, f"<u{width}").reshape(form.samples, form.rows, form.columns)
+    return planes[0] if form.samples == 1 else planes.transpose(1, 2, 0)
+
+
+def _decode_jpeg(data: bytes, form: Form, stream: Stream) -> Pixels:
+    from imagecodecs import jpeg8_decode
+
+    if form.samples != 3:
+        return jpeg8_decode(data)
+    return jpeg8_decode(data, colorspace=jpeg_colour(stream, form), outcolorspace="RGB")
+
+
+def jpeg_colour(stream: Stream, form: Form) -> str:
+    """Colour space of the samples of a lossy JPEG: the stream decides, then the tag."""
+    decided = stream.colour or ("RGB" if form.photometric == "RGB" else "YBR")
+    return "RGB" if decided == "RGB" else "YCBCR"
+
+
+def _decode_jpeg_lossless(data: bytes, form: Form, stream: Stream) -> Pixels:
+    from imagecodecs import ljpeg_decode
+
+    return ljpeg_decode(data)
+
+
+def _decode_jpegls(data: bytes, form: Form, stream: Stream) -> Pixels:
+    from imagecodecs import jpegls_decode
+
+    # Without an end marker CharLS searches for one far beyond the data, for seconds.
+    return jpegls_decode(data + b"\xff\xd9")
+
+
+def _decode_jpeg2000(data: bytes, form: Form, stream: Stream) -> Pixels:
+    # OpenJPEG for HTJ2K too: on damage, imagecodecs' htj2k_decode returns whatever memory held.
+    from imagecodecs import jpeg2k_decode
+
+    return jpeg2k_decode(data)
+
+
+def _decode_jpegxl(data: bytes, form: Form, stream: Stream) -> Pixels:
+    from imagecodecs import jpegxl_decode
+
+    return jpegxl_decode(data)
+
+
+DECODERS: dict[str, Callable[[bytes, Form, Stream], Pixels]] = {
+    "jpeg": _decode_jpeg,
+    "jpeg-lossless": _decode_jpeg_lossless,
+    "jpeg-ls": _decode_jpegls,
+    "jpeg2000": _decode_jpeg2000,
+    "htj2k": _decode_jpeg2000,
+    "jpegxl": _decode_jpegxl,
+}
+
+
+def finish(raw: Pixels, form: Form, stream: Stream | None, scale: int = 1) -> Frame:
+    """Mask, sign and colour: what a decoder gave -> the stored values that it means."""
+    if raw.ndim == 3 and raw.shape[2] == 1:
+        raw = raw[..., 0]
+    if raw.ndim != len(form.shape) or raw.shape[2:] != form.shape[2:]:
+        raise DecodeError(f"the decoder gave {raw.shape}, the header announces {form.shape}")
+    if scale == 1 and raw.shape != form.shape:
+        raise DecodeError(f"the decoder gave {raw.shape}, the header announces {form.shape}")
+    notes: list[Note] = []
+    if form.dtype.kind == "f" and stream is None:
+        return Frame(np.array(raw, form.dtype), form.stored, form.photometric, "", scale)
+    if stream is None:
+        values, bits = mask(raw, form), form.stored
+    else:
+        precision = stream.precision or 8 * raw.dtype.itemsize
+        values, bits = settle(raw, form, precision, stream.signed, notes)
+    if form.samples < 3 or form.photometric not in COLOURS:
+        return Frame(values, bits, form.photometric, "", scale, tuple(notes))
+    source, conversion = _read_colour(form, stream, notes)
+    return Frame(to_rgb(values, source, bits), bits, "RGB", conversion, scale, tuple(notes))
+
+
+def _read_colour(form: Form, stream: Stream | None, notes: list[Note]) -> tuple[str, str]:
+    """The colour space of decoded samples, and what was or will be converted to RGB.
+
+    What a code-stream says of itself goes before the header's tag (`COLOR_TAG` where they differ).
+    """
+    tag = form.photometric
+    if stream is None or not (stream.colour or stream.codec == "jpeg" or tag[4:] in ("ICT", "RCT")):
+        return tag, "" if tag == "RGB" else f"{tag} to RGB"
+    if stream.codec == "jpeg":
+        ybr = jpeg_colour(stream, form) == "YCBCR"
+        differs = ybr != (tag != "RGB")
+    else:  # JPEG 2000: its own colour transform is undone by the decoder
+        ybr = bool(stream.colour)
+        differs = (not ybr and tag != "RGB") or (ybr and tag.startswith("YBR_FULL"))
+    if differs:
+        said = "YBR" if ybr else "RGB"
+        notes.append(("COLOR_TAG", f"the code-stream is {said}, the header says {tag}"))
+    name = tag if tag != "RGB" else "YBR_FULL"
+    return "RGB", f"{name} to RGB" if ybr else ""

@@ -1,0 +1,153 @@
+"""What a header says of its pixels: sizes, bits, colour, transfer syntax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wetread.errors import DecodeError
+from wetread.pixels.access import integer, text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+COLOURS = frozenset(
+    {
+        "RGB",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_PARTIAL_420",
+        "YBR_PARTIAL_422",
+        "YBR_ICT",
+        "YBR_RCT",
+    }
+)
+GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
+FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The shape of the stored values of one instance (PS3.3 C.7.6.3, PS3.5 8)."""
+
+    syntax: str
+    """Transfer Syntax UID."""
+    rows: int
+    columns: int
+    samples: int
+    frames: int | None
+    """Number of Frames; None where the header has none."""
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    photometric: str
+    planar: bool
+    """Colour by plane instead of by pixel."""
+    element: str = "PixelData"
+    """Keyword of the element that holds the pixels."""
+    embedded: bool = False
+    """An overlay lies in the bits that the pixels leave free."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a stored value, in the machine's byte order."""
+        if self.element in FLOATS:
+            return np.dtype(f"f{FLOATS[self.element] // 8}")
+        size = next((s for s in (1, 2, 4, 8) if 8 * s >= self.allocated), 8)
+        return np.dtype(f"{'i' if self.signed else 'u'}{size}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns), or (rows, columns, samples) in colour."""
+        size = (self.rows, self.columns)
+        return size if self.samples == 1 else (*size, self.samples)
+
+    @property
+    def values(self) -> int:
+        """Stored values in a frame."""
+        return self.rows * self.columns * self.samples
+
+    @property
+    def subsampled(self) -> bool:
+        """Uncompressed YBR_FULL_422: two pixels share one Cb and one Cr (PS3.3 C.7.6.3.1.2)."""
+        return self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") and self.samples == 3
+
+    @property
+    def frame_bits(self) -> int:
+        """Bits of an uncompressed frame."""
+        values = self.rows * self.columns * 2 if self.subsampled else self.values
+        return values * self.allocated
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a decoded frame in memory."""
+        return self.values * self.dtype.itemsize
+
+
+def read_form(header: Dataset, element: str = "PixelData") -> Form:
+    """The form that `header` announces for the pixels in `element`.
+
+    Raises DecodeError where it announces none, or an impossible one; says what the file is instead.
+
+    >>> from pydicom.dataset import Dataset
+    >>> header = Dataset()
+    >>> header.Rows, header.Columns, header.BitsAllocated, header.BitsStored = 3, 5, 16, 12
+    >>> form = read_form(header)
+    >>> form.shape, form.dtype, form.frame_bits
+    ((3, 5), dtype('uint16'), 240)
+    """
+    rows, columns = integer(header, "Rows"), integer(header, "Columns")
+    if not rows or not columns:
+        raise DecodeError(f"no pixels: {describe(header)}")
+    floats = FLOATS.get(element)
+    samples = integer(header, "SamplesPerPixel") or 1
+    allocated = floats or integer(header, "BitsAllocated") or 0
+    stored = floats or integer(header, "BitsStored") or allocated
+    high_bit = integer(header, "HighBit")
+    if not (0 < rows <= 65535 and 0 < columns <= 65535 and 1 <= samples <= 4):
+        raise DecodeError(f"impossible size: {rows} rows, {columns} columns, {samples} samples")
+    if not (0 < stored <= allocated <= 64):
+        raise DecodeError(f"impossible depth: {stored} bits stored in {allocated} allocated")
+    if floats or high_bit is None or not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    frames = integer(header, "NumberOfFrames")
+    return Form(
+        syntax=transfer_syntax(header),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        frames=frames if frames and frames > 0 else None,
+        allocated=allocated,
+        stored=stored,
+        high_bit=high_bit,
+        signed=not floats and integer(header, "PixelRepresentation") == 1,
+        photometric=text(header, "PhotometricInterpretation")
+        or ("RGB" if samples == 3 else "MONOCHROME2"),
+        planar=integer(header, "PlanarConfiguration") == 1,
+        element=element,
+        embedded=_has_embedded_overlay(header),
+    )
+
+
+def transfer_syntax(header: Dataset) -> str:
+    """The Transfer Syntax UID, or "" where the header has none."""
+    return text(getattr(header, "file_meta", None), "TransferSyntaxUID")
+
+
+def describe(header: Dataset) -> str:
+    """What an instance is, in words: "this is an RT Structure Set Storage"."""
+    from pydicom.uid import UID
+
+    name = UID(text(header, "SOPClassUID")).name
+    return f"this is {name}" if name else "neither Rows and Columns nor a SOP Class UID"
+
+
+def _has_embedded_overlay(header: Dataset) -> bool:
+    """True with an overlay plane that names a bit of the pixel words (retired in PS3.5-2004)."""
+    return any(
+        (group, 0x0102) in header and (group, 0x3000) not in header
+        for group in range(0x6000, 0x6020, 2)
+    )

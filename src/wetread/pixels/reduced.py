@@ -1,0 +1,111 @@
+"""Decode at 1/2, 1/4, 1/8 ... of the resolution, where the code-stream holds smaller versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetread.errors import DecodeError
+from wetread.pixels.codecs import (
+    KINDS,
+    Frame,
+    check_size,
+    check_stream,
+    decode,
+    finish,
+    guarded,
+    jpeg_colour,
+)
+from wetread.pixels.form import COLOURS, GREYS, Form
+from wetread.pixels.streams import Stream, read_stream
+from wetread.settings import Settings
+
+Pixels = NDArray[Any]
+
+
+def decode_reduced(
+    data: bytes,
+    form: Form,
+    size: int,
+    settings: Settings = Settings(),  # noqa: B008
+) -> Frame:
+    """The frame at the smallest resolution whose longest side is at least `size` pixels.
+
+    JPEG 2000, HTJ2K and JPEG of 8 bits hold smaller versions of themselves; everything else
+    comes in full, with `scale` 1. Palette indices have no averages, so they come in full too.
+    """
+    kind = KINDS.get(form.syntax, "native")
+    if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
+        return decode(data, form, settings)
+    check_size(form, len(data), settings)
+    stream = check_stream(read_stream(data), form)
+    halvings = min(_halvings(form, size), _levels(stream, form))
+    if halvings == 0:
+        return decode(data, form, settings)
+    try:
+        raw = guarded(DECODERS[stream.codec], data[stream.start :], form, stream, halvings)
+    except DecodeError:  # what only the full decoder can read, it may still read
+        return decode(data, form, settings)
+    return finish(raw, form, stream, 1 << halvings)
+
+
+def _halvings(form: Form, size: int) -> int:
+    """How often the image may be halved before its longest side is below `size`."""
+    longest = max(form.rows, form.columns)
+    return max((n for n in range(16) if -(-longest >> n) >= size and longest >> n), default=0)
+
+
+def _levels(stream: Stream, form: Form) -> int:
+    """How often the decoder at hand can halve this stream."""
+    if stream.codec in ("jpeg2000", "htj2k") and (form.samples == 1 or stream.precision == 8):
+        return stream.levels
+    if stream.codec == "jpeg" and stream.precision == 8:
+        return min(3, min(form.rows, form.columns).bit_length() - 1)
+    return 0
+
+
+def _decode_jpeg(data: bytes, form: Form, stream: Stream, halvings: int) -> Pixels:
+    """Scaled inverse DCT of libjpeg, through Pillow's draft mode."""
+    from PIL import JpegImagePlugin
+
+    with JpegImagePlugin.JpegImageFile(BytesIO(data)) as image:
+        # draft() takes the largest scale that fits: the size rounded down asks for exactly one.
+        image.draft(None, (form.columns >> halvings, form.rows >> halvings))
+        if form.samples == 3:
+            space = "YCbCr" if jpeg_colour(stream, form) == "YCBCR" else "RGB"
+            image.tile = [tile._replace(args=("RGB", space)) for tile in image.tile]
+        return np.asarray(image)
+
+
+def _decode_jpeg2000(data: bytes, form: Form, stream: Stream, halvings: int) -> Pixels:
+    """OpenJPEG's lower resolutions, through Pillow, whose three traps are undone here."""
+    from PIL import Jpeg2KImagePlugin
+
+    with Jpeg2KImagePlugin.Jpeg2KImageFile(BytesIO(data)) as image:
+        # `image.reduce` rounds the reduced size half up, OpenJPEG always up: set it ourselves.
+        image._size = (-(-form.columns >> halvings), -(-form.rows >> halvings))
+        tile = image.tile[0]
+        assert isinstance(tile.args, tuple)
+        args = (tile.args[0], halvings, *tile.args[2:])
+        image.tile = [tile._replace(extents=(0, 0, *image.size), args=args)]
+        scaled = np.asarray(image)
+    if form.samples == 3:
+        return scaled
+    # Pillow scales samples up to the 8 or 16 bits of its own type, and signed ones to unsigned.
+    spare = 8 * scaled.dtype.itemsize - stream.precision
+    values = scaled >> max(0, spare)
+    if not stream.signed:
+        return values
+    signed: Pixels = values.astype("i4") - (1 << stream.precision - 1)
+    return signed.astype(f"i{scaled.dtype.itemsize}")
+
+
+DECODERS: dict[str, Callable[[bytes, Form, Stream, int], Pixels]] = {
+    "jpeg": _decode_jpeg,
+    "jpeg2000": _decode_jpeg2000,
+    "htj2k": _decode_jpeg2000,
+}

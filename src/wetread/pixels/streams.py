@@ -1,0 +1,148 @@
+"""What a code-stream says of itself, read from its first bytes without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import error, unpack_from
+from typing import Literal
+
+from wetread.errors import DecodeError
+
+Codec = Literal["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg2000", "htj2k", "jpegxl"]
+JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
+SOC = b"\xff\x4f\xff\x51"
+STARTS = (b"\xff\xd8\xff", SOC, JP2, JXL, b"\xff\x0a")
+"""First bytes of every code-stream that may start a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The header of a code-stream."""
+
+    codec: Codec
+    rows: int
+    columns: int
+    samples: int
+    precision: int
+    """Bits of a sample."""
+    signed: bool = False
+    levels: int = 0
+    """Times that JPEG 2000 can halve the image on decoding."""
+    colour: Literal["", "RGB", "YBR"] = ""
+    """What the stream itself says of its colour; "" where it leaves that to the header."""
+    start: int = 0
+    """Where the code-stream starts; not 0 inside a JP2 file."""
+
+
+def read_stream(data: bytes) -> Stream:
+    """The header of the code-stream in `data`, which may be any of ours, whatever the file says.
+
+    Raises DecodeError where it is none of them, or damaged.
+
+    >>> import numpy as np, imagecodecs
+    >>> stream = read_stream(imagecodecs.jpegls_encode(np.zeros((4, 6), "u1")))
+    >>> stream.codec, stream.rows, stream.columns, stream.precision
+    ('jpeg-ls', 4, 6, 8)
+    """
+    try:
+        if data[:2] == b"\xff\xd8":
+            return _read_jpeg(data)
+        if data[:4] == SOC:
+            return _read_jpeg2000(data, 0)
+        if data[:12] == JP2 and (start := data.find(SOC)) > 0:
+            return _read_jpeg2000(data, start)
+        if data[:12] == JXL or data[:2] == b"\xff\x0a":
+            return _read_jpegxl(data)
+    except (error, IndexError) as cut:
+        raise DecodeError(f"the code-stream ends in its header ({len(data)} bytes)") from cut
+    raise DecodeError(f"no code-stream of a known kind: it starts with {data[:8].hex(' ')}")
+
+
+def _read_jpeg(data: bytes) -> Stream:
+    """Walk the marker segments to the frame header (ISO 10918-1 B.2, ISO 14495-1 C.2)."""
+    adobe, jfif, at = None, False, 2
+    while True:
+        if data[at] != 0xFF:
+            raise DecodeError(f"no JPEG marker at byte {at}")
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        (length,) = unpack_from(">H", data, at + 2)
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            break
+        if marker == 0xE0 and data[at + 4 : at + 8] == b"JFIF":
+            jfif = True
+        if marker == 0xEE and data[at + 4 : at + 9] == b"Adobe":
+            adobe = data[at + 15]
+        if marker == 0xDA:
+            raise DecodeError("a JPEG scan without a frame header")
+        at += 2 + max(length, 2)
+    precision, rows, columns, samples = unpack_from(">BHHB", data, at + 4)
+    parts = [(data[i], data[i + 1]) for i in range(at + 10, at + 10 + 3 * samples, 3)]
+    codec: Codec = "jpeg-ls" if marker == 0xF7 else "jpeg"
+    if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+        codec = "jpeg-lossless"
+    colour = _jpeg_colour(codec, adobe, jfif, parts) if samples == 3 else ""
+    return Stream(codec, rows, columns, samples, precision, colour=colour)
+
+
+def _jpeg_colour(
+    codec: Codec, adobe: int | None, jfif: bool, parts: list[tuple[int, int]]
+) -> Literal["", "RGB", "YBR"]:
+    """APP14, then JFIF, then component names and sampling; a lossless stream says nothing."""
+    if codec != "jpeg":
+        return ""
+    if adobe is not None:
+        return "YBR" if adobe == 1 else "RGB"
+    if bytes(name for name, _ in parts) == b"RGB":
+        return "RGB"
+    if jfif or len({sampling for _, sampling in parts}) > 1:
+        return "YBR"
+    return ""
+
+
+def _read_jpeg2000(data: bytes, start: int) -> Stream:
+    """The SIZ, CAP and COD segments of the main header (ISO 15444-1 A.5, 15444-15 A.3)."""
+    x1, y1, x0, y0 = unpack_from(">4I", data, start + 8)
+    (samples,) = unpack_from(">H", data, start + 40)
+    depth = data[start + 42]
+    codec: Codec = "jpeg2000"
+    levels, colour, at = 0, "", start + 2
+    while data[at] == 0xFF and data[at + 1] != 0x90:
+        marker = data[at + 1]
+        if marker == 0x50:
+            codec = "htj2k"
+        if marker == 0x52:
+            levels = data[at + 9]
+            colour = "RGB" if data[at + 8] and samples == 3 else ""
+        at += 2 + max(2, int(unpack_from(">H", data, at + 2)[0]))
+    precision, signed = (depth & 127) + 1, depth > 127
+    size = (y1 - y0, x1 - x0)
+    return Stream(codec, *size, samples, precision, signed, levels, "RGB" if colour else "", start)
+
+
+def _read_jpegxl(data: bytes) -> Stream:
+    """The size header (ISO 18181-1 D.2); depth and colour are left to the decoder."""
+    start = data.find(b"jxlc") + 4 if data[:12] == JXL else 0
+    if start == 3 and (start := data.find(b"jxlp") + 8) == 7:
+        raise DecodeError("a JPEG XL file without a code-stream")
+    bits = int.from_bytes(data[start + 2 : start + 18], "little")
+    used = 0
+
+    def take(n: int) -> int:
+        nonlocal used
+        used += n
+        return bits >> (used - n) & ((1 << n) - 1)
+
+    def size(small: int) -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    small = take(1)
+    rows = size(small)
+    ratio = take(3)
+    # Fixed ratios of width to height, by the standard's table.
+    over = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+    columns = rows * over[ratio - 1][0] // over[ratio - 1][1] if ratio else size(small)
+    return Stream("jpegxl", rows, columns, samples=0, precision=0)
