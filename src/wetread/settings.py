@@ -21,7 +21,7 @@ class Settings:
     """Files that the lockstep walk takes at once."""
     windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
     """Bytes of a header read in the first, second and third round; longer ones go file by file."""
-    round_bytes: int = 32 * MIB
+    round_bytes: int = 8 * MIB
     """Bytes that a later round may hold at once."""
     few_files: int = 8
     """Below so many files in step, the walk file by file is faster."""

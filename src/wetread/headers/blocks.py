@@ -64,7 +64,7 @@ class Arena:
         """Keep bytes after the windows; where they start."""
         start, end = self.used, self.used + values.size
         if end + SLACK > self.bytes.size:
-            grown = np.empty((end + SLACK) * 2, np.uint8)
+            grown = np.empty(end + SLACK + (end >> 2), np.uint8)
             grown[:start] = self.bytes[:start]
             self.bytes = grown
             self._views, self._shape = [], (0, 0)

@@ -23,7 +23,7 @@ from wetread.headers.registry import Registry
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, format_tag, unify
 from wetread.headers.single import walk_file
-from wetread.headers.walk import DONE, NEXT, ODD, Elements, Rows, has_vr, pack_vr, walk
+from wetread.headers.walk import DONE, NEXT, ODD, Elements, Rows, has_vr, is_bulk, pack_vr, walk
 from wetread.headers.walked import Element, Walked
 from wetread.settings import Settings
 from wetread.sources import open_source
@@ -107,14 +107,20 @@ def _read_block(
     _walk_data(block)
     odd = _walk_odd(block)
     elements = Elements.join(block.parts)
-    ours = (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
-    chosen = elements if ours.all() else elements.take(np.flatnonzero(ours))
-    built = build_columns(block.arena.bytes, chosen, len(block.names), block.registry)
+    block.parts.clear()
     _note_lockstep(block, elements, odd)
     if private or sequences:
         implicit = block.rows.implicit
         block.answer.convert_nested(block.arena.bytes, elements, implicit, private, sequences)
+    elements = _take_public(elements)
+    built = build_columns(block.arena.bytes, elements, len(block.names), block.registry)
     return assemble(block.answer, sources, built, block.heads, block.arena.bytes)
+
+
+def _take_public(elements: Elements) -> Elements:
+    """Without private elements and group lengths, which are no columns."""
+    public = (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
+    return elements if public.all() else elements.take(np.flatnonzero(public))
 
 
 def _open_block(
@@ -128,16 +134,17 @@ def _open_block(
     members = sources.column("member").to_pylist()
     prefix = os.path.join(os.fsencode(root), b"")
     names = [prefix + path for path in paths]
-    openers: dict[int, Opener] = {
-        i: partial(open_source, root, paths[i], member, settings)
-        for i, member in enumerate(members)
-        if member
-    }
-    problems = {
-        i: (code, "")
-        for i, code in enumerate(sources.column("problem").to_pylist())
-        if code is not None
-    }
+    openers: dict[int, Opener] = {}
+    if any(members):
+        openers = {
+            i: partial(open_source, root, paths[i], member, settings)
+            for i, member in enumerate(members)
+            if member
+        }
+    codes = sources.column("problem")
+    problems: dict[int, tuple[str, str]] = {}
+    if codes.null_count < len(codes):
+        problems = {i: (code, "") for i, code in enumerate(codes.to_pylist()) if code}
     window = settings.windows[0]
     heads = read_heads(names, workspace.arena, window, openers, problems, settings)
     rows = Rows.of(heads.size)
@@ -228,7 +235,7 @@ def _walk_round(block: _Block, which: Int64s, window: int) -> None:
     rows.limit[which] = rows.base[which] + got
     few = block.settings.few_files
     elements = walk(data, rows, which, meta=False, whole=block.whole, few=few)
-    here = elements.start >= 0
+    here = (elements.start >= 0) & ~is_bulk(elements)
     values, bounds = gather(data, elements.start, np.where(here, elements.length, 0))
     start = block.arena.append(values) + bounds[:-1]
     block.parts.append(elements._replace(start=np.where(here, start, -1)))

@@ -199,7 +199,7 @@ def _walk_elements(
     while True:
         head = reader.at(pos, 12)
         if len(head) < 8:
-            if head.strip(b"\0"):
+            if head.strip(b"\0") or (head and encoding.big):
                 text = f"have {len(head)} bytes of an element's head, need 8"
                 walked.find("TRUNCATED", None, pos, text)
             elif pos == start:

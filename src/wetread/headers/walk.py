@@ -176,6 +176,12 @@ def walk(arena: Bytes, rows: Rows, which: Int64s, *, meta: bool, whole: bool, fe
     return Elements(row, tag, vr, np.where(inside, start, -1), length, start - shift[row])
 
 
+def is_bulk(elements: Elements) -> Bools:
+    """Elements of which only the length becomes a column, by their stated VR."""
+    bulk: Bools = _BULK[elements.vr] & ((elements.tag & 0x10000) == 0)
+    return bulk
+
+
 def has_vr(arena: Bytes, pos: Int64s) -> Bools:
     """Whether the elements at these positions of the arena show a value representation."""
     form: npt.NDArray[np.uint8] = _FORM[
