@@ -156,23 +156,12 @@ def _signed_rows(work: _Work) -> Bools:
 
 def _note_mismatches(work: _Work, silent: Bools) -> None:
     """A finding for every stated VR that the dictionary does not have."""
-    elements, codes = work.elements, work.codes
-    pair = codes.astype(np.int64) << 16 | elements.vr
-    first = np.ones(len(pair), np.bool_)
-    first[1:] = pair[1:] != pair[:-1]
-    runs = np.flatnonzero(first & ~silent)
-    for i in runs:
-        column = work.registry.columns[codes[i]]
-        vr = unpack_vr(int(elements.vr[i]))
-        if vr in column.vrs or not column.known:
-            continue
-        # equal pairs may lie apart; take the run that starts here
-        end = i + 1
-        while end < len(pair) and pair[end] == pair[i]:
-            end += 1
-        for j in range(i, end):
+    elements, columns = work.elements, work.registry.columns
+    for i in np.flatnonzero(~silent & (elements.vr != work.registry.vr[work.codes])).tolist():
+        column, vr = columns[work.codes[i]], unpack_vr(int(elements.vr[i]))
+        if vr not in column.vrs and column.known:
             text = f"{vr}, the dictionary says {' or '.join(column.vrs)}"
-            work.built.find(elements.row[j], "VR_MISMATCH", column.tag, elements.offset[j], text)
+            work.built.find(elements.row[i], "VR_MISMATCH", column.tag, elements.offset[i], text)
 
 
 # --- characters -------------------------------------------------------------------------------
@@ -283,13 +272,17 @@ def _note_old(work: _Work, index: npt.NDArray[np.intp]) -> None:
 
 def _strip_texts(work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray) -> pa.StringArray:
     """Without what means nothing: leading spaces of AE, trailing `=` of PN (PS3.5 6.2)."""
-    codes = work.codes[index]
-    titles = work.registry.is_title[codes]
-    if titles.any():
-        texts = pc.if_else(pa.array(titles), pc.utf8_ltrim(texts, " "), texts)
-    names = work.registry.is_name[codes]
-    if names.any() and pc.any(pc.ends_with(texts, "=")).as_py():
-        texts = pc.if_else(pa.array(names), pc.utf8_rtrim(texts, "="), texts)
+    for chosen, trim_side, mark in (
+        (work.registry.is_title, pc.utf8_ltrim, " "),
+        (work.registry.is_name, pc.utf8_rtrim, "="),
+    ):
+        where = np.flatnonzero(chosen[work.codes[index]])
+        part = texts.take(pa.array(where))
+        trimmed = trim_side(part, mark)
+        if not trimmed.equals(part):
+            mask = np.zeros(len(texts), np.bool_)
+            mask[where] = True
+            texts = pc.replace_with_mask(texts, pa.array(mask), trimmed)
     return texts
 
 
@@ -395,10 +388,10 @@ def _cut_columns(work: _Work, index: npt.NDArray[np.intp], values: pa.Array, fil
         place[here] = wanted
         if not np.array_equal(place[here], wanted):
             _note_repeats(work, column, index[begin:end])
-        if np.array_equal(place, wanted) and filled[begin:end].all():
-            _place(work, column, values.slice(begin, end - begin))
-        else:
-            _place(work, column, values.take(pa.array(place, mask=place < 0)))
+        part = values.slice(begin, end - begin)
+        whole = len(part) == len(place) and place[0] >= 0 and bool((np.diff(place) == 1).all())
+        index_of = None if whole else pa.array(place - begin, mask=place < 0)
+        _place(work, column, part, index_of)
 
 
 def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> None:
@@ -410,17 +403,25 @@ def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> N
         work.built.find(row, "DUPLICATE_TAG", column.tag, offset, f"{count} times")
 
 
-def _place(work: _Work, column: Column, array: pa.Array) -> None:
-    """Put a column in the result, over what another family gave for other rows."""
+def _place(work: _Work, column: Column, values: pa.Array, index: pa.Array | None = None) -> None:
+    """Put a column in the result, over what another family gave for other rows.
+
+    `index` says which of the values a row has, null for none; without it there is one a row.
+    """
     field = field_of(column)
-    if array.type != field.type:
-        array = array.cast(field.type)
+    if values.type != field.type:
+        values = values.cast(field.type)
+    _put(work, field, values, index)
+    derived = column.derived_field()
+    if derived is not None:
+        _put(work, derived, derive(derived, values), index)
+
+
+def _put(work: _Work, field: pa.Field, values: pa.Array, index: pa.Array | None) -> None:
+    array = values if index is None else values.take(index)
     if field.name in work.built.arrays:
         array = pc.coalesce(array, work.built.arrays[field.name][1])
     work.built.arrays[field.name] = (field, array)
-    derived = column.derived_field()
-    if derived is not None:
-        work.built.arrays[derived.name] = (derived, derive(derived, array))
 
 
 field_of = lru_cache(maxsize=65536)(Column.field)

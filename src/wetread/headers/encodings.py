@@ -16,7 +16,26 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 RLE = "1.2.840.10008.1.2.5"
+GE_PRIVATE = "1.2.840.113619.5.2"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
+NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, GE_PRIVATE})
+"""Transfer syntaxes whose Pixel Data are not encapsulated; GE's has big-endian pixels."""
+
+KINDS: dict[str, str] = {
+    **dict.fromkeys(NATIVE, "native"),
+    "1.2.840.10008.1.2.1.98": "native",  # Encapsulated Uncompressed
+    DEFLATED_FRAMES: "native",
+    RLE: "rle",
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in range(50, 57)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-lossless" for n in (57, 58, 65, 66, 70)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in (59, 60, 61, 62, 63, 64)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-ls" for n in (80, 81)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpeg2000" for n in (90, 91, 92, 93)},
+    **{f"1.2.840.10008.1.2.4.{n}": "htj2k" for n in (201, 202, 203)},
+    **{f"1.2.840.10008.1.2.4.{n}": "jpegxl" for n in (110, 111, 112)},
+}
+"""Transfer Syntax UID -> how its pixels are kept. A code-stream of another kind is decoded too."""
 
 KNOWN_SYNTAXES = frozenset(
     uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"
@@ -54,8 +73,16 @@ def encoding_of(syntax: str) -> Encoding:
 
 def is_encapsulated(syntax: str) -> bool:
     """Whether Pixel Data is in fragments (PS3.5 A.4)."""
-    native = {IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE}
-    return syntax in KNOWN_SYNTAXES and syntax not in native
+    return syntax in KNOWN_SYNTAXES and syntax not in NATIVE
+
+
+def is_decodable(syntax: str) -> bool:
+    """Whether the pixels of a transfer syntax can be decoded; video cannot.
+
+    >>> is_decodable("1.2.840.10008.1.2.4.51"), is_decodable("1.2.840.10008.1.2.4.102")
+    (True, False)
+    """
+    return syntax in KINDS or not syntax
 
 
 _PROBED = (Encoding(), Encoding(implicit=True), Encoding(big=True), Encoding(True, True))

@@ -55,17 +55,22 @@ def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found
         yield row, "PIXELS_LONG", said
 
 
+def numbers(columns: dict[str, pa.Array], name: str, default: int, rows: int) -> Int64s:
+    """An integer column, or what stands for one that is not there."""
+    array = columns.get(name)
+    if array is None:
+        return np.full(rows, default, np.int64)
+    values: Int64s = array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
+    return values
+
+
 def _expected(
     columns: dict[str, pa.Array], rows: int
 ) -> tuple[npt.NDArray[np.bool_], Int64s, Int64s]:
     """Where the header says how large the pixels are, their bytes, and those of one frame."""
 
     def number(name: str, default: int) -> Int64s:
-        array = columns.get(name)
-        if array is None:
-            return np.full(rows, default, np.int64)
-        values: Int64s = array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
-        return values
+        return numbers(columns, name, default, rows)
 
     height, width, bits = (number(k, 0) for k in ("Rows", "Columns", "BitsAllocated"))
     known = (height > 0) & (width > 0) & (bits > 0)

@@ -298,7 +298,7 @@ def _keep_elements(block: _Block, row: int, found: list[Element]) -> Elements:
 def _note_lockstep(block: _Block, elements: Elements, odd: Bools) -> None:
     """Findings of the rows that the lockstep walk read, as the scalar walk has them."""
     rows, answer = block.rows, block.answer
-    answer.set_pixels(rows.pixel_offset, rows.pixel_length)
+    answer.set_pixels(rows)
     for row, (tag, at, before) in rows.unordered.items():
         if not odd[row]:
             answer.find(row, "TAG_ORDER", tag, at, f"after {format_tag(before)}")

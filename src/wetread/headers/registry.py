@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wetread.headers.schema import Column, column_of
+from wetread.headers.walk import pack_vr
 
 
 class Registry:
@@ -20,6 +21,8 @@ class Registry:
         self.family = np.zeros(65536, np.uint8)
         flags = np.zeros((5, 65536), np.bool_)
         self.dual, self.is_list, self.is_title, self.is_name, self.unknown = flags
+        self.vr = np.zeros(65536, np.uint16)
+        """The column's VR, packed as in a file."""
         self._codes: dict[int, int] = {}
         self._slot_tag = np.zeros(65536, np.uint32)
         self._slot_code = np.zeros(65536, np.uint16)
@@ -47,6 +50,7 @@ class Registry:
         self.is_list[code], self.is_title[code] = column.is_list, column.vrs[0] == "AE"
         self.is_name[code] = column.vrs[0] == "PN"
         self.unknown[code] = not column.known
+        self.vr[code] = pack_vr(column.vrs[0])
         slot = (tag * 2654435769 & 0xFFFFFFFF) >> 16
         if self._slot_tag[slot] == 0:
             self._slot_tag[slot], self._slot_code[slot] = tag, code

@@ -20,6 +20,7 @@ from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
 from wetread.headers.extent import check_extent
 from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
+from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.reader import FileReader
 from wetread.headers.schema import FINDING_TYPE, INVALID_TYPE, column_of, format_tag, unify
 from wetread.headers.sequences import check_fragments
@@ -68,6 +69,8 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_BURNED_IN = 0x00280301
+_FLOATS = (0x7FE00008, 0x7FE00009)
 _PROGRAMS = (
     b"MZ",
     b"\x7fELF",
@@ -87,6 +90,8 @@ class Answer:
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
+    floats: npt.NDArray[np.bool_]
+    """Pixels in Float or Double Float Pixel Data."""
     encodings: dict[int, Encoding] = field(default_factory=dict)
     """Of the rows that the scalar walk read."""
     clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
@@ -98,7 +103,7 @@ class Answer:
     def of(cls, rows: int) -> Answer:
         """Nothing said yet."""
         nowhere = np.full(rows, -1, np.int64)
-        return cls(np.full(rows, None, object), nowhere, nowhere, nowhere < 0)
+        return cls(np.full(rows, None, object), nowhere, nowhere, nowhere < 0, nowhere > 0)
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
         """Note a finding."""
@@ -117,10 +122,11 @@ class Answer:
         for code, tag, offset, text in walked.findings:
             self.find(row, code, tag, offset, text)
 
-    def set_pixels(self, offset: Int64s, length: Int64s) -> None:
-        """Where the value of the pixel element starts in each file, and its length."""
-        self.pixel_offset, self.pixel_length = offset, length
-        self.without_pixels = offset < 0
+    def set_pixels(self, rows: Rows) -> None:
+        """Where the value of the pixel element starts in each file, its length and kind."""
+        self.pixel_offset, self.pixel_length = rows.pixel_offset, rows.pixel_length
+        self.without_pixels = rows.pixel_offset < 0
+        self.floats = np.isin(rows.pixel_tag, _FLOATS)
 
     def check_ends(
         self,
@@ -317,6 +323,10 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
             offset = int(answer.pixel_offset[row])
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
+    pixels = ~answer.without_pixels
+    for row, text in check_burned_in(arrays, pixels):
+        answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
+    arrays["decodable"] = find_decodable(arrays, answer.syntax, pixels, answer.floats)
 
 
 def _statuses(findings: list[RowFinding], rows: int) -> list[str]:

@@ -1,0 +1,64 @@
+"""What the header alone says of the pictures: whether they decode, whether names may be in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wetread.headers.encodings import is_decodable
+from wetread.headers.extent import numbers
+
+Bools = npt.NDArray[np.bool_]
+
+# PS3.4 B.5: the storage classes of captured screens and of ultrasound, which draw names.
+_CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{n}" for n in ("", ".1", ".2", ".3", ".4"))
+_SOUNDS = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3", "3.1", "6", "6.1", "6.2"))
+_KINDS = pa.array([*_CAPTURES, *_SOUNDS])
+_MODALITIES = pa.array(["US", "IVUS"])
+
+
+def find_decodable(
+    columns: dict[str, pa.Array], syntax: npt.NDArray[np.object_], pixels: Bools, floats: Bools
+) -> pa.Array:
+    """Texts "yes" or "no" for rows with pixels, null for the others.
+
+    "no" is a transfer syntax that has no decoder, such as video, or a form that cannot be: no
+    size, more bits stored than allocated, more than four samples.
+    """
+    rows = len(pixels)
+    yes = np.zeros(rows, np.bool_)
+    for name in set(syntax[pixels].tolist()):
+        if is_decodable(name or ""):
+            yes |= syntax == name
+    for keyword in ("Rows", "Columns"):
+        size = numbers(columns, keyword, 0, rows)
+        yes &= (size > 0) & (size <= 65535)
+    yes &= np.isin(numbers(columns, "SamplesPerPixel", 1, rows), range(5))
+    allocated = numbers(columns, "BitsAllocated", 0, rows)
+    stored = numbers(columns, "BitsStored", 0, rows)
+    yes &= floats | ((allocated > 0) & (allocated <= 64) & (stored <= allocated))
+    return pa.array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), mask=~pixels)
+
+
+def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
+    """Rows whose pictures may show names, and why: the tag says so, or the kind of picture does.
+
+    Burned In Annotation NO is believed only where the header says it; nothing here reads pixels.
+    """
+
+    def holds(keyword: str, values: pa.Array) -> Bools:
+        array = columns.get(keyword)
+        if array is None:
+            return np.zeros(len(pixels), np.bool_)
+        return np.asarray(pc.is_in(array, values), np.bool_)
+
+    said = holds("BurnedInAnnotation", pa.array(["YES"])) & pixels
+    denied = holds("BurnedInAnnotation", pa.array(["NO"]))
+    kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
+    for row in np.flatnonzero(said | kind):
+        why = "the header says so" if said[row] else "a screen capture or ultrasound"
+        yield int(row), f"{why}; Burned In Annotation is {'YES' if said[row] else 'not NO'}"
