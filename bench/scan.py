@@ -26,7 +26,7 @@ from typing import Any
 import wetread as wr
 from contenders import FLOOR, PEERS, PYDICOM, WETREAD, Contender, readable
 from corpus import copy_mixed, link_many, mixed_sources, write_films
-from million import measure_million, million_lines
+from million import bare_walk, measure_million, million_lines
 from wetread.settings import Settings
 
 FILMS, MIXED, MANY, WAITING = 10_000, 5_000, 100_000, 2_000
@@ -73,7 +73,7 @@ def peer_lines(title: str, measured: dict[str, Any]) -> list[str]:
             f"| {name} | {middle / files * 1e6:.1f} | {least / files * 1e6:.1f} "
             f"| {middle / base:.2f} | {faster} | {values} |"
         )
-    peers = {name: median(found[name]["seconds"]) for name in PEERS if found[name]["seconds"]}
+    peers = {name: median(found[name]["seconds"]) for name in PEERS if not found[name]["error"]}
     fastest = min(peers, key=lambda name: peers[name], default=None)
     said = [f"{ours / base:.2f} x the floor"]
     if fastest:
@@ -89,7 +89,7 @@ def measure_workers(
     trees = [(folder / "few", START_FILES), (folder / "many", START_FILES + count)]
     for tree, files in trees:
         link_many(tree, sources, files)
-        _scan_seconds(str(tree))  # the folders' entries into the cache
+        bare_walk(str(tree))  # the folders' entries into the cache
     took: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(rounds):
         for workers, seconds in took.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydicom.datadict import dictionary_description
 
+from wetread import measurements
 from wetread.headers import schema
 
 PAGE = Path(__file__).with_name("columns.md")
@@ -28,6 +29,12 @@ DICOM = """
 ## Always there: DICOM
 
 Null where a file does not have the element.
+"""
+
+MEASURED = """
+## There after `measure`
+
+See [measure](measure.md).
 """
 
 RULES = """
@@ -72,7 +79,8 @@ def make() -> str:
     names = {field.name for field in schema.OWN_FIELDS}
     dicom = [field for field in schema.CORE if field.name not in names]
     head = ("column", "tag", "VR", "type", "unit", "name in the standard")
-    return INTRO + own + DICOM + _rows(head, map(_dicom_row, dicom)) + RULES
+    measured = _rows(("column", "type", "what it holds"), map(_measured_row, measurements.SCHEMA))
+    return INTRO + own + DICOM + _rows(head, map(_dicom_row, dicom)) + MEASURED + measured + RULES
 
 
 def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -82,6 +90,10 @@ def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _own_row(field: pa.Field) -> tuple[str, ...]:
     return f"`{field.name}`", _type(field), _said(field, "unit"), schema.OWN_MEANINGS[field.name]
+
+
+def _measured_row(field: pa.Field) -> tuple[str, ...]:
+    return f"`{field.name}`", _type(field), measurements.MEANINGS[field.name]
 
 
 def _dicom_row(field: pa.Field) -> tuple[str, ...]:

@@ -1,22 +1,28 @@
-"""Draws docs/pictures/demo.svg, the first page of `wetread demo` in a terminal.
+"""Draws docs/pictures: `wetread demo` in a terminal, the chest film, a mosaic; all of real files.
 
 Run with the packages of the extra `test`, on Linux or macOS: python docs/make_pictures.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
 import re
 import sys
+import tempfile
 from pathlib import Path
 
+from PIL import Image
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-PICTURE = Path(__file__).with_name("pictures") / "demo.svg"
+import wetread
+from wetread.cli.demo import _folders
+
+PICTURES = Path(__file__).resolve().with_name("pictures")
 COLUMNS, LINES = 120, 56
 
 
@@ -50,8 +56,32 @@ def draw(printed: str, title: str) -> str:
     return console.export_svg(title=title, code_format=plain)
 
 
+def draw_chest(index: wetread.Index, to: Path) -> None:
+    """The chest radiograph of pydicom-data, as a radiologist sees it."""
+    chest = index.where("path LIKE '%/RG1_UNCR.dcm'")[0]
+    Image.fromarray(chest.display(size=512)).save(to, optimize=True)
+
+
+def draw_mosaic(index: wetread.Index, to: Path) -> None:
+    """The largest image of every modality and kind of pixels, and the first that is cut."""
+    largest = index.query("""
+        SELECT first(id ORDER BY Rows * "Columns" DESC, path) AS id FROM index
+        WHERE pixel_length IS NOT NULL AND Rows > 100 AND Modality <> ''
+        GROUP BY Modality, PhotometricInterpretation
+    """)
+    ids = ", ".join(f"'{id_}'" for id_ in largest["id"])
+    chosen = index.where(f"id IN ({ids}) OR path LIKE '%/MR_truncated.dcm'")
+    picture = chosen.mosaic(18, ["Modality", "PhotometricInterpretation"])
+    picture.quantize(160, dither=Image.Dither.NONE).save(to, optimize=True)
+
+
 if __name__ == "__main__":
-    printed = run(sys.executable, "-m", "wetread", "demo")
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # of xray.png
+        printed = run(sys.executable, "-m", "wetread", "demo")
     printed = printed.replace(str(Path(sys.prefix)), ".venv")
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(draw("\n".join(printed.split("\n")[:LINES]), "wetread demo"))
+    first_page = "\n".join(printed.split("\n")[:LINES])
+    (PICTURES / "demo.svg").write_text(draw(first_page, "wetread demo"))
+    index = wetread.scan(_folders(), progress=False)
+    draw_chest(index, PICTURES / "xray.png")
+    draw_mosaic(index, PICTURES / "mosaic.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def real_files() -> list[Path]:
     """Every file of `real_folders`, some of which are not DICOM."""
     files = (path for folder in real_folders() for path in sorted(folder.rglob("*")))
     return [p for p in files if p.is_file() and p.suffix not in {".py", ".pyc", ".csv"}]
+
+
+@pytest.fixture(scope="session")
+def real_file() -> Callable[[str], Path]:
+    """The real file of a name, from pydicom or pydicom-data."""
+
+    def find(name: str) -> Path:
+        return next(path for folder in real_folders() for path in folder.rglob(name))
+
+    return find
 
 
 @pytest.fixture

@@ -68,6 +68,19 @@ def test_a_row_that_takes_too_long_is_found() -> None:
     assert time.monotonic() - start < 20
 
 
+def test_row_by_row_one_that_hangs_costs_one_timeout() -> None:
+    engine = LocalEngine(1, timeout=2, each=True)
+    start = time.monotonic()
+    tasks = [task(0, None, None, "beat", "sleep", None, "kill", None, None, "sleep")]
+    tables = engine.map(OBEY, tasks, {"seconds": 30}, failed)
+    rows = sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["row"])
+    assert [row["row"] for row in rows] == list(range(9))
+    found = [row.get("status") for row in rows]
+    assert found == [None, None, None, "timeout", None, "crashed", None, None, "timeout"]
+    assert "SIGKILL" in rows[5]["text"]
+    assert time.monotonic() - start < 20
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_exception_of_the_function_arrives(workers: int) -> None:
     with pytest.raises(KeyError, match="asked to") as caught:

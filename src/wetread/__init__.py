@@ -10,15 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wetread import errors
+    from wetread import errors, imaging
     from wetread.image import Image
-    from wetread.index import Index, scan
+    from wetread.index import Index, read, scan
     from wetread.settings import Settings
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Image", "Index", "Settings", "errors", "scan"]
+__all__ = ["Image", "Index", "Settings", "errors", "imaging", "read", "scan"]
 
-_HOMES = {"Image": "image", "Index": "index", "Settings": "settings", "scan": "index"}
+_HOMES = {
+    "Image": "image",
+    "Index": "index",
+    "Settings": "settings",
+    "read": "index",
+    "scan": "index",
+}
 
 
 def __getattr__(name: str) -> Any:

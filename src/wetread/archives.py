@@ -353,6 +353,9 @@ class _Cursor:
 class _Stream(io.RawIOBase):
     """One member; its size is known, so going to its end reads nothing."""
 
+    name = ""
+    """pydicom wants one of every file."""
+
     def __init__(
         self, read_at: _ReadAt, size: int, close: Callable[[], None] = lambda: None
     ) -> None:

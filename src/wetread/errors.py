@@ -10,7 +10,7 @@ Bad *usage* raises:
     ├── IndexFormatError                   not an index, or one written by another version
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
-    └── DecodeError                        pixels that cannot be decoded
+    └── DecodeError                        a header or pixels that cannot be decoded
 
 Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`.
 """
@@ -67,7 +67,7 @@ class MissingExtraError(WetreadError, ImportError):
 
 
 class DecodeError(WetreadError):
-    """Pixels that cannot be decoded; the message says the file, what was found and what to do."""
+    """A header or pixels that cannot be decoded; the message says the file and what was found."""
 
 
 def suggest(name: str, known: Iterable[str]) -> list[str]:
@@ -139,6 +139,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("FRAMES_UNDECLARED", "warning", "Pixel bytes for more frames than the header announces."),
     ("BURNED_IN_RISK", "warning", "Text with names may be burned into the picture."),
     # the pixels, once decoded
+    ("UNDECODABLE", "error", "Pixels that cannot be decoded."),
     ("BITS_MISMATCH", "warning", "The code-stream and Bits Stored or the sign disagree."),
     ("COLOR_TAG", "warning", "The code-stream is not in the colour space that is stated."),
     ("STREAM_CUT", "warning", "A JPEG stream without its end; what it lacks is shown grey."),

@@ -1,20 +1,38 @@
-"""One row of an index, opened."""
+"""One row of an index, opened: its header, its pixels, what a radiologist sees."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from wetread.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from wetread.errors import DecodeError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from pydicom import Dataset
+
+    from wetread.display import Picture, WindowLike
+    from wetread.pixels import Frame, Frames
+    from wetread.plot import BoxLike
+    from wetread.spacing import Spacing
 
 _WITH_HEADER = ("ok", "repaired", "partial")
 
 
 class Image:
-    """One file or member of an archive; nothing but its row is read before it is asked for."""
+    """One file or member of an archive; nothing but its row is read before it is asked for.
+
+    Frames count from 0. In every method `short=True` takes what there is of an uncompressed frame
+    that is cut, and zeros for the rest. What cannot be decoded is a DecodeError; a file without
+    pixels or a frame that does not exist is a UsageError; both name the file.
+    """
 
     def __init__(self, root: str, row: dict[str, Any]) -> None:
         self.root = root
@@ -32,22 +50,264 @@ class Image:
         return str(self.row["path"])
 
     @property
+    def name(self) -> str:
+        """The path, and the member of an archive."""
+        return f"{self.path} {self.row['member'] or ''}".strip()
+
+    @cached_property
     def header(self) -> Dataset:
         """The file's elements without its pixels, as pydicom has them.
 
         Raises:
             UsageError: the file has no header that can be read; the message says why.
+            DecodeError: pydicom cannot read it.
+            NotFoundError: the file is not there any more.
         """
         from wetread.headers.dataset import read_dataset
 
         if self.row["read_status"] not in _WITH_HEADER:
             found = "; ".join(f"{f['code']}: {f['text']}" for f in self.row["findings"] or [])
-            raise UsageError(f"{self.path} has no header ({self.row['read_status']}; {found})")
-        path = self.row["path_bytes"] or self.path.encode()
-        return read_dataset(self.root, path, os.fsencode(self.row["member"]))
+            raise UsageError(f"{self.name} has no header ({self.row['read_status']}; {found})")
+        with self._named():
+            try:
+                return read_dataset(self.root, *self._source)
+            except (OSError, UsageError, DecodeError):
+                raise
+            except Exception as error:  # pydicom raises many kinds
+                raise DecodeError(f"no header: {type(error).__name__}: {error}") from error
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has: those announced, or those present where there are more."""
+        with self._opened() as frames:
+            return len(frames)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns) of a frame, or (rows, columns, 3)."""
+        with self._opened() as frames:
+            return frames.form.shape
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """Millimetres between pixels, and the element that says so; None where none does."""
+        from wetread.spacing import read_spacing
+
+        with self._named():
+            return read_spacing(self.header)
+
+    @property
+    def aspect(self) -> float:
+        """Height over width of a pixel; 1 where nothing says otherwise."""
+        from wetread.spacing import read_aspect
+
+        with self._named():
+            return read_aspect(self.header)
+
+    def pixels(self, frame: int = 0, *, short: bool = False) -> NDArray[Any]:
+        """Stored values: (rows, columns), or RGB as (rows, columns, 3); of a palette the indices.
+
+        Masked to the bits that are stored, sign-extended where signed, in an integer type of that
+        size, or as float where the file holds float.
+        """
+        with self._opened() as frames:
+            return _decode(frames, frame, short=short).values
+
+    def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
+        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
+        from wetread.chain import read_chain
+
+        with self._opened() as frames:
+            stored = _decode(frames, frame, short=short).values
+            if stored.ndim == 3:
+                return stored.astype(np.float32)
+            return read_chain(frames.header, frame).to_modality(stored).astype(np.float32)
+
+    def padding(self, frame: int = 0, *, short: bool = False) -> NDArray[np.bool_]:
+        """Where the pixels stand for no image (Pixel Padding Value): bool (rows, columns)."""
+        from wetread.chain import read_chain
+
+        with self._opened() as frames:
+            stored = _decode(frames, frame, short=short).values
+            if stored.ndim == 3:
+                return np.zeros(stored.shape[:2], bool)
+            return read_chain(frames.header, frame).is_padding(stored)
+
+    def display(
+        self,
+        window: WindowLike = None,
+        size: int | None = None,
+        frame: int = 0,
+        *,
+        short: bool = False,
+    ) -> NDArray[np.uint8]:
+        """What a radiologist sees: uint8 (h, w), or sRGB (h, w, 3), in stored pixels.
+
+        Args:
+            window: None is the file's first window or VOI LUT, or "auto" where it has none;
+                "auto" the 1st to 99th percentile; "1", "2" the file's n-th; "full"; (center,
+                width); or one for CT in HU: brain, subdural, stroke, lung, mediastinum, soft,
+                bone, liver, spine.
+            size: the longest side, never enlarged; the file's own lower resolutions are used.
+            frame: which frame.
+            short: take a frame that is cut.
+
+        Raises:
+            UsageError: a window that does not exist or does not fit, as "lung" without HU.
+        """
+        return self.render(window, size, frame, short=short).pixels
+
+    def render(
+        self,
+        window: WindowLike = None,
+        size: int | None = None,
+        frame: int = 0,
+        *,
+        short: bool = False,
+    ) -> Picture:
+        """As `display`, with what was done: `pixels`, `view`, `steps`, and `notes` (findings)."""
+        from dataclasses import replace
+
+        from wetread.chain import read_chain
+        from wetread.display import SAMPLE, render
+        from wetread.imaging import shrink
+
+        with self._opened() as frames:
+            chain = read_chain(frames.header, frame)
+            sample = None
+            if window == "auto" or (window is None and not chain.views):
+                # Always from the same level: a thumbnail and the full picture have one window.
+                sample = _decode(frames, frame, SAMPLE, short)
+            if sample and (sample.scale == 1 or (size is not None and size <= SAMPLE)):
+                decoded = sample
+            else:
+                decoded = _decode(frames, frame, size, short)
+            picture = render(decoded, chain, window, None if sample is None else sample.values)
+            return (
+                picture if size is None else replace(picture, pixels=shrink(picture.pixels, size))
+            )
+
+    def show(
+        self,
+        window: WindowLike = None,
+        boxes: Iterable[BoxLike] | None = None,
+        ax: Axes | None = None,
+        frame: int = 0,
+        *,
+        size: int | None = None,
+        short: bool = False,
+    ) -> Axes:
+        """Draws the image with matplotlib, true to its proportions, and returns the Axes.
+
+        Args:
+            window: as in `display`.
+            boxes: (x0, y0, x1, y1) or (x0, y0, x1, y1, label), in stored pixels from the top left
+                corner of the image; so are the coordinates of the Axes.
+            ax: where to draw; by default a new figure of pyplot.
+            frame: which frame.
+            size: as in `display`; the coordinates stay those of the stored pixels.
+            short: take a frame that is cut.
+        """
+        from wetread.plot import show
+
+        picture = self.render(window, size, frame, short=short)
+        rows, columns = self.shape[:2]
+        title = f"{os.path.basename(self.name)}\n{self._caption(picture, frame)}"
+        return show(picture.pixels, (rows, columns), self.aspect, title, boxes or (), ax)
+
+    def _caption(self, picture: Picture, frame: int) -> str:
+        """Modality, size, spacing, frame and window, for people."""
+        rows, columns = self.shape[:2]
+        said = [self.row.get("Modality") or "", f"{columns} x {rows}"]
+        if spacing := self.spacing:
+            said.append(f"{spacing.column:.3g} x {spacing.row:.3g} mm")
+        if (count := self.frames) > 1:
+            said.append(f"frame {frame} of {count}")
+        if picture.view is not None:
+            said.append(f"window {picture.view.label}")
+        return ", ".join(part for part in said if part)
 
     def __repr__(self) -> str:
         said = [self.row.get(k) for k in ("Modality", "Rows", "Columns")]
-        member = f" {self.row['member']}" if self.row["member"] else ""
         kind = f"{said[0] or ''} {said[2]} x {said[1]}" if said[1] else self.row["read_status"]
-        return f"<Image {self.path}{member}: {kind.strip()}>"
+        return f"<Image {self.name}: {kind.strip()}>"
+
+    def _repr_html_(self) -> str:
+        from wetread.notebook import PICTURE, picture_html
+
+        facts = {k: self.row.get(k) for k in ("transfer_syntax", "PhotometricInterpretation")}
+        try:
+            picture = self.render(size=PICTURE)
+            caption = self._caption(picture, 0)
+            shown: NDArray[np.uint8] | str = picture.pixels
+            aspect = self.aspect
+            facts["steps"] = ", ".join(picture.steps)
+        except Exception as error:  # noqa: BLE001 - a notebook shows why, whatever it is
+            caption, shown, aspect = str(self.row.get("Modality") or ""), str(error), 1.0
+        facts["findings"] = ", ".join(f["code"] for f in self.row["findings"] or ())
+        return picture_html(shown, aspect, self.name, caption, facts)
+
+    @property
+    def _source(self) -> tuple[bytes, bytes]:
+        """Path and member, in bytes."""
+        return self.row["path_bytes"] or self.path.encode(), os.fsencode(self.row["member"])
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors name the file; pydicom's warnings are findings already, and silent here."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        except FileNotFoundError as error:
+            raise NotFoundError(f"{self.name}: the file is not there any more") from error
+        except OSError as error:
+            raise DecodeError(f"{self.name}: {error}") from error
+        except (DecodeError, UsageError) as error:
+            if not str(error).startswith(self.name):
+                error.args = (f"{self.name}: {error}",)
+            raise
+
+    @contextmanager
+    def _opened(self) -> Iterator[Frames]:
+        """The frames, where row and header say they are."""
+        from wetread.pixels.access import integer
+        from wetread.pixels.form import describe
+        from wetread.pixels.frames import open_frames
+        from wetread.sources import open_source
+
+        header = self.header
+        with self._named():
+            if self.row["pixel_length"] is None:
+                rows, columns = integer(header, "Rows"), integer(header, "Columns")
+                lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
+                raise UsageError(f"no pixels: {describe(header)}{lacking}")
+            header = _with_syntax(header, self.row["transfer_syntax"])
+            with (
+                open_source(self.root, *self._source) as file,
+                open_frames(file, header, self.row["pixel_offset"]) as frames,
+            ):
+                yield frames
+
+
+def _decode(frames: Frames, frame: int, size: int | None = None, short: bool = False) -> Frame:
+    from wetread.pixels import read_frame
+
+    return read_frame(frames, frame, size=size, short=short)
+
+
+def _with_syntax(header: Dataset, syntax: str | None) -> Dataset:
+    """The header with the transfer syntax that the scan found, where the file's is wrong."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID
+
+    from wetread.pixels.form import transfer_syntax
+
+    if syntax is None:
+        raise DecodeError("refused: the bytes are not in the transfer syntax that is stated")
+    if transfer_syntax(header) == syntax:
+        return header
+    mended = Dataset(header)
+    mended.file_meta = FileMetaDataset()
+    mended.file_meta.TransferSyntaxUID = UID(syntax)
+    return mended

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
+from wetread.errors import UsageError
+from wetread.exports import Format, export_images
 from wetread.image import Image
+from wetread.measurements import measure_images
+from wetread.mosaic import mosaic
+from wetread.notebook import table_html
 from wetread.settings import Settings
 from wetread.sources import PathLike
 from wetread.table import scan as _scan
@@ -28,6 +34,22 @@ from wetread.table.summary import Summary, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL.Image import Image as Picture
+
+    from wetread.display import WindowLike
+
+_SHOWN = (
+    "path",
+    "read_status",
+    "Modality",
+    "StudyDate",
+    "Rows",
+    "Columns",
+    "PhotometricInterpretation",
+    "WindowCenter",
+    "findings",
+)
+"""What a notebook shows of an index."""
 
 
 def scan(
@@ -79,6 +101,21 @@ def scan(
         settings=settings,
     )
     return Index(content)
+
+
+def read(path: PathLike) -> Image:
+    """One file, opened: its header is read, its pixels are not decoded yet.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it holds no file or several, as a folder or an archive does.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is empty: said below
+        index = scan(path, workers=0, progress=False)
+    if len(index) != 1:
+        raise UsageError(f"{os.fsdecode(path)} holds {len(index)} files, not one: scan it")
+    return index[0]
 
 
 class Index:
@@ -165,6 +202,83 @@ class Index:
         """Files, statuses, modalities, transfer syntaxes and findings, counted; print it."""
         return summarise(self._content)
 
+    def mosaic(
+        self,
+        n: int = 24,
+        columns: str | Sequence[str] = "PhotometricInterpretation",
+        window: WindowLike = None,
+    ) -> Picture:
+        """One picture (of Pillow) of `n` images, spread evenly over the rows with pixels.
+
+        A file that cannot be decoded is a tile that says why.
+
+        Args:
+            n: how many, at most 400.
+            columns: one column or several, whose values stand below each image.
+            window: as in `Image.display`.
+
+        Raises:
+            UnknownNameError: there is no such column.
+            UsageError: no row has pixels.
+        """
+        return mosaic(self._content, n, columns, window)
+
+    def measure(
+        self, size: int | None = None, workers: int | None = None, progress: bool = True
+    ) -> Index:
+        """The rows with columns of pixel statistics: `px_*` in modality values, `raw_*` as stored.
+
+        Images are decoded in processes of their own; one that crashes, hangs or wants too much
+        memory is a row with a `px_status`. For an index folder the numbers are kept in it: what
+        was stopped goes on, and a second call measures only what has changed.
+
+        Args:
+            size: measure at the smallest resolution a file holds whose longest side is at least
+                this many pixels, and say so in `px_scale`; None is all pixels.
+            workers: processes that decode, 1 or more; None for one a core.
+            progress: say on stderr how far it is.
+
+        Returns:
+            An index with the columns; one from disk is opened again, this one cannot be used.
+
+        Raises:
+            UsageError: a size or workers below 1.
+            StorageError: the index folder cannot be written, or is being written.
+        """
+        return Index(measure_images(self._content, size, workers, progress))
+
+    def export(
+        self,
+        to: PathLike,
+        size: int | None = None,
+        format: Format = "png16",  # noqa: A002
+        window: WindowLike = None,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> pd.DataFrame:
+        """Writes every frame of every image as a picture file, named by id, into a folder.
+
+        The table that comes back, also written there as `manifest.csv`, has a line for every
+        frame: its file, and the way back to path, values and coordinates. What cannot be decoded
+        has a line too, with its `status`.
+
+        Args:
+            to: the folder; files of an earlier export are replaced.
+            size: the longest side in pixels; never enlarges.
+            format: `"png16"`, `"tiff"` or `"npy"` keep all values: modality value = `slope` x
+                pixel + `intercept`. `"png8"` and `"jpg"` are what `Image.display` shows.
+            window: of png8 and jpg, as in `Image.display`.
+            workers: processes that decode, 1 or more; None for one a core.
+            progress: say on stderr how far it is.
+
+        Raises:
+            UsageError: a size or workers below 1, a window with a format that keeps all values.
+            UnknownNameError: no such format.
+            StorageError: the folder cannot be written.
+        """
+        found = export_images(self._content, to, size, format, window, workers, progress)
+        return to_frame(found)
+
     def __len__(self) -> int:
         return len(self._content)
 
@@ -188,8 +302,11 @@ class Index:
         return f"<Index: {len(self):,} files in {self.root}, {len(self.columns)} columns{kept}>"
 
     def _repr_html_(self) -> str:
-        head = to_frame(some_rows(self._content, 0, 5)).dropna(axis="columns", how="all")
-        return f"<p>{len(self):,} files, {len(self.columns)} columns</p>{head.to_html()}"
+        names = [name for name in _SHOWN if name in self.columns]
+        rows = some_rows(self._content, 0, 5).select(names).to_pylist()
+        table = table_html(names, (row.values() for row in rows))
+        more = ", the first 5:" if len(self) > 5 else ":"
+        return f"<p>{len(self):,} files, {len(self.columns)} columns{more}</p>{table}"
 
 
 def _part(content: Content, places: range) -> Content:

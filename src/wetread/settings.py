@@ -53,3 +53,9 @@ class Settings:
     """Growth of a frame of more than `free_bytes` when decoded."""
     free_bytes: int = 64 * MIB
     """Decoded frames up to this size may grow by any ratio: a blank image compresses well."""
+    decode_seconds: float = 10.0
+    """Time that a worker may spend on a frame."""
+    decode_rate: float = 10e6
+    """Bytes of a decoded frame for which it may take a second more."""
+    decode_bytes: int = 512 * MIB
+    """Memory that a file may take in a worker, beside eight of its frames."""

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, findings, header, query, scan
+from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -54,5 +54,15 @@ def main() -> None:
     """
 
 
-for verb in (demo.demo, scan.scan, header.header, query.query, findings.findings):
+for verb in (
+    demo.demo,
+    scan.scan,
+    header.header,
+    query.query,
+    findings.findings,
+    show.show,
+    mosaic.mosaic,
+    measure.measure,
+    export.export,
+):
     main.add_command(verb)

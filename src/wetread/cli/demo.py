@@ -9,11 +9,14 @@ import click
 
 from wetread.cli.findings import print_findings
 from wetread.cli.output import open_console, print_table
+from wetread.cli.picture import to_bytes
 from wetread.cli.summary import print_summary
-from wetread.errors import MissingExtraError
+from wetread.errors import MissingExtraError, StorageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from wetread.image import Image
 
 HEAD = """
 SELECT parse_filename(path) AS file, Modality, StudyDate, Rows, "Columns",
@@ -33,6 +36,7 @@ wetread scan FOLDER -o train.index       your own files, kept in a folder
 wetread findings train.index             what is wrong, file by file
 wetread query train.index "SELECT Modality, count(*) FROM index GROUP BY ALL"
 wetread header FILE PatientAge Rows      one file, all of its header or some
+wetread show FILE -o picture.png         the image in it; wetread mosaic train.index: many
 """
 
 
@@ -40,7 +44,7 @@ wetread header FILE PatientAge Rows      one file, all of its header or some
 def demo() -> None:
     """Show what wetread makes of real files.
 
-    They come with the packages pydicom and pydicom-data; nothing is written.
+    They come with the packages pydicom and pydicom-data. One picture, xray.png, is written here.
     """
     folders = _folders()
 
@@ -60,11 +64,27 @@ def demo() -> None:
     console.print(f"{len(content):,} rows, {len(content.schema):,} columns; some of them:")
     print_table(query(content, HEAD))
     _headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
-    click.echo(str(Index(content).where(CHEST)[0].header))
+    chest = Index(content).where(CHEST)[0]
+    click.echo(str(chest.header))
+    _draw(chest)
     _headline(console, "What is wrong is said, file by file")
     print_findings(query(content, WORST))
     _headline(console, "Now yours")
     click.echo(NEXT)
+
+
+def _draw(image: Image) -> None:
+    """The picture, in the folder where the user is; a file of theirs is left as it is."""
+    picture = image.render(size=1024)
+    path, made = Path("xray.png"), to_bytes(picture.pixels, ".png")
+    if path.exists() and path.read_bytes() != made:
+        click.echo(f"\n{path} is there already, and left as it is.")
+        return
+    try:
+        path.write_bytes(made)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written here: {error.strerror}") from error
+    click.echo(f"\nDrawn in {path}, as a radiologist sees it: {', '.join(picture.steps)}")
 
 
 def _headline(console: Console, text: str) -> None:

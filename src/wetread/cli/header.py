@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.output import json_option, print_json
-from wetread.errors import DecodeError, UnknownNameError, UsageError, WetreadError
+from wetread.errors import DecodeError, UnknownNameError, WetreadError
 
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
@@ -28,11 +28,8 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
     """
     import wetread
 
-    index = wetread.scan(file, workers=0, progress=False)
-    if len(index) != 1:
-        raise UsageError(f"{file} holds {len(index)} files, header prints one; try: wetread scan")
+    image = wetread.read(file)
     names = [_checked(name) for name in keywords]
-    image = index[0]
     try:
         _print(image.header, names, as_json)
     except WetreadError:

@@ -19,6 +19,8 @@ import pyarrow as pa
 Function = Callable[[pa.Table, dict[str, Any]], pa.Table]
 
 CALL, READY, TABLE, ERROR = b"C", b"R", b"T", b"E"
+ROW, BEAT = b"N", b"B"
+"""Beside the answer: the next row begins; so many seconds are wanted."""
 _HEAD = struct.Struct("<cQ")
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -17,8 +18,10 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from wetread.engines.frames import (
+    BEAT,
     CALL,
     ERROR,
+    ROW,
     TABLE,
     read_frame,
     rebuild,
@@ -26,6 +29,8 @@ from wetread.engines.frames import (
     write_frame,
 )
 
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "134217728", "MALLOC_TRIM_THRESHOLD_": "134217728"}
+"""Of glibc: frames come and go row by row, and the system's fresh pages cost half as much again."""
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 
 
@@ -42,11 +47,16 @@ class LocalEngine:
     Args:
         workers: how many; None: one per core; 0: no process, all is done in the caller's.
         timeout: seconds a task may take in a worker; None: no limit.
+        each: a worker calls the function row by row, and the timeout is that of a row, or what
+            the function asks for by `pulse.beat`. The row that ends a worker is then known at once.
     """
 
-    def __init__(self, workers: int | None = None, timeout: float | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, timeout: float | None = None, *, each: bool = False
+    ) -> None:
         self.workers = count_cores() if workers is None else workers
         self.timeout = timeout
+        self.each = each
 
     def map(
         self,
@@ -57,7 +67,7 @@ class LocalEngine:
     ) -> Iterator[pa.Table]:
         """Yield what `function` makes of every task, in any order.
 
-        A task that ends its worker, or takes too long, is halved until the row that does it is
+        A task that ends its worker, or takes too long, is cut up until the row that does it is
         alone; `failed(row, "crashed" or "timeout", text)` then makes the table for it. So a
         task may give several tables. At most two tasks per worker are taken ahead.
 
@@ -72,16 +82,14 @@ class LocalEngine:
             RuntimeError: a worker that cannot start, or an exception of a foreign type.
         """
         if self.workers == 0:
-            call = resolve(function)
+            here = resolve(function)
             for task in tasks:
-                yield call(task, options)
+                yield here(task, options)
             return
         todo: queue.SimpleQueue[pa.Table | None] = queue.SimpleQueue()
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        crew = [
-            _Worker({"function": function, "options": options}, self.timeout, todo, done)
-            for _ in range(self.workers)
-        ]
+        call = {"function": function, "options": options, "each": self.each}
+        crew = [_Worker(call, self.timeout, todo, done) for _ in range(self.workers)]
         try:
             waiting, more = 0, iter(tasks)
             while True:
@@ -129,6 +137,9 @@ class _Worker:
         self._lock = threading.Lock()
         self._stopped = False
         self._late = False
+        self._allowed = 0.0
+        self._deadline = 0.0
+        self._row = -1
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
@@ -166,11 +177,16 @@ class _Worker:
                 self._done.put(self._ask(part))
             except _GoneError:
                 status = self._end()
-                if part.num_rows > 1:
+                at = max(self._row, 0)  # the row it was at, where rows are announced
+                if part.num_rows > 1 and self._row < 0:
                     half = part.num_rows // 2
                     parts += [part.slice(half), part.slice(0, half)]
                 elif self._late:
-                    self._done.put((part, "timeout", f"longer than {self._timeout:g} s"))
+                    text = f"longer than {self._allowed:g} s"
+                    self._done.put((part.slice(at, 1), "timeout", text))
+                    parts += _others(part, at)
+                elif part.num_rows > 1:  # what it crashed on may be what the rows before it left
+                    parts += [*_others(part, at), part.slice(at, 1)]
                 else:
                     self._done.put((part, "crashed", f"the worker ended: {_reason(status)}"))
 
@@ -179,21 +195,47 @@ class _Worker:
         if process is None or self._late or process.poll() is not None:
             self._end()
             process = self._begin()
-        self._late = False
+        self._late, self._row = False, -1
         if not self._timeout:
-            return _talk(process, TABLE, part)
-        timer = threading.Timer(self._timeout, self._expire, [process])
-        timer.daemon = True
-        timer.start()
+            return self._talk(process, TABLE, part)
+        self._allow(self._timeout)
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=[process, done], daemon=True)
+        watch.start()
         try:
-            return _talk(process, TABLE, part)
+            return self._talk(process, TABLE, part)
         finally:
-            timer.cancel()
-            timer.join()  # from here on it is known whether it was late
+            done.set()
+            watch.join()  # from here on it is known whether it was late
 
-    def _expire(self, process: subprocess.Popen[bytes]) -> None:
+    def _allow(self, seconds: float) -> None:
+        self._allowed, self._deadline = seconds, time.monotonic() + seconds
+
+    def _watch(self, process: subprocess.Popen[bytes], done: threading.Event) -> None:
+        while (left := self._deadline - time.monotonic()) > 0:
+            if done.wait(min(left, 1.0)):  # the deadline may change while it waits
+                return
         self._late = True
         process.kill()
+
+    def _talk(self, process: subprocess.Popen[bytes], kind: bytes, content: Any) -> Any:
+        """Send one frame, return the content of the answer, or raise what it says."""
+        try:
+            write_frame(cast(BinaryIO, process.stdin), kind, content)
+            while True:
+                kind, answer = read_frame(cast(BinaryIO, process.stdout))
+                if kind == ROW:
+                    self._row += 1
+                    self._allow(self._timeout or 0)
+                elif kind == BEAT:
+                    self._allow(answer["seconds"])
+                else:
+                    break
+        except (EOFError, BrokenPipeError):
+            raise _GoneError from None
+        if kind == ERROR:
+            raise rebuild(answer)
+        return answer
 
     def _begin(self) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -204,10 +246,10 @@ class _Worker:
                 [sys.executable, "-P", "-m", "wetread.engines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=_environment(),
+                env={**_KEEP_MEMORY, **_environment()},
             )
         try:
-            _talk(process, CALL, self._call)
+            self._talk(process, CALL, self._call)
         except _GoneError:
             if self._stopped:
                 raise
@@ -230,16 +272,9 @@ class _Worker:
             return process.wait()
 
 
-def _talk(process: subprocess.Popen[bytes], kind: bytes, content: Any) -> Any:
-    """Send one frame, return the content of the answer, or raise what it says."""
-    try:
-        write_frame(cast(BinaryIO, process.stdin), kind, content)
-        kind, answer = read_frame(cast(BinaryIO, process.stdout))
-    except (EOFError, BrokenPipeError):
-        raise _GoneError from None
-    if kind == ERROR:
-        raise rebuild(answer)
-    return answer
+def _others(part: pa.Table, row: int) -> list[pa.Table]:
+    """The rows after one and those before it, as far as there are any."""
+    return [piece for piece in (part.slice(row + 1), part.slice(0, row)) if piece.num_rows]
 
 
 def _reason(status: int) -> str:

@@ -12,7 +12,19 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from wetread.engines.frames import ERROR, READY, TABLE, describe, read_frame, resolve, write_frame
+from wetread.engines.frames import (
+    BEAT,
+    ERROR,
+    READY,
+    ROW,
+    TABLE,
+    Function,
+    describe,
+    read_frame,
+    resolve,
+    write_frame,
+)
+from wetread.engines.pulse import listen
 
 
 def main() -> None:
@@ -29,6 +41,9 @@ def main() -> None:
     call = inbox.get()
     try:
         function = resolve(call["function"])
+        if call["each"]:
+            function = _row_by_row(function, answers)
+        listen(lambda seconds: write_frame(answers, BEAT, {"seconds": seconds}))
         write_frame(answers, READY, {})
         while True:
             write_frame(answers, TABLE, function(inbox.get(), call["options"]))
@@ -36,6 +51,19 @@ def main() -> None:
         with contextlib.suppress(BrokenPipeError):
             write_frame(answers, ERROR, describe(error))
     os._exit(1)  # a thread still reads stdin, which an ordinary exit would trip over
+
+
+def _row_by_row(function: Function, answers: BinaryIO) -> Function:
+    """The function, called with one row at a time, each announced to the caller."""
+
+    def call(task: pa.Table, options: dict[str, Any]) -> pa.Table:
+        tables = []
+        for row in range(task.num_rows):
+            write_frame(answers, ROW, {})
+            tables.append(function(task.slice(row, 1), options))
+        return pa.concat_tables(tables)
+
+    return call
 
 
 def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:

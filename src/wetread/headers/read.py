@@ -17,6 +17,7 @@ from wetread.archives import ArchiveError
 from wetread.headers.blocks import Arena, Heads, Opener, describe_error, read_heads, read_windows
 from wetread.headers.columns import build_columns
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
+from wetread.headers.endian import swap_values
 from wetread.headers.gather import gather, gather_strings
 from wetread.headers.reader import FileReader
 from wetread.headers.registry import Registry
@@ -113,6 +114,9 @@ def _read_block(
         implicit = block.rows.implicit
         block.answer.convert_nested(block.arena.bytes, elements, implicit, private, sequences)
     elements = _take_public(elements)
+    if block.rows.big.any():
+        big = block.rows.big & ~odd
+        swap_values(block.arena.bytes, elements.take(big[elements.row] & (elements.start >= 0)))
     built = build_columns(block.arena.bytes, elements, len(block.names), block.registry)
     return assemble(block.answer, sources, built, block.heads, block.arena.bytes)
 
@@ -182,29 +186,29 @@ def _walk_meta(block: _Block) -> None:
 
 
 def _settle_syntax(block: _Block, elements: Elements) -> None:
-    """Which files are in a known little-endian syntax and look like it; the others are odd."""
+    """Which files are in a known syntax and look like it; the others are odd."""
     rows, arena = block.rows, block.arena.bytes
     found = np.flatnonzero(elements.tag == _TRANSFER_SYNTAX)
     texts = gather_strings(arena, elements.start[found], elements.length[found])
     syntaxes = texts.dictionary_encode()
-    kinds = [_lockstep_kind(uid) for uid in syntaxes.dictionary.to_pylist()]
+    kinds = [_lockstep_kind(uid, block.whole) for uid in syntaxes.dictionary.to_pylist()]
     kind = np.full(len(rows.size), -1, np.int8)
     if len(found):
         kind[elements.row[found]] = np.array(kinds, np.int8)[syntaxes.indices.to_numpy()]
         block.answer.set_syntaxes(elements.row[found], syntaxes)
     at = rows.base + rows.at
-    rows.implicit[:] = kind == 1
+    rows.implicit[:], rows.big[:] = kind == 1, kind == 2
     looks_explicit = has_vr(arena, np.minimum(at, arena.size - 16))
     fits = (kind >= 0) & (at + 8 <= rows.limit) & (looks_explicit != rows.implicit)
     rows.state[(rows.state == DONE) & ~fits] = ODD
 
 
-def _lockstep_kind(syntax: str) -> int:
-    """0 explicit little endian, 1 implicit, -1 not for the lockstep walk."""
+def _lockstep_kind(syntax: str, whole: bool) -> int:
+    """0 explicit little endian, 1 implicit, 2 big endian, -1 not for the lockstep walk."""
     encoding = encoding_of(syntax)
-    if syntax not in KNOWN_SYNTAXES or encoding.big or encoding.deflated:
+    if syntax not in KNOWN_SYNTAXES or encoding.deflated or (encoding.big and whole):
         return -1
-    return int(encoding.implicit)
+    return 2 if encoding.big else int(encoding.implicit)
 
 
 def _walk_data(block: _Block) -> None:
@@ -299,6 +303,7 @@ def _note_lockstep(block: _Block, elements: Elements, odd: Bools) -> None:
     """Findings of the rows that the lockstep walk read, as the scalar walk has them."""
     rows, answer = block.rows, block.answer
     answer.set_pixels(rows)
+    answer.hash_headers(block.heads, block.arena.bytes)
     for row, (tag, at, before) in rows.unordered.items():
         if not odd[row]:
             answer.find(row, "TAG_ORDER", tag, at, f"after {format_tag(before)}")

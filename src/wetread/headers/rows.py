@@ -90,6 +90,7 @@ class Answer:
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
+    header_hash: Int64s
     floats: npt.NDArray[np.bool_]
     """Pixels in Float or Double Float Pixel Data."""
     encodings: dict[int, Encoding] = field(default_factory=dict)
@@ -103,7 +104,8 @@ class Answer:
     def of(cls, rows: int) -> Answer:
         """Nothing said yet."""
         nowhere = np.full(rows, -1, np.int64)
-        return cls(np.full(rows, None, object), nowhere, nowhere, nowhere < 0, nowhere > 0)
+        syntax, hashes = np.full(rows, None, object), np.zeros(rows, np.int64)
+        return cls(syntax, nowhere, nowhere, nowhere < 0, hashes, nowhere > 0)
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
         """Note a finding."""
@@ -127,6 +129,13 @@ class Answer:
         self.pixel_offset, self.pixel_length = rows.pixel_offset, rows.pixel_length
         self.without_pixels = rows.pixel_offset < 0
         self.floats = np.isin(rows.pixel_tag, _FLOATS)
+
+    def hash_headers(self, heads: Heads, arena: Bytes) -> None:
+        """CRC-32 of each header, as far as the first window goes."""
+        end = np.where(self.without_pixels, heads.got, np.minimum(self.pixel_offset, heads.got))
+        memory, start = arena.data, np.arange(len(end)) * heads.window
+        bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
+        self.header_hash[:] = [crc32(memory[begin:stop]) for begin, stop in bounds]
 
     def check_ends(
         self,
@@ -269,7 +278,7 @@ def _own_columns(
         "transfer_syntax": pa.array(answer.syntax, pa.string()),
         "pixel_offset": pa.array(answer.pixel_offset, mask=answer.pixel_offset < 0),
         "pixel_length": pa.array(answer.pixel_length, mask=answer.without_pixels),
-        "header_hash": _hash_headers(answer, heads, arena, unread),
+        "header_hash": pa.array(answer.header_hash, mask=unread),
     }
 
 
@@ -280,20 +289,6 @@ def _column(
     listed = sources.column(name)
     listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
     return pc.coalesce(listed, pa.array(read, mask=unread))
-
-
-def _hash_headers(
-    answer: Answer, heads: Heads, arena: Bytes, unread: npt.NDArray[np.bool_]
-) -> pa.Array:
-    """CRC-32 of each header, as far as the first window goes."""
-    rows = len(heads.size)
-    window = heads.window
-    end = np.where(answer.pixel_offset >= 0, answer.pixel_offset, heads.got)
-    end = np.minimum(end, heads.got)
-    memory, start = arena.data, np.arange(rows) * window
-    bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
-    values = [crc32(memory[begin:stop]) for begin, stop in bounds]
-    return pa.array(np.array(values, np.int64), mask=unread)
 
 
 def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:

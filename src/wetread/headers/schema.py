@@ -38,6 +38,8 @@ LONG_FORM_VRS = frozenset(
     ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
 )
 """VRs whose explicit length has 32 bits (PS3.5 7.1.2)."""
+SWAPPED_VRS = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8}
+"""VRs of binary numbers, and the bytes that big endian turns round (PS3.5 7.3)."""
 UNSPLIT_VRS = frozenset(["LT", "ST", "UR", "UT"])
 """VRs in which a backslash is no separator (PS3.5 6.2)."""
 

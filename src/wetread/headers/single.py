@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import struct
 
-import numpy as np
-
 from wetread.headers.encodings import (
     EXPLICIT_LE,
     KNOWN_SYNTAXES,
@@ -20,6 +18,7 @@ from wetread.headers.encodings import (
     parse_head,
     probe,
 )
+from wetread.headers.endian import swap_value
 from wetread.headers.nesting import UNDEFINED
 from wetread.headers.reader import BudgetError, DeflatedReader, FileReader, Reader
 from wetread.headers.schema import (
@@ -35,7 +34,6 @@ from wetread.headers.walked import Element, Walked
 from wetread.settings import Settings
 
 _ITEM = 0xFFFEE000
-_SWAPPED = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8}
 _MOST_RAW = 64 * 1024
 
 
@@ -324,8 +322,8 @@ def _take_value(
         return None
     needed = whole or not (tag & 0x10000 or _is_bulk(tag, known_vr))
     value = reader.at(start, length) if needed else None
-    if value is not None and encoding.big and known_vr in _SWAPPED:
-        value = _swap(value, _SWAPPED[known_vr])
+    if value is not None and encoding.big:
+        value = swap_value(value, known_vr)
     walked.elements.append(Element(tag, vr, value, length, start))
     return start + length
 
@@ -334,13 +332,6 @@ def _is_bulk(tag: int, vr: str) -> bool:
     """Whether only the length of the value becomes a column."""
     bulk = (LENGTH, SEQUENCE)
     return FAMILY_OF_VR.get(vr, LENGTH) in bulk and column_of(tag).family in bulk
-
-
-def _swap(value: bytes, size: int) -> bytes:
-    """Big endian numbers as little endian ones; a rest that fills no number stays."""
-    whole = len(value) - len(value) % size
-    swapped = np.frombuffer(value[:whole], f">u{size}").astype(f"<u{size}").tobytes()
-    return swapped + value[whole:]
 
 
 def _note_pixels(reader: Reader, walked: Walked, tag: int, value: int, length: int) -> None:

@@ -2,13 +2,14 @@
 
 A header is a chain of tag, VR, length, value. `pos[i]` is where file i stands; one gather reads the
 bytes at every position, one look-up over the VR gives the size of the element's head, one add moves
-every file on. What the walk does not do (big endian, unknown VR, a length beyond the file, a
+every file on. What the walk does not do (unknown VR, a length beyond the file, a
 missing delimiter ...) leaves it as ODD and goes through `single`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -82,6 +83,8 @@ class Rows:
     size: Int64s
     """File sizes."""
     implicit: Bools
+    big: Bools
+    """Big endian; never where sequences are kept."""
     first: Int64s
     """Position in the file of the first byte of the window."""
     base: Int64s
@@ -106,6 +109,7 @@ class Rows:
         return cls(
             size=size,
             implicit=np.zeros(n, np.bool_),
+            big=np.zeros(n, np.bool_),
             first=np.zeros(n, np.int64),
             base=np.zeros(n, np.int64),
             limit=np.zeros(n, np.int64),
@@ -134,10 +138,15 @@ class _Lanes:
     last: UInt32s
     whole: bool
     """Whether sequences are kept: an open one is then walked again in the next window."""
+    big: Bools
+    swaps: bool
+    """Whether any lane is big endian."""
+    nested: bool
+    """Whether any lane is in a sequence."""
 
     def keep(self, mask: Bools) -> None:
         index = np.flatnonzero(mask)
-        for name in ("row", "pos", "limit", "end", "implicit", "depth", "opened", "last"):
+        for name in ("row", "pos", "limit", "end", "implicit", "big", "depth", "opened", "last"):
             setattr(self, name, getattr(self, name)[index])
 
 
@@ -151,16 +160,21 @@ def walk(arena: Bytes, rows: Rows, which: Int64s, *, meta: bool, whole: bool, fe
     word = np.ndarray((arena.size - 3,), "<u4", arena, strides=(1,))
     shift = rows.base - rows.first
     pos = rows.at[which] + shift[which]
+    little = np.zeros(len(which), np.bool_)
+    big = little if meta else rows.big[which]
     lanes = _Lanes(
-        which,
-        pos,
-        rows.limit[which],
-        (rows.size + shift)[which],
-        np.zeros(len(which), np.bool_) if meta else rows.implicit[which],
-        rows.depth[which],
-        pos,
-        np.zeros(len(which), np.uint32),
-        whole,
+        row=which,
+        pos=pos,
+        limit=rows.limit[which],
+        end=(rows.size + shift)[which],
+        implicit=little if meta else rows.implicit[which],
+        depth=rows.depth[which],
+        opened=pos,
+        last=np.zeros(len(which), np.uint32),
+        whole=whole,
+        big=big,
+        swaps=bool(big.any()),
+        nested=bool(rows.depth[which].any()),
     )
     steps: list[tuple[npt.NDArray[np.generic], ...]] = []
     memory = arena.data
@@ -197,7 +211,9 @@ def _finish_few(
     steps: list[tuple[npt.NDArray[np.generic], ...]],
 ) -> None:
     """Pass to the end of open sequences one by one where few are open: long ones are rare."""
-    deep = np.flatnonzero(lanes.depth)
+    if not lanes.nested:
+        return
+    deep = np.flatnonzero((lanes.depth > 0) & ~lanes.big)
     if not 0 < deep.size < _FEW_OPEN:
         return
     pos, depth = lanes.pos.copy(), lanes.depth.copy()
@@ -211,6 +227,7 @@ def _finish_few(
     if lanes.whole:
         _emit_sequences(word, lanes, steps, (lanes.depth > 0) & (depth == 0), pos)
     lanes.pos, lanes.depth = pos, depth
+    lanes.nested = bool(depth.any())
 
 
 def _leave(lanes: _Lanes, rows: Rows, shift: Int64s, mask: Bools, state: int) -> None:
@@ -236,6 +253,34 @@ def _leave_short(lanes: _Lanes, rows: Rows, shift: Int64s) -> None:
     lanes.keep(~short)
 
 
+def _read_elements(
+    word: UInt32s, lanes: _Lanes
+) -> tuple[UInt32s, npt.NDArray[np.uint16], npt.NDArray[np.uint8], Int64s, Int64s]:
+    """Tag, VR, form (0 where the head is none), length and position of the value of every lane."""
+    half, rest = word[lanes.pos], word[lanes.pos + 4]
+    tag = (half << np.uint32(16)) | (half >> np.uint32(16))
+    long, short = rest, rest >> np.uint32(16)
+    if lanes.swaps:
+        tag = np.where(lanes.big, half.byteswap(), tag)
+        long = np.where(lanes.big, rest.byteswap(), rest)
+        short = np.where(lanes.big, long & np.uint32(0xFFFF), short)
+    plain = lanes.implicit | (tag >= 0xFFFE0000)  # no VR in the file
+    vr = (rest & np.uint32(0xFFFF)).astype(np.uint16)
+    form = _FORM[vr]
+    length = np.where(plain, long, short).astype(np.int64)
+    value = lanes.pos + 8
+    is_long = (form == _LONG) & ~plain
+    if is_long.any():
+        lengths = word[value[is_long]]
+        length[is_long] = np.where(lanes.big[is_long], lengths.byteswap(), lengths)
+        value = value + is_long * 4
+        form[value > lanes.limit] = 0  # the head itself is cut
+    if plain.any():
+        vr[plain] = 0
+        form[plain] = _SHORT
+    return tag, vr, form, length, value
+
+
 def _step(
     word: UInt32s,
     lanes: _Lanes,
@@ -250,83 +295,84 @@ def _step(
     if not lanes.row.size:
         return
     pos, depth = lanes.pos, lanes.depth
-    half = word[pos]
-    tag = (half << np.uint32(16)) | (half >> np.uint32(16))
-    rest = word[pos + 4]
-    plain = lanes.implicit | (tag >= 0xFFFE0000)  # no VR in the file
-    vr = (rest & np.uint32(0xFFFF)).astype(np.uint16)
-    form = _FORM[vr]
-    is_long = (form == _LONG) & ~plain
-    length = np.where(plain, rest, rest >> np.uint32(16)).astype(np.int64)
-    value = pos + 8
-    if is_long.any():
-        length[is_long] = word[value[is_long]]
-        value = value + is_long * 4
-        form[value > lanes.limit] = 0  # the head itself is cut
-    if plain.any():
-        vr[plain] = 0
-        form[plain] = _SHORT
+    tag, vr, form, length, value = _read_elements(word, lanes)
     undefined = length == UNDEFINED
     end = value + length
-
-    top = depth == 0
-    group = tag >> np.uint32(16)
-    pixels = top & (group != 2 if meta else tag - np.uint32(0x7FE00008) <= 8)
-    odd = ((form == 0) | ((end > lanes.end) & ~undefined)) & ~pixels
-    if not meta:
-        odd |= pixels & (form == 0)
+    nested = lanes.nested or bool(undefined.any())
+    top = depth == 0 if nested else _everywhere(len(pos))
+    pixels = (tag >> np.uint32(16)) != 2 if meta else tag - np.uint32(0x7FE00008) <= 8
+    odd = (form == 0) | ((end > lanes.end) & ~undefined)
+    if nested:
+        pixels &= top
+    if meta:
+        odd &= ~pixels
+    else:
+        odd = np.where(pixels, form == 0, odd)
         pixels &= ~odd
     next_depth = depth
-    if undefined.any() or not top.all():
+    if nested:
         next_depth, fault = _nest(tag, vr, length, depth, lanes.implicit)
         odd |= fault & ~pixels
         end = np.where(undefined, value, end)
-    elif (tag >= 0xFFFE0000).any():
-        odd |= group == 0xFFFE
-    closed = (next_depth == 0) & ~top
-    opening = top & (next_depth > 0)
-
-    private = (tag & np.uint32(0x10000)) != 0
-    bulk = _BULK[vr] & ~private if whole else _BULK[vr] | private | (vr == _SQ)
-    beyond = (end > lanes.limit) & ~bulk & top & ~undefined & ~pixels & ~odd
+    else:
+        odd |= (tag >= 0xFFFE0000) & ~pixels
+    leaving = pixels | odd
+    over = end > lanes.limit
+    beyond = over & top & ~undefined & ~leaving
     if beyond.any():
         beyond &= _wants_bytes(tag, vr, beyond, whole)
-    leaving = pixels | odd | beyond
-    kept = top & ~leaving & ~opening
-    if meta:
-        lanes.last = tag
-    else:
-        unordered = top & ~leaving & (tag < lanes.last)
-        for i in np.flatnonzero(unordered).tolist():
-            row = int(lanes.row[i])
-            at = int(pos[i] - shift[row])
-            rows.unordered.setdefault(row, (int(tag[i]), at, int(lanes.last[i])))
-        lanes.last = np.where(top, tag, lanes.last)
+        leaving |= beyond
+    if not meta:
+        _note_order(lanes, rows, shift, tag, top & ~leaving, nested)
+    closed, opening = (next_depth == 0) & ~top, top & (next_depth > 0)
+    kept = top & ~leaving
+    if nested:
+        kept &= ~opening
+        lanes.opened = np.where(opening, pos, lanes.opened)
     if kept.all():
         steps.append((lanes.row, tag, vr, value, length))
     else:
         steps.append((lanes.row[kept], tag[kept], vr[kept], value[kept], length[kept]))
-    lanes.opened = np.where(opening, pos, lanes.opened) if opening.any() else lanes.opened
-    if whole and closed.any():
+    if whole and nested:
         _emit_sequences(word, lanes, steps, closed, end)
     if leaving.any():
         _leave_marked(lanes, rows, shift, pixels, odd, beyond, tag, value, length, meta)
     lanes.pos, lanes.depth = end, next_depth
-    out = end > lanes.limit
-    if out.any():
-        _leave(lanes, rows, shift, out & ~leaving, NEXT)
-        leaving = leaving | out
+    if over.any():
+        _leave(lanes, rows, shift, over & ~leaving, NEXT)
+        leaving |= over
     if leaving.any():
         lanes.keep(~leaving)
+    lanes.nested = nested and bool(lanes.depth.any())
+
+
+@lru_cache(maxsize=8)
+def _everywhere(count: int) -> Bools:
+    return np.ones(count, np.bool_)
+
+
+def _note_order(
+    lanes: _Lanes, rows: Rows, shift: Int64s, tag: UInt32s, here: Bools, nested: bool
+) -> None:
+    """Elements of the top level that come after one of a higher tag."""
+    for i in np.flatnonzero((tag < lanes.last) & here).tolist():
+        row = int(lanes.row[i])
+        at = int(lanes.pos[i] - shift[row])
+        rows.unordered.setdefault(row, (int(tag[i]), at, int(lanes.last[i])))
+    lanes.last = np.where(lanes.depth == 0, tag, lanes.last) if nested else tag
 
 
 def _wants_bytes(tag: UInt32s, vr: npt.NDArray[np.uint16], mask: Bools, whole: bool) -> Bools:
-    """Without the implicit elements of which only the length becomes a column."""
+    """Without the elements of which only the length becomes a column."""
     wanted = np.ones(len(tag), np.bool_)
-    for i in np.flatnonzero(mask & (vr == 0)):
-        family = column_of(int(tag[i])).family
-        asked = whole and (family == SEQUENCE or bool(tag[i] & 0x10000))
-        wanted[i] = asked or family not in (LENGTH, SEQUENCE)
+    for i in np.flatnonzero(mask).tolist():
+        if tag[i] & 0x10000:
+            wanted[i] = whole
+        elif vr[i]:
+            wanted[i] = not _BULK[vr[i]] and (whole or vr[i] != _SQ)
+        else:
+            family = column_of(int(tag[i])).family
+            wanted[i] = family != LENGTH and (whole or family != SEQUENCE)
     return wanted
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wetread.pixels.codecs import Frame, decode, is_decodable
+from wetread.headers.encodings import is_decodable
+from wetread.pixels.codecs import Frame, decode
 from wetread.pixels.frames import Frames, open_frames
 from wetread.pixels.reduced import decode_reduced
 from wetread.settings import Settings

@@ -74,7 +74,7 @@ def groups(header: Dataset, frame: int, sequence: str) -> Iterator[tuple[str, Da
         ("shared", "SharedFunctionalGroupsSequence", 0),
     ):
         groups = items(header, keyword)
-        if item < len(groups):
+        if 0 <= item < len(groups):
             for found in items(groups[item], sequence)[:1]:
                 yield place, found
     yield "header", header

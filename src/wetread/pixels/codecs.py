@@ -10,39 +10,12 @@ from typing import Any
 import numpy as np
 
 from wetread.errors import DecodeError
+from wetread.headers.encodings import DEFLATED_FRAMES, EXPLICIT_BE, KINDS
 from wetread.pixels.bits import Note, Pixels, mask, settle
 from wetread.pixels.colour import to_rgb
 from wetread.pixels.form import COLOURS, Form
 from wetread.pixels.streams import Stream, read_stream
 from wetread.settings import Settings
-
-EXPLICIT_BE = "1.2.840.10008.1.2.2"
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-NATIVE = frozenset(
-    {
-        "1.2.840.10008.1.2",
-        "1.2.840.10008.1.2.1",
-        "1.2.840.10008.1.2.1.99",
-        EXPLICIT_BE,
-        "1.2.840.113619.5.2",  # GE's private big-endian pixels in a little-endian header
-    }
-)
-"""Transfer syntaxes whose Pixel Data are not encapsulated."""
-
-KINDS: dict[str, str] = {
-    **dict.fromkeys(NATIVE, "native"),
-    "1.2.840.10008.1.2.1.98": "native",  # Encapsulated Uncompressed
-    DEFLATED_FRAMES: "native",
-    "1.2.840.10008.1.2.5": "rle",
-    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in range(50, 57)},
-    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-lossless" for n in (57, 58, 65, 66, 70)},
-    **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in (59, 60, 61, 62, 63, 64)},
-    **{f"1.2.840.10008.1.2.4.{n}": "jpeg-ls" for n in (80, 81)},
-    **{f"1.2.840.10008.1.2.4.{n}": "jpeg2000" for n in (90, 91, 92, 93)},
-    **{f"1.2.840.10008.1.2.4.{n}": "htj2k" for n in (201, 202, 203)},
-    **{f"1.2.840.10008.1.2.4.{n}": "jpegxl" for n in (110, 111, 112)},
-}
-"""Transfer Syntax UID -> how its pixels are kept. A code-stream of another kind is decoded too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +33,6 @@ class Frame:
     scale: int = 1
     """1 in full, 2 at half the resolution, then 4, 8 ..."""
     notes: tuple[Note, ...] = ()
-
-
-def is_decodable(syntax: str) -> bool:
-    """Whether the pixels of a transfer syntax can be decoded; video cannot.
-
-    >>> is_decodable("1.2.840.10008.1.2.4.51"), is_decodable("1.2.840.10008.1.2.4.102")
-    (True, False)
-    """
-    return syntax in KINDS or not syntax
 
 
 def decode(

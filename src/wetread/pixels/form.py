@@ -141,7 +141,8 @@ def describe(header: Dataset) -> str:
     """What an instance is, in words: "this is an RT Structure Set Storage"."""
     from pydicom.uid import UID
 
-    name = UID(text(header, "SOPClassUID")).name
+    meta = getattr(header, "file_meta", None)  # a DICOMDIR has its class only there
+    name = UID(text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")).name
     return f"this is {name}" if name else "neither Rows and Columns nor a SOP Class UID"
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from wetread.errors import DecodeError, UsageError
+from wetread.headers.encodings import EXPLICIT_BE, NATIVE
 from wetread.pixels.access import integer
-from wetread.pixels.codecs import EXPLICIT_BE, NATIVE
 from wetread.pixels.form import Form, read_form, transfer_syntax
 from wetread.pixels.streams import STARTS
 from wetread.settings import Settings

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import DecodeError
+from wetread.headers.encodings import KINDS
 from wetread.pixels.codecs import (
-    KINDS,
     Frame,
     check_size,
     check_stream,

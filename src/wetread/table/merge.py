@@ -233,7 +233,7 @@ def compact(
         total = sum(int(feed.stored.keep.sum()) for feed in inputs)
         size = -(-total // max(1, -(-total // rows)))  # even parts, so that none stays tiny
         with storage_errors(folder):
-            parts += _write(folder, _merged(inputs, end, schema), schema, size)
+            parts += write_parts(folder, _merged(inputs, end, schema), schema, size)
     return tuple(parts), used_schema(schema, (name for part in parts for name in part.columns))
 
 
@@ -271,7 +271,7 @@ def _merged(feeds: Sequence[Feed], end: bytes | None, schema: pa.Schema) -> Iter
         yield rows
 
 
-def _write(
+def write_parts(
     folder: Path, tables: Iterator[pa.Table], schema: pa.Schema, size: int
 ) -> Iterator[Part]:
     """Writes rows as parts of `size`, a row group in memory at a time."""

@@ -169,8 +169,8 @@ def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
         yield writer
 
 
-def commit_generation(folder: Path, generation: Generation) -> None:
-    """Makes a scan count, then removes every part and commit it does not name."""
+def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] = ()) -> None:
+    """Makes a scan count, then removes every part and commit it does not name, but for `keep`."""
     schema = base64.b64encode(generation.schema.serialize().to_pybytes()).decode()
     name = f"generation-{generation.number:06d}"
     content = {
@@ -183,12 +183,13 @@ def commit_generation(folder: Path, generation: Generation) -> None:
     }
     with storage_errors(folder):
         _write_json(folder / "commits" / f"{name}.json", content)
-    _sweep(folder, name, {part.name for part in generation.parts})
+    loose = set(keep)
+    _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
 
 
-def _sweep(folder: Path, commit: str, parts: set[str]) -> None:
+def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:
     """Removes every other commit, then every other part, as far as the system lets it."""
-    for below, named in (("commits", {commit}), ("parts", parts)):
+    for below, named in (("commits", commits), ("parts", parts)):
         for entry in (folder / below).iterdir():
             if entry.stem not in named:
                 with contextlib.suppress(OSError):  # Windows keeps what a reader holds open

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
-from wetread.table.checks import FINDINGS_VIEW
+from wetread.table.checks import make_view
 from wetread.table.merge import conform
 from wetread.table.parts import Part, check_folder, part_path, read_state
 
@@ -216,7 +216,7 @@ def _database(content: Content) -> Iterator[duckdb.DuckDBPyConnection]:
         database.register("all_rows", _source(content))
         database.register("finding_codes", codes)
         database.execute(f'CREATE VIEW "index" AS {content.chosen or _EVERYTHING}')
-        database.execute(FINDINGS_VIEW)
+        database.execute(make_view(content.schema.names))
         try:
             yield database
         except duckdb.Error as error:

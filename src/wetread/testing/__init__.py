@@ -5,7 +5,7 @@
 ...     expected = damage.make(folder / damage.name)      # doctest: +SKIP
 
 `files` packs well-formed files, `damage` and `folders` make one kind of damage a function,
-`mutate` damages the headers of real files by a seed.
+`mutate` damages the headers of real files by a seed, `pixel_mutants` their pixels.
 """
 
 from wetread.testing.files import (
@@ -19,6 +19,7 @@ from wetread.testing.files import (
 )
 from wetread.testing.folders import killed_write
 from wetread.testing.mutate import case, mutant, seed_files
+from wetread.testing.pixel_mutants import pixel_case, pixel_seeds
 from wetread.testing.registry import Damage, Expected, Folder, damages
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "mutant",
     "pack",
     "picture",
+    "pixel_case",
+    "pixel_seeds",
     "radiograph",
     "radiograph_file",
     "seed_files",

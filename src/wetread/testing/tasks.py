@@ -10,11 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.engines.pulse import beat
+
 
 def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Do what column `do` says, row by row; return the table with the worker's `pid`.
 
-    `do` is null or one of: exit, kill, sleep, raise, end, print.
+    `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), raise, end, print.
 
     >>> obey(pa.table({"do": [None]}), {}).column_names
     ['do', 'pid']
@@ -26,6 +28,9 @@ def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
             os.kill(os.getpid(), signal.SIGKILL)
         elif word == "sleep":
             time.sleep(options.get("seconds", 60))
+        elif word == "beat":
+            beat(60)
+            time.sleep(3)
         elif word == "raise":
             raise KeyError("asked to")
         elif word == "end":

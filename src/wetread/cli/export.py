@@ -1,0 +1,68 @@
+"""`wetread export`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import (
+    exit_on,
+    fail_on_option,
+    json_option,
+    open_index,
+    print_json,
+    printable,
+)
+from wetread.cli.picture import window_option
+
+FORMATS = ("png16", "png8", "jpg", "tiff", "npy")
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.option("-o", "--output", "to", required=True, type=click.Path(), help="The folder.")
+@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels; never enlarges.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="png16", show_default=True)
+@window_option
+@click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not say how far it is.")
+@json_option
+@fail_on_option
+def export(
+    index: str,
+    to: str,
+    size: int | None,
+    format_: str,
+    window: str | tuple[float, float] | None,
+    where: str | None,
+    workers: int | None,
+    quiet: bool,
+    as_json: bool,
+    fail_on: list[str],
+) -> None:
+    """Write the images of an INDEX as picture files.
+
+    One file per image and frame, named by id, and manifest.csv, which says where each came from.
+    png16, tiff and npy keep all values; png8 and jpg are what a radiologist sees.
+
+    \b
+    wetread export train.index -o png/ --size 1024
+    wetread export train.index -o lung/ --format jpg --window lung --where "Modality = 'CT'"
+    """
+    from wetread.exports import export_images
+    from wetread.table.store import where as choose
+
+    content = open_index(index)
+    content = choose(content, where) if where else content
+    lines = export_images(content, to, size, format_, window, workers, not quiet)  # type: ignore[arg-type]
+    problems = [text.partition(":")[0] for text in lines["text"].to_pylist() if text]
+    if as_json:
+        print_json(lines.to_pylist())
+    else:
+        files = lines.num_rows - lines["file"].null_count
+        click.echo(f"{files:,} files in {to}, told apart by its manifest.csv")
+        for line in lines.to_pylist():
+            if line["status"] != "ok":
+                place = f"{line['path']} {line['member']}".strip()
+                click.echo(printable(f"{line['status']}: {place}: {line['text']}"))
+    exit_on(fail_on, problems)

@@ -1,0 +1,48 @@
+"""`wetread mosaic`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import open_index
+from wetread.cli.picture import check_output, output_option, put_picture, window_option
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@output_option
+@click.option("-n", default=24, show_default=True, help="How many images.")
+@click.option(
+    "--columns",
+    multiple=True,
+    default=("PhotometricInterpretation",),
+    metavar="COLUMN",
+    help="What stands below each; may be given more than once.",
+)
+@click.option("--where", metavar="SQL", help="Only of the rows that fulfil it.")
+@window_option
+def mosaic(
+    index: str,
+    to: str | None,
+    n: int,
+    columns: tuple[str, ...],
+    where: str | None,
+    window: str | tuple[float, float] | None,
+) -> None:
+    """Draw many images of an INDEX as one picture.
+
+    They are spread evenly over the rows with pixels; a file that cannot be decoded says why.
+
+    \b
+    wetread mosaic train.index -o mosaic.png
+    wetread mosaic train.index -o ct.png --where "Modality = 'CT'" --columns path --window lung
+    """
+    import numpy as np
+
+    from wetread.index import Index
+
+    check_output(to)
+    rows = Index(open_index(index))
+    picture = (rows.where(where) if where else rows).mosaic(n, columns, window)
+    put_picture(np.asarray(picture), to)
+    click.echo(to or "", err=True)

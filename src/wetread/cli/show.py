@@ -1,0 +1,44 @@
+"""`wetread show`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.picture import TERMINAL, check_output, output_option, put_picture, window_option
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@output_option
+@window_option
+@click.option("--frame", default=0, metavar="N", help="Which frame, counted from 0.")
+@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels; never enlarges.")
+@click.option("--short", is_flag=True, help="Show what there is of a frame that is cut.")
+def show(
+    file: str,
+    to: str | None,
+    window: str | tuple[float, float] | None,
+    frame: int,
+    size: int | None,
+    short: bool,
+) -> None:
+    """Show the image in a FILE as a radiologist sees it.
+
+    Its own first window is used unless --window names another; pixels come out square.
+
+    \b
+    wetread show train/0001.dicom -o 0001.png
+    wetread show ct.dcm --window lung --size 512 -o ct.png
+    """
+    import wetread
+    from wetread.plot import square_pixels
+
+    check_output(to)
+    image = wetread.read(file)
+    if to is None:
+        size = size or TERMINAL
+    picture = image.render(window, size, frame, short=short)
+    put_picture(square_pixels(picture.pixels, image.aspect), to)
+    click.echo(", ".join([to or image.name, *picture.steps]), err=True)
+    for code, text in picture.notes:
+        click.echo(f"{code}: {text}", err=True)

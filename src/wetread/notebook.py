@@ -1,0 +1,86 @@
+"""Static HTML for notebooks: no script, nothing from elsewhere, everything from a file escaped."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from html import escape
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PICTURE = 1024
+"""The longest side of a picture in a notebook."""
+MOST_BYTES = 150_000
+"""Of its JPEG; it is saved with the notebook."""
+LONGEST_TEXT = 120
+
+
+def picture_html(
+    picture: NDArray[np.uint8] | str,
+    aspect: float,
+    name: str,
+    caption: str,
+    facts: Mapping[str, Any],
+) -> str:
+    """A picture, or the reason why there is none, with a caption and a small table.
+
+    `aspect` is the height over the width of a pixel.
+    """
+    if isinstance(picture, str):
+        shown = f"<p><em>{escape(picture)}</em></p>"
+    else:
+        rows, columns = picture.shape[:2]
+        data = b64encode(to_jpeg(picture)).decode()
+        shown = (
+            f'<img alt="{escape(name)}" style="width:{min(columns, 512)}px;max-width:100%;'
+            f'aspect-ratio:{columns / (rows * aspect):.4f}" src="data:image/jpeg;base64,{data}">'
+        )
+    facts = {key: value for key, value in facts.items() if value}
+    return (
+        f'<figure style="margin:0">{shown}<figcaption><b>{escape(name)}</b> '
+        f"{escape(caption)}</figcaption></figure>"
+        f"{table_html([], [[key, value] for key, value in facts.items()])}"
+    )
+
+
+def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """A picture as JPEG, at the best quality that keeps it below `MOST_BYTES`."""
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    for quality in (90, 80, 65, 50, 30):
+        file = BytesIO()
+        image.save(file, "JPEG", quality=quality)
+        if file.tell() <= MOST_BYTES:
+            break
+    return file.getvalue()
+
+
+def table_html(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table of texts; long ones are cut."""
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(to_text(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table>{f'<thead><tr>{top}</tr></thead>' if top else ''}<tbody>{body}</tbody></table>"
+
+
+def to_text(value: Any) -> str:
+    r"""A cell of the index for people: nothing for null, several values as DICOM has them.
+
+    >>> to_text([40.0, 80.5]), to_text(None)
+    ('40\\80.5', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        text = "\\".join(to_text(one) for one in value)
+    elif isinstance(value, dict):
+        text = str(value.get("code", value))
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"

@@ -1,0 +1,45 @@
+"""Decoders that misbehave on request, to try with what decoding in bulk survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+
+
+class Panic(BaseException):
+    """As a decoder written in Rust raises; no Exception."""
+
+
+def _misbehave(word: str) -> Any:
+    def decoder(*args: object) -> object:
+        if word == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif word == "hang":
+            time.sleep(60)
+        elif word == "panic":
+            raise Panic("index out of bounds")
+        return np.ones(1 << 32, np.uint8)  # greedy: 4 GiB
+
+    return decoder
+
+
+def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `measurements.measure_part`, but a file named crash, hang, panic or greedy is one.
+
+    >>> Panic("index out of bounds")
+    Panic('index out of bounds')
+    """
+    from wetread.measurements import measure_part
+    from wetread.pixels import codecs
+
+    word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
+    if word not in ("crash", "hang", "panic", "greedy"):
+        return measure_part(images, options)
+    with patch.object(codecs, "unpack", _misbehave(word)):
+        return measure_part(images, options)
