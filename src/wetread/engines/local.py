@@ -246,7 +246,7 @@ class _Worker:
                 [sys.executable, "-P", "-m", "wetread.engines.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env={**_KEEP_MEMORY, **_environment()},
+                env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
             )
         try:
             self._talk(process, CALL, self._call)

@@ -30,6 +30,7 @@ from wetread.engines.pulse import listen
 def main() -> None:
     """Answer table by table, until the caller closes the pipe or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    sys.meta_path.insert(0, _WithoutPandas())
     pa.set_cpu_count(1)  # the workers are the parallelism
     pa.set_memory_pool(pa.system_memory_pool())  # mimalloc keeps 40 MB more, for no speed
     # What anybody prints goes to stderr; the pipe is ours alone.
@@ -64,6 +65,15 @@ def _row_by_row(function: Function, answers: BinaryIO) -> Function:
         return pa.concat_tables(tables)
 
     return call
+
+
+class _WithoutPandas:
+    """PyArrow imports pandas, 34 MB of it, when it first makes an array of a list; not in here."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Finds nothing, and hides pandas from the finders behind it."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
 
 
 def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:
