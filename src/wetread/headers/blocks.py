@@ -116,13 +116,13 @@ def read_heads(
     for i in range(first):
         reading.read_row(i)
     waits = time.perf_counter() - begun > settings.slow_open_seconds * first
-    if members or problems:
-        for i in range(first, len(names)):
-            reading.read_row(i)
-    elif waits:
+    if waits and not members:  # which are read one after the other
         with ThreadPoolExecutor(settings.io_threads) as pool:
             for _ in pool.map(reading.read_row, range(first, len(names))):
                 pass
+    elif members or problems:
+        for i in range(first, len(names)):
+            reading.read_row(i)
     else:
         reading.read_rest(first)
     return reading.heads(arena.bytes)
