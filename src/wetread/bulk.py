@@ -84,13 +84,6 @@ def run(
             yield table
 
 
-def settings_of(options: dict[str, Any]) -> Settings:
-    """The settings that `run` sent along."""
-    said: dict[str, Any] = options["settings"]
-    said = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
-    return Settings(**said)
-
-
 @contextlib.contextmanager
 def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
     """An image and its frames; while the block lasts, in no more memory than they may take."""

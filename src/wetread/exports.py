@@ -119,7 +119,7 @@ def _to_csv(manifest: pa.Table) -> bytes:
 
 def export_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Writes the files of images: the engine's function."""
-    settings = bulk.settings_of(options)
+    settings = Settings.from_json(options["settings"])
     rows = [line for row in images.to_pylist() for line in _export(row, options, settings)]
     return pa.Table.from_pylist(rows, SCHEMA)
 

@@ -27,6 +27,7 @@ from wetread.table.beside import (
     latest,
     read_beside,
 )
+from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import Options, locked, write_part
 from wetread.table.store import Content, open_content
 
@@ -50,7 +51,6 @@ FUNCTION = "wetread.measurements:measure_part"
 _IDENTITY = ("id", "path", "path_bytes", "member", "file_size", "mtime_ns")
 _BESIDE = "measured"
 """The folder in an index folder."""
-_TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
 
 
 def measure_images(
@@ -98,7 +98,7 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
         old, new = (rows[name].fill_null(-1).to_numpy() for rows in (then, images))
         same &= old == new
     same &= then["px_size"].fill_null(0).to_numpy() == (size or 0)
-    same &= ~np.asarray(pc.is_in(then["px_status"], _TRY_AGAIN))
+    same &= ~np.asarray(pc.is_in(then["px_status"], TRY_AGAIN))
     return images.filter(pa.array(~same))
 
 
@@ -140,7 +140,7 @@ def _with_size(rows: pa.Table, size: int | None) -> pa.Table:
 
 def measure_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Measures images: the engine's function."""
-    settings = bulk.settings_of(options)
+    settings = Settings.from_json(options["settings"])
     rows = [_measure(row, options, settings) for row in images.to_pylist()]
     return _table(images, rows)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -59,3 +61,15 @@ class Settings:
     """Bytes of a decoded frame for which it may take a second more."""
     decode_bytes: int = 512 * MIB
     """Memory that a file may take in a worker, beside eight of its frames."""
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Settings:
+        """What `dataclasses.asdict` made, on the other side of a pipe.
+
+        >>> Settings.from_json({"windows": [8192, 65536]}).windows
+        (8192, 65536)
+        """
+        limits: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in said.items()
+        }
+        return cls(**limits)

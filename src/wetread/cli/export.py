@@ -11,6 +11,8 @@ from wetread.cli.output import (
     open_index,
     print_json,
     printable,
+    quiet_option,
+    workers_option,
 )
 from wetread.cli.picture import window_option
 
@@ -24,8 +26,8 @@ FORMATS = ("png16", "png8", "jpg", "tiff", "npy")
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="png16", show_default=True)
 @window_option
 @click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say how far it is.")
+@workers_option
+@quiet_option
 @json_option
 @fail_on_option
 def export(

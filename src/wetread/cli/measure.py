@@ -6,7 +6,15 @@ import shlex
 
 import click
 
-from wetread.cli.output import exit_on, fail_on_option, json_option, open_index, print_json
+from wetread.cli.output import (
+    exit_on,
+    fail_on_option,
+    json_option,
+    open_index,
+    print_json,
+    quiet_option,
+    workers_option,
+)
 
 COUNTS = "SELECT px_status, count(*) AS n FROM index GROUP BY ALL ORDER BY n DESC, px_status"
 FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n DESC, code".format(
@@ -17,8 +25,8 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("--size", type=click.IntRange(min=1), help="Longest side at which to measure.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say how far it is.")
+@workers_option
+@quiet_option
 @json_option
 @fail_on_option
 def measure(

@@ -31,6 +31,18 @@ def json_option(command: _F) -> _F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def quiet_option(command: _F) -> _F:
+    """`--quiet`, as the parameter `quiet`."""
+    said = "Do not say how far it is."
+    return click.option("-q", "--quiet", is_flag=True, help=said)(command)
+
+
+def workers_option(command: _F) -> _F:
+    """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
+    said = "Processes; default: one per core."
+    return click.option("--workers", type=click.IntRange(min=1), help=said)(command)
+
+
 def fail_on_option(command: _F) -> _F:
     """`--fail-on`, as the parameter `fail_on`: finding codes, checked."""
     return click.option(

@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from wetread.cli.output import exit_on, fail_on_option, json_option, print_json
+from wetread.cli.output import exit_on, fail_on_option, json_option, print_json, quiet_option
 from wetread.cli.summary import print_summary
 
 
@@ -23,7 +23,7 @@ from wetread.cli.summary import print_summary
 @click.option("--workers", type=click.IntRange(min=0), help="Processes; default: one per core.")
 @click.option("--private", is_flag=True, help="Keep private elements too.")
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not say how far it is.")
+@quiet_option
 @json_option
 @fail_on_option
 def scan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from wetread.headers.blocks import DELIMITER
 from wetread.headers.encodings import Encoding, parse_head
 from wetread.headers.nesting import UNDEFINED, pass_elements
 from wetread.headers.reader import BudgetError, Reader
@@ -12,7 +13,6 @@ from wetread.headers.walked import Walked
 from wetread.settings import Settings
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_SEQUENCE_END_BYTES = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _CUT = {"TRUNCATED", "LENGTH_CLIPPED", "DELIMITER"}
 _PIECE = 64 * 1024
 
@@ -33,7 +33,7 @@ def skip_unknown(reader: Reader, walked: Walked, start: int, settings: Settings)
     walked.find("DELIMITER", None, start, "UN of undefined length that holds no items")
     pos = start
     while chunk := reader.at(pos, _PIECE):
-        found = chunk.find(_SEQUENCE_END_BYTES)
+        found = chunk.find(DELIMITER)
         if found >= 0:
             return pos + found + 8
         pos += max(len(chunk) - 7, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,7 @@ def integer(header: Dataset | None, keyword: str) -> int | None:
 
 def numbers(header: Dataset | None, keyword: str) -> tuple[float, ...]:
     """All values of an element that are finite numbers; () where there are none."""
-    try:
-        value = None if header is None else header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom converts at access: many things are raised
-        return ()
+    value = _value(header, keyword)
     if value is None or (isinstance(value, (str, bytes)) and not value):
         return ()
     found = []
@@ -44,13 +41,18 @@ def text(header: Dataset | None, keyword: str) -> str:
 
 def texts(header: Dataset | None, keyword: str) -> tuple[str, ...]:
     """All values of an element as stripped text; () where there are none."""
-    try:
-        value = None if header is None else header.get(keyword)
-    except Exception:  # noqa: BLE001 - as in `numbers`
-        return ()
+    value = _value(header, keyword)
     if value is None:
         return ()
     return tuple(str(one).strip(" \0") for one in (value if is_many(value) else (value,)))
+
+
+def _value(header: Dataset | None, keyword: str) -> Any:
+    """An element's value; None where it is absent or does not convert."""
+    try:
+        return None if header is None else header.get(keyword)
+    except Exception:  # noqa: BLE001 - pydicom parses and converts at access: many kinds are raised
+        return None
 
 
 def is_many(value: object) -> bool:
@@ -60,10 +62,7 @@ def is_many(value: object) -> bool:
 
 def items(header: Dataset | None, keyword: str) -> list[Dataset]:
     """The items of a sequence; [] where it is absent or no sequence."""
-    try:
-        value = None if header is None else header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom parses at access
-        return []
+    value = _value(header, keyword)
     return [item for item in value or () if hasattr(item, "get")] if is_many(value) else []
 
 

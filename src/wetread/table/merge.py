@@ -31,7 +31,8 @@ from wetread.table.parts import (
 )
 
 _KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "read_status"]
-_TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
+TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
+"""Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
 """Rows that a merge takes from each part at once; of their keys, twice as many."""
 _LARGE = GROUP_ROWS // 2
@@ -158,7 +159,7 @@ class Known:
             found = np.arange(len(keys))
         else:
             found = pc.index_in(keys, value_set=before).fill_null(-1).to_numpy()
-        same = (found >= 0) & ~pc.is_in(old["read_status"], _TRY_AGAIN).to_numpy()[found]
+        same = (found >= 0) & ~pc.is_in(old["read_status"], TRY_AGAIN).to_numpy()[found]
         for name in ("file_size", "mtime_ns"):
             then, now = (_numbers(rows[name]) for rows in (old, walk))
             same &= then[found] == now

@@ -177,14 +177,12 @@ def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
     """
     started = time.monotonic()
     batch = sources.combine_chunks().to_batches()[0]
-    limits: dict[str, Any] = options["settings"]
-    limits = {k: tuple(v) if isinstance(v, list) else v for k, v in limits.items()}
     rows = read_headers(
         options["root"],
         batch,
         private=options["private"],
         sequences=options["sequences"],
-        settings=Settings(**limits),
+        settings=Settings.from_json(options["settings"]),
     )
     return _delivered(rows, options, time.monotonic() - started)
 
