@@ -139,6 +139,11 @@ class Index:
         return cls(open_content(path))
 
     @property
+    def content(self) -> Content:
+        """The rows as the other rooms want them."""
+        return self._content
+
+    @property
     def root(self) -> str:
         """The absolute folder that the column `path` is relative to."""
         return self._content.root

@@ -16,6 +16,7 @@ import pyarrow as pa
 from wetread.archives import ArchiveError
 from wetread.headers.blocks import Arena, Heads, Opener, describe_error, read_heads, read_windows
 from wetread.headers.columns import build_columns
+from wetread.headers.empties import list_empties
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
 from wetread.headers.endian import swap_values
 from wetread.headers.gather import gather, gather_strings
@@ -52,12 +53,14 @@ def read_headers(
     *,
     private: bool = False,
     sequences: bool = False,
+    empties: bool = False,
     settings: Settings = Settings(),  # noqa: B008
 ) -> pa.Table:
     """Read the headers of sources (`wetread.sources.SOURCE_SCHEMA`), a row each, in their order.
 
     What the bytes hold never raises: it becomes `read_status`, `findings` and `invalid`.
-    The schema is `headers.schema.CORE`, then the other elements by tag.
+    The schema is `headers.schema.CORE`, then the other elements by tag; with `empties` a column
+    `empties` lists the columns whose element is there without a value.
 
     >>> from wetread.sources import SOURCE_SCHEMA
     >>> read_headers("/", SOURCE_SCHEMA.empty_table()).num_rows
@@ -65,7 +68,7 @@ def read_headers(
     """
     size = settings.block_files
     tables = [
-        _read_block(root, sources.slice(i, size), private, sequences, settings)
+        _read_block(root, sources.slice(i, size), private, sequences, empties, settings)
         for i in range(0, sources.num_rows, size)
     ]
     if not tables:
@@ -101,6 +104,7 @@ def _read_block(
     sources: pa.RecordBatch | pa.Table,
     private: bool,
     sequences: bool,
+    empties: bool,
     settings: Settings,
 ) -> pa.Table:
     block = _open_block(root, sources, private or sequences, settings)
@@ -117,7 +121,10 @@ def _read_block(
     if block.rows.big.any():
         big = block.rows.big & ~odd
         swap_values(block.arena.bytes, elements.take(big[elements.row] & (elements.start >= 0)))
-    built = build_columns(block.arena.bytes, elements, len(block.names), block.registry)
+    arena, rows = block.arena.bytes, len(block.names)
+    built = build_columns(arena, elements, rows, block.registry)
+    if empties:
+        block.answer.extra["empties"] = list_empties(arena, elements, rows, block.registry)
     return assemble(block.answer, sources, built, block.heads, block.arena.bytes)
 
 

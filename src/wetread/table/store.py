@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +62,14 @@ class Content:
         if self.chosen is None:
             return sum(part.rows for part in self.parts)
         return int(query(self, "SELECT count(*) AS n FROM index")["n"][0].as_py())
+
+
+class Indexed(Protocol):
+    """Whatever has the rows of an index, as `wetread.Index`."""
+
+    @property
+    def content(self) -> Content:
+        """The rows."""
 
 
 def open_content(path: str | os.PathLike[str]) -> Content:

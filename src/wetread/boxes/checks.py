@@ -1,0 +1,159 @@
+"""What can be wrong with boxes; said, never mended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wetread.boxes.sizes import Size, image_sizes
+from wetread.boxes.table import CORNERS
+from wetread.errors import FindingCode
+from wetread.table.store import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wetread.boxes.collection import Boxes
+    from wetread.table.store import Indexed
+
+BOX_FINDINGS = {
+    finding.code: finding
+    for finding in (
+        FindingCode("NO_FILE", "error", "A label of an image that the index does not have."),
+        FindingCode("NO_LABEL", "info", "An image of the index that no reader has a row on."),
+        FindingCode("BOX_OUTSIDE", "error", "A box that reaches outside its image."),
+        FindingCode("BOX_EMPTY", "error", "A box without area, or without a place."),
+        FindingCode("TWO_LABELS", "info", "One box that one reader gave several labels."),
+        FindingCode("BOX_TWICE", "warning", "The same box, label and reader more than once."),
+        FindingCode("NOTHING_AND_BOX", "warning", "A reader who found nothing, and drew a box."),
+        FindingCode("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
+        FindingCode("READER_OUTLIER", "info", "A reader who draws far more or fewer boxes."),
+    )
+}
+"""Every finding code of boxes; `docs/boxes.md` explains them."""
+COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
+_FEW_IMAGES, _FEW_READERS = 10, 3
+"""Fewer tell nothing of a reader."""
+_FAR = 3.0
+"""Standard deviations, estimated from the median absolute one."""
+Row = dict[str, Any]
+Finding = tuple[str, Row, str]
+
+
+def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
+    """One row per finding: code, severity, image, key, label, reader, text.
+
+    Args:
+        boxes: joined to the index or not.
+        index: the images; without it, what needs their sizes and names is left out.
+
+    >>> from wetread.boxes import Boxes
+    >>> boxes = Boxes.from_columns({"key": ["a"], "label": ["ILD"], "x0": [5], "y0": [5],
+    ...     "x1": [5], "y1": [9]})
+    >>> boxes.check()["code"].tolist()
+    ['BOX_EMPTY']
+    """
+    import pandas as pd
+
+    if index is not None and boxes.table["image"].null_count == len(boxes):
+        boxes = boxes.join(index)
+    rows = boxes.table.to_pylist()
+    found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
+    if index is not None:
+        found += _check_images(rows, index)
+    table = [
+        (code, BOX_FINDINGS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
+        for code, row, text in found
+    ]
+    frame = pd.DataFrame(table, columns=list(COLUMNS))
+    order = {code: number for number, code in enumerate(BOX_FINDINGS)}
+    return frame.sort_values("code", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def _check_places(rows: list[Row]) -> Iterator[Finding]:
+    for row in rows:
+        x0, y0, x1, y1 = (row[name] for name in CORNERS)
+        if row["kind"] != "box":
+            continue
+        if None in (x0, y0, x1, y1):
+            yield "BOX_EMPTY", row, "no place"
+        elif x1 <= x0 or y1 <= y0:
+            yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"
+
+
+def _check_readings(rows: list[Row]) -> Iterator[Finding]:
+    """What one reader says of one image."""
+    said: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        said[row["key"], row["frame"], row["reader"]].append(row)
+    for of_image in said.values():
+        boxes = [row for row in of_image if row["kind"] == "box"]
+        if len(boxes) < len(of_image) and boxes and boxes[0]["score"] is None:
+            yield "NOTHING_AND_BOX", of_image[0], f"{len(boxes)} boxes"
+        places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
+        for row in boxes:
+            places[tuple(row[name] for name in CORNERS)].append(row)
+        for same in places.values():
+            labels = [row["label"] or "" for row in same]
+            if len(set(labels)) > 1:
+                yield "TWO_LABELS", same[0], ", ".join(sorted(set(labels)))
+            if len(set(labels)) < len(labels):
+                yield "BOX_TWICE", same[0], f"{len(labels)} times"
+
+
+def _check_labels(boxes: Boxes) -> Iterator[Finding]:
+    spelled: dict[str, list[str]] = defaultdict(list)
+    for label in boxes.labels:
+        spelled["".join(c for c in label.casefold() if c.isalnum())].append(label)
+    for variants in spelled.values():
+        if len(variants) > 1:
+            yield "LABEL_SPELLING", {"label": variants[0]}, ", ".join(map(repr, variants))
+
+
+def _outliers(rows: list[Row]) -> Iterator[Finding]:
+    """Readers whose boxes per image are far from the median reader's."""
+    drawn: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        if row["reader"] is not None and row["score"] is None:
+            drawn[row["reader"]][row["key"], row["frame"]] += row["kind"] == "box"
+    means = {r: np.mean([*n.values()]) for r, n in drawn.items() if len(n) >= _FEW_IMAGES}
+    if len(means) < _FEW_READERS:
+        return
+    median = np.median([*means.values()])
+    spread = 1.4826 * np.median([abs(mean - median) for mean in means.values()])
+    for reader, mean in sorted(means.items()):
+        if abs(mean - median) > max(_FAR * spread, median / 2):
+            text = f"{mean:.2f} boxes an image, the median reader {median:.2f}"
+            yield "READER_OUTLIER", {"reader": reader}, text
+
+
+def _check_images(rows: list[Row], index: Indexed) -> Iterator[Finding]:
+    sizes = image_sizes(index)
+    lost: dict[str, Row] = {}
+    for row in rows:
+        if row["image"] is None:
+            lost.setdefault(row["key"], row)
+        elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
+            yield "BOX_OUTSIDE", row, text
+    for row in lost.values():
+        yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
+    images = query(index.content, "SELECT id, path FROM index WHERE pixel_length IS NOT NULL")
+    labelled = {row["image"] for row in rows}
+    for id_, path in zip(images["id"].to_pylist(), images["path"].to_pylist(), strict=True):
+        if id_ not in labelled:
+            yield "NO_LABEL", {"image": id_, "key": path}, "no row of the label file"
+
+
+def _outside(row: Row, size: Size) -> str:
+    rows, columns = size
+    corners = [row[name] for name in CORNERS]
+    if row["kind"] == "nothing" or None in corners:
+        return ""
+    x0, y0, x1, y1 = corners
+    inside = min(x0, x1) >= 0 and min(y0, y1) >= 0 and max(x0, x1) <= columns
+    if inside and max(y0, y1) <= rows:
+        return ""
+    return f"{x0:g}, {y0:g}, {x1:g}, {y1:g} in {columns} x {rows} pixels"

@@ -1,0 +1,214 @@
+"""Several readers, or several runs of models, merged into one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+from wetread.boxes.collection import Boxes
+from wetread.boxes.table import BOX_SCHEMA, CORNERS
+from wetread.errors import UnknownNameError, UsageError
+
+Method = Literal["wbf", "nms", "union", "majority"]
+Corners = tuple[float, float, float, float]
+
+
+class Mark(NamedTuple):
+    """A box of one reader, in the order in which marks are taken: the surest first.
+
+    What follows the score makes the order one, whatever order the rows came in.
+    """
+
+    doubt: float
+    """The score, negative; a reader who gives none is sure."""
+    corners: Corners
+    reader: str
+
+
+class Merged(NamedTuple):
+    """A box of all readers."""
+
+    corners: Corners
+    score: float
+
+
+def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Boxes:
+    """One set of boxes an image, frame and label; the same whatever the order of readers or rows.
+
+    Args:
+        boxes: of any number of readers; a box without a score counts as 1.
+        method: `"wbf"` is Weighted Boxes Fusion (Solovyev et al., Image Vis. Comput. 2021), which
+            averages overlapping boxes; its score is their mean score times the share of readers
+            who drew one (readers count, not boxes). `"majority"` keeps of these the boxes that
+            more than half of the readers drew. `"nms"` keeps the surest of overlapping boxes,
+            `"union"` every one.
+        iou: boxes overlap where their intersection over union is larger.
+
+    Returns:
+        Rows without a reader, sorted by key, frame and label. An image's readers are those with a
+        row on it. An image without a box keeps one row "nothing", whose score is the share of its
+        readers who found nothing; where models gave that a score of their own, the row holds
+        their mean and stays beside boxes. Points are kept as they are.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        UsageError: an iou outside 0..1.
+
+    >>> two = Boxes.from_columns({"key": ["a", "a"], "label": ["ILD", "ILD"], "x0": [0, 1],
+    ...     "y0": [0, 0], "x1": [10, 11], "y1": [10, 10], "reader": ["R1", "R2"]})
+    >>> [(row["x0"], row["score"]) for row in two.consensus().table.to_pylist()]
+    [(0.5, 1.0)]
+    """
+    if method not in get_args(Method):
+        raise UnknownNameError("consensus", method, get_args(Method))
+    if not 0 <= iou < 1:
+        raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
+    merge = _MERGES[method]
+    rows: list[tuple[Any, ...]] = []
+    for (_, frame), found in sorted(_by_image(boxes).items(), key=_place):
+        rows += _merge_image(found, frame, lambda marks, n: merge(marks, n, iou))
+    columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
+    named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
+    return Boxes.from_columns(named, boxes.classes, boxes.run, boxes.dialect)
+
+
+def _by_image(boxes: Boxes) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
+    found: dict[tuple[str, int | None], list[dict[str, Any]]] = defaultdict(list)
+    for image, row in zip(boxes.images.to_pylist(), boxes.table.to_pylist(), strict=True):
+        found[image, row["frame"]].append(row)
+    return found
+
+
+def _place(item: tuple[tuple[str, int | None], list[dict[str, Any]]]) -> tuple[str, int, str]:
+    """By key, then frame; the whole instance comes first."""
+    (image, frame), rows = item
+    return min(row["key"] or "" for row in rows), -1 if frame is None else frame, image
+
+
+def _merge_image(
+    rows: list[dict[str, Any]],
+    frame: int | None,
+    merge: Callable[[list[Mark], int], Iterable[Merged]],
+) -> list[tuple[Any, ...]]:
+    """The rows of the result, in the order of BOX_SCHEMA."""
+    known = {name: _first(rows, name) for name in ("image", "key", "group", "part")}
+
+    def row(label: str | None, corners: Sequence[float | None], score: float, kind: str) -> Any:
+        who = known["image"], known["key"], frame, label, None
+        return (*who, *corners, score, kind, known["group"], known["part"])
+
+    readers = {row["reader"] or "" for row in rows}
+    marks: dict[str, list[Mark]] = defaultdict(list)
+    result = []
+    for r in rows:
+        corners = tuple(r[name] for name in CORNERS)
+        sure = 1.0 if r["score"] is None else r["score"]
+        if r["kind"] == "point":
+            result.append(row(r["label"], corners, sure, "point"))
+        elif r["kind"] == "box" and None not in corners:
+            marks[r["label"] or ""].append(Mark(-sure, corners, r["reader"] or ""))
+    for label, found in marks.items():
+        merged = sorted(merge(sorted(found), len(readers)))
+        result += [row(label, m.corners, m.score, "box") for m in merged]
+    result.sort(key=lambda made: (made[3] or "", made[5:10]))
+    scores = _nothing_scores(rows)
+    if not result or any(r["kind"] == "nothing" and r["score"] is not None for r in rows):
+        share = sum(sorted(scores.values())) / len(readers)
+        result.append(row(None, (None,) * 4, share, "nothing"))
+    return result
+
+
+def _first(rows: list[dict[str, Any]], name: str) -> str | None:
+    return min((row[name] for row in rows if row[name] is not None), default=None)
+
+
+def _nothing_scores(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """How sure each reader is that there is nothing; 1 where the row has no score."""
+    found: dict[str, float] = {}
+    for row in rows:
+        if row["kind"] == "nothing":
+            sure = 1.0 if row["score"] is None else row["score"]
+            reader = row["reader"] or ""
+            found[reader] = max(sure, found.get(reader, 0.0))
+    return found
+
+
+class _Cluster:
+    """Marks that overlap, and the mean of them, weighted by their scores."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.marks = [mark]
+        self.corners = mark.corners
+
+    def add(self, mark: Mark) -> None:
+        self.marks.append(mark)
+        weight = -sum(m.doubt for m in self.marks)
+        if weight > 0:
+            x0, y0, x1, y1 = (
+                -sum(m.doubt * m.corners[side] for m in self.marks) / weight for side in range(4)
+            )
+            self.corners = x0, y0, x1, y1
+
+    @property
+    def readers(self) -> int:
+        return len({mark.reader for mark in self.marks})
+
+    def merged(self, readers: int) -> Merged:
+        mean = -sum(mark.doubt for mark in self.marks) / len(self.marks)
+        return Merged(self.corners, mean * self.readers / readers)
+
+
+def _cluster(marks: list[Mark], iou: float) -> list[_Cluster]:
+    """Each mark joins the cluster that it overlaps most, or begins one."""
+    clusters: list[_Cluster] = []
+    for mark in marks:
+        best, most = None, iou
+        for cluster in clusters:
+            shared = _overlap(cluster.corners, mark.corners)
+            if shared > most:
+                best, most = cluster, shared
+        if best is None:
+            clusters.append(_Cluster(mark))
+        else:
+            best.add(mark)
+    return clusters
+
+
+def _overlap(a: Corners, b: Corners) -> float:
+    """As `boxes.overlap`, for one pair: a hundred thousand times a tenth of NumPy's cost."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def _fuse(marks: list[Mark], readers: int, iou: float) -> list[Merged]:
+    return [cluster.merged(readers) for cluster in _cluster(marks, iou)]
+
+
+def _fuse_majority(marks: list[Mark], readers: int, iou: float) -> list[Merged]:
+    clusters = _cluster(marks, iou)
+    return [cluster.merged(readers) for cluster in clusters if 2 * cluster.readers > readers]
+
+
+def _suppress(marks: list[Mark], readers: int, iou: float) -> list[Merged]:
+    kept: list[Mark] = []
+    for mark in marks:
+        if all(_overlap(mark.corners, other.corners) <= iou for other in kept):
+            kept.append(mark)
+    return [Merged(mark.corners, -mark.doubt) for mark in kept]
+
+
+def _unite(marks: list[Mark], readers: int, iou: float) -> list[Merged]:
+    return [Merged(mark.corners, -mark.doubt) for mark in marks]
+
+
+_MERGES: dict[str, Callable[[list[Mark], int, float], list[Merged]]] = {
+    "wbf": _fuse,
+    "majority": _fuse_majority,
+    "nms": _suppress,
+    "union": _unite,
+}

@@ -1,0 +1,294 @@
+"""The tables of the competitions: labels of readers, and submissions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wetread.boxes.collection import Boxes
+from wetread.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTHING = "No finding"
+_NOTHING = ("no finding", "none", "normal")
+"""How label files say that a reader found nothing, in lower case."""
+OPACITY = "Lung Opacity"
+"""What RSNA's Target 1 and SIIM's "opacity" mean; the forms have no other class."""
+Rows = dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A form of table: how to know it by its columns, and how to read it."""
+
+    name: str
+    columns: tuple[frozenset[str], ...]
+    """Sets of columns; a table that has all of one of them is of this form."""
+    read: Callable[[pd.DataFrame], Boxes]
+
+
+def read_table(path: str, format: str | None = None) -> Boxes:  # noqa: A002
+    """Boxes from a CSV file, which may be gzipped, in the form its columns tell.
+
+    Raises:
+        UsageError: columns that fit no form, or several.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False)
+    except (ValueError, UnicodeDecodeError, EOFError, OSError) as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from error
+    frame = frame.map(str.strip)
+    frame.columns = [name.strip() for name in frame.columns]
+    dialect = _recognise(path, set(frame.columns), format)
+    try:
+        return dialect.read(frame).replace({}, dialect=dialect.name)
+    except (ValueError, SyntaxError, IndexError, KeyError, TypeError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path}: not in the form {dialect.name}: {error}") from error
+
+
+def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:  # noqa: A002
+    matched = {
+        d.name: max((w for w in d.columns if w <= columns), key=len, default=None)
+        for d in DIALECTS
+        if format in (None, d.name)
+    }
+    sets = [want for want in matched.values() if want is not None]
+    # A form that asks for less than another that fits too is not meant.
+    names = [n for n, want in matched.items() if want and not any(want < other for other in sets)]
+    fitting = [d for d in DIALECTS if d.name in names]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = "; ".join(f"{d.name}: {', '.join(sorted(d.columns[0]))}" for d in DIALECTS)
+    what = "fits several forms, give format=" if fitting else f"is not in the form {format or ''}"
+    if not fitting and format is None:
+        what = "is in no form that is known"
+    raise UsageError(f"{path} {what}; its columns: {', '.join(sorted(columns))}; known: {known}")
+
+
+def _read_corners(frame: pd.DataFrame) -> Boxes:
+    """A row a box with its corners: VinBigData, VinDr-CXR, VinDr-SpineXR, VinDr-Mammo."""
+    ends = ("x_min", "y_min", "x_max", "y_max")
+    if "x_min" not in frame:
+        ends = ("xmin", "ymin", "xmax", "ymax")
+    if "finding_categories" in frame:
+        frame = frame.assign(class_name=frame["finding_categories"].map(_literal_list))
+        frame = frame.explode("class_name", ignore_index=True)
+    elif "lesion_type" in frame:
+        frame = frame.rename(columns={"lesion_type": "class_name"})
+    corners = [_numbers(frame[name]) for name in ends]
+    nothing = frame["class_name"].str.lower().isin(_NOTHING)
+    columns: dict[str, Any] = {
+        "key": frame["image_id"],
+        "label": frame["class_name"].where(~nothing, None),
+        "kind": nothing.map({True: "nothing", False: "box"}),
+        "reader": _optional(frame, "rad_id"),
+        "part": _optional(frame, "split"),
+        "score": _score(frame),
+    }
+    columns |= {
+        n: c.where(~nothing) for n, c in zip(("x0", "y0", "x1", "y1"), corners, strict=True)
+    }
+    return Boxes.from_columns(_plain(columns), _classes(frame[~nothing]))
+
+
+def _classes(frame: pd.DataFrame) -> list[tuple[str, str]] | None:
+    """(id, name) in the order of the ids, where there are ids."""
+    if "class_id" not in frame:
+        return None
+    pairs = frame[["class_id", "class_name"]].drop_duplicates().itertuples(index=False)
+    return sorted((tuple(pair) for pair in pairs), key=lambda pair: (int(pair[0]), pair[1]))
+
+
+def _read_rsna(frame: pd.DataFrame) -> Boxes:
+    """A row a box as x, y, width, height; Target 0 has none."""
+    x, y, width, height = (_numbers(frame[name]) for name in ("x", "y", "width", "height"))
+    nothing = (
+        _numbers(frame["Target"]) == 0 if "Target" in frame else x.isna() & y.isna() & width.isna()
+    )
+    columns = {
+        "key": frame["patientId"],
+        "label": nothing.map({True: None, False: OPACITY}),
+        "kind": nothing.map({True: "nothing", False: "box"}),
+        "x0": x.where(~nothing),
+        "y0": y.where(~nothing),
+        "x1": (x + width).where(~nothing),
+        "y1": (y + height).where(~nothing),
+        "score": _score(frame),
+    }
+    return Boxes.from_columns(_plain(columns), [("1", OPACITY)])
+
+
+def _read_siim(frame: pd.DataFrame) -> Boxes:
+    """A row an image: `label` with corners, and `boxes` with width and height; they must agree."""
+    rows = _new_rows()
+    sizes = frame["boxes"] if "boxes" in frame else [""] * len(frame)
+    for name, text, listed in zip(frame["id"], frame["label"], sizes, strict=True):
+        found = _parse_siim(text)
+        drawn = [b[2:] for b in found if b[0]]
+        if listed and not _same_boxes(drawn, ast.literal_eval(listed)):
+            raise UsageError(f"{name}: the columns label and boxes do not agree")
+        for label, _, *corners in found:
+            _add(rows, name.removesuffix("_image"), label, None, corners)
+    return Boxes.from_columns(rows, [("1", OPACITY)])
+
+
+def _parse_siim(text: str) -> list[tuple[Any, ...]]:
+    """(label or None, confidence, x0, y0, x1, y1) of `opacity 1 x y x y none 1 0 0 1 1`."""
+    words = text.split()
+    if len(words) % 6:
+        raise UsageError(f"{text[:60]!r}: six words a box, label confidence x0 y0 x1 y1")
+    groups = [words[at : at + 6] for at in range(0, len(words), 6)]
+    return [
+        (None if name.lower() in _NOTHING else OPACITY, *map(float, rest)) for name, *rest in groups
+    ]
+
+
+def _same_boxes(corners: Sequence[Sequence[float]], listed: Any) -> bool:
+    """Whether corners are the listed dictionaries of x, y, width, height, to half a pixel."""
+    sizes = [(b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]) for b in listed]
+    pairs = zip(sorted(map(tuple, corners)), sorted(sizes), strict=False)
+    near = all(abs(p - q) <= 0.5 for a, b in pairs for p, q in zip(a, b, strict=True))
+    return len(sizes) == len(corners) and near
+
+
+def _read_submission(frame: pd.DataFrame) -> Boxes:
+    """A row an image: `PredictionString`, in one of three competitions' forms."""
+    name = next(n for n in ("image_id", "patientId", "id") if n in frame)
+    rows, classes = _new_rows(), set()
+    for key, text in zip(frame[name], frame["PredictionString"], strict=True):
+        if key.endswith("_study"):
+            continue  # a study's classes; they have no boxes
+        if name == "id":
+            found: list[tuple[Any, ...]] = _parse_siim(text)
+        else:
+            found = _parse_numbers(key, text, 5 if name == "patientId" else 6)
+        for label, score, *corners in found or [(None, None, None, None, None, None)]:
+            _add(rows, key.removesuffix("_image"), label, score, corners)
+            classes.add(label)
+    return Boxes.from_columns(rows, _submitted_classes(classes - {None}))
+
+
+def _parse_numbers(key: str, text: str, count: int) -> list[tuple[Any, ...]]:
+    """Six numbers a box with class and corners (VinBigData), or five with width and height."""
+    words = text.split()
+    if len(words) % count:
+        raise UsageError(f"{key}: {len(words)} numbers, which is no multiple of {count}")
+    groups = [words[at : at + count] for at in range(0, len(words), count)]
+    if count == 6:
+        return [(None if c == "14" else c, *map(float, rest)) for c, *rest in groups]
+    boxes = [tuple(map(float, group)) for group in groups]
+    return [(OPACITY, s, x, y, x + w, y + h) for s, x, y, w, h in boxes]
+
+
+def _submitted_classes(labels: set[str]) -> list[tuple[str, str]]:
+    """A submission knows classes by number only."""
+    if labels <= {OPACITY}:
+        return [("1", OPACITY)]
+    return [(label, VINBIGDATA.get(int(label), label)) for label in sorted(labels, key=int)]
+
+
+VINBIGDATA = dict(
+    enumerate(
+        (
+            "Aortic enlargement",
+            "Atelectasis",
+            "Calcification",
+            "Cardiomegaly",
+            "Consolidation",
+            "ILD",
+            "Infiltration",
+            "Lung Opacity",
+            "Nodule/Mass",
+            "Other lesion",
+            "Pleural effusion",
+            "Pleural thickening",
+            "Pneumothorax",
+            "Pulmonary fibrosis",
+        )
+    )
+)
+"""VinBigData's classes by id; 14 is No finding."""
+
+
+def _new_rows() -> Rows:
+    return {n: [] for n in ("key", "label", "kind", "score", "x0", "y0", "x1", "y1")}
+
+
+def _add(rows: Rows, key: str, label: str | None, score: float | None, corners: Any) -> None:
+    """One row; without a label it is "nothing", whose box means no place."""
+    if label is not None and label.isdecimal():
+        label = VINBIGDATA.get(int(label), label)
+    place = corners if label is not None else (None,) * 4
+    values = (key, label, "box" if label is not None else "nothing", score, *place)
+    for column, value in zip(rows.values(), values, strict=True):
+        column.append(value)
+
+
+def _numbers(column: pd.Series[str]) -> pd.Series[float]:
+    """Numbers; NaN where a field is empty. Raises UsageError for what is neither."""
+    import pandas as pd
+
+    empty = column.str.lower().isin(["", "nan", "none", "null"])
+    numbers = pd.to_numeric(column.where(~empty), errors="coerce")
+    wrong = numbers.isna() & ~empty
+    if wrong.any():
+        raise UsageError(f"{column.name} of line {int(wrong.idxmax()) + 2} is no number")
+    return numbers
+
+
+def _optional(frame: pd.DataFrame, name: str) -> Any:
+    return frame[name].where(frame[name] != "", None) if name in frame else None
+
+
+def _score(frame: pd.DataFrame) -> Any:
+    """A column of scores makes the boxes predictions."""
+    names = [name for name in ("score", "confidence", "conf") if name in frame]
+    return _numbers(frame[names[0]]) if names else None
+
+
+def _plain(columns: dict[str, Any]) -> dict[str, Any]:
+    return {name: c.to_numpy() for name, c in columns.items() if c is not None}
+
+
+def _literal_list(text: str) -> list[str]:
+    values = ast.literal_eval(text) if text.startswith("[") else [text]
+    return [str(value) for value in values] or [NOTHING]
+
+
+_CORNERS = {"x_min", "y_min", "x_max", "y_max"}
+_SHORT = {"xmin", "ymin", "xmax", "ymax"}
+DIALECTS = (
+    Dialect(
+        "vinbigdata",
+        (
+            frozenset({"image_id", "class_name", "class_id", "rad_id", *_CORNERS}),
+            frozenset({"image_id", "class_name", "class_id", *_CORNERS}),
+        ),
+        _read_corners,
+    ),
+    Dialect(
+        "vindr",
+        (
+            frozenset({"image_id", "class_name", "rad_id", *_CORNERS}),
+            frozenset({"image_id", "class_name", *_CORNERS}),
+            frozenset({"image_id", "lesion_type", *_SHORT}),
+            frozenset({"image_id", "finding_categories", *_SHORT}),
+        ),
+        _read_corners,
+    ),
+    Dialect("rsna-pneumonia", (frozenset({"patientId", "x", "y", "width", "height"}),), _read_rsna),
+    Dialect("siim-covid", (frozenset({"id", "label", "boxes"}),), _read_siim),
+    Dialect(
+        "submission",
+        tuple(frozenset({n, "PredictionString"}) for n in ("image_id", "patientId", "id")),
+        _read_submission,
+    ),
+)

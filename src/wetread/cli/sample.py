@@ -1,0 +1,43 @@
+"""`wetread sample`."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from wetread.cli.output import json_option, print_json, quiet_option
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--images", type=click.IntRange(min=1), default=200, help="Images to train on.")
+@click.option("--test", type=click.IntRange(min=0), help="Images to test on; default: a quarter.")
+@click.option("--seed", type=int, default=0, help="Another seed, other images.")
+@click.option("--size", type=click.IntRange(32, 4096), default=640, help="Longer side in pixels.")
+@quiet_option
+@json_option
+def sample(
+    folder: str, images: int, test: int | None, seed: int, size: int, quiet: bool, as_json: bool
+) -> None:
+    """Write phantom chest radiographs with boxes into FOLDER.
+
+    They are computed pictures of nobody, in the form of the VinBigData competition: DICOM files,
+    train.csv of three simulated readers, a test set with its truth. They are there to try things
+    on; what is learnt from them says nothing about medicine.
+
+    \b
+    wetread sample phantoms
+    wetread scan phantoms/train -o phantoms/train.index
+    wetread boxes phantoms/train.csv --images phantoms/train.index --agreement
+    """
+    from wetread.sample import write_sample
+
+    written = write_sample(folder, images, seed, size, test=test, progress=not quiet)
+    count = len(list((written / "test").glob("*.dicom")))
+    if as_json:
+        print_json({"folder": str(written), "train": images, "test": count})
+        return
+    click.echo(f"{images} phantoms to train on and {count} to test on, in {written}")
+    train = shlex.quote(str(written / "train"))
+    click.echo(f"next: wetread scan {train} -o {train}.index")

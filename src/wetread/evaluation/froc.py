@@ -1,0 +1,52 @@
+"""Sensitivity at so many false positives an image (FROC), and its mean, the CPM of LUNA16."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wetread.evaluation.cases import Cases, Judgement
+from wetread.evaluation.curves import Curve, draw_curves
+from wetread.evaluation.detection import first_over
+from wetread.evaluation.intervals import Floats
+from wetread.evaluation.matching import match_largest, pair_boxes
+
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""False positives an image."""
+
+
+def judge_froc(cases: Cases, iou: float) -> Judgement:
+    """The mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives an image, a label.
+
+    A box finds the truth box that it overlaps most if their IoU is at least the threshold. The best
+    one counts; further ones on the same truth box are left out: neither hits nor false positives
+    (Setio et al. 2017, Medical Image Analysis 42). Between two points of the curve it is a line.
+
+    Args:
+        cases: what is judged.
+        iou: the threshold.
+    """
+    best = match_largest(pair_boxes(cases))
+    near = best.iou >= iou
+    hit = first_over(best, len(cases.found), np.nextafter(iou, 0))
+    kept = np.ones(len(cases.found), bool)
+    kept[best.found[near]] = False
+    curves = draw_curves(cases, hit[:, None], kept | hit)
+
+    def read(weights: Floats) -> Floats:
+        return np.array([_read(curve, weights) for curve in curves]).reshape(-1, len(RATES))
+
+    def score(weights: Floats) -> Floats:
+        return np.asarray(read(weights).mean(axis=1))
+
+    whole = read(np.ones(cases.images))
+    columns = {f"at {rate:g}": whole[:, place] for place, rate in enumerate(RATES)}
+    return Judgement("cpm", score, columns)
+
+
+def _read(curve: Curve, weights: Floats) -> Floats:
+    """The sensitivity at every rate."""
+    hits, boxes, total = curve.count(weights)
+    if not total:
+        return np.full(len(RATES), np.nan)
+    false = (boxes - hits[:, 0]) / weights.sum()
+    return np.asarray(np.interp(RATES, np.append(0.0, false), np.append(0.0, hits[:, 0] / total)))

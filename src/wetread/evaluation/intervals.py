@@ -1,0 +1,80 @@
+"""How far a figure may be from what it stands for: Wilson's interval, and patients drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+LEVEL = 0.95
+QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+
+def wilson(hits: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats]:
+    """The 95 % interval of a share (Wilson 1927, without correction for continuity).
+
+    Args:
+        hits: how often it happened.
+        trials: out of how many; NaN comes of none.
+
+    >>> low, high = wilson(8, 10)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.49, 0.943)
+    """
+    n = np.asarray(trials, float)
+    n = np.where(n > 0, n, np.nan)
+    share, extra = np.asarray(hits, float) / n, QUANTILE**2 / n
+    middle = (share + extra / 2) / (1 + extra)
+    half = np.sqrt(share * (1 - share) * extra + extra**2 / 4) / (1 + extra)
+    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)
+
+
+def resample(score: Callable[[Floats], Floats], group: Ints, resamples: int, seed: int) -> Floats:
+    """What the score would have been with other patients of the same kind.
+
+    Images of one patient resemble each other, so patients are drawn, with replacement, each with
+    all its images; boxes or images drawn one by one would promise too much.
+
+    Args:
+        score: the figures for so many times each image.
+        group: (images) the number of the group of each, counting from 0.
+        resamples: how often to draw.
+        seed: the same seed, the same draws.
+
+    Returns:
+        (resamples, figures).
+    """
+    random = np.random.default_rng(seed)
+    count = int(group.max()) + 1
+    drawn = (random.integers(count, size=count) for _ in range(resamples))
+    weights = (np.bincount(one, minlength=count).astype(float)[group] for one in drawn)
+    return np.array([score(weight) for weight in weights])
+
+
+def mean(values: Floats) -> Floats:
+    """The mean along the last axis of what is not NaN; NaN where nothing is left.
+
+    >>> float(mean(np.array([0.5, np.nan, 1.0])))
+    0.75
+    """
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    return np.asarray(total / np.where(count, count, np.nan))
+
+
+def spread(values: Floats) -> tuple[Floats, Floats]:
+    """The middle 95 % along the first axis of what is not NaN; NaN where nothing is."""
+    columns = values.reshape(len(values), -1).T
+    bounds = [
+        np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(known) else [np.nan] * 2
+        for known in (column[~np.isnan(column)] for column in columns)
+    ]
+    low, high = np.array(bounds).reshape(-1, 2).T
+    return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])

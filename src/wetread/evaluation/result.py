@@ -1,0 +1,96 @@
+"""What an evaluation says, for people and for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from wetread.notebook import table_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """A score, how sure it is, and how many images and patients it rests on."""
+
+    metric: str
+    """As it was asked for."""
+    value: float | None
+    """The mean over the labels that have truth; None without any."""
+    interval: tuple[float, float] | None
+    """The 95 % interval of `value`, patients drawn anew; None if that was not asked for."""
+    per_label: pd.DataFrame
+    """A row a label: the figure with its interval, how many boxes, and what else there is."""
+    images: int
+    """That were judged."""
+    groups: int
+    """Their patients; as many as images where no group is known."""
+    resamples: int = 0
+    seed: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the metric has: the figures of COCO's summary, the threshold, ..."""
+    notes: tuple[str, ...] = ()
+    """What to know before quoting the figure."""
+
+    @property
+    def map(self) -> float | None:
+        """The value, under the name of a mean average precision."""
+        return self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON takes it: null for what is not known."""
+        rows = self.per_label.reset_index().to_dict("records")
+        plain = {
+            "metric": self.metric,
+            "value": self.value,
+            "interval": self.interval and list(self.interval),
+            "images": self.images,
+            "groups": self.groups,
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "per_label": rows,
+            "details": dict(self.details),
+            "notes": list(self.notes),
+        }
+        known: dict[str, Any] = _without_nan(plain)
+        return known
+
+    def __str__(self) -> str:
+        return "\n".join([self._head(), self._shown().to_string(float_format="{:.3f}".format)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        shown = self._shown().reset_index()
+        rows = ([_round(cell) for cell in row] for row in shown.itertuples(index=False))
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self._head().splitlines())
+        return lines + table_html([str(name) for name in shown.columns], rows)
+
+    def _head(self) -> str:
+        """The figure in a line, and the notes."""
+        value = "no truth" if self.value is None else f"{self.value:.4f}"
+        sure = f" (95 %: {self.interval[0]:.4f} to {self.interval[1]:.4f})" if self.interval else ""
+        rests = f"{self.images:,} images of {self.groups:,} groups"
+        return "\n".join([f"{self.metric}: {value}{sure}, {rests}", *self.notes])
+
+    def _shown(self) -> pd.DataFrame:
+        return self.per_label.dropna(axis=1, how="all")
+
+
+def _round(cell: Any) -> Any:
+    return None if cell != cell else round(cell, 3) if isinstance(cell, float) else cell
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(one) for one in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

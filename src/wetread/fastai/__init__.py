@@ -1,0 +1,126 @@
+"""A drop-in for `fastai.medical.imaging`: the same names, right where that is wrong.
+
+>>> from wetread.fastai import *  # doctest: +SKIP
+>>> items = get_dicom_files("train")  # doctest: +SKIP
+>>> items[3].dcmread().show()  # doctest: +SKIP
+
+Importing this gives methods to `pathlib.Path`, `pydicom.Dataset` and `pandas.DataFrame`, and to
+`torch.Tensor` once torch is imported, as fastai does. Without fastai and torch the files, headers,
+`show` and `DataFrame.from_dicoms` work; what needs them raises MissingExtraError when it is used.
+
+Three things differ from fastai on purpose:
+
+- `DataFrame.from_dicoms` has fastai's columns; `file_meta=True` and `private=True` add what it has
+  not.
+- `Dataset.show()` draws the file's own window and polarity; `scale=True` is fastai's picture.
+- `PILDicom` gives 8 bits, as a radiologist sees the file, not the stored values.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as _pd
+from pydicom.dataset import Dataset as DcmDataset
+from pydicom.multival import MultiValue as DcmMultiValue
+from pydicom.tag import BaseTag as DcmTag
+
+from wetread.fastai import datasets as _datasets
+from wetread.fastai import edits as _edits
+from wetread.fastai import files as _files
+from wetread.fastai import table as _table
+from wetread.fastai.arrays import array_freqhist_bins, dicom_windows
+from wetread.fastai.files import dcmread, get_dicom_files
+from wetread.fastai.functions import crop_resize, gauss_blur2d, mask2bbox, uniform_blur2d
+from wetread.fastai.lazy import Absent
+from wetread.fastai.show import show as _show
+
+if TYPE_CHECKING:
+    from wetread.fastai.vision import (
+        DicomSegmentationDataLoaders,
+        PILCTScan,
+        PILDicom,
+        TensorCTScan,
+        TensorDicom,
+    )
+
+__all__ = [
+    "DcmDataset",
+    "DcmMultiValue",
+    "DcmTag",
+    "DicomSegmentationDataLoaders",
+    "PILCTScan",
+    "PILDicom",
+    "TensorCTScan",
+    "TensorDicom",
+    "array_freqhist_bins",
+    "crop_resize",
+    "dcmread",
+    "dicom_windows",
+    "gauss_blur2d",
+    "get_dicom_files",
+    "mask2bbox",
+    "uniform_blur2d",
+]
+
+_OF_FASTAI = (
+    "DicomSegmentationDataLoaders",
+    "PILCTScan",
+    "PILDicom",
+    "TensorCTScan",
+    "TensorDicom",
+)
+_METHODS = (
+    _show,
+    _datasets.as_dict,
+    _datasets.hist_scaled,
+    _datasets.mask_from_blur,
+    _datasets.pct_in_window,
+    _datasets.save_jpg,
+    _datasets.save_tif16,
+    _datasets.to_3chan,
+    _datasets.to_nchan,
+    _datasets.to_uint16,
+    _datasets.windowed,
+    _edits.set_pixels,
+    _edits.zoom,
+    _edits.zoom_to,
+)
+_PROPERTIES = (_datasets.pixels, _datasets.scaled_px, _datasets.shape)
+
+
+def _patch() -> None:
+    """Gives the classes of others their methods."""
+    for method in _METHODS:
+        setattr(DcmDataset, method.__name__, method)
+    for getter in _PROPERTIES:
+        setattr(DcmDataset, getter.__name__, property(getter))
+    DcmDataset.pixel_array = property(DcmDataset.pixel_array.fget, _edits.set_pixels)  # type: ignore[attr-defined,method-assign,assignment]
+    Path.dcmread = _files.dcmread  # type: ignore[attr-defined]
+    Path.png16read = _files.png16read  # type: ignore[attr-defined]
+    _pd.DataFrame.from_dicoms = classmethod(_table.from_dicoms)  # type: ignore[arg-type]
+    if sys.modules.get("torch") is not None:
+        import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
+
+
+def __getattr__(name: str) -> Any:
+    """The types of fastai, which is imported when one is asked for (PEP 562)."""
+    if name not in _OF_FASTAI:
+        raise AttributeError(f"module 'wetread.fastai' has no attribute {name!r}")
+    try:
+        from wetread.fastai import vision
+    except ModuleNotFoundError:
+        value: Any = Absent(name)
+    else:
+        value = getattr(vision, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+_patch()

@@ -1,0 +1,245 @@
+"""`DataFrame.from_dicoms`: the headers of many files as fastai's table, by the fast scan."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from wetread.fastai.arrays import dicom_windows
+from wetread.fastai.datasets import LONGEST_LIST, WindowPair
+from wetread.fastai.summary import STATISTICS, list_pixels, summarise_file
+from wetread.headers.read import read_headers
+from wetread.headers.schema import AT, DATE, LENGTH, TEXT, Column, column_of
+from wetread.sources import SOURCE_SCHEMA
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Bools = NDArray[np.bool_]
+PARALLEL = frozenset(
+    (
+        "total",
+        "progress",
+        "pause",
+        "method",
+        "threadpool",
+        "timeout",
+        "chunksize",
+        "maxtasksperchild",
+        "return_exceptions",
+    )
+)
+"""Options of fastcore's `parallel`, which fastai's from_dicoms takes; they change nothing here."""
+READ = ("ok", "repaired", "partial")
+_LAST = 1 << 32
+"""Above every tag: what is no element stands behind those of the file that has it first."""
+TASK_FILES = 1024
+"""Headers that a thread reads at once."""
+
+
+def from_dicoms(
+    cls: type[pd.DataFrame],
+    fns: Iterable[str | os.PathLike[str]],
+    n_workers: int = 0,
+    *,
+    px_summ: bool = True,
+    window: WindowPair = dicom_windows.brain,
+    file_meta: bool = False,
+    private: bool = False,
+    **kwargs: Any,
+) -> pd.DataFrame:
+    """A row for each file, in the order given: its elements by keyword, and `fname`.
+
+    X of several values becomes MultiX = 1, X, X1, X2, ...; what a file does not have is NaN.
+    Columns stand in the order in which they are met. Sequences are left out, private elements too
+    unless asked for (`wetread.scan` has both); of bulk data there is the length in bytes. A file
+    that cannot be read is a row with its `fname` alone, and a warning counts such files.
+
+    Args:
+        cls: DataFrame.
+        fns: the files, wherever they are.
+        n_workers: threads that read; 0 is this one alone.
+        px_summ: decode the pixels, for five columns more: img_min, img_max, img_mean and img_std
+            of the stored values of all frames, and img_pct_window, the share (0 to 1) of the
+            modality values inside `window`. NaN, and a warning, where they cannot be decoded.
+        window: (width, level).
+        file_meta: the File Meta elements too, in front: TransferSyntaxUID and others.
+        private: a column `private` with a list of the private elements.
+        **kwargs: what fastai passes on to fastcore's `parallel`; taken and ignored.
+
+    Raises:
+        TypeError: an option that neither knows.
+    """
+    if unknown := sorted(kwargs.keys() - PARALLEL):
+        raise TypeError(f"from_dicoms() got unexpected options: {', '.join(unknown)}")
+    names = [os.fspath(fn) for fn in fns]
+    pool = ThreadPoolExecutor(n_workers) if n_workers > 0 else nullcontext()
+    with pool as threads:
+        each = map if threads is None else threads.map
+        parts = [names[i : i + TASK_FILES] for i in range(0, len(names), TASK_FILES)]
+        tables = list(each(lambda part: _read(part, private), parts))
+        rows = pa.concat_tables(tables or [_read([], private)], promote_options="default")
+        status = rows["read_status"].to_pylist()
+        read = np.array([one in READ for one in status], bool)
+        _warn("could not be read", status, ~read)
+        made = list(_columns(rows, np.array(names, object), read, file_meta, private))
+        if px_summ:
+            found = list(each(lambda row: summarise_file(row, window), list_pixels(rows)))
+            _warn("have no pixel statistics", found, read & [isinstance(f, str) for f in found])
+            for i, name in enumerate(STATISTICS):
+                numbers = [nan if isinstance(one, str) else one[name] for one in found]
+                made.append(_Made((0, _LAST + 1 + i, 0), name, numbers))
+    made.sort(key=lambda column: column.place)
+    return cls({column.name: column.values for column in made})
+
+
+def _read(names: list[str], private: bool) -> pa.Table:
+    paths = [os.fsencode(os.path.abspath(name))[1:] for name in names]
+    nothing = [None] * len(names)
+    columns = [paths, [b""] * len(names), nothing, nothing, nothing]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_SCHEMA, strict=True)]
+    sources = pa.Table.from_arrays(arrays, schema=SOURCE_SCHEMA)
+    return read_headers("/", sources, private=private, empties=True)
+
+
+def _warn(what: str, reasons: list[Any], bad: Bools) -> None:
+    """How many files, and the first; nothing of a header or a path."""
+    if bad.any():
+        first = int(bad.argmax())
+        text = f"{bad.sum()} of {len(bad)} files {what}; the first is row {first}: {reasons[first]}"
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+
+# --- columns ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A column of the result."""
+
+    place: tuple[int, int, int]
+    """The first row that has it, its tag, its number among several values: that is the order."""
+    name: str
+    values: Any = field(repr=False)
+
+
+def _columns(
+    rows: pa.Table, names: NDArray[Any], read: Bools, file_meta: bool, private: bool
+) -> Iterator[_Made]:
+    empties = _empties(rows["empties"].combine_chunks())
+    first = int(read.argmax()) if read.any() else 0
+    taken = set()
+    for place, f in enumerate(rows.schema):
+        column = _column_of(f)
+        if column is None or (column.tag >> 16 == 2 and not file_meta):
+            continue
+        empty = empties.get(f.name, np.zeros(len(names), bool))
+        name = f.name.removesuffix("_length") if column.family == LENGTH else f.name
+        if (plain := _keyword(column.tag)) and plain not in taken:
+            name = plain  # a repeating group has its number only where there are several
+        taken.add(name)
+        yield from _split(name, column, rows.column(place).combine_chunks(), empty)
+    yield _Made((first, _LAST, 0), "fname", names)
+    if private:
+        yield _Made((first, _LAST, -1), "private", rows["private"].to_pylist())
+
+
+def _column_of(f: pa.Field) -> Column | None:
+    """The element that a column holds; None for ours and for what is derived."""
+    said = (f.metadata or {}).get(b"tag")
+    if said is None:
+        return None
+    column = column_of(int(said.replace(b",", b""), 16))
+    return column if column.name == f.name else None
+
+
+def _keyword(tag: int) -> str:
+    from pydicom.datadict import dictionary_keyword
+
+    try:
+        return dictionary_keyword(tag)
+    except KeyError:
+        return ""
+
+
+def _empties(lists: pa.ListArray) -> dict[str, Bools]:
+    """For each column, the rows whose element is there without a value."""
+    rows = np.asarray(pc.list_parent_indices(lists))
+    coded = lists.flatten().dictionary_encode()
+    codes = np.asarray(coded.indices)
+    found = {}
+    for code, name in enumerate(coded.dictionary.to_pylist()):
+        found[name] = np.zeros(len(lists), bool)
+        found[name][rows[codes == code]] = True
+    return found
+
+
+def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterator[_Made]:
+    """One element as columns: X, or MultiX, X, X1, X2, ..."""
+    values = _as_pydicom(column, values)
+    is_text = column.family in (TEXT, DATE)
+    if not pa.types.is_list(values.type):
+        present = np.asarray(values.is_valid()) | empty
+        if present.any():
+            yield _Made((_first(present), column.tag, 0), name, _series(values, empty, is_text))
+        return
+    counts = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
+    many = counts > 1
+    if many.any():
+        multi = np.where(many, 1.0, np.nan) if not many.all() else many.astype(np.int64)
+        yield _Made((_first(many), column.tag, -1), f"Multi{name}", multi)
+    if (counts > LONGEST_LIST).any():
+        lists = [None if v is None else v[0] if len(v) == 1 else v for v in values.to_pylist()]
+        yield _Made((_first(counts > 0), column.tag, 0), name, lists)
+        return
+    starts = values.offsets.to_numpy()[:-1].astype(np.int64)
+    for i in range(counts.max(initial=0)):
+        one = values.values.take(pa.array(starts + i, mask=counts <= i))
+        present = (counts > i) | (empty & (i == 0))
+        series = _series(one, empty & (i == 0), is_text)
+        yield _Made((_first(present), column.tag, i), f"{name}{i or ''}", series)
+    if not counts.any() and empty.any():
+        series = _series(pa.nulls(len(empty), values.type.value_type), empty, is_text)
+        yield _Made((_first(empty), column.tag, 0), name, series)
+
+
+def _first(rows: Bools) -> int:
+    return int(rows.argmax())
+
+
+def _as_pydicom(column: Column, values: pa.Array) -> pa.Array:
+    """Dates as they are written, tags as numbers, and texts split where several are."""
+    if column.family == DATE:
+        flat = values.values if column.is_list else values
+        flat = pc.strftime(flat, "%Y%m%d")
+        return pa.ListArray.from_arrays(values.offsets, flat) if column.is_list else flat
+    if column.family == AT:
+        flat = values.values if column.is_list else values
+        tags = [None if t is None else int(t.replace(",", ""), 16) for t in flat.to_pylist()]
+        numbers = pa.array(tags, pa.int64())
+        return pa.ListArray.from_arrays(values.offsets, numbers) if column.is_list else numbers
+    several = column.family == TEXT and not column.is_list and column.splits
+    if several and pc.any(pc.match_substring(values, "\\")).as_py():
+        return pc.split_pattern(values, "\\")
+    return values
+
+
+def _series(values: pa.Array, empty: Bools, is_text: bool) -> Any:
+    """Texts, "" where the element has no value; whole numbers as float where one is missing."""
+    if is_text:
+        values = pc.if_else(pa.array(empty), "", values) if empty.any() else values
+        return values.to_pandas()
+    if values.null_count or not pa.types.is_integer(values.type):
+        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values.to_numpy().astype(np.int64 if values.type != pa.uint64() else np.uint64)

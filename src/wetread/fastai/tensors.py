@@ -1,0 +1,147 @@
+"""What a torch Tensor can do once `wetread.fastai` is imported. Importing this imports torch.
+
+Everything but `hist_scaled_pt`, `windowed` and `crop_resize` is computed on the CPU, whatever the
+device; results are on the device of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wetread.fastai import arrays, datasets
+from wetread.fastai.lazy import needs_extra
+
+WindowPair = tuple[float, float]
+Breaks = Tensor | np.ndarray | Sequence[float] | None
+
+
+def to_array(values: Any) -> Any:
+    """A tensor as the array it is; anything else as it comes."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def like(x: Tensor, values: Any) -> Tensor:
+    """An array as a tensor on the device of another."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(x.device)
+
+
+def freqhist_bins(self: Tensor, n_bins: int = 100) -> Tensor:
+    """Sorted break points that hold about equally many values each."""
+    return like(self, arrays.tensor_freqhist_bins(to_array(self), n_bins))
+
+
+def hist_scaled(self: Tensor, brks: Breaks | int = None) -> Tensor:
+    """Values onto 0..1 so that all greys are used about equally; float32."""
+    return like(self, arrays.hist_scaled(to_array(self), to_array(brks)))
+
+
+def hist_scaled_pt(self: Tensor, brks: Breaks = None) -> Tensor:
+    """`hist_scaled` by torch alone, on the device of the tensor."""
+    x = self.float()
+    breaks = torch.as_tensor(freqhist_bins(self) if brks is None else brks).to(x.device).float()
+    if len(breaks) < 2:
+        return torch.zeros_like(x)
+    steps = torch.linspace(0, 1, len(breaks), device=x.device)
+    right = torch.searchsorted(breaks, x.contiguous()).clamp(1, len(breaks) - 1)
+    left = right - 1
+    share = (x - breaks[left]) / (breaks[right] - breaks[left])
+    return (steps[left] + share.clamp(0, 1) * (steps[right] - steps[left])).clamp(0, 1)
+
+
+def windowed(self: Tensor, w: float, l: float) -> Tensor:  # noqa: E741 - fastai's name
+    """Values through a window of width `w` and level `l` onto 0..1; keeps the type of tensor."""
+    low, high = arrays.bounds_of(w, l)
+    x = self if self.is_floating_point() else self.float()
+    if low >= high:
+        return (x > l).to(x.dtype)
+    return (x.clamp(low, high) - low) / (high - low)
+
+
+def mask_from_blur(
+    x: Tensor,
+    window: WindowPair,
+    sigma: float = 0.3,
+    thresh: float = 0.05,
+    remove_max: bool = True,
+) -> Tensor:
+    """Where the picture, windowed and blurred, is bright: a tensor of bool."""
+    return like(x, arrays.mask_from_blur(to_array(x), window, sigma, thresh, remove_max))
+
+
+def to_nchan(x: Tensor, wins: Sequence[WindowPair], bins: Breaks | int = None) -> Any:
+    """A `TensorCTScan` (..., channels, rows, columns): one per window, and `hist_scaled`.
+
+    Raises MissingExtraError without fastai.
+    """
+    with needs_extra("TensorCTScan"):
+        from wetread.fastai.vision import TensorCTScan
+    return TensorCTScan(like(x, arrays.to_channels(to_array(x), wins, to_array(bins))))
+
+
+def to_3chan(x: Tensor, win1: WindowPair, win2: WindowPair, bins: Breaks | int = None) -> Any:
+    """`to_nchan` of two windows."""
+    return to_nchan(x, [win1, win2], bins)
+
+
+def save_jpg(
+    x: Tensor, path: Any, wins: Sequence[WindowPair], bins: Breaks | int = None, quality: int = 90
+) -> None:
+    """One window saved as a grey JPEG, two or three as the channels of a colour one."""
+    datasets.save_jpg(to_array(x), path, wins, to_array(bins), quality)
+
+
+def to_uint16(x: Tensor, bins: Breaks | int = None) -> Any:
+    """`hist_scaled` as an array of 0 to 65535."""
+    return datasets.to_uint16(to_array(x), to_array(bins))
+
+
+def save_tif16(x: Tensor, path: Any, bins: Breaks | int = None, compress: bool = True) -> None:
+    """`to_uint16` saved as a grey TIFF."""
+    datasets.save_tif16(to_array(x), path, to_array(bins), compress)
+
+
+def crop_resize(x: Tensor, crops: Tensor, new_sz: int | tuple[int, int]) -> Tensor:
+    """Each picture of (n, rows, columns) cropped to a square around its box, resized bilinearly.
+
+    Args:
+        x: the pictures.
+        crops: (2, 2, n), as `mask2bbox` gives it. The square's side is the longer of last minus
+            first row and column; one that would leave the picture is moved into it.
+        new_sz: (rows, columns) of the result, or both.
+
+    Returns:
+        (n, 1, rows, columns).
+    """
+    size = (new_sz, new_sz) if isinstance(new_sz, int) else tuple(new_sz)
+    whole = torch.tensor(x.shape[-2:], device=x.device).flip(0)[:, None]  # (x, y)
+    first, last = crops.to(x.device).flip(1)
+    side = (last - first).amax(0)
+    first = torch.minimum(first, whole - side)
+    low, share = first / whole, side / whole
+    unit = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3)
+    grid = torch.nn.functional.affine_grid(unit, [len(x), 1, *size], align_corners=False) + 1
+    grid = grid * share.T[:, None, None] + 2 * low.T[:, None, None] - 1
+    values = x.float()[:, None].as_subclass(Tensor)
+    return torch.nn.functional.grid_sample(values, grid, align_corners=False)
+
+
+METHODS = (
+    freqhist_bins,
+    hist_scaled,
+    hist_scaled_pt,
+    windowed,
+    mask_from_blur,
+    to_nchan,
+    to_3chan,
+    save_jpg,
+    to_uint16,
+    save_tif16,
+)
+
+for _method in METHODS:
+    setattr(Tensor, _method.__name__, _method)

@@ -1,0 +1,25 @@
+"""Elements that are there without a value, which in a column are null as those that are absent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from wetread.headers.blocks import Bytes
+from wetread.headers.gather import trim
+from wetread.headers.registry import Registry
+from wetread.headers.schema import DATE
+from wetread.headers.walk import Elements
+
+
+def list_empties(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> pa.ListArray:
+    """For every row, the columns whose element has no value, or only padding."""
+    codes = registry.codes_of(elements.tag)
+    length = elements.length.copy()
+    texts = np.flatnonzero((registry.family[codes] <= DATE) & (elements.start >= 0))
+    length[texts] = trim(arena, elements.start[texts], length[texts])
+    found = np.flatnonzero(length == 0)
+    found = found[np.argsort(elements.row[found], kind="stable")]
+    names = pa.array([column.name for column in registry.columns], pa.string())
+    bounds = np.searchsorted(elements.row[found], np.arange(rows + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(bounds), names.take(pa.array(codes[found])))

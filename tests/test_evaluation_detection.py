@@ -1,0 +1,203 @@
+"""VOC 2010 against a plain reading of the development kit, map-boxes and faster-coco-eval."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+import pytest
+
+from wetread.boxes.collection import Boxes
+from wetread.evaluation import evaluate
+from wetread.testing.boxes import make_boxes
+
+
+def rows_of(boxes):
+    return boxes.table.to_pylist()
+
+
+def corners_of(row):
+    return tuple(row[name] for name in ("x0", "y0", "x1", "y1"))
+
+
+def iou_of(one, other):
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    area = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return width * height / (area - width * height)
+
+
+def devkit_ap(found, truth, label, iou):
+    """VOCevaldet.m step by step: no pixel is added, the IoU must be over the threshold."""
+    taken = {}
+    for row in truth:
+        if row["label"] == label:
+            taken.setdefault(row["key"], []).append([corners_of(row), False])
+    positives = sum(map(len, taken.values()))
+    if not positives:
+        return None
+    right = []
+    mine = [row for row in found if row["label"] == label]
+    for row in sorted(mine, key=lambda row: -row["score"]):
+        best, largest = None, -np.inf
+        for place in taken.get(row["key"], []):
+            overlap = iou_of(corners_of(row), place[0])
+            if overlap > largest:
+                best, largest = place, overlap
+        right.append(largest > iou and not best[1])
+        if largest > iou:
+            best[1] = True
+    right = np.array(right, bool)
+    recall = np.cumsum(right) / positives
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    recall = np.concatenate([[0.0], recall, [1.0]])
+    precision = np.concatenate([[0.0], precision, [0.0]])
+    for i in range(len(precision) - 2, -1, -1):
+        precision[i] = max(precision[i], precision[i + 1])
+    steps = np.flatnonzero(recall[1:] != recall[:-1]) + 1
+    return float(((recall[steps] - recall[steps - 1]) * precision[steps]).sum())
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("iou", [0.1, 0.4, 0.75])
+def test_average_precision_is_that_of_the_development_kit(sparse, iou):
+    found, truth = make_boxes(60, 12, labels=3, seed=3, sparse=sparse)
+    result = evaluate(found, truth, f"voc2010@{iou}", resamples=0)
+    for label in truth.labels:
+        expected = devkit_ap(rows_of(found), rows_of(truth), label, iou)
+        assert result.per_label["ap"][label] == pytest.approx(expected, abs=1e-9)
+    assert result.map == pytest.approx(result.per_label["ap"].mean(), abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """1,500 images x 14 labels, sparse truth."""
+    return make_boxes(1500, 6, labels=14, seed=1)
+
+
+def test_average_precision_equals_map_boxes(many):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # of an import that looks for a compiler
+        from map_boxes import mean_average_precision_for_boxes
+
+    def columns(boxes, *names):
+        return boxes.to_pandas()[["key", "label", *names, "x0", "x1", "y0", "y1"]].to_numpy(object)
+
+    found, truth = many
+    expected, each = mean_average_precision_for_boxes(
+        columns(truth), columns(found, "score"), iou_threshold=0.4, verbose=False
+    )
+    result = evaluate(found, truth, "voc2010@0.4", resamples=0)
+    assert result.map == pytest.approx(expected, abs=1e-4)
+    for label, (ap, _) in each.items():
+        assert result.per_label["ap"][label] == pytest.approx(ap, abs=1e-4)
+
+
+def coco_map(found, truth, as_corners):
+    """faster-coco-eval's area under the curve; `as_corners` makes the well-known mistake."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    def boxes(side):
+        for number, row in enumerate(rows_of(side), start=1):
+            x0, y0, x1, y1 = corners_of(row)
+            box = [x0, y0, x1, y1] if as_corners else [x0, y0, x1 - x0, y1 - y0]
+            yield {
+                "id": number,
+                "image_id": int(row["key"], 16),
+                "category_id": side.labels.index(row["label"]),
+                "bbox": box,
+                "area": box[2] * box[3],
+                "iscrowd": 0,
+                "score": row["score"],
+            }
+
+    base = {
+        "images": [{"id": i} for i in range(1500)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(truth.labels)],
+    }
+    sides = [COCO({**base, "annotations": list(boxes(side))}) for side in (truth, found)]
+    judge = COCOeval_faster(*sides, "bbox", print_function=lambda *_: None)
+    judge.params.iouThrs = np.array([0.4])
+    judge.params.recThrs = np.linspace(0, 1, 20001)
+    judge.params.maxDets = [1, 10, 1000]
+    judge.evaluate()
+    judge.accumulate()
+    return float(judge.eval["precision"][:, :, :, 0, -1].mean())
+
+
+def test_average_precision_equals_faster_coco_eval_and_not_its_misuse(many):
+    value = evaluate(*many, "voc2010@0.4", resamples=0).map
+    assert value == pytest.approx(coco_map(*many, as_corners=False), abs=1e-4)
+    assert abs(value - coco_map(*many, as_corners=True)) > 0.02  # corners read as x, y, w, h
+
+
+BOX = {"key": ["a"], "label": ["n"], "x0": [0], "y0": [0], "x1": [10], "y1": [10]}
+
+
+def boxes_of(*corners, key="a", label="n", score=None):
+    columns = {name: [box[i] for box in corners] for i, name in enumerate(("x0", "y0", "x1", "y1"))}
+    columns |= {"key": [key] * len(corners), "label": [label] * len(corners)}
+    return Boxes.from_columns(columns | ({"score": score} if score else {}))
+
+
+def test_an_iou_at_the_threshold_is_not_over_it():
+    truth, found = boxes_of((0, 0, 10, 10)), boxes_of((0, 0, 5, 10), score=[1.0])
+    assert evaluate(found, truth, "voc2010@0.5", resamples=0).map == 0
+    assert evaluate(found, truth, "voc2010@0.49", resamples=0).map == 1
+
+
+def test_a_second_box_on_the_same_truth_is_wrong_though_another_is_free():
+    truth = boxes_of((0, 0, 10, 10), (0, 3, 10, 13))
+    found = boxes_of((0, 0, 10, 10), (0, 1, 10, 11), score=[0.9, 0.8])
+    assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 0.5
+
+
+def test_boxes_of_equal_score_enter_together_whatever_their_order():
+    truth = boxes_of((0, 0, 10, 10))
+    for corners in ([(0, 0, 10, 10), (50, 50, 60, 60)], [(50, 50, 60, 60), (0, 0, 10, 10)]):
+        found = boxes_of(*corners, score=[0.5, 0.5])
+        assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 0.5
+    found, truth = make_boxes(40, 6, labels=2, seed=5, sparse=False)
+    found = found.replace({"score": np.round(found.table["score"].to_numpy(), 1)})
+    shuffled = [
+        Boxes(side.table.take(np.random.default_rng(1).permutation(len(side))))
+        for side in (found, truth)
+    ]
+    for metric in ("voc2010@0.4", "rsna-pneumonia", "coco", "froc", "classification"):
+        one = evaluate(found, truth, metric, resamples=5).to_dict()
+        assert evaluate(*shuffled, metric, resamples=5).to_dict() == one
+
+
+def test_no_finding_is_a_label_of_vinbigdata_and_of_no_plain_metric():
+    truth = Boxes.from_columns(
+        {
+            "key": ["a", "b", "c"],
+            "label": ["n", None, None],
+            "kind": ["box", "nothing", "nothing"],
+            "x0": [0, None, None],
+            "y0": [0, None, None],
+            "x1": [10, None, None],
+            "y1": [10, None, None],
+        }
+    )
+    found = Boxes.from_columns(
+        {
+            "key": ["a", "a", "b", "c"],
+            "label": ["n", None, None, "n"],
+            "kind": ["box", "nothing", "nothing", "box"],
+            "x0": [0, None, None, 0],
+            "y0": [0, None, None, 0],
+            "x1": [10, None, None, 10],
+            "y1": [10, None, None, 10],
+            "score": [0.9, 0.2, None, 0.1],
+        }
+    )
+    result = evaluate(found, truth, "vinbigdata", resamples=0)
+    assert result.per_label["ap"].to_dict() == {"n": 1.0, "No finding": 0.5}
+    assert result.map == 0.75
+    assert list(evaluate(found, truth, "siim-covid", resamples=0).per_label.index) == ["n", "none"]
+    assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 1.0
