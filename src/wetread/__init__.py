@@ -11,19 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wetread import errors, imaging
+    from wetread.boxes.collection import Boxes
+    from wetread.boxes.reading import read_boxes
+    from wetread.evaluation import evaluate
     from wetread.image import Image
-    from wetread.index import Index, read, scan
+    from wetread.index import Index, read, scan, split
     from wetread.settings import Settings
+    from wetread.submission import submit
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Image", "Index", "Settings", "errors", "imaging", "read", "scan"]
+__all__ = [
+    "Boxes",
+    "Image",
+    "Index",
+    "Settings",
+    "errors",
+    "evaluate",
+    "imaging",
+    "read",
+    "read_boxes",
+    "scan",
+    "split",
+    "submit",
+]
 
 _HOMES = {
+    "Boxes": "boxes.collection",
     "Image": "image",
     "Index": "index",
     "Settings": "settings",
+    "evaluate": "evaluation",
     "read": "index",
+    "read_boxes": "boxes.reading",
     "scan": "index",
+    "split": "index",
+    "submit": "submission",
 }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wetread.display import Picture, WindowLike
     from wetread.pixels import Frame, Frames
-    from wetread.plot import BoxLike
+    from wetread.plot import BoxLike, Drawable
     from wetread.spacing import Spacing
 
 _WITH_HEADER = ("ok", "repaired", "partial")
@@ -190,7 +190,7 @@ class Image:
     def show(
         self,
         window: WindowLike = None,
-        boxes: Iterable[BoxLike] | None = None,
+        boxes: Iterable[BoxLike] | Drawable | None = None,
         ax: Axes | None = None,
         frame: int = 0,
         *,
@@ -201,7 +201,8 @@ class Image:
 
         Args:
             window: as in `display`.
-            boxes: (x0, y0, x1, y1) or (x0, y0, x1, y1, label), in stored pixels from the top left
+            boxes: what `wetread.read_boxes` gave, drawn a colour a reader; or (x0, y0, x1, y1),
+                followed by a label and a reader, if any, in stored pixels from the top left
                 corner of the image; so are the coordinates of the Axes.
             ax: where to draw; by default a new figure of pyplot.
             frame: which frame.
@@ -213,7 +214,8 @@ class Image:
         picture = self.render(window, size, frame, short=short)
         rows, columns = self.shape[:2]
         title = f"{os.path.basename(self.name)}\n{self._caption(picture, frame)}"
-        return show(picture.pixels, (rows, columns), self.aspect, title, boxes or (), ax)
+        drawn = () if boxes is None else boxes.on(self) if hasattr(boxes, "on") else boxes
+        return show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
 
     def _caption(self, picture: Picture, frame: int) -> str:
         """Modality, size, spacing, frame and window, for people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from wetread.mosaic import mosaic
 from wetread.notebook import table_html
 from wetread.settings import Settings
 from wetread.sources import PathLike
+from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
 from wetread.table.frame import Lists, to_frame
 from wetread.table.scan import What
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image as Picture
 
+    from wetread.boxes import Boxes
     from wetread.display import WindowLike
 
 _SHOWN = (
@@ -116,6 +118,39 @@ def read(path: PathLike) -> Image:
     if len(index) != 1:
         raise UsageError(f"{os.fsdecode(path)} holds {len(index)} files, not one: scan it")
     return index[0]
+
+
+def split(
+    index: Index,
+    boxes: Boxes | None = None,
+    parts: Mapping[str, float] | None = None,
+    folds: int | None = None,
+    by: str | None = None,
+    seed: int = 0,
+) -> Index:
+    """The rows with columns `part`, `fold` and `group`: nobody's images are on two sides.
+
+    Images stay together that have one patient (Patient ID, unless it is absent, blank or the same
+    everywhere; then the study; then each image alone) or the same pixels. Labels are spread evenly
+    by iterative stratification (Sechidis et al. 2011). Rows without pixels are in no part. An
+    index on disk keeps the columns; the metadata of `group` say which key was used and why.
+
+    Args:
+        index: the images.
+        boxes: labels to spread evenly, joined to the index.
+        parts: name and share of each part; by default 0.8 "train" and 0.2 "valid".
+        folds: instead, so many folds of equal size, in the column `fold`, from 0.
+        by: another column that says whose an image is.
+        seed: another seed, another split; the same seed, the same one in whatever order rows are.
+
+    Raises:
+        UsageError: shares that do not add up to 1, or fewer groups than parts.
+        UnknownNameError: there is no column `by`.
+
+    Warns:
+        UserWarning: the patient is not known of every image.
+    """
+    return Index(split_rows(index.content, boxes, parts, folds, by, seed))
 
 
 class Index:
@@ -202,6 +237,21 @@ class Index:
             UnknownNameError: there is no such code.
         """
         return to_frame(findings(self._content, code))
+
+    def leaks(self, column: str = "part", by: str | None = None) -> pd.DataFrame:
+        """Images of one patient, or with the same pixels, that a split has on two sides.
+
+        Args:
+            column: the part of each row, by default what `wetread.split` wrote.
+            by: the column that says whose an image is; by default as in `wetread.split`.
+
+        Returns:
+            A row an image: code (LEAK_GROUP or LEAK_PIXELS), shared, part, id, path.
+
+        Raises:
+            UnknownNameError: there is no such column.
+        """
+        return to_frame(find_leaks(self._content, column, by))
 
     def summary(self) -> Summary:
         """Files, statuses, modalities, transfer syntaxes and findings, counted; print it."""

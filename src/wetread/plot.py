@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,30 @@ from wetread.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from wetread.image import Image
+
 BoxLike = Sequence[Any]
-"""(x0, y0, x1, y1) or (x0, y0, x1, y1, label), in stored pixels; edges, so 0 is the left one."""
+"""(x0, y0, x1, y1), then a label, then a reader, if any; edges in stored pixels."""
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
+"""Okabe and Ito's, which colour-blind people tell apart."""
+
+
+class Drawable(Protocol):
+    """Boxes over many images, as `wetread.read_boxes` makes them."""
+
+    def on(self, image: Image) -> Iterable[BoxLike]:
+        """Those on one image."""
+
+
+class Box(NamedTuple):
+    """A box to draw; its colour is its reader's, or its label's where none has a reader."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    label: str
+    reader: str
 
 
 def show(
@@ -47,40 +69,47 @@ def _figure_size(ratio: float, longest: float = 6.4) -> tuple[float, float]:
     return (longest, longest * ratio) if ratio < 1 else (longest / ratio, longest)
 
 
-def _draw(ax: Axes, boxes: list[tuple[float, float, float, float, str]]) -> None:
-    """Rectangles, a colour for each label, and the labels above them."""
-    from matplotlib import color_sequences
+def _draw(ax: Axes, boxes: list[Box]) -> None:
+    """Rectangles with their labels above; a legend where readers have colours."""
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
-    colours = color_sequences["tab10"]
-    labels = list(dict.fromkeys(box[4] for box in boxes))
-    for x0, y0, x1, y1, label in boxes:
-        colour = colours[labels.index(label) % len(colours)]
-        ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, lw=1.5))
-        if label:
+    by_reader = any(box.reader for box in boxes)
+    owners = list(dict.fromkeys(box.reader if by_reader else box.label for box in boxes))
+    if by_reader:
+        owners.sort()
+    colours = {owner: COLOURS[n % len(COLOURS)] for n, owner in enumerate(owners)}
+    for box in boxes:
+        colour = colours[box.reader if by_reader else box.label]
+        size = box.x1 - box.x0, box.y1 - box.y0
+        ax.add_patch(Rectangle((box.x0, box.y0), *size, fill=False, edgecolor=colour, lw=1.5))
+        if box.label:
             ax.annotate(
-                label,
-                (x0, y0),
+                box.label,
+                (box.x0, box.y0),
                 (2, 2),
                 textcoords="offset points",
-                color="white",
+                color="black",
                 fontsize="x-small",
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
                 parse_math=False,
             )
+    if by_reader:
+        lines = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+        ax.legend(handles=lines, loc="lower right", fontsize="x-small", framealpha=0.8)
 
 
-def _check(box: BoxLike) -> tuple[float, float, float, float, str]:
+def _check(box: BoxLike) -> Box:
     try:
-        x0, y0, x1, y1, *label = box
+        x0, y0, x1, y1, *said = box
         corners = float(x0), float(y0), float(x1), float(y1)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"box {box!r}: give (x0, y0, x1, y1) or (x0, y0, x1, y1, label)"
+            f"box {box!r}: give (x0, y0, x1, y1), then a label, then a reader, if any"
         ) from error
-    if len(label) > 1 or not (corners[0] < corners[2] and corners[1] < corners[3]):
-        raise UsageError(f"box {box!r}: give x0 < x1 and y0 < y1, then at most a label")
-    return (*corners, str(label[0]) if label else "")
+    if len(said) > 2 or not (corners[0] < corners[2] and corners[1] < corners[3]):
+        raise UsageError(f"box {box!r}: give x0 < x1 and y0 < y1, then at most a label and reader")
+    return Box(*corners, *map(str, said), *("",) * (2 - len(said)))
 
 
 def square_pixels(pixels: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:

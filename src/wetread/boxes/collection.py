@@ -166,7 +166,7 @@ class Boxes:
         return [
             (*(row[c] for c in CORNERS), _caption(row), row["reader"] or "")
             for row in rows
-            if row["kind"] == "box" and None not in (row[c] for c in CORNERS)
+            if row["kind"] == "box" and _has_area(row)
         ]
 
     def join(self, index: Indexed) -> Boxes:
@@ -225,6 +225,11 @@ class Boxes:
         boxes = int(np.count_nonzero(np.asarray(self.table["kind"]) != "nothing"))
         who = f", {len(self.readers)} readers" if self.readers else ""
         return f"<Boxes: {boxes:,} on {count:,} images, {len(self.labels)} labels{who}>"
+
+
+def _has_area(row: Mapping[str, Any]) -> bool:
+    x0, y0, x1, y1 = (row[name] for name in CORNERS)
+    return None not in (x0, y0, x1, y1) and x0 < x1 and y0 < y1
 
 
 def _caption(row: Mapping[str, Any]) -> str:

@@ -25,8 +25,8 @@ from wetread.fastai.pixels import (
 from wetread.fastai.summary import STATISTICS, summarise
 
 if TYPE_CHECKING:
-    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 WindowPair = tuple[float, float]
 """(width, level), as fastai has it."""
@@ -169,7 +169,7 @@ def as_dict(
     for group in (meta, self) if file_meta and meta is not None else (self,):
         for tag in group.keys():  # noqa: SIM118 - to iterate would convert
             if not tag.is_private and tag >> 16 != 0x7FE0:
-                found |= _flatten(group[tag])
+                found |= _flatten(group, tag)
     found["fname"] = getattr(self, "filename", None)
     if px_summ:
         try:
@@ -179,12 +179,17 @@ def as_dict(
     return found
 
 
-def _flatten(element: DataElement) -> dict[str, Any]:
-    """One element by keyword: several values by number."""
+def _flatten(group: Dataset, tag: BaseTag) -> dict[str, Any]:
+    """One element by keyword: several values by number; None where pydicom cannot convert it."""
+    from pydicom.datadict import keyword_for_tag
     from pydicom.multival import MultiValue
 
-    name, value = element.keyword, element.value
-    if not name or element.VR == "SQ":
+    try:
+        element = group[tag]
+        name, value, is_sequence = element.keyword, element.value, element.VR == "SQ"
+    except Exception:  # noqa: BLE001 - pydicom converts at access
+        name, value, is_sequence = keyword_for_tag(tag), None, False
+    if not name or is_sequence:
         return {}
     if not isinstance(value, MultiValue):
         return {name: _plain(value)}

@@ -36,8 +36,8 @@ PARALLEL = frozenset(
         "threadpool",
         "timeout",
         "chunksize",
-        "maxtasksperchild",
         "return_exceptions",
+        "max_tasks_per_child",
     )
 )
 """Options of fastcore's `parallel`, which fastai's from_dicoms takes; they change nothing here."""

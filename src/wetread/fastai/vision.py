@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from fastai.data.block import DataBlock
-from fastai.data.core import DataLoaders
-from fastai.data.transforms import RandomSplitter
-from fastai.torch_core import TensorImage, TensorImageBW
-from fastai.vision.core import PILBase
-from fastai.vision.data import ImageBlock, MaskBlock
-from fastcore.meta import delegates
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
 
+with warnings.catch_warnings():  # of torch and pandas, about how fastai uses them
+    warnings.simplefilter("ignore")
+    from fastai.data.block import DataBlock
+    from fastai.data.core import DataLoaders
+    from fastai.data.transforms import RandomSplitter
+    from fastai.torch_core import TensorImage, TensorImageBW
+    from fastai.vision.core import PILBase
+    from fastai.vision.data import ImageBlock, MaskBlock
+    from fastcore.meta import delegates
+
+import wetread.fastai.interpret
 import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
 from wetread.chain import Chain
 from wetread.display import render

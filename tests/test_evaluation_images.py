@@ -1,0 +1,105 @@
+"""Which images are judged, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wetread.boxes.collection import Boxes
+from wetread.errors import UsageError
+from wetread.evaluation import evaluate
+
+HERE = {"x0": 0, "y0": 0, "x1": 10, "y1": 10}
+
+
+def boxes_of(*rows, **every):
+    """Rows that say only what matters; the rest is a box in the corner."""
+    full = [{"label": "n", **HERE, **every, **row} for row in rows]
+    names = dict.fromkeys(name for row in full for name in row)
+    return Boxes.from_columns({name: [row.get(name) for row in full] for name in names})
+
+
+def value(found, truth, **options):
+    return evaluate(found, truth, "voc2010@0.4", resamples=0, **options).value
+
+
+def test_images_match_by_id_where_both_sides_have_it_else_by_key():
+    truth = boxes_of({"image": "i1", "key": "a"}, {"image": "i2", "key": "b"})
+    by_id = boxes_of({"image": "i1", "key": "x"}, {"image": "i2", "key": "y"}, score=0.5)
+    by_key = boxes_of({"key": "a"}, {"key": "b"}, score=0.5)
+    mixed = boxes_of({"image": "i1", "key": "b"}, {"key": "b"}, score=0.5)
+    assert value(by_id, truth) == value(by_key, truth) == value(mixed, truth) == 1
+    unjoined = boxes_of({"key": "a"}, {"key": "b"})
+    assert value(boxes_of({"image": "i1", "key": "a"}, score=0.5), unjoined) == 0.5
+    with pytest.raises(UsageError, match="do not occur in the truth"):
+        value(boxes_of({"image": "other", "key": "a"}, score=0.5), truth)
+
+
+def test_a_key_that_means_two_images_is_refused():
+    truth = boxes_of({"image": "i1", "key": "000001"}, {"image": "i2", "key": "000001"})
+    with pytest.raises(UsageError, match="several images: 000001"):
+        value(boxes_of({"key": "000001"}, score=0.5), truth)
+
+
+def test_frames_are_images_of_their_own():
+    truth = boxes_of({"frame": 0}, {"frame": 3}, key="a")
+    assert value(boxes_of({"frame": 3}, {"frame": None}, key="a", score=0.5), truth) == 1
+    with pytest.raises(UsageError, match="a frame 2"):
+        value(boxes_of({"frame": 2}, key="a", score=0.5), truth)
+
+
+def test_an_image_that_the_truth_does_not_mention_is_refused_with_examples():
+    found = boxes_of(*({"key": key} for key in "abcdef"), score=0.5)
+    with pytest.raises(UsageError, match=r"5 of them: b, c, d, \.\.\.; .*nothing"):
+        value(found, boxes_of({"key": "a"}))
+
+
+def test_training_images_are_refused_unless_said():
+    truth = boxes_of({"key": "a", "part": "train"}, {"key": "b", "part": "valid"})
+    both = boxes_of({"key": "a"}, {"key": "b"}, score=0.5)
+    with pytest.raises(UsageError, match=r'1 images .* part "train" \(a\)'):
+        value(both, truth)
+    assert value(both, truth, allow_train=True) == 1
+    with pytest.raises(UsageError, match="train"):
+        value(boxes_of({"key": "a", "part": "train"}, score=0.5), boxes_of({"key": "a"}))
+
+
+def test_the_whole_of_a_part_is_judged_and_no_other():
+    truth = boxes_of(
+        {"key": "a", "part": "train"},
+        {"key": "b", "part": "valid"},
+        {"key": "c", "part": "valid"},
+        {"key": "d", "part": "test"},
+    )
+    result = evaluate(boxes_of({"key": "b"}, score=0.5), truth, "voc2010@0.4", resamples=0)
+    assert (result.value, result.images) == (0.5, 2)
+    assert result.notes[0] == "judged: valid; 2 images of other parts are left out"
+    nobody = boxes_of({"key": "b"}, score=0.5).select(np.array([False]))
+    assert evaluate(nobody, truth, "voc2010@0.4", resamples=0).images == 3  # all but train
+
+
+def test_several_readers_are_no_truth():
+    truth = boxes_of({"reader": "R1"}, {"reader": "R2"}, key="a")
+    with pytest.raises(UsageError, match=r"several readers \(a\); .*consensus"):
+        value(boxes_of({"key": "a"}, score=0.5), truth)
+    each = boxes_of({"key": "a", "reader": "R1"}, {"key": "b", "reader": "R2"})
+    assert value(boxes_of({"key": "a"}, {"key": "b"}, score=0.5), each) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"score": None}, {"score": np.nan}, {"x1": np.inf}, {"x0": None}]
+)
+def test_predictions_without_a_score_or_a_place_are_refused(wrong):
+    found = boxes_of({"key": "a", "score": 0.5}, {"key": "b", "score": 0.5, **wrong})
+    with pytest.raises(UsageError, match="1 boxes of the predictions lack"):
+        value(found, boxes_of({"key": "a"}, {"key": "b"}))
+
+
+def test_labels_that_have_nothing_in_common_are_refused():
+    with pytest.raises(UsageError, match="predictions have N; the truth has n"):
+        value(boxes_of({"key": "a", "label": "N"}, score=0.5), boxes_of({"key": "a"}))
+
+
+def test_a_truth_that_names_no_image_is_refused():
+    with pytest.raises(UsageError, match="name no image"):
+        value(boxes_of({"key": "a"}, score=0.5), boxes_of({"key": None}))
