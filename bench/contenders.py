@@ -55,7 +55,7 @@ def wetread_headers() -> Reader:
 
     def read(paths: Sequence[str]) -> int:
         root, names = os.path.dirname(paths[0]), [os.fsencode(os.path.basename(p)) for p in paths]
-        nulls = [pa.nulls(len(paths), SOURCE_SCHEMA.field(i).type) for i in (2, 3, 4)]
+        nulls = [pa.nulls(len(paths), SOURCE_SCHEMA.field(i).type) for i in (2, 3, 4, 5)]
         columns = [pa.array(names), pa.array([b""] * len(paths)), *nulls]
         sources = pa.RecordBatch.from_arrays(columns, schema=SOURCE_SCHEMA)
         return _values(read_headers(root, sources))

@@ -49,6 +49,14 @@ class Settings:
     """Threads that read where opening a file waits."""
     retries: int = 3
     """Tries at a file after a passing I/O error."""
+    requests: int = 128
+    """Requests to an object store under way at once, in each worker."""
+    request_seconds: float = 30.0
+    """Time that an object store may take for one request."""
+    object_window: int = 16 * KIB
+    """Bytes of an object that are asked for first."""
+    object_bytes: int = 256 * KIB
+    """Objects up to this size are fetched whole."""
     frame_bytes: int = 2 * GIB
     """Size of one decoded frame."""
     frame_ratio: int = 1000

@@ -1,4 +1,4 @@
-"""Finding files: folders, globs, lists, members of archives; sorted, streamed, one row each.
+"""Finding files: folders, globs, lists, members of archives, buckets; sorted, streamed, a row each.
 
 Files are told apart by content, later; here a name only says where to look for members. Nothing
 but a regular file is ever opened: pipes, sockets and devices get their row unopened.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import stat as mode
 import time
 from bisect import bisect_left
@@ -19,7 +20,8 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from wetread.archives import ArchiveError, is_archive_name, open_archive
-from wetread.errors import NotFoundError, UsageError
+from wetread.buckets import Listed, find_objects, is_url, open_bucket
+from wetread.errors import NotFoundError, StorageError, UsageError
 from wetread.settings import Settings
 
 SOURCE_SCHEMA = pa.schema(
@@ -29,11 +31,17 @@ SOURCE_SCHEMA = pa.schema(
         ("file_size", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("problem", pa.string()),
+        ("etag", pa.string()),
     ]
 )
 """`path` is relative, POSIX, as bytes; `problem` the code of a finding: do not open."""
 
 INDEX_MARKER = b"wetread-index.json"
+_INDEX_FILES = re.compile(
+    r"(^|/)(wetread-index\.json|parts/\d{20}-[0-9a-f]{8}\.parquet"
+    r"|commits/(\d{20}-[0-9a-f]{8}|generation-\d{6})\.json)$"
+)
+"""The files of an index in a listing, where a folder cannot be looked into first."""
 
 PathLike = str | os.PathLike[str]
 
@@ -43,7 +51,7 @@ class Origin:
     """What `find` found: the folder that paths are relative to, and the sources."""
 
     root: str
-    """An absolute folder."""
+    """An absolute folder, or the URL of one."""
     batches: Iterator[pa.RecordBatch]
     """SOURCE_SCHEMA, by the bytes of (path, member), read from the disk as it is consumed."""
 
@@ -55,7 +63,7 @@ def find(
     size: int = 8192,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Origin:
-    """Every source in `what`: a folder, a file, an archive, a glob, or any of them in a list.
+    """Every source in `what`: a folder, a file, an archive, a glob, any of them in a list, a URL.
 
     Links to folders are followed once, hidden files included, index folders of wetread passed
     over. `file_size` (bytes) and `mtime_ns` are null unless `stat`; members always have them.
@@ -63,7 +71,7 @@ def find(
 
     Raises:
         NotFoundError: nothing is there.
-        UsageError: `what` is an index.
+        UsageError: `what` is an index, or a list with a URL in it.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +79,11 @@ def find(
     ...     [batch["path"].to_pylist() for batch in find(folder).batches]
     [[b'a.dcm']]
     """
-    items = [what] if isinstance(what, str | bytes | os.PathLike) else what
+    items = [what] if isinstance(what, str | bytes | os.PathLike) else list(what)
+    if any(map(is_url, items)):
+        if len(items) > 1:
+            raise UsageError("one URL at a time; scan each into an index and merge them")
+        return _find_objects(os.fsdecode(items[0]), size, settings)
     paths = [path for item in items for path in _matches(os.fsencode(item))]
     folders = {path for path in paths if os.path.isdir(path)}
     tops = folders | {os.path.dirname(path) for path in paths if path not in folders}
@@ -98,6 +110,8 @@ def open_source(
         ArchiveError: a member that cannot be read; its `code` is the finding.
         OSError: a file that cannot be opened, or that is none.
     """
+    if is_url(root):
+        return open_bucket(root, settings).open(path.decode())
     full = os.path.join(os.fsencode(root), path)
     if not member:
         return open(full, "rb", opener=_open_regular)
@@ -126,6 +140,44 @@ def _open_regular(path: str, flags: int) -> int:
         os.close(file)
         raise OSError(errno.EINVAL, "not a regular file")
     return file
+
+
+def _find_objects(url: str, size: int, settings: Settings) -> Origin:
+    root, pages = find_objects(url, settings)
+    return Origin(root, _object_batches(root, pages, size))
+
+
+def _object_batches(
+    root: str, pages: Iterator[list[Listed]], size: int
+) -> Iterator[pa.RecordBatch]:
+    """Rows of listed objects; wetread's own index folders are passed over."""
+    waiting: list[Listed] = []
+    try:
+        for page in pages:
+            waiting += [one for one in page if not _INDEX_FILES.search(one.key)]
+            while len(waiting) >= size:
+                yield _to_batch(waiting[:size])
+                waiting = waiting[size:]
+    except OSError as error:
+        raise StorageError(
+            f"{root} cannot be listed: {error.filename}: {error.strerror}"
+        ) from error
+    if waiting:
+        yield _to_batch(waiting)
+
+
+def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
+    there = [one.size >= 0 for one in objects]
+    columns = [
+        [one.key.encode() for one in objects],
+        [b""] * len(objects),
+        [one.size if is_there else None for one, is_there in zip(objects, there, strict=True)],
+        [one.mtime_ns if is_there else None for one, is_there in zip(objects, there, strict=True)],
+        [None if is_there else "NO_ACCESS" for is_there in there],
+        [one.etag for one in objects],
+    ]
+    arrays = [pa.array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 
 
 def _matches(item: bytes) -> list[bytes]:
@@ -169,6 +221,9 @@ class _Rows:
         """The first `count` rows, which are then gone from here."""
         arrays = []
         for name, kind in zip(SOURCE_SCHEMA.names, SOURCE_SCHEMA.types, strict=True):
+            if name == "etag":  # which only object stores have
+                arrays.append(pa.nulls(len(arrays[0]), kind))
+                continue
             column = getattr(self, name)
             arrays.append(pa.array(column[:count], kind))
             del column[:count]

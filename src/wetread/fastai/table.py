@@ -107,7 +107,7 @@ def from_dicoms(
 def _read(names: list[str], private: bool) -> pa.Table:
     paths = [os.fsencode(os.path.abspath(name))[1:] for name in names]
     nothing = [None] * len(names)
-    columns = [paths, [b""] * len(names), nothing, nothing, nothing]
+    columns = [paths, [b""] * len(names), nothing, nothing, nothing, nothing]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_SCHEMA, strict=True)]
     sources = pa.Table.from_arrays(arrays, schema=SOURCE_SCHEMA)
     return read_headers("/", sources, private=private, empties=True)

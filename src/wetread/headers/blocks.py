@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from wetread.archives import ArchiveError
 from wetread.settings import Settings
 
 Bytes = npt.NDArray[np.uint8]
+Int64s = npt.NDArray[np.int64]
 
 SLACK = 16
 """Bytes after a window that may be gathered, never used."""
@@ -34,8 +35,19 @@ _PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY,
 _readv = getattr(os, "readv", None)
 _pread = getattr(os, "pread", None)
 
-Opener = Callable[[], BinaryIO]
-"""Opens an archive's member."""
+
+class Peek(NamedTuple):
+    """The first read of a source that is no plain file."""
+
+    head: bytes
+    """The first bytes, at most a window."""
+    size: int
+    last: bytes
+    """The last 8 bytes; empty where they need not be known."""
+
+
+Peeker = Callable[[int], Peek]
+"""Peeks at an archive's member or an object of a store; takes the size of the window."""
 
 
 class Arena:
@@ -99,28 +111,33 @@ def read_heads(
     names: list[bytes],
     arena: Arena,
     window: int,
-    members: dict[int, Opener],
+    others: dict[int, Peeker],
     problems: dict[int, tuple[str, str]],
     settings: Settings,
+    pool: ThreadPoolExecutor | None = None,
 ) -> Heads:
     """Read the first `window` bytes of every file into the arena.
 
-    `names` are full paths; a row in `members` is opened by its opener instead, one in `problems`
-    is not opened. Where opening waits (network file systems), threads overlap it: the first files'
-    timing decides.
+    `names` are full paths; a row in `others` is peeked at instead, one in `problems` is not opened.
+    With a pool all is read in its threads. Where opening waits (network file systems), threads
+    overlap it: the first files' timing decides.
     """
     views = arena.lay_out(len(names), window)
-    reading = _Reading(names, views, arena.bytes.data, window, members, dict(problems), settings)
+    reading = _Reading(names, views, arena.bytes.data, window, others, dict(problems), settings)
+    if pool is not None:
+        for _ in pool.map(reading.read_row, range(len(names))):
+            pass
+        return reading.heads(arena.bytes)
     first = min(_SAMPLE, len(names))
     begun = time.perf_counter()
     for i in range(first):
         reading.read_row(i)
     waits = time.perf_counter() - begun > settings.slow_open_seconds * first
-    if waits and not members:  # which are read one after the other
+    if waits and not others:  # which are read one after the other
         with ThreadPoolExecutor(settings.io_threads) as pool:
             for _ in pool.map(reading.read_row, range(first, len(names))):
                 pass
-    elif members or problems:
+    elif others or problems:
         for i in range(first, len(names)):
             reading.read_row(i)
     else:
@@ -137,12 +154,12 @@ class _Reading:
         views: list[memoryview],
         buffer: memoryview,
         window: int,
-        members: dict[int, Opener],
+        others: dict[int, Peeker],
         problems: dict[int, tuple[str, str]],
         settings: Settings,
     ) -> None:
         self.names, self.views, self.buffer, self.window = names, views, buffer, window
-        self.members, self.problems, self.settings = members, problems, settings
+        self.others, self.problems, self.settings = others, problems, settings
         self.size, self.mtime_ns, self.got = ([0] * len(names) for _ in range(3))
         self.ended: list[int] = []
         self.reached = 0
@@ -177,8 +194,8 @@ class _Reading:
             return
         for left in reversed(range(self.settings.retries)):
             try:
-                if i in self.members:
-                    self._read_member(i)
+                if i in self.others:
+                    self._peek(i)
                 else:
                     self._read_files(range(i, i + 1))
                 return
@@ -213,16 +230,12 @@ class _Reading:
             finally:
                 close(descriptor)
 
-    def _read_member(self, i: int) -> None:
-        with self.members[i]() as stream:
-            data = stream.read(self.window)
-            self.views[i][: len(data)] = data
-            self.got[i] = len(data)
-            self.size[i] = size = stream.seek(0, os.SEEK_END)
-            if size > len(data):
-                stream.seek(-8, os.SEEK_END)
-                if stream.read(8) == DELIMITER:
-                    self.ended.append(i)
+    def _peek(self, i: int) -> None:
+        peek = self.others[i](self.window)
+        self.views[i][: len(peek.head)] = peek.head
+        self.got[i], self.size[i] = len(peek.head), peek.size
+        if peek.last == DELIMITER:
+            self.ended.append(i)
 
 
 def _look_at_ends(heads: Heads, arena: Bytes) -> None:
@@ -231,6 +244,11 @@ def _look_at_ends(heads: Heads, arena: Bytes) -> None:
     last = np.ndarray((arena.size - 7,), "<u8", arena, strides=(1,))
     ends = whole * heads.window + heads.got[whole] - 8
     heads.ended[whole] = last[ends] == int.from_bytes(DELIMITER, "little")
+
+
+def is_encapsulated(head: bytes) -> bool:
+    """Whether the first bytes name a transfer syntax with encapsulated pixels."""
+    return _ENCAPSULATED.search(head, 128, 640) is not None
 
 
 def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
@@ -258,9 +276,7 @@ def read_at(descriptor: int, count: int, offset: int) -> bytes:
     return os.read(descriptor, count)
 
 
-def read_windows(
-    names: list[bytes], positions: list[int], window: int
-) -> tuple[Bytes, npt.NDArray[np.int64]]:
+def read_windows(names: list[bytes], positions: list[int], window: int) -> tuple[Bytes, Int64s]:
     """`window` bytes of every file from its position on; uint8[files * window] and bytes read."""
     data = np.empty(len(names) * window + SLACK, np.uint8)
     got = np.zeros(len(names), np.int64)

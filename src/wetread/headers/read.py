@@ -14,12 +14,23 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.archives import ArchiveError
-from wetread.headers.blocks import Arena, Heads, Opener, describe_error, read_heads, read_windows
+from wetread.buckets import Bucket, is_url, open_bucket
+from wetread.headers.blocks import (
+    Arena,
+    Bytes,
+    Heads,
+    Int64s,
+    Peeker,
+    describe_error,
+    read_heads,
+    read_windows,
+)
 from wetread.headers.columns import build_columns
 from wetread.headers.empties import list_empties
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
 from wetread.headers.endian import swap_values
 from wetread.headers.gather import gather, gather_strings
+from wetread.headers.peeks import peek_member, peek_object, read_object_windows
 from wetread.headers.reader import FileReader
 from wetread.headers.registry import Registry
 from wetread.headers.rows import Answer, assemble
@@ -32,7 +43,6 @@ from wetread.sources import open_source
 
 _DICM = struct.unpack("<I", b"DICM")[0]
 _META_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
-Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
@@ -94,6 +104,7 @@ class _Block:
     answer: Answer
     whole: bool
     settings: Settings
+    bucket: Bucket | None = None
     parts: list[Elements] = field(default_factory=list)
     meta_end: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
     """Where the File Meta group ends in each file."""
@@ -145,10 +156,17 @@ def _open_block(
     members = sources.column("member").to_pylist()
     prefix = os.path.join(os.fsencode(root), b"")
     names = [prefix + path for path in paths]
-    openers: dict[int, Opener] = {}
-    if any(members):
-        openers = {
-            i: partial(open_source, root, paths[i], member, settings)
+    bucket = open_bucket(root, settings) if is_url(root) else None
+    peekers: dict[int, Peeker] = {}
+    if bucket is not None:
+        sizes = sources.column("file_size").to_pylist()
+        peekers = {
+            i: partial(peek_object, bucket, path, size, settings)
+            for i, (path, size) in enumerate(zip(paths, sizes, strict=True))
+        }
+    elif any(members):
+        peekers = {
+            i: partial(peek_member, root, paths[i], member, settings)
             for i, member in enumerate(members)
             if member
         }
@@ -157,7 +175,10 @@ def _open_block(
     if codes.null_count < len(codes):
         problems = {i: (code, "") for i, code in enumerate(codes.to_pylist()) if code}
     window = settings.windows[0]
-    heads = read_heads(names, workspace.arena, window, openers, problems, settings)
+    pool = None if bucket is None else bucket.pool
+    heads = read_heads(names, workspace.arena, window, peekers, problems, settings, pool)
+    if bucket is not None:  # of which the listing alone knows it
+        heads.mtime_ns[:] = sources.column("mtime_ns").fill_null(0).to_numpy()
     rows = Rows.of(heads.size)
     rows.base[:] = np.arange(len(names)) * window
     rows.limit[:] = rows.base + heads.got
@@ -173,6 +194,7 @@ def _open_block(
         Answer.of(len(names)),
         whole,
         settings,
+        bucket,
     )
 
 
@@ -239,8 +261,7 @@ def _walk_round(block: _Block, which: Int64s, window: int) -> None:
     if len(which) < block.settings.few_files:
         rows.state[which] = ODD
         return
-    names = [block.names[i] for i in which]
-    data, got = read_windows(names, rows.at[which].tolist(), window)
+    data, got = _read_windows(block, which, window)
     rows.first[which] = rows.at[which]
     rows.base[which] = np.arange(len(which)) * window
     rows.limit[which] = rows.base[which] + got
@@ -252,6 +273,14 @@ def _walk_round(block: _Block, which: Int64s, window: int) -> None:
     block.parts.append(elements._replace(start=np.where(here, start, -1)))
 
 
+def _read_windows(block: _Block, which: Int64s, window: int) -> tuple[Bytes, Int64s]:
+    positions = block.rows.at[which].tolist()
+    if block.bucket is None:
+        return read_windows([block.names[i] for i in which], positions, window)
+    paths, sizes = [block.paths[i] for i in which], block.heads.size[which].tolist()
+    return read_object_windows(block.bucket, paths, positions, sizes, window)
+
+
 def _walk_odd(block: _Block) -> Bools:
     """Everything the lockstep walk left, file by file; which rows these were."""
     rows = block.rows
@@ -259,13 +288,12 @@ def _walk_odd(block: _Block) -> Bools:
     if not odd.any():
         return odd
     block.parts = [part.take(~odd[part.row]) for part in block.parts]
-    for row in np.flatnonzero(odd):
-        if row in block.heads.problems:
-            continue
-        walked = _walk_one(block, int(row))
+    left = [row for row in np.flatnonzero(odd).tolist() if row not in block.heads.problems]
+    each = map if block.bucket is None else block.bucket.pool.map
+    for row, walked in zip(left, each(partial(_walk_one, block), left), strict=True):
         if walked is not None:
-            block.answer.set_walked(int(row), walked)
-            block.parts.append(_keep_elements(block, int(row), walked.elements))
+            block.answer.set_walked(row, walked)
+            block.parts.append(_keep_elements(block, row, walked.elements))
             rows.pixel_offset[row] = -1 if walked.pixel_offset is None else walked.pixel_offset
             rows.pixel_length[row] = -1 if walked.pixel_length is None else walked.pixel_length
             rows.pixel_tag[row] = walked.pixel_tag

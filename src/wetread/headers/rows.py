@@ -275,6 +275,7 @@ def _own_columns(
         "mtime_ns": pc.if_else(
             is_file, pa.array(heads.mtime_ns), _column(sources, "mtime_ns", heads.mtime_ns, unread)
         ),
+        "etag": sources.column("etag"),
         "transfer_syntax": pa.array(answer.syntax, pa.string()),
         "pixel_offset": pa.array(answer.pixel_offset, mask=answer.pixel_offset < 0),
         "pixel_length": pa.array(answer.pixel_length, mask=answer.without_pixels),

@@ -30,7 +30,7 @@ from wetread.table.parts import (
     used_schema,
 )
 
-_KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "read_status"]
+_KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
 TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
@@ -162,6 +162,11 @@ class Known:
         same = (found >= 0) & ~pc.is_in(old["read_status"], TRY_AGAIN).to_numpy()[found]
         for name in ("file_size", "mtime_ns"):
             then, now = (_numbers(rows[name]) for rows in (old, walk))
+            same &= then[found] == now
+        if walk["etag"].null_count < len(walk):
+            then, now = (
+                rows["etag"].fill_null("").to_numpy(zero_copy_only=False) for rows in (old, walk)
+            )
             same &= then[found] == now
         kept = np.sort(found[same])
         at = 0
