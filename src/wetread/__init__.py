@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wetread.boxes.reading import read_boxes
     from wetread.evaluation import evaluate
     from wetread.image import Image
-    from wetread.index import Index, read, scan, split
+    from wetread.index import Index, merge, read, scan, split
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -28,6 +28,7 @@ __all__ = [
     "errors",
     "evaluate",
     "imaging",
+    "merge",
     "read",
     "read_boxes",
     "scan",
@@ -41,6 +42,7 @@ _HOMES = {
     "Index": "index",
     "Settings": "settings",
     "evaluate": "evaluation",
+    "merge": "index",
     "read": "index",
     "read_boxes": "boxes.reading",
     "scan": "index",

@@ -62,18 +62,22 @@ def scan(
     private: bool = False,
     sequences: bool = False,
     progress: bool = True,
+    shard: str | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Index:
     """Reads the header of every file: one row each, whatever the file holds.
 
     Args:
-        what: a folder, a file, a glob, a zip or tar, or a list of them.
+        what: a folder, a file, a glob, a zip or tar, or a list of them; or the URL of a bucket or
+            of a folder in one (`s3://`, `gs://`, `az://`), an object, or a manifest at `https://`.
         to: an index folder to keep the rows in. Scanning into it again reads what is new, has
             changed or could not be read, and drops what is gone; a scan that was stopped goes on.
         workers: processes that read; None for one a core, 0 for none but this one.
         private: a column `private` with the private elements.
         sequences: a column `sequences` with the sequences as DICOM JSON.
         progress: say on stderr how far it is.
+        shard: `"3/64"`: only the fourth of 64 shares of the paths, as one job of many; `to` is
+            the same for all, and `wetread.merge` then makes the index of it.
         settings: the limits that the scan keeps.
 
     Returns:
@@ -100,9 +104,21 @@ def scan(
         private=private,
         sequences=sequences,
         progress=progress,
+        shard=shard,
         settings=settings,
     )
     return Index(content)
+
+
+def merge(to: PathLike) -> Index:
+    """The index of a scan that many jobs shared: each ran `scan(what, to, shard="K/N")`.
+
+    Raises:
+        NotFoundError: there are no shards in `to`.
+        UsageError: shards are missing, not finished, or not read alike; it says which.
+        StorageError: the folder cannot be written.
+    """
+    return Index(_scan.merge(to))
 
 
 def read(path: PathLike) -> Image:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show
+from wetread.cli import demo, export, findings, header, measure, merge, mosaic, query, scan, show
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -57,6 +57,7 @@ def main() -> None:
 for verb in (
     demo.demo,
     scan.scan,
+    merge.merge,
     header.header,
     query.query,
     findings.findings,

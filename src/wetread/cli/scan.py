@@ -23,6 +23,8 @@ from wetread.cli.summary import print_summary
 @click.option("--workers", type=click.IntRange(min=0), help="Processes; default: one per core.")
 @click.option("--private", is_flag=True, help="Keep private elements too.")
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
+@click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")
+@click.option("--anonymous", is_flag=True, help="Send no credentials: for public buckets.")
 @quiet_option
 @json_option
 @fail_on_option
@@ -32,20 +34,26 @@ def scan(
     workers: int | None,
     private: bool,
     sequences: bool,
+    shard: str | None,
+    anonymous: bool,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
 ) -> None:
     """Read every header of folders, files and archives.
 
-    WHAT is a folder, a file, a glob, a zip or a tar; or several of them.
+    WHAT is a folder, a file, a glob, a zip or a tar, or several of them; or the URL of a bucket.
 
     \b
     wetread scan train/ -o train.index
     wetread scan train/ --fail-on TRUNCATED
+    wetread scan s3://idc-open-data/FOLDER --anonymous -o idc.index
     """
     import wetread
+    from wetread.buckets import with_anonymous
 
+    if anonymous:
+        what = tuple(map(with_anonymous, what))
     try:
         index = wetread.scan(
             what[0] if len(what) == 1 else what,
@@ -54,6 +62,7 @@ def scan(
             private=private,
             sequences=sequences,
             progress=not quiet,
+            shard=shard,
         )
     except KeyboardInterrupt:
         kept = "; the same command goes on from there" if to else ""
@@ -63,7 +72,11 @@ def scan(
         print_json(summary)
     else:
         print_summary(summary)
-    if to and not as_json:
+    if shard and to and not as_json:
+        click.echo(
+            f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}"
+        )
+    elif to and not as_json:
         then = f"wetread query {shlex.quote(to)} 'SELECT * FROM index LIMIT 5'"
         click.echo(f"\nKept in {to}; next: {then}")
     exit_on(fail_on, summary["findings"])

@@ -33,6 +33,8 @@ from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
 FORMAT = "wetread-index"
 SCHEMA_VERSION = 1
 MARKER = "wetread-index.json"
+SHARDS = "shards"
+"""The folder in an index that is made of shards, where these are."""
 GROUP_ROWS = 8192
 """Rows in a Parquet row group: what a reader or a merge holds at once."""
 
@@ -235,7 +237,8 @@ def locked(folder: Path) -> Iterator[None]:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / MARKER).exists():
-            if any(not entry.name.startswith(TEMPORARY) for entry in folder.iterdir()):
+            names = [entry.name for entry in folder.iterdir() if entry.name != SHARDS]
+            if not all(name.startswith(TEMPORARY) for name in names):
                 raise IndexFormatError(
                     f"{folder} has files in it and is no index: choose a new folder"
                 )

@@ -37,6 +37,7 @@ from wetread.table.parts import (
     write_part,
 )
 from wetread.table.progress import Progress
+from wetread.table.shards import Shard, merge_shards
 from wetread.table.store import Content, open_content
 
 What = PathLike | Iterable[PathLike]
@@ -50,12 +51,18 @@ def scan(
     private: bool = False,
     sequences: bool = False,
     progress: bool = True,
+    shard: str | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Content:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
     folder = None if to is None else Path(os.path.abspath(os.fsdecode(to)))
+    share = None if shard is None else Shard.parse(shard)
+    if folder is not None and share is not None:
+        folder = share.folder(folder)
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
+    if share is not None:
+        origin = Origin(origin.root, map(share.take, origin.batches))
     options = Options(origin.root, private, sequences)
     with Progress(progress) as bar:
         if folder is None:
@@ -64,9 +71,16 @@ def scan(
             with locked(folder):
                 _on_disk(folder, origin, options, workers, settings, bar)
             content = open_content(folder)
-    if not len(content):
+    if not len(content) and share is None:
         warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
     return content
+
+
+def merge(folder: PathLike, settings: Settings = Settings()) -> Content:  # noqa: B008
+    """The shards in an index folder, joined; see `wetread.merge`."""
+    path = Path(os.path.abspath(os.fsdecode(folder)))
+    merge_shards(path, settings.compact_rows)
+    return open_content(path)
 
 
 def _is_index(folder: Path) -> bool:

@@ -1,0 +1,128 @@
+"""An index read by many jobs: each keeps the rows of its share of the paths, one merge joins them.
+
+train.index/
+    shards/0003-of-0064/       what the job `--shard 3/64` has read: an index of its own
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from wetread.errors import NotFoundError, UsageError
+from wetread.table.files import storage_errors
+from wetread.table.merge import Stored, compact
+from wetread.table.parts import (
+    SHARDS,
+    Generation,
+    State,
+    commit_generation,
+    locked,
+    part_path,
+    read_state,
+)
+
+_NAME = re.compile(r"(\d{4,})-of-(\d{4,})")
+
+
+class Shard(NamedTuple):
+    """One of so many shares, counted from 0."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """A shard as it is written on the command line; UsageError if it is none.
+
+        >>> Shard.parse("3/64")
+        Shard(number=3, of=64)
+        """
+        said = re.fullmatch(r"(\d+)/(\d+)", text)
+        if said and int(said[1]) < int(said[2]):
+            return cls(int(said[1]), int(said[2]))
+        raise UsageError(f"shard {text!r}: write K/N, K from 0 to N - 1, as 3/64 for the fourth")
+
+    def take(self, sources: pa.RecordBatch) -> pa.RecordBatch:
+        """The sources of this share: by the hash of the path, so members stay together."""
+        hashes = np.array([zlib.crc32(path) for path in sources["path"].to_pylist()], np.int64)
+        return sources.filter(pa.array(hashes % self.of == self.number))
+
+    def folder(self, index: Path) -> Path:
+        """Where its rows are kept."""
+        return index / SHARDS / f"{self.number:04}-of-{self.of:04}"
+
+
+def merge_shards(folder: Path, compact_rows: int) -> None:
+    """Makes an index of all shards in its folder; they stay, and may be scanned and merged again.
+
+    Raises:
+        NotFoundError: there are no shards.
+        UsageError: shards are missing or not finished, or were not read alike; says which.
+        StorageError: the folder cannot be written.
+    """
+    shards = _find_shards(folder)
+    count = {shard.of for shard in shards}
+    if len(count) > 1:
+        raise UsageError(
+            f"{folder} has shards of {' and of '.join(map(str, sorted(count)))}: "
+            "remove those of one kind"
+        )
+    (total,) = count
+    done = {s.number: state.generation for s, state in shards.items() if state.generation}
+    if missing := sorted(set(range(total)) - set(done)):
+        listed = ", ".join(map(str, missing[:20])) + ", ..." * (len(missing) > 20)
+        raise UsageError(f"{len(missing)} of {total} shards are missing or not finished: {listed}")
+    alike = {generation.options for generation in done.values()}
+    if len(alike) > 1:
+        raise UsageError(f"the shards in {folder} were read from different places or in other ways")
+    with locked(folder):
+        _merge(folder, done, total, compact_rows)
+
+
+def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: int) -> None:
+    stored = []
+    with storage_errors(folder):
+        for number, generation in done.items():
+            for part in generation.parts:
+                there = part_path(Shard(number, total).folder(folder), part.name)
+                here = part_path(folder, part.name)
+                if not here.exists():
+                    _link(there, here)
+                stored.append(Stored(part, here))
+                stored[-1].keep[:] = True
+    first = next(iter(done.values()))
+    parts, schema = compact(folder, [], stored, first.schema, compact_rows)
+    before = read_state(folder).generation
+    seconds = sum(generation.scan["seconds"] for generation in done.values())
+    files = sum(part.rows for part in parts)
+    scan = {"files": files, "read": files, "seconds": round(seconds, 3), "shards": total}
+    number = before.number + 1 if before else 1
+    commit_generation(folder, Generation(number, first.options, schema, parts, scan))
+
+
+def _link(there: Path, here: Path) -> None:
+    try:
+        os.link(there, here)
+    except OSError:  # a file system without links
+        shutil.copyfile(there, here)
+
+
+def _find_shards(folder: Path) -> dict[Shard, State]:
+    """The shards in an index folder and what each holds."""
+    found = {}
+    for path in sorted((folder / SHARDS).glob("*-of-*")):
+        if said := _NAME.fullmatch(path.name):
+            found[Shard(int(said[1]), int(said[2]))] = read_state(path)
+    if not found:
+        raise NotFoundError(
+            f"{folder} has no shards: make them with wetread scan WHAT -o {folder} --shard K/N"
+        )
+    return found
