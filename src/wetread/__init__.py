@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wetread import errors, imaging
     from wetread.boxes.collection import Boxes
     from wetread.boxes.reading import read_boxes
+    from wetread.engines.dask import DaskEngine
     from wetread.evaluation import evaluate
     from wetread.image import Image
     from wetread.index import Index, merge, read, scan, split
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 __all__ = [
     "Boxes",
+    "DaskEngine",
     "Image",
     "Index",
     "Settings",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "Boxes": "boxes.collection",
+    "DaskEngine": "engines.dask",
     "Image": "image",
     "Index": "index",
     "Settings": "settings",

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from wetread.engines.local import LocalEngine, count_cores
+from wetread.engines import Engine, LocalEngine
+from wetread.engines.local import count_cores
 from wetread.engines.pulse import beat
 from wetread.errors import DecodeError, NotFoundError, StorageError, UsageError
 from wetread.image import Image
@@ -65,6 +66,7 @@ def run(
     workers: int | None,
     progress: bool,
     settings: Settings,
+    engine: Engine | None = None,
 ) -> Iterator[pa.Table]:
     """What `function` makes of all images, in any order; see `LocalEngine.map`.
 
@@ -76,7 +78,8 @@ def run(
         raise UsageError("images are decoded in processes of their own: workers must be 1 or more")
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
     tasks = (images.slice(at, size) for at in range(0, images.num_rows, size))
-    engine = LocalEngine(count, settings.decode_seconds, each=True)
+    engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
+    engine.check(options["root"], None)
     results = engine.map(function, tasks, {**options, "settings": asdict(settings)}, failed)
     with Progress(progress) as bar, closing(results):  # type: ignore[type-var]  # a generator
         for table in results:

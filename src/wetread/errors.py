@@ -9,6 +9,7 @@ Bad *usage* raises:
     ├── NotFoundError (also a FileNotFoundError)   no such folder, file or index
     ├── IndexFormatError                   not an index, or one written by another version
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
+    ├── EngineError                        the machines that were to do the work are lost
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a header or pixels that cannot be decoded
 
@@ -57,6 +58,10 @@ class IndexFormatError(WetreadError):
 
 class StorageError(WetreadError, OSError):
     """The disk is full, or the folder cannot be written."""
+
+
+class EngineError(WetreadError):
+    """The machines that were to do the work cannot be reached; what was written is kept."""
 
 
 class MissingExtraError(WetreadError, ImportError):

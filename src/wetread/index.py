@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
+from wetread.engines import Engine
 from wetread.errors import UsageError
 from wetread.exports import Format, export_images
 from wetread.image import Image
@@ -63,6 +64,7 @@ def scan(
     sequences: bool = False,
     progress: bool = True,
     shard: str | None = None,
+    engine: Engine | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Index:
     """Reads the header of every file: one row each, whatever the file holds.
@@ -78,6 +80,7 @@ def scan(
         progress: say on stderr how far it is.
         shard: `"3/64"`: only the fourth of 64 shares of the paths, as one job of many; `to` is
             the same for all, and `wetread.merge` then makes the index of it.
+        engine: who does the work; a `wetread.DaskEngine` is a cluster.
         settings: the limits that the scan keeps.
 
     Returns:
@@ -105,6 +108,7 @@ def scan(
         sequences=sequences,
         progress=progress,
         shard=shard,
+        engine=engine,
         settings=settings,
     )
     return Index(content)
@@ -295,7 +299,11 @@ class Index:
         return mosaic(self._content, n, columns, window)
 
     def measure(
-        self, size: int | None = None, workers: int | None = None, progress: bool = True
+        self,
+        size: int | None = None,
+        workers: int | None = None,
+        progress: bool = True,
+        engine: Engine | None = None,
     ) -> Index:
         """The rows with columns of pixel statistics: `px_*` in modality values, `raw_*` as stored.
 
@@ -308,6 +316,7 @@ class Index:
                 this many pixels, and say so in `px_scale`; None is all pixels.
             workers: processes that decode, 1 or more; None for one a core.
             progress: say on stderr how far it is.
+            engine: who does the work; a `wetread.DaskEngine` is a cluster.
 
         Returns:
             An index with the columns; one from disk is opened again, this one cannot be used.
@@ -316,7 +325,7 @@ class Index:
             UsageError: a size or workers below 1.
             StorageError: the index folder cannot be written, or is being written.
         """
-        return Index(measure_images(self._content, size, workers, progress))
+        return Index(measure_images(self._content, size, workers, progress, engine=engine))
 
     def export(
         self,

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from wetread import bulk
 from wetread.chain import Chain, read_chain
+from wetread.engines import Engine
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, FINDING_TYPE
 from wetread.pixels import Frame, Frames, read_frame
@@ -59,6 +60,7 @@ def measure_images(
     workers: int | None = None,
     progress: bool = True,
     settings: Settings = Settings(),  # noqa: B008
+    engine: Engine | None = None,
 ) -> Content:
     """The rows with the columns of `SCHEMA`; see `Index.measure`."""
     if size is not None and size < 1:
@@ -66,7 +68,7 @@ def measure_images(
     options = {"root": content.root, "size": size}
 
     def fresh(images: pa.Table) -> Iterator[pa.Table]:
-        return bulk.run(FUNCTION, images, options, _failed, workers, progress, settings)
+        return bulk.run(FUNCTION, images, options, _failed, workers, progress, settings, engine)
 
     if content.folder is None:
         found = list(fresh(bulk.list_images(content)))

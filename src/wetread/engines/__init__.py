@@ -16,6 +16,12 @@ __all__ = ["Engine", "LocalEngine"]
 class Engine(Protocol):
     """What every engine can do."""
 
+    def limited(self, timeout: float | None, *, each: bool = False) -> Engine:
+        """The same workers, for tasks, or rows one by one, that may take so many seconds."""
+
+    def check(self, root: str, to: str | None) -> None:
+        """Raises UsageError where a worker cannot read below `root` or write to `to`."""
+
     def map(
         self,
         function: str,

@@ -58,6 +58,13 @@ class LocalEngine:
         self.timeout = timeout
         self.each = each
 
+    def limited(self, timeout: float | None, *, each: bool = False) -> LocalEngine:
+        """The same workers with other limits."""
+        return LocalEngine(self.workers, timeout, each=each)
+
+    def check(self, root: str, to: str | None) -> None:
+        """Nothing: this machine sees what it sees."""
+
     def map(
         self,
         function: str,

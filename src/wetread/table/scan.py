@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.engines.local import LocalEngine
+from wetread.engines import Engine, LocalEngine
 from wetread.headers.read import read_headers
 from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
@@ -52,6 +52,7 @@ def scan(
     sequences: bool = False,
     progress: bool = True,
     shard: str | None = None,
+    engine: Engine | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Content:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
@@ -64,12 +65,15 @@ def scan(
     if share is not None:
         origin = Origin(origin.root, map(share.take, origin.batches))
     options = Options(origin.root, private, sequences)
+    engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
-            content = _in_memory(origin, options, workers, settings, bar)
+            engine.check(origin.root, None)
+            content = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                _on_disk(folder, origin, options, workers, settings, bar)
+                engine.check(origin.root, str(folder))
+                _on_disk(folder, origin, options, engine, settings, bar)
             content = open_content(folder)
     if not len(content) and share is None:
         warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
@@ -92,10 +96,10 @@ def _is_index(folder: Path) -> bool:
 
 
 def _in_memory(
-    origin: Origin, options: Options, workers: int | None, settings: Settings, bar: Progress
+    origin: Origin, options: Options, engine: Engine, settings: Settings, bar: Progress
 ) -> Content:
     started = time.monotonic()
-    tables = list(_read(origin.batches, None, options, workers, settings, bar))
+    tables = list(_read(origin.batches, None, options, engine, settings, bar))
     tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
     rows = concat(tables) if tables else CORE.empty_table()
     rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
@@ -108,7 +112,7 @@ def _on_disk(
     folder: Path,
     origin: Origin,
     options: Options,
-    workers: int | None,
+    engine: Engine,
     settings: Settings,
     bar: Progress,
 ) -> None:
@@ -125,7 +129,7 @@ def _on_disk(
 
     read = 0
     written: list[Stored] = []
-    for summary in _read(changed(), folder, options, workers, settings, bar):
+    for summary in _read(changed(), folder, options, engine, settings, bar):
         part = _part_of(summary)
         stored = Stored(part, part_path(folder, part.name))
         stored.keep[:] = True
@@ -157,7 +161,7 @@ def _read(
     batches: Iterable[pa.RecordBatch],
     folder: Path | None,
     options: Options,
-    workers: int | None,
+    engine: Engine,
     settings: Settings,
     bar: Progress,
 ) -> Iterator[pa.Table]:
@@ -167,11 +171,10 @@ def _read(
     first = list(islice(tasks, 2))
     if not first:
         return
-    if len(first) == 1:  # not worth a process
-        workers = 0
+    if len(first) == 1 and isinstance(engine, LocalEngine):  # not worth a process
+        engine = LocalEngine(0)
     to = None if folder is None else str(folder)
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
-    engine = LocalEngine(workers, timeout=10 * settings.part_seconds)
     failed = _failed(arguments)
     results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
     with closing(results):  # type: ignore[type-var]  # a generator

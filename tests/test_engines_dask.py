@@ -1,0 +1,188 @@
+"""The same work on a real cluster of separate processes: the same table, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import pyarrow as pa
+import pytest
+from distributed import Client, LocalCluster
+
+import wetread as wr
+from wetread.errors import EngineError, UsageError
+from wetread.settings import Settings
+from wetread.testing.files import dicom_file, picture
+
+OBEY = "wetread.testing.tasks:obey"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "train").mkdir()
+    for n in range(60):
+        content = dicom_file(picture(n)) if n % 7 else b"no DICOM"
+        (tmp_path / "train" / f"{n:02}.dcm").write_bytes(content)
+    return tmp_path / "train"
+
+
+def task(start: int, *do: str | None) -> pa.Table:
+    return pa.table({"row": range(start, start + len(do)), "do": pa.array(do, pa.string())})
+
+
+def failed(row: pa.Table, status: str, text: str) -> pa.Table:
+    assert row.num_rows == 1
+    return row.append_column("status", pa.array([status])).append_column("text", pa.array([text]))
+
+
+def run(engine: wr.DaskEngine, *tasks: pa.Table, **options: Any) -> list[dict[str, Any]]:
+    tables = engine.map(OBEY, tasks, options, failed)
+    return sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["row"])
+
+
+def test_every_row_comes_back_once(client: Client) -> None:
+    rows = run(wr.DaskEngine(client), *(task(10 * n, *[None] * 10) for n in range(9)))
+    assert [row["row"] for row in rows] == list(range(90))
+    assert os.getpid() not in {row["pid"] for row in rows}
+
+
+def test_a_task_that_kills_its_workers_is_cut_up_to_the_row(client: Client) -> None:
+    rows = run(wr.DaskEngine(client), task(0, None, "kill", None), task(3, None))
+    assert [row["row"] for row in rows] == list(range(4))
+    assert [row.get("status") for row in rows] == [None, "crashed", None, None]
+
+
+def test_row_by_row_what_crashes_or_hangs_leaves_the_worker_alive(client: Client) -> None:
+    workers = set(client.run(os.getpid).values())
+    engine = wr.DaskEngine(client).limited(2.0, each=True)
+    rows = run(engine, task(0, None, "kill", "sleep", None), seconds=30)
+    assert [row.get("status") for row in rows] == [None, "crashed", "timeout", None]
+    assert set(client.run(os.getpid).values()) == workers
+
+
+def test_what_the_function_raises_is_raised_here(client: Client) -> None:
+    with pytest.raises(KeyError, match="asked to"):
+        run(wr.DaskEngine(client), task(0, "raise"))
+
+
+def test_the_same_table(client: Client, folder: Path, tmp_path: Path) -> None:
+    settings = Settings(part_files=16)
+    expected = wr.scan(folder, progress=False, workers=0).table
+    engine = wr.DaskEngine(client)
+    kept = wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
+    assert kept.table.equals(expected)
+    in_memory = wr.scan(folder, engine=engine, progress=False, settings=settings)
+    assert in_memory.table.equals(expected)
+    mine = wr.scan(folder, progress=False).measure(progress=False).table
+    assert kept.measure(progress=False, engine=engine).table.equals(mine)
+
+
+def test_a_worker_killed_in_the_middle_costs_nothing_else(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    engine = wr.DaskEngine(client)
+    victim = next(iter(client.run(os.getpid).values()))
+    tasks = [task(4 * n, "beat", None, None, None) for n in range(4)]
+    results = engine.map(OBEY, tasks, {}, failed)
+    rows = next(results).to_pylist()
+    os.kill(victim, signal.SIGKILL)
+    rows += [row for table in results for row in table.to_pylist()]
+    assert sorted(row["row"] for row in rows) == list(range(16))
+    assert not [row for row in rows if row.get("status")]
+
+
+def test_no_file_goes_through_the_scheduler(
+    client: Client, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent of a chunk is far less than its files."""
+    (folder / "big.dcm").write_bytes(dicom_file(picture(1)) + bytes(20_000_000))
+    sent = []
+    submit = Client.submit
+
+    def spy(self: Client, function: Any, data: bytes, *rest: Any, **options: Any) -> Any:
+        sent.append(len(data))
+        return submit(self, function, data, *rest, **options)
+
+    monkeypatch.setattr(Client, "submit", spy)
+    engine, settings = wr.DaskEngine(client), Settings(part_files=16)
+    wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
+    assert len(sent) == 4
+    assert sum(sent) < 10_000
+
+
+def test_a_driver_that_was_killed_goes_on(client: Client, folder: Path, tmp_path: Path) -> None:
+    """The first run dies with kill -9 after some parts; the second reads only the others."""
+    to, address = tmp_path / "x.index", client.scheduler.address
+    code = f"""
+import os, signal
+import wetread as wr
+from wetread.settings import Settings
+from wetread.table import scan
+real, seen = scan._part_of, []
+def count(summary):
+    seen.append(1)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(summary)
+scan._part_of = count
+engine = wr.DaskEngine({address!r})
+settings = Settings(part_files=6)
+wr.scan({str(folder)!r}, {str(to)!r}, engine=engine, progress=False, settings=settings)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    deadline = time.monotonic() + 30
+    while client.processing() and any(client.processing().values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    engine, settings = wr.DaskEngine(client), Settings(part_files=6)
+    index = wr.scan(folder, to, engine=engine, progress=False, settings=settings)
+    assert index.content.scan["read"] < 60
+    assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
+
+
+def test_what_cannot_be_reached_or_seen(client: Client) -> None:
+    with pytest.raises(EngineError, match="no scheduler answers"):
+        wr.DaskEngine("tcp://127.0.0.1:9")
+    with pytest.raises(UsageError, match="does not see /nowhere"):
+        wr.DaskEngine(client).check("/nowhere", None)
+
+
+def test_a_scheduler_that_dies_is_said(tmp_path: Path) -> None:
+    said = tmp_path / "scheduler.json"
+    command = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    command += ["--scheduler-file", str(said)]
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL
+    )
+    try:
+        while not said.exists():
+            time.sleep(0.05)
+        with Client(scheduler_file=str(said), timeout=30) as lonely:
+            engine = wr.DaskEngine(lonely)
+            with pytest.raises(UsageError, match="has no workers"):
+                engine.check(str(tmp_path), None)
+            results = engine.map(OBEY, [task(0, None)], {}, failed)
+            threading.Timer(0.5, scheduler.kill).start()
+            with pytest.raises(EngineError, match="the scheduler is lost"):
+                list(results)
+    finally:
+        scheduler.kill()
+        scheduler.wait()
