@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -159,12 +159,99 @@ def test_an_index_in_the_bucket_is_passed_over(s3: Client, folder: Path, tmp_pat
     assert not [p for p in wr.scan(url, progress=False).table["path"].to_pylist() if "index" in p]
 
 
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Goes to another machine: one whose cache has none of it."""
+
+    def go_to(name: str) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+
+    go_to("a")
+    return go_to
+
+
+def keys_below(client: Client, prefix: str) -> list[str]:
+    said = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
+    return [one["Key"].removeprefix(f"{prefix}/") for one in said]
+
+
+def test_an_index_kept_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
+    to = f"s3://{BUCKET}/kept.index"
+    made = wr.scan(folder, to, progress=False, workers=0)
+    machines("b")
+    opened = wr.Index.open(to)
+    assert opened.table.equals(made.table)
+    assert opened.where("Rows > 100").query("SELECT count(*) AS n FROM index")["n"][0] > 0
+    (folder / "new.dcm").write_bytes(dicom_file(picture(5)))
+    again = wr.scan(folder, to, progress=False, workers=0)
+    assert again.content.scan["read"] == 1
+    measured = again.measure(progress=False)
+    machines("a")  # whose copy is of yesterday
+    assert wr.Index.open(to).table.equals(measured.table)
+    commits = [key for key in keys_below(s3, "kept.index") if key.startswith("commits/")]
+    assert len(commits) == 1, "what no generation names is swept away there too"
+
+
+def test_workers_write_to_the_bucket_and_the_next_run_goes_on(
+    s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wetread.table import scan
+
+    to, settings = f"s3://{BUCKET}/stopped.index", Settings(part_files=3)
+    part_of, seen = scan._part_of, []
+
+    def stop_at_second(summary: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return part_of(summary)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scan, "_part_of", stop_at_second)
+        with pytest.raises(KeyboardInterrupt):
+            wr.scan(folder, to, progress=False, workers=0, settings=settings)
+    machines("b")  # the first one is lost with its disk
+    index = wr.scan(folder, to, progress=False, workers=0, settings=settings)
+    assert 0 < index.content.scan["read"] < len(index)
+    assert index.table.equals(wr.scan(folder, progress=False).table)
+
+
+def test_of_two_scans_at_once_one_is_told(
+    s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wetread.table import scan
+
+    to = f"s3://{BUCKET}/race.index"
+    compact = scan.compact
+
+    def be_late(*rest: Any) -> Any:
+        monkeypatch.setattr(scan, "compact", compact)
+        machines("b")
+        wr.scan(folder, to, progress=False, workers=0)
+        machines("a")
+        return compact(*rest)
+
+    monkeypatch.setattr(scan, "compact", be_late)
+    with pytest.raises(StorageError, match="another scan of it has finished meanwhile"):
+        wr.scan(folder, to, progress=False, workers=0)
+    assert len(wr.Index.open(to)) == len(wr.scan(folder, progress=False))
+
+
+def test_shards_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
+    to = f"s3://{BUCKET}/shards.index"
+    for number in range(3):
+        machines(f"job{number}")
+        wr.scan(folder, to, shard=f"{number}/3", progress=False, workers=0)
+    machines("last")
+    assert wr.merge(to).table.equals(wr.scan(folder, progress=False).table)
+
+
 def test_bad_usage(s3: Client) -> None:
     with pytest.raises(UsageError, match="names no bucket"):
         wr.scan("s3://", progress=False)
     with pytest.raises(UsageError, match="one URL at a time"):
         wr.scan([f"s3://{BUCKET}", "train/"], progress=False)
-    with pytest.raises(StorageError, match="cannot be listed|does not exist|not there"):
+    with pytest.raises(StorageError, match=r"cannot be listed|does not exist|not there"):
         wr.scan("s3://no-such-bucket-here", progress=False)
 
 
@@ -189,7 +276,7 @@ def test_a_listing_streams(monkeypatch: pytest.MonkeyPatch) -> None:
             asked += 1
             yield [Listed(f"{page:05}/{n:04}.dcm", 1, 0, "e") for n in range(1000)]
 
-    monkeypatch.setattr(buckets.Bucket, "list", pages)
+    monkeypatch.setattr(buckets.Bucket, "pages", pages)
     monkeypatch.setattr(buckets, "_open_store", lambda *_: None)
     open_bucket.cache_clear()
     from wetread.sources import find
@@ -206,7 +293,7 @@ class _Faulty(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     content = dicom_file(picture())
-    tries: dict[str, int] = {}
+    tries: ClassVar[dict[str, int]] = {}
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -75,7 +75,7 @@ class Bucket:
         self._store = _open_store(url, settings)
         self._settings = settings
 
-    def list(self) -> Iterator[list[Listed]]:
+    def pages(self) -> Iterator[list[Listed]]:
         """All objects by the bytes of their keys, a page at a time; markers of folders left out.
 
         Raises:
@@ -113,6 +113,25 @@ class Bucket:
         with _as_os_errors(key):
             got = obstore.get_range(self._store, key, start=start, length=length)
             return bytes(got)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """A new object, whole or not there; False where there is one already."""
+        import obstore
+
+        with _as_os_errors(key):
+            try:
+                obstore.put(self._store, key, content, mode="create")
+            except obstore.exceptions.AlreadyExistsError:
+                return False
+        return True
+
+    def remove(self, keys: list[str]) -> None:
+        """Removes objects; those that are not there do not matter."""
+        import obstore
+
+        for key in keys:
+            with _as_os_errors(key):
+                obstore.delete(self._store, key)
 
     def open(self, key: str, size: int | None = None) -> BinaryIO:
         """A seekable stream of one object, fetched as it is read; close it."""
@@ -274,7 +293,7 @@ def find_objects(url: str, settings: Settings) -> tuple[str, Iterator[list[Liste
     Raises NotFoundError where there is nothing.
     """
     folder = open_bucket(url, settings)
-    pages = folder.list() if urlsplit(url).scheme not in ("https", "http") else iter(())
+    pages = folder.pages() if urlsplit(url).scheme not in ("https", "http") else iter(())
     try:
         return folder.url, chain([next(pages)], pages)
     except StopIteration:  # no folder

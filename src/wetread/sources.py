@@ -219,7 +219,7 @@ class _Rows:
 
     def take(self, count: int) -> pa.RecordBatch:
         """The first `count` rows, which are then gone from here."""
-        arrays = []
+        arrays: list[pa.Array] = []
         for name, kind in zip(SOURCE_SCHEMA.names, SOURCE_SCHEMA.types, strict=True):
             if name == "etag":  # which only object stores have
                 arrays.append(pa.nulls(len(arrays[0]), kind))

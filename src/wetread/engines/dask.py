@@ -191,7 +191,7 @@ def _preflight(root: str, probe: str | None) -> tuple[str, str]:
         from wetread.buckets import open_bucket
 
         try:
-            next(open_bucket(root).list(), None)
+            next(open_bucket(root).pages(), None)
         except Exception as error:  # noqa: BLE001 - said to the user
             return _versions(), f"cannot list {root}: {error}"
     elif not os.path.exists(root):

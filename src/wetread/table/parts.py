@@ -29,6 +29,7 @@ from wetread import __version__
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
+from wetread.table.mirror import send
 
 FORMAT = "wetread-index"
 SCHEMA_VERSION = 1
@@ -172,7 +173,10 @@ def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
 
 
 def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] = ()) -> None:
-    """Makes a scan count, then removes every part and commit it does not name, but for `keep`."""
+    """Makes a scan count, then removes every part and commit it does not name, but for `keep`.
+
+    A copy of an index in a bucket is sent there.
+    """
     schema = base64.b64encode(generation.schema.serialize().to_pybytes()).decode()
     name = f"generation-{generation.number:06d}"
     content = {
@@ -187,6 +191,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         _write_json(folder / "commits" / f"{name}.json", content)
     loose = set(keep)
     _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
+    send(folder, generation=name)
 
 
 def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:

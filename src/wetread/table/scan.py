@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
 from wetread.headers.read import read_headers
 from wetread.headers.rows import failed_row
@@ -21,6 +22,7 @@ from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
 from wetread.table.merge import Known, Stored, compact, concat
+from wetread.table.mirror import address_of, fetch, local_folder, send, send_part
 from wetread.table.parts import (
     Generation,
     Options,
@@ -56,10 +58,12 @@ def scan(
     settings: Settings = Settings(),  # noqa: B008
 ) -> Content:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
-    folder = None if to is None else Path(os.path.abspath(os.fsdecode(to)))
     share = None if shard is None else Shard.parse(shard)
-    if folder is not None and share is not None:
-        folder = share.folder(folder)
+    if to is not None and share is not None:
+        to = os.path.join(os.fsdecode(to), share.folder)
+    folder = None if to is None else local_folder(to)
+    if folder is not None:
+        fetch(folder)
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
@@ -72,7 +76,8 @@ def scan(
             content = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                engine.check(origin.root, str(folder))
+                send(folder)  # the marker, which says what the parts will be
+                engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             content = open_content(folder)
     if not len(content) and share is None:
@@ -82,9 +87,10 @@ def scan(
 
 def merge(folder: PathLike, settings: Settings = Settings()) -> Content:  # noqa: B008
     """The shards in an index folder, joined; see `wetread.merge`."""
-    path = Path(os.path.abspath(os.fsdecode(folder)))
+    path = local_folder(folder)
+    fetch(path)
     merge_shards(path, settings.compact_rows)
-    return open_content(path)
+    return open_content(folder)
 
 
 def _is_index(folder: Path) -> bool:
@@ -135,6 +141,7 @@ def _on_disk(
         stored.keep[:] = True
         written.append(stored)
         read += part.rows
+    fetch(folder)  # what workers have sent to its bucket
     before = state.generation.schema if state.generation and ordered else CORE
     parts, schema = compact(folder, ordered, [*loose, *written], before, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
@@ -173,7 +180,7 @@ def _read(
         return
     if len(first) == 1 and isinstance(engine, LocalEngine):  # not worth a process
         engine = LocalEngine(0)
-    to = None if folder is None else str(folder)
+    to = None if folder is None else address_of(folder) or str(folder)
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
     failed = _failed(arguments)
     results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
@@ -218,7 +225,12 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
     said = {"rows": str(rows.num_rows), "seconds": str(seconds)}
     if options["to"] is not None:
         kept = Options(options["root"], options["private"], options["sequences"])
-        part = write_part(Path(options["to"]), rows, kept)
+        to = options["to"]
+
+        def write(folder: Path) -> Part:
+            return write_part(folder, rows, kept)
+
+        part = send_part(to, write) if is_url(to) else write(Path(to))
         rows = pa.table(
             {
                 "name": [part.name],

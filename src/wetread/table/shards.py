@@ -55,9 +55,10 @@ class Shard(NamedTuple):
         hashes = np.array([zlib.crc32(path) for path in sources["path"].to_pylist()], np.int64)
         return sources.filter(pa.array(hashes % self.of == self.number))
 
-    def folder(self, index: Path) -> Path:
-        """Where its rows are kept."""
-        return index / SHARDS / f"{self.number:04}-of-{self.of:04}"
+    @property
+    def folder(self) -> str:
+        """Where its rows are kept, in the folder of the index."""
+        return f"{SHARDS}/{self.number:04}-of-{self.of:04}"
 
 
 def merge_shards(folder: Path, compact_rows: int) -> None:
@@ -92,7 +93,7 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
     with storage_errors(folder):
         for number, generation in done.items():
             for part in generation.parts:
-                there = part_path(Shard(number, total).folder(folder), part.name)
+                there = part_path(folder / Shard(number, total).folder, part.name)
                 here = part_path(folder, part.name)
                 if not here.exists():
                     _link(there, here)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
+from wetread.table.mirror import fetch, local_folder
 from wetread.table.parts import Part, check_folder, part_path, read_state
 
 if TYPE_CHECKING:
@@ -77,9 +78,11 @@ def open_content(path: str | os.PathLike[str]) -> Content:
 
     Raises:
         NotFoundError: there is no such folder.
+        StorageError: the bucket that it is in cannot be read.
         IndexFormatError: it is no index, one of another version, or no scan of it has finished.
     """
-    folder = Path(os.path.abspath(path))
+    folder = local_folder(path)
+    fetch(folder)
     check_folder(folder)
     generation = read_state(folder).generation
     if generation is None:
