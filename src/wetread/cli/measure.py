@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from wetread.cli.engine import engine_options, open_engine
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
@@ -26,6 +27,7 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 @click.argument("index", type=click.Path())
 @click.option("--size", type=click.IntRange(min=1), help="Longest side at which to measure.")
 @workers_option
+@engine_options
 @quiet_option
 @json_option
 @fail_on_option
@@ -33,6 +35,8 @@ def measure(
     index: str,
     size: int | None,
     workers: int | None,
+    engine: str | None,
+    scheduler: str | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -50,7 +54,9 @@ def measure(
     from wetread.index import Index
 
     try:
-        measured = Index(open_index(index)).measure(size, workers, progress=not quiet)
+        measured = Index(open_index(index)).measure(
+            size, workers, progress=not quiet, engine=open_engine(engine, scheduler)
+        )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from there") from None
     statuses = dict(measured.query(COUNTS).dropna().itertuples(index=False))

@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from wetread.cli.engine import engine_options, open_engine
 from wetread.cli.output import exit_on, fail_on_option, json_option, print_json, quiet_option
 from wetread.cli.summary import print_summary
 
@@ -25,6 +26,7 @@ from wetread.cli.summary import print_summary
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
 @click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")
 @click.option("--anonymous", is_flag=True, help="Send no credentials: for public buckets.")
+@engine_options
 @quiet_option
 @json_option
 @fail_on_option
@@ -36,6 +38,8 @@ def scan(
     sequences: bool,
     shard: str | None,
     anonymous: bool,
+    engine: str | None,
+    scheduler: str | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -63,6 +67,7 @@ def scan(
             sequences=sequences,
             progress=not quiet,
             shard=shard,
+            engine=open_engine(engine, scheduler),
         )
     except KeyboardInterrupt:
         kept = "; the same command goes on from there" if to else ""
