@@ -344,7 +344,13 @@ def test_a_source_that_ends_the_worker_is_a_row(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Engine:
-        def __init__(self, workers: int | None, timeout: float) -> None:
+        def __init__(self, workers: int | None) -> None:
+            pass
+
+        def limited(self, timeout: float) -> Engine:
+            return self
+
+        def check(self, root: str, to: str | None) -> None:
             pass
 
         def map(self, _: str, tasks: object, options: dict, failed: object) -> object:
