@@ -205,3 +205,48 @@ def test_no_finding_is_a_label_of_vinbigdata_and_of_no_plain_metric():
     assert result.map == 0.75
     assert list(evaluate(found, truth, "siim-covid", resamples=0).per_label.index) == ["n", "none"]
     assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 1.0
+
+
+def as_vinbigdata(boxes, nothing):
+    """The labels of the competition, and images on which nothing was found."""
+    from wetread.boxes.kaggle import VINBIGDATA
+
+    rows = [
+        {**row, "label": VINBIGDATA[int(row["label"].split()[1])]} for row in boxes.table.to_pylist()
+    ]
+    rows += [{"key": f"{n:032x}", "kind": "nothing", "score": s} for n, s in nothing.items()]
+    columns = {name: [row.get(name) for row in rows] for name in boxes.table.column_names}
+    return Boxes.from_columns(columns, VINBIGDATA.items())
+
+
+def test_no_finding_is_the_15th_class_of_vinbigdata():
+    found, truth = make_boxes(60, 8, labels=14, seed=21)
+    chance = np.random.default_rng(0)
+    said = dict(zip(chance.permutation(90)[:70].tolist(), chance.random(70), strict=True))
+    silent = set(range(60, 90)) - set(said)  # and no box either: `submit` hands in 14 1 0 0 1 1
+    found = as_vinbigdata(found, said)
+    truth = as_vinbigdata(truth, dict.fromkeys(range(60, 90)))
+
+    def corners(rows):
+        box = {"label": "No finding", "x0": 0, "y0": 0, "x1": 1, "y1": 1}
+        return [{**row, **box} if row["kind"] == "nothing" else row for row in rows]
+
+    everything = corners(rows_of(found))
+    everything += corners([{"key": f"{n:032x}", "kind": "nothing", "score": 1.0} for n in silent])
+    result = evaluate(found, truth, "vinbigdata", resamples=0)
+    labels = list(result.per_label.index)
+    assert (len(labels), labels[14]) == (15, "No finding")
+    expected = [devkit_ap(everything, corners(rows_of(truth)), label, 0.4) for label in labels]
+    assert result.per_label["ap"].tolist() == pytest.approx(expected, abs=1e-9)
+    assert result.map == pytest.approx(np.mean(expected), abs=1e-12)
+    spoken = {row["key"] for row in rows_of(found)}
+    silent = [key for key in set(truth.table["key"].to_pylist()) if key not in spoken]
+    assert f"{len(silent)} images without a prediction count as nothing found" in str(result)
+    plain = evaluate(found, truth, "voc2010@0.4", resamples=0)
+    assert plain.map == pytest.approx(np.mean(expected[:14]), abs=1e-12)
+
+
+def test_who_finds_nothing_anywhere_is_judged_too():
+    truth = boxes_of((0, 0, 10, 10))
+    nothing = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]})
+    assert evaluate(nothing, truth, "vinbigdata", resamples=0).map == 0
