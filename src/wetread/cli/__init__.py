@@ -12,7 +12,20 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show
+from wetread.cli import (
+    demo,
+    evaluate,
+    export,
+    findings,
+    header,
+    measure,
+    mosaic,
+    query,
+    sample,
+    scan,
+    show,
+    submit,
+)
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -64,5 +77,8 @@ for verb in (
     mosaic.mosaic,
     measure.measure,
     export.export,
+    evaluate.evaluate,
+    submit.submit,
+    sample.sample,
 ):
     main.add_command(verb)

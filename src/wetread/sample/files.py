@@ -57,7 +57,7 @@ def write_sample(
     many are written.
 
     Args:
-        folder: where to; files of an earlier sample are replaced.
+        folder: where to: empty, new, or that of an earlier sample, whose images go.
         images: how many to train on.
         seed: another seed, other images.
         size: their longer side, in pixels.
@@ -69,7 +69,8 @@ def write_sample(
         The folder.
 
     Raises:
-        UsageError: fewer than one image, a size below 32 or above 4096, other bits.
+        UsageError: fewer than one image, a size below 32 or above 4096, other bits; a folder with
+            other files in it.
         StorageError: the folder cannot be written.
     """
     count = -(-images // 4) if test is None else test
@@ -80,8 +81,7 @@ def write_sample(
         )
     folder = Path(folder)
     try:
-        for name in ("train", "test"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        _clear(folder)
         with Progress(progress) as bar, ThreadPoolExecutor(os.cpu_count()) as threads:
 
             def write(how: Write, name: str, first: int, count: int) -> list[Row]:
@@ -98,10 +98,22 @@ def write_sample(
         keys = dict.fromkeys(row[0] for row in truth)
         blank = [(key, "14 1 0 0 1 1") for key in keys]
         _write_csv(folder / "sample_submission.csv", ("image_id", "PredictionString"), blank)
-        (folder / "README.txt").write_text(README)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}") from error
     return folder
+
+
+def _clear(folder: Path) -> None:
+    """The folders for the images, empty; nobody's files but an earlier sample's are removed."""
+    readme = folder / "README.txt"
+    ours = readme.is_file() and readme.read_text(errors="replace") == README
+    if not ours and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} holds other files than a sample's; give a new or empty folder")
+    for name in ("train", "test"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for file in (folder / name).glob("*.dicom"):
+            file.unlink()
+    readme.write_text(README)
 
 
 def _write_train(number: int, folder: Path, seed: int, size: int, bits: int) -> list[Row]:
