@@ -212,7 +212,8 @@ def as_vinbigdata(boxes, nothing):
     from wetread.boxes.kaggle import VINBIGDATA
 
     rows = [
-        {**row, "label": VINBIGDATA[int(row["label"].split()[1])]} for row in boxes.table.to_pylist()
+        {**row, "label": VINBIGDATA[int(row["label"].split()[1])]}
+        for row in boxes.table.to_pylist()
     ]
     rows += [{"key": f"{n:032x}", "kind": "nothing", "score": s} for n, s in nothing.items()]
     columns = {name: [row.get(name) for row in rows] for name in boxes.table.column_names}

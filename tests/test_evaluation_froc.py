@@ -43,7 +43,7 @@ def test_froc_is_that_of_every_threshold_tried(sparse, iou):
 
 
 def test_an_image_without_truth_has_false_positives_too():
-    found, truth = make_boxes(4, 1, labels=1, seed=0)
+    _, truth = make_boxes(4, 1, labels=1, seed=0)
     one = truth.table.slice(0, 1)
     nothing = truth.table.slice(1).to_pandas().assign(label=None, kind="nothing")
     both = type(truth).from_columns(

@@ -135,9 +135,11 @@ def test_predictions_may_be_joined_or_in_a_file(index, tmp_path):
     ],
 )
 def test_what_the_competition_would_refuse_is_not_written(index, tmp_path, row, said):
-    found = boxes_of({"reader": "run"} if "reader" in row else {}, row, key="a") if (
-        "key" not in row
-    ) else boxes_of(row)
+    found = (
+        boxes_of({"reader": "run"} if "reader" in row else {}, row, key="a")
+        if ("key" not in row)
+        else boxes_of(row)
+    )
     with pytest.raises(UsageError, match=said):
         submit(found, tmp_path / "s.csv", "vinbigdata", images=index)
     assert not (tmp_path / "s.csv").exists()
@@ -178,8 +180,8 @@ def test_two_files_of_one_name_are_refused(index, tmp_path):
 
 def test_a_file_that_cannot_be_read_is_named(index, tmp_path):
     (tmp_path / "test" / "d.dicom").write_bytes(dicom_file(picture(3))[:200])
+    index = wr.scan(tmp_path / "test", progress=False)
     with pytest.warns(UserWarning, match=r"1 files .* no row: d\.dicom"):
-        index = wr.scan(tmp_path / "test", progress=False)
         frame = submit(boxes_of({"key": "a"}), tmp_path / "s.csv", "vinbigdata", images=index)
     assert frame["image_id"].tolist() == ["a", "b", "c"]
 
@@ -229,7 +231,9 @@ def test_what_is_written_reads_back_the_same(tmp_path_factory, form, data):
     for said in ("submission", None):
         back = wr.read_boxes(path, format=said)
         assert sorted(set(back.table["key"].to_pylist())) == keys
-        assert told(back.table.to_pylist()) == told([*boxes_of(*rows).table.to_pylist()], form, keys)
+        assert told(back.table.to_pylist()) == told(
+            [*boxes_of(*rows).table.to_pylist()], form, keys
+        )
 
 
 def told(rows, form=None, keys=()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,8 +78,8 @@ def demo() -> None:
     console = open_console()
     content = scan(folders, progress=False)
     _headline(console, "Every file is read, whatever it holds")
-    for folder in folders:
-        console.print(f"[dim]{folder}[/]", soft_wrap=True)
+    for place in folders:
+        console.print(f"[dim]{place}[/]", soft_wrap=True)
     console.print()
     print_summary(summarise(content))
     _headline(console, "Every header is a row of a typed table")
@@ -157,18 +158,17 @@ def _print(statement: str, **tables: pd.DataFrame) -> None:
 
 
 def _draw_boxes(index: Index, boxes: Boxes) -> None:
-    """The image with most to say: boxes of all three readers, of several labels, and not too many.
-
-    Its figure is none of pyplot's, which may open a window.
-    """
+    """The image with most labels that all its readers saw; without pyplot, which may pop up."""
     from matplotlib.figure import Figure
 
-    def tell(image: Image) -> tuple[int, int, int]:
-        labels, readers = zip(*(box[4:] for box in boxes.on(image)), strict=True)
-        return len(set(readers)), len(set(labels)), -len(labels)
+    def seen(image: Image) -> tuple[int, int]:
+        who: dict[str, set[str]] = defaultdict(set)
+        for *_, label, reader in boxes.on(image):
+            who[label].add(reader)
+        return min(map(len, who.values())), len(who)
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
-    image = max((image for image in index if boxes.on(image)), key=tell)
+    image = max((image for image in index if boxes.on(image)), key=seen)
     image.show(boxes=boxes, ax=figure.subplots())
     made = BytesIO()
     figure.savefig(made, format="png", dpi=150)

@@ -27,16 +27,17 @@ def choose(chance: np.random.Generator) -> list[str]:
 
 
 def draw(phantom: Phantom, wanted: list[str]) -> None:
-    """Draws what is in the lungs; the heart is drawn with its surroundings."""
-    # A large heart leaves no room on its side.
+    """Draws what is in the lungs, so that nothing hides another; the heart is there already."""
+    # A large heart leaves no room for fluid on its side.
     sides = np.array([1, 0]) if HEART in wanted else phantom.chance.permutation(2)
     if PNEUMOTHORAX in wanted:
         _draw_pneumothorax(phantom, int(sides[0]))
     if EFFUSION in wanted:
         _draw_effusion(phantom, int(sides[1]))
-    for label in (MASS, OPACITY):
-        if label in wanted:
-            _draw_round(phantom, int(sides[1 if PNEUMOTHORAX in wanted else 0]), label)
+    if MASS in wanted:
+        _draw_round(phantom, int(sides[1 if PNEUMOTHORAX in wanted else 0]), MASS)
+    if OPACITY in wanted:
+        _draw_round(phantom, int(sides[0 if EFFUSION in wanted else 1]), OPACITY)
 
 
 def _draw_round(phantom: Phantom, side: int, label: str) -> None:

@@ -7,7 +7,6 @@ the right as on a film; density from 0, black, to 1, white.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +73,11 @@ def draw_phantom(seed: int, number: int, size: int) -> Phantom:
 def _draw_body(shape: tuple[int, int], chance: np.random.Generator) -> Phantom:
     """Torso, shoulders, neck, and the abdomen below; nobody stands or is built like another."""
     rows, columns = shape
-    y, x = np.meshgrid(
-        np.linspace(-1, 1, rows, dtype=np.float32),
-        np.linspace(-1, 1, columns, dtype=np.float32),
-        indexing="ij",
-    )
+    x: Plane = np.linspace(-1, 1, columns, dtype=np.float32)[None, :]
+    y: Plane = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
     x = (x + chance.normal(0, 0.025) * y + chance.normal(0, 0.02)) * chance.uniform(0.95, 1.1)
     y = (y + chance.normal(0, 0.03)) * chance.uniform(0.94, 1.08)
+    x, y = np.broadcast_arrays(x, y)
     away = np.abs(x) + np.float32(1e-3)
     width = 0.93 + 0.05 * y + 0.4 * bump(y + 0.55, 0.22)
     shoulder = -0.76 + 0.24 * (away - 0.5) - 0.09 * np.minimum(0.3 / away, 3) ** 4
@@ -108,7 +105,9 @@ def _draw_heart(phantom: Phantom, *, large: bool) -> None:
     knob = step(0.095 - np.hypot(x - chance.uniform(0.09, 0.13), (y + 0.24) * 0.85), 0.022)
     band = step(0.14 + 0.05 * y + 0.05 * bump(y + 0.8, 0.3) - np.abs(x - 0.01), 0.03)
     middle = np.maximum(np.maximum(heart, waist), np.maximum(knob, band))
-    phantom.density += 0.2 * np.maximum(np.maximum(heart, 0.8 * waist), np.maximum(knob, 0.8 * band))
+    phantom.density += 0.2 * np.maximum(
+        np.maximum(heart, 0.8 * waist), np.maximum(knob, 0.8 * band)
+    )
     phantom.density -= 0.1 * step(0.04 - np.abs(x - 0.01), 0.012) * step(-0.24 - y, 0.05)  # trachea
     phantom.lungs = [middle]  # what the lungs leave free
     if large:
