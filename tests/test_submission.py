@@ -18,7 +18,7 @@ from wetread.evaluation import evaluate
 from wetread.submission import FORMS, submit
 from wetread.testing.files import dicom_file, picture
 
-HERE = {"label": "Cardiomegaly", "x0": 1, "y0": 2, "x1": 7.5, "y1": 8, "score": 0.25}
+HERE = {"kind": "box", "label": "Cardiomegaly", "x0": 1, "y0": 2, "x1": 7.5, "y1": 8, "score": 0.25}
 LABEL = {"vinbigdata": "Cardiomegaly", "rsna-pneumonia": OPACITY, "siim-covid": OPACITY}
 BY_FORM = pytest.mark.parametrize("form", FORMS)
 
@@ -226,7 +226,7 @@ def test_what_is_written_reads_back_the_same(tmp_path_factory, form, data):
     keys = sorted({row["key"] for row in rows} | {"silent"})
     path = tmp_path_factory.mktemp("s") / "s.csv"
     blank = {"x0": None, "y0": None, "x1": None, "y1": None}
-    rows = [{**row, **blank} if row.get("kind") else row for row in rows]
+    rows = [{**row, **blank} if "kind" in row else row for row in rows]
     submit(boxes_of(*rows) if rows else boxes_of().select([]), path, form, images=keys)
     for said in ("submission", None):
         back = wr.read_boxes(path, format=said)

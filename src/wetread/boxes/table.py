@@ -37,10 +37,10 @@ Classes = tuple[tuple[str, str], ...]
 
 
 def make_table(columns: Mapping[str, Any]) -> pa.Table:
-    """Columns as a table of BOX_SCHEMA; what is not given is null, but `kind` is "box".
+    """Columns as a table of BOX_SCHEMA; those that are not given are null, `kind` is "box".
 
     Raises:
-        UsageError: a column or kind that the schema does not have, or values of another type.
+        UsageError: a column that the schema does not have, or values of another type.
 
     >>> make_table({"key": ["a"], "label": ["Nodule"]})["kind"].to_pylist()
     ['box']
@@ -54,11 +54,7 @@ def make_table(columns: Mapping[str, Any]) -> pa.Table:
         arrays = [_array(given.get(f.name), f.type, rows) for f in BOX_SCHEMA]
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise UsageError(f"box columns of another type: {error}") from error
-    table = pa.table(arrays, schema=BOX_SCHEMA)
-    kinds = table["kind"].fill_null("box")
-    if other := sorted(set(kinds.unique().to_pylist()) - set(KINDS)):
-        raise UsageError(f"no kind {other[0]!r}; there are {', '.join(KINDS)}")
-    return table.set_column(BOX_SCHEMA.get_field_index("kind"), "kind", kinds)
+    return pa.table(arrays, schema=BOX_SCHEMA)
 
 
 def _array(values: Any, type_: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
