@@ -9,10 +9,15 @@ import warnings
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wetread.boxes.collection import Boxes
+from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 from wetread.testing.boxes import make_boxes
+
+NAMES = ("key", "label", "kind", "score", "x0", "y0", "x1", "y1")
 
 
 def rows_of(boxes):
@@ -72,6 +77,52 @@ def test_average_precision_is_that_of_the_development_kit(sparse, iou):
         expected = devkit_ap(rows_of(found), rows_of(truth), label, iou)
         assert result.per_label["ap"][label] == pytest.approx(expected, abs=1e-9)
     assert result.map == pytest.approx(result.per_label["ap"].mean(), abs=1e-12)
+
+
+def few_boxes(scored):
+    """Boxes on two images, of two labels, on a grid so small that they touch, nest and coincide."""
+    edge = st.integers(0, 6)
+    box = st.tuples(st.sampled_from("ab"), st.sampled_from("mn"), *[edge] * 4)
+    return st.lists(box, min_size=1, max_size=8).flatmap(
+        lambda rows: st.permutations(range(len(rows))).map(
+            lambda ranks: [
+                {
+                    "key": key,
+                    "label": label,
+                    "x0": min(x, u),
+                    "y0": min(y, v),
+                    "x1": max(x, u) + 1,
+                    "y1": max(y, v) + 1,
+                    **({"score": 1 - rank / 10} if scored else {}),
+                }
+                for (key, label, x, y, u, v), rank in zip(rows, ranks, strict=True)
+            ]
+        )
+    )
+
+
+@given(found=few_boxes(scored=True), truth=few_boxes(scored=False), iou=st.sampled_from([0, 0.4]))
+def test_so_it_is_where_boxes_touch_nest_and_coincide(found, truth, iou):
+    truth.sort(key=corners_of)  # of two that overlap alike, the kit takes the first
+    truth += [{"key": key, "kind": "nothing"} for key in "ab"]
+    boxes = [
+        Boxes.from_columns(
+            {
+                name: [row.get(name, "box" if name == "kind" else None) for row in rows]
+                for name in NAMES
+            }
+        )
+        for rows in (found, truth)
+    ]
+    labels = [{row["label"] for row in rows if "label" in row} for rows in (found, truth)]
+    if not labels[0] & labels[1]:
+        with pytest.raises(UsageError, match="no label in common"):
+            evaluate(*boxes, f"voc2010@{iou}", resamples=0)
+        return
+    result = evaluate(*boxes, f"voc2010@{iou}", resamples=0).to_dict()
+    for row in result["per_label"]:
+        expected = devkit_ap(found, truth[:-2], row["label"], iou)
+        assert row["ap"] == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
 @pytest.fixture(scope="module")

@@ -196,7 +196,7 @@ def _check(boxes: Boxes, targets: _Targets, form: str) -> None:
     if len(boxes.readers) > 1:
         raise UsageError(
             f"predictions of {len(boxes.readers)} runs ({show_some(boxes.readers)}); make them one "
-            "with Boxes.consensus() first"
+            "first: Boxes.consensus(), or on the command line wetread boxes --consensus wbf"
         )
     refuse(targets.place < 0, "predictions on images that are not asked for", "leave them out")
     frame = table["frame"].fill_null(0).to_numpy()
