@@ -65,6 +65,17 @@ def test_it_is_shown_with_what_it_rests_on():
     assert "<td>label 1</td>" in result._repr_html_()
 
 
+def test_what_is_shown_fits_a_screen():
+    result = evaluate(*make_boxes(20, 3, labels=2, seed=1), "classification", resamples=10)
+    lines = str(result).splitlines()
+    assert max(map(len, lines)) < 120
+    assert lines[-4].split() == ["auc", "low", "high", "truth", "predictions", *SHARES]
+    assert {"auc_low", "ppv_high"} <= set(result.per_label)
+
+
+SHARES = ["sensitivity", "specificity", "ppv", "npv", "accuracy"]
+
+
 def test_boxes_may_be_in_files(tmp_path):
     found, truth = make_boxes(5, 2, labels=2)
     for name, boxes in (("found.parquet", found), ("truth.parquet", truth)):
