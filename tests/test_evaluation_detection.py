@@ -302,3 +302,15 @@ def test_who_finds_nothing_anywhere_is_judged_too():
     truth = boxes_of((0, 0, 10, 10))
     nothing = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]})
     assert evaluate(nothing, truth, "vinbigdata", resamples=0).map == 0
+
+
+def test_studies_of_siim_are_labels_too_and_never_silent():
+    study = boxes_of((0, 0, 1, 1), key="s_study", label="typical").table.to_pylist()
+    image = boxes_of((0, 0, 9, 9), key="a", label="Lung Opacity").table.to_pylist()
+    rows = [*study, *image, {"key": "b", "kind": "nothing"}]
+    truth = Boxes.from_columns({name: [row.get(name) for row in rows] for name in NAMES})
+    result = evaluate(
+        boxes_of((0, 0, 9, 9), label="Lung Opacity", score=[0.5]), truth, "siim-covid"
+    )
+    expected = {"Lung Opacity": 1.0, "typical": 0.0, "none": 1.0}
+    assert result.per_label["ap"].to_dict() == expected

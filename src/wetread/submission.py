@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from wetread.boxes.join import NAMES, find_rows, stem
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
 from wetread.errors import StorageError, UnknownNameError, UsageError
-from wetread.evaluation.cases import open_boxes
+from wetread.evaluation.cases import STUDY, open_boxes
 from wetread.evaluation.images import show_some
 from wetread.evaluation.intervals import Floats, Ints
 from wetread.table.store import query
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
     from wetread.table.store import Indexed
 
-STUDY, IMAGE = "_study", "_image"
-"""How SIIM-COVID's ids end."""
+IMAGE = "_image"
+"""How SIIM-COVID's ids of images end."""
 STUDY_LABELS = ("negative", "typical", "indeterminate", "atypical")
 BLIND = """
 SELECT path FROM index WHERE pixel_length IS NULL AND read_status NOT IN ('ok', 'not_dicom')

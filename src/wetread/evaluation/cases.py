@@ -20,6 +20,8 @@ from wetread.evaluation.intervals import Floats, Ints
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
+STUDY = "_study"
+"""How SIIM-COVID's ids of studies end, which are no images."""
 NOTHING_BOX = (0.0, 0.0, 1.0, 1.0)
 """What the competitions give to an image where nothing was found."""
 
@@ -107,8 +109,10 @@ def read_cases(
     images = match_images(predictions.table, truth.table, allow_train)
     labels = _list_labels(predictions, truth, nothing)
     wanted = {"box", *["point"][: int(points)], *["nothing"][: nothing is not None]}
-    silent = np.setdiff1d(np.arange(len(images.names)), images.found)
-    silent = silent[: len(silent) if fill and nothing is not None else 0]
+    silent = np.zeros(0, np.int64)
+    if fill and nothing is not None:
+        shown = [number for number, name in enumerate(images.names) if not name.endswith(STUDY)]
+        silent = np.setdiff1d(np.array(shown, np.int64), images.found)
     notes = images.notes
     if len(silent):
         said = f"{len(silent)} images without a prediction count as nothing found"
