@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image as Pillow
@@ -12,33 +16,53 @@ from PIL import Image as Pillow
 from wetread.cli import main
 
 
-def test_demo_shows_the_chest_film_and_the_findings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, ["demo"], catch_exceptions=False)
-    assert done.exit_code == 0
-    for said in (
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder where the demo ran, and what it said."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(tempfile, "tempdir", str(folder))
+        done = CliRunner().invoke(main, ["demo"], catch_exceptions=False)
+    assert (done.exit_code, done.stderr) == (0, "")
+    return folder, done.stdout
+
+
+def test_demo_shows_the_chest_film_and_the_findings(shown: tuple[Path, str]) -> None:
+    folder, said = shown
+    for part in (
         "CompressedSamples^RG1",
         "(0028,0004) Photometric Interpretation          CS: 'MONOCHROME1'",
         "TRUNCATED",
         "JPEG 2000",
         "wetread scan FOLDER -o train.index",
+        "Drawn in xray.png, as a radiologist sees it: window 15000/30000",
     ):
-        assert said in done.stdout
-    assert "Drawn in xray.png, as a radiologist sees it: window 15000/30000" in done.stdout
-    with Pillow.open("xray.png") as picture:
+        assert part in said
+    with Pillow.open(folder / "xray.png") as picture:
         assert (picture.mode, picture.size) == ("L", (964, 1024))
 
 
-def test_a_file_of_that_name_is_left_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("xray.png").write_text("mine")
-    done = CliRunner().invoke(main, ["demo"], catch_exceptions=False)
-    assert "xray.png is there already" in done.stdout
-    assert Path("xray.png").read_text() == "mine"
+def test_it_goes_on_from_three_readers_to_a_split(shown: tuple[Path, str]) -> None:
+    folder, said = shown
+    assert "phantoms are computed for this, radiographs of nobody" in said
+    assert "Drawn in readers.png" in said
+    for label in ("Cardiomegaly", "Lung Opacity", "Nodule/Mass", "Pleural effusion"):
+        line = re.search(rf"│ {label} .*", said)
+        assert line
+        kappa, matched, overlap = map(float, re.findall(r"\d+\.\d+", line[0]))
+        assert 0.3 < kappa <= 1
+        assert 0.4 < matched <= 1
+        assert 0.6 < overlap < 1
+    count, kept = map(int, re.findall(r"(\d+) boxes of the readers become (\d+)", said)[0])
+    assert 2 * kept < count + 0.2 * count
+    train, valid = (int(n) for n in re.findall(r"│ (?:train|valid) +│ +(\d+)", said))
+    assert (train + valid, valid) == (60, pytest.approx(12, abs=2))
+    assert "split by id: PatientID is absent" in said
+    with Pillow.open(folder / "readers.png") as picture:
+        coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
+        assert 0.002 < coloured.mean() < 0.1  # the boxes; the film is grey
+    assert sorted(path.name for path in folder.iterdir()) == ["readers.png", "xray.png"]
 
 
 def test_without_the_extra_it_says_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +70,24 @@ def test_without_the_extra_it_says_the_pip_line(monkeypatch: pytest.MonkeyPatch)
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert "pip install 'wetread[demo]'" in done.stderr
+
+
+def test_it_needs_no_other_extra_and_leaves_files_of_those_names(tmp_path: Path) -> None:
+    """Where the packages of the other extras are absent it runs too."""
+    for name in ("xray.png", "readers.png"):
+        (tmp_path / name).write_text("mine")
+    code = """
+import sys
+extras = ("torch", "torchvision", "sklearn", "scipy", "faster_coco_eval", "fastai", "highdicom",
+          "distributed", "obstore", "anywidget")
+sys.modules.update(dict.fromkeys(extras))
+from wetread.cli import main
+main(["demo"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("xray.png", "readers.png"):
+        assert f"{name} is there already, and left as it is." in done.stdout
+        assert (tmp_path / name).read_text() == "mine"

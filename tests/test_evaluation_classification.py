@@ -13,7 +13,11 @@ from wetread.testing.boxes import make_boxes
 
 
 def test_delong_gives_the_published_interval():
-    """CT ratings of Hanley & McNeil 1982; area, error and interval as in Stata's manual, roctab."""
+    """Ratings of 109 CT images, Hanley & McNeil 1982 (Radiology 143: 29-36), table I.
+
+    Their area, and the interval that Stata's manual gives with DeLong's error (entry `roctab`,
+    example 1: .8932, .83295 to .95339; https://www.stata.com/manuals/rroctab.pdf).
+    """
     normal, ill = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
     ratings = np.concatenate([np.repeat(np.arange(5.0), counts) for counts in (normal, ill)])
     positive = np.repeat([False, True], [sum(normal), sum(ill)])

@@ -9,10 +9,15 @@ import warnings
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wetread.boxes.collection import Boxes
+from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 from wetread.testing.boxes import make_boxes
+
+NAMES = ("key", "label", "kind", "score", "x0", "y0", "x1", "y1")
 
 
 def rows_of(boxes):
@@ -72,6 +77,52 @@ def test_average_precision_is_that_of_the_development_kit(sparse, iou):
         expected = devkit_ap(rows_of(found), rows_of(truth), label, iou)
         assert result.per_label["ap"][label] == pytest.approx(expected, abs=1e-9)
     assert result.map == pytest.approx(result.per_label["ap"].mean(), abs=1e-12)
+
+
+def few_boxes(scored):
+    """Boxes on two images, of two labels, on a grid so small that they touch, nest and coincide."""
+    edge = st.integers(0, 6)
+    box = st.tuples(st.sampled_from("ab"), st.sampled_from("mn"), *[edge] * 4)
+    return st.lists(box, min_size=1, max_size=8).flatmap(
+        lambda rows: st.permutations(range(len(rows))).map(
+            lambda ranks: [
+                {
+                    "key": key,
+                    "label": label,
+                    "x0": min(x, u),
+                    "y0": min(y, v),
+                    "x1": max(x, u) + 1,
+                    "y1": max(y, v) + 1,
+                    **({"score": 1 - rank / 10} if scored else {}),
+                }
+                for (key, label, x, y, u, v), rank in zip(rows, ranks, strict=True)
+            ]
+        )
+    )
+
+
+@given(found=few_boxes(scored=True), truth=few_boxes(scored=False), iou=st.sampled_from([0, 0.4]))
+def test_so_it_is_where_boxes_touch_nest_and_coincide(found, truth, iou):
+    truth.sort(key=corners_of)  # of two that overlap alike, the kit takes the first
+    truth += [{"key": key, "kind": "nothing"} for key in "ab"]
+    boxes = [
+        Boxes.from_columns(
+            {
+                name: [row.get(name, "box" if name == "kind" else None) for row in rows]
+                for name in NAMES
+            }
+        )
+        for rows in (found, truth)
+    ]
+    labels = [{row["label"] for row in rows if "label" in row} for rows in (found, truth)]
+    if not labels[0] & labels[1]:
+        with pytest.raises(UsageError, match="no label in common"):
+            evaluate(*boxes, f"voc2010@{iou}", resamples=0)
+        return
+    result = evaluate(*boxes, f"voc2010@{iou}", resamples=0).to_dict()
+    for row in result["per_label"]:
+        expected = devkit_ap(found, truth[:-2], row["label"], iou)
+        assert row["ap"] == (None if expected is None else pytest.approx(expected, abs=1e-9))
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +256,61 @@ def test_no_finding_is_a_label_of_vinbigdata_and_of_no_plain_metric():
     assert result.map == 0.75
     assert list(evaluate(found, truth, "siim-covid", resamples=0).per_label.index) == ["n", "none"]
     assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 1.0
+
+
+def as_vinbigdata(boxes, nothing):
+    """The labels of the competition, and images on which nothing was found."""
+    from wetread.boxes.kaggle import VINBIGDATA
+
+    rows = [
+        {**row, "label": VINBIGDATA[int(row["label"].split()[1])]}
+        for row in boxes.table.to_pylist()
+    ]
+    rows += [{"key": f"{n:032x}", "kind": "nothing", "score": s} for n, s in nothing.items()]
+    columns = {name: [row.get(name) for row in rows] for name in boxes.table.column_names}
+    return Boxes.from_columns(columns, VINBIGDATA.items())
+
+
+def test_no_finding_is_the_15th_class_of_vinbigdata():
+    found, truth = make_boxes(60, 8, labels=14, seed=21)
+    chance = np.random.default_rng(0)
+    said = dict(zip(chance.permutation(90)[:70].tolist(), chance.random(70), strict=True))
+    silent = set(range(60, 90)) - set(said)  # and no box either: `submit` hands in 14 1 0 0 1 1
+    found = as_vinbigdata(found, said)
+    truth = as_vinbigdata(truth, dict.fromkeys(range(60, 90)))
+
+    def corners(rows):
+        box = {"label": "No finding", "x0": 0, "y0": 0, "x1": 1, "y1": 1}
+        return [{**row, **box} if row["kind"] == "nothing" else row for row in rows]
+
+    everything = corners(rows_of(found))
+    everything += corners([{"key": f"{n:032x}", "kind": "nothing", "score": 1.0} for n in silent])
+    result = evaluate(found, truth, "vinbigdata", resamples=0)
+    labels = list(result.per_label.index)
+    assert (len(labels), labels[14]) == (15, "No finding")
+    expected = [devkit_ap(everything, corners(rows_of(truth)), label, 0.4) for label in labels]
+    assert result.per_label["ap"].tolist() == pytest.approx(expected, abs=1e-9)
+    assert result.map == pytest.approx(np.mean(expected), abs=1e-12)
+    spoken = {row["key"] for row in rows_of(found)}
+    silent = [key for key in set(truth.table["key"].to_pylist()) if key not in spoken]
+    assert f"{len(silent)} images without a prediction count as nothing found" in str(result)
+    plain = evaluate(found, truth, "voc2010@0.4", resamples=0)
+    assert plain.map == pytest.approx(np.mean(expected[:14]), abs=1e-12)
+
+
+def test_who_finds_nothing_anywhere_is_judged_too():
+    truth = boxes_of((0, 0, 10, 10))
+    nothing = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]})
+    assert evaluate(nothing, truth, "vinbigdata", resamples=0).map == 0
+
+
+def test_studies_of_siim_are_labels_too_and_never_silent():
+    study = boxes_of((0, 0, 1, 1), key="s_study", label="typical").table.to_pylist()
+    image = boxes_of((0, 0, 9, 9), key="a", label="Lung Opacity").table.to_pylist()
+    rows = [*study, *image, {"key": "b", "kind": "nothing"}]
+    truth = Boxes.from_columns({name: [row.get(name) for row in rows] for name in NAMES})
+    result = evaluate(
+        boxes_of((0, 0, 9, 9), label="Lung Opacity", score=[0.5]), truth, "siim-covid"
+    )
+    expected = {"Lung Opacity": 1.0, "typical": 0.0, "none": 1.0}
+    assert result.per_label["ap"].to_dict() == expected

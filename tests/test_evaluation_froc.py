@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wetread.boxes.collection import Boxes
 from wetread.boxes.overlap import overlap
 from wetread.evaluation import evaluate
 from wetread.evaluation.froc import RATES
@@ -42,7 +43,7 @@ def test_froc_is_that_of_every_threshold_tried(sparse, iou):
 
 
 def test_an_image_without_truth_has_false_positives_too():
-    found, truth = make_boxes(4, 1, labels=1, seed=0)
+    _, truth = make_boxes(4, 1, labels=1, seed=0)
     one = truth.table.slice(0, 1)
     nothing = truth.table.slice(1).to_pandas().assign(label=None, kind="nothing")
     both = type(truth).from_columns(
@@ -55,3 +56,11 @@ def test_an_image_without_truth_has_false_positives_too():
     row = evaluate(everywhere, both, "froc", resamples=0).per_label.iloc[0]
     assert (row["at 0.5"], row["at 1"]) == (0.0, 1.0)
     assert row["predictions"] == 4
+
+
+def test_at_an_iou_of_0_any_overlap_is_a_hit_and_none_is_not():
+    here = {"key": ["a"], "label": ["n"], "x0": [0], "y0": [0], "x1": [10], "y1": [10]}
+    found = {name: values * 2 for name, values in here.items()}
+    found |= {"x0": [9, 10], "x1": [19, 20], "score": [0.1, 0.9]}
+    row = evaluate(Boxes.from_columns(found), Boxes.from_columns(here), "froc@0", resamples=0)
+    assert row.per_label.iloc[0][["at 0.5", "at 1"]].tolist() == [0.0, 1.0]

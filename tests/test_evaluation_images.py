@@ -87,7 +87,7 @@ def test_several_readers_are_no_truth():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"score": None}, {"score": np.nan}, {"x1": np.inf}, {"x0": None}]
+    "wrong", [{"score": None}, {"score": np.nan}, {"x1": np.inf}, {"x0": None}, {"y1": -1}]
 )
 def test_predictions_without_a_score_or_a_place_are_refused(wrong):
     found = boxes_of({"key": "a", "score": 0.5}, {"key": "b", "score": 0.5, **wrong})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from wetread.boxes.join import NAMES, find_rows, stem
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
 from wetread.errors import StorageError, UnknownNameError, UsageError
-from wetread.evaluation.cases import open_boxes
+from wetread.evaluation.cases import STUDY, open_boxes
 from wetread.evaluation.images import show_some
 from wetread.evaluation.intervals import Floats, Ints
 from wetread.table.store import query
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
     from wetread.table.store import Indexed
 
-STUDY, IMAGE = "_study", "_image"
-"""How SIIM-COVID's ids end."""
+IMAGE = "_image"
+"""How SIIM-COVID's ids of images end."""
 STUDY_LABELS = ("negative", "typical", "indeterminate", "atypical")
+BLIND = """
+SELECT path FROM index WHERE pixel_length IS NULL AND read_status NOT IN ('ok', 'not_dicom')
+"""
+"""Files that something is wrong with; a report or a text file has no pixels and is well."""
 
 
 class Form(NamedTuple):
@@ -103,7 +108,8 @@ def submit(
         path: the CSV file to write.
         form: a name as above.
         images: the images that must be in the file: the index of the test set, or their names;
-            None takes those that have predictions. Only an index tells how large images are.
+            None takes those that have predictions. Only an index tells how large images are; a
+            warning names its files that should have pixels and have none.
 
     Returns:
         What was written.
@@ -126,7 +132,11 @@ def submit(
 
 def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | None) -> _Targets:
     """The rows of the file, and the row of each prediction."""
+    if isinstance(images, str | os.PathLike):
+        raise UsageError(f"images={images!r}: give Index.open() of it, or names")
     keys = boxes.table["key"].to_pylist()
+    if form == "siim-covid":
+        keys = [key and key.removesuffix(IMAGE) for key in keys]
     if hasattr(images, "content"):
         return _list_rows(boxes, keys, form, cast("Indexed", images))
     names = list(dict.fromkeys(keys) if images is None else images)
@@ -147,6 +157,13 @@ def _list_rows(boxes: Boxes, keys: list[str], form: str, index: Indexed) -> _Tar
     columns = ("id", "path", "member", *NAMES[:2], "StudyInstanceUID", "Columns", "Rows")
     listed = ", ".join(f'"{name}"' for name in columns)
     rows = query(index.content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    blind = query(index.content, BLIND)["path"].to_pylist()
+    if blind:
+        warnings.warn(
+            f"{len(blind)} files of the index cannot be read as images and get no row: "
+            f"{show_some(blind)}; give all names as images= if they must have one",
+            stacklevel=4,
+        )
     members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
     names = [stem(member or path) for path, member in members]
     if len(set(names)) < len(names):
@@ -179,9 +196,11 @@ def _check(boxes: Boxes, targets: _Targets, form: str) -> None:
     if len(boxes.readers) > 1:
         raise UsageError(
             f"predictions of {len(boxes.readers)} runs ({show_some(boxes.readers)}); make them one "
-            "with Boxes.consensus() first"
+            "first: Boxes.consensus(), or on the command line wetread boxes --consensus wbf"
         )
     refuse(targets.place < 0, "predictions on images that are not asked for", "leave them out")
+    frame = table["frame"].fill_null(0).to_numpy()
+    refuse(frame > 0, "predictions on later frames", "the forms know no frames")
     kind = np.asarray(table["kind"].to_numpy(zero_copy_only=False), str)
     score = table["score"].to_numpy().astype(float)
     found = kind != "nothing"

@@ -12,7 +12,21 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, merge, mosaic, query, scan, show
+from wetread.cli import (
+    demo,
+    evaluate,
+    export,
+    findings,
+    header,
+    measure,
+    merge,
+    mosaic,
+    query,
+    sample,
+    scan,
+    show,
+    submit,
+)
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -57,13 +71,16 @@ def main() -> None:
 for verb in (
     demo.demo,
     scan.scan,
-    merge.merge,
     header.header,
     query.query,
     findings.findings,
+    merge.merge,
     show.show,
     mosaic.mosaic,
     measure.measure,
     export.export,
+    evaluate.evaluate,
+    submit.submit,
+    sample.sample,
 ):
     main.add_command(verb)

@@ -66,7 +66,8 @@ def evaluate(
     - `voc2010@0.4`, or any IoU: average precision as PASCAL VOC 2010 has it. A box stands for the
       truth box that it overlaps most, strictly more than the IoU; a second one on it is wrong.
     - `vinbigdata`: `voc2010@0.4` with "No finding" as a label of its own: rows of kind "nothing"
-      are boxes 0 0 1 1 of it, on both sides, with their score (1 where they have none).
+      are boxes 0 0 1 1 of it, on both sides, with their score (1 where they have none). An image
+      without a row in the predictions has one too, as in the file that `submit` writes.
     - `siim-covid`: `voc2010@0.5` with "none" as such a label. The four classes of studies, which
       `read_boxes` leaves out, count too if given as boxes 0 0 1 1 with the study as key.
     - `rsna-pneumonia`: TP / (TP + FP + FN) an image, averaged over IoUs of .40 to .75.
@@ -92,8 +93,8 @@ def evaluate(
     Raises:
         UnknownNameError: no such metric.
         UsageError: predictions on images that the truth does not mention, or of the part "train";
-            several readers for an image; boxes without score; no label in common; points where
-            boxes are needed.
+            several readers for an image; boxes without score or whose end is before their
+            beginning; no label in common; points where boxes are needed.
         MissingExtraError: `coco` without faster-coco-eval.
 
     >>> from wetread.boxes.collection import Boxes
@@ -114,7 +115,7 @@ def evaluate(
     nothing = how.nothing
     if by_image and "nothing" not in found.table["kind"].unique().to_pylist():
         nothing = None  # who never says that there is nothing is not judged on it
-    cases = read_cases(found, expected, nothing, points=by_image, allow_train=allow_train)
+    cases = read_cases(found, expected, nothing, by_image, allow_train, fill=not by_image)
     return _score(cases, how.judge(cases, number, prevalence), metric, resamples, seed)
 
 

@@ -20,6 +20,8 @@ from wetread.evaluation.intervals import Floats, Ints
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
+STUDY = "_study"
+"""How SIIM-COVID's ids of studies end, which are no images."""
 NOTHING_BOX = (0.0, 0.0, 1.0, 1.0)
 """What the competitions give to an image where nothing was found."""
 
@@ -91,6 +93,7 @@ def read_cases(
     nothing: str | None = None,
     points: bool = False,
     allow_train: bool = False,
+    fill: bool = False,
 ) -> Cases:
     """Brings the two sides together; `evaluate` says what is refused.
 
@@ -101,30 +104,40 @@ def read_cases(
             them out.
         points: whether rows of kind "point" have a meaning here.
         allow_train: judge images of the part "train" too.
+        fill: an image without a row in the predictions is one where nothing was found.
     """
     images = match_images(predictions.table, truth.table, allow_train)
     labels = _list_labels(predictions, truth, nothing)
     wanted = {"box", *["point"][: int(points)], *["nothing"][: nothing is not None]}
+    silent = np.zeros(0, np.int64)
+    if fill and nothing is not None:
+        shown = [number for number, name in enumerate(images.names) if not name.endswith(STUDY)]
+        silent = np.setdiff1d(np.array(shown, np.int64), images.found)
+    notes = images.notes
+    if len(silent):
+        said = f"{len(silent)} images without a prediction count as nothing found"
+        notes = (*notes, f"{said}, as in a submission")
     sides = []
-    for name, boxes, number in (
-        ("truth", truth, images.expected),
-        ("predictions", predictions, images.found),
+    for name, boxes, number, added in (
+        ("truth", truth, images.expected, silent[:0]),
+        ("predictions", predictions, images.found, silent),
     ):
         _check_kinds(name, boxes.table, points)
         kept = np.asarray(pc.is_in(boxes.table["kind"], value_set=pa.array(sorted(wanted))))
         kept &= number >= 0
         table = boxes.table.filter(pa.array(kept))
-        sides.append(_read_side(name, table, number[kept], labels, nothing))
+        sides.append(_read_side(name, table, number[kept], labels, nothing, added))
     expected, found = sides
     occurs = np.union1d(found.label, expected.label)
-    if len(found) and len(expected) and not np.intersect1d(found.label, expected.label).size:
-        have, want = (
-            show_some(labels[i] for i in np.unique(side.label)) for side in (found, expected)
+    have, want = ({labels[i] for i in np.unique(s.label)} - {nothing} for s in (found, expected))
+    if have and want and not have & want:
+        raise UsageError(
+            f"no label in common: the predictions have {show_some(sorted(have))}; "
+            f"the truth has {show_some(sorted(want))}"
         )
-        raise UsageError(f"no label in common: the predictions have {have}; the truth has {want}")
     for side in sides:
         side.label[:] = np.searchsorted(occurs, side.label)
-    return Cases(tuple(labels[i] for i in occurs), images.group, found, expected, images.notes)
+    return Cases(tuple(labels[i] for i in occurs), images.group, found, expected, notes)
 
 
 def _list_labels(predictions: Boxes, truth: Boxes, nothing: str | None) -> list[str]:
@@ -142,7 +155,8 @@ def _check_kinds(name: str, table: pa.Table, points: bool) -> None:
             'judge them with metric="classification" or leave them out'
         )
     boxes = table.filter(pc.equal(table["kind"], "box"))
-    wrong = ~np.isfinite(_columns(boxes, CORNERS)).all(axis=1)
+    corners = _columns(boxes, CORNERS)
+    wrong = ~np.isfinite(corners).all(axis=1) | (corners[:, :2] > corners[:, 2:]).any(axis=1)
     if name == "predictions":
         wrong |= ~np.isfinite(_columns(boxes, ["score"])[:, 0])
     wrong |= np.asarray(boxes["label"].is_null())
@@ -151,14 +165,19 @@ def _check_kinds(name: str, table: pa.Table, points: bool) -> None:
         shown = {k: example[k] for k in ("image", "key", "label", *CORNERS, "score")}
         raise UsageError(
             f"{int(wrong.sum())} boxes of the {name} lack a label, a finite coordinate or (in "
-            f"predictions) a finite score, for example {shown}"
+            f"predictions) a finite score, or end before they begin, for example {shown}"
         )
 
 
 def _read_side(
-    name: str, table: pa.Table, image: Ints, labels: list[str], nothing: str | None
+    name: str,
+    table: pa.Table,
+    image: Ints,
+    labels: list[str],
+    nothing: str | None,
+    silent: Ints,
 ) -> Side:
-    """The rows as arrays, sorted by all that they are."""
+    """The rows as arrays, sorted by all that they are; and one "nothing" on each silent image."""
     label = pc.if_else(
         pc.equal(table["kind"], "nothing"), pa.scalar(nothing, pa.string()), table["label"]
     )
@@ -177,6 +196,12 @@ def _read_side(
         image, number, box, score = image[kept], number[kept], box[kept], score[kept]
     else:
         score[empty & np.isnan(score)] = 1.0
+    if len(silent):
+        assert nothing is not None
+        image = np.concatenate([image, silent])
+        number = np.concatenate([number, np.full(len(silent), labels.index(nothing))])
+        box = np.vstack([box, np.tile(NOTHING_BOX, (len(silent), 1))])
+        score = np.concatenate([score, np.ones(len(silent))])
     order = np.lexsort((*box.T[::-1], -score, number, image))
     return Side(image[order], number[order], box[order], score[order])
 

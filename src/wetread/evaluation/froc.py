@@ -26,8 +26,9 @@ def judge_froc(cases: Cases, iou: float) -> Judgement:
         iou: the threshold.
     """
     best = match_largest(pair_boxes(cases))
-    near = best.iou >= iou
-    hit = first_over(best, len(cases.found), np.nextafter(iou, 0))
+    over = np.nextafter(iou, 0)  # at least iou is more than the number before it; at 0 any overlap
+    near = best.iou > over
+    hit = first_over(best, len(cases.found), over)
     kept = np.ones(len(cases.found), bool)
     kept[best.found[near]] = False
     curves = draw_curves(cases, hit[:, None], kept | hit)

@@ -120,7 +120,8 @@ def _check_readers(side: str, table: pa.Table, number: Ints, names: list[str]) -
     if several:
         raise UsageError(
             f"the {side} of {len(several)} images come from several readers "
-            f"({show_some(several)}); make them one with Boxes.consensus() first"
+            f"({show_some(several)}); make them one first: Boxes.consensus(), on the command line "
+            "wetread boxes --consensus wbf"
         )
 
 

@@ -79,7 +79,9 @@ class Result:
         return "\n".join([f"{self.metric}: {value}{sure}, {rests}", *self.notes])
 
     def _shown(self) -> pd.DataFrame:
-        return self.per_label.dropna(axis=1, how="all")
+        """What fits a screen: intervals but the figure's own are in `per_label` alone."""
+        known = self.per_label.dropna(axis=1, how="all")
+        return known[[name for name in known if not name.endswith(("_low", "_high"))]]
 
 
 def _round(cell: Any) -> Any:

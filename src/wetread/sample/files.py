@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ _NOTHING = ("No finding", 14)
 _TEST = 1_000_000
 """Numbers of test images begin here: more of one kind changes none of the other."""
 Row = tuple[Any, ...]
+Write = Callable[[int, Path, int, int, int], list[Row]]
 
 
 def write_sample(
@@ -53,7 +57,7 @@ def write_sample(
     many are written.
 
     Args:
-        folder: where to; files of an earlier sample are replaced.
+        folder: where to: empty, new, or that of an earlier sample, whose images go.
         images: how many to train on.
         seed: another seed, other images.
         size: their longer side, in pixels.
@@ -65,7 +69,8 @@ def write_sample(
         The folder.
 
     Raises:
-        UsageError: fewer than one image, a size below 32 or above 4096, other bits.
+        UsageError: fewer than one image, a size below 32 or above 4096, other bits; a folder with
+            other files in it.
         StorageError: the folder cannot be written.
     """
     count = -(-images // 4) if test is None else test
@@ -76,37 +81,50 @@ def write_sample(
         )
     folder = Path(folder)
     try:
-        for name in ("train", "test"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        with Progress(progress) as bar:
-            labels: list[Row] = []
-            for number in range(images):
-                labels += _write_train(folder / "train", number, seed, size, bits)
-                bar.add(1)
-            truth: list[Row] = []
-            for number in range(_TEST, _TEST + count):
-                truth += _write_test(folder / "test", number, seed, size, bits)
-                bar.add(1)
-        _write_csv(folder / "train.csv", COLUMNS, labels)
-        _write_csv(folder / "test_truth.csv", COLUMNS, truth)
+        _clear(folder)
+        with Progress(progress) as bar, ThreadPoolExecutor(os.cpu_count()) as threads:
+
+            def write(how: Write, name: str, first: int, count: int) -> list[Row]:
+                rows: list[Row] = []
+                tasks = (repeat(x) for x in (folder / name, seed, size, bits))
+                for some in threads.map(how, range(first, first + count), *tasks):
+                    rows += some
+                    bar.add(1)
+                return rows
+
+            _write_csv(folder / "train.csv", COLUMNS, write(_write_train, "train", 0, images))
+            truth = write(_write_test, "test", _TEST, count)
+            _write_csv(folder / "test_truth.csv", COLUMNS, truth)
         keys = dict.fromkeys(row[0] for row in truth)
         blank = [(key, "14 1 0 0 1 1") for key in keys]
         _write_csv(folder / "sample_submission.csv", ("image_id", "PredictionString"), blank)
-        (folder / "README.txt").write_text(README)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}") from error
     return folder
 
 
-def _write_train(folder: Path, number: int, seed: int, size: int, bits: int) -> list[Row]:
-    phantom, key = _write_image(folder, number, seed, size, bits)
+def _clear(folder: Path) -> None:
+    """The folders for the images, empty; nobody's files but an earlier sample's are removed."""
+    readme = folder / "README.txt"
+    ours = readme.is_file() and readme.read_text(errors="replace") == README
+    if not ours and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} holds other files than a sample's; give a new or empty folder")
+    for name in ("train", "test"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for file in (folder / name).glob("*.dicom"):
+            file.unlink()
+    readme.write_text(README)
+
+
+def _write_train(number: int, folder: Path, seed: int, size: int, bits: int) -> list[Row]:
+    phantom, key = _write_image(number, folder, seed, size, bits)
     rows, columns = phantom.density.shape
     said = read_image(_clip(phantom), (rows, columns), phantom.chance)
     return [row for reader, marked in said.items() for row in _to_rows(key, reader, marked)]
 
 
-def _write_test(folder: Path, number: int, seed: int, size: int, bits: int) -> list[Row]:
-    phantom, key = _write_image(folder, number, seed, size, bits)
+def _write_test(number: int, folder: Path, seed: int, size: int, bits: int) -> list[Row]:
+    phantom, key = _write_image(number, folder, seed, size, bits)
     return _to_rows(key, "truth", _clip(phantom))
 
 
@@ -132,7 +150,7 @@ def _write_csv(path: Path, columns: tuple[str, ...], rows: list[Row]) -> None:
         writer.writerows(rows)
 
 
-def _write_image(folder: Path, number: int, seed: int, size: int, bits: int) -> tuple[Phantom, str]:
+def _write_image(number: int, folder: Path, seed: int, size: int, bits: int) -> tuple[Phantom, str]:
     phantom = draw_phantom(seed, number, size)
     key = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=16).hexdigest()
     (folder / f"{key}.dicom").write_bytes(make_file(phantom, key, bits, inverted=number % 2 == 1))

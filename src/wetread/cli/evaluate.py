@@ -1,0 +1,68 @@
+"""`wetread evaluate`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import json_option, print_json
+
+
+@click.command()
+@click.argument("predictions", type=click.Path())
+@click.argument("truth", type=click.Path())
+@click.option(
+    "--metric",
+    default="vinbigdata",
+    show_default=True,
+    help="vinbigdata, siim-covid, rsna-pneumonia, voc2010@IOU, coco, froc, classification.",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="How often patients are drawn anew for the 95 % intervals; 0: never.",
+)
+@click.option("--seed", default=0, show_default=True, help="Another seed, other draws.")
+@click.option("--allow-train", is_flag=True, help='Judge images of the part "train" too.')
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Predictive values for this share of positives; with classification.",
+)
+@json_option
+def evaluate(
+    predictions: str,
+    truth: str,
+    metric: str,
+    resamples: int,
+    seed: int,
+    allow_train: bool,
+    prevalence: float | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTIONS against a TRUTH.
+
+    Both are files that hold boxes: a competition's CSV or submission, COCO JSON, a folder of YOLO
+    or VOC, or the Parquet file of `wetread boxes`. The truth has one opinion an image: merge the
+    readers of a label file first.
+
+    \b
+    wetread evaluate submission.csv test_truth.csv
+    wetread evaluate found.parquet truth.parquet --metric voc2010@0.5 --json
+    """
+    from wetread.evaluation import evaluate as judge
+
+    result = judge(
+        predictions,
+        truth,
+        metric,
+        resamples=resamples,
+        seed=seed,
+        allow_train=allow_train,
+        prevalence=prevalence,
+    )
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        click.echo(str(result))

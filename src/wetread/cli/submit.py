@@ -1,0 +1,45 @@
+"""`wetread submit`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import json_option, open_index, print_json
+
+
+@click.command()
+@click.argument("predictions", type=click.Path())
+@click.option("-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="CSV")
+@click.option(
+    "--form",
+    default="vinbigdata",
+    show_default=True,
+    help="vinbigdata, rsna-pneumonia or siim-covid.",
+)
+@click.option(
+    "--images",
+    type=click.Path(),
+    metavar="INDEX",
+    help="The index of the test set: each of its images gets a row; else those with predictions.",
+)
+@json_option
+def submit(predictions: str, to: str, form: str, images: str | None, as_json: bool) -> None:
+    """Write PREDICTIONS as a competition wants them, checked first.
+
+    Nothing is written if a box reaches outside its image, a class or an image is not asked for, or
+    a score is missing. With --images every image of the test set is in the file once, and boxes
+    are held to the sizes of the images.
+
+    \b
+    wetread submit found.parquet -o submission.csv --images test.index
+    wetread submit found.parquet -o submission.csv --images test.index --form siim-covid
+    """
+    from wetread.index import Index
+    from wetread.submission import submit as hand_in
+
+    index = None if images is None else Index(open_index(images))
+    frame = hand_in(predictions, to, form, images=index)
+    if as_json:
+        print_json({"file": to, "form": form, "rows": len(frame)})
+    else:
+        click.echo(f"{len(frame):,} rows in {to}")

@@ -1,0 +1,69 @@
+"""`wetread evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from wetread.cli import main
+from wetread.evaluation import evaluate
+from wetread.testing.boxes import make_boxes
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """Predictions and a truth, of which some is for training."""
+    found, truth = make_boxes(20, 3, labels=2, seed=1)
+    part = np.where(
+        np.array([int(k, 16) for k in truth.table["key"].to_pylist()]) < 5, "train", "v"
+    )
+    truth.replace({"part": part}).save(tmp_path / "truth.parquet")
+    found.save(tmp_path / "found.parquet")
+    return str(tmp_path / "found.parquet"), str(tmp_path / "truth.parquet")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["evaluate", *arguments])
+
+
+def test_json_is_what_python_says(files: tuple[str, str]) -> None:
+    options = ["--metric", "voc2010@0.5", "--resamples", "20", "--seed", "3", "--allow-train"]
+    done = run(*files, *options, "--json")
+    assert done.exit_code == 0
+    expected = evaluate(*files, "voc2010@0.5", resamples=20, seed=3, allow_train=True)
+    assert json.loads(done.stdout) == expected.to_dict()
+
+
+def test_a_person_reads_the_figure_its_interval_and_the_labels(files: tuple[str, str]) -> None:
+    done = run(*files, "--metric", "froc", "--resamples", "20", "--allow-train")
+    assert done.stdout.startswith("froc: 0.")
+    assert "20 images of 20 groups" in done.stdout
+    assert "label 1" in done.stdout
+
+
+def test_training_images_are_refused(files: tuple[str, str]) -> None:
+    done = run(*files)
+    assert done.exit_code == 2
+    assert '5 images with predictions are of the part "train"' in done.stderr
+
+
+def test_a_prevalence_goes_with_classification(files: tuple[str, str]) -> None:
+    options = ["--allow-train", "--resamples", "0", "--prevalence", "0.1"]
+    done = run(*files, *options, "--metric", "classification@0.3", "--json")
+    assert json.loads(done.stdout)["details"] == {"threshold": 0.3, "prevalence": 0.1}
+    done = run(*files, *options)
+    assert (done.exit_code, "classification" in done.stderr) == (2, True)
+
+
+def test_an_unknown_metric_names_the_known(files: tuple[str, str]) -> None:
+    done = run(*files, "--metric", "voc2012")
+    assert done.exit_code == 2
+    assert "voc2010@0.4" in done.stderr
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(files: tuple[str, str]) -> None:
+    assert run(files[0], "none.csv").exit_code == 2
