@@ -24,8 +24,8 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0
 class Drawable(Protocol):
     """Boxes over many images, as `wetread.read_boxes` makes them."""
 
-    def on(self, image: Image) -> Iterable[BoxLike]:
-        """Those on one image."""
+    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
+        """Those on one frame of an image."""
 
 
 class Box(NamedTuple):

@@ -85,7 +85,11 @@ def _compare(
     pairs = [(found.get((label, a, i), []), found.get((label, b, i), [])) for i in images]
     there_a = np.array([bool(one) for one, _ in pairs])
     there_b = np.array([bool(other) for _, other in pairs])
-    shared = [match(np.array(one), np.array(other), iou) for one, other in pairs if one and other]
+    shared = [
+        match(np.array(sorted(one)), np.array(sorted(other)), iou)  # sorted: ties, always the same
+        for one, other in pairs
+        if one and other
+    ]
     matched = np.concatenate(shared) if shared else np.zeros(0)
     drawn = sum(len(one) for one, _ in pairs), sum(len(other) for _, other in pairs)
     return {

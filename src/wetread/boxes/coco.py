@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
+from wetread.boxes.files import check_place, written
 from wetread.boxes.sizes import sizes_of
 from wetread.boxes.table import CORNERS
-from wetread.errors import StorageError, UsageError
+from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -53,10 +55,12 @@ _EXTRA = ("reader", "score", "frame")
 
 
 def parse_json(path: PathLike) -> Any:
-    """What a JSON file holds; UsageError where it is none."""
+    """What a JSON file holds, which may be gzipped; UsageError where it is none."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
+        data = Path(path).read_bytes()
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, OSError, EOFError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON file: {error}") from error
 
 
@@ -81,7 +85,7 @@ def write_coco(boxes: Boxes, path: PathLike, index: Indexed | None = None) -> No
 
     Raises:
         StorageError: the file cannot be written.
-        UsageError: a box without a place, which COCO cannot say.
+        UsageError: a box without a place or a label, which COCO cannot say.
     """
     sizes = {} if index is None else sizes_of(boxes, index)
     ids = _category_ids(boxes)
@@ -99,15 +103,14 @@ def write_coco(boxes: Boxes, path: PathLike, index: Indexed | None = None) -> No
             if row["kind"] == "nothing"
         ],
     }
-    try:
-        Path(path).write_text(json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False))
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error}") from error
+    with written(path) as file:
+        file.write(json.dumps(said, indent=1, ensure_ascii=False).encode())
 
 
 def _category_ids(boxes: Boxes) -> dict[str, int]:
     ids = {name: id_ for id_, name in boxes.classes}
-    if all(name in ids and ids[name].isdecimal() for name in boxes.labels):
+    distinct = len(set(ids.values())) == len(ids)
+    if distinct and all(name in ids and ids[name].isdecimal() for name in boxes.labels):
         return {name: int(ids[name]) for name in boxes.labels}
     return {name: number for number, name in enumerate(boxes.labels, 1)}
 
@@ -118,9 +121,8 @@ def _image(number: int, key: str, size: tuple[int, int] | None) -> Json:
 
 
 def _to_annotation(number: int, row: Json, images: dict[str, int], ids: dict[str, int]) -> Json:
+    check_place(row)
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
-    if None in (x0, y0, x1, y1):
-        raise UsageError(f"{row['key']}: a box of {row['label']!r} without a place")
     annotation = {
         "id": number,
         "image_id": images[row["key"]],

@@ -17,7 +17,9 @@ Size = tuple[int, int]
 
 def image_sizes(index: Indexed) -> dict[str, Size]:
     """The size of every image of an index, by id."""
-    rows = query(index.content, 'SELECT id, Rows, "Columns" FROM index WHERE pixel_length >= -1')
+    rows = query(
+        index.content, 'SELECT id, Rows, "Columns" FROM index WHERE pixel_length IS NOT NULL'
+    )
     columns = (rows[name].to_pylist() for name in ("id", "Rows", "Columns"))
     return {i: (r, c) for i, r, c in zip(*columns, strict=True) if r and c}
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.join import find_rows, stem
-from wetread.boxes.sizes import Size, image_sizes, sizes_of
+from wetread.boxes.files import by_file, list_files, write_folder
+from wetread.boxes.join import find_rows
+from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
-from wetread.errors import StorageError, UsageError
+from wetread.errors import UsageError
 from wetread.table.store import query
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def read_yolo(path: PathLike, images: Indexed | None = None) -> Boxes:
         raise UsageError(f"{path}: YOLO's boxes are shares of the image; give images=index")
     folder = Path(path)
     names = _read_names(folder)
-    files = [f for f in sorted(folder.rglob("*.txt")) if f.name != CLASSES]
-    sizes = _sizes([f.stem for f in files], images)
+    files = {key: f for key, f in list_files(folder, ".txt").items() if f.name != CLASSES}
+    sizes = _sizes(list(files), images)
     rows: dict[str, list[Any]] = {n: [] for n in ("key", "label", "kind", "score", *CORNERS)}
-    for file in files:
-        for values in _parse(file, names, sizes.get(file.stem)):
-            for column, value in zip(rows.values(), (file.stem, *values), strict=True):
+    for key, file in files.items():
+        for values in _parse(file, names, sizes.get(key)):
+            for column, value in zip(rows.values(), (key, *values), strict=True):
                 column.append(value)
     return Boxes.from_columns(rows, [(str(n), name) for n, name in enumerate(names)])
 
@@ -45,11 +46,18 @@ def read_yolo(path: PathLike, images: Indexed | None = None) -> Boxes:
 def _read_names(folder: Path) -> list[str]:
     for place in (folder, folder.parent):
         if (listed := place / CLASSES).is_file():
-            return [line.strip() for line in listed.read_text().splitlines() if line.strip()]
+            return [line.strip() for line in _read(listed).rstrip().splitlines()]
         for yaml in sorted(place.glob("*.yaml")):
-            if names := _parse_yaml(yaml.read_text()):
+            if names := _parse_yaml(_read(yaml)):
                 return names
     raise UsageError(f"{folder}: no {CLASSES} and no data.yaml with names, here or above")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file.name} is no text file: {error}") from error
 
 
 def _parse_yaml(text: str) -> list[str]:
@@ -57,8 +65,10 @@ def _parse_yaml(text: str) -> list[str]:
     if bracket := re.search(r"^names:\s*\[(.*?)\]", text, flags=re.MULTILINE | re.DOTALL):
         return [name.strip().strip("'\"") for name in bracket[1].split(",") if name.strip()]
     lines = re.search(r"^names:\s*\n((?:\s*(?:-|\d+:).*\n?)+)", text, flags=re.MULTILINE)
-    found = re.findall(r"^\s*(?:-|\d+:)\s*(.+?)\s*$", lines[1], flags=re.MULTILINE) if lines else []
-    return [name.strip("'\"") for name in found]
+    line = re.compile(r"^\s*(?:-|(\d+):)\s*(.+?)\s*$", flags=re.MULTILINE)
+    found = line.findall(lines[1]) if lines else []
+    named = {int(n or at): name.strip("'\"") for at, (n, name) in enumerate(found)}
+    return [named[n] for n in sorted(named)] if sorted(named) == list(range(len(found))) else []
 
 
 def _sizes(keys: list[str], images: Indexed) -> dict[str, Size]:
@@ -74,7 +84,7 @@ def _sizes(keys: list[str], images: Indexed) -> dict[str, Size]:
 
 def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, ...]]:
     """(label, kind, score, x0, y0, x1, y1) of every line."""
-    lines = [line.split() for line in file.read_text().splitlines() if line.strip()]
+    lines = [line.split() for line in _read(file).splitlines() if line.strip()]
     if not lines:
         return [(None, "nothing", None, None, None, None, None)]
     if size is None:
@@ -84,30 +94,34 @@ def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, .
     for words in lines:
         try:
             number, (x, y, w, h, *score) = int(words[0]), map(float, words[1:])
-            label = names[number]
+            if len(score) > 1 or not 0 <= number < len(names):
+                raise ValueError(f"{len(words)} numbers, class {number} of {len(names)}")
         except (ValueError, IndexError) as error:
-            raise UsageError(f"{file.name}: {' '.join(words)[:60]!r} is no box: {error}") from error
+            said = " ".join(words)[:60]
+            raise UsageError(f"{file.name}: {said!r} is no box of YOLO's: {error}") from error
         corners = ((x - w / 2) * columns, (y - h / 2) * rows, (x + w / 2) * columns)
         place = (*corners, (y + h / 2) * rows)
-        found.append((label, "box", score[0] if score else None, *place))
+        found.append((names[number], "box", score[0] if score else None, *place))
     return found
 
 
 def write_yolo(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
     """Writes a text file an image and `classes.txt`; see `read_yolo`.
 
+    The form says nothing of readers: those of an image are together in its file.
+
     Raises:
         StorageError: the folder cannot be written.
-        UsageError: an image of no known size, or two images of one name.
+        UsageError: what the form cannot say; see `boxes.files.by_file`.
     """
-    sizes = sizes_of(boxes, index)
     numbers = {name: number for number, name in enumerate(boxes.labels)}
-    lines: dict[str, list[str]] = {key: [] for key in sizes}
-    for row in boxes.table.to_pylist():
-        if row["kind"] == "box":
-            lines[row["key"]].append(_line(row, numbers, sizes[row["key"]]))
-    write_files(folder, {f"{stem_of(key)}.txt": text for key, text in lines.items()}, len(lines))
-    (Path(folder) / CLASSES).write_text("".join(f"{name}\n" for name in boxes.labels))
+    texts = {
+        f"{name}.txt": "".join(_line(row, numbers, size) for row in rows)
+        for name, (size, rows) in by_file(boxes, index).items()
+    }
+    if CLASSES in texts:
+        raise UsageError(f"an image is called {CLASSES}, as is the file of the classes' names")
+    write_folder(folder, {**texts, CLASSES: "".join(f"{name}\n" for name in boxes.labels)})
 
 
 def _line(row: dict[str, Any], numbers: dict[str, int], size: Size) -> str:
@@ -116,20 +130,3 @@ def _line(row: dict[str, Any], numbers: dict[str, int], size: Size) -> str:
     shares = (x0 + x1) / 2 / columns, (y0 + y1) / 2 / rows, (x1 - x0) / columns, (y1 - y0) / rows
     score = () if row["score"] is None else (row["score"],)
     return f"{numbers[row['label']]} {' '.join(f'{v:.17g}' for v in (*shares, *score))}\n"
-
-
-def stem_of(key: str) -> str:
-    """The name of an image's file; a UID has dots and no ending."""
-    return key if re.fullmatch(r"[\d.]+", key) else stem(key)
-
-
-def write_files(folder: PathLike, texts: dict[str, list[str]], count: int) -> None:
-    """Text files into a folder; `count` of them, or two would have had one name."""
-    if len(texts) != count:
-        raise UsageError("two images have one file name; the form cannot tell them apart")
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        for name, lines in texts.items():
-            (Path(folder) / name).write_text("".join(lines))
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error}") from error
