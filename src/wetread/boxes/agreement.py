@@ -128,7 +128,8 @@ def cohen_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     >>> round(cohen_kappa(np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool)), 2)
     0.5
     """
-    observed = float((first == second).mean())
-    p, q = float(first.mean()), float(second.mean())
-    expected = p * q + (1 - p) * (1 - q)
-    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
+    count = len(first)
+    yes, also = int(first.sum()), int(second.sum())
+    expected = yes * also + (count - yes) * (count - also)  # of count squared
+    observed = count * int((first == second).sum())
+    return (observed - expected) / (count**2 - expected) if expected < count**2 else float("nan")

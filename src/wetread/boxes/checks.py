@@ -10,7 +10,7 @@ import numpy as np
 
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
-from wetread.errors import FindingCode
+from wetread.errors import BOX_FINDINGS
 from wetread.table.store import query
 
 if TYPE_CHECKING:
@@ -19,24 +19,6 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
     from wetread.table.store import Indexed
 
-BOX_FINDINGS = {
-    finding.code: finding
-    for finding in (
-        FindingCode("NO_FILE", "error", "A label of an image that the index does not have."),
-        FindingCode("NO_LABEL", "info", "An image of the index that no reader has a row on."),
-        FindingCode("BOX_OUTSIDE", "error", "A box that reaches outside its image."),
-        FindingCode("BOX_EMPTY", "error", "A box without area, or without a place."),
-        FindingCode("BOX_UNLABELLED", "error", "A box without a label."),
-        FindingCode("TWO_LABELS", "info", "One box that one reader gave several labels."),
-        FindingCode("BOX_TWICE", "warning", "The same box, label and reader more than once."),
-        FindingCode("NOTHING_AND_BOX", "warning", "A reader who found nothing, and drew a box."),
-        FindingCode("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
-        FindingCode("CLASS_CLASH", "warning", "A label with two ids, or an id with two labels."),
-        FindingCode("READER_OUTLIER", "info", "A reader who draws far more or fewer boxes."),
-        FindingCode("UID_MADE", "warning", "An image without UIDs; its report has made-up ones."),
-    )
-}
-"""Every finding code of boxes; `docs/boxes.md` explains them."""
 COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
 _FEW_IMAGES, _FEW_READERS = 10, 3
 """Fewer tell nothing of a reader."""

@@ -109,10 +109,9 @@ def _texts(rows: pa.Table, name: str) -> Iterator[tuple[str, int]]:
     if name in rows.column_names and name != "path":
         texts = rows[name].to_pylist()
     else:
-        spelled = {"path": str, "bare path": bare, "stem": stem}
-        spell: Callable[[str], str] = spelled.get(name, lambda _: "")
+        spelled: dict[str, Callable[[str], str]] = {"path": str, "bare path": bare, "stem": stem}
         members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
-        texts = [spell(member or path) for path, member in members]
+        texts = [spelled[name](member or path) for path, member in members]
     return ((text, place) for place, text in enumerate(texts) if text)
 
 

@@ -115,7 +115,7 @@ def _check_scaling(form: str, drawn: ImageSize, images: Indexed | None) -> None:
 def _scale(boxes: Boxes, stored: Mapping[str, Size], drawn: ImageSize) -> Boxes:
     """Boxes of a resized copy on the stored pixels."""
     corners = boxes.corners
-    placed: list[bool] = np.isfinite(corners).any(axis=1).tolist()
+    placed = set(np.flatnonzero(np.isfinite(corners).any(axis=1)).tolist())
     factors = np.ones((len(boxes), 2))
     lost = []
     names = zip(boxes.table["image"].to_pylist(), boxes.table["key"].to_pylist(), strict=True)
@@ -123,7 +123,7 @@ def _scale(boxes: Boxes, stored: Mapping[str, Size], drawn: ImageSize) -> Boxes:
         size, copy = stored.get(image), _drawn(drawn, key)
         if size and copy:
             factors[at] = _factors(size, copy)
-        elif placed[at]:
+        elif at in placed:
             lost.append(key)
     if lost:
         raise UsageError(

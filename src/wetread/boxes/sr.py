@@ -6,7 +6,7 @@ import hashlib
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,8 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed) -> pd.DataFrame:
         with written(Path(folder) / f"{image}_{numbers[reader]:02}.dcm") as file:
             report.save_as(file, enforce_file_format=True)
         if lacking:
-            made[image] = ("UID_MADE", rows[0], f"no {', '.join(lacking)}")
+            named = {"image": image, "key": rows[0]["key"]}
+            made[image] = "UID_MADE", named, f"no {', '.join(lacking)}"
     return list_findings(made.values())
 
 
@@ -153,7 +154,7 @@ def _make_report(rows: Sequence[Row], source: Dataset, reader: str) -> Dataset:
         instance_number=1,
         manufacturer="wetread",
         is_complete=True,
-        specific_character_set="ISO_IR 192",
+        specific_character_set=None if f"{said}{reader}".isascii() else "ISO_IR 192",
     )
 
 
@@ -305,7 +306,7 @@ def _read_region(group: Any) -> Row:
         raise UsageError(f"a region of kind {kind}")
     x0, y0 = points.min(axis=0)
     x1, y1 = points.max(axis=0)
-    row = dict(zip(CORNERS, map(float, (x0, y0, x1, y1)), strict=True))
+    row: Row = dict(zip(CORNERS, map(float, (x0, y0, x1, y1)), strict=True))
     label = None if group.finding_type is None else group.finding_type.meaning
-    what: Mapping[str, Any] = {"label": label, "kind": "point" if kind == "POINT" else "box"}
+    what = {"label": label, "kind": "point" if kind == "POINT" else "box"}
     return row | what | _read_image(roi.ContentSequence[0]) | _read_score(group)

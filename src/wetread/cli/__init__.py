@@ -12,7 +12,19 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show
+from wetread.cli import (
+    boxes,
+    demo,
+    export,
+    findings,
+    header,
+    measure,
+    mosaic,
+    query,
+    scan,
+    show,
+    split,
+)
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -64,5 +76,7 @@ for verb in (
     mosaic.mosaic,
     measure.measure,
     export.export,
+    boxes.boxes,
+    split.split,
 ):
     main.add_command(verb)
