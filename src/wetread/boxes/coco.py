@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import check_place, written
+from wetread.boxes.files import check_place, read_text, written
 from wetread.boxes.sizes import sizes_of
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
@@ -57,10 +55,10 @@ _EXTRA = ("reader", "score", "frame")
 def parse_json(path: PathLike) -> Any:
     """What a JSON file holds, which may be gzipped; UsageError where it is none."""
     try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-        return json.loads(data.decode("utf-8-sig"))
-    except (ValueError, OSError, EOFError, RecursionError) as error:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"{path} is no JSON file: {error}") from error
 
 

@@ -230,7 +230,7 @@ class Boxes:
         write_coco(self, path, index)
 
     def to_yolo(self, folder: PathLike, index: Indexed) -> None:
-        """Writes a text file an image, coordinates as shares of its size, and `classes.txt`."""
+        """Writes a text file an image, coordinates as shares of its size, and the classes' names."""
         from wetread.boxes.yolo import write_yolo
 
         write_yolo(self, folder, index)

@@ -13,6 +13,7 @@ from wetread.boxes.table import BOX_SCHEMA, CORNERS
 from wetread.errors import UnknownNameError, UsageError
 
 Method = Literal["wbf", "nms", "union", "majority"]
+METHODS = get_args(Method)
 Corners = tuple[float, float, float, float]
 
 
@@ -62,8 +63,8 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
     >>> [(row["x0"], row["score"]) for row in two.consensus().table.to_pylist()]
     [(0.5, 1.0)]
     """
-    if method not in get_args(Method):
-        raise UnknownNameError("consensus", method, get_args(Method))
+    if method not in METHODS:
+        raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
     lost = np.isnan(boxes.corners).any(axis=1) & (np.asarray(boxes.table["kind"]) != "nothing")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,20 @@ if TYPE_CHECKING:
     from wetread.table.store import Indexed
 
 Row = dict[str, Any]
+
+
+def read_text(path: PathLike) -> str:
+    """The text of a file in UTF-8, which may be gzipped and start with a byte order mark.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        data = Path(path).read_bytes()
+        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        return data.decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no text file: {error}") from error
 
 
 @contextlib.contextmanager

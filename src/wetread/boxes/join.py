@@ -65,11 +65,13 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
             f"no image of the index has a key of the label file, such as "
             f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}"
         )
-    groups = rows["group"].to_pylist() if "group" in extra else group_images(rows).names
+    groups = pa.array(group_images(rows).names, pa.string())
+    if "group" in extra:  # null of what came after the split
+        groups = pc.coalesce(rows["group"], groups)
     at = pa.array([place.get(key) for key in boxes.table["key"].to_pylist()], pa.int64())
     joined: dict[str, Any] = {
         "image": rows["id"].take(at),
-        "group": pa.array(groups, pa.string()).take(at),
+        "group": groups.take(at),
     }
     if "part" in extra:
         joined["part"] = rows["part"].take(at)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import csv
+import io
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.files import read_text
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
@@ -51,22 +53,22 @@ def read_table(path: str, format: str | None = None) -> Boxes:  # noqa: A002
 
 
 def _read_csv(path: str) -> pd.DataFrame:
-    """Every field as text, without spaces around it; the index counts lines from 0."""
+    """Every field as text, without spaces around it."""
     import pandas as pd
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than names
-            frame = pd.read_csv(
-                path, dtype=str, encoding="utf-8-sig", keep_default_na=False, index_col=False
-            )
-    except (ValueError, EOFError, OSError, pd.errors.ParserWarning) as error:
+        lines = [line for line in csv.reader(io.StringIO(read_text(path), newline="")) if line]
+    except csv.Error as error:
         raise UsageError(f"{path} is no CSV file: {error}") from error
-    if short := frame.isna().any(axis=1).sum():
-        raise UsageError(f"{path}: {short} lines have fewer fields than the first")
-    frame = frame.map(str.strip)
-    frame.columns = [name.strip() for name in frame.columns]
-    return frame
+    if not lines:
+        raise UsageError(f"{path} is empty")
+    names, *rows = [[field.strip() for field in line] for line in lines]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise UsageError(f"{path}: line {number} has {len(row)} fields, the first {len(names)}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"{path}: two columns have one name; its columns: {', '.join(names)}")
+    return pd.DataFrame(rows, columns=names, dtype=str)
 
 
 def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:  # noqa: A002

@@ -88,14 +88,15 @@ _FILES = {".parquet": "wetread", ".json": "coco", ".xml": "voc", ".dcm": "dicom-
 
 def _recognise(path: Path) -> str:
     if path.is_dir():
-        kinds = {file.suffix.lower() for file in path.rglob("*")} & set(_FOLDERS)
-        if len(kinds) != 1:
-            found = " and ".join(sorted(kinds)) or "none of them"
+        kinds = {file.suffix.lower() for file in path.rglob("*")}
+        labels = kinds & {".txt", ".xml"} or kinds & {".dcm"}  # .dcm beside labels are images
+        if len(labels) != 1:
+            found = " and ".join(sorted(labels)) or "none of them"
             raise UsageError(
                 f"{path}: .txt files are YOLO's, .xml files Pascal VOC's, .dcm files DICOM SR; it "
                 f"has {found}; give format="
             )
-        return _FOLDERS[kinds.pop()]
+        return _FOLDERS[labels.pop()]
     name = path.name.lower().removesuffix(".gz")
     return _FILES.get(Path(name).suffix, "csv")
 

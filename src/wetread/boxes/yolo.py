@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import by_file, list_files, write_folder
+from wetread.boxes.files import by_file, list_files, read_text, write_folder
 from wetread.boxes.join import find_rows
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
@@ -46,18 +47,11 @@ def read_yolo(path: PathLike, images: Indexed | None = None) -> Boxes:
 def _read_names(folder: Path) -> list[str]:
     for place in (folder, folder.parent):
         if (listed := place / CLASSES).is_file():
-            return [line.strip() for line in _read(listed).rstrip().splitlines()]
+            return [line.strip() for line in read_text(listed).rstrip().splitlines()]
         for yaml in sorted(place.glob("*.yaml")):
-            if names := _parse_yaml(_read(yaml)):
+            if names := _parse_yaml(read_text(yaml)):
                 return names
     raise UsageError(f"{folder}: no {CLASSES} and no data.yaml with names, here or above")
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file.name} is no text file: {error}") from error
 
 
 def _parse_yaml(text: str) -> list[str]:
@@ -84,7 +78,7 @@ def _sizes(keys: list[str], images: Indexed) -> dict[str, Size]:
 
 def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, ...]]:
     """(label, kind, score, x0, y0, x1, y1) of every line."""
-    lines = [line.split() for line in _read(file).splitlines() if line.strip()]
+    lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
     if not lines:
         return [(None, "nothing", None, None, None, None, None)]
     if size is None:
@@ -106,7 +100,7 @@ def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, .
 
 
 def write_yolo(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
-    """Writes a text file an image and `classes.txt`; see `read_yolo`.
+    """Writes a text file an image, `classes.txt` and `data.yaml`; see `read_yolo`.
 
     The form says nothing of readers: those of an image are together in its file.
 
@@ -121,7 +115,10 @@ def write_yolo(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
     }
     if CLASSES in texts:
         raise UsageError(f"an image is called {CLASSES}, as is the file of the classes' names")
-    write_folder(folder, {**texts, CLASSES: "".join(f"{name}\n" for name in boxes.labels)})
+    texts[CLASSES] = "".join(f"{name}\n" for name in boxes.labels)
+    listed = json.dumps(boxes.labels, ensure_ascii=False)  # which is YAML too
+    texts["data.yaml"] = f"nc: {len(boxes.labels)}\nnames: {listed}\n"
+    write_folder(folder, texts)
 
 
 def _line(row: dict[str, Any], numbers: dict[str, int], size: Size) -> str:
