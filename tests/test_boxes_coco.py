@@ -119,6 +119,13 @@ def test_of_other_programs(tmp_path: Path) -> None:
         assert boxes.classes == (("0", "lung"), ("5", "heart"))
 
 
+ONE: Any = {
+    "images": [{"id": 1, "file_name": "a"}],
+    "categories": [{"id": 1, "name": "x"}],
+    "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -131,8 +138,7 @@ def test_of_other_programs(tmp_path: Path) -> None:
             "is no COCO data set: KeyError",
         ),
         (
-            '{"images": [{"id": 1, "file_name": "a"}], "categories": [{"id": 1, "name": ""}], '
-            '"annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3]}]}',
+            json.dumps({**ONE, "annotations": [{**ONE["annotations"][0], "bbox": [1, 2, 3]}]}),
             "is no COCO data set: ValueError",
         ),
     ],

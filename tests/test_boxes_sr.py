@@ -147,7 +147,7 @@ row = st.tuples(
 ).filter(lambda r: "\\" not in r[0])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(row, min_size=1, max_size=4))
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, pictures: wr.Index, rows: list[Any]

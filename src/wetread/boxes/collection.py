@@ -230,7 +230,7 @@ class Boxes:
         write_coco(self, path, index)
 
     def to_yolo(self, folder: PathLike, index: Indexed) -> None:
-        """Writes a text file an image, coordinates as shares of its size, and the classes' names."""
+        """Writes YOLO's text file an image, coordinates as shares of its size, and the names."""
         from wetread.boxes.yolo import write_yolo
 
         write_yolo(self, folder, index)
@@ -241,14 +241,14 @@ class Boxes:
 
         write_voc(self, folder, index)
 
-    def to_dicom_sr(self, folder: PathLike, index: Indexed) -> pd.DataFrame:
+    def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
         """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
 
         What comes back is a finding for each image whose UIDs had to be made up; see `boxes.sr`.
         """
         from wetread.boxes.sr import write_sr
 
-        return write_sr(self, folder, index)
+        return write_sr(self, folder, index, progress)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

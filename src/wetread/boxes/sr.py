@@ -17,6 +17,7 @@ from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.files import check_place, list_files, written
 from wetread.boxes.table import CORNERS
 from wetread.errors import MissingExtraError, StorageError, UsageError
+from wetread.table.progress import Progress
 from wetread.table.store import query
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _SCHEME = "99WETREAD"
 _RAW = "1.2.840.10008.5.1.4.1.1.66"  # Raw Data Storage: of an image whose class is not known
 
 
-def write_sr(boxes: Boxes, folder: PathLike, index: Indexed) -> pd.DataFrame:
+def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
     """Writes a report for every image and reader, named by the image's id.
 
     Each box is a region of TID 1410 with its label as the finding and its score as the certainty;
@@ -68,14 +69,16 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed) -> pd.DataFrame:
         raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
     made = {}
     numbers = {reader: number for number, reader in enumerate(sorted({r for _, r in reports}))}
-    for (image, reader), rows in reports.items():
-        source, lacking = _evidence(images[image])
-        report = _make_report(rows, source, reader or boxes.run or "")
-        with written(Path(folder) / f"{image}_{numbers[reader]:02}.dcm") as file:
-            report.save_as(file, enforce_file_format=True)
-        if lacking:
-            named = {"image": image, "key": rows[0]["key"]}
-            made[image] = "UID_MADE", named, f"no {', '.join(lacking)}"
+    with Progress(progress) as bar:
+        for (image, reader), rows in reports.items():
+            source, lacking = _evidence(images[image])
+            report = _make_report(rows, source, reader or boxes.run or "")
+            with written(Path(folder) / f"{image}_{numbers[reader]:02}.dcm") as file:
+                report.save_as(file, enforce_file_format=True)
+            if lacking:
+                named = {"image": image, "key": rows[0]["key"]}
+                made[image] = "UID_MADE", named, f"no {', '.join(lacking)}"
+            bar.add(1)
     return list_findings(made.values())
 
 
