@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,32 @@ def test_a_folder_of_neither_form_or_of_two(tmp_path: Path) -> None:
     for form in ("dicom-sr", "vinbigdata", "coco"):
         with pytest.raises(UsageError):
             wr.read_boxes(tmp_path, format=form)  # type: ignore[arg-type]
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.png", "height": 50, "width": 100}],
+    "annotations": [{"image_id": 1, "category_id": 1, "bbox": [10, 20, 30, 10]}],
+    "categories": [{"id": 1, "name": "x"}],
+}
+VOC = """<annotation><size><width>100</width><height>50</height></size><object><name>x</name>
+<bndbox><xmin>11</xmin><ymin>21</ymin><xmax>40</xmax><ymax>30</ymax></bndbox></object></annotation>
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.json", json.dumps(COCO)), ("a.xml", VOC)])
+def test_sizes_that_a_file_states_must_be_true(
+    tmp_path: Path, index: wr.Index, name: str, text: str
+) -> None:
+    """Boxes of a copy of half the size would be inside the image, and wrong."""
+    path = tmp_path / name
+    path.write_text(text)
+    said = r"'a.*' has \(100, 200\) rows and columns, .* give image_size=\(50, 100\)"
+    with pytest.raises(UsageError, match=said):
+        wr.read_boxes(path, index)
+    boxes = wr.read_boxes(path, index, image_size=(50, 100))
+    assert boxes.corners.tolist() == [[20, 40, 80, 60]]
+    assert wr.read_boxes(path).corners.tolist() == [[10, 20, 40, 30]]
+    path.write_text(text.replace("100", "200").replace("50", "100"))
+    assert wr.read_boxes(path, index).corners.tolist() == [[10, 20, 40, 30]]
+    path.write_text(text.replace("100", "0"))  # not known
+    assert wr.read_boxes(path, index).corners.tolist() == [[10, 20, 40, 30]]

@@ -191,7 +191,7 @@ def test_reports_of_others(tmp_path: Path, index: wr.Index) -> None:
 
 
 def test_what_is_no_report(tmp_path: Path, real_file: Callable[[str], Path]) -> None:
-    for path in (real_file("CT_small.dcm"), tmp_path / "text.dcm"):
+    for path in (real_file("CT_small.dcm"), real_file("reportsi.dcm"), tmp_path / "text.dcm"):
         if not path.exists():
             path.write_text("no")
         with pytest.raises(UsageError, match="is no report of TID 1500"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.files import check_place, read_text, written
-from wetread.boxes.sizes import sizes_of
+from wetread.boxes.sizes import check_sizes, sizes_of
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
@@ -22,8 +22,13 @@ _FIELDS = ("key", "label", "kind", "reader", "score", "frame", *CORNERS)
 def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
     """Boxes of a COCO data set; its images without a box are rows "nothing".
 
+    Args:
+        path: the file.
+        images: an index, whose images must have the sizes that the file says.
+
     Raises:
-        UsageError: no JSON, not in the form, or a list of results, which name no image.
+        UsageError: no JSON, not in the form, or a list of results, which name no image; or sizes
+            that differ.
     """
     said = parse_json(path)
     if not isinstance(said, dict) or not {"images", "annotations", "categories"} <= set(said):
@@ -41,8 +46,13 @@ def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
             for n in said.get("nothing", ())
         ]
         classes = [(str(c["id"]), str(c["name"])) for c in said["categories"]]
+        sizes = {
+            _key(i): (int(i.get("height") or 0), int(i.get("width") or 0)) for i in said["images"]
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is no COCO data set: {error!r}") from error
+    if images is not None:
+        check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
     drawn = {row["key"] for row in rows}
     rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in drawn]
     columns = {name: [row.get(name) for row in rows] for name in _FIELDS}

@@ -58,7 +58,8 @@ def read_boxes(
 
     Raises:
         NotFoundError: there is no such file.
-        UsageError: a form that is not known, or not clear; it says the columns found.
+        UsageError: a form that is not known, or not clear; it says the columns found. Or a file
+            that says other sizes of its images than the index.
         MissingExtraError: DICOM SR without the extra `sr`.
     """
     if not Path(path).exists():
@@ -71,7 +72,8 @@ def read_boxes(
     if form == "wetread":
         boxes = Boxes.open(path)
     elif form in _READERS:
-        boxes = _READERS[form](path, images).replace({}, dialect=form)
+        stated = images if image_size is None else None  # sizes that a file states must be true
+        boxes = _READERS[form](path, stated).replace({}, dialect=form)
     else:
         boxes = read_table(str(path), format)
     if images is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.files import by_file, list_files, write_folder
-from wetread.boxes.sizes import Size
+from wetread.boxes.sizes import Size, check_sizes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
@@ -24,33 +24,42 @@ def read_voc(path: PathLike, images: Indexed | None = None) -> Boxes:
     VOC counts pixels from 1 and includes the last: xmin 1, xmax 10 are the edges 0 and 10. A file
     without an object is a row "nothing".
 
+    Args:
+        path: the folder or file.
+        images: an index, whose images must have the sizes that the files say.
+
     Raises:
-        UsageError: a file that is no XML of this form, or declares entities.
+        UsageError: a file that is no XML of this form, or declares entities; or sizes that differ.
     """
     place = Path(path)
     files = {place.stem: place} if place.is_file() else list_files(place, ".xml")
     rows: dict[str, list[Any]] = {n: [] for n in ("key", "label", "kind", "reader", "score")}
     rows |= {name: [] for name in CORNERS}
+    sizes: dict[str, Size] = {}
     for key, file in files.items():
-        for values in _parse(file):
+        found, sizes[key] = _parse(file)
+        for values in found:
             for column, value in zip(rows.values(), (key, *values), strict=True):
                 column.append(value)
+    if images is not None:
+        check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
     return Boxes.from_columns(rows)
 
 
-def _parse(file: Path) -> list[tuple[Any, ...]]:
-    """(label, kind, reader, score, x0, y0, x1, y1) of every object."""
+def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
+    """(label, kind, reader, score, x0, y0, x1, y1) of every object; the size, 0 if not said."""
     try:
         text = file.read_bytes()
         if b"\0" in text or b"<!" in text.replace(b"<!--", b""):
             raise UsageError(f"{file.name} declares a document type or is no UTF-8: refused")
         root = ElementTree.fromstring(text)  # noqa: S314 - no entities: see above
         found = [_parse_object(item) for item in root.iter("object")]
+        rows, columns = (int(root.findtext(f"size/{n}") or 0) for n in ("height", "width"))
     except (ElementTree.ParseError, TypeError, ValueError, OSError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{file.name} is no Pascal VOC file: {error}") from error
-    return found or [(None, "nothing", *(None,) * 6)]
+    return found or [(None, "nothing", *(None,) * 6)], (rows, columns)
 
 
 def _parse_object(item: ElementTree.Element) -> tuple[Any, ...]:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.files import by_file, list_files, read_text, write_folder
-from wetread.boxes.join import find_rows
-from wetread.boxes.sizes import Size, image_sizes
+from wetread.boxes.sizes import Size, stored_sizes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
-from wetread.table.store import query
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -35,7 +33,7 @@ def read_yolo(path: PathLike, images: Indexed | None = None) -> Boxes:
     folder = Path(path)
     names = _read_names(folder)
     files = {key: f for key, f in list_files(folder, ".txt").items() if f.name != CLASSES}
-    sizes = _sizes(list(files), images)
+    sizes = stored_sizes(list(files), images)
     rows: dict[str, list[Any]] = {n: [] for n in ("key", "label", "kind", "score", *CORNERS)}
     for key, file in files.items():
         for values in _parse(file, names, sizes.get(key)):
@@ -63,17 +61,6 @@ def _parse_yaml(text: str) -> list[str]:
     found = line.findall(lines[1]) if lines else []
     named = {int(n or at): name.strip("'\"") for at, (n, name) in enumerate(found)}
     return [named[n] for n in sorted(named)] if sorted(named) == list(range(len(found))) else []
-
-
-def _sizes(keys: list[str], images: Indexed) -> dict[str, Size]:
-    rows = query(
-        images.content,
-        "SELECT id, path, member, SOPInstanceUID, MediaStorageSOPInstanceUID FROM index "
-        "WHERE pixel_length IS NOT NULL",
-    )
-    known, ids = image_sizes(images), rows["id"].to_pylist()
-    found = {key: ids[place] for key, place in find_rows(keys, rows).items()}
-    return {key: known[id_] for key, id_ in found.items() if id_ in known}
 
 
 def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, ...]]:
