@@ -92,6 +92,13 @@ def test_every_way_out_of_the_image(make_index: Make) -> None:
         assert codes(make({corner: value}), index) == ["BOX_OUTSIDE"]
 
 
+def test_a_frame_that_is_not_there(make_index: Make) -> None:
+    index = make_index({"a.dcm": {"NumberOfFrames": 3}, "b.dcm": {}})
+    found = make({"frame": 2}, {"frame": 3, "label": "X"}, {"frame": 9, "key": "b"}).check(index)
+    assert found["code"].tolist() == ["BOX_OUTSIDE"]  # of b the header does not say
+    assert found["text"].tolist() == ["frame 3, counted from 0, of 3"]
+
+
 def test_every_code_has_a_paragraph() -> None:
     text = (Path(__file__).parents[1] / "docs" / "boxes.md").read_text()
     at = [

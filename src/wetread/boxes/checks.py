@@ -138,19 +138,24 @@ def _outliers(rows: list[Row]) -> Iterator[Finding]:
 
 def _check_images(rows: list[Row], index: Indexed) -> Iterator[Finding]:
     sizes = image_sizes(index)
+    sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
+    images = {image["id"]: image for image in query(index.content, sql).to_pylist()}
     lost: dict[str, Row] = {}
     for row in rows:
         if row["image"] is None:
             lost.setdefault(row["key"], row)
         elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
             yield "BOX_OUTSIDE", row, text
+        elif row["frame"] and row["frame"] >= (
+            frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
+        ):
+            yield "BOX_OUTSIDE", row, f"frame {row['frame']}, counted from 0, of {frames}"
     for row in lost.values():
         yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
-    images = query(index.content, "SELECT id, path FROM index WHERE pixel_length IS NOT NULL")
     labelled = {row["image"] for row in rows}
-    for id_, path in zip(images["id"].to_pylist(), images["path"].to_pylist(), strict=True):
+    for id_, image in images.items():
         if id_ not in labelled:
-            yield "NO_LABEL", {"image": id_, "key": path}, "no row of the label file"
+            yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row of the label file"
 
 
 def _outside(row: Row, size: Size) -> str:

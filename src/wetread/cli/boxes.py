@@ -75,7 +75,7 @@ def boxes(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Read the boxes in a label FILE: count, check, compare, merge, write.
+    """Read, check, compare and merge the boxes of a label FILE.
 
     Several files are put together; each counts as a reader where it names none.
 

@@ -67,9 +67,9 @@ def split(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Split the images of an INDEX into parts that share no patient and no picture.
+    """Split an INDEX into parts that share nobody and no picture.
 
-    The parts become columns of INDEX: part, fold and group. With --check, the split that is there
+    Labels are spread evenly. The parts become columns of INDEX: part, fold and group. With --check, the split that is there
     is left as it is, and what it has on two sides is listed.
 
     \b
