@@ -141,6 +141,14 @@ ONE: Any = {
             json.dumps({**ONE, "annotations": [{**ONE["annotations"][0], "bbox": [1, 2, 3]}]}),
             "is no COCO data set: ValueError",
         ),
+        (json.dumps({**ONE, "images": [*ONE["images"], {"id": 2, "file_name": "a"}]}), "one name"),
+        (json.dumps({**ONE, "images": [*ONE["images"], {"id": 1, "file_name": "b"}]}), "one id"),
+        (json.dumps({**ONE, "info": 5}), "is no COCO data set: AttributeError"),
+        (json.dumps({**ONE, "annotations": ["x"]}), "is no COCO data set: TypeError"),
+        (
+            json.dumps({**ONE, "images": [{"id": 1, "file_name": "a", "height": 1e999}]}),
+            "is no COCO data set: OverflowError",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -75,6 +75,19 @@ def test_files_without_any_uid(tmp_path: Path) -> None:
     assert {uid for found in uids(tmp_path / "again").values() for uid in found} == made
 
 
+@pytest.mark.parametrize(
+    "uid", ["1.2.3.4", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.77.1.6"]
+)
+def test_images_of_any_class(tmp_path: Path, make_index: Make, uid: str) -> None:
+    """A private one, one of frames, and slides."""
+    index = make_index({"a.dcm": {"SOPClassUID": uid}, "b.dcm": {}})
+    assert BOXES.to_dicom_sr(tmp_path / "sr", index).empty
+    assert as_rows(wr.read_boxes(tmp_path / "sr", index)) == as_rows(BOXES.join(index))
+    report = pydicom.dcmread(tmp_path / "sr" / f"{index[0].id}_01.dcm")
+    named = {str(e.value) for e in report.iterall() if e.keyword == "ReferencedSOPClassUID"}
+    assert named == {uid}
+
+
 def test_the_key_is_the_uid(tmp_path: Path, index: wr.Index) -> None:
     BOXES.select(np.array([1, 0, 0, 0, 0], bool)).to_dicom_sr(tmp_path / "sr", index)
     assert wr.read_boxes(tmp_path / "sr").table["key"].to_pylist() == ["2.25.1001"]

@@ -115,6 +115,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
         (DEVKIT[:-9].encode(), "is no Pascal VOC file"),
         (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is no Pascal VOC file"),
         (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is no Pascal VOC file"),
+        (DEVKIT.replace("<width>80", "<width>inf").encode(), "is no Pascal VOC file"),
         (BOMB.encode(), "declares a document type"),
         (BOMB.encode("utf-16"), "refused"),
     ],

@@ -49,14 +49,17 @@ def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
         sizes = {
             _key(i): (int(i.get("height") or 0), int(i.get("width") or 0)) for i in said["images"]
         }
-    except (KeyError, TypeError, ValueError) as error:
+        run = (said.get("info") or {}).get("run")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(f"{path} is no COCO data set: {error!r}") from error
+    if len(set(keys.values())) < len(said["images"]):
+        raise UsageError(f"{path}: two images have one id or one name")
     if images is not None:
         check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
     drawn = {row["key"] for row in rows}
     rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in drawn]
     columns = {name: [row.get(name) for row in rows] for name in _FIELDS}
-    return Boxes.from_columns(columns, classes, said.get("info", {}).get("run"))
+    return Boxes.from_columns(columns, classes, run)
 
 
 _EXTRA = ("reader", "score", "frame")

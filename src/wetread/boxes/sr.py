@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ _MADE = uuid.UUID("6f3f1b52-7d0a-5a53-8a3c-1f0c5d0a9b11")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _META = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID")
 _SCHEME = "99WETREAD"
-_RAW = "1.2.840.10008.5.1.4.1.1.66"  # Raw Data Storage: of an image whose class is not known
+_RAW = "1.2.840.10008.5.1.4.1.1.66"
+"""Raw Data Storage: the class of an image that has none."""
 
 
 def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
@@ -68,11 +69,15 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = Tr
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
     made = {}
+    series: Counter[tuple[str, str]] = Counter()
     numbers = {reader: number for number, reader in enumerate(sorted({r for _, r in reports}))}
     with Progress(progress) as bar:
         for (image, reader), rows in reports.items():
             source, lacking = _evidence(images[image])
+            series[source.StudyInstanceUID, reader] += 1
             report = _make_report(rows, source, reader or boxes.run or "")
+            report.SeriesNumber = numbers[reader] + 1
+            report.InstanceNumber = series[source.StudyInstanceUID, reader]
             with written(Path(folder) / f"{image}_{numbers[reader]:02}.dcm") as file:
                 report.save_as(file, enforce_file_format=True)
             if lacking:
@@ -148,7 +153,9 @@ def _make_report(rows: Sequence[Row], source: Dataset, reader: str) -> Dataset:
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )
-    return sr.ComprehensiveSR(
+    # highdicom looks the image's class up and knows no private ones: it comes in afterwards.
+    of_image, source.SOPClassUID = source.SOPClassUID, _RAW
+    report = sr.ComprehensiveSR(
         evidence=[source],
         content=content[0],
         series_instance_uid=_made("series", source.StudyInstanceUID, reader),
@@ -159,6 +166,10 @@ def _make_report(rows: Sequence[Row], source: Dataset, reader: str) -> Dataset:
         is_complete=True,
         specific_character_set=None if f"{said}{reader}".isascii() else "ISO_IR 192",
     )
+    for found in report.iterall():
+        if found.keyword == "ReferencedSOPClassUID":
+            found.value = of_image
+    return report
 
 
 def _observer(reader: str, *, person: bool = False) -> Any:
@@ -181,7 +192,7 @@ def _make_group(row: Row, source: Dataset, tracking: Any) -> Any:
     from pydicom.sr.codedict import codes
 
     frames = None if row["frame"] is None else [row["frame"] + 1]
-    image = source.SOPClassUID, source.SOPInstanceUID, frames
+    image = _RAW, source.SOPInstanceUID, frames
     scores = [] if row["score"] is None else [row["score"]]
     certain = [
         sr.Measurement(codes.DCM.CertaintyOfFinding, score, codes.UCUM.NoUnits) for score in scores

@@ -54,8 +54,8 @@ def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
             raise UsageError(f"{file.name} declares a document type or is no UTF-8: refused")
         root = ElementTree.fromstring(text)  # noqa: S314 - no entities: see above
         found = [_parse_object(item) for item in root.iter("object")]
-        rows, columns = (int(root.findtext(f"size/{n}") or 0) for n in ("height", "width"))
-    except (ElementTree.ParseError, TypeError, ValueError, OSError) as error:
+        rows, columns = (int(float(root.findtext(f"size/{n}") or 0)) for n in ("height", "width"))
+    except (ElementTree.ParseError, ArithmeticError, ValueError, OSError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{file.name} is no Pascal VOC file: {error}") from error

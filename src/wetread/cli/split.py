@@ -69,8 +69,8 @@ def split(
 ) -> None:
     """Split an INDEX into parts that share nobody and no picture.
 
-    Labels are spread evenly. The parts become columns of INDEX: part, fold and group. With --check, the split that is there
-    is left as it is, and what it has on two sides is listed.
+    Labels are spread evenly. The parts become columns of INDEX: part, fold and group. With
+    --check, the split that is there is left as it is, and what it has on two sides is listed.
 
     \b
     wetread split train.index --boxes train.csv
