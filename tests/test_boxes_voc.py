@@ -90,7 +90,7 @@ label = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 line = st.tuples(st.sampled_from(["a", "b"]), label, *[place] * 4, st.none() | st.floats(0, 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(line, max_size=8))
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, pictures: wr.Index, rows: list[Any]

@@ -86,7 +86,7 @@ line = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(line, max_size=10))
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, pictures: wr.Index, rows: list[Any]
