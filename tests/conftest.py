@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import wetread as wr
+from wetread.testing.files import changed, dicom_file, element, picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real files beside the project; tests use them where they exist."""
@@ -53,6 +58,51 @@ def small_folder(tmp_path: Path) -> Path:
         shutil.copy(test_files / name, folder)
     (folder / "README.txt").write_text("no DICOM")
     return folder
+
+
+@pytest.fixture
+def make_index(tmp_path: Path) -> Callable[..., wr.Index]:
+    """An index of small pictures: their names, and of each its size, pixels and other elements.
+
+    A value of None leaves an element out; without pixels those of each picture are its own.
+    """
+
+    def make(pictures: Mapping[str, Mapping[str, Any]], to: Path | None = None) -> wr.Index:
+        root = tmp_path / "pictures"
+        for number, (name, said) in enumerate(pictures.items(), 1):
+            given = {"rows": 40, "columns": 60, **said}
+            rows, columns = given.pop("rows"), given.pop("columns")
+            pixels = given.pop("pixels", bytes([number, 0]) * (rows * columns))
+            elements = changed(
+                picture(number, rows, columns),
+                element("PixelData", pixels, vr="OW"),
+                *(element(key, value) for key, value in given.items() if value is not None),
+                without=[key for key, value in given.items() if value is None],
+            )
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(dicom_file(elements))
+        return wr.scan(root, to, workers=0, progress=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
+    """Two pictures, a.dcm and b.dcm, of 40 rows and 80 columns."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, name in enumerate(("a.dcm", "b.dcm"), 1):
+        (folder / name).write_bytes(dicom_file(picture(number, 40, 80)))
+    return wr.scan(folder, workers=0, progress=False)
+
+
+@pytest.fixture(scope="session")
+def supervision() -> Any:
+    """The package, which warns that OpenCV is absent when it is imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import supervision
+    return supervision
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,8 @@ def test_help_lists_the_verbs_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
-        "demo scan header query findings merge show mosaic measure export evaluate submit sample"
+        "demo scan header query findings merge show "
+        "mosaic measure export boxes split sample evaluate submit"
     )
     assert list(main.commands) == verbs.split()
     assert places == sorted(places)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -44,6 +45,44 @@ def test_a_box_frames_exactly_its_pixels(canvas: FigureCanvasAgg, real_file: Rea
     canvas.draw()  # a lone dollar is no formula
     low, high = ax.transData.transform([(32, 128), (96, 64)])
     assert np.allclose(high - low, high[0] - low[0])
+
+
+def test_a_colour_a_reader(canvas: FigureCanvasAgg, make_index: Callable[..., wr.Index]) -> None:
+    """The boxes of each reader in one colour, of this frame only, and a legend that says whose."""
+    index = make_index({"a.dcm": {}, "b.dcm": {}})
+    rows = [
+        ("a", "R10", 1, "ILD", None),
+        ("a", "R9", 2, "Mass", 0),
+        ("a", "R10", 3, "Mass", None),
+        ("a", "R9", 4, "ILD", 1),  # of another frame
+        ("b", "R8", 5, "ILD", None),
+    ]
+    key, reader, low, label, frame = zip(*rows, strict=True)
+    columns = {"key": key, "reader": reader, "label": label, "frame": frame}
+    columns |= {"x0": low, "y0": low, "x1": [v + 9 for v in low], "y1": [v + 9 for v in low]}
+    boxes = wr.Boxes.from_columns(columns)
+    for drawn in (boxes, boxes.join(index)):
+        ax = index[0].show(boxes=drawn, ax=canvas.figure.add_subplot())
+        canvas.draw()
+        patches = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+        assert [patch.get_x() for patch in patches] == [1, 2, 3]
+        ten, nine, again = (patch.get_edgecolor() for patch in patches)
+        assert ten == again != nine
+        legend = ax.get_legend()
+        named = {
+            text.get_text(): to_rgba(line.get_color())
+            for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+        }
+        assert named == {"R10": ten, "R9": nine}
+        assert [text.get_text() for text in ax.texts] == ["ILD", "Mass", "Mass"]
+
+
+def test_without_readers_a_colour_a_label(canvas: FigureCanvasAgg, real_file: Real) -> None:
+    boxes = [(0, 0, 5, 5, "ILD"), (5, 5, 9, 9, "Mass"), (1, 1, 3, 3, "ILD")]
+    ax = wr.read(real_file("CT_small.dcm")).show(boxes=boxes, ax=canvas.figure.add_subplot())
+    first, second, third = (patch.get_edgecolor() for patch in ax.patches[:3])
+    assert first == third != second
+    assert ax.get_legend() is None
 
 
 def test_pixels_that_are_not_square(real_file: Real, canvas: FigureCanvasAgg) -> None:

@@ -13,7 +13,8 @@ Bad *usage* raises:
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a header or pixels that cannot be decoded
 
-Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`.
+Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`; of
+labels and splits, one of `BOX_FINDINGS`.
 """
 
 from __future__ import annotations
@@ -158,3 +159,28 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
 
 FINDINGS: dict[str, FindingCode] = {c: FindingCode(c, s, m) for c, s, m in _CODES}
 """Every finding code there is, in the order of `docs/findings.md`."""
+
+_BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
+    # the label file and the images
+    ("NO_FILE", "error", "A label of an image that the index does not have."),
+    ("NO_LABEL", "info", "An image of the index that no row of the label file is about."),
+    # each box
+    ("BOX_OUTSIDE", "error", "A box that reaches outside its image."),
+    ("BOX_EMPTY", "error", "A box without area, or without a place."),
+    ("BOX_UNLABELLED", "error", "A box without a label."),
+    # what one reader says of one image
+    ("TWO_LABELS", "info", "One box that one reader gave several labels."),
+    ("BOX_TWICE", "warning", "The same box, label and reader more than once."),
+    ("NOTHING_AND_BOX", "warning", "A reader who found nothing, and drew a box."),
+    # the whole file
+    ("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
+    ("CLASS_CLASH", "warning", "A label with two ids, or an id with two labels."),
+    ("READER_OUTLIER", "info", "A reader who draws far more or fewer boxes."),
+    # what is made of it
+    ("UID_MADE", "warning", "An image without UIDs; its report has made-up ones."),
+    ("LEAK_GROUP", "error", "Images of one patient on two sides of a split."),
+    ("LEAK_PIXELS", "error", "The same picture on two sides of a split."),
+)
+
+BOX_FINDINGS: dict[str, FindingCode] = {c: FindingCode(c, s, m) for c, s, m in _BOX_CODES}
+"""Every finding code of boxes and splits, in the order of `docs/boxes.md`."""

@@ -214,7 +214,7 @@ class Image:
         picture = self.render(window, size, frame, short=short)
         rows, columns = self.shape[:2]
         title = f"{os.path.basename(self.name)}\n{self._caption(picture, frame)}"
-        drawn = () if boxes is None else boxes.on(self) if hasattr(boxes, "on") else boxes
+        drawn = () if boxes is None else boxes.on(self, frame) if hasattr(boxes, "on") else boxes
         return show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
 
     def _caption(self, picture: Picture, frame: int) -> str:

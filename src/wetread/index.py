@@ -270,6 +270,7 @@ class Index:
 
         Raises:
             UnknownNameError: there is no such column.
+            UsageError: the column is empty; after a split into folds it is `"fold"`.
         """
         return to_frame(find_leaks(self._content, column, by))
 

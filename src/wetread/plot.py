@@ -24,8 +24,8 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0
 class Drawable(Protocol):
     """Boxes over many images, as `wetread.read_boxes` makes them."""
 
-    def on(self, image: Image) -> Iterable[BoxLike]:
-        """Those on one image."""
+    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
+        """Those on one frame of an image."""
 
 
 class Box(NamedTuple):
@@ -79,15 +79,18 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
     if by_reader:
         owners.sort()
     colours = {owner: COLOURS[n % len(COLOURS)] for n, owner in enumerate(owners)}
+    # Readers agree: their labels stand above each other, where one would cover the other.
+    lifts = {owner: 2 + 11 * (n % 3) * by_reader for n, owner in enumerate(owners)}
     for box in boxes:
-        colour = colours[box.reader if by_reader else box.label]
+        owner = box.reader if by_reader else box.label
+        colour = colours[owner]
         size = box.x1 - box.x0, box.y1 - box.y0
         ax.add_patch(Rectangle((box.x0, box.y0), *size, fill=False, edgecolor=colour, lw=1.5))
         if box.label:
             ax.annotate(
                 box.label,
                 (box.x0, box.y0),
-                (2, 2),
+                (2, lifts[owner]),
                 textcoords="offset points",
                 color="black",
                 fontsize="x-small",

@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,7 @@ def split_rows(
     grouping = group_images(images, by)
     if not grouping.certain:
         warnings.warn(f"split by {grouping.by}: {grouping.why}", UserWarning, stacklevel=3)
-    sets = _unite(grouping.names, find_equal_pixels(content.root, images))
+    sets = _unite(grouping.names, *find_equal_pixels(content.root, images))
     number = _assign_images(images["id"].to_pylist(), sets, boxes, list(shares.values()), seed)
     names = list(shares)
     part = pa.nulls(len(number), pa.string()) if folds else pa.array([names[n] for n in number])
@@ -97,29 +97,29 @@ def _select(content: Content, by: str | None) -> str:
     return f"SELECT {_COLUMNS}, {names} FROM index"
 
 
-def find_equal_pixels(root: str, images: pa.Table) -> list[str]:
-    """What tells pictures apart: images with the same text, if not "", are the same picture.
+def find_equal_pixels(root: str, images: pa.Table) -> list[list[str]]:
+    """What tells pictures apart, in two ways: equal texts, if not "", are equal pictures.
 
-    The hash that `Index.measure` made of all pixels, where it did; else the bytes of the pixel
-    element, which are read only of files whose size and a sample of the bytes are equal. A picture
-    in two transfer syntaxes is seen only by the former.
+    The hash that `Index.measure` made of all pixels; and, unless it did so of every image, the
+    bytes of the pixel element, which are read only of files whose size and a sample of the bytes
+    are equal. A picture in two transfer syntaxes is seen only by the former.
     """
-    names = images.column_names
-    known = [""] * images.num_rows
-    if "px_hash" in names:
-        scales = images["px_scale"].to_pylist()
-        hashes = zip(images["px_hash"].to_pylist(), scales, strict=True)
-        known = [f"px {h} {scale}" if h else "" for h, scale in hashes]
+    hashes: list[str] = []
+    if "px_hash" in images.column_names:
+        pairs = zip(images["px_hash"].to_pylist(), images["px_scale"].to_pylist(), strict=True)
+        hashes = [f"{h} {scale}" if h else "" for h, scale in pairs]
+        if all(hashes):
+            return [hashes]
     rows = images.select(_COLUMNS.split(", ")).to_pylist()
-    unknown = [place for place, text in enumerate(known) if not text]
-    alike = _alike(unknown, lambda place: _extent(rows[place]))
+    alike = _alike(range(len(rows)), lambda place: _extent(rows[place]))
     alike = _alike(alike, lambda place: _digest(root, rows[place], sample=True))
+    digests = [""] * len(rows)
     for place in alike:
-        known[place] = _digest(root, rows[place], sample=False)
-    return known
+        digests[place] = _digest(root, rows[place], sample=False)
+    return [digests, *([hashes] if hashes else [])]
 
 
-def _alike(places: Iterable[int], tell: Any) -> list[int]:
+def _alike(places: Iterable[int], tell: Callable[[int], str]) -> list[int]:
     """The places of which another has the same text, "" aside."""
     found: dict[str, list[int]] = defaultdict(list)
     for place in places:
@@ -151,7 +151,7 @@ def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
     return f"{_extent(row)} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 
-def _unite(groups: list[str], pictures: list[str]) -> list[str]:
+def _unite(groups: list[str], *tellings: list[str]) -> list[str]:
     """For each image the smallest key of the groups that equal pictures tie together."""
     parent: dict[str, str] = {}
 
@@ -160,11 +160,12 @@ def _unite(groups: list[str], pictures: list[str]) -> list[str]:
             parent[name] = name = parent[parent[name]]
         return name
 
-    first: dict[str, str] = {}
-    for group, picture in zip(groups, pictures, strict=True):
-        if picture and (other := first.setdefault(picture, group)) != group:
-            low, high = sorted((root(group), root(other)))
-            parent[high] = low
+    for pictures in tellings:
+        first: dict[str, str] = {}
+        for group, picture in zip(groups, pictures, strict=True):
+            if picture and (other := first.setdefault(picture, group)) != group:
+                low, high = sorted((root(group), root(other)))
+                parent[high] = low
     return [root(group) for group in groups]
 
 
@@ -276,16 +277,19 @@ def find_leaks(content: Content, column: str = "part", by: str | None = None) ->
 
     Raises:
         UnknownNameError: there is no such column.
+        UsageError: it is empty, so that there is nothing to check.
     """
     if column not in content.schema.names:
         raise UnknownNameError("column", column, content.schema.names)
     select = _select(content, by).replace(" FROM", f', CAST("{column}" AS VARCHAR) AS side FROM', 1)
     images = query(content, f"{select} WHERE pixel_length IS NOT NULL ORDER BY path, member")
-    sides = images["side"].to_pylist()
-    rows = []
+    sides, paths, ids = (images[name].to_pylist() for name in ("side", "path", "id"))
+    if not any(side is not None for side in sides):
+        raise UsageError(f"no image has a {column!r}; after a split into folds it is 'fold'")
+    rows: set[tuple[str, ...]] = set()
     for code, names in (
         ("LEAK_GROUP", group_images(images, by).names),
-        ("LEAK_PIXELS", find_equal_pixels(content.root, images)),
+        *(("LEAK_PIXELS", texts) for texts in find_equal_pixels(content.root, images)),
     ):
         members: dict[str, list[int]] = defaultdict(list)
         for place, name in enumerate(names):
@@ -293,11 +297,8 @@ def find_leaks(content: Content, column: str = "part", by: str | None = None) ->
                 members[name].append(place)
         for name, places in members.items():
             if len({sides[p] for p in places}) > 1:
-                shared = name if code == "LEAK_GROUP" else images["path"][places[0]].as_py()
-                rows += [
-                    (code, shared, sides[p], images["id"][p].as_py(), images["path"][p].as_py())
-                    for p in places
-                ]
+                shared = name if code == "LEAK_GROUP" else paths[places[0]]
+                rows |= {(code, shared, sides[p], ids[p], paths[p]) for p in places}
     columns = list(zip(*sorted(rows), strict=True)) or [()] * 5
     arrays = [pa.array(list(values), pa.string()) for values in columns]
     return pa.table(arrays, names=["code", "shared", "part", "id", "path"])

@@ -85,7 +85,11 @@ def _compare(
     pairs = [(found.get((label, a, i), []), found.get((label, b, i), [])) for i in images]
     there_a = np.array([bool(one) for one, _ in pairs])
     there_b = np.array([bool(other) for _, other in pairs])
-    shared = [match(np.array(one), np.array(other), iou) for one, other in pairs if one and other]
+    shared = [
+        match(np.array(sorted(one)), np.array(sorted(other)), iou)  # sorted: ties, always the same
+        for one, other in pairs
+        if one and other
+    ]
     matched = np.concatenate(shared) if shared else np.zeros(0)
     drawn = sum(len(one) for one, _ in pairs), sum(len(other) for _, other in pairs)
     return {
@@ -124,7 +128,8 @@ def cohen_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     >>> round(cohen_kappa(np.array([1, 1, 0, 0], bool), np.array([1, 0, 0, 0], bool)), 2)
     0.5
     """
-    observed = float((first == second).mean())
-    p, q = float(first.mean()), float(second.mean())
-    expected = p * q + (1 - p) * (1 - q)
-    return (observed - expected) / (1 - expected) if expected < 1 else float("nan")
+    count = len(first)
+    yes, also = int(first.sum()), int(second.sum())
+    expected = yes * also + (count - yes) * (count - also)  # of count squared
+    observed = count * int((first == second).sum())
+    return (observed - expected) / (count**2 - expected) if expected < count**2 else float("nan")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
-from wetread.errors import FindingCode
+from wetread.errors import BOX_FINDINGS
 from wetread.table.store import query
 
 if TYPE_CHECKING:
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
     from wetread.table.store import Indexed
 
-BOX_FINDINGS = {
-    finding.code: finding
-    for finding in (
-        FindingCode("NO_FILE", "error", "A label of an image that the index does not have."),
-        FindingCode("NO_LABEL", "info", "An image of the index that no reader has a row on."),
-        FindingCode("BOX_OUTSIDE", "error", "A box that reaches outside its image."),
-        FindingCode("BOX_EMPTY", "error", "A box without area, or without a place."),
-        FindingCode("TWO_LABELS", "info", "One box that one reader gave several labels."),
-        FindingCode("BOX_TWICE", "warning", "The same box, label and reader more than once."),
-        FindingCode("NOTHING_AND_BOX", "warning", "A reader who found nothing, and drew a box."),
-        FindingCode("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
-        FindingCode("READER_OUTLIER", "info", "A reader who draws far more or fewer boxes."),
-    )
-}
-"""Every finding code of boxes; `docs/boxes.md` explains them."""
 COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
 _FEW_IMAGES, _FEW_READERS = 10, 3
 """Fewer tell nothing of a reader."""
@@ -56,19 +41,24 @@ def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
     >>> boxes.check()["code"].tolist()
     ['BOX_EMPTY']
     """
-    import pandas as pd
-
     if index is not None and boxes.table["image"].null_count == len(boxes):
         boxes = boxes.join(index)
     rows = boxes.table.to_pylist()
     found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
     if index is not None:
         found += _check_images(rows, index)
+    return list_findings(found)
+
+
+def list_findings(found: Iterable[Finding]) -> pd.DataFrame:
+    """Findings as a table, in the order of BOX_FINDINGS."""
+    import pandas as pd
+
     table = [
         (code, BOX_FINDINGS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
         for code, row, text in found
     ]
-    frame = pd.DataFrame(table, columns=list(COLUMNS))
+    frame = pd.DataFrame(table, columns=list(COLUMNS), dtype=object)
     order = {code: number for number, code in enumerate(BOX_FINDINGS)}
     return frame.sort_values("code", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 
@@ -76,11 +66,15 @@ def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
 def _check_places(rows: list[Row]) -> Iterator[Finding]:
     for row in rows:
         x0, y0, x1, y1 = (row[name] for name in CORNERS)
-        if row["kind"] != "box":
+        if row["kind"] == "nothing":
+            if x0 is not None:
+                yield "NOTHING_AND_BOX", row, "the row itself has a box"
             continue
+        if row["label"] is None:
+            yield "BOX_UNLABELLED", row, f"a {row['kind']} of no class"
         if None in (x0, y0, x1, y1):
             yield "BOX_EMPTY", row, "no place"
-        elif x1 <= x0 or y1 <= y0:
+        elif row["kind"] == "box" and (x1 <= x0 or y1 <= y0):
             yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"
 
 
@@ -96,12 +90,19 @@ def _check_readings(rows: list[Row]) -> Iterator[Finding]:
         places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
         for row in boxes:
             places[tuple(row[name] for name in CORNERS)].append(row)
-        for same in places.values():
-            labels = [row["label"] or "" for row in same]
-            if len(set(labels)) > 1:
-                yield "TWO_LABELS", same[0], ", ".join(sorted(set(labels)))
-            if len(set(labels)) < len(labels):
-                yield "BOX_TWICE", same[0], f"{len(labels)} times"
+        for corners, same in places.items():
+            if None not in corners and len(same) > 1:
+                yield from _check_same(same)
+
+
+def _check_same(rows: list[Row]) -> Iterator[Finding]:
+    """Boxes of one reader in one place."""
+    counts = Counter(row["label"] or "" for row in rows)
+    if len(counts) > 1:
+        yield "TWO_LABELS", rows[0], ", ".join(sorted(counts))
+    for label, count in sorted(counts.items()):
+        if count > 1:
+            yield "BOX_TWICE", rows[0], f"{label}, {count} times"
 
 
 def _check_labels(boxes: Boxes) -> Iterator[Finding]:
@@ -111,6 +112,11 @@ def _check_labels(boxes: Boxes) -> Iterator[Finding]:
     for variants in spelled.values():
         if len(variants) > 1:
             yield "LABEL_SPELLING", {"label": variants[0]}, ", ".join(map(repr, variants))
+    ids = Counter(id_ for id_, _ in boxes.classes)
+    names = Counter(name for _, name in boxes.classes)
+    for id_, name in boxes.classes:
+        if max(ids[id_], names[name]) > 1:
+            yield "CLASS_CLASH", {"label": name}, f"id {id_}"
 
 
 def _outliers(rows: list[Row]) -> Iterator[Finding]:
@@ -132,25 +138,30 @@ def _outliers(rows: list[Row]) -> Iterator[Finding]:
 
 def _check_images(rows: list[Row], index: Indexed) -> Iterator[Finding]:
     sizes = image_sizes(index)
+    sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
+    images = {image["id"]: image for image in query(index.content, sql).to_pylist()}
     lost: dict[str, Row] = {}
     for row in rows:
         if row["image"] is None:
             lost.setdefault(row["key"], row)
         elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
             yield "BOX_OUTSIDE", row, text
+        elif row["frame"] and row["frame"] >= (
+            frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
+        ):
+            yield "BOX_OUTSIDE", row, f"frame {row['frame']}, counted from 0, of {frames}"
     for row in lost.values():
         yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
-    images = query(index.content, "SELECT id, path FROM index WHERE pixel_length IS NOT NULL")
     labelled = {row["image"] for row in rows}
-    for id_, path in zip(images["id"].to_pylist(), images["path"].to_pylist(), strict=True):
+    for id_, image in images.items():
         if id_ not in labelled:
-            yield "NO_LABEL", {"image": id_, "key": path}, "no row of the label file"
+            yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row of the label file"
 
 
 def _outside(row: Row, size: Size) -> str:
     rows, columns = size
     corners = [row[name] for name in CORNERS]
-    if row["kind"] == "nothing" or None in corners:
+    if None in corners:
         return ""
     x0, y0, x1, y1 = corners
     inside = min(x0, x1) >= 0 and min(y0, y1) >= 0 and max(x0, x1) <= columns

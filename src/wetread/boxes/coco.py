@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.sizes import sizes_of
+from wetread.boxes.files import check_place, read_text, written
+from wetread.boxes.sizes import check_sizes, sizes_of
 from wetread.boxes.table import CORNERS
-from wetread.errors import StorageError, UsageError
+from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -22,8 +22,13 @@ _FIELDS = ("key", "label", "kind", "reader", "score", "frame", *CORNERS)
 def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
     """Boxes of a COCO data set; its images without a box are rows "nothing".
 
+    Args:
+        path: the file.
+        images: an index, whose images must have the sizes that the file says.
+
     Raises:
-        UsageError: no JSON, not in the form, or a list of results, which name no image.
+        UsageError: no JSON, not in the form, or a list of results, which name no image; or sizes
+            that differ.
     """
     said = parse_json(path)
     if not isinstance(said, dict) or not {"images", "annotations", "categories"} <= set(said):
@@ -41,22 +46,32 @@ def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
             for n in said.get("nothing", ())
         ]
         classes = [(str(c["id"]), str(c["name"])) for c in said["categories"]]
-    except (KeyError, TypeError, ValueError) as error:
+        sizes = {
+            _key(i): (int(i.get("height") or 0), int(i.get("width") or 0)) for i in said["images"]
+        }
+        run = (said.get("info") or {}).get("run")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(f"{path} is no COCO data set: {error!r}") from error
+    if len(set(keys.values())) < len(said["images"]):
+        raise UsageError(f"{path}: two images have one id or one name")
+    if images is not None:
+        check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
     drawn = {row["key"] for row in rows}
     rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in drawn]
     columns = {name: [row.get(name) for row in rows] for name in _FIELDS}
-    return Boxes.from_columns(columns, classes, said.get("info", {}).get("run"))
+    return Boxes.from_columns(columns, classes, run)
 
 
 _EXTRA = ("reader", "score", "frame")
 
 
 def parse_json(path: PathLike) -> Any:
-    """What a JSON file holds; UsageError where it is none."""
+    """What a JSON file holds, which may be gzipped; UsageError where it is none."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError) as error:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"{path} is no JSON file: {error}") from error
 
 
@@ -81,7 +96,7 @@ def write_coco(boxes: Boxes, path: PathLike, index: Indexed | None = None) -> No
 
     Raises:
         StorageError: the file cannot be written.
-        UsageError: a box without a place, which COCO cannot say.
+        UsageError: a box without a place or a label, which COCO cannot say.
     """
     sizes = {} if index is None else sizes_of(boxes, index)
     ids = _category_ids(boxes)
@@ -99,15 +114,14 @@ def write_coco(boxes: Boxes, path: PathLike, index: Indexed | None = None) -> No
             if row["kind"] == "nothing"
         ],
     }
-    try:
-        Path(path).write_text(json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False))
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error}") from error
+    with written(path) as file:
+        file.write(json.dumps(said, indent=1, ensure_ascii=False).encode())
 
 
 def _category_ids(boxes: Boxes) -> dict[str, int]:
     ids = {name: id_ for id_, name in boxes.classes}
-    if all(name in ids and ids[name].isdecimal() for name in boxes.labels):
+    distinct = len(set(ids.values())) == len(ids)
+    if distinct and all(name in ids and ids[name].isdecimal() for name in boxes.labels):
         return {name: int(ids[name]) for name in boxes.labels}
     return {name: number for number, name in enumerate(boxes.labels, 1)}
 
@@ -118,9 +132,8 @@ def _image(number: int, key: str, size: tuple[int, int] | None) -> Json:
 
 
 def _to_annotation(number: int, row: Json, images: dict[str, int], ids: dict[str, int]) -> Json:
+    check_place(row)
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
-    if None in (x0, y0, x1, y1):
-        raise UsageError(f"{row['key']}: a box of {row['label']!r} without a place")
     annotation = {
         "id": number,
         "image_id": images[row["key"]],

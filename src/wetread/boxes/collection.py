@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.boxes.table import CORNERS, METADATA, Classes, describe, description, make_table
-from wetread.errors import NotFoundError, StorageError, UsageError
+from wetread.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,33 @@ class Boxes:
         return cls(describe(table, classes, run, dialect))
 
     @classmethod
+    def concat(cls, several: Sequence[Boxes]) -> Boxes:
+        """The rows of several label files, or of several runs of models, in one.
+
+        Rows without a reader get the id of the run that predicted them, else "file 1", "file 2"
+        and so on: `consensus` then counts every run as a reader.
+
+        >>> one = Boxes.from_columns({"key": ["a"], "label": ["ILD"], "score": [0.9]}, run="r50")
+        >>> Boxes.concat([one, one.replace({"reader": ["R1"]})]).readers
+        ('R1', 'r50')
+        """
+        if not several:
+            raise UsageError("no boxes to put together: give one or more")
+        tables = []
+        for number, boxes in enumerate(several, 1):
+            who = pc.fill_null(boxes.table["reader"], boxes.run or f"file {number}")
+            tables.append(boxes.replace({"reader": who}).table)
+        rows = pa.concat_tables([table.replace_schema_metadata() for table in tables])
+        dialects, runs = ({b.dialect for b in several}, {b.run for b in several})
+        classes = list(dict.fromkeys(pair for boxes in several for pair in boxes.classes))
+        if len({id_ for id_, _ in classes}) < len(classes):  # ids of several files: numbered anew
+            names = dict.fromkeys(name for _, name in classes)
+            classes = [(str(number), name) for number, name in enumerate(names)]
+        run = runs.pop() if len(runs) == 1 else None
+        dialect = dialects.pop() if len(dialects) == 1 else ""
+        return cls(describe(rows, classes, run, dialect))
+
+    @classmethod
     def open(cls, path: PathLike) -> Boxes:
         """Boxes that `save` wrote.
 
@@ -95,12 +123,10 @@ class Boxes:
         """
         import pyarrow.parquet as pq
 
-        beside = Path(f"{os.fspath(path)}.part")
-        try:
+        from wetread.boxes.files import written
+
+        with written(path) as beside:
             pq.write_table(self.table, beside)
-            beside.replace(path)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error}") from error
 
     @property
     def classes(self) -> Classes:
@@ -110,7 +136,7 @@ class Boxes:
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the classes, then labels that occur without being one."""
-        names = [name for _, name in self.classes]
+        names = dict.fromkeys(name for _, name in self.classes)
         found = sorted(set(self.table["label"].drop_null().unique().to_pylist()) - set(names))
         return (*names, *found)
 
@@ -158,15 +184,19 @@ class Boxes:
 
         return to_frame(self.table)
 
-    def on(self, image: Image) -> list[tuple[float, float, float, float, str, str]]:
-        """What lies on an image of an index: x0, y0, x1, y1, label (with its score), reader."""
+    def on(self, image: Image, frame: int = 0) -> list[tuple[float, float, float, float, str, str]]:
+        """What can be drawn on an image: x0, y0, x1, y1, label (with its score), reader.
+
+        These are the boxes with an area of this frame and of the whole instance; `check` lists
+        those without.
+        """
         from wetread.boxes.join import rows_of
 
         rows = rows_of(self.table, image)
         return [
             (*(row[c] for c in CORNERS), _caption(row), row["reader"] or "")
             for row in rows
-            if row["kind"] == "box" and _has_area(row)
+            if row["kind"] == "box" and row["frame"] in (None, frame) and _has_area(row)
         ]
 
     def join(self, index: Indexed) -> Boxes:
@@ -200,7 +230,7 @@ class Boxes:
         write_coco(self, path, index)
 
     def to_yolo(self, folder: PathLike, index: Indexed) -> None:
-        """Writes a text file an image, coordinates as shares of its size, and `classes.txt`."""
+        """Writes YOLO's text file an image, coordinates as shares of its size, and the names."""
         from wetread.boxes.yolo import write_yolo
 
         write_yolo(self, folder, index)
@@ -211,11 +241,14 @@ class Boxes:
 
         write_voc(self, folder, index)
 
-    def to_dicom_sr(self, folder: PathLike, index: Indexed) -> pd.DataFrame:
-        """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`."""
+    def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
+        """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
+
+        What comes back is a finding for each image whose UIDs had to be made up; see `boxes.sr`.
+        """
         from wetread.boxes.sr import write_sr
 
-        return write_sr(self, folder, index)
+        return write_sr(self, folder, index, progress)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import BOX_SCHEMA, CORNERS
 from wetread.errors import UnknownNameError, UsageError
 
 Method = Literal["wbf", "nms", "union", "majority"]
+METHODS = get_args(Method)
 Corners = tuple[float, float, float, float]
 
 
@@ -47,76 +50,78 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
 
     Returns:
         Rows without a reader, sorted by key, frame and label. An image's readers are those with a
-        row on it. An image without a box keeps one row "nothing", whose score is the share of its
-        readers who found nothing; where models gave that a score of their own, the row holds
-        their mean and stays beside boxes. Points are kept as they are.
+        row on it, on whichever frame. An image without a box keeps one row "nothing", whose score
+        is the share of its readers who found nothing; where models gave that a score of their own,
+        the row holds their mean and stays beside boxes. Points are kept as they are.
 
     Raises:
         UnknownNameError: there is no such method.
-        UsageError: an iou outside 0..1.
+        UsageError: an iou outside 0..1; boxes without a place, which `Boxes.check` lists.
 
     >>> two = Boxes.from_columns({"key": ["a", "a"], "label": ["ILD", "ILD"], "x0": [0, 1],
     ...     "y0": [0, 0], "x1": [10, 11], "y1": [10, 10], "reader": ["R1", "R2"]})
     >>> [(row["x0"], row["score"]) for row in two.consensus().table.to_pylist()]
     [(0.5, 1.0)]
     """
-    if method not in get_args(Method):
-        raise UnknownNameError("consensus", method, get_args(Method))
+    if method not in METHODS:
+        raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
+    lost = np.isnan(boxes.corners).any(axis=1) & (np.asarray(boxes.table["kind"]) != "nothing")
+    if lost.any():
+        key = boxes.table["key"][int(lost.argmax())].as_py()
+        raise UsageError(
+            f"{int(lost.sum())} boxes have no place, such as one on {key!r}; Boxes.check() lists "
+            "them, Boxes.select() leaves them out"
+        )
     merge = _MERGES[method]
     rows: list[tuple[Any, ...]] = []
-    for (_, frame), found in sorted(_by_image(boxes).items(), key=_place):
-        rows += _merge_image(found, frame, lambda marks, n: merge(marks, n, iou))
+    for found in sorted(_by_image(boxes).values(), key=_name):
+        rows += _merge_image(found, lambda marks, readers: merge(marks, readers, iou))
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
     return Boxes.from_columns(named, boxes.classes, boxes.run, boxes.dialect)
 
 
-def _by_image(boxes: Boxes) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
-    found: dict[tuple[str, int | None], list[dict[str, Any]]] = defaultdict(list)
+def _by_image(boxes: Boxes) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for image, row in zip(boxes.images.to_pylist(), boxes.table.to_pylist(), strict=True):
-        found[image, row["frame"]].append(row)
+        found[image].append(row)
     return found
 
 
-def _place(item: tuple[tuple[str, int | None], list[dict[str, Any]]]) -> tuple[str, int, str]:
-    """By key, then frame; the whole instance comes first."""
-    (image, frame), rows = item
-    return min(row["key"] or "" for row in rows), -1 if frame is None else frame, image
+def _name(rows: list[dict[str, Any]]) -> tuple[str, str]:
+    return _first(rows, "key") or "", _first(rows, "image") or ""
 
 
 def _merge_image(
-    rows: list[dict[str, Any]],
-    frame: int | None,
-    merge: Callable[[list[Mark], int], Iterable[Merged]],
+    rows: list[dict[str, Any]], merge: Callable[[list[Mark], int], Iterable[Merged]]
 ) -> list[tuple[Any, ...]]:
     """The rows of the result, in the order of BOX_SCHEMA."""
-    known = {name: _first(rows, name) for name in ("image", "key", "group", "part")}
-
-    def row(label: str | None, corners: Sequence[float | None], score: float, kind: str) -> Any:
-        who = known["image"], known["key"], frame, label, None
-        return (*who, *corners, score, kind, known["group"], known["part"])
-
+    image, key, group, part = (_first(rows, n) for n in ("image", "key", "group", "part"))
     readers = {row["reader"] or "" for row in rows}
-    marks: dict[str, list[Mark]] = defaultdict(list)
-    result = []
-    for r in rows:
-        corners = tuple(r[name] for name in CORNERS)
-        sure = 1.0 if r["score"] is None else r["score"]
-        if r["kind"] == "point":
-            result.append(row(r["label"], corners, sure, "point"))
-        elif r["kind"] == "box" and None not in corners:
-            marks[r["label"] or ""].append(Mark(-sure, corners, r["reader"] or ""))
-    for label, found in marks.items():
-        merged = sorted(merge(sorted(found), len(readers)))
-        result += [row(label, m.corners, m.score, "box") for m in merged]
-    result.sort(key=lambda made: (made[3] or "", made[5:10]))
+    marks: dict[tuple[int, str], list[Mark]] = defaultdict(list)
+    made: list[tuple[int, str, Sequence[float | None], float, str]] = []
+    for row in rows:
+        place = -1 if row["frame"] is None else row["frame"], row["label"] or ""
+        corners = tuple(row[name] for name in CORNERS)
+        sure = 1.0 if row["score"] is None else row["score"]
+        if row["kind"] == "box":
+            marks[place].append(Mark(-sure, corners, row["reader"] or ""))
+        elif row["kind"] == "point":
+            made.append((*place, corners, sure, "point"))
+    for place, drawn in marks.items():
+        merged = merge(sorted(drawn), len(readers))
+        made += [(*place, m.corners, m.score, "box") for m in merged]
+    made.sort(key=lambda row: (row[0], row[1], row[4], [c or 0 for c in row[2]], row[3]))
     scores = _nothing_scores(rows)
-    if not result or any(r["kind"] == "nothing" and r["score"] is not None for r in rows):
+    if not made or any(row["kind"] == "nothing" and row["score"] is not None for row in rows):
         share = sum(sorted(scores.values())) / len(readers)
-        result.append(row(None, (None,) * 4, share, "nothing"))
-    return result
+        made.append((-1, "", (None,) * 4, share, "nothing"))
+    return [
+        (image, key, f if f >= 0 else None, n or None, None, *corners, sure, kind, group, part)
+        for f, n, corners, sure, kind in made
+    ]
 
 
 def _first(rows: list[dict[str, Any]], name: str) -> str | None:

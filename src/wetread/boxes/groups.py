@@ -26,33 +26,44 @@ class Grouping:
 def group_images(images: pa.Table, by: str | None = None) -> Grouping:
     """Whose each image is: the patient's, else the study's, else its own.
 
-    A key that is absent, blank or the same everywhere tells nobody apart and is passed over; an
-    image without it falls back to the next one.
+    A key that is absent, blank or the same everywhere tells nobody apart and is passed over. An
+    image without the patient that others have is theirs with whom it shares a study; else the
+    study is its group, else the image itself.
+
+    Args:
+        images: columns `id`, those of KEYS, and `by`.
+        by: the column to use instead.
     """
     ids = images["id"].to_pylist()
-    if by is not None:
-        values = _texts(images[by])
-        names = [value or id_ for value, id_ in zip(values, ids, strict=True)]
-        return Grouping(names, by, "as asked", True)
-    passed = []
-    usable: list[tuple[str, list[str]]] = []
-    for key in KEYS:
-        values = _texts(images[key])
-        distinct = set(values) - {""}
-        if len(distinct) > 1 or (len(ids) == 1 and distinct):
-            usable.append((key, values))
-        else:
-            passed.append(f"{key} is {'the same everywhere' if distinct else 'absent or blank'}")
-    choices = [*(values for _, values in usable), ids]
-    names = [next(filter(None, row)) for row in zip(*choices, strict=True)]
-    found = usable[0][0] if usable else "id"
-    why = [*passed]
-    if usable and (blank := usable[0][1].count("")):
+    keys = KEYS if by is None else (by,)
+    values = {key: _texts(images[key]) for key in keys}
+    distinct = {key: set(values[key]) - {""} for key in keys}
+    usable = [key for key in keys if by or len(distinct[key]) > min(1, len(ids) - 1)]
+    why = [
+        f"{key} is {'the same everywhere' if distinct[key] else 'absent or blank'}"
+        for key in keys[: keys.index(usable[0]) if usable else None]
+    ]
+    found = usable[0] if usable else "id"
+    if usable and (blank := values[found].count("")):
         why.append(f"{blank} of {len(ids)} images have no {found}")
-    certain = found == "PatientID" and not why
+    names = _fall_back([values[key] for key in usable], ids)
+    certain = found == (by or "PatientID") and not why
     if not certain:
         why.append("images of one patient may be on two sides")
     return Grouping(names, found, "; ".join(why) or "every image has one", certain)
+
+
+def _fall_back(choices: list[list[str]], ids: list[str]) -> list[str]:
+    """The first name that each image has, or that images with the same next name have."""
+    if not choices:
+        return ids
+    best, *others = choices
+    rest = _fall_back(others, ids)
+    owners: dict[str, str] = {}
+    for name, other in sorted(zip(best, rest, strict=True)):
+        if name:
+            owners.setdefault(other, name)
+    return [name or owners.get(other, other) for name, other in zip(best, rest, strict=True)]
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:

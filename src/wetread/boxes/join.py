@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,22 @@ if TYPE_CHECKING:
     from wetread.image import Image
     from wetread.table.store import Indexed
 
-NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "stem")
+NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "bare path", "stem", "id")
 """What a label file may call an image, in the order in which it is tried."""
+ENDINGS = (
+    ".dcm",
+    ".dicom",
+    ".dic",
+    ".ima",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".npy",
+)
+"""What of a file's name is no name, in small letters; a UID has dots too."""
 _SHOWN = 3
 
 
@@ -29,8 +43,10 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
     """The same rows with `image`, `group` and `part` from the index.
 
     A key is a SOP Instance UID, else the one in File Meta, else the path (of a member: its path in
-    the archive) with or without its ending, else the file's name without its ending. A key that
-    the index does not know keeps a null `image`; `boxes.check` says so.
+    the archive), the path without its ending, the file's name without folder and ending, or the
+    row's `id`, by which `Index.export` names pictures. A key that ends as a picture's name does,
+    as in label files made on exported pictures, is tried without that ending too. A key that the
+    index does not know keeps a null `image`; `boxes.check` says so.
 
     Raises:
         UsageError: no key is known, or one means several files; with examples of both sides.
@@ -49,11 +65,13 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
             f"no image of the index has a key of the label file, such as "
             f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}"
         )
-    groups = rows["group"].to_pylist() if "group" in extra else group_images(rows).names
+    groups = pa.array(group_images(rows).names, pa.string())
+    if "group" in extra:  # null of what came after the split
+        groups = pc.coalesce(rows["group"], groups)
     at = pa.array([place.get(key) for key in boxes.table["key"].to_pylist()], pa.int64())
     joined: dict[str, Any] = {
         "image": rows["id"].take(at),
-        "group": pa.array(groups, pa.string()).take(at),
+        "group": groups.take(at),
     }
     if "part" in extra:
         joined["part"] = rows["part"].take(at)
@@ -67,16 +85,17 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     several: dict[str, list[int]] = {}
-    for name in NAMES:
-        places: dict[str, list[int]] = defaultdict(list)
-        for text, place in _texts(rows, name):
-            places[text].append(place)
-        for key in keys:
-            match places.get(key, ()) if key not in found else ():
-                case [place]:
-                    found[key] = place
-                case [_, _, *_]:
-                    several.setdefault(key, places[key])
+    for spelled in (str, stem):  # as it stands, then without a picture's ending
+        for name in NAMES:
+            places: dict[str, list[int]] = defaultdict(list)
+            for text, place in _texts(rows, name):
+                places[text].append(place)
+            for key in keys:
+                match places.get(spelled(key), ()) if key not in found else ():
+                    case [place]:
+                        found[key] = place
+                    case [_, _, *_] as many:
+                        several.setdefault(key, many)
     unclear = [key for key in several if key not in found]
     if unclear:
         paths = rows["path"].take(several[unclear[0]][:_SHOWN]).to_pylist()
@@ -89,14 +108,23 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
 
 def _texts(rows: pa.Table, name: str) -> Iterator[tuple[str, int]]:
     """What the rows are called by `name`, with their places."""
-    if name in NAMES[:2]:
-        yield from ((t, p) for p, t in enumerate(rows[name].to_pylist()) if t)
-        return
-    members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
-    for place, (path, member) in enumerate(members):
-        whole = member or path
-        texts = {whole, os.path.splitext(whole)[0]} if name == "path" else {stem(whole)}
-        yield from ((text, place) for text in texts)
+    if name in rows.column_names and name != "path":
+        texts = rows[name].to_pylist()
+    else:
+        spelled: dict[str, Callable[[str], str]] = {"path": str, "bare path": bare, "stem": stem}
+        members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
+        texts = [spelled[name](member or path) for path, member in members]
+    return ((text, place) for place, text in enumerate(texts) if text)
+
+
+def bare(path: str) -> str:
+    """A path without its ending, if it has one that files of images have.
+
+    >>> bare("train/1.2.840.dcm"), bare("train/1.2.840")
+    ('train/1.2.840', 'train/1.2.840')
+    """
+    root, ending = os.path.splitext(path)
+    return root if ending.lower() in ENDINGS else path
 
 
 def stem(path: str) -> str:
@@ -105,14 +133,14 @@ def stem(path: str) -> str:
     >>> stem("train/000434271f63.dicom")
     '000434271f63'
     """
-    return os.path.splitext(os.path.basename(path))[0]
+    return bare(os.path.basename(path))
 
 
 def rows_of(table: pa.Table, image: Image) -> list[Mapping[str, Any]]:
     """The rows that lie on an image: by its id, or where they are not joined, by its names."""
     row = image.row
     whole = row["member"] or image.path
-    names = {row.get(name) for name in NAMES[:2]} | {whole, os.path.splitext(whole)[0], stem(whole)}
+    names = {row.get(name) for name in NAMES[:2]} | {whole, bare(whole), stem(whole), image.id}
     mine = pc.equal(table["image"], image.id)
     named = pc.and_(
         pc.is_null(table["image"]),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.files import read_text
+from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,21 +42,33 @@ def read_table(path: str, format: str | None = None) -> Boxes:  # noqa: A002
     Raises:
         UsageError: columns that fit no form, or several.
     """
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False)
-    except (ValueError, UnicodeDecodeError, EOFError, OSError) as error:
-        raise UsageError(f"{path} is no CSV file: {error}") from error
-    frame = frame.map(str.strip)
-    frame.columns = [name.strip() for name in frame.columns]
+    frame = _read_csv(path)
     dialect = _recognise(path, set(frame.columns), format)
     try:
         return dialect.read(frame).replace({}, dialect=dialect.name)
-    except (ValueError, SyntaxError, IndexError, KeyError, TypeError) as error:
+    except (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError) as error:
         if isinstance(error, UsageError):
-            raise
+            raise UsageError(f"{path}: {error}") from error
         raise UsageError(f"{path}: not in the form {dialect.name}: {error}") from error
+
+
+def _read_csv(path: str) -> pd.DataFrame:
+    """Every field as text, without spaces around it."""
+    import pandas as pd
+
+    try:
+        lines = [line for line in csv.reader(io.StringIO(read_text(path), newline="")) if line]
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from error
+    if not lines:
+        raise UsageError(f"{path} is empty")
+    names, *rows = [[field.strip() for field in line] for line in lines]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise UsageError(f"{path}: line {number} has {len(row)} fields, the first {len(names)}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"{path}: two columns have one name; its columns: {', '.join(names)}")
+    return pd.DataFrame(rows, columns=names, dtype=str)
 
 
 def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:  # noqa: A002
@@ -78,25 +95,40 @@ def _read_corners(frame: pd.DataFrame) -> Boxes:
     ends = ("x_min", "y_min", "x_max", "y_max")
     if "x_min" not in frame:
         ends = ("xmin", "ymin", "xmax", "ymax")
+    corners = {to: _numbers(frame[name]) for to, name in zip(CORNERS, ends, strict=True)}
+    frame = frame.assign(**corners, score=_score(frame))
     if "finding_categories" in frame:
         frame = frame.assign(class_name=frame["finding_categories"].map(_literal_list))
         frame = frame.explode("class_name", ignore_index=True)
     elif "lesion_type" in frame:
         frame = frame.rename(columns={"lesion_type": "class_name"})
-    corners = [_numbers(frame[name]) for name in ends]
     nothing = frame["class_name"].str.lower().isin(_NOTHING)
-    columns: dict[str, Any] = {
+    columns = {
         "key": frame["image_id"],
-        "label": frame["class_name"].where(~nothing, None),
-        "kind": nothing.map({True: "nothing", False: "box"}),
+        "label": frame["class_name"].where(~nothing & (frame["class_name"] != ""), None),
+        "kind": _kinds(nothing),
         "reader": _optional(frame, "rad_id"),
-        "part": _optional(frame, "split"),
-        "score": _score(frame),
+        "part": _optional(frame, "split", {"training": "train"}),
+        "score": frame["score"],
+        **{name: frame[name] for name in CORNERS},
     }
-    columns |= {
-        n: c.where(~nothing) for n, c in zip(("x0", "y0", "x1", "y1"), corners, strict=True)
-    }
-    return Boxes.from_columns(_plain(columns), _classes(frame[~nothing]))
+    return _make(columns, _classes(frame[~nothing]))
+
+
+def _make(columns: dict[str, Any], classes: Iterable[Sequence[Any]] | None) -> Boxes:
+    """Boxes; where nothing was found, one without area or of one pixel at 0, 0 is no place.
+
+    Another stays, for `Boxes.check` to say so.
+    """
+    import numpy as np
+
+    columns = {name: np.asarray(c) for name, c in columns.items() if c is not None}
+    places = [columns[name].astype(float) for name in CORNERS]
+    x0, y0, x1, y1 = map(np.nan_to_num, places)
+    empty = (x1 <= x0) | (y1 <= y0) | ((x0 == 0) & (y0 == 0) & (x1 == 1) & (y1 == 1))
+    blank = empty & (columns["kind"] == "nothing")
+    corners = [np.where(blank, np.nan, place) for place in places]
+    return Boxes.from_columns(columns | dict(zip(CORNERS, corners, strict=True)), classes)
 
 
 def _classes(frame: pd.DataFrame) -> list[tuple[str, str]] | None:
@@ -110,34 +142,29 @@ def _classes(frame: pd.DataFrame) -> list[tuple[str, str]] | None:
 def _read_rsna(frame: pd.DataFrame) -> Boxes:
     """A row a box as x, y, width, height; Target 0 has none."""
     x, y, width, height = (_numbers(frame[name]) for name in ("x", "y", "width", "height"))
-    nothing = (
-        _numbers(frame["Target"]) == 0 if "Target" in frame else x.isna() & y.isna() & width.isna()
-    )
+    without = x.isna() & y.isna() & width.isna() & height.isna()
+    nothing = _numbers(frame["Target"]) == 0 if "Target" in frame else without
     columns = {
         "key": frame["patientId"],
         "label": nothing.map({True: None, False: OPACITY}),
-        "kind": nothing.map({True: "nothing", False: "box"}),
-        "x0": x.where(~nothing),
-        "y0": y.where(~nothing),
-        "x1": (x + width).where(~nothing),
-        "y1": (y + height).where(~nothing),
+        "kind": _kinds(nothing),
+        **dict(zip(CORNERS, (x, y, x + width, y + height), strict=True)),
         "score": _score(frame),
     }
-    return Boxes.from_columns(_plain(columns), [("1", OPACITY)])
+    return _make(columns, [("1", OPACITY)])
 
 
 def _read_siim(frame: pd.DataFrame) -> Boxes:
     """A row an image: `label` with corners, and `boxes` with width and height; they must agree."""
     rows = _new_rows()
-    sizes = frame["boxes"] if "boxes" in frame else [""] * len(frame)
-    for name, text, listed in zip(frame["id"], frame["label"], sizes, strict=True):
+    for name, text, listed in zip(frame["id"], frame["label"], frame["boxes"], strict=True):
         found = _parse_siim(text)
         drawn = [b[2:] for b in found if b[0]]
         if listed and not _same_boxes(drawn, ast.literal_eval(listed)):
             raise UsageError(f"{name}: the columns label and boxes do not agree")
         for label, _, *corners in found:
             _add(rows, name.removesuffix("_image"), label, None, corners)
-    return Boxes.from_columns(rows, [("1", OPACITY)])
+    return _make(rows, [("1", OPACITY)])
 
 
 def _parse_siim(text: str) -> list[tuple[Any, ...]]:
@@ -147,7 +174,8 @@ def _parse_siim(text: str) -> list[tuple[Any, ...]]:
         raise UsageError(f"{text[:60]!r}: six words a box, label confidence x0 y0 x1 y1")
     groups = [words[at : at + 6] for at in range(0, len(words), 6)]
     return [
-        (None if name.lower() in _NOTHING else OPACITY, *map(float, rest)) for name, *rest in groups
+        (None if name.lower() in _NOTHING else OPACITY, *map(_number, rest))
+        for name, *rest in groups
     ]
 
 
@@ -173,7 +201,10 @@ def _read_submission(frame: pd.DataFrame) -> Boxes:
         for label, score, *corners in found or [(None, None, None, None, None, None)]:
             _add(rows, key.removesuffix("_image"), label, score, corners)
             classes.add(label)
-    return Boxes.from_columns(rows, _submitted_classes(classes - {None}))
+    if name != "image_id":
+        return _make(rows, [("1", OPACITY)])
+    numbered = {int(label) for label in classes - {None}} | set(VINBIGDATA)
+    return _make(rows, [(n, VINBIGDATA.get(n, n)) for n in sorted(numbered)])
 
 
 def _parse_numbers(key: str, text: str, count: int) -> list[tuple[Any, ...]]:
@@ -183,16 +214,9 @@ def _parse_numbers(key: str, text: str, count: int) -> list[tuple[Any, ...]]:
         raise UsageError(f"{key}: {len(words)} numbers, which is no multiple of {count}")
     groups = [words[at : at + count] for at in range(0, len(words), count)]
     if count == 6:
-        return [(None if c == "14" else c, *map(float, rest)) for c, *rest in groups]
-    boxes = [tuple(map(float, group)) for group in groups]
+        return [(None if c == "14" else str(int(c)), *map(_number, rest)) for c, *rest in groups]
+    boxes = [tuple(map(_number, group)) for group in groups]
     return [(OPACITY, s, x, y, x + w, y + h) for s, x, y, w, h in boxes]
-
-
-def _submitted_classes(labels: set[str]) -> list[tuple[str, str]]:
-    """A submission knows classes by number only."""
-    if labels <= {OPACITY}:
-        return [("1", OPACITY)]
-    return [(label, VINBIGDATA.get(int(label), label)) for label in sorted(labels, key=int)]
 
 
 VINBIGDATA = dict(
@@ -223,39 +247,48 @@ def _new_rows() -> Rows:
 
 
 def _add(rows: Rows, key: str, label: str | None, score: float | None, corners: Any) -> None:
-    """One row; without a label it is "nothing", whose box means no place."""
+    """One row; without a label it is "nothing"."""
     if label is not None and label.isdecimal():
         label = VINBIGDATA.get(int(label), label)
-    place = corners if label is not None else (None,) * 4
-    values = (key, label, "box" if label is not None else "nothing", score, *place)
+    values = (key, label, "box" if label is not None else "nothing", score, *corners)
     for column, value in zip(rows.values(), values, strict=True):
         column.append(value)
 
 
 def _numbers(column: pd.Series[str]) -> pd.Series[float]:
     """Numbers; NaN where a field is empty. Raises UsageError for what is neither."""
+    import numpy as np
     import pandas as pd
 
     empty = column.str.lower().isin(["", "nan", "none", "null"])
-    numbers = pd.to_numeric(column.where(~empty), errors="coerce")
-    wrong = numbers.isna() & ~empty
+    numbers = pd.to_numeric(column.where(~empty), errors="coerce").astype(float)
+    wrong = ~np.isfinite(numbers) & ~empty
     if wrong.any():
         raise UsageError(f"{column.name} of line {int(wrong.idxmax()) + 2} is no number")
     return numbers
 
 
-def _optional(frame: pd.DataFrame, name: str) -> Any:
-    return frame[name].where(frame[name] != "", None) if name in frame else None
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text!r} is no number")
+    return number
+
+
+def _kinds(nothing: pd.Series[bool]) -> pd.Series[str]:
+    return nothing.map({True: "nothing", False: "box"})
+
+
+def _optional(frame: pd.DataFrame, name: str, words: Mapping[str, str] | None = None) -> Any:
+    """A column of texts, some of which are ours in other words; null where a field is empty."""
+    if name not in frame:
+        return None
+    return frame[name].replace(words or {}).where(frame[name] != "", None)
 
 
 def _score(frame: pd.DataFrame) -> Any:
     """A column of scores makes the boxes predictions."""
     names = [name for name in ("score", "confidence", "conf") if name in frame]
     return _numbers(frame[names[0]]) if names else None
-
-
-def _plain(columns: dict[str, Any]) -> dict[str, Any]:
-    return {name: c.to_numpy() for name, c in columns.items() if c is not None}
 
 
 def _literal_list(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.errors import UsageError
 
@@ -39,8 +40,10 @@ Classes = tuple[tuple[str, str], ...]
 def make_table(columns: Mapping[str, Any]) -> pa.Table:
     """Columns as a table of BOX_SCHEMA; those that are not given are null, `kind` is "box".
 
+    NaN is null.
+
     Raises:
-        UsageError: a column that the schema does not have, or values of another type.
+        UsageError: a column that the schema does not have, values of another type, another kind.
 
     >>> make_table({"key": ["a"], "label": ["Nodule"]})["kind"].to_pylist()
     ['box']
@@ -52,16 +55,22 @@ def make_table(columns: Mapping[str, Any]) -> pa.Table:
     given = {"kind": ["box"] * rows, **columns}
     try:
         arrays = [_array(given.get(f.name), f.type, rows) for f in BOX_SCHEMA]
+        table = pa.table(arrays, schema=BOX_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise UsageError(f"box columns of another type: {error}") from error
-    return pa.table(arrays, schema=BOX_SCHEMA)
+        raise UsageError(f"box columns of another type or length: {error}") from error
+    if strange := set(table["kind"].unique().to_pylist()) - set(KINDS):
+        raise UsageError(f"a kind {strange.pop()!r}; there are {', '.join(KINDS)}")
+    return table
 
 
 def _array(values: Any, type_: pa.DataType, rows: int) -> pa.Array | pa.ChunkedArray:
     if values is None:
         return pa.nulls(rows, type_)
     if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values.cast(type_)
+        values = values.cast(type_)
+        if pa.types.is_floating(type_):
+            values = pc.if_else(pc.is_nan(values), pa.scalar(None, type_), values)
+        return values
     return pa.array(values, type_, from_pandas=True)
 
 

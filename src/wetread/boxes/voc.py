@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.sizes import Size, sizes_of
+from wetread.boxes.files import by_file, list_files, write_folder
+from wetread.boxes.sizes import Size, check_sizes
 from wetread.boxes.table import CORNERS
-from wetread.boxes.yolo import stem_of, write_files
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,42 +19,54 @@ _ENDS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(path: PathLike, images: Indexed | None = None) -> Boxes:
-    """Boxes of a folder of XML files, one an image, or of one file.
+    """Boxes of a folder of XML files, one an image and named as it is, or of one file.
 
     VOC counts pixels from 1 and includes the last: xmin 1, xmax 10 are the edges 0 and 10. A file
     without an object is a row "nothing".
 
+    Args:
+        path: the folder or file.
+        images: an index, whose images must have the sizes that the files say.
+
     Raises:
-        UsageError: a file that is no XML of this form, or declares entities.
+        UsageError: a file that is no XML of this form, or declares entities; or sizes that differ.
     """
-    files = [Path(path)] if Path(path).is_file() else sorted(Path(path).rglob("*.xml"))
+    place = Path(path)
+    files = {place.stem: place} if place.is_file() else list_files(place, ".xml")
     rows: dict[str, list[Any]] = {n: [] for n in ("key", "label", "kind", "reader", "score")}
     rows |= {name: [] for name in CORNERS}
-    for file in files:
-        for values in _parse(file):
-            for column, value in zip(rows.values(), values, strict=True):
+    sizes: dict[str, Size] = {}
+    for key, file in files.items():
+        found, sizes[key] = _parse(file)
+        for values in found:
+            for column, value in zip(rows.values(), (key, *values), strict=True):
                 column.append(value)
+    if images is not None:
+        check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
     return Boxes.from_columns(rows)
 
 
-def _parse(file: Path) -> list[tuple[Any, ...]]:
-    text = file.read_bytes()
-    if b"<!" in text.replace(b"<!--", b""):
-        raise UsageError(f"{file.name} declares a document type: refused")
+def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
+    """(label, kind, reader, score, x0, y0, x1, y1) of every object; the size, 0 if not said."""
     try:
+        text = file.read_bytes()
+        if b"\0" in text or b"<!" in text.replace(b"<!--", b""):
+            raise UsageError(f"{file.name} declares a document type or is no UTF-8: refused")
         root = ElementTree.fromstring(text)  # noqa: S314 - no entities: see above
-        key = Path(root.findtext("filename") or file.name).stem
-        found = [_parse_object(key, item) for item in root.iter("object")]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+        found = [_parse_object(item) for item in root.iter("object")]
+        rows, columns = (int(float(root.findtext(f"size/{n}") or 0)) for n in ("height", "width"))
+    except (ElementTree.ParseError, ArithmeticError, ValueError, OSError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(f"{file.name} is no Pascal VOC file: {error}") from error
-    return found or [(key, None, "nothing", None, None, None, None, None, None)]
+    return found or [(None, "nothing", *(None,) * 6)], (rows, columns)
 
 
-def _parse_object(key: str, item: ElementTree.Element) -> tuple[Any, ...]:
+def _parse_object(item: ElementTree.Element) -> tuple[Any, ...]:
     x0, y0, x1, y1 = (float(item.findtext(f"bndbox/{name}") or "") for name in _ENDS)
     score = item.findtext("score")
     sure = None if score is None else float(score)
-    return key, item.findtext("name"), "box", item.findtext("reader"), sure, x0 - 1, y0 - 1, x1, y1
+    return item.findtext("name"), "box", item.findtext("reader"), sure, x0 - 1, y0 - 1, x1, y1
 
 
 def write_voc(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
@@ -62,33 +74,29 @@ def write_voc(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
 
     Raises:
         StorageError: the folder cannot be written.
-        UsageError: an image of no known size, or two images of one name.
+        UsageError: what the form cannot say; see `boxes.files.by_file`.
     """
-    sizes = sizes_of(boxes, index)
-    drawn: dict[str, list[dict[str, Any]]] = {key: [] for key in sizes}
-    for row in boxes.table.to_pylist():
-        if row["kind"] == "box":
-            drawn[row["key"]].append(row)
-    texts = {f"{stem_of(key)}.xml": [_write(key, sizes[key], drawn[key])] for key in sizes}
-    write_files(folder, texts, len(sizes))
+    files = by_file(boxes, index)
+    texts = {f"{name}.xml": _write(name, size, rows) for name, (size, rows) in files.items()}
+    write_folder(folder, texts)
 
 
-def _write(key: str, size: Size, rows: list[dict[str, Any]]) -> str:
+def _write(name: str, size: Size, rows: list[dict[str, Any]]) -> str:
     root = ElementTree.Element("annotation")
-    _add(root, "filename", f"{stem_of(key)}.png")
+    _add(root, "filename", f"{name}.png")
     place = ElementTree.SubElement(root, "size")
     for name, value in (("width", size[1]), ("height", size[0]), ("depth", 1)):
         _add(place, name, value)
     for row in rows:
         item = ElementTree.SubElement(root, "object")
         _add(item, "name", row["label"])
-        for name in ("reader", "score"):
-            if row[name] is not None:
-                _add(item, name, row[name])
+        for extra in ("reader", "score"):
+            if row[extra] is not None:
+                _add(item, extra, row[extra])
         box = ElementTree.SubElement(item, "bndbox")
         x0, y0, x1, y1 = (row[name] for name in CORNERS)
-        for name, value in zip(_ENDS, (x0 + 1, y0 + 1, x1, y1), strict=True):
-            _add(box, name, f"{value:.17g}")
+        for end, value in zip(_ENDS, (x0 + 1, y0 + 1, x1, y1), strict=True):
+            _add(box, end, f"{value:.17g}")
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -13,6 +13,7 @@ import click
 
 from wetread import __version__
 from wetread.cli import (
+    boxes,
     demo,
     evaluate,
     export,
@@ -25,6 +26,7 @@ from wetread.cli import (
     sample,
     scan,
     show,
+    split,
     submit,
 )
 from wetread.errors import NotFoundError, UsageError, WetreadError
@@ -79,8 +81,10 @@ for verb in (
     mosaic.mosaic,
     measure.measure,
     export.export,
+    boxes.boxes,
+    split.split,
+    sample.sample,
     evaluate.evaluate,
     submit.submit,
-    sample.sample,
 ):
     main.add_command(verb)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wetread.errors import FINDINGS, IndexFormatError, UnknownNameError, UsageError
+from wetread.errors import BOX_FINDINGS, FINDINGS, IndexFormatError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,24 +43,29 @@ def workers_option(command: _F) -> _F:
     return click.option("--workers", type=click.IntRange(min=1), help=said)(command)
 
 
-def fail_on_option(command: _F) -> _F:
-    """`--fail-on`, as the parameter `fail_on`: finding codes, checked."""
+def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:
     return click.option(
         "--fail-on",
         metavar="CODE|any",
         multiple=True,
-        callback=lambda ctx, param, codes: [code_of(code, "any") for code in codes],
+        callback=lambda ctx, param, codes: [code_of(code, (*known, "any")) for code in codes],
         help="Exit with 3 if there is such a finding; may be given more than once.",
-    )(command)
+    )
 
 
-def code_of(text: str, *also: str) -> str:
-    """The finding code that `text` names, letter case ignored; `also` are other words that count.
+fail_on_option = _fail_on(FINDINGS)
+"""`--fail-on`, as the parameter `fail_on`: codes of findings of files, checked."""
+box_fail_on_option = _fail_on(BOX_FINDINGS)
+"""The same for codes of findings of boxes and splits."""
+
+
+def code_of(text: str, codes: Iterable[str] = FINDINGS) -> str:
+    """The finding code that `text` names, letter case ignored.
 
     >>> code_of("truncated")
     'TRUNCATED'
     """
-    known = {code.lower(): code for code in (*FINDINGS, *also)}
+    known = {code.lower(): code for code in codes}
     if text.lower() not in known:
         raise UnknownNameError("finding code", text, known.values())
     return known[text.lower()]

@@ -1,0 +1,88 @@
+"""How long consensus of three readers takes beside ensemble-boxes, by CPU time, in one run.
+
+python bench/boxes.py                   # 15,000 images x 3 readers
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from ensemble_boxes import weighted_boxes_fusion
+
+from wetread.boxes.collection import Boxes
+from wetread.testing.boxes import SIDE, make_boxes
+
+READERS, LABELS, IOU = 3, 14, 0.4
+
+
+def make_readers(images: int, boxes: int) -> Boxes:
+    """What three readers mark: each misses a quarter, and draws the rest a little elsewhere."""
+    truth = make_boxes(images, boxes, LABELS)[1]
+
+    def read(number: int) -> Boxes:
+        random = np.random.default_rng(number)
+        seen = truth.select(random.random(len(truth)) < 0.75)
+        corners = seen.corners + random.normal(0, 5, (len(seen), 4))
+        columns = dict(zip(("x0", "y0", "x1", "y1"), corners.clip(0, SIDE).T, strict=True))
+        sure = random.permutation(np.linspace(0.5, 1, len(seen)))
+        return seen.replace({**columns, "score": sure, "reader": [f"R{number}"] * len(seen)})
+
+    return Boxes.concat([read(number) for number in range(READERS)])
+
+
+def peer(boxes: Boxes) -> Callable[[], int]:
+    """ensemble-boxes, image by image, on lists that are there before the clock starts."""
+    names = ("key", "reader", "label", "score")
+    rows = zip(*(boxes.table[n].to_pylist() for n in names), boxes.corners / SIDE, strict=True)
+    images = defaultdict(lambda: {f"R{n}": ([], [], []) for n in range(READERS)})
+    for key, reader, label, score, corners in rows:
+        place, sure, number = images[key][reader]
+        place.append(corners.tolist())
+        sure.append(score)
+        number.append(int(label.split()[1]))
+    lists = [tuple(zip(*readers.values(), strict=True)) for readers in images.values()]
+    return lambda: sum(len(weighted_boxes_fusion(*one, iou_thr=IOU)[0]) for one in lists)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=15_000)
+    parser.add_argument("--boxes", type=int, default=3, help="there are, an image")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    options = parser.parse_args()
+    boxes = make_readers(options.images, options.boxes)
+    contenders: dict[str, Callable[[], int]] = {
+        "ensemble-boxes, WBF": peer(boxes),
+        "wetread wbf": lambda: len(boxes.consensus("wbf", IOU)),
+        "wetread majority": lambda: len(boxes.consensus("majority", IOU)),
+        "wetread nms": lambda: len(boxes.consensus("nms", IOU)),
+        "wetread agreement": lambda: len(boxes.agreement(IOU)),
+        "wetread check": lambda: len(boxes.check()),
+    }
+    took: dict[str, list[float]] = {name: [] for name in contenders}
+    made = {}
+    for _ in range(options.rounds):
+        for name, run in contenders.items():
+            begun = time.process_time()
+            made[name] = run()
+            took[name].append(time.process_time() - begun)
+    if options.json:
+        options.json.write_text(json.dumps({"cpu_seconds": took, "made": made}, indent=1))
+    print(f"{options.images:,} images, {READERS} readers, {len(boxes):,} boxes\n")
+    print("| | CPU s, median | minimum | rows made |\n|---|---:|---:|---:|")
+    for name, seconds in took.items():
+        print(f"| {name} | {median(seconds):.2f} | {min(seconds):.2f} | {made[name]:,} |")
+    ratio = median(took["wetread wbf"]) / median(took["ensemble-boxes, WBF"])
+    print(f"\nwetread wbf: {ratio:.2f} x ensemble-boxes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+"""`wetread boxes`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wetread.cli.output import (
+    SEVERITY_COLOURS,
+    box_fail_on_option,
+    exit_on,
+    json_option,
+    open_index,
+    print_json,
+    print_table,
+    printable,
+)
+from wetread.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wetread.boxes import Boxes
+    from wetread.boxes.reading import Format, ImageSize
+    from wetread.index import Index
+
+_LINES, _PAIRS = 20, 3
+"""Findings of one code, and pairs of readers of one label, that are printed."""
+FORMS = {"coco": ".json", "yolo": "", "voc": "", "dicom-sr": ""}
+
+
+def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> ImageSize | None:
+    """`1024` is the longest side, `512x640` rows and columns."""
+    sides = (text or "").lower().split("x")
+    if text is None:
+        return None
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise click.BadParameter(f"{text!r}: give the longest side or ROWSxCOLUMNS")
+    rows, *columns = map(int, sides)
+    return (rows, columns[0]) if columns else rows
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.option("--images", "index", metavar="INDEX", help="The index whose images they are of.")
+@click.option("--format", "form", help="The form of FILE, where it must be said.")
+@click.option(
+    "--image-size",
+    metavar="N|ROWSxCOLUMNS",
+    callback=_size_of,
+    help="What they were drawn on, if that was a resized copy: its longest side, or both.",
+)
+@click.option("--check", is_flag=True, help="Say what is wrong with them.")
+@click.option("--agreement", is_flag=True, help="Say how far the readers agree.")
+@click.option("--consensus", metavar="METHOD", help="Make one of all readers: wbf, nms, ...")
+@click.option("--iou", default=0.4, show_default=True, help="Boxes overlap where theirs is larger.")
+@click.option("-o", "out", metavar="OUT", help="Write to a .parquet or .json (COCO) or a folder.")
+@click.option("--to", type=click.Choice([*FORMS]), help="The form of OUT.")
+@json_option
+@box_fail_on_option
+def boxes(
+    files: tuple[str, ...],
+    index: str | None,
+    form: Format | None,
+    image_size: ImageSize | None,
+    check: bool,
+    agreement: bool,
+    consensus: Any,
+    iou: float,
+    out: str | None,
+    to: str | None,
+    as_json: bool,
+    fail_on: list[str],
+) -> None:
+    """Read, check, compare and merge the boxes of a label FILE.
+
+    Several files are put together; each counts as a reader where it names none.
+
+    \b
+    wetread boxes train.csv --images train.index --check --agreement
+    wetread boxes train.csv --images train.index --consensus wbf -o truth.parquet
+    wetread boxes truth.parquet --images train.index -o truth.json
+    """
+    from wetread.boxes import Boxes
+    from wetread.boxes.reading import read_boxes
+    from wetread.index import Index
+
+    images = None if index is None else Index(open_index(index))
+    if out is not None:
+        to = _check_output(out, to, images)
+    read = [read_boxes(file, images, form, image_size) for file in files]
+    found = read[0] if len(read) == 1 else Boxes.concat(read)
+    said: dict[str, Any] = _count(found)
+    findings = [found.check(images)] if check or fail_on else []
+    if agreement:
+        said["agreement"] = found.agreement(iou)
+    if consensus is not None:
+        found = found.consensus(consensus, iou)
+        said["consensus"] = _count(found)
+    if out is not None and to is not None:
+        findings += _write(found, out, to, images)
+        said["out"] = out
+    if findings:
+        said["findings"] = [row for frame in findings for row in frame.to_dict("records")]
+    if as_json:
+        print_json({k: _rows(v) if k == "agreement" else v for k, v in said.items()})
+    else:
+        _print(said)
+    exit_on(fail_on, (row["code"] for row in said.get("findings", ())))
+
+
+def _check_output(out: str, to: str | None, images: Index | None) -> str:
+    """The form of OUT; UsageError before anything is read."""
+    known = {".parquet": "parquet", ".json": "coco"}
+    ending = Path(out).suffix.lower()
+    form = to or known.get(ending)
+    if form is None or (ending in known and known[ending] != form):
+        raise UsageError(f"{out}: a .parquet, a .json, or a folder with --to {', '.join(FORMS)}")
+    if form in ("yolo", "voc", "dicom-sr") and images is None:
+        raise UsageError(f"--to {form} needs --images, an index of what they are of")
+    return form
+
+
+def _write(found: Boxes, out: str, to: str, images: Index | None) -> list[pd.DataFrame]:
+    """What came up on the way, as findings."""
+    if to == "parquet":
+        found.save(out)
+    elif to == "coco":
+        found.to_coco(out, images)
+    elif images is not None:
+        write = {"yolo": found.to_yolo, "voc": found.to_voc, "dicom-sr": found.to_dicom_sr}[to]
+        made = write(out, images)
+        return [] if made is None else [made]
+    return []
+
+
+def _count(found: Boxes) -> dict[str, Any]:
+    kinds = Counter(found.table["kind"].to_pylist())
+    labels = Counter(found.table["label"].drop_null().to_pylist())
+    readers = Counter(found.table["reader"].drop_null().to_pylist())
+    return {
+        "dialect": found.dialect,
+        "images": len(set(found.images.to_pylist())),
+        "boxes": kinds["box"],
+        "points": kinds["point"],
+        "nothing": kinds["nothing"],
+        "labels": {label: labels[label] for label in found.labels},
+        "readers": {reader: readers[reader] for reader in found.readers},
+    }
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = frame.to_dict("records")
+    return rows
+
+
+def _print(said: dict[str, Any]) -> None:
+    _print_counts(said)
+    if "findings" in said:
+        _print_findings(said["findings"])
+    if "agreement" in said:
+        _print_agreement(said["agreement"])
+    if "consensus" in said:
+        click.echo("\nMade one of all readers:")
+        _print_counts({**said["consensus"], "dialect": "", "labels": {}})
+    if "out" in said:
+        click.echo(f"\nWritten to {said['out']}")
+
+
+def _print_agreement(frame: pd.DataFrame) -> None:
+    """Of every label the pairs who read most together."""
+    import pyarrow as pa
+
+    seen = frame[frame["present_a"] + frame["present_b"] > 0]
+    most = seen.sort_values("images", ascending=False, kind="stable").groupby("label").head(_PAIRS)
+    click.echo()
+    print_table(pa.Table.from_pandas(most.sort_index().round(3), preserve_index=False))
+    if more := len(frame) - len(most):
+        click.echo(f"and {more:,} pairs more; --json has them all")
+
+
+def _print_counts(said: dict[str, Any]) -> None:
+    points = f", {said['points']:,} points" if said["points"] else ""
+    form = f" ({said['dialect']})" if said["dialect"] else ""
+    click.echo(
+        f"{said['boxes']:,} boxes{points}, {said['nothing']:,} times nothing found, on "
+        f"{said['images']:,} images{form}"
+    )
+    for label, count in said["labels"].items():
+        click.echo(f"{count:9,}  {printable(label)}")
+    if said["readers"]:
+        each = ", ".join(f"{printable(name)} {count:,}" for name, count in said["readers"].items())
+        click.echo(f"{len(said['readers'])} readers, by rows: {each}")
+
+
+def _print_findings(rows: list[dict[str, Any]]) -> None:
+    """A line per finding, but not thousands of one code."""
+    counts = Counter(row["code"] for row in rows)
+    if not rows:
+        click.echo("\nNothing is wrong with them.")
+    for code, count in counts.items():
+        click.echo()
+        for row in [row for row in rows if row["code"] == code][:_LINES]:
+            severity = click.style(f"{row['severity']:7}", SEVERITY_COLOURS[row["severity"]])
+            place = [row[name] for name in ("key", "label", "reader") if row[name]]
+            click.echo(f"{severity}  {code}  {printable(', '.join([*place, row['text']]))}")
+        if count > _LINES:
+            click.echo(f"{'':7}  {code}  and {count - _LINES:,} more; --json has them all")

@@ -1,0 +1,155 @@
+"""`wetread split`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wetread.cli.output import (
+    box_fail_on_option,
+    exit_on,
+    json_option,
+    open_index,
+    print_json,
+    print_table,
+    printable,
+)
+from wetread.errors import UsageError
+
+if TYPE_CHECKING:
+    from wetread.boxes import Boxes
+    from wetread.index import Index
+
+SIDES = 'SELECT id, part, fold, "group" FROM index WHERE part IS NOT NULL OR fold IS NOT NULL'
+
+
+def _shares_of(
+    ctx: click.Context, param: click.Parameter, text: str | None
+) -> dict[str, float] | None:
+    """`train=.8,valid=.2` as a dictionary."""
+    if text is None:
+        return None
+    try:
+        pairs = [item.split("=") for item in text.split(",")]
+        shares = {name.strip(): float(share) for name, share in pairs}
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: give NAME=SHARE,NAME=SHARE") from error
+    if len(shares) < len(pairs):
+        raise click.BadParameter(f"{text!r}: a name stands there twice")
+    return shares
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.option("--boxes", "labels", metavar="FILE", help="Labels to spread evenly.")
+@click.option(
+    "--parts",
+    metavar="NAME=SHARE,...",
+    callback=_shares_of,
+    help="The parts; default: train=.8,valid=.2.",
+)
+@click.option("--folds", type=click.IntRange(min=2), help="Instead, so many folds of equal size.")
+@click.option("--by", metavar="COLUMN", help="Who an image is of; default: the patient.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
+@click.option("--check", is_flag=True, help="Look for leaks in the split that INDEX has.")
+@json_option
+@box_fail_on_option
+def split(
+    index: str,
+    labels: str | None,
+    parts: dict[str, float] | None,
+    folds: int | None,
+    by: str | None,
+    seed: int,
+    check: bool,
+    as_json: bool,
+    fail_on: list[str],
+) -> None:
+    """Split an INDEX into parts that share nobody and no picture.
+
+    Labels are spread evenly. The parts become columns of INDEX: part, fold and group. With
+    --check, the split that is there is left as it is, and what it has on two sides is listed.
+
+    \b
+    wetread split train.index --boxes train.csv
+    wetread split train.index --boxes train.csv --folds 5 --json
+    wetread split train.index --check --fail-on any
+    """
+    import wetread
+    from wetread.index import Index
+
+    images = Index(open_index(index))
+    if check:
+        if labels or parts or folds:
+            raise UsageError("--check looks at the split that is there: leave the others out")
+        leaks = _find_leaks(images, by)
+        _say_leaks(leaks, as_json)
+        exit_on(fail_on, (row["code"] for row in leaks))
+        return
+    boxes = None if labels is None else wetread.read_boxes(labels, images)
+    made = wetread.split(images, boxes, parts, folds, by, seed)
+    said = _count(made, boxes)
+    if as_json:
+        print_json(said)
+        return
+    import pyarrow as pa
+
+    rows = [
+        {"fold" if folds else "part": name, "images": side["images"], "groups": side["groups"]}
+        | side.get("labels", {})
+        for name, side in said["parts"].items()
+    ]
+    print_table(pa.Table.from_pylist(rows))
+    click.echo(f"split by {said['by']} ({said['why']}), seed {said['seed']}; kept in {index}")
+
+
+def _count(made: Index, boxes: Boxes | None) -> dict[str, Any]:
+    """Images, groups and images with each label of every part, and how it was split."""
+    how = {k.decode(): v.decode() for k, v in made.schema.field("group").metadata.items()}
+    frame = made.query(SIDES)
+    name = "part" if frame["part"].notna().any() else "fold"
+    sides = frame[name].astype(str if name == "part" else int)
+    parts: dict[str, dict[str, Any]] = {
+        str(side): {"images": len(rows), "groups": rows["group"].nunique()}
+        for side, rows in frame.groupby(sides)
+    }
+    if boxes is not None:
+        place = dict(zip(frame["id"], sides.astype(str), strict=True))
+        pairs = zip(boxes.table["image"].to_pylist(), boxes.table["label"].to_pylist(), strict=True)
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for image, label in {pair for pair in pairs if pair[0] in place}:
+            counts[place[image]][label or "nothing found"] += 1
+        names = [*boxes.labels, "nothing found"]
+        for side, row in parts.items():
+            row["labels"] = {label: counts[side][label] for label in names}
+    seed = int(how["seed"])
+    return {"parts": parts, "by": how["by"], "why": how["why"], "seed": seed}
+
+
+def _find_leaks(images: Index, by: str | None) -> list[dict[str, Any]]:
+    """A row an image, with the number of the leak in place of what is shared: that names people."""
+    filled = [name for name in ("part", "fold") if name in images.columns]
+    if not filled:
+        raise UsageError("the index has no split; make one without --check")
+    counts = images.query(f"SELECT {', '.join(f'count({n}) AS {n}' for n in filled)} FROM index")
+    column = next((name for name in filled if counts[name][0]), filled[0])
+    frame = images.leaks(column, by)
+    numbers: dict[tuple[str, str], int] = {}
+    rows = []
+    for row in frame.to_dict("records"):
+        number = numbers.setdefault((row["code"], row["shared"]), len(numbers) + 1)
+        rows.append({"leak": number, **{k: v for k, v in row.items() if k != "shared"}})
+    return rows
+
+
+def _say_leaks(leaks: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(leaks)
+        return
+    if not leaks:
+        click.echo("No patient and no picture is on two sides.")
+    for row in leaks:
+        number, code, part = row["leak"], row["code"], row["part"]
+        click.echo(f"{number:4}  {code:11}  {printable(part)}  {printable(row['path'])}")

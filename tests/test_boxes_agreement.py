@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import cohen_kappa_score
+
+from wetread.boxes import Boxes
+from wetread.boxes.agreement import cohen_kappa, match
+from wetread.boxes.overlap import overlap
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=50))
+def test_kappa_as_scikit_learn(pairs: list[tuple[bool, bool]]) -> None:
+    first, second = np.array(pairs).T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs, where kappa is not defined
+        expected = cohen_kappa_score(first, second, labels=[False, True])
+    assert cohen_kappa(first, second) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_a_pair_of_readers() -> None:
+    rows = [
+        # image a: both, and boxes that match
+        ("a", "R1", "ILD", 0, 10),
+        ("a", "R2", "ILD", 0, 8),
+        # image b: one of them, twice
+        ("b", "R1", "ILD", 0, 10),
+        ("b", "R1", "ILD", 50, 60),
+        ("b", "R2", None, None, None),
+        # image c: neither; d: R2 alone has read it
+        ("c", "R1", None, None, None),
+        ("c", "R2", None, None, None),
+        ("d", "R2", "ILD", 0, 10),
+    ]
+    key, reader, label, low, high = zip(*rows, strict=True)
+    columns = {"key": key, "reader": reader, "label": label, "x0": low, "x1": high}
+    columns |= {"kind": ["nothing" if x is None else "box" for x in low]}
+    columns |= {"y0": low, "y1": [None if x is None else y for x, y in zip(low, high, strict=True)]}
+    found = Boxes.from_columns(columns).agreement()
+    assert len(found) == 1
+    row = found.iloc[0].to_dict()
+    assert (row["label"], row["reader_a"], row["reader_b"]) == ("ILD", "R1", "R2")
+    assert (row["images"], row["present_a"], row["present_b"]) == (3, 2, 1)
+    assert row["kappa"] == pytest.approx(cohen_kappa_score([1, 1, 0], [1, 0, 0]))
+    assert (row["boxes_a"], row["boxes_b"], row["matched"]) == (3, 1, 1)
+    assert (row["matched_share"], row["mean_iou"]) == (0.5, pytest.approx(0.64))
+
+
+def test_readers_who_share_no_image_are_no_pair() -> None:
+    boxes = Boxes.from_columns({"key": ["a", "b"], "reader": ["R1", "R2"], "label": ["X", "X"]})
+    assert boxes.agreement().empty
+    assert "kappa" in boxes.agreement().columns
+
+
+place = st.tuples(*[st.integers(0, 20)] * 2).map(lambda p: [*p, p[0] + 8, p[1] + 8])
+
+
+@settings(deadline=None)
+@given(*[st.lists(place, min_size=1, max_size=6)] * 2)
+def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]]) -> None:
+    a, b = np.array(first, float), np.array(second, float)
+    found = match(a, b, 0.3)
+    assert (found > 0.3).all()
+    # no greedy matching has more than the best one, nor less than half of it
+    possible = overlap(a, b) > 0.3
+    best = possible[linear_sum_assignment(-possible.astype(int))].sum()
+    assert best / 2 <= len(found) <= best
+    assert np.allclose(found, match(b, a, 0.3))

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wetread as wr
+from wetread.boxes import Boxes
+from wetread.errors import UsageError
+
+VINBIGDATA = """\
+image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max
+50a4,No finding,14,R11,,,,
+21a1,Cardiomegaly,3,R10,691.0,1375.0,1653.0,1831.0
+9a5f,Aortic enlargement,0,R7,1264.0,743.0,1611.0,1019.0
+"""
+RSNA = """\
+patientId,x,y,width,height,Target
+0004,,,,,0
+0043,264.0,152.0,213.0,379.0,1
+0043,562.0,152.0,256.0,453.0,1
+"""
+SIIM = """\
+id,boxes,label,StudyInstanceUID
+000a_image,"[{'x': 789.25, 'y': 582.5, 'width': 1026.75, 'height': 1917.25}]",\
+opacity 1 789.25 582.5 1816.0 2499.75,5776
+000c_image,,none 1 0 0 1 1,ff0879
+"""
+MAMMO = """\
+study_id,series_id,image_id,laterality,finding_categories,finding_birads,xmin,ymin,xmax,ymax,split
+s1,e1,m1,L,"['Mass', 'Suspicious Calcification']",BI-RADS 4,10,20,110.5,220.5,training
+s1,e1,m2,L,['No Finding'],,,,,,test
+"""
+SPINE = """\
+image_id,rad_id,series_id,study_id,lesion_type,xmin,ymin,xmax,ymax
+a1,rad2,e,s,Osteophytes,545,1015,683,1073
+a2,rad1,e,s,No finding,,,,
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Any:
+    def read(text: str | bytes, format: Any = None) -> Boxes:  # noqa: A002
+        path = tmp_path / "labels.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return wr.read_boxes(path, format=format)
+
+    return read
+
+
+def rows(boxes: Boxes, *names: str) -> list[tuple[Any, ...]]:
+    table = boxes.table.select(names or ["key", "label", "kind", "x0", "y0", "x1", "y1"])
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def test_vinbigdata(read: Any) -> None:
+    boxes = read(VINBIGDATA)
+    assert boxes.dialect == "vinbigdata"
+    assert rows(boxes) == [
+        ("50a4", None, "nothing", None, None, None, None),
+        ("21a1", "Cardiomegaly", "box", 691, 1375, 1653, 1831),
+        ("9a5f", "Aortic enlargement", "box", 1264, 743, 1611, 1019),
+    ]
+    assert boxes.readers == ("R10", "R11", "R7")
+    assert boxes.classes == (("0", "Aortic enlargement"), ("3", "Cardiomegaly"))
+
+
+def test_rsna_has_widths_and_heights(read: Any) -> None:
+    boxes = read(RSNA)
+    assert boxes.dialect == "rsna-pneumonia"
+    assert rows(boxes) == [
+        ("0004", None, "nothing", None, None, None, None),
+        ("0043", "Lung Opacity", "box", 264, 152, 477, 531),
+        ("0043", "Lung Opacity", "box", 562, 152, 818, 605),
+    ]
+    assert boxes.readers == ()
+
+
+def test_siim_says_it_twice_and_both_must_agree(read: Any) -> None:
+    boxes = read(SIIM)
+    assert boxes.dialect == "siim-covid"
+    assert rows(boxes) == [
+        ("000a", "Lung Opacity", "box", 789.25, 582.5, 1816.0, 2499.75),
+        ("000c", None, "nothing", None, None, None, None),
+    ]
+    with pytest.raises(UsageError, match="000a_image: the columns label and boxes do not agree"):
+        read(SIIM.replace("'width': 1026.75", "'width': 1816.0"))
+
+
+def test_vindr_mammo_has_a_list_of_labels(read: Any) -> None:
+    boxes = read(MAMMO)
+    assert boxes.dialect == "vindr"
+    assert rows(boxes) == [
+        ("m1", "Mass", "box", 10, 20, 110.5, 220.5),
+        ("m1", "Suspicious Calcification", "box", 10, 20, 110.5, 220.5),
+        ("m2", None, "nothing", None, None, None, None),
+    ]
+    assert rows(boxes, "part") == [("train",), ("train",), ("test",)]
+
+
+def test_a_literal_is_parsed_and_never_run(read: Any, tmp_path: Path) -> None:
+    bait = tmp_path / "ran"
+    for text in (
+        MAMMO.replace("['No Finding']", f"\"[open('{bait}', 'w')]\""),
+        SIIM.replace("[{'x'", f"[open('{bait}', 'w'), {{'x'"),
+        MAMMO.replace("['No Finding']", "[" * 500),
+    ):
+        with pytest.raises(UsageError, match="not in the form"):
+            read(text)
+    assert not bait.exists()
+
+
+def test_vindr_spine_and_cxr(read: Any) -> None:
+    assert rows(read(SPINE))[0] == ("a1", "Osteophytes", "box", 545, 1015, 683, 1073)
+    assert read(SPINE).readers == ("rad1", "rad2")
+    without = VINBIGDATA.replace("class_id,", "").replace("14,", "").replace("3,R", "R")
+    without = without.replace("0,R7", "R7")
+    assert read(without).dialect == "vindr"
+    assert rows(read(without)) == rows(read(VINBIGDATA))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace(",", " , ").encode(),
+        lambda text: text.replace(",,,,", ",nan,NaN,None,").encode(),
+        lambda text: (text + "\n\n").encode(),
+        lambda text: text.replace("No finding,14", "NO FINDING,14").encode(),
+    ],
+    ids=["BOM", "Windows", "spaces", "NaN", "blank lines", "capitals"],
+)
+def test_quirks(read: Any, spelled: Any) -> None:
+    boxes = read(spelled(VINBIGDATA))
+    assert rows(boxes) == rows(read(VINBIGDATA))
+    assert boxes.classes == read(VINBIGDATA).classes
+
+
+def test_gzip(tmp_path: Path, read: Any) -> None:
+    (tmp_path / "train.csv.gz").write_bytes(gzip.compress(RSNA.encode()))
+    assert rows(wr.read_boxes(tmp_path / "train.csv.gz")) == rows(read(RSNA))
+
+
+@pytest.mark.parametrize("place", ["0,0,1,1", "0,0,0,0", ",,,"])
+def test_no_place_where_nothing_is_found(read: Any, place: str) -> None:
+    boxes = read(VINBIGDATA.replace("R11,,,,", f"R11,{place}"))
+    assert rows(boxes)[0] == ("50a4", None, "nothing", None, None, None, None)
+
+
+def test_a_box_where_nothing_is_found_is_kept_and_said(read: Any) -> None:
+    boxes = read(VINBIGDATA.replace("R11,,,,", "R11,5,6,7,8"))
+    assert rows(boxes)[0] == ("50a4", None, "nothing", 5, 6, 7, 8)
+    assert boxes.check()["code"].tolist() == ["NOTHING_AND_BOX"]
+
+
+def test_a_label_without_a_box_is_kept_and_said(read: Any) -> None:
+    for text in (
+        VINBIGDATA.replace("691.0,1375.0,1653.0,1831.0", ",,,"),
+        RSNA.replace("264.0,152.0,213.0,379.0", ",,,"),
+    ):
+        boxes = read(text)
+        assert len(boxes) == 3
+        assert boxes.check()["code"].tolist() == ["BOX_EMPTY"]
+    assert read(VINBIGDATA.replace("Cardiomegaly", "")).check()["code"].tolist() == [
+        "BOX_UNLABELLED"
+    ]
+
+
+def test_a_score_makes_predictions(read: Any) -> None:
+    lines = VINBIGDATA.splitlines()
+    for name in ("score", "confidence"):
+        text = "\n".join([lines[0] + f",{name}", lines[1] + ",", lines[2] + ",0.75"])
+        assert rows(read(text), "score") == [(None,), (0.75,)]
+
+
+def test_submissions(read: Any) -> None:
+    boxes = read("image_id,PredictionString\na,0 0.5 10 20 30 40 13 0.25 1 2 3 4\nb,14 1 0 0 1 1\n")
+    assert boxes.dialect == "submission"
+    assert rows(boxes, "key", "label", "kind", "score", "x0", "x1") == [
+        ("a", "Aortic enlargement", "box", 0.5, 10, 30),
+        ("a", "Pulmonary fibrosis", "box", 0.25, 1, 3),
+        ("b", None, "nothing", 1.0, None, None),
+    ]
+    assert len(boxes.classes) == 14
+    boxes = read("patientId,PredictionString\na,0.5 10 20 30 40\nb,\n")
+    assert rows(boxes) == [
+        ("a", "Lung Opacity", "box", 10, 20, 40, 60),
+        ("b", None, "nothing", None, None, None, None),
+    ]
+    siim = "id,PredictionString\na_study,negative 1 0 0 1 1\nb_image,opacity 0.5 1 2 3 4\n"
+    assert rows(read(siim), "key", "score", "x1") == [("b", 0.5, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "name,left\na,1\n",
+            r"no form that is known; its columns: left, name; known: vinbigdata: ",
+        ),
+        (RSNA.replace("patientId", "image_id"), "no form that is known"),
+        ("patientId,x,y,width,height,PredictionString\n", "fits several forms, give format="),
+        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is no number"),
+        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is no number"),
+        (VINBIGDATA.replace(",3,R10", ",three,R10"), "not in the form vinbigdata"),
+        (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first 6"),
+        (RSNA.replace("\n0", "\nx,0"), "line 2 has 7 fields, the first 6"),
+        ("x,y,x\n1,2,3\n", "two columns have one name; its columns: x, y, x"),
+        ("", "is empty"),
+        (b"\xff\xfe\x00", "no text file"),
+        (b"\x1f\x8b\x08", "no text file"),
+        ("image_id,PredictionString\na,0 0.5 10\n", "a: 3 numbers, which is no multiple of 6"),
+        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "not in the form submission"),
+        ("image_id,PredictionString\na,1 nan 1 2 3 4\n", "'nan' is no number"),
+    ],
+)
+def test_what_is_refused(read: Any, text: str | bytes, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(text)
+
+
+def test_a_form_that_is_said_must_fit(read: Any) -> None:
+    assert read(VINBIGDATA, "vindr").dialect == "vindr"
+    with pytest.raises(UsageError, match=r"is not in the form rsna-pneumonia; its columns: class"):
+        read(VINBIGDATA, "rsna-pneumonia")
+
+
+def test_an_empty_file_of_a_form(read: Any) -> None:
+    for text in (VINBIGDATA, RSNA, SIIM, MAMMO, SPINE):
+        assert len(read(text.splitlines()[0] + "\n")) == 0
+
+
+place = st.floats(0, 5000, allow_nan=False).map(lambda v: round(v, 3))
+name = st.text("abcXYZ 0-9_/", min_size=1, max_size=12).map(str.strip).filter(bool)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(name, name, name, place, place, place, place), min_size=1, max_size=20))
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, written: list[Any]) -> None:
+    """What pandas writes as VinBigData's table comes back as it was."""
+    import pandas as pd
+
+    columns = ["image_id", "class_name", "rad_id", "x_min", "y_min", "x_max", "y_max"]
+    frame = pd.DataFrame(written, columns=columns)
+    ids = {label: number for number, label in enumerate(sorted(set(frame["class_name"])))}
+    frame["class_id"] = frame["class_name"].map(ids)
+    path = tmp_path_factory.mktemp("labels") / "train.csv"
+    frame.to_csv(path, index=False)
+    boxes = wr.read_boxes(path)
+    assert rows(boxes, "key", "label", "reader") == [row[:3] for row in written]
+    assert np.array_equal(boxes.corners, np.array([row[3:] for row in written]))
+    assert boxes.classes == tuple((str(number), label) for label, number in ids.items())

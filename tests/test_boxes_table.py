@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from wetread.boxes.table import BOX_SCHEMA, describe, description, make_table
+from wetread.errors import UsageError
+
+
+def test_the_schema_is_the_contract() -> None:
+    names = "image key frame label reader x0 y0 x1 y1 score kind group part"
+    assert BOX_SCHEMA.names == names.split()
+
+
+def test_columns_that_are_not_given_are_null() -> None:
+    table = make_table({"key": ["a", "b"], "x0": np.array([1, 2])})
+    assert table.schema == BOX_SCHEMA
+    assert table["x0"].to_pylist() == [1.0, 2.0]
+    assert table["score"].null_count == 2
+    assert table["kind"].to_pylist() == ["box", "box"]
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, np.nan], np.array([1, np.nan]), pa.array([1.0, np.nan]), [1.0, None]]
+)
+def test_nan_is_null_however_it_comes(values: object) -> None:
+    assert make_table({"key": ["a", "b"], "x0": values})["x0"].to_pylist() == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"xmin": [1]}, "no box column 'xmin'; there are image, key"),
+        ({"x0": ["left"]}, "another type"),
+        ({"key": ["a", "b"], "x0": [1]}, "length"),
+        ({"key": ["a"], "kind": ["circle"]}, "kind 'circle'; there are box, point, nothing"),
+        ({"key": ["a"], "kind": [None]}, "kind None"),
+    ],
+)
+def test_wrong_columns(columns: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        make_table(columns)
+
+
+def test_what_is_known_travels_in_the_metadata() -> None:
+    table = describe(make_table({"key": ["a"]}), [(3, "Nodule")], "run-1", "vinbigdata")
+    assert description(table) == {
+        "classes": [["3", "Nodule"]],
+        "run": "run-1",
+        "dialect": "vinbigdata",
+    }
+    assert description(make_table({})) == {"classes": [], "run": None, "dialect": ""}
