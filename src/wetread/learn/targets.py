@@ -168,7 +168,8 @@ def _of_part(
         )
     if part not in known:
         raise UnknownNameError("part", part, known)
-    return rows[np.array([parts[row] == part for row in rows.tolist()], bool)]
+    chosen: NDArray[np.int64] = rows[[parts[row] == part for row in rows.tolist()]]
+    return chosen
 
 
 def _warn(text: str) -> None:
