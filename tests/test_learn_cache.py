@@ -93,7 +93,7 @@ def test_verify_finds_one_changed_byte(cache: Cache) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CacheError, match="1 of 12 pictures are damaged, such as emri_small.dcm fr"):
+    with pytest.raises(CacheError, match=r"1 of 12 pictures .* emri_small\.dcm frame 9"):
         Cache.open(cache.folder).verify()
 
 
@@ -146,12 +146,12 @@ def test_sixteen_bits_hold_what_they_can(values: np.ndarray) -> None:
         assert scale == 1
         np.testing.assert_array_equal(again, exact)
     else:
-        bound = 0.51 * span / 65535 + 1e-9 * np.abs(exact).max()
+        bound = 0.51 * span / 65535 + 1e-9 * np.abs(exact).max() + 1e-300
         np.testing.assert_allclose(again, exact, rtol=0, atol=bound)
 
 
 def finite(type_: str) -> st.SearchStrategy[Any]:
     if type_[0] == "f":
-        return st.floats(-1e30, 1e30, width=32)
+        return st.floats(-(2.0**100), 2.0**100, width=32)
     limits = np.iinfo(type_)
     return st.integers(limits.min, limits.max) | st.integers(0, 100)
