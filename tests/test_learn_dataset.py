@@ -277,6 +277,9 @@ def test_a_part_that_two_sides_have_otherwise(tmp_path: Path, cache: Cache) -> N
     assert (
         split.dataset(part="valid").rows.tolist() == split.dataset(said, part="valid").rows.tolist()
     )
+    only = said.select(np.array([part == "train" for part in said.table["part"].to_pylist()]))
+    with pytest.raises(UsageError, match="no image of the truth is in part 'valid'"):
+        split.dataset(only, part="valid")
     swapped = {"train": "valid", "valid": "train"}
     other = said.replace({"part": [swapped[p] for p in said.table["part"].to_pylist()]})
     with pytest.raises(UsageError, match="split, join and prepare again"):
@@ -296,6 +299,10 @@ def test_bad_usage(cache: Cache) -> None:
         cache.dataset(window=(40, 0))
     with pytest.raises(UsageError, match="about no picture of the cache"):
         cache.dataset(truth().join(cache).replace({"image": ["0123456789abcdef"] * 5}))
+    with pytest.raises(UsageError, match="1 boxes have no label"):
+        cache.dataset(truth(label=["Block", None, None, "Block", "Other"]))
+    with pytest.warns(UserWarning, match="1 images of the truth are not in the cache"):
+        cache.dataset(truth(key=["0", "1", "2", "3", "away"]))
     with pytest.raises(UsageError, match="shift=2"):
         Augment(shift=2)
     with pytest.warns(UserWarning, match="1 boxes without an area"):
