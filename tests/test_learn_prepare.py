@@ -25,8 +25,11 @@ from wetread.display import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.index import Index
 from wetread.learn import prepare as module
+from wetread.learn import shards
 from wetread.learn.cache import MARKER, Cache
+from wetread.learn.folder import locked
 from wetread.learn.prepare import prepare
+from wetread.learn.shards import Shelf, map_shard, shard_path
 from wetread.sample.files import encode
 from wetread.settings import Settings
 from wetread.testing import dicom_file, element, picture
@@ -330,6 +333,40 @@ def test_what_it_takes_is_said_and_checked(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 30_000))
     with pytest.raises(StorageError, match="3e-05 GB are free: choose another disk or size"):
         make(index, tmp_path / "b", 64)
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    index, to = wr.scan(few, progress=False), tmp_path / "cache"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageError, match="the disk is full"):
+            make(index, to, 64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    make(index, to, 64).verify()
+    assert len(list(to.glob("shards/*"))) == 1
+
+
+def test_one_prepare_at_a_time(few: Path, tmp_path: Path) -> None:
+    index, to = wr.scan(few, progress=False), tmp_path / "cache"
+    with locked(to, 64), pytest.raises(StorageError, match="another prepare is writing"):
+        make(index, to, 64)
+
+
+def test_shards_hold_so_many_pictures(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_PICTURES", 2)
+    (tmp_path / "shards").mkdir()
+    shelf = Shelf(tmp_path)
+    places = [shelf.put(np.full((2, 3), number, "u2")) for number in range(5)]
+    shelf.close()
+    assert [line["place"] for line in places] == [0, 6, 0, 6, 0]
+    assert len({line["shard"] for line in places}) == 3
+    pixels = map_shard(shard_path(tmp_path, places[3]["shard"]))
+    assert pixels.tolist() == [2] * 6 + [3] * 6
 
 
 def test_bad_usage(few: Path, tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def draw(
     if x0 >= x1 or y0 >= y1:
         return
     part = out[y0:y1, x0:x1]
-    times = max(1, int(1 / ratio + 1e-6))
+    # Blocks first, which is quick. A zoomed picture may get a little less detail than there is, so
+    # that all zooms near one have the same.
+    times = max(1, int(1 / ratio + (1e-6 if change.zoom == 1 else 0.2)))
     values: Array = pixels if times == 1 else sum_blocks(pixels, times)
     step = ratio * times
     if step == 1 and left == x0 and top == y0:

@@ -74,9 +74,14 @@ class Shelf:
         self._pictures += 1
         return {"shard": self._name, "place": place}
 
-    def _begin(self) -> None:
+    def close(self) -> None:
+        """Ends the shard that is open; the next picture begins another."""
         if self._file is not None:
             self._file.close()
+        self._file = None
+
+    def _begin(self) -> None:
+        self.close()
         self._name, self._pixels, self._pictures = new_name(), 0, 0
         self._file = open(shard_path(self._folder, self._name), "xb")  # noqa: SIM115
         self._file.write(_head(0))
