@@ -29,7 +29,7 @@ from wetread.learn import shards
 from wetread.learn.cache import MARKER, Cache
 from wetread.learn.folder import locked
 from wetread.learn.prepare import prepare
-from wetread.learn.shards import Shelf, map_shard, shard_path
+from wetread.learn.shards import Pictures, Shelf
 from wetread.sample.files import encode
 from wetread.settings import Settings
 from wetread.testing import dicom_file, element, picture
@@ -365,8 +365,19 @@ def test_shards_hold_so_many_pictures(
     shelf.close()
     assert [line["place"] for line in places] == [0, 6, 0, 6, 0]
     assert len({line["shard"] for line in places}) == 3
-    pixels = map_shard(shard_path(tmp_path, places[3]["shard"]))
-    assert pixels.tolist() == [2] * 6 + [3] * 6
+    lines = [{**place, "height": 2, "width": 3} for place in places]
+    pictures = Pictures(tmp_path, pa.Table.from_pylist(lines))
+    assert [pictures.read(i).tolist() for i in range(5)] == [[[i] * 3] * 2 for i in range(5)]
+    shutil.rmtree(tmp_path / "shards")
+    assert pictures.read(1).max() == 1  # it is mapped
+    with pytest.raises(CacheError, match="cannot be read"):
+        pickle.loads(pickle.dumps(pictures)).read(1)
+
+
+def test_a_cache_without_a_picture(few: Path, tmp_path: Path) -> None:
+    cache = make(wr.scan(few / "MR_truncated.dcm", progress=False), tmp_path / "cache")
+    assert (len(cache), len(cache.left_out), len(cache.dataset())) == (0, 1, 0)
+    cache.verify()
 
 
 def test_bad_usage(few: Path, tmp_path: Path) -> None:
