@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wetread.evaluation import evaluate
     from wetread.image import Image
     from wetread.index import Index, merge, read, scan, split
+    from wetread.learn.prepare import prepare
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "imaging",
     "merge",
+    "prepare",
     "read",
     "read_boxes",
     "scan",
@@ -46,6 +48,7 @@ _HOMES = {
     "Settings": "settings",
     "evaluate": "evaluation",
     "merge": "index",
+    "prepare": "learn.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
     "scan": "index",

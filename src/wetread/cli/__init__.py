@@ -22,6 +22,7 @@ from wetread.cli import (
     measure,
     merge,
     mosaic,
+    prepare,
     query,
     sample,
     scan,
@@ -84,6 +85,7 @@ for verb in (
     boxes.boxes,
     split.split,
     sample.sample,
+    prepare.prepare,
     evaluate.evaluate,
     submit.submit,
 ):

@@ -1,0 +1,184 @@
+"""The images of an index, decoded once into a cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wetread import bulk
+from wetread.errors import StorageError, UsageError
+from wetread.imaging import fit
+from wetread.learn.cache import SCHEMA, Cache, read_marker, table_path
+from wetread.learn.folder import committed, finish, latest, locked, still_right
+from wetread.learn.pictures import make_picture
+from wetread.learn.shards import (
+    PIXEL,
+    Shelf,
+    hash_picture,
+)
+from wetread.settings import Settings
+from wetread.table.files import storage_errors
+from wetread.table.store import Content, Indexed, query
+
+FUNCTION = "wetread.learn.prepare:prepare_part"
+
+
+def prepare(
+    index: Indexed,
+    to: str | os.PathLike[str] | None = None,
+    size: int = 1024,
+    workers: int | None = None,
+    progress: bool = True,
+    settings: Settings = Settings(),  # noqa: B008
+) -> Cache:
+    """Decodes every frame of every image once: 16-bit pictures, memory-mapped, ready to train on.
+
+    Modality values are kept as they are, not clipped to a window; the file's own lower resolutions
+    are used. Images are decoded in processes of their own; one that cannot be decoded is named in
+    `left_out` and is no picture. What was stopped goes on when called again; then only images that
+    are new, have changed, or could not be reached are decoded.
+
+    Args:
+        index: the images.
+        to: the folder; by default a temporary one, removed with the `Cache`.
+        size: the longest side of a picture; smaller ones are not enlarged.
+        workers: processes that decode, 1 or more; None for one a core.
+        progress: say on stderr what it will take and how far it is.
+        settings: the limits that decoding keeps.
+
+    Raises:
+        UsageError: no row has pixels; a size or workers below 1; `to` has pictures of another
+            size, or of images that the index does not have.
+        CacheError: `to` is something else.
+        StorageError: too little disk is free, or `to` cannot be written.
+    """
+    if size < 1:
+        raise UsageError(f"size must be at least 1, not {size}")
+    content = index.content
+    images = bulk.list_images(content)
+    if not images.num_rows:
+        raise UsageError("no image to prepare: no row has pixels")
+    if to is not None:
+        folder = Path(os.path.abspath(to))
+        _prepare(content, images, folder, size, workers, progress, settings)
+        return Cache.open(folder)
+    folder = Path(tempfile.mkdtemp(prefix="wetread-cache-"))
+    try:
+        _prepare(content, images, folder, size, workers, progress, settings)
+        cache = Cache.open(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(cache, _remove, folder, os.getpid())
+    return cache
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker of a DataLoader drops its copy of the Cache too
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare(
+    content: Content,
+    images: pa.Table,
+    folder: Path,
+    size: int,
+    workers: int | None,
+    progress: bool,
+    settings: Settings,
+) -> None:
+    with locked(folder, size), storage_errors(folder):
+        said = read_marker(folder)
+        if said["size"] != size:
+            raise UsageError(
+                f"{folder} has pictures of size {said['size']}, not {size}: choose another folder"
+            )
+        before = [table_path(folder, said["table"])] if said["table"] else []
+        commits = sorted((folder / "commits").glob("*.parquet"))
+        kept = still_right(folder, latest([*before, *commits]), images)
+        done = pc.is_in(images["id"], value_set=kept["id"].combine_chunks())
+        todo = images.filter(pc.invert(done))
+        if todo.num_rows:
+            _check_disk(content, folder, size, todo, images.num_rows, progress)
+            options = {"root": content.root, "to": str(folder), "size": size}
+            tables = bulk.run(FUNCTION, todo, options, _failed, workers, progress, settings)
+            kept = pa.concat_tables([kept, *committed(folder, tables, settings)])
+        finish(content, folder, said, images, kept)
+
+
+def _check_disk(
+    content: Content, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
+) -> None:
+    """Says what the pictures will take, and refuses to begin where that is not free."""
+    names = 'id, "Rows", "Columns", NumberOfFrames'
+    rows = query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    rows = rows.filter(pc.is_in(rows["id"], value_set=todo["id"].combine_chunks()))
+    need = 0
+    for row in rows.to_pylist():
+        known = row["Rows"] and row["Columns"]
+        height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
+        need += PIXEL.itemsize * height * width * max(1, row["NumberOfFrames"] or 1)
+    free = shutil.disk_usage(folder).free
+    said = f"{todo.num_rows:,} of {count:,} images take {_gb(need)} GB in {folder}"
+    if need > free:
+        raise StorageError(f"{said}, where {_gb(free)} GB are free: choose another disk or size")
+    if progress:
+        print(f"wetread: {said}, where {_gb(free)} GB are free", file=sys.stderr, flush=True)
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:,.3g}"
+
+
+def prepare_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """Writes the pictures of images: the engine's function."""
+    settings = Settings.from_json(options["settings"])
+    lines = [line for row in images.to_pylist() for line in _lines(row, options, settings)]
+    return pa.Table.from_pylist(lines, SCHEMA)
+
+
+def _lines(
+    row: dict[str, Any], options: dict[str, Any], settings: Settings
+) -> Iterator[dict[str, Any]]:
+    """The lines of one image, whatever happens."""
+    shelf = _SHELVES.setdefault(options["to"], Shelf(Path(options["to"])))
+    try:
+        with bulk.opened(options["root"], row, settings) as (_, frames):
+
+            def make(number: int) -> dict[str, Any]:
+                pixels, said = make_picture(frames, number, options["size"], settings)
+                return {**said, "hash": hash_picture(pixels), **shelf.put(pixels)}
+
+            for number, made in bulk.each_frame(frames, make, settings):
+                yield _line(row, number, made)
+    except BaseException as error:  # noqa: BLE001 - sorted out there
+        yield _line(row, None, bulk.explain(error))
+
+
+def _line(
+    row: dict[str, Any], frame: int | None, made: dict[str, Any] | bulk.Problem
+) -> dict[str, Any]:
+    known = {name: row[name] for name in ("id", "file_size", "mtime_ns")}
+    if isinstance(made, bulk.Problem):
+        said = {"status": made.status, "text": f"{made.code}: {made.text}"}
+        return {**known, "frame": frame, **said}
+    return {**known, "frame": frame, "status": "ok", **made}
+
+
+def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
+    """What becomes of an image that ended its worker; its frames before that do not count."""
+    problem = bulk.explain_end(status, text)
+    return pa.Table.from_pylist([_line(image.to_pylist()[0], None, problem)], SCHEMA)
+
+
+_SHELVES: dict[str, Shelf] = {}
+"""Of this process, which is a worker, by folder."""
