@@ -95,6 +95,16 @@ def test_the_same_table(client: Client, folder: Path, tmp_path: Path) -> None:
     assert kept.measure(progress=False, engine=engine).table.equals(mine)
 
 
+def test_the_same_cache(client: Client, folder: Path, tmp_path: Path) -> None:
+    index = wr.scan(folder, progress=False, workers=0)
+    here = wr.prepare(index, tmp_path / "a.cache", size=64, progress=False)
+    engine = wr.DaskEngine(client)
+    there = wr.prepare(index, tmp_path / "b.cache", size=64, progress=False, engine=engine)
+    assert there.rows["id"].equals(here.rows["id"])
+    assert there.rows["hash"].equals(here.rows["hash"])
+    there.verify()
+
+
 def test_a_worker_killed_in_the_middle_costs_nothing_else(
     client: Client, folder: Path, tmp_path: Path
 ) -> None:
@@ -159,7 +169,10 @@ wr.scan({str(folder)!r}, {str(to)!r}, engine=engine, progress=False, settings=se
 
 
 def test_what_cannot_be_reached_or_seen(client: Client) -> None:
-    with pytest.raises(EngineError, match="no scheduler answers"):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(EngineError, match="no scheduler answers"),
+    ):
         wr.DaskEngine("tcp://127.0.0.1:9")
     with pytest.raises(UsageError, match="does not see /nowhere"):
         wr.DaskEngine(client).check("/nowhere", None)

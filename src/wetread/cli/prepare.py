@@ -6,6 +6,7 @@ import shlex
 
 import click
 
+from wetread.cli.engine import engine_options, open_engine
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
@@ -26,6 +27,7 @@ from wetread.cli.output import (
 )
 @click.option("--verify", is_flag=True, help="Read every picture and compare its hash.")
 @workers_option
+@engine_options
 @quiet_option
 @json_option
 @fail_on_option
@@ -35,6 +37,8 @@ def prepare(
     size: int,
     verify: bool,
     workers: int | None,
+    engine: str | None,
+    scheduler: str | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -53,7 +57,8 @@ def prepare(
     from wetread.learn.prepare import prepare as run
 
     try:
-        cache = run(Index(open_index(index)), to, size, workers, progress=not quiet)
+        work = open_engine(engine, scheduler)
+        cache = run(Index(open_index(index)), to, size, workers, not quiet, work)
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from there") from None
     if verify:

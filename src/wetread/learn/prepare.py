@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread import bulk
+from wetread.engines import Engine
 from wetread.errors import StorageError, UsageError
 from wetread.imaging import fit
 from wetread.learn.cache import SCHEMA, Cache, read_marker, table_path
@@ -38,6 +39,7 @@ def prepare(
     size: int = 1024,
     workers: int | None = None,
     progress: bool = True,
+    engine: Engine | None = None,
     settings: Settings = Settings(),  # noqa: B008
 ) -> Cache:
     """Decodes every frame of every image once: 16-bit pictures, memory-mapped, ready to train on.
@@ -53,6 +55,7 @@ def prepare(
         size: the longest side of a picture; smaller ones are not enlarged.
         workers: processes that decode, 1 or more; None for one a core.
         progress: say on stderr what it will take and how far it is.
+        engine: who does the work; the workers of a `wetread.DaskEngine` must see `to`.
         settings: the limits that decoding keeps.
 
     Raises:
@@ -69,11 +72,11 @@ def prepare(
         raise UsageError("no image to prepare: no row has pixels")
     if to is not None:
         folder = Path(os.path.abspath(to))
-        _prepare(content, images, folder, size, workers, progress, settings)
+        _prepare(content, images, folder, size, workers, progress, settings, engine)
         return Cache.open(folder)
     folder = Path(tempfile.mkdtemp(prefix="wetread-cache-"))
     try:
-        _prepare(content, images, folder, size, workers, progress, settings)
+        _prepare(content, images, folder, size, workers, progress, settings, engine)
         cache = Cache.open(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -95,6 +98,7 @@ def _prepare(
     workers: int | None,
     progress: bool,
     settings: Settings,
+    engine: Engine | None,
 ) -> None:
     with locked(folder, size), storage_errors(folder):
         said = read_marker(folder)
@@ -110,7 +114,7 @@ def _prepare(
         if todo.num_rows:
             _check_disk(content, folder, size, todo, images.num_rows, progress)
             options = {"root": content.root, "to": str(folder), "size": size}
-            tables = bulk.run(FUNCTION, todo, options, _failed, workers, progress, settings)
+            tables = bulk.run(FUNCTION, todo, options, _failed, workers, progress, settings, engine)
             kept = pa.concat_tables([kept, *committed(folder, tables, settings)])
         finish(content, folder, said, images, kept)
 
