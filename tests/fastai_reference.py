@@ -123,7 +123,7 @@ def compute(module, folder: Path) -> dict:
     values = {k: np.asarray(v).tolist() if k != "windows" else v for k, v in values.items()}
     values["type of to_nchan"] = type(dataset.to_nchan([brain])).__name__
     for name in ("article", "plain"):
-        files = module.get_dicom_files(folder / name)
+        files = sorted(module.get_dicom_files(folder / name))  # fastai does not sort
         for px_summ in (False, True):
             with contextlib.redirect_stdout(io.StringIO()):
                 frame = pd.DataFrame.from_dicoms(
