@@ -105,7 +105,8 @@ def from_dicoms(
 
 
 def _read(names: list[str], private: bool) -> pa.Table:
-    paths = [os.fsencode(os.path.abspath(name))[1:] for name in names]
+    here = os.getcwd()
+    paths = [os.fsencode(name if name[:1] == "/" else f"{here}/{name}")[1:] for name in names]
     nothing = [None] * len(names)
     columns = [paths, [b""] * len(names), nothing, nothing, nothing]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_SCHEMA, strict=True)]
@@ -144,12 +145,15 @@ def _columns(
         column = _column_of(f)
         if column is None or (column.tag >> 16 == 2 and not file_meta):
             continue
-        empty = empties.get(f.name, np.zeros(len(names), bool))
+        values, empty = rows.column(place), empties.get(f.name)
+        if empty is None and values.null_count == len(names):
+            continue
         name = f.name.removesuffix("_length") if column.family == LENGTH else f.name
         if (plain := _keyword(column.tag)) and plain not in taken:
             name = plain  # a repeating group has its number only where there are several
         taken.add(name)
-        yield from _split(name, column, rows.column(place).combine_chunks(), empty)
+        empty = np.zeros(len(names), bool) if empty is None else empty
+        yield from _split(name, column, values.combine_chunks(), empty)
     yield _Made((first, _LAST, 0), "fname", names)
     if private:
         yield _Made((first, _LAST, -1), "private", rows["private"].to_pylist())
