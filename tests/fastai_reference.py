@@ -40,12 +40,13 @@ def list_names(module) -> dict:
             bases = [base.__name__ for base in value.__mro__[1:]]
             create = describe(value.create) if name == "PILDicom" else []
             found[name] = {"bases": bases, "create": create}
-        elif callable(value):
+        elif inspect.isfunction(value):
             found[name] = describe(value)
         else:
             found[name] = type(value).__name__
     loaders = module.DicomSegmentationDataLoaders
-    found["from_label_func"] = describe(loaders.from_label_func)
+    if inspect.isclass(loaders):
+        found["from_label_func"] = describe(loaders.from_label_func)
     return found
 
 
@@ -53,11 +54,15 @@ def list_methods(module) -> dict:
     """What it gave to the classes of others."""
     import pandas as pd
     import pydicom
-    import torch
 
     home = module.__name__
+    classes = [Path, pydicom.Dataset, pd.DataFrame]
+    with contextlib.suppress(ImportError):
+        import torch
+
+        classes.append(torch.Tensor)
     found = {}
-    for cls in (Path, pydicom.Dataset, torch.Tensor, pd.DataFrame):
+    for cls in classes:
         found[cls.__name__] = methods = {}
         for name, value in vars(cls).items():
             function = value.fget if isinstance(value, property) else value

@@ -84,12 +84,14 @@ def from_dicoms(
     if unknown := sorted(kwargs.keys() - PARALLEL):
         raise TypeError(f"from_dicoms() got unexpected options: {', '.join(unknown)}")
     names = [os.fspath(fn) for fn in fns]
+    if not names:
+        return cls()
     pool = ThreadPoolExecutor(n_workers) if n_workers > 0 else nullcontext()
     with pool as threads:
         each = map if threads is None else threads.map
         parts = [names[i : i + TASK_FILES] for i in range(0, len(names), TASK_FILES)]
         tables = list(each(lambda part: _read(part, private), parts))
-        rows = pa.concat_tables(tables or [_read([], private)], promote_options="default")
+        rows = pa.concat_tables(tables, promote_options="default")
         status = rows["read_status"].to_pylist()
         read = np.array([one in READ for one in status], bool)
         _warn("could not be read", status, ~read)
