@@ -80,6 +80,15 @@ def _middle(blurred):
     return blurred[rim : rim + 44, rim : rim + 44]
 
 
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if value is None or value != value:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, (int, float, str)) else str(value)
+
+
 def compute(module, folder: Path) -> dict:
     """Numbers of pixels, and tables."""
     import numpy as np
@@ -127,7 +136,7 @@ def compute(module, folder: Path) -> dict:
     }
     values = {k: np.asarray(v).tolist() if k != "windows" else v for k, v in values.items()}
     values["type of to_nchan"] = type(dataset.to_nchan([brain])).__name__
-    for name in ("article", "plain"):
+    for name in ("article", "plain", "real"):
         files = sorted(module.get_dicom_files(folder / name))  # fastai does not sort
         for px_summ in (False, True):
             with contextlib.redirect_stdout(io.StringIO()):
@@ -135,10 +144,7 @@ def compute(module, folder: Path) -> dict:
                     files, px_summ=px_summ, window=module.dicom_windows.brain
                 )
             frame["fname"] = [Path(one).name for one in frame["fname"]]
-            rows = [[None if pd.isna(v) else v for v in row] for row in frame.values.tolist()]
-            rows = [
-                [v if isinstance(v, (int, float, str)) else v and str(v) for v in r] for r in rows
-            ]
+            rows = [[_plain(v) for v in row] for row in frame.values.tolist()]
             values[f"{name} {px_summ}"] = [frame.columns.tolist(), rows]
     return values
 

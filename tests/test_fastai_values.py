@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,12 @@ COLUMNS = [
     "PixelRepresentation", "WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope",
     "LossyImageCompression", "LossyImageCompressionRatio", "fname",
 ]  # fmt: skip
+REAL = [
+    "15820", "4467", "GDCMJ2K_TextGBR.dcm", "JPEGLSNearLossless_16.dcm", "MR_small_bigendian.dcm",
+    "MR_small_implicit.dcm", "SC_rgb_rle.dcm", "SC_rgb_rle_16bit_2frame.dcm",
+    "SC_rgb_rle_32bit.dcm", "image_dfl.dcm",
+]  # fmt: skip
+"""Of pydicom's own files some of those that fastai puts into a table without private elements."""
 STATISTICS = ["img_min", "img_max", "img_mean", "img_std", "img_pct_window"]
 
 
@@ -100,6 +108,8 @@ def plain_file(number: int) -> bytes:
         element("SeriesNumber", ""),
         element("ReferringPhysicianName", "Roe^Richard"),
         element("EchoTime", "12.5" if number == 1 else ""),
+        element("AcquisitionMatrix", [256, 0, 0, 192]),
+        element("SeriesDate", ["20200131", "00000000", "2020-01-31"][number]),
         element("PatientComments", "one\ntwo"),
     ]
     elements = [*picture(number, 20, 30), element("PixelData", pixels.tobytes(), vr="OW")]
@@ -107,9 +117,12 @@ def plain_file(number: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of files: "ct", "article", whose first is of the very size, and "plain"."""
+def folder(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path]) -> Path:
+    """Folders of files: "ct", "article", whose first is of the very size, "plain", "real"."""
     folder = tmp_path_factory.mktemp("fastai")
+    (folder / "real").mkdir()
+    for name in REAL:
+        shutil.copy(real_file(name), folder / "real" / f"{Path(name).stem}.dcm")
     for name, files in {
         "ct": [ct_file()],
         "article": [
@@ -180,7 +193,7 @@ def test_every_number_is_fastais(both: tuple[dict[str, Any], dict[str, Any]]) ->
 
 
 @needs_the_real_module
-@pytest.mark.parametrize("name", ["article", "plain"])
+@pytest.mark.parametrize("name", ["article", "plain", "real"])
 @pytest.mark.parametrize("px_summ", [False, True])
 def test_from_dicoms_is_fastais(
     name: str, px_summ: bool, both: tuple[dict[str, Any], dict[str, Any]]
