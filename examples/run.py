@@ -1,4 +1,7 @@
-"""Runs the notebooks and keeps what they show: python examples/run.py [NAME ...]"""
+"""Runs the notebooks and keeps what they show.
+
+python examples/run.py [NAME ...]
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
 
 
 def main() -> None:
+    """Those that are named, or all."""
     for path in sorted(HERE.glob("*.ipynb")):
         if not sys.argv[1:] or path.stem in sys.argv[1:]:
             with tempfile.TemporaryDirectory() as folder:

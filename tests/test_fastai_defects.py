@@ -352,7 +352,7 @@ def test_2_15_file_meta_can_be_asked_for(tmp_path: Path) -> None:
     files = kept(tmp_path, film(), compressed())
     frame = table(files, file_meta=True)
     assert frame["TransferSyntaxUID"].tolist() == ["1.2.840.10008.1.2.1", JPEG2000]
-    assert list(frame)[0].startswith(("FileMeta", "MediaStorage"))
+    assert next(iter(frame)).startswith(("FileMeta", "MediaStorage"))
     assert "TransferSyntaxUID" in files[0].dcmread().as_dict(file_meta=True)
 
 

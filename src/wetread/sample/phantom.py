@@ -46,8 +46,8 @@ def draw_phantom(seed: int, number: int, size: int) -> Phantom:
     """A radiograph whose longer side is `size`, with its lesions; the same for the same numbers.
 
     >>> phantom = draw_phantom(0, 3, 64)
-    >>> phantom.density.shape == draw_phantom(0, 3, 64).density.shape, bool(phantom.density.max() <= 1)
-    (True, True)
+    >>> phantom.density.shape[0], 0.9 < float(phantom.density.max()) <= 1
+    (64, True)
     """
     chance = np.random.default_rng([seed, number])
     aspect = chance.uniform(0.84, 1.0)
