@@ -83,7 +83,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
     )
     assert learner.loss_func.__class__.__name__ == "CrossEntropyLossFlat"
     with learner.no_bar(), learner.no_logging():
-        learner.lr_find(num_it=4, show_plot=False)
+        found = learner.lr_find(num_it=20, stop_div=False, show_plot=False)
+        assert 0 < found.valley < 10
         learner.fit_one_cycle(1, 1e-3)
         file = [phantoms / labels["file"].iloc[0], labels["label"].iloc[0]]
         said, number, shares = learner.predict(np.array(file, object))
