@@ -40,12 +40,13 @@ def list_names(module) -> dict:
             bases = [base.__name__ for base in value.__mro__[1:]]
             create = describe(value.create) if name == "PILDicom" else []
             found[name] = {"bases": bases, "create": create}
-        elif callable(value):
+        elif inspect.isfunction(value):
             found[name] = describe(value)
         else:
             found[name] = type(value).__name__
     loaders = module.DicomSegmentationDataLoaders
-    found["from_label_func"] = describe(loaders.from_label_func)
+    if inspect.isclass(loaders):
+        found["from_label_func"] = describe(loaders.from_label_func)
     return found
 
 
@@ -53,11 +54,15 @@ def list_methods(module) -> dict:
     """What it gave to the classes of others."""
     import pandas as pd
     import pydicom
-    import torch
 
     home = module.__name__
+    classes = [Path, pydicom.Dataset, pd.DataFrame]
+    with contextlib.suppress(ImportError):
+        import torch
+
+        classes.append(torch.Tensor)
     found = {}
-    for cls in (Path, pydicom.Dataset, torch.Tensor, pd.DataFrame):
+    for cls in classes:
         found[cls.__name__] = methods = {}
         for name, value in vars(cls).items():
             function = value.fget if isinstance(value, property) else value
@@ -73,6 +78,15 @@ def _middle(blurred):
     """Without what is near the edges, also of what has grown."""
     rim = (blurred.shape[-1] - 44) // 2
     return blurred[rim : rim + 44, rim : rim + 44]
+
+
+def _plain(value):
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if value is None or value != value:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, (int, float, str)) else str(value)
 
 
 def compute(module, folder: Path) -> dict:
@@ -122,18 +136,15 @@ def compute(module, folder: Path) -> dict:
     }
     values = {k: np.asarray(v).tolist() if k != "windows" else v for k, v in values.items()}
     values["type of to_nchan"] = type(dataset.to_nchan([brain])).__name__
-    for name in ("article", "plain"):
-        files = module.get_dicom_files(folder / name)
+    for name in ("article", "plain", "real"):
+        files = sorted(module.get_dicom_files(folder / name))  # fastai does not sort
         for px_summ in (False, True):
             with contextlib.redirect_stdout(io.StringIO()):
                 frame = pd.DataFrame.from_dicoms(
                     files, px_summ=px_summ, window=module.dicom_windows.brain
                 )
             frame["fname"] = [Path(one).name for one in frame["fname"]]
-            rows = [[None if pd.isna(v) else v for v in row] for row in frame.values.tolist()]
-            rows = [
-                [v if isinstance(v, (int, float, str)) else v and str(v) for v in r] for r in rows
-            ]
+            rows = [[_plain(v) for v in row] for row in frame.values.tolist()]
             values[f"{name} {px_summ}"] = [frame.columns.tolist(), rows]
     return values
 

@@ -61,14 +61,17 @@ def check_signature(name: str, theirs: Any, ours: Any) -> None:
     assert takes_any or keywords <= our_keywords, name
 
 
-@pytest.mark.skipif(not has("fastai"), reason="fastai is not installed")
 def test_every_recorded_name_method_and_signature_is_there() -> None:
     module = reference()
     names, methods = module.list_names(wetread.fastai), module.list_methods(wetread.fastai)
-    assert names.keys() == RECORDED["names"].keys()
-    for name, theirs in RECORDED["names"].items():
-        check_signature(name, theirs, names[name])
+    assert names.keys() == RECORDED["names"].keys() - ({"from_label_func"} - names.keys())
+    for name, ours in names.items():
+        if ours != "Absent":  # as without fastai
+            check_signature(name, RECORDED["names"][name], ours)
     for cls, theirs in RECORDED["methods"].items():
+        if cls not in methods:
+            assert not has("torch")
+            continue
         assert methods[cls].keys() == theirs.keys()
         for name in theirs:
             check_signature(f"{cls}.{name}", theirs[name], methods[cls][name])

@@ -18,10 +18,11 @@ mpl.use("Agg")
 import fastai.vision.all as fa
 import matplotlib.pyplot as plt
 import torch
+from scipy.stats import binomtest
 
-from wetread.boxes import Boxes
-from wetread.evaluation import evaluate
+from wetread.errors import UnknownNameError, UsageError
 from wetread.fastai import DicomSegmentationDataLoaders, PILDicom, get_dicom_files
+from wetread.fastai.interpret import tabulate_figures
 from wetread.sample import write_sample
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # fastai's and torch's own; ours have their tests
@@ -82,7 +83,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
     )
     assert learner.loss_func.__class__.__name__ == "CrossEntropyLossFlat"
     with learner.no_bar(), learner.no_logging():
-        learner.lr_find(num_it=4, show_plot=False)
+        found = learner.lr_find(num_it=20, stop_div=False, show_plot=False)
+        assert 0 < found.valley < 10
         learner.fit_one_cycle(1, 1e-3)
         file = [phantoms / labels["file"].iloc[0], labels["label"].iloc[0]]
         said, number, shares = learner.predict(np.array(file, object))
@@ -96,34 +98,47 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
         judged = fa.ClassificationInterpretation.from_learner(learner)
         judged.plot_confusion_matrix()
         matrix = judged.confusion_matrix()
-        scores, targets = learner.get_preds()
+        figures = judged.figures("finding")
+        elsewhere = judged.figures("finding", prevalence=0.3)
     assert matrix.sum() == 12
-    _check_figures(matrix, scores[:, 0].numpy(), targets.numpy() == 0)
+    _check_figures(matrix, figures, elsewhere)
+    with pytest.raises(UnknownNameError, match="findin"):
+        judged.figures("findin")
+    with pytest.raises(UsageError, match="prevalence"):
+        tabulate_figures(1, 2, 3, 4, prevalence=30)
 
 
-def _check_figures(matrix: Any, scores: Any, positive: Any) -> None:
-    """The tutorial's last step: sensitivity, specificity, predictive values, fa.accuracy."""
-    keys = [str(number) for number in range(len(scores))]
-    kinds = np.where(positive, "point", "nothing")
-    truth = Boxes.from_columns(
-        {"key": keys, "kind": kinds, "label": np.where(positive, "finding", None)}
-    )
-    found = Boxes.from_columns(
-        {
-            "key": keys,
-            "kind": ["point"] * len(keys),
-            "label": ["finding"] * len(keys),
-            "score": scores,
-        }
-    )
-    result = evaluate(found, truth, "classification", prevalence=0.3, resamples=0)
-    row = result.per_label.reset_index().iloc[0]
-    (tp, fn), (fp, tn) = matrix  # "finding" comes before "normal"
-    assert row["sensitivity"] == pytest.approx(tp / (tp + fn))
-    assert row["specificity"] == pytest.approx(tn / (tn + fp))
-    assert row["sensitivity_low"] < row["sensitivity"] + 1e-9 <= row["sensitivity_high"] + 2e-9
-    by_prevalence = row["sensitivity"] * 0.3 + row["specificity"] * 0.7
-    assert row["accuracy_adjusted"] == pytest.approx(by_prevalence)
+def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) -> None:
+    """The tutorial's last step, by its own formulas, and SciPy's intervals."""
+    (tp, fn), (fp, tn) = matrix.tolist()  # "finding" comes before "normal"
+    counts = [(tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn), (tp + tn, 12)]
+    for (name, row), (hits, trials) in zip(figures.iterrows(), counts, strict=True):
+        if not trials:
+            assert row[["value", "low", "high"]].isna().all(), name
+            continue
+        interval = binomtest(hits, trials).proportion_ci(method="wilson")
+        assert row["value"] == pytest.approx(hits / trials), name
+        assert (row["low"], row["high"]) == pytest.approx(tuple(interval), abs=1e-9), name
+    sensitivity, specificity = figures["value"][["sensitivity", "specificity"]]
+    by_prevalence = sensitivity * 0.3 + specificity * 0.7
+    assert elsewhere["value"]["accuracy"] == pytest.approx(by_prevalence)
+    low, high = elsewhere["low"]["accuracy"], elsewhere["high"]["accuracy"]
+    assert low < by_prevalence < high
+    assert elsewhere.iloc[:2].equals(figures.iloc[:2])
+
+
+def test_the_intervals_for_a_prevalence_hold_what_they_promise() -> None:
+    """Drawn anew many times, the true figures are inside at least 95 times of 100."""
+    chance = np.random.default_rng(0)
+    sensitivity, specificity, prevalence = 0.8, 0.9, 0.05
+    ppv = 0.8 * 0.05 / (0.8 * 0.05 + 0.1 * 0.95)
+    truth = {"ppv": ppv, "npv": 0.9 * 0.95 / (0.9 * 0.95 + 0.2 * 0.05), "accuracy": 0.895}
+    inside = np.zeros(3)
+    for _ in range(400):
+        tp, tn = chance.binomial(40, sensitivity), chance.binomial(60, specificity)
+        table = tabulate_figures(tp, 40 - tp, 60 - tn, tn, prevalence)
+        inside += [table["low"][name] <= truth[name] <= table["high"][name] for name in truth]
+    assert (inside / 400 > 0.94).all()
 
 
 def test_segmentation(phantoms: Path) -> None:

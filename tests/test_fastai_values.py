@@ -5,22 +5,25 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import pandas as pd
 import pytest
 
 import wetread.fastai
 from wetread.testing.files import JPEG2000, changed, dicom_file, element, picture
 
 SCRIPT = Path(__file__).parent / "fastai_reference.py"
-pytestmark = pytest.mark.skipif(
+needs_the_real_module = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("fastai", "kornia", "skimage")),
-    reason="the real module is not installed",
+    reason="fastai.medical.imaging needs kornia and scikit-image",
 )
 COLUMNS = [
     "PatientSex", "PatientAge", "SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns",
@@ -28,13 +31,23 @@ COLUMNS = [
     "PixelRepresentation", "WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope",
     "LossyImageCompression", "LossyImageCompressionRatio", "fname",
 ]  # fmt: skip
+REAL = [
+    "15820", "4467", "GDCMJ2K_TextGBR.dcm", "JPEGLSNearLossless_16.dcm", "MR_small_bigendian.dcm",
+    "MR_small_implicit.dcm", "SC_rgb_rle.dcm", "SC_rgb_rle_16bit_2frame.dcm",
+    "SC_rgb_rle_32bit.dcm", "image_dfl.dcm",
+]  # fmt: skip
+"""Of pydicom's own files some of those that fastai puts into a table without private elements."""
 STATISTICS = ["img_min", "img_max", "img_mean", "img_std", "img_pct_window"]
+
+
+def article_pixels(rows: int, columns: int) -> Any:
+    return np.add.outer(np.arange(rows), np.arange(columns)).astype("u2") // 8 * 16 % 16384
 
 
 def article_file(sex: str, age: str | None, spacing: bool = True, tall: bool = False) -> bytes:
     """A file in the form of the article's, element by element; small unless `tall`."""
     rows, columns = (2952, 2744) if tall else (123, 117)
-    pixels = np.add.outer(np.arange(rows), np.arange(columns)).astype("u2") // 8 * 16 % 16384
+    pixels = article_pixels(rows, columns)
     stream = imagecodecs.jpeg2k_encode(
         pixels, codecformat="j2k", bitspersample=14, reversible=True, mct=False
     )
@@ -95,6 +108,8 @@ def plain_file(number: int) -> bytes:
         element("SeriesNumber", ""),
         element("ReferringPhysicianName", "Roe^Richard"),
         element("EchoTime", "12.5" if number == 1 else ""),
+        element("AcquisitionMatrix", [256, 0, 0, 192]),
+        element("SeriesDate", ["20200131", "00000000", "2020-01-31"][number]),
         element("PatientComments", "one\ntwo"),
     ]
     elements = [*picture(number, 20, 30), element("PixelData", pixels.tobytes(), vr="OW")]
@@ -102,9 +117,12 @@ def plain_file(number: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What fastai and what we compute on the same files."""
+def folder(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path]) -> Path:
+    """Folders of files: "ct", "article", whose first is of the very size, "plain", "real"."""
     folder = tmp_path_factory.mktemp("fastai")
+    (folder / "real").mkdir()
+    for name in REAL:
+        shutil.copy(real_file(name), folder / "real" / f"{Path(name).stem}.dcm")
     for name, files in {
         "ct": [ct_file()],
         "article": [
@@ -117,6 +135,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
         (folder / name).mkdir()
         for i, data in enumerate(files):
             (folder / name / f"{i}.dcm").write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What fastai and what we compute on the same files."""
     command = [sys.executable, SCRIPT, "fastai.medical.imaging", folder]
     ran = subprocess.run(command, capture_output=True)
     assert ran.returncode == 0, ran.stderr
@@ -129,6 +153,35 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict
     return json.loads(ran.stdout)["values"], ours
 
 
+@pytest.mark.parametrize("px_summ", [False, True])
+def test_the_table_of_the_article_s_form(folder: Path, px_summ: bool) -> None:
+    files = wetread.fastai.get_dicom_files(folder / "article")
+    options = {"px_summ": px_summ, "window": (2000, 8000)}
+    frame = pd.DataFrame.from_dicoms(files, **options)  # type: ignore[attr-defined]
+    assert frame.columns.tolist() == COLUMNS + STATISTICS * px_summ
+    assert len(frame.columns) == (25 if px_summ else 20)
+    pixels = article_pixels(2952, 2744)
+    film = ["M", "061Y", 1, "MONOCHROME2", 2952, 2744, 1, 0.127, 0.127, 16, 14, 13, 0]
+    film += [8190, 7259, 0, 1, "00", 2.0, str(files[0])]
+    assert frame.iloc[0, :20].tolist() == film
+    spacing = ["MultiPixelSpacing", "PixelSpacing", "PixelSpacing1"]
+    assert frame[spacing].isna().all(axis=1).tolist() == [False, True, False]
+    assert frame["PatientAge"].isna().tolist() == [False, False, True]
+    assert frame["PatientAge"][1] == ""
+    assert frame.drop(columns=[*spacing, "PatientAge"]).notna().all(axis=None)
+    if px_summ:
+        wide = pixels.astype(float)
+        inside = float(((wide > 7000) & (wide < 9000)).mean())
+        numbers = [wide.min(), wide.max(), wide.mean(), wide.std(), inside]
+        assert frame.loc[0, STATISTICS].tolist() == pytest.approx(numbers, rel=1e-12)
+
+
+def test_a_table_of_no_files() -> None:
+    frame = pd.DataFrame.from_dicoms([])  # type: ignore[attr-defined]
+    assert frame.shape == (0, 0)
+
+
+@needs_the_real_module
 def test_every_number_is_fastais(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     theirs, ours = both
     for name, value in theirs.items():
@@ -139,7 +192,8 @@ def test_every_number_is_fastais(both: tuple[dict[str, Any], dict[str, Any]]) ->
     assert theirs["type of to_nchan"] == ours["type of to_nchan"] == "TensorCTScan"
 
 
-@pytest.mark.parametrize("name", ["article", "plain"])
+@needs_the_real_module
+@pytest.mark.parametrize("name", ["article", "plain", "real"])
 @pytest.mark.parametrize("px_summ", [False, True])
 def test_from_dicoms_is_fastais(
     name: str, px_summ: bool, both: tuple[dict[str, Any], dict[str, Any]]

@@ -14,6 +14,8 @@ Three things differ from fastai on purpose:
   not.
 - `Dataset.show()` draws the file's own window and polarity; `scale=True` is fastai's picture.
 - `PILDicom` gives 8 bits, as a radiologist sees the file, not the stored values.
+
+`ClassificationInterpretation.figures` is new: sensitivity and the others, with intervals.
 """
 
 from __future__ import annotations

@@ -201,6 +201,8 @@ def _flatten(group: Dataset, tag: BaseTag) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value without pydicom's type around it."""
+    if isinstance(value, list):  # several binary numbers
+        return [_plain(one) for one in value]
     if isinstance(value, bytes):
         return len(value)
     for kind in (str, int, float):

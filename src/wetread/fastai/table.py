@@ -20,7 +20,7 @@ from wetread.fastai.arrays import dicom_windows
 from wetread.fastai.datasets import LONGEST_LIST, WindowPair
 from wetread.fastai.summary import STATISTICS, list_pixels, summarise_file
 from wetread.headers.read import read_headers
-from wetread.headers.schema import AT, DATE, LENGTH, TEXT, Column, column_of
+from wetread.headers.schema import AT, DATE, LENGTH, SWAPPED_VRS, TEXT, Column, column_of
 from wetread.sources import SOURCE_SCHEMA
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ PARALLEL = frozenset(
 )
 """Options of fastcore's `parallel`, which fastai's from_dicoms takes; they change nothing here."""
 READ = ("ok", "repaired", "partial")
+BINARY = frozenset(SWAPPED_VRS) - {"AT"}
+"""Several of these are a list in pydicom, and one value of fastai's table."""
 _LAST = 1 << 32
 """Above every tag: what is no element stands behind those of the file that has it first."""
 TASK_FILES = 1024
@@ -61,7 +63,8 @@ def from_dicoms(
 ) -> pd.DataFrame:
     """A row for each file, in the order given: its elements by keyword, and `fname`.
 
-    X of several values becomes MultiX = 1, X, X1, X2, ...; what a file does not have is NaN.
+    X of several values becomes MultiX = 1, X, X1, X2, ...; several binary numbers are one list.
+    What a file does not have is NaN, as is a number that is none; a date that is none stays text.
     Columns stand in the order in which they are met. Sequences are left out, private elements too
     unless asked for (`wetread.scan` has both); of bulk data there is the length in bytes. A file
     that cannot be read is a row with its `fname` alone, and a warning counts such files.
@@ -84,12 +87,14 @@ def from_dicoms(
     if unknown := sorted(kwargs.keys() - PARALLEL):
         raise TypeError(f"from_dicoms() got unexpected options: {', '.join(unknown)}")
     names = [os.fspath(fn) for fn in fns]
+    if not names:
+        return cls()
     pool = ThreadPoolExecutor(n_workers) if n_workers > 0 else nullcontext()
     with pool as threads:
         each = map if threads is None else threads.map
         parts = [names[i : i + TASK_FILES] for i in range(0, len(names), TASK_FILES)]
         tables = list(each(lambda part: _read(part, private), parts))
-        rows = pa.concat_tables(tables or [_read([], private)], promote_options="default")
+        rows = pa.concat_tables(tables, promote_options="default")
         status = rows["read_status"].to_pylist()
         read = np.array([one in READ for one in status], bool)
         _warn("could not be read", status, ~read)
@@ -105,7 +110,8 @@ def from_dicoms(
 
 
 def _read(names: list[str], private: bool) -> pa.Table:
-    paths = [os.fsencode(os.path.abspath(name))[1:] for name in names]
+    here = os.getcwd()
+    paths = [os.fsencode(name if name[:1] == "/" else f"{here}/{name}")[1:] for name in names]
     nothing = [None] * len(names)
     columns = [paths, [b""] * len(names), nothing, nothing, nothing, nothing]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_SCHEMA, strict=True)]
@@ -138,18 +144,22 @@ def _columns(
     rows: pa.Table, names: NDArray[Any], read: Bools, file_meta: bool, private: bool
 ) -> Iterator[_Made]:
     empties = _empties(rows["empties"].combine_chunks())
+    invalid = _invalid(rows["invalid"].combine_chunks())
     first = int(read.argmax()) if read.any() else 0
     taken = set()
     for place, f in enumerate(rows.schema):
         column = _column_of(f)
         if column is None or (column.tag >> 16 == 2 and not file_meta):
             continue
-        empty = empties.get(f.name, np.zeros(len(names), bool))
+        values, empty, wrong = rows.column(place), empties.get(f.name), invalid.get(f.name)
+        if empty is None and wrong is None and values.null_count == len(names):
+            continue
         name = f.name.removesuffix("_length") if column.family == LENGTH else f.name
         if (plain := _keyword(column.tag)) and plain not in taken:
             name = plain  # a repeating group has its number only where there are several
         taken.add(name)
-        yield from _split(name, column, rows.column(place).combine_chunks(), empty)
+        empty = np.zeros(len(names), bool) if empty is None else empty
+        yield from _split(name, column, _as_pydicom(column, values.combine_chunks(), wrong), empty)
     yield _Made((first, _LAST, 0), "fname", names)
     if private:
         yield _Made((first, _LAST, -1), "private", rows["private"].to_pylist())
@@ -185,9 +195,18 @@ def _empties(lists: pa.ListArray) -> dict[str, Bools]:
     return found
 
 
+def _invalid(lists: pa.ListArray) -> dict[str, dict[int, str]]:
+    """For each column, by row, the text of values that are not what their VR says."""
+    found: dict[str, dict[int, str]] = {}
+    flat = lists.flatten().to_pylist()
+    for row, one in zip(pc.list_parent_indices(lists).to_pylist(), flat, strict=True):
+        text = one["raw"].decode("latin-1").strip(" \0")
+        found.setdefault(one["keyword"], {})[row] = text
+    return found
+
+
 def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterator[_Made]:
     """One element as columns: X, or MultiX, X, X1, X2, ..."""
-    values = _as_pydicom(column, values)
     is_text = column.family in (TEXT, DATE)
     if not pa.types.is_list(values.type):
         present = np.asarray(values.is_valid()) | empty
@@ -195,11 +214,11 @@ def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterato
             yield _Made((_first(present), column.tag, 0), name, _series(values, empty, is_text))
         return
     counts = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
-    many = counts > 1
-    if many.any():
+    many, is_binary = counts > 1, column.vrs[0] in BINARY
+    if many.any() and not is_binary:
         multi = np.where(many, 1.0, np.nan) if not many.all() else many.astype(np.int64)
         yield _Made((_first(many), column.tag, -1), f"Multi{name}", multi)
-    if (counts > LONGEST_LIST).any():
+    if (counts > (1 if is_binary else LONGEST_LIST)).any():
         lists = [None if v is None else v[0] if len(v) == 1 else v for v in values.to_pylist()]
         yield _Made((_first(counts > 0), column.tag, 0), name, lists)
         return
@@ -218,12 +237,18 @@ def _first(rows: Bools) -> int:
     return int(rows.argmax())
 
 
-def _as_pydicom(column: Column, values: pa.Array) -> pa.Array:
-    """Dates as they are written, tags as numbers, and texts split where several are."""
+def _as_pydicom(column: Column, values: pa.Array, invalid: dict[int, str] | None) -> pa.Array:
+    """Dates as YYYYMMDD or as they are written, tags as numbers, texts split where several are."""
+    if column.family == DATE and column.is_list:
+        return pa.ListArray.from_arrays(values.offsets, pc.strftime(values.values, "%Y%m%d"))
     if column.family == DATE:
-        flat = values.values if column.is_list else values
-        flat = pc.strftime(flat, "%Y%m%d")
-        return pa.ListArray.from_arrays(values.offsets, flat) if column.is_list else flat
+        dates = pc.strftime(values, "%Y%m%d")
+        if not invalid:
+            return dates
+        texts = dates.to_pylist()
+        for row, text in invalid.items():
+            texts[row] = text
+        return pa.array(texts, pa.string())
     if column.family == AT:
         flat = values.values if column.is_list else values
         tags = [None if t is None else int(t.replace(",", ""), 16) for t in flat.to_pylist()]

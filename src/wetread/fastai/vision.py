@@ -22,8 +22,9 @@ with warnings.catch_warnings():  # of torch and pandas, about how fastai uses th
     from fastai.vision.data import ImageBlock, MaskBlock
     from fastcore.meta import delegates
 
-import wetread.fastai.interpret
-import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
+    import wetread.fastai.interpret
+    import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
+
 from wetread.chain import Chain
 from wetread.display import render
 from wetread.fastai.pixels import draw_frame, open_dataset
