@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wetread.evaluation import evaluate
     from wetread.image import Image
     from wetread.index import Index, read, scan, split
+    from wetread.reports.build import report
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -30,6 +31,7 @@ __all__ = [
     "imaging",
     "read",
     "read_boxes",
+    "report",
     "scan",
     "split",
     "submit",
@@ -43,6 +45,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "read": "index",
     "read_boxes": "boxes.reading",
+    "report": "reports.build",
     "scan": "index",
     "split": "index",
     "submit": "submission",
