@@ -206,7 +206,6 @@ class Gallery:
     caption: str
     tiles: Sequence[Tile]
     command: str | None = None
-    large: bool = False
 
     def requests(self) -> Sequence[Request]:
         """Those of the tiles that may be shown."""
@@ -215,7 +214,7 @@ class Gallery:
     def render(self, pictures: Pictures) -> Html:
         """The tiles as a list."""
         tiles = [el("li", _tile(tile, pictures.get(tile.request))) for tile in self.tiles]
-        drawn = el("ul", tiles, class_="tiles large" if self.large else "tiles")
+        drawn = el("ul", tiles, class_="tiles")
         caption = el("p", self.caption, class_="caption")
         return el("div", caption, drawn, how(self.command), class_="gallery")
 

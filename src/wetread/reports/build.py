@@ -136,9 +136,10 @@ def build(
         "provenance": {**provenance, "report_seconds": round(time.perf_counter() - start, 2)},
         "sections": {section.key: section.data for section in sections},
     }
+    made = datetime.now().astimezone()
     said = (
-        f"{len(subject.content):,} files, {subject.images:,} images; made "
-        f"{data['provenance']['made']} by wetread {__version__}"
+        f"{len(subject.content):,} files, {subject.images:,} images; made on {made.day} "
+        f"{made:%B %Y, %H:%M} by wetread {__version__}"
     )
     return Report(page.assemble(subject.title, said, sections, pictures, data), data)
 

@@ -135,7 +135,7 @@ def bubbles(
     points: Sequence[tuple[float, float, int]], x_name: str, y_name: str, label: str
 ) -> Html:
     """Points whose area is how many there are; both axes start at 0."""
-    right, top = (1.08 * max(p[i] for p in points) or 1 for i in (0, 1))
+    right, top = (round_up(1.02 * max(p[i] for p in points)) for i in (0, 1))
     most = max(n for *_, n in points)
     parts = [*_axes(right, top, x_name, y_name)]
     for x, y, n in sorted(points, key=lambda p: -p[2]):
@@ -208,6 +208,19 @@ def _axes(right: float, top: float, x_name: str, y_name: str) -> list[Html]:
     parts.append(_text(x_name, _x(1), _TALL - 3, "end"))
     parts.append(_text(y_name, 0, 10, "start"))
     return parts
+
+
+def round_up(value: float) -> float:
+    """Four equal steps of a round number that reach the value.
+
+    >>> round_up(1988), round_up(0.3)
+    (2000.0, 0.4)
+    """
+    if value <= 0:
+        return 1.0
+    unit = 10 ** math.floor(math.log10(value / 4))
+    step = next(m for m in (1, 2, 2.5, 5, 10) if 4 * m * unit >= value * (1 - 1e-9))
+    return round(4 * step * unit, 10)
 
 
 def _grid(most: int, high: float, width: float) -> Html:

@@ -20,8 +20,8 @@ _AT_ONCE = 40
 _COLUMN = """
 (SELECT {name} AS name, left(value, {longest}) AS value, n, CAST(sum(n) OVER () AS BIGINT) AS
 present, count(*) OVER () AS kinds, CAST(sum(n) FILTER (value IN ('', '[]')) OVER () AS BIGINT) AS
-blank FROM (SELECT CAST({column} AS VARCHAR) AS value, count(*) AS n FROM some_columns WHERE {column} IS
-NOT NULL GROUP BY ALL) AS of_column ORDER BY n DESC, of_column.value LIMIT {top})
+blank FROM (SELECT CAST({column} AS VARCHAR) AS value, count(*) AS n FROM some_columns
+WHERE {column} IS NOT NULL GROUP BY ALL) AS one ORDER BY n DESC, one.value LIMIT {top})
 """
 
 

@@ -43,9 +43,7 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     size = abs(value)
-    if size >= 10_000 and size < 1e15:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if size < 1000 else f"{value:,.1f}"
+    return f"{value:.3g}" if size < 1000 or size >= 1e15 else f"{value:,.0f}"
 
 
 def percent(share: float | None) -> str:
@@ -60,7 +58,7 @@ def percent(share: float | None) -> str:
         return "<0.1 %"
     if 0.999 < share < 1:
         return ">99.9 %"
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
 def size(count: float | None) -> str:

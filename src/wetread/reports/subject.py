@@ -117,6 +117,14 @@ class Subject:
             return str(row["id"])
         return f"{row['path']} {row.get('member') or ''}".strip()
 
+    def shown_text(self, row: Mapping[str, Any]) -> str:
+        """What a finding says, unless it names files and those are not to be named."""
+        text = row["text"] or ""
+        if not self.named_paths or self.show_phi:
+            return text
+        told = (row["path"], row.get("member"), row["path"].rpartition("/")[2], "/", "the first is")
+        return "" if any(one and one in text for one in told) else text
+
     def link(self, id_: str) -> Html:
         """How to open an image in the viewer."""
         if self.links == "viewer":

@@ -109,8 +109,16 @@ def _draw(row: dict[str, Any], root: str, settings: Settings) -> dict[str, Any]:
             return {**made, **_encode(pixels, SIDE if row["crop"] is None else CROP_SIDE)}
     except BaseException as error:  # noqa: BLE001 - sorted out there
         problem = bulk.explain(error)
-        reason = problem.text.removeprefix(f"{row['path']} {row['member'] or ''}".strip() + ": ")
-        return {**made, "reason": f"no picture: {reason}"}
+        return {**made, "reason": f"no picture: {_without_names(problem.text, row, root)}"}
+
+
+def _without_names(text: str, row: dict[str, Any], root: str) -> str:
+    """A reason that names no file: the report may not be allowed to."""
+    name = f"{row['path']} {row['member'] or ''}".strip()
+    text = text.removeprefix(f"{name}: ").replace(f"{root}/", "")
+    for said in (name, row["path"], row["member"]):
+        text = text.replace(said, "the file") if said else text
+    return text
 
 
 def _side(shape: tuple[int, ...], crop: list[float] | None) -> int:

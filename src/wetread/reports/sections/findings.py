@@ -30,6 +30,8 @@ FROM (SELECT * FROM (SELECT * FROM findings QUALIFY row_number() OVER (PARTITION
 JOIN index ON index.id = f.id ORDER BY f.path, f.member
 """
 _WORST = {"error": 0, "warning": 1, "info": 2}
+_BLIND = ("UNDECODABLE", "CRASHED", "TIMEOUT", "BOMB", "BURNED_IN_RISK", "NO_ACCESS")
+"""Of these there is no picture, or it is not to be shown."""
 _GALLERIES = 4
 """Codes with pictures."""
 
@@ -51,9 +53,10 @@ def describe(subject: Subject) -> Section:
     rows = [_line(subject, row, examples[row["code"]]) for row in counts]
     head = ("severity", "finding", "files", "findings", "what it means", "for example")
     section.add(blocks.table("Findings, the worst first", head, rows, subject.command(_COUNTS)))
-    pictured = [row["code"] for row in counts if any(e["picture"] for e in examples[row["code"]])]
+    codes = [row["code"] for row in counts if row["code"] not in _BLIND]
+    pictured = [code for code in codes if any(e["picture"] for e in examples[code])]
     for code in pictured[:_GALLERIES]:
-        tiles = [subject.tile(e, e["text"] or "") for e in examples[code] if e["picture"]]
+        tiles = [subject.tile(e, subject.shown_text(e)) for e in examples[code] if e["picture"]]
         section.add(Gallery(f"Images with {code}", tiles, _query(subject, code)))
     return section
 

@@ -22,6 +22,9 @@ SELECT count(*) FILTER (WHERE PhotometricInterpretation = 'MONOCHROME1') AS mono
 FROM index WHERE pixel_length IS NOT NULL
 """
 
+_SHOWN = 20
+_DECODABLE = {"yes": "info"}
+
 
 def describe(subject: Subject) -> Section:
     """MONOCHROME1 in large type, then the matrix."""
@@ -58,7 +61,7 @@ def describe(subject: Subject) -> Section:
             row["allocated"],
             row["sign"] or "",
             row["samples"],
-            blocks.badge("info" if row["decodable"] == "yes" else "error", row["decodable"] or "no"),
+            blocks.badge(_DECODABLE.get(row["decodable"], "error"), row["decodable"]),
             row["n"],
             blocks.share(row["n"], subject.images),
         )
@@ -76,5 +79,9 @@ def describe(subject: Subject) -> Section:
         "share",
     )
     command = subject.command(_MATRIX)
-    section.add(blocks.table("How pixels are stored", head, rows, command))
+    section.add(blocks.table("How pixels are stored", head, rows[:_SHOWN], command))
+    if more := rows[_SHOWN:]:
+        section.add(
+            blocks.unfold(f"{len(more)} more", blocks.table("The less frequent", head, more))
+        )
     return section

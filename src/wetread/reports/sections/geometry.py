@@ -6,6 +6,8 @@ from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
 
+_TOP = 8
+"""Sizes and spacings that are listed."""
 _SIZES = f"""
 SELECT Rows AS height, "Columns" AS width, count(*) AS n FROM index
 WHERE {PIXELS} AND Rows > 0 AND "Columns" > 0 GROUP BY ALL ORDER BY n DESC, height, width LIMIT 300
@@ -64,9 +66,6 @@ def describe(subject: Subject) -> Section:
         label = f"{kinds} of images; the most frequent is {points[0][0]} x {points[0][1]}"
         drawn = charts.bubbles(points, "columns", "rows", label)
         section.add(blocks.figure(f"{label}; area: how many", drawn, subject.command(_SIZES)))
-        top = [(f"{w} x {h}", n, blocks.share(n, subject.images)) for w, h, n in points[:8]]
-        head = ("columns x rows", "images", "share")
-        section.add(blocks.table("The most frequent sizes", head, top, subject.command(_SIZES)))
     source = subject.counts(_SOURCE)
     rows = [
         (name, n, blocks.share(n, source.total), _MEANING[str(name)]) for name, n in source.values
@@ -74,13 +73,25 @@ def describe(subject: Subject) -> Section:
     head = ("spacing from", "images", "share", "meaning")
     section.add(blocks.table("Where millimetres come from", head, rows, source.command))
     spacing = subject.ask(_SPACING)
-    listed = [
-        (f"{r['spacing']:g} mm", r["n"], blocks.share(r["n"], subject.images)) for r in spacing
-    ]
-    head = ("between rows", "images", "share")
     section.add(
-        blocks.table("Spacing of pixels", head, listed, subject.command(_SPACING), "not stated")
-    )
+        blocks.beside(
+            blocks.table(
+                "The most frequent sizes",
+                ("columns x rows", "images", "share"),
+                [(f"{r['width']} x {r['height']}", r["n"], blocks.share(r["n"], subject.images))
+                 for r in sizes[:_TOP]],
+                subject.command(_SIZES),
+            ),
+            blocks.table(
+                "Spacing of pixels, between rows",
+                ("mm", "images", "share"),
+                [(f"{r['spacing']:g}", r["n"], blocks.share(r["n"], subject.images))
+                 for r in spacing[:_TOP]],
+                subject.command(_SPACING),
+                "not stated",
+            ),
+        )
+    )  # fmt: skip
     oblong = subject.ask(_ASPECT)[0]["n"]
     stacks = subject.ask(_SLICES)[0]
     lines = [

@@ -22,15 +22,18 @@ SELECT year(coalesce(StudyDate, SeriesDate, AcquisitionDate, ContentDate)) AS ye
 FROM index WHERE {PIXELS} GROUP BY ALL ORDER BY year
 """
 AGES = f"""
-SELECT CAST(least(floor(patient_age_years / 10) * 10, 90) AS INTEGER) AS age, count(*) AS n
+SELECT CASE WHEN patient_age_years < 1 THEN 0 WHEN patient_age_years < 10 THEN 1 ELSE
+    CAST(least(floor(patient_age_years / 10) * 10, 90) AS INTEGER) END AS age, count(*) AS n
 FROM index WHERE {PIXELS} AND patient_age_years IS NOT NULL GROUP BY ALL ORDER BY age
 """
 _SAMPLE = f"""
-SELECT id, path, member, Modality, PhotometricInterpretation AS photometric FROM (
-    SELECT *, row_number() OVER (ORDER BY path, member) AS place, count(*) OVER () AS n
-    FROM index WHERE {PIXELS})
+SELECT id, path, member, Modality, photometric FROM (
+    SELECT id, path, member, Modality, PhotometricInterpretation AS photometric,
+        row_number() OVER (ORDER BY path, member) AS place, count(*) OVER () AS n
+    FROM index WHERE {PIXELS} AND {{shown}})
 WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n) ORDER BY path, member
 """
+_NO_RISK = "id NOT IN (SELECT id FROM findings WHERE code = 'BURNED_IN_RISK')"
 _CODES = (
     ("BodyPartExamined", "Body part"),
     ("ViewPosition", "View position"),
@@ -44,12 +47,13 @@ def describe(subject: Subject) -> Section:
     from pydicom.uid import UID
 
     section = Section("origin", "What was imaged, and by what", ["headers"])
+    sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
     sample = [
         subject.tile(row, " ".join(filter(None, (row["Modality"], row["photometric"]))))
-        for row in subject.ask(_SAMPLE)
+        for row in subject.ask(sql)
     ]
     if sample:
-        section.add(Gallery("Some of the images, spread evenly", sample, subject.command(_SAMPLE)))
+        section.add(Gallery("Some of the images, spread evenly", sample, subject.command(sql)))
     kinds = subject.ask(_KINDS)
     rows = [
         (row["Modality"] or "missing", UID(cut(row["class"] or "", 64)).name or "missing",
@@ -92,6 +96,8 @@ def describe(subject: Subject) -> Section:
 
 def name_age(low: int) -> str:
     """A decade of ages; those of 90 and more are together, as few are that old."""
+    if low < 10:
+        return "1–9" if low else "below 1"
     return "90+" if low >= 90 else f"{low}–{low + 9}"
 
 

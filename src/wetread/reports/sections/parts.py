@@ -108,12 +108,16 @@ def _show_leaks(subject: Subject, section: Section) -> None:
 def _show_shift(subject: Subject, section: Section, part: str) -> None:
     """Distances between parts; the largest of any two."""
     shifts: list[tuple[Any, ...]] = []
-    data: dict[str, Any] = {"categories": {}, "numbers": {}}
+    unknown: list[str] = []
+    data: dict[str, Any] = {"categories": {}, "numbers": {}, "unknown": unknown}
     for column in _CATEGORIES:
         sql = _VALUES.format(part=part, column=column, pixels=PIXELS)
         found: dict[str, dict[str, int]] = {}
         for row in subject.ask(sql):
             found.setdefault(row["part"], {})[row["value"]] = row["n"]
+        if {value for counts in found.values() for value in counts} <= {"missing"}:
+            unknown.append(column)
+            continue
         distance = total_variation(found)
         data["categories"][column] = distance
         shifts.append((column, "category", distance, _sign(distance, FAR),
@@ -121,6 +125,9 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
     for name, column in _NUMBERS.items():
         sql = _NUMBER.format(part=part, column=column, pixels=PIXELS)
         rows = subject.ask(sql)
+        if not any(row["n"] for row in rows):
+            unknown.append(name)
+            continue
         distance = standardised(rows)
         data["numbers"][name] = {"difference": distance, "parts": rows}
         said = "; ".join(
@@ -139,7 +146,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
             "Distance of categories: total variation, the share of images that would have to "
             f"change (pointed at from {FAR}); of numbers: difference of means over the standard "
             f"deviation (from {APART}); the largest of any two parts. Of numbers the median and "
-            "the middle half are shown."
+            "the middle half are shown." + (f" Not known: {', '.join(unknown)}." if unknown else "")
         )
     )
 

@@ -130,10 +130,11 @@ def _show_curves(section: Section, cases: Cases, hit: Flags) -> None:
     section.data["curves"] = kept
     if not froc:
         return
-    right = min(MOST_RATE, max((x for line in froc for x, _ in line.points), default=1) or 1)
+    furthest = max((x for line in froc for x, _ in line.points), default=0.0)
+    right = min(MOST_RATE, charts.round_up(float(furthest)))
     names = [line.name for line in froc]
     first = charts.lines(
-        froc, "false positives an image", "sensitivity", "FROC curves", right=float(right)
+        froc, "false positives an image", "sensitivity", "FROC curves", right=right
     )
     second = charts.lines(recall, "recall", "precision", "Precision over recall")
     section.add(
@@ -234,7 +235,7 @@ def _show_misses(subject: Subject, section: Section, judged: _Judged) -> None:
         (f"The clearest of {len(lost):,} misses", missed),
     ):
         if tiles:
-            section.add(Gallery(caption, tiles, large=True))
+            section.add(Gallery(caption, tiles))
 
 
 def _tiles(subject: Subject, judged: _Judged, side: Side, order: list[int], say: Any) -> list[Tile]:

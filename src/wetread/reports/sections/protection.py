@@ -100,7 +100,7 @@ def _show_burned(subject: Subject, section: Section) -> None:
     section.add(blocks.table(caption, head, rows, subject.command(_BURNED)))
     risky = subject.ask(_RISKY)
     if risky and subject.show_phi:
-        tiles = [subject.tile(row, row["text"] or "") for row in risky]
+        tiles = [subject.tile(row, subject.shown_text(row)) for row in risky]
         section.add(Gallery("Look at some of them", tiles))
     overlays = [f.name for f in subject.content.schema if f.name.startswith("OverlayRows")]
     if overlays:

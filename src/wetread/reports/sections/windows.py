@@ -8,8 +8,8 @@ from wetread.reports.subject import PIXELS, Subject
 
 _WINDOWS = """CASE WHEN coalesce(len(WindowCenter), 0) = 0 OR coalesce(len(WindowWidth), 0) = 0
 THEN 'no window' WHEN len(WindowCenter) <> len(WindowWidth)
-THEN 'centres and widths differ in number' WHEN WindowWidth[1] <= 0 THEN 'no width' WHEN len(WindowCenter) = 1 THEN 'one window'
-ELSE 'several windows' END"""
+THEN 'centres and widths differ in number' WHEN WindowWidth[1] <= 0 THEN 'no width'
+WHEN len(WindowCenter) = 1 THEN 'one window' ELSE 'several windows' END"""
 _MEANING = {
     "no window": "shown through the 1st to 99th percentile, or a VOI LUT where the file has one",
     "centres and widths differ in number": "the pairs that there are count",
