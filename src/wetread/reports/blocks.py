@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from wetread.reports import charts
-from wetread.reports.markup import Html, el, number, percent, to_html
+from wetread.reports.markup import Html, cut, el, percent, to_html
 
 Severity = Literal["info", "warning", "error"]
 SIGNS: dict[str, str] = {"error": "✕", "warning": "▲", "info": "●"}
@@ -35,6 +35,7 @@ class Drawn:
     reason: str = ""
 
 
+_LONGEST_CELL = 120
 Pictures = Mapping[Request, Drawn]
 
 
@@ -127,6 +128,8 @@ def _cells(row: Sequence[Any], numeric: Sequence[bool]) -> list[Html]:
     cells = []
     for place, (value, right) in enumerate(zip(row, numeric, strict=True)):
         shown = Html() if value is None and not right else value
+        if isinstance(shown, str) and not isinstance(shown, Html):
+            shown = cut(shown, _LONGEST_CELL)
         if place == 0:
             cells.append(el("th", shown, scope="row"))
         else:
@@ -135,15 +138,7 @@ def _cells(row: Sequence[Any], numeric: Sequence[bool]) -> list[Html]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Share | int | float | None)
-
-
-class Share(float):
-    """A share, shown in percent."""
-
-    def __new__(cls, value: float | None) -> Share:
-        """NaN for None."""
-        return super().__new__(cls, float("nan") if value is None else value)
+    return isinstance(value, int | float | None)
 
 
 def share(part: float | None, whole: float | None) -> Html:
@@ -166,9 +161,10 @@ def unfold(title: str, *blocks: Words, is_open: bool = False) -> Words:
     )
 
 
-def beside(*blocks: Words) -> Words:
-    """Blocks side by side, where there is room."""
-    return Words(el("div", [block.markup for block in blocks], class_="beside"))
+def beside(*blocks: Words, narrow: bool = False) -> Words:
+    """Blocks side by side, two of them where there is room, more if they are narrow."""
+    inside = [block.markup for block in blocks]
+    return Words(el("div", inside, class_="beside narrow" if narrow else "beside"))
 
 
 def listed(items: Sequence[Any]) -> Words:
@@ -266,31 +262,3 @@ class Section:
     def add(self, *blocks: Block) -> None:
         """More blocks."""
         self.blocks += blocks
-
-
-__all__ = [
-    "Block",
-    "Drawn",
-    "Gallery",
-    "Mark",
-    "Needs",
-    "Pictures",
-    "Request",
-    "Section",
-    "Severity",
-    "Share",
-    "Tile",
-    "Words",
-    "badge",
-    "beside",
-    "facts",
-    "figure",
-    "how",
-    "listed",
-    "note",
-    "number",
-    "prose",
-    "share",
-    "table",
-    "unfold",
-]

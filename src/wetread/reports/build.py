@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetread import __version__
 from wetread.errors import UnknownNameError
-from wetread.reports import page, thumbnails
+from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
 from wetread.table.files import storage_errors, whole_file
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "wetread.report/1"
 """The form of the JSON; docs/report.md describes it."""
+MOST_BYTES = 1_950_000
+"""Pictures fill a report up to here at most."""
 PathLike = str | os.PathLike[str]
 _HASH = """
 SELECT bit_xor(md5_number_lower(id || ' ' || coalesce(file_size, -1) || ' ' ||
@@ -128,12 +130,11 @@ def build(
         subject = _subject(index, answer, boxes, predictions, split, show_phi, links)
         sections = [describe(subject) for describe in SECTIONS]
         provenance = _provenance(subject)
-    requests = (r for section in sections for block in section.blocks for r in block.requests())
-    pictures = thumbnails.draw(subject.content, requests, workers, progress)
-    data = {
+    requests = [r for section in sections for block in section.blocks for r in block.requests()]
+    data: dict[str, Any] = {
         "schema": SCHEMA,
         "title": subject.title,
-        "provenance": {**provenance, "report_seconds": round(time.perf_counter() - start, 2)},
+        "provenance": {**provenance, "report_seconds": None},
         "sections": {section.key: section.data for section in sections},
     }
     made = datetime.now().astimezone()
@@ -141,7 +142,14 @@ def build(
         f"{len(subject.content):,} files, {subject.images:,} images; made on {made.day} "
         f"{made:%B %Y, %H:%M} by wetread {__version__}"
     )
-    return Report(page.assemble(subject.title, said, sections, pictures, data), data)
+
+    def assemble(pictures: blocks.Pictures) -> str:
+        return page.assemble(subject.title, said, sections, pictures, data)
+
+    room = MOST_BYTES - len(assemble({}).encode())
+    pictures = thumbnails.draw(subject.content, requests, room, workers, progress)
+    data["provenance"]["report_seconds"] = round(time.perf_counter() - start, 2)
+    return Report(assemble(pictures), data)
 
 
 def _subject(

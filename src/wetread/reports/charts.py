@@ -218,9 +218,9 @@ def round_up(value: float) -> float:
     """
     if value <= 0:
         return 1.0
-    unit = 10 ** math.floor(math.log10(value / 4))
-    step = next(m for m in (1, 2, 2.5, 5, 10) if 4 * m * unit >= value * (1 - 1e-9))
-    return round(4 * step * unit, 10)
+    unit = 10.0 ** math.floor(math.log10(value / 4))
+    step = next(m for m in (1.0, 2.0, 2.5, 5.0, 10.0) if 4 * m * unit >= value * (1 - 1e-9))
+    return float(round(4 * step * unit, 10))
 
 
 def _grid(most: int, high: float, width: float) -> Html:

@@ -18,10 +18,11 @@ LONGEST = 40
 """Letters of a value that are shown."""
 _AT_ONCE = 40
 _COLUMN = """
-(SELECT {name} AS name, left(value, {longest}) AS value, n, CAST(sum(n) OVER () AS BIGINT) AS
-present, count(*) OVER () AS kinds, CAST(sum(n) FILTER (value IN ('', '[]')) OVER () AS BIGINT) AS
-blank FROM (SELECT CAST({column} AS VARCHAR) AS value, count(*) AS n FROM some_columns
-WHERE {column} IS NOT NULL GROUP BY ALL) AS one ORDER BY n DESC, one.value LIMIT {top})
+(SELECT {name} AS name, left(CAST(value AS VARCHAR), {longest}) AS value, n,
+CAST(sum(n) OVER () AS BIGINT) AS present, count(*) OVER () AS kinds,
+CAST(sum(n) FILTER ({blank}) OVER () AS BIGINT) AS blank
+FROM (SELECT {column} AS value, count(*) AS n FROM some_columns WHERE {column} IS NOT NULL
+GROUP BY ALL) AS one ORDER BY n DESC, one.value LIMIT {top})
 """
 
 
@@ -90,6 +91,7 @@ def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
         _COLUMN.format(
             name="'" + field.name.replace("'", "''") + "'",
             column=name_column(field.name),
+            blank=_blank(field.type),
             longest=LONGEST + 1,
             top=TOP,
         )
@@ -99,6 +101,13 @@ def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
     for row in ask(sql, some_columns=columns).to_pylist():
         found.setdefault(row["name"], []).append(row)
     return found
+
+
+def _blank(kind: pa.DataType) -> str:
+    """SQL that is true of a value without anything in it."""
+    if pa.types.is_string(kind):
+        return "value = ''"
+    return "len(value) = 0" if pa.types.is_list(kind) else "false"
 
 
 def _describe(field: pa.Field, rows: list[dict[str, Any]], show_phi: bool) -> Coverage:

@@ -12,6 +12,16 @@ class Html(str):
     __slots__ = ()
 
 
+class Fixed(float):
+    """A figure of a metric, shown with three digits after the point."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: float | None) -> Fixed:
+        """NaN for None."""
+        return super().__new__(cls, float("nan") if value is None else value)
+
+
 def clean(text: str) -> str:
     r"""Text with what is not seen, or turns the rest around, written out.
 
@@ -24,24 +34,27 @@ def clean(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """The text, or its beginning.
+    """The text as it is shown, or its beginning.
 
     >>> cut("abcdef", 4)
     'abc…'
     """
+    text = clean(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def number(value: Any) -> str:
     """A number for people.
 
-    >>> number(1234567), number(0.123456), number(None), number(float("nan"))
-    ('1,234,567', '0.123', '–', '–')
+    >>> number(1234567), number(0.123456), number(None), number(Fixed(0.5))
+    ('1,234,567', '0.123', '–', '0.500')
     """
     if value is None or value != value:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, Fixed):
+        return f"{value:.3f}"
     size = abs(value)
     return f"{value:.3g}" if size < 1000 or size >= 1e15 else f"{value:,.0f}"
 
@@ -87,7 +100,7 @@ def to_html(content: Any) -> Html:
     if isinstance(content, list | tuple):
         return Html("".join(to_html(one) for one in content))
     if isinstance(content, str):
-        return Html(escape(clean(content)))
+        return Html(escape(clean(content), quote=False))
     return Html(escape(number(content)))
 
 

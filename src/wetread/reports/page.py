@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from wetread.reports.blocks import Pictures, Section
-from wetread.reports.markup import Html, clean, el
+from wetread.reports.markup import Html, clean, cut, el
 
 NEEDS = {
     "headers": ("H", "from headers alone"),
@@ -123,12 +123,10 @@ def to_json(data: Any) -> Html:
     r"""JSON that can stand in a script element: no text of it can end it.
 
     >>> to_json({"name": "</script>", "none": float("nan")})
-    '{"name":"\\u003c/script\\u003e","none":null}'
+    '{"name":"\\u003c/script>","none":null}'
     """
-    text = json.dumps(plain(data), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for letter in "<>&":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Html(text)
+    text = json.dumps(plain(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Html(text.replace("<", "\\u003c"))
 
 
 def plain(value: Any) -> Any:
@@ -143,5 +141,5 @@ def plain(value: Any) -> Any:
             (round(value, 6) if abs(value) >= 1e-3 else float(f"{value:.4g}")) if finite else None
         )
     if isinstance(value, str):
-        return clean(value)
+        return cut(value, 500)
     return value if isinstance(value, int | None) else clean(str(value))

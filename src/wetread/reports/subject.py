@@ -24,9 +24,21 @@ if TYPE_CHECKING:
 Links = Literal["command", "viewer"]
 """How an image is opened: by the command that is shown, or by a link to the viewer that serves
 the report."""
-__all__ = ["LONGEST", "PIXELS", "Counts", "Links", "Subject", "name_column"]
+__all__ = [
+    "LONGEST",
+    "MOST_PARTS",
+    "PIXELS",
+    "Counts",
+    "Links",
+    "Subject",
+    "name_column",
+    "name_uid",
+]
 PIXELS = "pixel_length IS NOT NULL"
 """SQL: the row is an image."""
+MOST_PARTS = 12
+"""Parts of a split; a column with more values is none."""
+_LONGEST_TEXT = 400
 MOST_VALUES = 20
 """Values of a category that are listed."""
 _RISKS = """
@@ -57,7 +69,7 @@ class Subject:
     def ask(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
         """The rows that one SELECT statement gives; other tables may be given by name."""
         rows: list[dict[str, Any]] = self.answer(sql, **tables).to_pylist()
-        return rows
+        return [{name: _bounded(value) for name, value in row.items()} for row in rows]
 
     def has(self, *columns: str) -> bool:
         """Whether there are all of these columns."""
@@ -144,7 +156,7 @@ class Subject:
         hidden = "not shown: text may be burned in" if risky else ""
         request = Request(row["id"], crop, frame)
         path = self.shown_path(row)
-        return Tile(request, path, said, self.link(row["id"]), marks, hidden)
+        return Tile(request, path, cut(said, 120), self.link(row["id"]), marks, hidden)
 
     def counts(self, expression: str, where: str = PIXELS) -> Counts:
         """How often each value of an SQL expression occurs, the most frequent first."""
@@ -191,6 +203,23 @@ class Counts:
     def get(self, value: str) -> int:
         """How often one value occurs, among those listed."""
         return dict(self.values).get(value, 0)
+
+
+def _bounded(value: Any) -> Any:
+    """A value; of a text that no people would read to the end, the beginning."""
+    return cut(value, _LONGEST_TEXT) if isinstance(value, str) and len(value) > 99 else value
+
+
+def name_uid(uid: str | None) -> str:
+    """What the standard calls a UID; itself, where it does not.
+
+    >>> name_uid("1.2.840.10008.1.2.1"), name_uid("none at all"), name_uid(None)
+    ('Explicit VR Little Endian', 'none at all', '')
+    """
+    from pydicom.config import IGNORE
+    from pydicom.uid import UID
+
+    return UID(uid, IGNORE).name if uid else ""
 
 
 def _quote(sql: str) -> str:

@@ -20,8 +20,8 @@ from wetread.table.store import Content, questions
 
 MOST = 60
 """Pictures in a report."""
-MOST_BYTES = 600_000
-"""All of them together, as JPEG."""
+MOST_BYTES = 450_000
+"""All of them together, as JPEG; base64 makes a third more of it."""
 SIDE, CROP_SIDE = 160, 224
 """The longest side of a whole image, and of a part of one."""
 QUALITY = 72
@@ -41,13 +41,14 @@ _SCHEMA = pa.schema(
 def draw(
     content: Content,
     requests: Iterable[Request],
+    room: int,
     workers: int | None = None,
     progress: bool = False,
     settings: Settings = Settings(),  # noqa: B008
 ) -> dict[Request, Drawn]:
     """What became of each request; those beyond the budget are left out, the first come first.
 
-    An image that cannot be decoded, or ends its worker, gives the reason.
+    `room` is what the file may grow by, in bytes. An image that cannot be decoded, or ends its worker, gives the reason.
     """
     wanted = list(dict.fromkeys(requests))[:MOST]
     if not wanted:
@@ -57,9 +58,10 @@ def draw(
     results = bulk.run(FUNCTION, images, options, _failed, workers, progress, settings)
     rows = sorted((r for table in results for r in table.to_pylist()), key=lambda r: r["number"])
     pictures, used = {}, 0
+    most = min(MOST_BYTES, room * 3 // 4)
     for row in rows:
         used += len(row["jpeg"] or b"")
-        if used <= MOST_BYTES:
+        if used <= most:
             pictures[wanted[row["number"]]] = _drawn(row)
     return pictures
 

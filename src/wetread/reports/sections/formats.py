@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
-from wetread.reports.subject import PIXELS, Subject
+from wetread.reports.subject import PIXELS, Subject, name_uid
 
 _MATRIX = f"""
 SELECT transfer_syntax, PhotometricInterpretation AS photometric, BitsAllocated AS allocated,
@@ -28,8 +28,6 @@ _DECODABLE = {"yes": "info"}
 
 def describe(subject: Subject) -> Section:
     """MONOCHROME1 in large type, then the matrix."""
-    from pydicom.uid import UID
-
     section = Section("formats", "Pixel formats", ["headers"])
     groups = subject.ask(_GROUPS)[0]
     matrix = subject.ask(_MATRIX)
@@ -55,7 +53,7 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.note(said, "warning"))
     rows = [
         (
-            UID(row["transfer_syntax"]).name if row["transfer_syntax"] else "unknown",
+            name_uid(row["transfer_syntax"]) or "unknown",
             row["photometric"] or "missing",
             row["stored"],
             row["allocated"],

@@ -55,7 +55,7 @@ def describe(subject: Subject) -> Section:
         data[name] = found
         numbers = [found[k] for k in ("units", "fewest", "middle", "most")]
         rows.append((name, *numbers, blocks.how(subject.command(sql))))
-    head = ("level", "how many", "fewest images", "median", "most", "query")
+    head: tuple[str, ...] = ("level", "how many", "fewest images", "median", "most", "query")
     section.add(blocks.table("Images of each patient, study and series", head, rows))
     for name, key in _LEVELS[1:]:
         sql = _POWERS.format(sizes=_SIZES.format(key=key))

@@ -9,13 +9,14 @@ import pyarrow as pa
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.markup import cut, el
-from wetread.reports.subject import LONGEST, Subject
+from wetread.reports.subject import LONGEST, MOST_PARTS, Subject
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 _GRID = 24
-MOST_LABELS = 40
+MOST_LABELS, MOST_IN_JSON = 40, 200
+"""Labels that are shown, and those in the JSON."""
 _LABELS = """
 SELECT coalesce(label, '') AS label, coalesce(CAST(part AS VARCHAR), '') AS part,
     count(DISTINCT coalesce(image, key)) AS images, count(*) AS boxes
@@ -70,16 +71,16 @@ def describe(subject: Subject) -> Section:
                 (totals["with_boxes"], "of them with a box"),
                 (subject.images - totals["joined"], "images without a row"),
             ],
-            _python(subject, "boxes.check(index)"),
+            in_python(subject, "boxes.check(index)"),
         )
     )
     _show_labels(subject, section, tables)
-    _show_places(subject, section, tables)
-    _show_problems(subject, section, boxes)
+    places = _show_places(subject, section, tables)
+    section.add(blocks.beside(*places, _show_problems(subject, section, boxes)))
     return section
 
 
-def _python(subject: Subject, line: str) -> str:
+def in_python(subject: Subject, line: str) -> str:
     """The lines of Python that give a figure."""
     source = subject.sources.get("boxes", "train.csv")
     return "\n".join(
@@ -96,15 +97,18 @@ def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for row in subject.ask(_LABELS, **tables):
         found.setdefault(row["label"], {})[row["part"]] = (row["images"], row["boxes"])
-    parts = sorted({part for counts in found.values() for part in counts if part})
+    parts = sorted({part for counts in found.values() for part in counts if part})[:MOST_PARTS]
     images = {label: sum(i for i, _ in counts.values()) for label, counts in found.items()}
     most = max(images.values(), default=0)
     ordered = sorted(found, key=lambda label: (-images[label], label))
+    kept = ordered[:MOST_IN_JSON]
     section.data["labels"] = [
-        [label, images[label], sum(b for _, b in found[label].values())] for label in ordered
+        [cut(label, LONGEST), images[label], sum(b for _, b in found[label].values())]
+        for label in kept
     ]
     section.data["parts"] = {
-        part: [[label, *found[label].get(part, (0, 0))] for label in ordered] for part in parts
+        part: [[cut(label, LONGEST), *found[label].get(part, (0, 0))] for label in kept]
+        for part in parts
     }
     rows: list[tuple[Any, ...]] = [
         (
@@ -117,37 +121,42 @@ def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]
         for label in ordered[:MOST_LABELS]
     ]
     head = ("label", "images", "", "boxes", *(f"images in {part}" for part in parts))
-    command = _python(subject, 'boxes.to_pandas().groupby(["label", "part"])["image"].nunique()')
+    command = in_python(subject, 'boxes.to_pandas().groupby(["label", "part"])["image"].nunique()')
     section.add(blocks.table("Labels", head, rows, command))
     if (more := len(ordered) - MOST_LABELS) > 0:
-        section.add(blocks.note(f"{more} more labels are left out here; the JSON has them."))
+        section.add(blocks.note(f"{more} more labels are left out here."))
 
 
-def _show_places(subject: Subject, section: Section, tables: dict[str, pa.Table]) -> None:
+def _show_places(
+    subject: Subject, section: Section, tables: dict[str, pa.Table]
+) -> list[blocks.Words]:
+    """Two charts, and the picture of where boxes lie."""
     each = [(row["n"], row["images"]) for row in subject.ask(_EACH, **tables)]
     counts = dict(each)
     named = [(f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts) + 1)]
     line = 'boxes.to_pandas().groupby(["image", "reader"])["label"].count().value_counts()'
     drawn = charts.columns(named, "Boxes of an image and reader")
-    figures = [blocks.figure("Boxes of an image and reader", drawn, _python(subject, line))]
+    figures = [blocks.figure("Boxes of an image and reader", drawn, in_python(subject, line))]
     sides = {row["bin"]: row["n"] for row in subject.ask(_SIDES, **tables)}
+    places: list[blocks.Words] = []
     section.data["boxes_per_reading"] = [list(pair) for pair in each]
     if sides:
         bins = [(b / 20, (b + 1) / 20, sides.get(b, 0)) for b in range(max(sides) + 1)]
         drawn = charts.histogram(bins, "Sizes of boxes", "of the image's side")
         caption = "Sizes of boxes: the root of their share of the image"
-        figures.append(blocks.figure(caption, drawn, _python(subject, "boxes.corners")))
+        figures.append(blocks.figure(caption, drawn, in_python(subject, "boxes.corners")))
         cells = [[0] * _GRID for _ in range(_GRID)]
         for row in subject.ask(_PLACES, **tables):
             cells[row["y"]][row["x"]] = row["n"]
         section.data["places"] = cells
         caption = "Where the middles of boxes lie, of all labels; the picture is the image"
         drawn = charts.density(cells, "Where boxes lie: the darker, the more")
-        figures.append(blocks.figure(caption, drawn, _python(subject, "boxes.corners")))
+        places = [blocks.figure(caption, drawn, in_python(subject, "boxes.corners"))]
     section.add(blocks.beside(*figures))
+    return places
 
 
-def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> None:
+def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Words:
     from wetread.boxes.checks import BOX_FINDINGS
 
     checked = boxes.check(subject)
@@ -159,13 +168,14 @@ def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> None:
     for code in ordered:
         example = checked[checked["code"] == code].iloc[0]
         place = ", ".join(
-            cut(str(example[name]), LONGEST)
+            cut(str(example[name]), 80)
             for name in ("label", "reader", "text")
             if isinstance(example[name], str) and example[name]
         )
         meaning = BOX_FINDINGS[code].meaning
         severity = blocks.badge(BOX_FINDINGS[code].severity)
-        rows.append((severity, el("code", code), counts[code], meaning, place))
-    head = ("severity", "finding", "how many", "what it means", "for example")
-    command = _python(subject, "boxes.check(index)")
-    section.add(blocks.table("What is wrong with the labels", head, rows, command, "nothing"))
+        said = el("span", meaning, el("span", place, class_="names name"))
+        rows.append((severity, el("code", code), counts[code], said))
+    head = ("severity", "finding", "how many", "what it means, with an example")
+    command = in_python(subject, "boxes.check(index)")
+    return blocks.table("What is wrong with the labels", head, rows, command, "nothing")

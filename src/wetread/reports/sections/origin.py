@@ -5,7 +5,7 @@ from __future__ import annotations
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.markup import cut
-from wetread.reports.subject import PIXELS, Subject
+from wetread.reports.subject import PIXELS, Subject, name_uid
 
 SAMPLE = 12
 """Images that are shown, spread evenly over the index."""
@@ -44,8 +44,6 @@ _CODES = (
 
 def describe(subject: Subject) -> Section:
     """Modalities, machines, body parts, sexes and ages, years."""
-    from pydicom.uid import UID
-
     section = Section("origin", "What was imaged, and by what", ["headers"])
     sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
     sample = [
@@ -56,7 +54,7 @@ def describe(subject: Subject) -> Section:
         section.add(Gallery("Some of the images, spread evenly", sample, subject.command(sql)))
     kinds = subject.ask(_KINDS)
     rows = [
-        (row["Modality"] or "missing", UID(cut(row["class"] or "", 64)).name or "missing",
+        (row["Modality"] or "missing", name_uid(row["class"]) or "missing",
          row["n"], blocks.share(row["n"], subject.images))
         for row in kinds
     ]  # fmt: skip
@@ -71,7 +69,7 @@ def describe(subject: Subject) -> Section:
     head = ("manufacturer", "model", "images", "share")
     section.add(blocks.table("Manufacturer and model", head, rows, subject.command(_MACHINES)))
     counts = {column: subject.counts(column) for column, _ in _CODES}
-    section.add(blocks.beside(*(counts[c].table(name, c) for c, name in _CODES)))
+    section.add(blocks.beside(*(counts[c].table(name, c) for c, name in _CODES), narrow=True))
     ages, years = subject.ask(AGES), subject.ask(_YEARS)
     known = [(str(row["year"]), row["n"]) for row in years if row["year"] is not None]
     figures = []

@@ -7,8 +7,8 @@ from typing import Any
 
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
-from wetread.reports.markup import cut, el
-from wetread.reports.subject import PIXELS, Subject, name_column
+from wetread.reports.markup import Fixed, cut, el
+from wetread.reports.subject import LONGEST, MOST_PARTS, PIXELS, Subject, name_column
 from wetread.splits import find_leaks
 
 _CATEGORIES = (
@@ -68,9 +68,13 @@ def describe(subject: Subject) -> Section:
         return section
     part = name_column(subject.split)
     counts_sql = _COUNTS.format(part=part, pixels=PIXELS)
-    counts = subject.ask(counts_sql)
+    counts = subject.ask(f"{counts_sql} LIMIT {MOST_PARTS + 2}")
+    if len(counts) > MOST_PARTS + 1:
+        said = f"The column {subject.split} has more than {MOST_PARTS} values, so it is no split."
+        section.add(blocks.note(said, "error"))
+        return section
     rows = [
-        (row["part"] or "in no part", row["images"], blocks.share(row["images"], subject.images),
+        (cut(row["part"] or "in no part", LONGEST), row["images"], blocks.share(row["images"], subject.images),
          row["groups"])
         for row in counts
     ]  # fmt: skip
@@ -118,9 +122,9 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
         if {value for counts in found.values() for value in counts} <= {"missing"}:
             unknown.append(column)
             continue
-        distance = total_variation(found)
+        distance: float | None = total_variation(found)
         data["categories"][column] = distance
-        shifts.append((column, "category", distance, _sign(distance, FAR),
+        shifts.append((column, "category", Fixed(distance), _sign(distance, FAR),
                        _summarise(found), blocks.how(subject.command(sql))))  # fmt: skip
     for name, column in _NUMBERS.items():
         sql = _NUMBER.format(part=part, column=column, pixels=PIXELS)
@@ -135,7 +139,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
             for row in rows
             if row["q50"] is not None
         )
-        shifts.append((name, "number", distance, _sign(distance, APART), said,
+        shifts.append((name, "number", Fixed(distance), _sign(distance, APART), said,
                        blocks.how(subject.command(sql))))  # fmt: skip
     section.data["shift"] = data
     head = ("what", "kind", "distance", "", "in each part", "query")
@@ -198,5 +202,7 @@ def _summarise(found: dict[str, dict[str, int]]) -> str:
     for part, counts in found.items():
         total = sum(counts.values())
         top = list(counts.items())[:2]
-        said.append(f"{part} {', '.join(f'{cut(v, 24)} {100 * n / total:.0f} %' for v, n in top)}")
+        said.append(
+            f"{cut(part, LONGEST)} {', '.join(f'{cut(v, 24)} {100 * n / total:.0f} %' for v, n in top)}"
+        )
     return "; ".join(said)

@@ -20,7 +20,8 @@ from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Mark, Section, Tile
 from wetread.reports.charts import Line
-from wetread.reports.markup import cut
+from wetread.reports.markup import Fixed, cut
+from wetread.reports.sections.labels import MOST_IN_JSON, MOST_LABELS
 from wetread.reports.subject import LONGEST, Subject
 
 IOU = 0.4
@@ -50,8 +51,10 @@ def describe(subject: Subject) -> Section:
         cases = read_cases(predictions, truth)
         section.data = _judge(predictions, truth)
     except UsageError as error:
-        section.add(blocks.note(f"The predictions could not be judged: {error}", "error"))
-        section.data = {"error": str(error)}
+        section.add(
+            blocks.note(f"The predictions could not be judged: {cut(str(error), 400)}", "error")
+        )
+        section.data = {"error": cut(str(error), 400)}
         return section
     pairs = pair_boxes(cases)
     hit = first_over(match_largest(pairs), len(cases.found), IOU)
@@ -66,7 +69,10 @@ def describe(subject: Subject) -> Section:
 def _judge(predictions: Boxes, truth: Boxes) -> dict[str, Any]:
     ap = evaluate(predictions, truth, f"voc2010@{IOU}", resamples=RESAMPLES)
     froc = evaluate(predictions, truth, f"froc@{IOU}", resamples=0)
-    return {"ap": ap.to_dict(), "froc": froc.to_dict()}
+    said = {"ap": ap.to_dict(), "froc": froc.to_dict()}
+    for one in said.values():
+        one["per_label"] = one["per_label"][:MOST_IN_JSON]
+    return said
 
 
 def _show_scores(subject: Subject, section: Section) -> None:
@@ -95,12 +101,12 @@ def _show_scores(subject: Subject, section: Section) -> None:
             cut(row["label"], LONGEST),
             row["truth"],
             row["predictions"],
-            row["ap"],
+            Fixed(row["ap"]),
             "–" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}",
-            sensitivity[row["label"]]["at 1"],
-            sensitivity[row["label"]]["cpm"],
+            Fixed(sensitivity[row["label"]]["at 1"]),
+            Fixed(sensitivity[row["label"]]["cpm"]),
         )
-        for row in ap["per_label"]
+        for row in ap["per_label"][:MOST_LABELS]
     ]
     head = ("label", "boxes", "predicted", "AP", "95 %", "sensitivity at 1 FP an image", "CPM")
     caption = "By label; intervals draw patients anew"

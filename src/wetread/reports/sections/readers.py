@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
-from wetread.reports.markup import cut, percent
-from wetread.reports.sections.labels import _python
+from wetread.reports.markup import Fixed, cut, percent
+from wetread.reports.sections.labels import MOST_IN_JSON, MOST_LABELS, in_python
 from wetread.reports.subject import LONGEST, Subject
 
 IOU = 0.4
@@ -52,46 +52,51 @@ def describe(subject: Subject) -> Section:
     section = Section("readers", "Readers", ["labels"])
     boxes = subject.boxes
     if boxes is None or len(boxes.readers) < 2:
-        section.data = {"readers": [] if boxes is None else list(boxes.readers)}
+        section.data = {"readers": 0 if boxes is None else len(boxes.readers)}
         section.add(blocks.prose("The labels do not name two readers, so none can be compared."))
         return section
     tables = {"boxes": boxes.table}
     each = subject.ask(_READERS, **tables)
     rows = [
         (cut(row["reader"], LONGEST), row["images"], row["boxes"],
-         row["boxes"] / row["images"],
+         Fixed(row["boxes"] / row["images"]),
          blocks.share(row["images"] - row["with_boxes"], row["images"]))
         for row in each[:40]
     ]  # fmt: skip
-    head = ("reader", "images", "boxes", "boxes an image", "found nothing")
-    command = _python(subject, 'boxes.to_pandas().groupby("reader")["image"].nunique()')
+    head: tuple[str, ...] = ("reader", "images", "boxes", "boxes an image", "found nothing")
+    command = in_python(subject, 'boxes.to_pandas().groupby("reader")["image"].nunique()')
     section.add(blocks.table("Readers", head, rows, command))
     found = boxes.agreement(IOU)
     agreement = {"agreement": pa.Table.from_pandas(found, preserve_index=False)}
     by_label = subject.ask(_BY.format(keys="label"), **agreement)
     by_pair = subject.ask(_BY.format(keys="reader_a, reader_b"), **agreement)
-    section.data = {"iou": IOU, "readers": each, "by_label": by_label, "by_pair": by_pair}
+    section.data = {
+        "iou": IOU,
+        "readers": each[:MOST_IN_JSON],
+        "by_label": by_label[:MOST_IN_JSON],
+        "by_pair": by_pair[:MOST_IN_JSON],
+    }
     _show_labels(subject, section, by_label)
-    names = sorted(row["reader"] for row in each[:_SHOWN_READERS])
+    names: list[str] = sorted(row["reader"] for row in each[:_SHOWN_READERS])
     _show_pairs(subject, section, names, by_pair)
     confused = subject.ask(_CONFUSED, **tables)
     section.data["confused"] = [list(row.values()) for row in confused]
     lines = [(cut(r["label"], LONGEST), cut(r["other"], LONGEST), r["n"]) for r in confused]
     head = ("one reader says", "another", "pairs of boxes")
     caption = f"Labels that readers take for each other: boxes with an IoU over {IOU}"
-    section.add(blocks.table(caption, head, lines, _python(subject, f"boxes.agreement({IOU})")))
+    section.add(blocks.table(caption, head, lines, in_python(subject, f"boxes.agreement({IOU})")))
     return section
 
 
 def _show_labels(subject: Subject, section: Section, by_label: list[dict[str, Any]]) -> None:
     rows = [
         (cut(row["label"] or "", LONGEST), row["boxes"], blocks.share(row["matched_share"], 1),
-         row["mean_iou"], row["kappa"])
-        for row in by_label
+         Fixed(row["mean_iou"]), Fixed(row["kappa"]))
+        for row in by_label[:MOST_LABELS]
     ]  # fmt: skip
     head = ("label", "boxes compared", "matched", "mean IoU of them", "kappa of presence")
     caption = f"Agreement of all pairs of readers, by label (IoU over {IOU})"
-    section.add(blocks.table(caption, head, rows, _python(subject, f"boxes.agreement({IOU})")))
+    section.add(blocks.table(caption, head, rows, in_python(subject, f"boxes.agreement({IOU})")))
 
 
 def _show_pairs(
@@ -108,4 +113,4 @@ def _show_pairs(
     drawn = charts.heat(names, names, cells, label)
     few = f" (the {len(names)} who read most)" if len(by_pair) and len(names) == 12 else ""
     caption = f"Share of boxes that two readers have in common{few}; empty: no image in common"
-    section.add(blocks.figure(caption, drawn, _python(subject, f"boxes.agreement({IOU})")))
+    section.add(blocks.figure(caption, drawn, in_python(subject, f"boxes.agreement({IOU})")))

@@ -89,7 +89,9 @@ def _show_private(subject: Subject, data: dict[str, Any]) -> blocks.Words:
             "Private elements are not in this index: scan with --private to see who wrote which."
         )
     rows = subject.ask(_PRIVATE)
-    data["private"] = [list(row.values()) for row in rows]
+    data["private"] = [
+        [row["group"], cut(row["creator"], LONGEST), row["files"], row["elements"]] for row in rows
+    ]
     shown = [
         (row["group"], cut(row["creator"], LONGEST), row["files"], row["elements"]) for row in rows
     ]

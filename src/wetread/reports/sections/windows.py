@@ -39,7 +39,7 @@ def describe(subject: Subject) -> Section:
     rows = [
         (name, n, blocks.share(n, kinds.total), _MEANING[str(name)]) for name, n in kinds.values
     ]
-    head = ("window", "images", "share", "wetread's pictures")
+    head: tuple[str, ...] = ("window", "images", "share", "wetread's pictures")
     section.add(blocks.table("Windows (Window Center and Width)", head, rows, kinds.command))
     common = subject.ask(_COMMON)
     pairs = [
