@@ -84,7 +84,8 @@ def how(command: str | None) -> Html:
     """The line that gives a figure, to be unfolded and copied."""
     if command is None:
         return Html()
-    code = el("pre", el("code", command), tabindex=0)
+    lines = Html("\n".join(to_html(line) for line in command.split("\n")))
+    code = el("pre", el("code", lines), tabindex=0)
     return el("details", el("summary", "Query"), code, class_="how")
 
 

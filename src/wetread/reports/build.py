@@ -139,7 +139,7 @@ def build(
     }
     made = datetime.now().astimezone()
     said = (
-        f"{len(subject.content):,} files, {subject.images:,} images; made on {made.day} "
+        f"{provenance['rows']:,} files, {provenance['images']:,} images; made on {made.day} "
         f"{made:%B %Y, %H:%M} by wetread {__version__}"
     )
 
@@ -212,6 +212,7 @@ def _provenance(subject: Subject) -> dict[str, Any]:
         "data": subject.title,
         "index": subject.name if content.folder else None,
         "rows": len(content),
+        "images": subject.images,
         "part_of_the_index": bool(content.chosen) or None,
         "fingerprint": None if found is None else f"{found:016x}",
         "scan_seconds": content.scan.get("seconds"),

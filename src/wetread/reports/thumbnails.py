@@ -48,7 +48,8 @@ def draw(
 ) -> dict[Request, Drawn]:
     """What became of each request; those beyond the budget are left out, the first come first.
 
-    `room` is what the file may grow by, in bytes. An image that cannot be decoded, or ends its worker, gives the reason.
+    `room` is what the file may grow by, in bytes. An image that cannot be decoded, or ends its
+    worker, gives the reason.
     """
     wanted = list(dict.fromkeys(requests))[:MOST]
     if not wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -36,10 +37,24 @@ def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     Panic('index out of bounds')
     """
     from wetread.measurements import measure_part
+
+    return _badly(measure_part, images, options)
+
+
+def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `reports.thumbnails.draw_part`, but such a file is one."""
+    from wetread.reports.thumbnails import draw_part
+
+    return _badly(draw_part, images, options)
+
+
+def _badly(
+    part: Callable[[pa.Table, dict[str, Any]], pa.Table], images: pa.Table, options: dict[str, Any]
+) -> pa.Table:
     from wetread.pixels import codecs
 
     word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
     if word not in ("crash", "hang", "panic", "greedy"):
-        return measure_part(images, options)
+        return part(images, options)
     with patch.object(codecs, "unpack", _misbehave(word)):
-        return measure_part(images, options)
+        return part(images, options)

@@ -74,8 +74,8 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.note(said, "error"))
         return section
     rows = [
-        (cut(row["part"] or "in no part", LONGEST), row["images"], blocks.share(row["images"], subject.images),
-         row["groups"])
+        (row["part"] or "in no part", row["images"],
+         blocks.share(row["images"], subject.images), row["groups"])
         for row in counts
     ]  # fmt: skip
     head = ("part", "images", "share", "patients, studies or images apart")
@@ -202,7 +202,6 @@ def _summarise(found: dict[str, dict[str, int]]) -> str:
     for part, counts in found.items():
         total = sum(counts.values())
         top = list(counts.items())[:2]
-        said.append(
-            f"{cut(part, LONGEST)} {', '.join(f'{cut(v, 24)} {100 * n / total:.0f} %' for v, n in top)}"
-        )
+        shares = ", ".join(f"{cut(value, 24)} {100 * n / total:.0f} %" for value, n in top)
+        said.append(f"{cut(part, LONGEST)} {shares}")
     return "; ".join(said)
