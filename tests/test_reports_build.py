@@ -401,6 +401,19 @@ def test_predictions_that_cannot_be_judged(reported: Path, boxes: wr.Boxes) -> N
     assert "no label file to judge them by" in alone.html
 
 
+def test_labels_of_nothing(reported: Path, boxes: wr.Boxes) -> None:
+    index = wr.Index.open(reported / "train.index")[:3]
+    none = boxes.select(np.zeros(len(boxes), bool))
+    kinds = np.array(boxes.table["kind"].to_pylist())
+    for few in (none, boxes.select(kinds == "nothing")):
+        said = build(index, few, few, workers=1).data["sections"]
+        assert said["labels"]["totals"]["boxes"] == 0
+        assert said["labels"]["labels"] == []
+    points = boxes.replace({"kind": ["point"] * len(boxes)})
+    said = build(index, points, points.consensus(), workers=1).data["sections"]
+    assert "points" in said["predictions"]["error"]
+
+
 def test_wrong_use(reported: Path, boxes: wr.Boxes) -> None:
     index = wr.Index.open(reported / "train.index")
     with pytest.raises(UnknownNameError, match="did you mean part"):

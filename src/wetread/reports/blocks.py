@@ -121,7 +121,7 @@ def table(
         class_=class_,
     )
     # Wide tables scroll on their own, by keyboard too.
-    scroll = el("div", drawn, class_="scroll", role="region", aria_label=caption, tabindex=0)
+    scroll = el("div", drawn, class_="scroll", role="group", aria_label=caption, tabindex=0)
     return Words(el("div", scroll, how(command), class_="table"))
 
 

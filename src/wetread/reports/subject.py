@@ -200,9 +200,10 @@ class Counts:
         others = self.total - sum(n for _, n in self.values)
         return {"values": listed, "others": others, "distinct": self.kinds}
 
-    def get(self, value: str) -> int:
-        """How often one value occurs, among those listed."""
-        return dict(self.values).get(value, 0)
+    @property
+    def known(self) -> bool:
+        """Whether there is any value."""
+        return any(value not in (None, "") for value, _ in self.values)
 
 
 def _bounded(value: Any) -> Any:

@@ -120,7 +120,7 @@ def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]
         )
         for label in ordered[:MOST_LABELS]
     ]
-    head = ("label", "images", "", "boxes", *(f"images in {part}" for part in parts))
+    head = ("label", "images", "compared", "boxes", *(f"images in {part}" for part in parts))
     command = in_python(subject, 'boxes.to_pandas().groupby(["label", "part"])["image"].nunique()')
     section.add(blocks.table("Labels", head, rows, command))
     if (more := len(ordered) - MOST_LABELS) > 0:
@@ -133,7 +133,9 @@ def _show_places(
     """Two charts, and the picture of where boxes lie."""
     each = [(row["n"], row["images"]) for row in subject.ask(_EACH, **tables)]
     counts = dict(each)
-    named = [(f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts) + 1)]
+    named = [
+        (f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts, default=0) + 1)
+    ]
     line = 'boxes.to_pandas().groupby(["image", "reader"])["label"].count().value_counts()'
     drawn = charts.columns(named, "Boxes of an image and reader")
     figures = [blocks.figure("Boxes of an image and reader", drawn, in_python(subject, line))]

@@ -60,36 +60,54 @@ def describe(subject: Subject) -> Section:
     ]  # fmt: skip
     head = ("modality", "SOP class", "images", "share")
     section.add(blocks.table("Modality and SOP class", head, rows, subject.command(_KINDS)))
-    machines = subject.ask(_MACHINES)
+    section.data["modality"] = [[row["Modality"], row["class"], row["n"]] for row in kinds]
+    unknown = [*_show_machines(subject, section), *_show_codes(subject, section)]
+    if unknown and subject.images:
+        section.add(blocks.prose(f"Not stated by any image: {', '.join(unknown).lower()}."))
+    _show_times(subject, section)
+    return section
+
+
+def _show_machines(subject: Subject, section: Section) -> list[str]:
+    """A table, or what is not known."""
+    machines = [(_cut(a), _cut(b), n) for a, b, n in map(dict.values, subject.ask(_MACHINES))]
+    section.data["machines"] = machines
+    if not any(maker or model for maker, model, _ in machines):
+        return ["Manufacturer"]
     rows = [
-        (cut(row["Manufacturer"] or "missing", 40), cut(row["ManufacturerModelName"] or "", 40),
-         row["n"], blocks.share(row["n"], subject.images))
-        for row in machines
-    ]  # fmt: skip
+        (maker or "missing", model or "", n, blocks.share(n, subject.images))
+        for maker, model, n in machines
+    ]
     head = ("manufacturer", "model", "images", "share")
     section.add(blocks.table("Manufacturer and model", head, rows, subject.command(_MACHINES)))
+    return []
+
+
+def _show_codes(subject: Subject, section: Section) -> list[str]:
+    """A table for every code that is known, and what is not."""
     counts = {column: subject.counts(column) for column, _ in _CODES}
-    section.add(blocks.beside(*(counts[c].table(name, c) for c, name in _CODES), narrow=True))
+    section.data |= {column: found.to_dict() for column, found in counts.items()}
+    known = [counts[c].table(name, c) for c, name in _CODES if counts[c].known]
+    if known:
+        section.add(blocks.beside(*known, narrow=True))
+    return [name for column, name in _CODES if not counts[column].known]
+
+
+def _show_times(subject: Subject, section: Section) -> None:
+    """Ages and years."""
     ages, years = subject.ask(AGES), subject.ask(_YEARS)
-    known = [(str(row["year"]), row["n"]) for row in years if row["year"] is not None]
+    section.data["ages"] = [[row["age"], row["n"]] for row in ages]
+    section.data["years"] = [[row["year"], row["n"]] for row in years]
+    dated = [(str(row["year"]), row["n"]) for row in years if row["year"] is not None]
     figures = []
     if ages:
-        named = [(name_age(row["age"]), row["n"]) for row in ages]
-        drawn = charts.columns(named, "Age")
+        drawn = charts.columns([(name_age(row["age"]), row["n"]) for row in ages], "Age")
         figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
-    if known:
-        drawn = charts.columns(known[-60:], "Year")
+    if dated:
+        drawn = charts.columns(dated[-60:], "Year")
         figures.append(blocks.figure("Year of the study", drawn, subject.command(_YEARS)))
     if figures:
         section.add(blocks.beside(*figures))
-    section.data = {
-        "modality": [[row["Modality"], row["class"], row["n"]] for row in kinds],
-        "machines": [[*map(_cut, list(row.values())[:2]), row["n"]] for row in machines],
-        **{column: counts[column].to_dict() for column, _ in _CODES},
-        "ages": [[row["age"], row["n"]] for row in ages],
-        "years": [[row["year"], row["n"]] for row in years],
-    }
-    return section
 
 
 def name_age(low: int) -> str:

@@ -142,7 +142,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
         shifts.append((name, "number", Fixed(distance), _sign(distance, APART), said,
                        blocks.how(subject.command(sql))))  # fmt: skip
     section.data["shift"] = data
-    head = ("what", "kind", "distance", "", "in each part", "query")
+    head = ("what", "kind", "distance", "verdict", "in each part", "query")
     caption = "How the parts differ"
     section.add(blocks.table(caption, head, shifts))
     section.add(
