@@ -21,7 +21,7 @@ from wetread.sample import write_sample
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
 IMAGES, WIDTH, HEIGHT = 160, 1400, 1120
-SHOWN = {"light": "#predictions", "dark": "#predictions .beside:nth-of-type(2)"}
+SHOWN = {"light": "#predictions", "dark": "#predictions .beside ~ .beside"}
 """What is at the top of each picture."""
 
 

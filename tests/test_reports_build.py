@@ -411,7 +411,8 @@ def test_labels_of_nothing(reported: Path, boxes: wr.Boxes) -> None:
         assert said["labels"]["labels"] == []
     points = boxes.replace({"kind": ["point"] * len(boxes)})
     said = build(index, points, points.consensus(), workers=1).data["sections"]
-    assert "points" in said["predictions"]["error"]
+    assert said["labels"]["totals"]["boxes"] == len(boxes)
+    assert "error" in said["predictions"]
 
 
 def test_wrong_use(reported: Path, boxes: wr.Boxes) -> None:

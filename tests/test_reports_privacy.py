@@ -88,6 +88,19 @@ def test_names_in_paths_are_not_shown(tmp_path: Path, name: str) -> None:
     assert name in build(index, show_phi=True, workers=1).html
 
 
+def test_names_of_folders_are_not_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "Canary23X"
+    folder.mkdir()
+    write(folder)
+    index = wr.scan(folder, tmp_path / "canary21x.index", progress=False)
+    made = build(index, workers=1)
+    assert "canary" not in made.html.lower()
+    assert made.data["title"] == "data set"
+    shown = build(index, show_phi=True, workers=1)
+    assert shown.data["title"] == "Canary23X"
+    assert "wetread query canary21x.index" in shown.html
+
+
 def test_pictures_with_burned_in_names_are_not_shown(tmp_path: Path) -> None:
     risk = element("BurnedInAnnotation", "YES")
     (tmp_path / "a.dcm").write_bytes(dicom_file(changed(picture(1, 8, 8), risk)))

@@ -108,11 +108,10 @@ def table(
         said = el("p", el("b", caption), f": {empty}", class_="empty")
         return Words(el("div", said, how(command), class_="table"))
     numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(head))]
-    top = [
-        el("th", name, scope="col", class_="n" if right else None)
-        for name, right in zip(head, numeric, strict=True)
-    ]
-    body = [el("tr", _cells(row, numeric)) for row in rows]
+    classes = [_class(name, right) for name, right in zip(head, numeric, strict=True)]
+    pairs = zip(head, classes, strict=True)
+    top = [el("th", name, scope="col", class_=class_) for name, class_ in pairs]
+    body = [el("tr", _cells(row, numeric, classes)) for row in rows]
     drawn = el(
         "table",
         el("caption", caption),
@@ -125,16 +124,23 @@ def table(
     return Words(el("div", scroll, how(command), class_="table"))
 
 
-def _cells(row: Sequence[Any], numeric: Sequence[bool]) -> list[Html]:
+def _class(name: str, right: bool) -> str | None:
+    """Numbers stand to the right; queries are not printed."""
+    return "query" if name == "query" else "n" if right else None
+
+
+def _cells(
+    row: Sequence[Any], numeric: Sequence[bool], classes: Sequence[str | None]
+) -> list[Html]:
     cells = []
-    for place, (value, right) in enumerate(zip(row, numeric, strict=True)):
+    for place, (value, right, class_) in enumerate(zip(row, numeric, classes, strict=True)):
         shown = Html() if value is None and not right else value
         if isinstance(shown, str) and not isinstance(shown, Html):
             shown = cut(shown, _LONGEST_CELL)
         if place == 0:
             cells.append(el("th", shown, scope="row"))
         else:
-            cells.append(el("td", shown, class_="n" if right else None))
+            cells.append(el("td", shown, class_=class_))
     return cells
 
 

@@ -77,9 +77,18 @@ NAMES_IN_PATHS = ("PatientName", "PatientID", "AccessionNumber", "PatientBirthDa
 """What is looked for in the names of files."""
 
 
-def in_path(have: list[str]) -> str:
-    """SQL that is true where the path holds the patient's name, number or date of birth."""
-    path = "lower(path || ' ' || coalesce(member, ''))"
+PATH = "path || ' ' || coalesce(member, '')"
+"""SQL: the path of a file, and of its member of an archive."""
+
+
+def names_in(have: list[str], text: str = PATH) -> str:
+    """SQL that is true where a text holds the patient's name, number or date of birth.
+
+    Args:
+        have: the columns of the index.
+        text: an SQL expression.
+    """
+    path = f"lower({text})"
     values = []
     for name in NAMES_IN_PATHS:
         if name not in have:

@@ -15,7 +15,7 @@ from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Tile, Words
 from wetread.reports.coverage import LONGEST, Coverage, cover, name_column
 from wetread.reports.markup import Html, cut, el
-from wetread.reports.privacy import in_path
+from wetread.reports.privacy import names_in
 from wetread.table.store import Ask, Content
 
 if TYPE_CHECKING:
@@ -75,16 +75,28 @@ class Subject:
         """Whether there are all of these columns."""
         return all(name in self.content.schema.names for name in columns)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The index, as a command line calls it."""
         folder = self.content.folder
-        return "INDEX" if folder is None else folder.name
+        return "INDEX" if folder is None else self._told(folder.name, "INDEX")
 
-    @property
+    @cached_property
     def title(self) -> str:
         """What was scanned: the last part of its path, as a report is sent to others."""
-        return Path(self.content.root).name or "data set"
+        return self._told(Path(self.content.root).name or "data set", "data set")
+
+    def _told(self, text: str, instead: str) -> str:
+        """The name of a folder, unless it is that of a patient."""
+        quoted = "'" + text.replace("'", "''") + "'"
+        named = names_in(self.content.schema.names, quoted)
+        told = not self.show_phi and self.ask(f"SELECT 1 FROM index WHERE {named} LIMIT 1")
+        return instead if told else text
+
+    @property
+    def names_files(self) -> bool:
+        """Whether files may be called by their names."""
+        return self.show_phi or not self.named_paths
 
     def command(self, sql: str) -> str:
         """The line that gives a figure: a command where there is an index folder, else Python."""
@@ -114,7 +126,7 @@ class Subject:
     @cached_property
     def named_paths(self) -> int:
         """Paths that hold a patient's name, number or date of birth."""
-        told = f"SELECT count(*) AS n FROM index WHERE {in_path(self.content.schema.names)}"
+        told = f"SELECT count(*) AS n FROM index WHERE {names_in(self.content.schema.names)}"
         count: int = self.ask(told)[0]["n"]
         return count
 
@@ -125,14 +137,14 @@ class Subject:
 
     def shown_path(self, row: Mapping[str, Any]) -> str:
         """A file's path, or where paths hold names its id."""
-        if self.named_paths and not self.show_phi:
+        if not self.names_files:
             return str(row["id"])
         return f"{row['path']} {row.get('member') or ''}".strip()
 
     def shown_text(self, row: Mapping[str, Any]) -> str:
         """What a finding says, unless it names files and those are not to be named."""
         text = row["text"] or ""
-        if not self.named_paths or self.show_phi:
+        if self.names_files:
             return text
         told = (row["path"], row.get("member"), row["path"].rpartition("/")[2], "/", "the first is")
         return "" if any(one and one in text for one in told) else text

@@ -51,10 +51,9 @@ def describe(subject: Subject) -> Section:
         cases = read_cases(predictions, truth)
         section.data = _judge(predictions, truth)
     except UsageError as error:
-        section.add(
-            blocks.note(f"The predictions could not be judged: {cut(str(error), 400)}", "error")
-        )
-        section.data = {"error": cut(str(error), 400)}
+        why = cut(str(error), 400) if subject.names_files else "wetread evaluate says why"
+        section.add(blocks.note(f"The predictions could not be judged: {why}", "error"))
+        section.data = {"error": why}
         return section
     pairs = pair_boxes(cases)
     hit = first_over(match_largest(pairs), len(cases.found), IOU)

@@ -8,7 +8,7 @@ from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.coverage import Coverage
 from wetread.reports.markup import el
-from wetread.reports.privacy import KINDS, MASKED, in_path
+from wetread.reports.privacy import KINDS, MASKED, names_in
 from wetread.reports.subject import PIXELS, Subject
 
 _BURNED = f"""
@@ -46,11 +46,11 @@ def describe(subject: Subject) -> Section:
         "claims": _claims(subject, section),
     }  # fmt: skip
     _show_burned(subject, section)
-    paths = f"SELECT count(*) AS n FROM index WHERE {in_path(subject.content.schema.names)}"
+    paths = f"SELECT count(*) AS n FROM index WHERE {names_in(subject.content.schema.names)}"
     said = "Files whose path holds the patient's name, number or date of birth"
     row = (said, subject.named_paths, blocks.how(subject.command(paths)))
     section.add(blocks.table("Names of files", ("what", "files", "query"), [row]))
-    if subject.named_paths and not subject.show_phi:
+    if not subject.names_files:
         section.add(blocks.note("So this report calls all files by their id.", "warning"))
     return section
 
