@@ -115,3 +115,38 @@ def _apt(request: pytest.FixtureRequest) -> None:
             if os.environ.get("WETREAD_REQUIRE_APT"):
                 pytest.fail(message)
             pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 30 phantoms, their labels, an index measured and split, and predictions."""
+    import numpy as np
+
+    import wetread as wr
+    from wetread.sample import write_sample
+
+    folder = tmp_path_factory.mktemp("reported")
+    write_sample(folder, 30, size=200, test=0, progress=False)
+    wr.scan(folder / "train", folder / "train.index", progress=False)
+    index = wr.Index.open(folder / "train.index").measure(progress=False)
+    boxes = wr.read_boxes(folder / "train.csv", images=index)
+    with pytest.warns(UserWarning, match="split by id"):
+        index = wr.split(index, boxes, {"train": 0.5, "valid": 0.5})
+    truth = wr.read_boxes(folder / "train.csv", images=index).consensus()
+    chance = np.random.default_rng(0)
+    valid = truth.select(np.array([part == "valid" for part in truth.table["part"].to_pylist()]))
+    boxed = valid.select(np.array([kind == "box" for kind in valid.table["kind"].to_pylist()]))
+    boxed = boxed.select(chance.random(len(boxed)) > 0.3)  # some are missed
+    near, far = (boxed.corners + chance.normal(0, s, (len(boxed), 4)) for s in (4, 60))
+    corners = np.concatenate([near, far])
+    columns = {
+        "key": boxed.table["key"].to_pylist() * 2,
+        "label": boxed.table["label"].to_pylist() * 2,
+        "score": [*chance.uniform(0.4, 1, len(near)), *chance.uniform(0, 0.6, len(far))],
+    }
+    columns |= {f"{a}0": np.minimum(corners[:, i], corners[:, i + 2]) for i, a in enumerate("xy")}
+    columns |= {
+        f"{a}1": np.maximum(corners[:, i], corners[:, i + 2]) + 4 for i, a in enumerate("xy")
+    }
+    wr.Boxes.from_columns(columns).save(folder / "found.parquet")
+    return folder

@@ -27,7 +27,7 @@ def test_help_lists_the_verbs_in_order_of_use() -> None:
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
         "demo scan header query findings merge show mosaic "
-        "measure export boxes split sample prepare evaluate submit"
+        "measure export boxes split sample prepare evaluate submit report"
     )
     assert list(main.commands) == verbs.split()
     assert places == sorted(places)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wetread.image import Image
     from wetread.index import Index, merge, read, scan, split
     from wetread.learn.prepare import prepare
+    from wetread.reports.build import report
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -35,6 +36,7 @@ __all__ = [
     "prepare",
     "read",
     "read_boxes",
+    "report",
     "scan",
     "split",
     "submit",
@@ -51,6 +53,7 @@ _HOMES = {
     "prepare": "learn.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
+    "report": "reports.build",
     "scan": "index",
     "split": "index",
     "submit": "submission",

@@ -24,6 +24,7 @@ from wetread.cli import (
     mosaic,
     prepare,
     query,
+    report,
     sample,
     scan,
     show,
@@ -88,5 +89,6 @@ for verb in (
     prepare.prepare,
     evaluate.evaluate,
     submit.submit,
+    report.report,
 ):
     main.add_command(verb)

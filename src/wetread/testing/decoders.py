@@ -48,15 +48,20 @@ def prepare_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     return _badly(prepare_part, images, options)
 
 
+def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `reports.thumbnails.draw_part`, but such a file is one."""
+    from wetread.reports.thumbnails import draw_part
+
+    return _badly(draw_part, images, options)
+
+
 def _badly(
-    function: Callable[[pa.Table, dict[str, Any]], pa.Table],
-    images: pa.Table,
-    options: dict[str, Any],
+    part: Callable[[pa.Table, dict[str, Any]], pa.Table], images: pa.Table, options: dict[str, Any]
 ) -> pa.Table:
     from wetread.pixels import codecs
 
     word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
     if word not in ("crash", "hang", "panic", "greedy"):
-        return function(images, options)
+        return part(images, options)
     with patch.object(codecs, "unpack", _misbehave(word)):
-        return function(images, options)
+        return part(images, options)

@@ -1,0 +1,78 @@
+"""`wetread report`."""
+
+from __future__ import annotations
+
+import click
+
+from wetread.cli.output import (
+    open_index,
+    print_json,
+    quiet_option,
+    workers_option,
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print what it says as JSON.")
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    "to",
+    type=click.Path(dir_okay=False),
+    default="report.html",
+    show_default=True,
+    metavar="HTML",
+    help="Write it there.",
+)
+@click.option("--boxes", type=click.Path(), metavar="FILE", help="Labels of the images.")
+@click.option("--predictions", type=click.Path(), metavar="FILE", help="What a model found.")
+@click.option(
+    "--split",
+    is_flag=False,
+    flag_value="part",
+    metavar="[COLUMN]",
+    help="The column with the parts; default: part or fold, where the index has them.",
+)
+@click.option("--show-phi", is_flag=True, help="Show values that may tell who a patient is.")
+@workers_option
+@quiet_option
+@json_option
+def report(
+    index: str,
+    to: str,
+    boxes: str | None,
+    predictions: str | None,
+    split: str | None,
+    show_phi: bool,
+    workers: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Write what there is to say of an INDEX as one HTML file.
+
+    It opens anywhere, loads nothing from elsewhere and stays under 2 MB. Values of patients are
+    not shown.
+
+    \b
+    wetread report train.index -o report.html
+    wetread report train.index --boxes train.csv --predictions predictions.parquet
+    """
+    from wetread.index import Index
+    from wetread.reports.build import build
+
+    made = build(
+        Index(open_index(index)),
+        boxes,
+        predictions,
+        split=split,
+        show_phi=show_phi,
+        workers=workers,
+        progress=not quiet,
+    )
+    path = made.save(to)
+    if as_json:
+        print_json(made.data)
+    size = path.stat().st_size / 1000
+    click.echo(f"{to}: {size:,.0f} kB", err=True)

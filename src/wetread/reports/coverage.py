@@ -1,0 +1,133 @@
+"""Which elements an index has, how often, and their most frequent values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from wetread.reports.markup import cut
+from wetread.reports.privacy import Kind, kind_of
+from wetread.table.store import Ask
+
+TOP = 5
+"""Values of a column that are listed."""
+LONGEST = 40
+"""Letters of a value that are shown."""
+_AT_ONCE = 40
+_COLUMN = """
+(SELECT {name} AS name, left(CAST(value AS VARCHAR), {longest}) AS value, n,
+CAST(sum(n) OVER () AS BIGINT) AS present, count(*) OVER () AS kinds,
+CAST(sum(n) FILTER ({blank}) OVER () AS BIGINT) AS blank
+FROM (SELECT {column} AS value, count(*) AS n FROM some_columns WHERE {column} IS NOT NULL
+GROUP BY ALL) AS one ORDER BY n DESC, one.value LIMIT {top})
+"""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What there is of one column."""
+
+    name: str
+    tag: str
+    vr: str
+    present: int
+    blank: int
+    kinds: int
+    top: list[tuple[str, int]]
+    """Values, not yet masked, and how often."""
+    kind: Kind | None
+    """What its values may tell of a patient."""
+    masked: bool
+    """Whether they are not shown for that."""
+
+    @property
+    def values(self) -> list[tuple[str, int]]:
+        """What may be shown of `top`."""
+        return [] if self.masked else [(cut(value, LONGEST), n) for value, n in self.top]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "column": self.name,
+            "tag": self.tag,
+            "vr": self.vr,
+            "present": self.present,
+            "blank": self.blank,
+            "distinct": self.kinds,
+            "masked": self.masked,
+            "top": [list(pair) for pair in self.values],
+        }
+
+
+def elements(schema: pa.Schema) -> list[pa.Field]:
+    """The columns that are elements of the standard as they are written, not derived ones."""
+    named = [field for field in schema if b"tag" in (field.metadata or {})]
+    names = {field.name for field in named}
+    derived = {f"{name}_parsed" for name in names} | {"patient_age_years"}
+    return [field for field in named if field.name not in derived]
+
+
+def cover(ask: Ask, schema: pa.Schema, show_phi: bool) -> Iterator[Coverage]:
+    """How often each element has a value, how many different ones, and the most frequent."""
+    fields = elements(schema)
+    counted = ", ".join(f"count({name_column(field.name)})" for field in fields)
+    present = ask(f"SELECT {counted} FROM index").to_pydict().values() if fields else ()
+    there = {field.name for field, (n,) in zip(fields, present, strict=True) if n}
+    for start in range(0, len(fields), _AT_ONCE):
+        some = fields[start : start + _AT_ONCE]
+        used = [field for field in some if field.name in there]
+        rows = _rank(ask, used) if used else {}
+        yield from (_describe(field, rows.get(field.name, []), show_phi) for field in some)
+
+
+def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
+    """The most frequent values of each column, with the counts of all."""
+    # Read once, as each of the queries would read the index again.
+    columns = ask(f"SELECT {', '.join(name_column(field.name) for field in fields)} FROM index")
+    sql = " UNION ALL ".join(
+        _COLUMN.format(
+            name="'" + field.name.replace("'", "''") + "'",
+            column=name_column(field.name),
+            blank=_blank(field.type),
+            longest=LONGEST + 1,
+            top=TOP,
+        )
+        for field in fields
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in ask(sql, some_columns=columns).to_pylist():
+        found.setdefault(row["name"], []).append(row)
+    return found
+
+
+def _blank(kind: pa.DataType) -> str:
+    """SQL that is true of a value without anything in it."""
+    if pa.types.is_string(kind):
+        return "value = ''"
+    return "len(value) = 0" if pa.types.is_list(kind) else "false"
+
+
+def _describe(field: pa.Field, rows: list[dict[str, Any]], show_phi: bool) -> Coverage:
+    rows.sort(key=lambda row: (-row["n"], row["value"]))
+    said = {key: (field.metadata or {}).get(key, b"").decode() for key in (b"tag", b"vr")}
+    first = rows[0] if rows else {"present": 0, "blank": 0, "kinds": 0}
+    kind = kind_of(field)
+    return Coverage(
+        field.name,
+        said[b"tag"],
+        said[b"vr"],
+        first["present"],
+        first["blank"] or 0,
+        first["kinds"],
+        [(row["value"], row["n"]) for row in rows],
+        kind,
+        kind is not None and not show_phi,
+    )
+
+
+def name_column(name: str) -> str:
+    """A column in SQL."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,123 @@
+"""HTML that cannot be broken by what a file holds: everything but `Html` is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+class Fixed(float):
+    """A figure of a metric, shown with three digits after the point."""
+
+    __slots__ = ()
+
+    def __new__(cls, value: float | None) -> Fixed:
+        """NaN for None."""
+        return super().__new__(cls, float("nan") if value is None else value)
+
+
+def clean(text: str) -> str:
+    r"""Text with what is not seen, or turns the rest around, written out.
+
+    >>> clean("a\u202eb\x00")
+    'a\\u202eb\\x00'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cut(text: str, most: int) -> str:
+    """The text as it is shown, or its beginning.
+
+    >>> cut("abcdef", 4)
+    'abc…'
+    """
+    text = clean(text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def number(value: Any) -> str:
+    """A number for people.
+
+    >>> number(1234567), number(0.123456), number(None), number(Fixed(0.5))
+    ('1,234,567', '0.123', '–', '0.500')
+    """
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Fixed):
+        return f"{value:.3f}"
+    size = abs(value)
+    return f"{value:.3g}" if size < 1000 or size >= 1e15 else f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """A share for people; what is neither nothing nor all is never shown as that.
+
+    >>> percent(0.5), percent(0.0001), percent(0.99999), percent(0), percent(None)
+    ('50 %', '<0.1 %', '>99.9 %', '0 %', '–')
+    """
+    if share is None or share != share:
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    if 0.999 < share < 1:
+        return ">99.9 %"
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
+
+
+def size(count: float | None) -> str:
+    """Bytes for people.
+
+    >>> size(1536)
+    '1.5 kB'
+    """
+    if count is None:
+        return "–"
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if abs(count) < 1024 or unit == "TB":
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+
+
+def to_html(content: Any) -> Html:
+    """Markup as it is, several one after the other, text and numbers escaped.
+
+    >>> to_html(["<b>", 1])
+    '&lt;b&gt;1'
+    """
+    if isinstance(content, Html):
+        return content
+    if isinstance(content, list | tuple):
+        return Html("".join(to_html(one) for one in content))
+    if isinstance(content, str):
+        return Html(escape(clean(content), quote=False))
+    return Html(escape(number(content)))
+
+
+def el(tag: str, *content: Any, **attributes: Any) -> Html:
+    """An element; `class_` is its class, other underscores are hyphens, None leaves one out.
+
+    >>> el("p", "a < b", class_="note", aria_label='"')
+    '<p class="note" aria-label="&quot;">a &lt; b</p>'
+    """
+    named = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(clean(str(value)))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    if tag in _VOID:
+        return Html(f"<{tag}{named}>")
+    return Html(f"<{tag}{named}>{to_html(content)}</{tag}>")
+
+
+_VOID = ("img", "meta", "br")

@@ -1,0 +1,42 @@
+"""The fifteen sections, in order; each file's `describe` makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wetread.reports.blocks import Section
+from wetread.reports.sections import (
+    files,
+    findings,
+    formats,
+    geometry,
+    hierarchy,
+    labels,
+    measured,
+    origin,
+    parts,
+    predicted,
+    protection,
+    readers,
+    tags,
+    windows,
+)
+from wetread.reports.subject import Subject
+
+SECTIONS: tuple[Callable[[Subject], Section], ...] = (
+    findings.describe,
+    files.describe,
+    hierarchy.describe,
+    origin.describe,
+    formats.describe,
+    geometry.describe,
+    windows.describe,
+    tags.describe,
+    protection.describe,
+    measured.describe,
+    parts.describe,
+    labels.describe,
+    readers.describe,
+    predicted.describe,
+)
+"""All but the last, which holds what the others found as JSON."""

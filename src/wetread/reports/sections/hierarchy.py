@@ -1,0 +1,76 @@
+"""Section 3: patients, studies, series, images, and what hangs in the air."""
+
+from __future__ import annotations
+
+from wetread.reports import blocks, charts
+from wetread.reports.blocks import Section
+from wetread.reports.subject import PIXELS, Subject
+
+_LEVELS = (
+    ("patient", "PatientID"),
+    ("study", "StudyInstanceUID"),
+    ("series", "SeriesInstanceUID"),
+)
+_PER = """
+SELECT count(*) AS units, coalesce(min(n), 0) AS fewest, coalesce(median(n), 0) AS middle,
+    coalesce(max(n), 0) AS most FROM ({sizes})
+"""
+_SIZES = f"SELECT {{key}}, count(*) AS n FROM index WHERE {PIXELS} AND {{key}} <> '' GROUP BY ALL"
+_ODD = {
+    "images without Patient ID": (
+        f"SELECT count(*) AS n FROM index WHERE {PIXELS} AND coalesce(trim(PatientID), '') = ''"
+    ),
+    "images without Study Instance UID": (
+        f"SELECT count(*) AS n FROM index WHERE {PIXELS} AND coalesce(StudyInstanceUID, '') = ''"
+    ),
+    "images without Series Instance UID": (
+        f"SELECT count(*) AS n FROM index WHERE {PIXELS} AND coalesce(SeriesInstanceUID, '') = ''"
+    ),
+    "series in several studies": (
+        "SELECT count(*) AS n FROM (SELECT SeriesInstanceUID FROM index WHERE SeriesInstanceUID "
+        "<> '' GROUP BY ALL HAVING count(DISTINCT StudyInstanceUID) > 1)"
+    ),
+    "studies of several patients": (
+        "SELECT count(*) AS n FROM (SELECT StudyInstanceUID FROM index WHERE StudyInstanceUID "
+        "<> '' GROUP BY ALL HAVING count(DISTINCT PatientID) > 1)"
+    ),
+    "series of several modalities": (
+        "SELECT count(*) AS n FROM (SELECT SeriesInstanceUID FROM index WHERE SeriesInstanceUID "
+        "<> '' GROUP BY ALL HAVING count(DISTINCT Modality) > 1)"
+    ),
+}
+_POWERS = """
+SELECT CAST(floor(log2(n)) AS INTEGER) AS power, count(*) AS units FROM ({sizes})
+GROUP BY ALL ORDER BY power
+"""
+
+
+def describe(subject: Subject) -> Section:
+    """How many of each level, how large they are, what does not fit."""
+    section = Section("hierarchy", "Patients, studies, series", ["headers"])
+    rows, data = [], {}
+    for name, key in _LEVELS:
+        sql = _PER.format(sizes=_SIZES.format(key=key))
+        found = subject.ask(sql)[0]
+        data[name] = found
+        numbers = [found[k] for k in ("units", "fewest", "middle", "most")]
+        rows.append((name, *numbers, blocks.how(subject.command(sql))))
+    head: tuple[str, ...] = ("level", "how many", "fewest images", "median", "most", "query")
+    section.add(blocks.table("Images of each patient, study and series", head, rows))
+    for name, key in _LEVELS[1:]:
+        sql = _POWERS.format(sizes=_SIZES.format(key=key))
+        found_powers = {row["power"]: row["units"] for row in subject.ask(sql)}
+        if len(found_powers) > 1:
+            bins = [
+                (f"{2**p}" if p == 0 else f"{2**p}–{2 ** (p + 1) - 1}", found_powers.get(p, 0))
+                for p in range(max(found_powers) + 1)
+            ]
+            caption = f"Images of a {name}"
+            drawn = charts.columns(bins, caption)
+            section.add(blocks.figure(caption, drawn, subject.command(sql)))
+    odd = {name: subject.ask(sql)[0]["n"] for name, sql in _ODD.items()}
+    lines = [(n, odd[n], blocks.how(subject.command(sql))) for n, sql in _ODD.items() if odd[n]]
+    head = ("what", "how many", "query")
+    section.add(blocks.table("What does not fit together", head, lines, empty="nothing"))
+    section.data = {"levels": data, "odd": odd}
+    return section

@@ -1,0 +1,123 @@
+"""Section 10: what the pixels are like, where `measure` has been run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from wetread.reports import blocks, charts
+from wetread.reports.blocks import Gallery, Section
+from wetread.reports.markup import percent
+from wetread.reports.subject import Subject
+
+_OK = "px_status IN ('ok', 'partial')"
+_ODD: dict[str, tuple[str, str, str]] = {
+    "constant": ("One value everywhere", "px_min = px_max", "px_min"),
+    "dark": ("More than half at the lowest value", "px_saturated_low > 0.5", "px_saturated_low"),
+    "bright": (
+        "More than a tenth at the highest value",
+        "px_saturated_high > 0.1",
+        "px_saturated_high",
+    ),
+    "flat": ("Little information: entropy below 2 bits", "px_entropy < 2", "px_entropy"),
+    "window": (
+        "The file's window holds less than a third of the values",
+        "px_in_window < 0.33",
+        "px_in_window",
+    ),
+    "padded": ("More than half is padding", "px_padding > 0.5", "px_padding"),
+}
+"""Name -> what it means, the SQL, and the column by which the farthest come first."""
+_RISING = ("px_entropy", "px_in_window", "px_min")
+_COLUMNS = ("px_min", "px_p01", "px_p50", "px_p99", "px_max", "px_std", "px_entropy")
+_RANGES = f"""
+SELECT coalesce(Modality, 'missing') AS modality, count(*) AS n,
+    {", ".join(f"median({name}) AS {name}" for name in _COLUMNS)}
+FROM index WHERE {_OK} GROUP BY ALL ORDER BY n DESC, modality LIMIT 20
+"""
+_HISTOGRAM = f"""
+WITH known AS (SELECT px_entropy AS value FROM index WHERE {_OK} AND isfinite(px_entropy))
+SELECT CAST(floor(value * 2) AS INTEGER) AS bin, count(*) AS n FROM known GROUP BY ALL ORDER BY bin
+"""
+_EQUAL = """
+SELECT px_hash, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
+    arg_min(member, path || chr(0) || member) AS member, count(DISTINCT PatientID) AS patients
+FROM index WHERE px_hash IS NOT NULL GROUP BY px_hash, px_scale HAVING count(*) > 1
+ORDER BY n DESC, path LIMIT 6
+"""
+
+
+def describe(subject: Subject) -> Section:
+    """Ranges, odd pictures, equal pictures; or how to get them."""
+    section = Section("pixels", "Pixels", ["headers", "pixels"])
+    section.data = {"measured": subject.measured}
+    if not subject.measured:
+        name = shlex.quote(subject.name)
+        section.add(
+            blocks.prose(
+                "Nothing is known of the pixels yet: this section needs them measured, which "
+                "decodes every image once."
+            ),
+            blocks.Words(blocks.how(f"wetread measure {name}")),
+        )
+        return section
+    status = subject.counts("px_status", "px_status IS NOT NULL")
+    section.data["px_status"] = status.to_dict()
+    section.add(status.table("How measuring went", "px_status"))
+    ranges = subject.ask(_RANGES)
+    section.data["medians"] = ranges
+    head = ("modality", "images", *(name.removeprefix("px_") for name in _COLUMNS))
+    rows = [(row["modality"], row["n"], *(row[name] for name in _COLUMNS)) for row in ranges]
+    caption = "Typical values: the median over images of minimum, percentiles, and so on"
+    section.add(blocks.table(caption, head, rows, subject.command(_RANGES)))
+    found = {row["bin"]: row["n"] for row in subject.ask(_HISTOGRAM)}
+    if found:
+        bins = [(b / 2, (b + 1) / 2, found.get(b, 0)) for b in range(min(found), max(found) + 1)]
+        drawn = charts.histogram(bins, "Entropy of images", "bits")
+        caption = "Information in the images: entropy of the stored values"
+        section.add(blocks.figure(caption, drawn, subject.command(_HISTOGRAM)))
+    _show_odd(subject, section)
+    _show_equal(subject, section)
+    return section
+
+
+def _show_odd(subject: Subject, section: Section) -> None:
+    """Pictures that are unlike pictures."""
+    counts: dict[str, int] = {}
+    rows: list[tuple[Any, ...]] = []
+    galleries = []
+    for key, (meaning, condition, column) in _ODD.items():
+        where = f"{_OK} AND {condition}"
+        counts[key] = subject.ask(f"SELECT count(*) AS n FROM index WHERE {where}")[0]["n"]
+        order = f"{column} {'' if column in _RISING else 'DESC'}, path, member"
+        sql = (
+            f"SELECT id, path, member, {column} AS value FROM index WHERE {where} ORDER BY {order}"
+        )
+        command = subject.command(sql)
+        rows.append(
+            (meaning, counts[key], blocks.share(counts[key], subject.images), blocks.how(command))
+        )
+        if counts[key]:
+            chosen = subject.ask(f"{sql} LIMIT 3")
+            tiles = [subject.tile(row, _said(column, row["value"])) for row in chosen]
+            galleries.append(Gallery(meaning, tiles, command))
+    section.data["odd"] = counts
+    head = ("what", "images", "share", "query")
+    section.add(blocks.table("Pictures worth a look", head, rows))
+    section.add(*galleries)
+
+
+def _said(column: str, value: float) -> str:
+    if column in ("px_entropy", "px_min"):
+        return f"{column} {value:.3g}"
+    return f"{column} {percent(value)}"
+
+
+def _show_equal(subject: Subject, section: Section) -> None:
+    equal = subject.ask(_EQUAL)
+    section.data["equal"] = [[row["id"], row["n"]] for row in equal]
+    if equal:
+        tiles = [
+            subject.tile(row, f"{row['n']} images, {row['patients']} Patient IDs") for row in equal
+        ]
+        section.add(Gallery("Pictures that occur more than once", tiles, subject.command(_EQUAL)))

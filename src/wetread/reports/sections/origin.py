@@ -1,0 +1,121 @@
+"""Section 4: what was imaged, by what, and when."""
+
+from __future__ import annotations
+
+from wetread.reports import blocks, charts
+from wetread.reports.blocks import Gallery, Section
+from wetread.reports.markup import cut
+from wetread.reports.subject import PIXELS, Subject, name_uid
+
+SAMPLE = 12
+"""Images that are shown, spread evenly over the index."""
+_MACHINES = f"""
+SELECT Manufacturer, ManufacturerModelName, count(*) AS n FROM index WHERE {PIXELS}
+GROUP BY ALL ORDER BY n DESC, Manufacturer, ManufacturerModelName LIMIT 20
+"""
+_KINDS = f"""
+SELECT Modality, coalesce(SOPClassUID, MediaStorageSOPClassUID) AS class, count(*) AS n
+FROM index WHERE {PIXELS} GROUP BY ALL ORDER BY n DESC, Modality, class LIMIT 20
+"""
+_YEARS = f"""
+SELECT year(coalesce(StudyDate, SeriesDate, AcquisitionDate, ContentDate)) AS year, count(*) AS n
+FROM index WHERE {PIXELS} GROUP BY ALL ORDER BY year
+"""
+AGES = f"""
+SELECT CASE WHEN patient_age_years < 1 THEN 0 WHEN patient_age_years < 10 THEN 1 ELSE
+    CAST(least(floor(patient_age_years / 10) * 10, 90) AS INTEGER) END AS age, count(*) AS n
+FROM index WHERE {PIXELS} AND patient_age_years IS NOT NULL GROUP BY ALL ORDER BY age
+"""
+_SAMPLE = f"""
+SELECT id, path, member, Modality, photometric FROM (
+    SELECT id, path, member, Modality, PhotometricInterpretation AS photometric,
+        row_number() OVER (ORDER BY path, member) AS place, count(*) OVER () AS n
+    FROM index WHERE {PIXELS} AND {{shown}})
+WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n) ORDER BY path, member
+"""
+_NO_RISK = "id NOT IN (SELECT id FROM findings WHERE code = 'BURNED_IN_RISK')"
+_CODES = (
+    ("BodyPartExamined", "Body part"),
+    ("ViewPosition", "View position"),
+    ("ImageLaterality", "Laterality"),
+    ("PatientSex", "Sex"),
+)
+
+
+def describe(subject: Subject) -> Section:
+    """Modalities, machines, body parts, sexes and ages, years."""
+    section = Section("origin", "What was imaged, and by what", ["headers"])
+    sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
+    sample = [
+        subject.tile(row, " ".join(filter(None, (row["Modality"], row["photometric"]))))
+        for row in subject.ask(sql)
+    ]
+    if sample:
+        section.add(Gallery("Some of the images, spread evenly", sample, subject.command(sql)))
+    kinds = subject.ask(_KINDS)
+    rows = [
+        (row["Modality"] or "missing", name_uid(row["class"]) or "missing",
+         row["n"], blocks.share(row["n"], subject.images))
+        for row in kinds
+    ]  # fmt: skip
+    head = ("modality", "SOP class", "images", "share")
+    section.add(blocks.table("Modality and SOP class", head, rows, subject.command(_KINDS)))
+    section.data["modality"] = [[row["Modality"], row["class"], row["n"]] for row in kinds]
+    unknown = [*_show_machines(subject, section), *_show_codes(subject, section)]
+    if unknown and subject.images:
+        section.add(blocks.prose(f"Not stated by any image: {', '.join(unknown).lower()}."))
+    _show_times(subject, section)
+    return section
+
+
+def _show_machines(subject: Subject, section: Section) -> list[str]:
+    """A table, or what is not known."""
+    machines = [(_cut(a), _cut(b), n) for a, b, n in map(dict.values, subject.ask(_MACHINES))]
+    section.data["machines"] = machines
+    if not any(maker or model for maker, model, _ in machines):
+        return ["Manufacturer"]
+    rows = [
+        (maker or "missing", model or "", n, blocks.share(n, subject.images))
+        for maker, model, n in machines
+    ]
+    head = ("manufacturer", "model", "images", "share")
+    section.add(blocks.table("Manufacturer and model", head, rows, subject.command(_MACHINES)))
+    return []
+
+
+def _show_codes(subject: Subject, section: Section) -> list[str]:
+    """A table for every code that is known, and what is not."""
+    counts = {column: subject.counts(column) for column, _ in _CODES}
+    section.data |= {column: found.to_dict() for column, found in counts.items()}
+    known = [counts[c].table(name, c) for c, name in _CODES if counts[c].known]
+    if known:
+        section.add(blocks.beside(*known, narrow=True))
+    return [name for column, name in _CODES if not counts[column].known]
+
+
+def _show_times(subject: Subject, section: Section) -> None:
+    """Ages and years."""
+    ages, years = subject.ask(AGES), subject.ask(_YEARS)
+    section.data["ages"] = [[row["age"], row["n"]] for row in ages]
+    section.data["years"] = [[row["year"], row["n"]] for row in years]
+    dated = [(str(row["year"]), row["n"]) for row in years if row["year"] is not None]
+    figures = []
+    if ages:
+        drawn = charts.columns([(name_age(row["age"]), row["n"]) for row in ages], "Age")
+        figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
+    if dated:
+        drawn = charts.columns(dated[-60:], "Year")
+        figures.append(blocks.figure("Year of the study", drawn, subject.command(_YEARS)))
+    if figures:
+        section.add(blocks.beside(*figures))
+
+
+def name_age(low: int) -> str:
+    """A decade of ages; those of 90 and more are together, as few are that old."""
+    if low < 10:
+        return "1–9" if low else "below 1"
+    return "90+" if low >= 90 else f"{low}–{low + 9}"
+
+
+def _cut(value: str | None) -> str | None:
+    return None if value is None else cut(value, 40)

@@ -1,0 +1,163 @@
+"""The report in a real browser: accessible, self-contained, readable on screen and paper."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wetread as wr
+from wetread.reports.build import build
+
+pytestmark = pytest.mark.apt("chromium", "chromium")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core: the file that AXE_CORE names, else what npm packs."""
+    if given := os.environ.get("AXE_CORE"):
+        return Path(given).read_text()
+    npm = shutil.which("npm")
+    if npm is None:
+        message = "npm is absent: apt-get install npm, or set AXE_CORE to the path of axe.min.js"
+        if os.environ.get("WETREAD_REQUIRE_APT"):
+            pytest.fail(message)
+        pytest.skip(message)
+    folder = tmp_path_factory.mktemp("axe")
+    done = subprocess.run(
+        [npm, "pack", "axe-core@4", "--silent"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        source = archive.extractfile("package/axe.min.js")
+        assert source
+        return source.read().decode()
+
+
+@pytest.fixture(scope="module")
+def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A report of everything, and one of files of many kinds."""
+    folder = tmp_path_factory.mktemp("pages")
+    index = wr.Index.open(reported / "train.index")
+    sides = (reported / "train.csv", reported / "found.parquet")
+    full = build(index, *sides, workers=1).save(folder / "full.html")
+    viewer = build(index, *sides, links="viewer", workers=1).save(folder / "viewer.html")
+    import pydicom.data
+
+    mixed = wr.scan(Path(pydicom.data.__file__).parent / "test_files", progress=False, private=True)
+    return {
+        "full": full,
+        "viewer": viewer,
+        "mixed": build(mixed, workers=1).save(folder / "m.html"),
+    }
+
+
+@pytest.fixture
+def opened(chromium: Any, pages: dict[str, Path]) -> Iterator[Any]:
+    """Opens a report; it must ask for nothing and complain of nothing."""
+    contexts: list[Any] = []
+    asked: list[str] = []
+    said: list[str] = []
+
+    def open_page(name: str, scheme: str = "light", **options: Any) -> Any:
+        context = chromium.new_context(color_scheme=scheme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(pages[name].as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["full", "viewer", "mixed"])
+def test_axe_finds_nothing(opened: Any, axe: str, name: str, scheme: str) -> None:
+    page = opened(name, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    page.evaluate(axe)
+    result = page.evaluate(
+        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES
+    )
+    wrong = [
+        (rule["id"], node["html"][:200], node["failureSummary"])
+        for rule in result["violations"]
+        for node in rule["nodes"][:2]
+    ]
+    assert wrong == []
+    assert len(result["passes"]) > 25
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_screen(opened: Any, width: int) -> None:
+    for name in ("full", "mixed"):
+        page = opened(name, viewport={"width": width, "height": 900})
+        wide = "document.documentElement.scrollWidth"
+        assert page.evaluate(wide) <= width, name
+
+
+def test_without_script_it_reads_the_same(opened: Any) -> None:
+    page = opened("full", java_script_enabled=False)
+    assert page.locator("section").count() == 15
+    assert page.locator("h2").first.inner_text().split()[1] == "Findings"
+
+
+def test_all_pictures_are_there(opened: Any) -> None:
+    page = opened("full")
+    wrong = "[...document.images].filter(one => !one.complete || !one.naturalWidth).length"
+    assert page.evaluate("document.images.length") > 20
+    assert page.evaluate(wrong) == 0
+
+
+def test_the_contents_stay_in_sight_on_wide_screens(opened: Any) -> None:
+    page = opened("full", viewport={"width": 1400, "height": 900})
+    page.locator("nav a", has_text="Predictions").click()
+    top = "document.getElementById('predictions').getBoundingClientRect().top"
+    until = time.monotonic() + 20
+    while page.evaluate(top) > 60 and time.monotonic() < until:  # it scrolls smoothly
+        page.wait_for_timeout(50)
+    assert 0 <= page.evaluate(top) <= 60
+    assert 0 <= page.locator("nav").bounding_box()["y"] < 60
+
+
+def test_the_keyboard_reaches_the_contents_first(opened: Any) -> None:
+    page = opened("full")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the contents"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_on_paper_it_is_light_and_without_navigation(opened: Any) -> None:
+    page = opened("full", "dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible()
+    assert page.locator("h1").is_visible()
+    assert page.pdf(format="A4")[:4] == b"%PDF"
+
+
+def test_boxes_lie_where_they_should(opened: Any) -> None:
+    """The drawn box of a false positive is centred, as its part of the image is cut around it."""
+    page = opened("full", viewport={"width": 1400, "height": 900})
+    tile = page.locator(".picture", has=page.locator("rect.false")).first
+    picture, box = (
+        tile.locator(what).first.bounding_box() for what in ("img", "rect.false")
+    )  # fmt: skip
+    assert picture["x"] - 2 <= box["x"] <= picture["x"] + picture["width"]
+    assert picture["y"] - 2 <= box["y"] <= picture["y"] + picture["height"]
+    svg = tile.locator("svg").bounding_box()
+    assert {k: round(v) for k, v in svg.items()} == {k: round(v) for k, v in picture.items()}

@@ -1,0 +1,60 @@
+"""`wetread report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wetread.cli import main
+
+
+def report(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["report", *arguments, "--quiet", "--workers", "1"])
+
+
+def test_a_report_with_everything(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    index = str(reported / "train.index")
+    sides = ["--boxes", str(reported / "train.csv")]
+    sides += ["--predictions", str(reported / "found.parquet")]
+    done = report(index, *sides, "--split", "-o", "r.html", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["schema"] == "wetread.report/1"
+    assert said["provenance"]["labels"] == "train.csv"
+    assert said["provenance"]["predictions"] == "found.parquet"
+    assert said["sections"]["split"]["column"] == "part"
+    assert done.stderr.startswith("r.html: ")
+    assert Path("r.html").stat().st_size < 2_000_000
+    page = Path("r.html").read_text()
+    assert "--metric voc2010@0.4" in page
+
+
+def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = report(str(reported / "train.index"), "--split", "fold", "--show-phi")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Values are shown, as was asked for." in Path("report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nothing.index"], 2, "nothing.index"),
+        (["train.index", "--split", "prt"], 2, "did you mean part?"),
+        (["train.index", "--boxes", "none.csv"], 2, "no such file or folder"),
+        (["train.index", "-o", "no/report.html"], 1, "cannot write there"),
+    ],
+)
+def test_wrong_use(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+) -> None:
+    monkeypatch.chdir(reported)
+    done = report(*arguments)
+    assert done.exit_code == code
+    assert said in done.output
