@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wetread.evaluation import evaluate
     from wetread.image import Image
     from wetread.index import Index, read, scan, split
+    from wetread.learn.prepare import prepare
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -28,6 +29,7 @@ __all__ = [
     "errors",
     "evaluate",
     "imaging",
+    "prepare",
     "read",
     "read_boxes",
     "scan",
@@ -41,6 +43,7 @@ _HOMES = {
     "Index": "index",
     "Settings": "settings",
     "evaluate": "evaluation",
+    "prepare": "learn.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
     "scan": "index",

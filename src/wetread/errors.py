@@ -8,6 +8,7 @@ Bad *usage* raises:
     │   └── UnknownNameError               a name that does not exist, with the nearest ones
     ├── NotFoundError (also a FileNotFoundError)   no such folder, file or index
     ├── IndexFormatError                   not an index, or one written by another version
+    ├── CacheError                         not a cache, unfinished, damaged or another version's
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a header or pixels that cannot be decoded
@@ -53,6 +54,10 @@ class NotFoundError(WetreadError, FileNotFoundError):
 
 class IndexFormatError(WetreadError):
     """A folder that is not an index, or one that another version of wetread wrote."""
+
+
+class CacheError(WetreadError):
+    """A folder that is not a cache of pictures, or one that is unfinished, damaged or foreign."""
 
 
 class StorageError(WetreadError, OSError):

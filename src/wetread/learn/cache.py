@@ -1,0 +1,307 @@
+"""A cache: pictures decoded once, memory-mapped, and the way back to their files.
+
+    train.cache/
+        wetread-cache.json       what this folder is, and which table counts
+        tables/<name>.parquet    a line for every picture, and for every file that gave none
+        commits/<name>.parquet   such lines of a run under way: these pictures are safe
+        shards/<name>.npy        pictures one after the other, uint16 in one dimension
+
+A file is written under a temporary name, synced and renamed, but for the shards: they grow, and
+what no line names of them does not count. A shard that a table names is never written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from wetread import __version__
+from wetread.errors import CacheError, NotFoundError
+from wetread.table.store import Content
+
+if TYPE_CHECKING:
+    from wetread.boxes.collection import Boxes
+    from wetread.learn.augment import Augment
+    from wetread.learn.dataset import Images
+
+FORMAT = "wetread-cache"
+SCHEMA_VERSION = 1
+MARKER = "wetread-cache.json"
+HEADER = 128
+"""Bytes before the pixels of a shard."""
+PIXEL = np.dtype("<u2")
+Window = Literal["auto", "file"] | tuple[float, float]
+VIEW = pa.struct([("center", pa.float64()), ("width", pa.float64()), ("function", pa.string())])
+NAMED = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "PatientID", "StudyInstanceUID")
+"""Columns of the index that boxes are joined and patients told apart by."""
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("frame", pa.int32()),
+        ("path", pa.string()),
+        ("member", pa.string()),
+        *((name, pa.string()) for name in NAMED),
+        ("group", pa.string()),
+        ("part", pa.string()),
+        ("rows", pa.int32()),
+        ("columns", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("scale_x", pa.float64()),
+        ("scale_y", pa.float64()),
+        ("shard", pa.string()),
+        ("place", pa.int64()),
+        ("scale", pa.float64()),
+        ("offset", pa.float64()),
+        ("photometric", pa.string()),
+        ("invert", pa.bool_()),
+        ("view", VIEW),
+        ("auto_low", pa.float64()),
+        ("auto_high", pa.float64()),
+        ("hash", pa.string()),
+        ("file_size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("status", pa.string()),
+        ("text", pa.string()),
+    ]
+)
+"""`rows` x `columns` are stored, `height` x `width` kept: kept = stored * (scale_x, scale_y). A
+modality value is `offset` + `scale` * pixel. `place` counts the pixels of the shard before it."""
+LEFT_OUT = ("id", "path", "member", "frame", "status", "text")
+
+
+class Cache:
+    """Pictures of an index, made by `wetread.prepare`: `len(cache)` of them.
+
+    What is read of it is mapped from the disk, so it may be larger than the memory, and processes
+    share it. It can be pickled, as its path.
+    """
+
+    def __init__(self, folder: Path, said: dict[str, Any]) -> None:
+        self.folder = folder
+        self._said = said
+        self._maps: dict[str, NDArray[np.uint16]] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Cache:
+        """The cache in a folder: its table is checked by hash, of its shards that they are there.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            CacheError: it is no cache, damaged, another version's, or not finished.
+        """
+        folder = Path(os.path.abspath(path))
+        said = read_marker(folder)
+        if said["table"] is None:
+            raise CacheError(f"{folder} is not finished; the same prepare again goes on from there")
+        cache = cls(folder, said)
+        cache._check()
+        return cache
+
+    @property
+    def size(self) -> int:
+        """The longest side that a picture may have."""
+        return int(self._said["size"])
+
+    @property
+    def index_hash(self) -> str:
+        """16 hex digits of the files that it was made of: their ids and sizes."""
+        return str(self._said["index_hash"])
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """A row for every picture, in the order of the index, then of the frames; see SCHEMA."""
+        rows = self._lines.filter(pc.equal(self._lines["status"], "ok"))
+        return rows.drop_columns(["status", "text"]).combine_chunks()
+
+    @cached_property
+    def left_out(self) -> pa.Table:
+        """What could not be decoded: id, path, member, frame (null: all), status, text."""
+        return self._lines.filter(pc.not_equal(self._lines["status"], "ok")).select(LEFT_OUT)
+
+    @cached_property
+    def _lines(self) -> pa.Table:
+        return read_lines(table_path(self.folder, self._said["table"]))
+
+    @cached_property
+    def _places(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The shard of every picture, and its place, height and width."""
+        columns = (self.rows[name].to_numpy() for name in ("place", "height", "width"))
+        return self.rows["shard"].to_pylist(), np.stack(list(columns), axis=1).astype(np.int64)
+
+    @property
+    def content(self) -> Content:
+        """The images as an index has them, as far as boxes are joined to it: `boxes.join(cache)`."""
+        first = self.rows.group_by("id", use_threads=False).aggregate(
+            [(name, "first") for name in ("path", "member", *NAMED, "group", "part", "rows")]
+            + [("columns", "first")]
+        )
+        rows = first.rename_columns([n.removesuffix("_first") for n in first.column_names])
+        rows = rows.rename_columns({"rows": "Rows", "columns": "Columns"})
+        rows = rows.append_column("pixel_length", pa.array([0] * len(rows), pa.int64()))
+        empty = [n for n in ("group", "part") if rows[n].null_count == len(rows)]
+        rows = rows.drop_columns(empty)
+        return Content(self._said["root"], rows.schema, rows=rows)
+
+    def read(self, i: int) -> NDArray[np.uint16]:
+        """The picture of a row, uint16 (height, width), mapped: not to be written to.
+
+        Raises:
+            IndexError: there is no such row.
+            CacheError: its shard is not there any more.
+        """
+        names, places = self._places
+        place, height, width = (int(n) for n in places[i])
+        return self._pixels(names[i])[place : place + height * width].reshape(height, width)
+
+    def values(self, i: int) -> NDArray[np.float32]:
+        """Its modality values, float32 (height, width), not clipped: HU of a CT."""
+        scale, offset = (self.rows[name][i].as_py() for name in ("scale", "offset"))
+        values: NDArray[np.float32] = (self.read(i) * np.float64(scale) + offset).astype(np.float32)
+        return values
+
+    def dataset(
+        self,
+        truth: Boxes | None = None,
+        part: str | None = None,
+        size: int | None = None,
+        window: Window = "auto",
+        augment: bool | Augment = False,
+        seed: int = 0,
+    ) -> Images:
+        """Pictures and targets for PyTorch; see `learn.dataset.Images`."""
+        from wetread.learn.dataset import Images
+
+        return Images(self, truth, part, size, window, augment, seed)
+
+    def verify(self) -> None:
+        """Reads every picture and compares its hash.
+
+        Raises:
+            CacheError: pictures are not what was written; names some.
+        """
+        rows = zip(*(self.rows[n].to_pylist() for n in ("hash", "path", "frame")), strict=True)
+        bad = [
+            f"{path} frame {frame}"
+            for i, (hash_, path, frame) in enumerate(rows)
+            if hash_picture(self.read(i)) != hash_
+        ]
+        if bad:
+            raise CacheError(
+                f"{self.folder}: {len(bad)} of {len(self)} pictures are damaged, such as "
+                f"{', '.join(bad[:3])}; prepare into a new folder"
+            )
+
+    def _pixels(self, shard: str) -> NDArray[np.uint16]:
+        pixels = self._maps.get(shard)
+        if pixels is None:
+            if len(self._maps) >= _OPEN:
+                self._maps.pop(next(iter(self._maps)))
+            path = shard_path(self.folder, shard)
+            try:
+                mapped = np.memmap(path, PIXEL, "r", HEADER)
+            except (OSError, ValueError) as error:
+                raise CacheError(f"{path} cannot be read: {error}") from error
+            pixels = self._maps[shard] = np.asarray(mapped)
+        return pixels
+
+    def _check(self) -> None:
+        path = table_path(self.folder, self._said["table"])
+        if not path.is_file() or hash_file(path) != self._said["hash"]:
+            raise CacheError(f"{path} is not what was written; prepare into a new folder")
+        for shard, end in ends(self.rows).items():
+            file = shard_path(self.folder, shard)
+            if not file.is_file() or file.stat().st_size < end:
+                raise CacheError(f"{file} is shorter than it was; prepare into a new folder")
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cache, (self.folder, self._said)
+
+    def __repr__(self) -> str:
+        left = f", {len(self.left_out)} left out" if len(self.left_out) else ""
+        return f"<Cache: {len(self):,} pictures of at most {self.size} in {self.folder}{left}>"
+
+
+_OPEN = 128
+"""Shards that a process has open at once."""
+
+
+def shard_path(folder: Path, name: str) -> Path:
+    """Where a shard is."""
+    return folder / "shards" / f"{name}.npy"
+
+
+def table_path(folder: Path, name: str) -> Path:
+    """Where the table is."""
+    return folder / "tables" / f"{name}.parquet"
+
+
+def ends(lines: pa.Table) -> dict[str, int]:
+    """The bytes that each shard must have for its pictures to be there."""
+    pixels = np.asarray(lines["height"], np.int64) * np.asarray(lines["width"], np.int64)
+    last = pa.table({"shard": lines["shard"], "end": np.asarray(lines["place"]) + pixels})
+    found = last.group_by("shard").aggregate([("end", "max")]).to_pydict()
+    both = zip(found["shard"], found["end_max"], strict=True)
+    return {shard: HEADER + PIXEL.itemsize * end for shard, end in both}
+
+
+def hash_picture(pixels: NDArray[np.uint16]) -> str:
+    """16 hex digits of BLAKE2b over the shape and the pixels."""
+    digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(pixels, PIXEL).data)
+    return digest.hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """32 hex digits of BLAKE2b over the bytes of a file."""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def read_lines(*paths: Path) -> pa.Table:
+    """The lines of tables and commits, in the order of the paths."""
+    import pyarrow.parquet as pq
+
+    return pa.concat_tables([SCHEMA.empty_table(), *(pq.read_table(p, SCHEMA.names) for p in paths)])
+
+
+def commit_paths(folder: Path) -> Iterator[Path]:
+    """The commits of a run that did not finish, oldest first."""
+    yield from sorted(p for p in (folder / "commits").glob("*.parquet"))
+
+
+def read_marker(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        CacheError: it is no cache, or of another schema version.
+    """
+    path = folder / MARKER
+    if not folder.exists():
+        raise NotFoundError(f"{folder}: no such cache")
+    if not path.is_file():
+        raise CacheError(f"{folder} is not a cache: it has no {MARKER}")
+    try:
+        said: dict[str, Any] = json.loads(path.read_bytes())
+        format_, schema, version = said["format"], said["schema"], said["wetread"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CacheError(f"{path} is damaged: {error}") from error
+    if format_ != FORMAT or schema != SCHEMA_VERSION:
+        raise CacheError(
+            f"{path} was written by wetread {version} (schema {schema}); this is wetread "
+            f"{__version__} (schema {SCHEMA_VERSION}): prepare into a new folder"
+        )
+    return said
