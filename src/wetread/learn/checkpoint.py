@@ -56,9 +56,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UsageError(f"{path} was not written by wetread: {error}") from error
 
 
-def save_state(
-    path: Path, model: Detector, optimiser: Optimizer, said: Mapping[str, Any]
-) -> None:
+def save_state(path: Path, model: Detector, optimiser: Optimizer, said: Mapping[str, Any]) -> None:
     """Writes all that training needs to go on: one file, so that its parts belong together."""
     state = optimiser.state_dict()
     tensors = {f"{_MODEL}{name}": tensor for name, tensor in model.state_dict().items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -101,7 +101,7 @@ def build_small(shape: Shape) -> Detector:
 
 
 def build_resnet50(shape: Shape) -> Detector:
-    """torchvision's `fasterrcnn_resnet50_fpn_v2` (Li et al. 2021): 43 M parameters, for a GPU.
+    """The `fasterrcnn_resnet50_fpn_v2` (Li et al. 2021): of torchvision, 43 M parameters.
 
     All of it is trained; start from weights, `train(weights=...)`.
     """
@@ -132,9 +132,9 @@ def narrow_resnet(width: int = 32) -> nn.Sequential:
 
     def block(before: int, after: int, stride: int) -> nn.Module:
         if stride == 1:
-            return BasicBlock(before, after)
+            return cast("nn.Module", BasicBlock(before, after))
         down = nn.Sequential(conv1x1(before, after, stride), nn.BatchNorm2d(after))
-        return BasicBlock(before, after, stride, down)
+        return cast("nn.Module", BasicBlock(before, after, stride, down))
 
     stem = nn.Sequential(
         nn.Conv2d(1, width, 7, 2, 3, bias=False),

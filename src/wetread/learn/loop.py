@@ -25,7 +25,7 @@ from wetread.learn.signals import Signals
 from wetread.learn.team import Team
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.utils.data import DataLoader
 
 Precision = Literal["float32", "bfloat16"]
@@ -150,7 +150,7 @@ def _wrap(model: Detector, team: Team) -> Any:
     from torch.nn.parallel import DistributedDataParallel
 
     return DistributedDataParallel(
-        model,  # type: ignore[arg-type]
+        cast("nn.Module", model),
         device_ids=[team.device] if team.device.type == "cuda" else None,
     )
 
