@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +26,9 @@ from numpy.typing import NDArray
 
 from wetread import __version__
 from wetread.errors import CacheError, NotFoundError
+from wetread.headers.schema import CORE, unify
+from wetread.learn.shards import ends, hash_picture, map_shard, shard_path
+from wetread.table.merge import conform
 from wetread.table.store import Content
 
 if TYPE_CHECKING:
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 FORMAT = "wetread-cache"
 SCHEMA_VERSION = 1
 MARKER = "wetread-cache.json"
-HEADER = 128
-"""Bytes before the pixels of a shard."""
-PIXEL = np.dtype("<u2")
 Window = Literal["auto", "file"] | tuple[float, float]
 VIEW = pa.struct([("center", pa.float64()), ("width", pa.float64()), ("function", pa.string())])
 NAMED = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "PatientID", "StudyInstanceUID")
@@ -141,17 +140,18 @@ class Cache:
 
     @property
     def content(self) -> Content:
-        """The images as an index has them, as far as boxes are joined to it: `boxes.join(cache)`."""
-        first = self.rows.group_by("id", use_threads=False).aggregate(
-            [(name, "first") for name in ("path", "member", *NAMED, "group", "part", "rows")]
-            + [("columns", "first")]
+        """The images as an index has them, as far as boxes need it: `boxes.join(cache)`."""
+        names = ["path", "member", *NAMED, "group", "part", "rows", "columns"]
+        rows = self.rows.group_by("id", use_threads=False).aggregate([(n, "min") for n in names])
+        sizes = {"rows": "Rows", "columns": "Columns"}
+        found = {sizes.get(name, name): rows[f"{name}_min"] for name in names}
+        empty = [name for name in ("group", "part") if not found[name].drop_null()]
+        known = {name: column for name, column in found.items() if name not in empty}
+        length = pa.array([0] * len(rows), CORE.field("pixel_length").type)
+        table = pa.table({"id": rows["id"], **known, "pixel_length": length})
+        return Content(
+            self._said["root"], schema := unify([CORE, table.schema]), conform(table, schema)
         )
-        rows = first.rename_columns([n.removesuffix("_first") for n in first.column_names])
-        rows = rows.rename_columns({"rows": "Rows", "columns": "Columns"})
-        rows = rows.append_column("pixel_length", pa.array([0] * len(rows), pa.int64()))
-        empty = [n for n in ("group", "part") if rows[n].null_count == len(rows)]
-        rows = rows.drop_columns(empty)
-        return Content(self._said["root"], rows.schema, rows=rows)
 
     def read(self, i: int) -> NDArray[np.uint16]:
         """The picture of a row, uint16 (height, width), mapped: not to be written to.
@@ -207,12 +207,7 @@ class Cache:
         if pixels is None:
             if len(self._maps) >= _OPEN:
                 self._maps.pop(next(iter(self._maps)))
-            path = shard_path(self.folder, shard)
-            try:
-                mapped = np.memmap(path, PIXEL, "r", HEADER)
-            except (OSError, ValueError) as error:
-                raise CacheError(f"{path} cannot be read: {error}") from error
-            pixels = self._maps[shard] = np.asarray(mapped)
+            pixels = self._maps[shard] = map_shard(shard_path(self.folder, shard))
         return pixels
 
     def _check(self) -> None:
@@ -239,30 +234,9 @@ _OPEN = 128
 """Shards that a process has open at once."""
 
 
-def shard_path(folder: Path, name: str) -> Path:
-    """Where a shard is."""
-    return folder / "shards" / f"{name}.npy"
-
-
 def table_path(folder: Path, name: str) -> Path:
     """Where the table is."""
     return folder / "tables" / f"{name}.parquet"
-
-
-def ends(lines: pa.Table) -> dict[str, int]:
-    """The bytes that each shard must have for its pictures to be there."""
-    pixels = np.asarray(lines["height"], np.int64) * np.asarray(lines["width"], np.int64)
-    last = pa.table({"shard": lines["shard"], "end": np.asarray(lines["place"]) + pixels})
-    found = last.group_by("shard").aggregate([("end", "max")]).to_pydict()
-    both = zip(found["shard"], found["end_max"], strict=True)
-    return {shard: HEADER + PIXEL.itemsize * end for shard, end in both}
-
-
-def hash_picture(pixels: NDArray[np.uint16]) -> str:
-    """16 hex digits of BLAKE2b over the shape and the pixels."""
-    digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(pixels, PIXEL).data)
-    return digest.hexdigest()
 
 
 def hash_file(path: Path) -> str:
@@ -274,12 +248,9 @@ def read_lines(*paths: Path) -> pa.Table:
     """The lines of tables and commits, in the order of the paths."""
     import pyarrow.parquet as pq
 
-    return pa.concat_tables([SCHEMA.empty_table(), *(pq.read_table(p, SCHEMA.names) for p in paths)])
-
-
-def commit_paths(folder: Path) -> Iterator[Path]:
-    """The commits of a run that did not finish, oldest first."""
-    yield from sorted(p for p in (folder / "commits").glob("*.parquet"))
+    return pa.concat_tables(
+        [SCHEMA.empty_table(), *(pq.read_table(p, columns=SCHEMA.names) for p in paths)]
+    )
 
 
 def read_marker(folder: Path) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class Frame:
     scale: int = 1
     """1 in full, 2 at half the resolution, then 4, 8 ..."""
     notes: tuple[Note, ...] = ()
+    shift: float = 0.0
+    """Where a reduced frame lies: its edge coordinate u is x = u * scale - shift in full pixels. 0
+    where each of its pixels is a block of full ones; (scale - 1) / 2 for JPEG 2000, whose filters
+    are centred on the first pixel of a block."""
 
 
 def decode(

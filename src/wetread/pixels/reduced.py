@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -50,7 +51,9 @@ def decode_reduced(
         raw = guarded(DECODERS[stream.codec], data[stream.start :], form, stream, halvings)
     except DecodeError:  # what only the full decoder can read, it may still read
         return decode(data, form, settings)
-    return finish(raw, form, stream, 1 << halvings)
+    scale = 1 << halvings
+    shift = 0.0 if stream.codec == "jpeg" else (scale - 1) / 2
+    return replace(finish(raw, form, stream, scale), shift=shift)
 
 
 def _halvings(form: Form, size: int) -> int:
