@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wetread.image import Image
     from wetread.index import Index, read, scan, split
     from wetread.learn.prepare import prepare
+    from wetread.learn.run import Run
+    from wetread.learn.training import train
     from wetread.settings import Settings
     from wetread.submission import submit
 
@@ -25,6 +27,7 @@ __all__ = [
     "Boxes",
     "Image",
     "Index",
+    "Run",
     "Settings",
     "errors",
     "evaluate",
@@ -35,12 +38,14 @@ __all__ = [
     "scan",
     "split",
     "submit",
+    "train",
 ]
 
 _HOMES = {
     "Boxes": "boxes.collection",
     "Image": "image",
     "Index": "index",
+    "Run": "learn.run",
     "Settings": "settings",
     "evaluate": "evaluation",
     "prepare": "learn.prepare",
@@ -49,6 +54,7 @@ _HOMES = {
     "scan": "index",
     "split": "index",
     "submit": "submission",
+    "train": "learn.training",
 }
 
 

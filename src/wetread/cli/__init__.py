@@ -12,7 +12,20 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, mosaic, prepare, query, scan, show
+from wetread.cli import (
+    demo,
+    export,
+    findings,
+    header,
+    measure,
+    mosaic,
+    predict,
+    prepare,
+    query,
+    scan,
+    show,
+    train,
+)
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -65,5 +78,7 @@ for verb in (
     measure.measure,
     export.export,
     prepare.prepare,
+    train.train,
+    predict.predict,
 ):
     main.add_command(verb)
