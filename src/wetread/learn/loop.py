@@ -200,13 +200,13 @@ def autocast(team: Team, precision: Precision) -> Any:
 def one_cycle(step: int, steps: int) -> float:
     """The share of the highest learning rate: up in a fifth of the steps, then down (Smith 2018).
 
-    >>> [round(one_cycle(step, 101), 3) for step in (0, 20, 100)]
+    >>> [round(one_cycle(step, 100), 3) for step in (0, 19, 99)]
     [0.04, 1.0, 0.0]
     """
-    top = _WARM * (steps - 1)
-    low, high, way = (1 / 25, 1.0, step / top) if step < top else (1.0, 4e-6, 0.0)
-    if step >= top and steps > 1:
-        way = (step - top) / (steps - 1 - top)
+    top = max(_WARM * steps - 1, 0.0)
+    rises = step < top
+    low, high = (1 / 25, 1.0) if rises else (1.0, 1 / 25e4)
+    way = step / top if rises else (step - top) / max(steps - 1 - top, 1.0)
     return low + (high - low) * (1 - math.cos(math.pi * way)) / 2
 
 
