@@ -64,9 +64,11 @@ def predict(
 
     trained = Run.open(run, load_builder(model) if model else None)
     classifier = Run.open(normal) if normal else None
+    chosen = trained.thresholds(classifier) if classifier else None
     boxes = trained.predict(
         open_images(images),
         filter=classifier,
+        thresholds=chosen and chosen[:2],
         weights=weights,  # type: ignore[arg-type]
         device=device,
         batch=batch,
@@ -77,14 +79,16 @@ def predict(
     kinds = Counter(boxes.table["kind"].to_pylist())
     count = len(set(boxes.images.to_pylist()))
     said = {"file": to, "run": trained.id, "images": count, "boxes": kinds["box"]}
-    chosen = trained.thresholds(classifier)._asdict() if classifier else None
     if as_json:
-        print_json({**said, "nothing": kinds["nothing"], "filter": chosen})
+        chance = chosen and chosen._asdict()
+        print_json({**said, "nothing": kinds["nothing"], "filter": chance})
         return
     click.echo(f"{kinds['box']:,} boxes on {count:,} images in {to}")
     if chosen:
         click.echo(
             "filter: nothing below {low:.3f}, doubt below {high:.3f}; vinbigdata {before:.3f} "
-            "without it, {value:.3f} with it, on the images it was chosen on".format(**chosen)
+            "without it, {value:.3f} with it, on the images it was chosen on".format(
+                **chosen._asdict()
+            )
         )
     click.echo(f"\nNext: wetread evaluate {shlex.quote(to)} TRUTH")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.table import BOX_SCHEMA
+from wetread.boxes.table import make_table
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 
@@ -48,54 +49,42 @@ def filter_normal(boxes: Boxes, classified: Boxes, low: float, high: float) -> B
     ...     "y0": [0, 0], "x1": [9, 9], "y1": [9, 9], "score": [0.5, 0.5]})
     >>> said = Boxes.from_columns({"key": ["a", "b"], "kind": ["nothing"] * 2, "score": [0.9, 0.2]})
     >>> [(r["key"], r["kind"]) for r in filter_normal(found, said, 0.3, 0.5).table.to_pylist()]
-    [('a', 'nothing'), ('b', 'box')]
+    [('b', 'box'), ('a', 'nothing')]
     """
     if not low <= high:
         raise UsageError(f"low must not be above high, as {low} and {high} are")
-    chance = probabilities(classified, joined=not boxes.table["image"].null_count)
-    rows: list[dict[str, Any]] = []
-    done = set()
-    for row in boxes.table.to_pylist():
-        name = row["image" if "image" in chance.by else "key"], row["frame"] or 0
-        if name not in chance.values:
-            raise UsageError(f"image {row['key']!r} was not classified: predict it with both runs")
-        p = chance.values[name]
-        if low <= p and row["kind"] != "nothing":
-            rows.append(row)
-        if name in done:
-            continue
-        empty = {**dict.fromkeys(BOX_SCHEMA.names), "kind": "nothing"}
-        empty |= {key: row[key] for key in ("image", "key", "frame", "group", "part")}
-        if p < low:
-            rows.append({**empty, "score": 1.0})
-        elif p < high:
-            rows.append({**empty, "score": p})
-        elif row["kind"] == "nothing":
-            rows.append(row)
-        done.add(name)
-    columns = {name: [row[name] for row in rows] for name in BOX_SCHEMA.names}
-    return Boxes.from_columns(columns, boxes.classes, boxes.run, boxes.dialect)
+    table = boxes.table
+    by = "key" if table["image"].null_count else "image"
+    chance = probabilities(classified, by)
+    names = list(zip(table[by].to_pylist(), _frames(table), strict=True))
+    unknown = [name for name in dict.fromkeys(names) if name not in chance]
+    if unknown:
+        raise UsageError(
+            f"{len(unknown)} images were not classified, such as {unknown[0][0]!r}: predict the "
+            "same images with both runs"
+        )
+    p = np.array([chance[name] for name in names])
+    nothing = _is_nothing(table)
+    kept = table.filter(pa.array(np.where(nothing, p >= high, p >= low)))
+    first = np.array(list({name: row for row, name in reversed([*enumerate(names)])}.values()))
+    said = np.sort(first[p[first] < high]) if len(first) else first.astype(np.int64)
+    whose = table.take(pa.array(said, pa.int64()))
+    columns = {name: whose[name] for name in ("image", "key", "frame", "group", "part")}
+    scores = np.where(p[said] < low, 1.0, p[said]) if len(said) else []
+    added = make_table({**columns, "kind": ["nothing"] * len(said), "score": scores})
+    rows = pa.concat_tables([kept.replace_schema_metadata(None), added])
+    return Boxes(rows.replace_schema_metadata(table.schema.metadata))
 
 
-class Chances(NamedTuple):
-    """How probable any finding is."""
-
-    by: str
-    """The column that names images."""
-    values: dict[tuple[str, int], float]
-    """By image and frame."""
-
-
-def probabilities(classified: Boxes, joined: bool = True) -> Chances:
-    """How probable a classifier holds any finding, by image."""
-    table = classified.table.filter(pa.array(_is_nothing(classified)))
-    by = "image" if joined and not table["image"].null_count else "key"
+def probabilities(classified: Boxes, by: str) -> dict[tuple[str, int], float]:
+    """How probable a classifier holds any finding, by image (or key) and frame."""
+    table = classified.table.filter(pa.array(_is_nothing(classified.table)))
     if table["score"].null_count or not len(table):
         raise UsageError(
             'these are no predictions of a classifier: their rows "nothing" have no score'
         )
-    columns = (table[name].to_pylist() for name in (by, "frame", "score"))
-    return Chances(by, {(n, frame or 0): 1 - s for n, frame, s in zip(*columns, strict=True)})
+    columns = table[by].to_pylist(), _frames(table), table["score"].to_pylist()
+    return {(name, frame): 1 - score for name, frame, score in zip(*columns, strict=True)}
 
 
 def choose_thresholds(boxes: Boxes, classified: Boxes, truth: Boxes, steps: int = 12) -> Thresholds:
@@ -110,7 +99,7 @@ def choose_thresholds(boxes: Boxes, classified: Boxes, truth: Boxes, steps: int 
         truth: of the same images.
         steps: candidates for each threshold.
     """
-    found = np.unique(list(probabilities(classified).values.values()))
+    found = np.unique(list(probabilities(classified, "key").values()))
     between = np.array([(a + b) / 2 for a, b in pairwise(found)])
     chosen = between[np.unique(np.linspace(0, len(between) - 1, steps).round().astype(int))]
     tried = [0.0, *(chosen.tolist() if len(between) else []), 1.0]
@@ -118,12 +107,25 @@ def choose_thresholds(boxes: Boxes, classified: Boxes, truth: Boxes, steps: int 
     best = Thresholds(0.0, 0.0, before, before)
     for number, low in enumerate(tried):
         for high in tried[number:]:
-            made = filter_normal(boxes, classified, low, high)
-            value = evaluate(made, truth, METRIC, resamples=0).value
+            value = _score(filter_normal(boxes, classified, low, high), truth)
             if value is not None and value > (best.value or 0.0):
                 best = Thresholds(low, high, value, before)
     return best
 
 
-def _is_nothing(boxes: Boxes) -> Any:
-    return np.asarray(boxes.table["kind"]) == "nothing"
+def _score(boxes: Boxes, truth: Boxes) -> float | None:
+    """None where nothing is left that the truth knows."""
+    try:
+        return evaluate(boxes, truth, METRIC, resamples=0).value
+    except UsageError:
+        return None
+
+
+def _frames(table: pa.Table) -> list[int]:
+    frames: list[int] = table["frame"].fill_null(0).to_pylist()
+    return frames
+
+
+def _is_nothing(table: pa.Table) -> NDArray[np.bool_]:
+    flags: NDArray[np.bool_] = np.asarray(table["kind"].to_pylist(), object) == "nothing"
+    return flags

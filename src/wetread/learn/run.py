@@ -148,6 +148,7 @@ class Run:
         images: Indexed | Cache,
         *,
         filter: Run | None = None,  # noqa: A002
+        thresholds: tuple[float, float] | None = None,
         weights: Weights = "best",
         device: str | None = None,
         batch: int = 8,
@@ -162,7 +163,8 @@ class Run:
 
         Args:
             images: an index, whose images are decoded for the purpose, or a cache.
-            filter: a run that classifies, to say where there is nothing; see `thresholds`.
+            filter: a run that classifies, to say where there is nothing.
+            thresholds: of the filter; by default those that `Run.thresholds` chooses.
             weights: of the best epoch or of the last.
             device: "cpu", "cuda", ...; by default a GPU where there is one (untested).
             batch: images at once.
@@ -182,7 +184,8 @@ class Run:
         from wetread.learn.team import Team, find_device
         from wetread.table.progress import Progress
 
-        thresholds = None if filter is None else self.thresholds(filter)
+        if filter is not None and thresholds is None:
+            thresholds = self.thresholds(filter)[:2]
         team = Team(0, 1, find_device(device))
         cache = open_cache(images, self.size, progress=progress)
         warn_left_out(cache)
@@ -208,7 +211,7 @@ class Run:
         said = filter.predict(
             cache, weights=weights, device=device, batch=batch, workers=workers, progress=progress
         )
-        return filter_normal(boxes, said, thresholds.low, thresholds.high)
+        return filter_normal(boxes, said, *thresholds)
 
     @property
     def window(self) -> Any:
