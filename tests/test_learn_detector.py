@@ -160,7 +160,7 @@ def test_torchvisions_weights_are_not_downloaded(
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     model = build_tiny(SHAPE)
-    with pytest.raises(NotFoundError, match="https://download.pytorch.org/models/") as error:
+    with pytest.raises(NotFoundError, match=r"https://download\.pytorch\.org/models/") as error:
         load_weights(model, "torchvision")
     path = Path(str(error.value).partition(" is not there")[0])
     path.parent.mkdir()

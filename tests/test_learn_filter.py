@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_thresholds_are_the_best_of_all_that_differ() -> None:
     p = dict(zip(keys, np.clip(sick * 0.4 + chance.random(9) * 0.6, 0, 1).tolist(), strict=True))
     chosen = choose_thresholds(detected, classified(**p), truth, steps=40)
     edges = [0.0, *sorted(p.values()), 1.0]
-    cuts = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+    cuts = [(a + b) / 2 for a, b in pairwise(edges)]
     best = max(
         evaluate(filter_normal(detected, classified(**p), a, b), truth, resamples=0).value or 0
         for a in cuts

@@ -71,8 +71,10 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
     """
     from wetread.boxes.reading import read_boxes
+    from wetread.learn.run import require_torch
     from wetread.learn.training import train as learn
 
+    require_torch()
     method = options.pop("consensus")
     source = open_images(images)
     boxes = read_boxes(truth)

@@ -63,17 +63,18 @@ def filter_normal(boxes: Boxes, classified: Boxes, low: float, high: float) -> B
             f"{len(unknown)} images were not classified, such as {unknown[0][0]!r}: predict the "
             "same images with both runs"
         )
-    p = np.array([chance[name] for name in names])
+    p = np.array([chance[name] for name in names], np.float64)
     nothing = _is_nothing(table)
     kept = table.filter(pa.array(np.where(nothing, p >= high, p >= low)))
-    first = np.array(list({name: row for row, name in reversed([*enumerate(names)])}.values()))
-    said = np.sort(first[p[first] < high]) if len(first) else first.astype(np.int64)
-    whose = table.take(pa.array(said, pa.int64()))
+    rows = {name: row for row, name in reversed([*enumerate(names)])}  # of each image the first
+    first = np.array(sorted(rows.values()), np.int64)
+    said = first[p[first] < high]
+    whose = table.take(pa.array(said))
     columns = {name: whose[name] for name in ("image", "key", "frame", "group", "part")}
-    scores = np.where(p[said] < low, 1.0, p[said]) if len(said) else []
+    scores = np.where(p[said] < low, 1.0, p[said])
     added = make_table({**columns, "kind": ["nothing"] * len(said), "score": scores})
-    rows = pa.concat_tables([kept.replace_schema_metadata(None), added])
-    return Boxes(rows.replace_schema_metadata(table.schema.metadata))
+    made = pa.concat_tables([kept.replace_schema_metadata(None), added])
+    return Boxes(made.replace_schema_metadata(table.schema.metadata))
 
 
 def probabilities(classified: Boxes, by: str) -> dict[tuple[str, int], float]:

@@ -68,6 +68,8 @@ class Run:
         """
         folder = Path(path)
         config = read_config(folder)
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder}: no such folder")
         if config is None:
             raise UsageError(f"{folder} is no run: it has no config.json")
         name = config["model"]
@@ -216,8 +218,7 @@ class Run:
     @property
     def window(self) -> Any:
         """How values became grey, as in `Cache.dataset`."""
-        said = self.config["window"]
-        return tuple(said) if isinstance(said, list) else said
+        return as_window(self.config["window"])
 
     def thresholds(self, classifier: Run) -> Thresholds:
         """The thresholds of the "normal" filter, chosen on images that neither run learnt from.
@@ -262,6 +263,11 @@ class Run:
         more = ", ..." if len(self.classes) > 3 else ""
         what = f"{self.config['model']} to {self.task} {names}{more}"
         return f"<Run {self.id}: {what}, {self.size} pixels, in {self.path}>"
+
+
+def as_window(said: Any) -> Any:
+    """A window as it was before it was JSON."""
+    return tuple(said) if isinstance(said, list) else said
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:

@@ -9,13 +9,13 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from wetread import __version__
 from wetread.boxes.collection import Boxes
-from wetread.errors import UsageError
+from wetread.errors import UnknownNameError, UsageError
 from wetread.learn.cache import Cache, Window
-from wetread.learn.detector import Builder, Detector, Shape
+from wetread.learn.detector import Builder, Detector
 from wetread.learn.loop import Plan, Precision, epoch_steps, fit
 from wetread.learn.material import (
     TRAIN,
@@ -25,11 +25,12 @@ from wetread.learn.material import (
     hash_truth,
     read_material,
 )
-from wetread.learn.models import Recipe, Task, find_recipe, load_weights
+from wetread.learn.models import Task, find_recipe, load_weights
 from wetread.learn.run import (
     FORMAT,
     SCHEMA_VERSION,
     Run,
+    as_window,
     open_cache,
     read_config,
     require_torch,
@@ -42,9 +43,6 @@ from wetread.learn.team import Team, free_cores, join_team
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
-
-_ENVIRONMENT = ("id", "wetread", "torch", "threads", "device")
-"""What a run may be gone on with although it has changed; a change of results is then possible."""
 
 
 def train(
@@ -111,13 +109,12 @@ def train(
     """
     require_torch()
     recipe = find_recipe(task, model)
-    _check(size, epochs, batch, steps, lr, threads, workers)
+    _check(size, epochs, batch, steps, lr, threads, workers, precision)
     folder = Path(out)
     with join_team(device) as team:
         cache = _open_cache(images, size, folder, team, progress)
         material = read_material(cache, truth)
         items = material.items(TRAIN, size, window, augment, seed)
-        mean, std = material.items(TRAIN, size, window).statistics()
         length = epoch_steps(len(items), batch, team.world)
         plan = Plan(steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers)
         classes = class_ids(material.truth, items.data.classes)
@@ -127,8 +124,6 @@ def train(
             "classes": classes,
             "size": size,
             "window": window,
-            "mean": mean,
-            "std": std,
             "augment": augment,
             "steps": plan.steps,
             "batch": batch,
@@ -144,10 +139,16 @@ def train(
             "index_hash": cache.index_hash,
             "truth_hash": hash_truth(material.truth),
         }
-        config = team.share(_keep_config(folder, asked, material, team, threads))
+        config = team.share(read_config(folder) if team.leads else None)
+        if config is None:
+            config = _describe(asked, material, team, threads)
+        _compare(folder, config, asked)
         run = Run(folder, config, recipe.build)
+        untrained = _make_model(run, seed, weights)
+        if team.leads:
+            _begin(run, material)
         with _threads(config["threads"]):
-            _train(run, material, items, plan, recipe, weights, team, progress)
+            _train(run, untrained.to(team.device), material, items, plan, team, progress)
     return run
 
 
@@ -159,7 +160,10 @@ def _check(
     lr: float | None,
     threads: int | None,
     workers: int,
+    precision: str,
 ) -> None:
+    if precision not in get_args(Precision):
+        raise UnknownNameError("precision", precision, get_args(Precision))
     at_least = {"epochs": (epochs, 1), "batch": (batch, 1), "workers": (workers, 0)}
     at_least |= {"size": (size, 32)}
     at_least |= {n: (v, 1) for n, v in (("steps", steps), ("threads", threads)) if v is not None}
@@ -200,40 +204,56 @@ def _name_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
         return [path.name, hashlib.file_digest(file, "sha256").hexdigest()[:16]]
 
 
-def _keep_config(
-    folder: Path, asked: Mapping[str, Any], material: Material, team: Team, threads: int | None
-) -> dict[str, Any] | None:
-    """The configuration of the run that is there, if it is this one, else of a new one."""
-    if not team.leads:
-        return None
+def _describe(
+    asked: Mapping[str, Any], material: Material, team: Team, threads: int | None
+) -> dict[str, Any]:
+    """The configuration of a new run; where it matters, the first process's."""
     import torch
 
-    asked = json.loads(json.dumps(asked))
-    known = read_config(folder)
-    if known is not None:
-        for name, value in asked.items():
-            if known.get(name) != value:
-                raise UsageError(
-                    f"{folder} was begun with {name} = {known.get(name)}, not {value}: the same "
-                    "command goes on there, another one needs another folder"
-                )
-        return known
+    asked = _plain(asked)
     digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=8)
-    config = {
-        "format": FORMAT,
-        "schema": SCHEMA_VERSION,
-        "id": digest.hexdigest(),
-        "wetread": __version__,
-        "torch": torch.__version__,
-        "threads": threads or max(1, free_cores() // team.world),
-        "device": team.device.type,
-        **asked,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "split.parquet", material.split)
-    write_table(folder / "truth.parquet", material.truth.table)
-    write_file(folder / "config.json", json.dumps(config, indent=2).encode())
+    mean, std = material.items(TRAIN, asked["size"], as_window(asked["window"])).statistics()
+    config: dict[str, Any] = team.share(
+        {
+            "format": FORMAT,
+            "schema": SCHEMA_VERSION,
+            "id": digest.hexdigest(),
+            "wetread": __version__,
+            "torch": torch.__version__,
+            "threads": threads or max(1, free_cores() // team.world),
+            "device": team.device.type,
+            "mean": mean,
+            "std": std,
+            **asked,
+        }
+    )
     return config
+
+
+def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raises UsageError where the folder has another run than what is asked for."""
+    for name, value in _plain(asked).items():
+        if config.get(name) != value:
+            raise UsageError(
+                f"{folder} was begun with {name} = {config.get(name)}, not {value}: the same "
+                "command goes on there, another one needs another folder"
+            )
+
+
+def _begin(run: Run, material: Material) -> None:
+    """What a run's folder has from the start; config.json comes last and makes it a run."""
+    if (run.path / "config.json").exists():
+        return
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_table(run.path / "split.parquet", material.split)
+    write_table(run.path / "truth.parquet", material.truth.table)
+    write_file(run.path / "config.json", json.dumps(run.config, indent=2).encode())
+
+
+def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(asked))
+    return plain
 
 
 @contextlib.contextmanager
@@ -251,11 +271,10 @@ def _threads(count: int) -> Iterator[None]:
 
 def _train(
     run: Run,
+    model: Detector,
     material: Material,
     items: Any,
     plan: Plan,
-    recipe: Recipe,
-    weights: str | os.PathLike[str] | None,
     team: Team,
     progress: bool,
 ) -> None:
@@ -263,7 +282,6 @@ def _train(
     from wetread.learn.curves import draw_run
     from wetread.learn.progress import Steps
 
-    model = _make_model(recipe, run.shape, plan.seed, weights).to(team.device)
     scores = Scores(run, material, team)
     with Steps(plan.steps, progress and team.leads) as bar:
         fit(
@@ -280,22 +298,19 @@ def _train(
         draw_run(run, material)
 
 
-def _make_model(
-    recipe: Recipe, shape: Shape, seed: int, weights: str | os.PathLike[str] | None
-) -> Detector:
+def _make_model(run: Run, seed: int, weights: str | os.PathLike[str] | None) -> Detector:
     """The model as training begins: the same for the same seed, in every process."""
     import torch
 
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        model = recipe.build(shape)
-    if weights is not None:
-        left = load_weights(model, weights)
-        if left:
-            warnings.warn(
-                f"{len(left)} tensors of the model are not in {weights}, or have another shape "
-                f"there, and begin untrained: {', '.join(left[:4])}",
-                UserWarning,
-                stacklevel=4,
-            )
+        model = run.build(run.shape)
+    left = load_weights(model, weights) if weights is not None else []
+    if left:
+        warnings.warn(
+            f"{len(left)} tensors of the model are not in {weights}, or have another shape there, "
+            f"and begin untrained: {', '.join(left[:4])}",
+            UserWarning,
+            stacklevel=3,
+        )
     return model
