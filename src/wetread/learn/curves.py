@@ -6,7 +6,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from wetread.boxes.collection import Boxes
 from wetread.boxes.table import CORNERS
 from wetread.learn.material import VALID, Material
 from wetread.learn.run import Run, write_file
@@ -90,17 +92,19 @@ def _draw_examples(run: Run, material: Material) -> Figure:
     for axes, item in zip(figure.subplots(2, 3).flat, order, strict=False):
         row = material.cache.rows.slice(int(data.rows[item]), 1).to_pylist()[0]
         _draw_image(axes, data, int(item), row)
-        for boxes, style in ((truth, "-"), (found, "--")):
-            mine = [
-                said
-                for said in boxes.table.to_pylist()
-                if said["image"] == row["id"] and said["frame"] in (None, row["frame"])
-            ]
-            _draw_rows(axes, run, mine, style)
+        true, said = (_rows_on(boxes, row) for boxes in (truth, found))
+        if run.task == "classify":
+            _list_classes(axes, run, true, said)
+            continue
+        _draw_rows(axes, run, true, "-")
+        _draw_rows(axes, run, said, "--")
     for axes in figure.axes:
         axes.set_axis_off()
-    least = f", scores of {_SHOWN} and more" if run.task == "detect" else ""
-    figure.suptitle(f"Held-out images: truth solid, prediction dashed{least}")
+    said = {
+        "detect": f"truth solid, prediction dashed, scores of {_SHOWN} and more",
+        "classify": "how probable each class is; a dot where it is true",
+    }
+    figure.suptitle(f"Held-out images: {said[run.task]}")
     return figure
 
 
@@ -113,19 +117,35 @@ def _draw_image(axes: Axes, data: Images, item: int, row: dict[str, Any]) -> Non
     axes.set(xlim=(0, row["columns"]), ylim=(row["rows"], 0))
 
 
+def _rows_on(boxes: Boxes, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes on an image of the cache."""
+    rows = boxes.table.filter(pc.equal(boxes.table["image"], row["id"])).to_pylist()
+    return [said for said in rows if said["frame"] in (None, row["frame"])]
+
+
+def _list_classes(
+    axes: Axes, run: Run, true: list[dict[str, Any]], found: list[dict[str, Any]]
+) -> None:
+    """The classes in a corner of the image."""
+    have = {row["label"] for row in true}
+    sure = {row["label"]: row["score"] for row in found}
+    lines = [f"{sure[n]:.2f} {n} {'●' * (n in have)}" for _, n in run.classes if n in sure]
+    lines.append(f"{sure.get(None, 0):.2f} nothing {'●' * (not have - {None})}")
+    axes.text(
+        *(0.02, 0.02, "\n".join(lines)),
+        transform=axes.transAxes,
+        fontsize=7,
+        color="white",
+        bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none"},
+        parse_math=False,
+    )
+
+
 def _draw_rows(axes: Axes, run: Run, rows: list[dict[str, Any]], style: str) -> None:
     from matplotlib.patches import Rectangle
 
     names = [name for _, name in run.classes]
     predicted = style == "--"
-    if run.task == "classify":
-        sure = {r["label"]: r["score"] for r in rows if r["label"]}
-        said = ", ".join(f"{n} {s:.2f}" if predicted else n for n, s in sure.items())
-        where = (0.01, -0.02 if predicted else 1.01)
-        head = "predicted: " if predicted else "truth: "
-        va = "top" if predicted else "bottom"
-        axes.text(*where, head + (said or "nothing"), transform=axes.transAxes, fontsize=6, va=va)
-        return
     for row in rows:
         if row["kind"] != "box" or (predicted and row["score"] < _SHOWN):
             continue
