@@ -50,8 +50,12 @@ def choose(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
     labels = said["label"].to_pylist()
     number = np.array([numbers.get(labels[place], 0) for place in at.tolist()], np.int64)
     number[kinds == "nothing"] = 0
-    parts = _agreed(_parts(cache), said["part"].to_pylist(), at, row, len(cache))
+    if unclear := int(((number == 0) & (kinds != "nothing")).sum()):
+        raise UsageError(f"{unclear} boxes have no label, or one that says that nothing was found")
+    parts = _agreed(_parts(cache), said["part"].to_pylist(), at, row)
     rows = _of_part(parts, part, np.unique(row))
+    if not len(rows):
+        raise UsageError(f"no image of the truth is in part {part!r}")
     item = np.searchsorted(rows, row).clip(0, len(rows) - 1)
     mine = (rows[item] == row) & (number > 0)
     presence = np.zeros((len(rows), len(classes)), np.float32)
@@ -99,17 +103,15 @@ def _places(cache: Cache, said: pa.Table) -> tuple[NDArray[np.int64], NDArray[np
         frames[image, frame] = place
     pairs: list[tuple[int, int]] = []
     lost = set()
-    about = zip(said["image"].to_pylist(), said["frame"].to_pylist(), strict=True)
-    for number, (image, frame) in enumerate(about):
-        if image is None:
-            continue
+    about = zip(*(said[name].to_pylist() for name in ("image", "key", "frame")), strict=True)
+    for number, (image, key, frame) in enumerate(about):
         if frame is None:
             found = places.get(image, [])
         else:
             found = [frames[image, frame]] if (image, frame) in frames else []
         pairs += [(number, place) for place in found]
         if not found:
-            lost.add((image, frame))
+            lost.add((image or key, frame))
     if not pairs:
         raise UsageError("the truth is about no picture of the cache: join it to the same index")
     if lost:
@@ -140,7 +142,6 @@ def _agreed(
     said: list[str | None],
     at: NDArray[np.int64],
     row: NDArray[np.int64],
-    count: int,
 ) -> list[str | None]:
     """The part of every picture: as the truth has it, else as the index had it."""
     both = list(parts)
@@ -168,7 +169,8 @@ def _of_part(
         )
     if part not in known:
         raise UnknownNameError("part", part, known)
-    return rows[np.array([parts[row] == part for row in rows.tolist()], bool)]
+    chosen: NDArray[np.int64] = rows[[parts[row] == part for row in rows.tolist()]]
+    return chosen
 
 
 def _warn(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -36,10 +37,26 @@ def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     Panic('index out of bounds')
     """
     from wetread.measurements import measure_part
+
+    return _badly(measure_part, images, options)
+
+
+def prepare_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `learn.prepare.prepare_part`, with such files."""
+    from wetread.learn.prepare import prepare_part
+
+    return _badly(prepare_part, images, options)
+
+
+def _badly(
+    function: Callable[[pa.Table, dict[str, Any]], pa.Table],
+    images: pa.Table,
+    options: dict[str, Any],
+) -> pa.Table:
     from wetread.pixels import codecs
 
     word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
     if word not in ("crash", "hang", "panic", "greedy"):
-        return measure_part(images, options)
+        return function(images, options)
     with patch.object(codecs, "unpack", _misbehave(word)):
-        return measure_part(images, options)
+        return function(images, options)

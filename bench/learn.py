@@ -1,0 +1,151 @@
+"""Pictures a second of an epoch: a cache against reading the files: python bench/learn.py.
+
+200 phantom radiographs, JPEG 2000 lossless, one worker of a DataLoader, in batches of 8; every
+contender gives float32 (1, size, size). Peers go through the files once, the cache several times,
+of which the best counts; its worker's private memory is watched all along.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import torch
+from PIL import Image
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from torch.utils.data import DataLoader, Dataset
+
+import wetread as wr
+from wetread.sample import write_sample
+
+WANTED = 20
+GROWTH = 100
+"""MB of private memory that an epoch may take."""
+
+
+class ByPydicom(Dataset[torch.Tensor]):
+    """What a notebook does: both LUTs, invert, scale to 0..1, resize."""
+
+    def __init__(self, paths: list[Path], size: int) -> None:
+        self.paths, self.size = paths, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        header = pydicom.dcmread(self.paths[i])
+        values = apply_voi_lut(apply_modality_lut(header.pixel_array, header), header)
+        values = values.astype(np.float32)
+        if header.PhotometricInterpretation == "MONOCHROME1":
+            values = values.max() - values
+        values = (values - values.min()) / (np.ptp(values) or 1)
+        picture = Image.fromarray(values).resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(picture))[None]
+
+
+class ByFastai(ByPydicom):
+    """fastai's PILDicom.create and Resize; where it is not installed, its lines."""
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        picture = open_as_fastai(self.paths[i])
+        picture = picture.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(picture).astype(np.float32))[None] / 65535
+
+
+def find_fastai() -> tuple[str, Callable[[Path], Any]]:
+    try:
+        from fastai.medical.imaging import PILDicom
+    except ImportError:
+        return "fastai's PILDicom, its lines", open_by_its_lines
+    return "fastai's PILDicom", PILDicom.create
+
+
+def open_by_its_lines(path: Path) -> Any:
+    picture = Image.fromarray(pydicom.dcmread(path).pixel_array)
+    picture.load()
+    return picture
+
+
+_fastai, open_as_fastai = find_fastai()
+
+
+def private(pid: int) -> float:
+    """MB of memory that belongs to a process alone (RssAnon)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+def run(data: Dataset[Any], workers: int = 1) -> tuple[float, float]:
+    """Pictures a second, from the start of the worker, and MB by which its memory grew."""
+    loader = DataLoader(data, batch_size=8, num_workers=workers, collate_fn=list)
+    start = time.perf_counter()
+    batches = iter(loader)
+    seen = len(next(batches))
+    (worker,) = batches._workers  # type: ignore[attr-defined]
+    before = peak = private(worker.pid)
+    for batch in batches:
+        seen += len(batch)
+        peak = max(peak, private(worker.pid))
+    return seen / (time.perf_counter() - start), peak - before
+
+
+def make_files(folder: Path, images: int, distinct: int, side: int) -> list[Path]:
+    """`images` files in a folder, some of them copies: drawing phantoms takes long."""
+    write_sample(folder / "drawn", min(images, distinct), size=side, test=0, progress=False)
+    drawn = sorted((folder / "drawn/train").glob("*.dicom"))
+    (folder / "train").mkdir()
+    for number in range(images):
+        shutil.copy(drawn[number % len(drawn)], folder / "train" / f"{number:05}.dicom")
+    return sorted((folder / "train").iterdir())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--distinct", type=int, default=20, help="phantoms that are drawn")
+    parser.add_argument("--side", type=int, default=2560, help="longest side of a file")
+    parser.add_argument("--cache", type=int, default=1024, help="size of the cache")
+    parser.add_argument("--size", type=int, default=512, help="size of an item")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = make_files(folder, asked.images, asked.distinct, asked.side)
+        index = wr.scan(folder / "train", workers=0, progress=False)
+        start = time.perf_counter()
+        cache = wr.prepare(index, folder / "cache", size=asked.cache, progress=False)
+        once = time.perf_counter() - start
+        print(f"{asked.images} files of {asked.side} pixels, items of {asked.size}, one worker")
+        print(f"prepare, once: {once:.1f} s, {len(cache) / once:.1f} images/s\n")
+        peers = {
+            _fastai: run(ByFastai(paths, asked.size))[0],
+            "pydicom in a Dataset": run(ByPydicom(paths, asked.size))[0],
+        }
+        for kind, data in (
+            ("cache", cache.dataset(size=asked.size)),
+            ("cache, augmented", cache.dataset(size=asked.size, augment=True)),
+            (f"cache, items of {asked.cache}", cache.dataset()),
+        ):
+            rounds = [run(data) for _ in range(asked.rounds)]
+            speed, growth = max(r[0] for r in rounds), max(r[1] for r in rounds)
+            verdict = "ok" if growth < GROWTH else "MISSED"
+            print(f"{kind}: {speed:,.0f} images/s, RssAnon {growth:+.1f} MB (< {GROWTH}) {verdict}")
+            for peer, its in peers.items():
+                verdict = "ok" if speed >= WANTED * its else "MISSED"
+                print(
+                    f"    {peer}: {its:.2f} images/s, {speed / its:,.0f} x (>= {WANTED}) {verdict}"
+                )
+
+
+if __name__ == "__main__":
+    main()
