@@ -96,9 +96,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     click.echo(f"{run!r}")
     for name, value in scores["scores"].items():
         click.echo(f"{value:7.3f}  {name}")
-    click.echo(
-        f"best epoch, on {scores['images']:,} held-out images of {scores['patients']:,} groups"
-    )
+    rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
+    click.echo(f"the best epoch, on {rests}")
     folder = shlex.quote(str(run.path))
     click.echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
 

@@ -34,6 +34,10 @@ class Scores:
         has = material.has(VALID)
         self.items = material.items(VALID, run.size, run.window) if has else None
         self.metric = METRICS[run.task]
+        groups = zip(
+            *(self.truth.table[name].to_pylist() for name in ("image", "group")), strict=True
+        )
+        self.patients = any(image != group for image, group in groups)
         self.path = run.path / "metrics.parquet"
 
     def judge(self, model: Detector, epoch: Epoch) -> str:
@@ -52,7 +56,7 @@ class Scores:
             result = evaluate(boxes, self.truth, self.metric, resamples=0)
             value = result.value
             rows += _to_rows(result, epoch)
-            said.append(say_result(result))
+            said.append(say_result(result, self.patients))
         before = [v for _, _, name, v in rows if name == self.metric][
             : None if value is None else -1
         ]
@@ -94,11 +98,11 @@ class Scores:
         return list(zip(*(columns[name] for name in SCHEMA.names), strict=True))
 
 
-def say_result(result: Result) -> str:
-    """The figure and what it rests on."""
+def say_result(result: Result, patients: bool) -> str:
+    """The figure and what it rests on; `patients` is whether they are known."""
     value = "no truth" if result.value is None else f"{result.value:.3f}"
-    rests = f"{result.images:,} images of {result.groups:,} patients"
-    return f"{result.metric} {value} on {rests}"
+    whose = f"of {result.groups:,} patients" if patients else "of unknown patients"
+    return f"{result.metric} {value} on {result.images:,} images {whose}"
 
 
 def _to_rows(result: Result, epoch: Epoch) -> list[Row]:
