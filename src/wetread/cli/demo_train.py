@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +58,7 @@ def show_training(
     index = scan(folder / "train", to=folder / "train.index", progress=False)
     unseen = scan(folder / "test", progress=False)
     truth = read_boxes(folder / "train.csv", images=index).consensus("majority")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # phantoms have no patients
-        index = split(index, truth)
+    index = split(index, truth, by="MediaStorageSOPInstanceUID")  # no patients
     click.echo(f"{index!r}\n{truth!r}, where most of three readers agree")
     headline("Decoded once")
     cache = prepare(index, folder / "train.cache", size)

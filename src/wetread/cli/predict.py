@@ -50,7 +50,7 @@ def predict(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Let the model of a RUN find what is on the images of an INDEX or CACHE.
+    """Find what is on images, with the model of a RUN.
 
     The boxes are in stored pixels, with scores; an image where nothing is found has a row that
     says so, and each says what it was for in the run, so that `evaluate` refuses those of "train".

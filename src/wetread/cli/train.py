@@ -60,7 +60,7 @@ def device_option(command: Any) -> Any:
 @quiet_option
 @json_option
 def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Train a model on the images of a CACHE or INDEX and their BOXES.
+    """Train a model on images and their BOXES.
 
     The run's folder gets the weights, the split, the curves and pictures of what it finds. What
     was stopped goes on with the same command. Under torchrun all processes train one model.

@@ -183,12 +183,18 @@ def _split_anew(cache: Cache, images: pa.Table, truth: Boxes) -> pa.Table:
 def known_parts(cache: Cache, split: pa.Table) -> dict[str, str | None]:
     """The part in which a run had each image of a cache, by id; where it had none, the index's.
 
-    An image is the same if its id and the size of its file are: another folder may have a file of
-    the same name.
+    An image is the same if its id and the size of its file are, as another folder may have a file
+    of the same name. One with the pixels of a training image is a training image, whatever its
+    name; that is seen where both caches have one size.
     """
-    own = {(row["id"], row["file_size"]): row["part"] for row in split.to_pylist()}
-    rows = zip(*(cache.rows[n].to_pylist() for n in ("id", "file_size", "part")), strict=True)
-    return {id_: own.get((id_, size), part) for id_, size, part in rows}
+    rows = split.to_pylist()
+    own = {(row["id"], row["file_size"]): row["part"] for row in rows}
+    learnt = {row["hash"] for row in rows if row["part"] == TRAIN}
+    columns = (cache.rows[name].to_pylist() for name in ("id", "file_size", "hash", "part"))
+    return {
+        id_: TRAIN if hash_ in learnt else own.get((id_, size), part)
+        for id_, size, hash_, part in zip(*columns, strict=True)
+    }
 
 
 def hash_truth(boxes: Boxes) -> str:
