@@ -100,11 +100,11 @@ def _draw_examples(run: Run, material: Material) -> Figure:
         _draw_rows(axes, run, said, "--")
     for axes in figure.axes:
         axes.set_axis_off()
-    said = {
+    legends = {
         "detect": f"truth solid, prediction dashed, scores of {_SHOWN} and more",
         "classify": "how probable each class is; a dot where it is true",
     }
-    figure.suptitle(f"Held-out images: {said[run.task]}")
+    figure.suptitle(f"Held-out images: {legends[run.task]}")
     return figure
 
 
