@@ -25,8 +25,11 @@ from wetread.display import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.index import Index
 from wetread.learn import prepare as module
+from wetread.learn import shards
 from wetread.learn.cache import MARKER, Cache
+from wetread.learn.folder import locked
 from wetread.learn.prepare import prepare
+from wetread.learn.shards import Pictures, Shelf
 from wetread.sample.files import encode
 from wetread.settings import Settings
 from wetread.testing import dicom_file, element, picture
@@ -330,6 +333,51 @@ def test_what_it_takes_is_said_and_checked(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 30_000))
     with pytest.raises(StorageError, match="3e-05 GB are free: choose another disk or size"):
         make(index, tmp_path / "b", 64)
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    index, to = wr.scan(few, progress=False), tmp_path / "cache"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageError, match="the disk is full"):
+            make(index, to, 64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    make(index, to, 64).verify()
+    assert len(list(to.glob("shards/*"))) == 1
+
+
+def test_one_prepare_at_a_time(few: Path, tmp_path: Path) -> None:
+    index, to = wr.scan(few, progress=False), tmp_path / "cache"
+    with locked(to, 64), pytest.raises(StorageError, match="another prepare is writing"):
+        make(index, to, 64)
+
+
+def test_shards_hold_so_many_pictures(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_PICTURES", 2)
+    (tmp_path / "shards").mkdir()
+    shelf = Shelf(tmp_path)
+    places = [shelf.put(np.full((2, 3), number, "u2")) for number in range(5)]
+    shelf.close()
+    assert [line["place"] for line in places] == [0, 6, 0, 6, 0]
+    assert len({line["shard"] for line in places}) == 3
+    lines = [{**place, "height": 2, "width": 3} for place in places]
+    pictures = Pictures(tmp_path, pa.Table.from_pylist(lines))
+    assert [pictures.read(i).tolist() for i in range(5)] == [[[i] * 3] * 2 for i in range(5)]
+    shutil.rmtree(tmp_path / "shards")
+    assert pictures.read(1).max() == 1  # it is mapped
+    with pytest.raises(CacheError, match="cannot be read"):
+        pickle.loads(pickle.dumps(pictures)).read(1)
+
+
+def test_a_cache_without_a_picture(few: Path, tmp_path: Path) -> None:
+    cache = make(wr.scan(few / "MR_truncated.dcm", progress=False), tmp_path / "cache")
+    assert (len(cache), len(cache.left_out), len(cache.dataset())) == (0, 1, 0)
+    cache.verify()
 
 
 def test_bad_usage(few: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from wetread import __version__
 from wetread.errors import CacheError, NotFoundError
 from wetread.headers.schema import CORE, unify
-from wetread.learn.shards import ends, hash_picture, map_shard, shard_path
+from wetread.learn.shards import Pictures, ends, hash_picture, shard_path
 from wetread.table.merge import conform
 from wetread.table.store import Content
 
@@ -89,7 +89,6 @@ class Cache:
     def __init__(self, folder: Path, said: dict[str, Any]) -> None:
         self.folder = folder
         self._said = said
-        self._maps: dict[str, NDArray[np.uint16]] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Cache:
@@ -133,10 +132,12 @@ class Cache:
         return read_lines(table_path(self.folder, self._said["table"]))
 
     @cached_property
-    def _places(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The shard of every picture, and its place, height and width."""
-        columns = (self.rows[name].to_numpy() for name in ("place", "height", "width"))
-        return self.rows["shard"].to_pylist(), np.stack(list(columns), axis=1).astype(np.int64)
+    def _pictures(self) -> Pictures:
+        return self.pictures(self.rows)
+
+    def pictures(self, rows: pa.Table) -> Pictures:
+        """The pictures of some of the rows, by their place among them."""
+        return Pictures(self.folder, rows)
 
     @property
     def content(self) -> Content:
@@ -149,9 +150,8 @@ class Cache:
         known = {name: column for name, column in found.items() if name not in empty}
         length = pa.array([0] * len(rows), CORE.field("pixel_length").type)
         table = pa.table({"id": rows["id"], **known, "pixel_length": length})
-        return Content(
-            self._said["root"], schema := unify([CORE, table.schema]), conform(table, schema)
-        )
+        schema = unify([CORE, table.schema])
+        return Content(self._said["root"], schema, conform(table, schema))
 
     def read(self, i: int) -> NDArray[np.uint16]:
         """The picture of a row, uint16 (height, width), mapped: not to be written to.
@@ -160,9 +160,7 @@ class Cache:
             IndexError: there is no such row.
             CacheError: its shard is not there any more.
         """
-        names, places = self._places
-        place, height, width = (int(n) for n in places[i])
-        return self._pixels(names[i])[place : place + height * width].reshape(height, width)
+        return self._pictures.read(i)
 
     def values(self, i: int) -> NDArray[np.float32]:
         """Its modality values, float32 (height, width), not clipped: HU of a CT."""
@@ -202,14 +200,6 @@ class Cache:
                 f"{', '.join(bad[:3])}; prepare into a new folder"
             )
 
-    def _pixels(self, shard: str) -> NDArray[np.uint16]:
-        pixels = self._maps.get(shard)
-        if pixels is None:
-            if len(self._maps) >= _OPEN:
-                self._maps.pop(next(iter(self._maps)))
-            pixels = self._maps[shard] = map_shard(shard_path(self.folder, shard))
-        return pixels
-
     def _check(self) -> None:
         path = table_path(self.folder, self._said["table"])
         if not path.is_file() or hash_file(path) != self._said["hash"]:
@@ -230,10 +220,6 @@ class Cache:
         return f"<Cache: {len(self):,} pictures of at most {self.size} in {self.folder}{left}>"
 
 
-_OPEN = 128
-"""Shards that a process has open at once."""
-
-
 def table_path(folder: Path, name: str) -> Path:
     """Where the table is."""
     return folder / "tables" / f"{name}.parquet"
@@ -248,9 +234,8 @@ def read_lines(*paths: Path) -> pa.Table:
     """The lines of tables and commits, in the order of the paths."""
     import pyarrow.parquet as pq
 
-    return pa.concat_tables(
-        [SCHEMA.empty_table(), *(pq.read_table(p, columns=SCHEMA.names) for p in paths)]
-    )
+    tables = [pq.read_table(path, columns=SCHEMA.names) for path in paths]
+    return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
 
 def read_marker(folder: Path) -> dict[str, Any]:

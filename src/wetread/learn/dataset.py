@@ -81,7 +81,7 @@ class Images(Dataset[Item]):
         self.seed, self.epoch = seed, 0
         self._targets = choose(cache, truth, part)
         rows = cache.rows.take(self._targets.rows)
-        self._sizes = np.stack([rows["height"].to_numpy(), rows["width"].to_numpy()], axis=1)
+        self._pictures = cache.pictures(rows)
         self._scales = np.stack([rows["scale_x"].to_numpy(), rows["scale_y"].to_numpy()], axis=1)
         self._shades = make_shades(rows, window)
 
@@ -115,7 +115,7 @@ class Images(Dataset[Item]):
         change = self._change(i)
         where = self._place(i, change)
         image = torch.zeros((1, self.size, self.size))
-        draw(self.cache.read(int(self.rows[i])), where, self._shades[i], image[0].numpy(), change)
+        draw(self._pictures.read(i), where, self._shades[i], image[0].numpy(), change)
         boxes, labels = self._boxes(i, where)
         target = {
             "boxes": torch.from_numpy(boxes),
@@ -137,7 +137,7 @@ class Images(Dataset[Item]):
 
     def _place(self, i: int, change: Change) -> Placement:
         """Zoomed about its middle, shifted, flipped."""
-        height, width = (int(side) for side in self._sizes[i])
+        height, width = self._pictures.size(i)
         fitted = min(1.0, self.size / max(height, width))
         ratio = fitted * change.zoom
         left = width * (fitted * (0.5 + change.shift_x) - ratio / 2)

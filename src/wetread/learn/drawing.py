@@ -32,16 +32,12 @@ class Placement(NamedTuple):
     top: float
 
 
-class Shade(NamedTuple):
-    """What pixels look like: (pixel - black) * gain is 0 for black and 1 for white."""
-
-    black: float
-    gain: float
-    sigmoid: bool
+Shades = NDArray[np.float64]
+"""(n, 3), how pixels look: (pixel - black) * gain is 0 for black and 1 for white; 1 if sigmoid."""
 
 
-def make_shades(rows: pa.Table, window: WindowLike) -> list[Shade]:
-    """The shade of every row of a cache; `window` as in `Images`.
+def make_shades(rows: pa.Table, window: WindowLike) -> Shades:
+    """How the pictures of rows of a cache look; `window` as in `Images`.
 
     Raises:
         UnknownNameError: there is no such window.
@@ -66,8 +62,8 @@ def make_shades(rows: pa.Table, window: WindowLike) -> list[Shade]:
         step = white - black
         if abs(step) < _NARROW:
             step = math.copysign(_NARROW, -scale if invert else scale)
-        shades.append(Shade(black, 1 / step, sigmoid))
-    return shades
+        shades.append((black, 1 / step, sigmoid))
+    return np.array(shades, np.float64).reshape(-1, 3)
 
 
 def _read_window(window: tuple[float, float]) -> tuple[float, float]:
@@ -87,7 +83,7 @@ def _ends(window: Window) -> tuple[float, float]:
 
 
 def draw(
-    pixels: NDArray[np.uint16], where: Placement, shade: Shade, out: Floats, change: Change
+    pixels: NDArray[np.uint16], where: Placement, shade: Shades, out: Floats, change: Change
 ) -> None:
     """Draws a picture into `out`, (size, size) of zeros; what it covers only in part stays 0."""
     height, width = pixels.shape
@@ -99,7 +95,9 @@ def draw(
     if x0 >= x1 or y0 >= y1:
         return
     part = out[y0:y1, x0:x1]
-    times = max(1, int(1 / ratio + 1e-6))
+    # Blocks first, which is quick. A zoomed picture may get a little less detail than there is, so
+    # that all zooms near one have the same.
+    times = max(1, int(1 / ratio + (1e-6 if change.zoom == 1 else 0.2)))
     values: Array = pixels if times == 1 else sum_blocks(pixels, times)
     step = ratio * times
     if step == 1 and left == x0 and top == y0:
@@ -109,9 +107,10 @@ def draw(
         values = _resize(values, part.shape, box)
     # One division for the mean of the blocks and the window.
     count = times * times
-    np.subtract(values, np.float32(shade.black * count), out=part)
-    part *= np.float32(shade.gain / count)
-    if shade.sigmoid:
+    black, gain, sigmoid = shade
+    np.subtract(values, np.float32(black * count), out=part)
+    part *= np.float32(gain / count)
+    if sigmoid:
         with np.errstate(over="ignore"):  # far below the center it is 0 all the same
             part[...] = 1 / (1 + np.exp(-4 * (part - np.float32(0.5))))
     np.clip(part, 0, 1, out=part)

@@ -23,9 +23,11 @@ from wetread.splits import split_rows
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wetread.learn.augment import Augment
     from wetread.learn.cache import Window
     from wetread.learn.dataset import Images
     from wetread.learn.detector import Target
+    from wetread.table.store import Indexed
 
 TRAIN, VALID = "train", "valid"
 SPLIT = pa.schema(
@@ -57,7 +59,7 @@ class Material:
         return part in self.truth.table["part"].unique().to_pylist()
 
     def items(
-        self, part: str, size: int, window: Window, augment: bool = False, seed: int = 0
+        self, part: str, size: int, window: Window, augment: bool | Augment = False, seed: int = 0
     ) -> Examples:
         """The images of a part that the truth mentions: on others there may be anything."""
         return Examples(self.cache.dataset(self.truth, part, size, window, augment, seed))
@@ -97,41 +99,15 @@ class Examples:
         return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-8)))
 
 
-def read_material(cache: Cache, truth: Boxes | str | os.PathLike[str]) -> Material:
-    """Pictures with their truth, split where they are not.
-
-    Parts are those of the index that the cache was made of; without any, patients are split anew
-    as `wetread.split` does it, always in the same way, pictures that are equal in the cache
-    staying together.
+def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
+    """One opinion an image, joined to an index or a cache: checked before anything is decoded.
 
     Raises:
-        UsageError: boxes that know none of the images, several readers an image, nothing to learn
-            from, or no image in the part "train".
-
-    Warns:
-        UserWarning: images that the truth does not mention, or patients that are not known.
+        UsageError: boxes that know none of the images, several readers an image, or no box.
     """
     boxes = truth if isinstance(truth, Boxes) else read_boxes(truth)
     if boxes.table["image"].null_count:
-        boxes = boxes.join(cache)
-    boxes = boxes.select(
-        pc.is_in(boxes.table["image"], value_set=cache.rows["id"].combine_chunks().unique())
-    )
-    if not len(boxes):
-        raise UsageError("the boxes know no image that is in the cache: join them to its index")
-    check_readers(boxes)
-    if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
-        raise UsageError("the truth has no box: there is nothing to learn")
-    split = _split(cache, boxes)
-    at = pc.index_in(boxes.table["image"], value_set=split["id"].combine_chunks())
-    marked = boxes.replace({name: split[name].take(at) for name in ("group", "part")})
-    if TRAIN not in marked.table["part"].unique().to_pylist():
-        raise UsageError(f'no image with boxes is in the part "{TRAIN}"; see wetread.split')
-    return Material(cache, marked, split)
-
-
-def check_readers(boxes: Boxes) -> None:
-    """Raises UsageError where several readers marked one image."""
+        boxes = boxes.join(images)
     seen = boxes.table.select(["image", "reader"]).group_by("image")
     counts = seen.aggregate([("reader", "count_distinct")])["reader_count_distinct"]
     several = pc.sum(pc.greater(counts, 1)).as_py() or 0
@@ -140,6 +116,35 @@ def check_readers(boxes: Boxes) -> None:
             f"{several} images were marked by several readers, which is no truth yet: merge them, "
             "boxes.consensus() in Python or --consensus wbf on the command line"
         )
+    if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
+        raise UsageError("the truth has no box: there is nothing to learn")
+    return boxes
+
+
+def read_material(cache: Cache, boxes: Boxes) -> Material:
+    """Pictures with their truth, split where they are not.
+
+    Parts are those of the index that the cache was made of; without any, patients are split anew
+    as `wetread.split` does it, always in the same way, pictures that are equal in the cache
+    staying together.
+
+    Raises:
+        UsageError: boxes of other images, or none of an image in the part "train".
+
+    Warns:
+        UserWarning: patients that are not known.
+    """
+    known = cache.rows["id"].combine_chunks().unique()
+    boxes = boxes.select(pc.is_in(boxes.table["image"], value_set=known))
+    if not len(boxes):
+        raise UsageError("the boxes know no image that is in the cache: join them to its index")
+    split = _split(cache, boxes)
+    at = pc.index_in(boxes.table["image"], value_set=split["id"].combine_chunks())
+    marked = boxes.replace({name: split[name].take(at) for name in ("group", "part")})
+    material = Material(cache, marked, split)
+    if not material.has(TRAIN):
+        raise UsageError(f'no image with boxes is in the part "{TRAIN}"; see wetread.split')
+    return material
 
 
 def _split(cache: Cache, truth: Boxes) -> pa.Table:

@@ -21,6 +21,8 @@ HEADER = 128
 PIXEL = np.dtype("<u2")
 SHARD_PICTURES = 1024
 """Pictures in a shard."""
+_OPEN = 128
+"""Shards that a process has open at once."""
 
 
 def shard_path(folder: Path, name: str) -> Path:
@@ -44,12 +46,47 @@ def hash_picture(pixels: NDArray[np.uint16]) -> str:
     return digest.hexdigest()
 
 
-def map_shard(path: Path) -> NDArray[np.uint16]:
-    """All pixels of a shard, mapped, not to be written to."""
-    try:
-        return np.asarray(np.memmap(path, PIXEL, "r", HEADER))
-    except (OSError, ValueError) as error:
-        raise CacheError(f"{path} cannot be read: {error}") from error
+class Pictures:
+    """Pictures in shards, which are mapped when they are first read, anew in every process."""
+
+    def __init__(self, folder: Path, rows: pa.Table) -> None:
+        shards = rows["shard"].combine_chunks().dictionary_encode()
+        self._paths = [shard_path(folder, name) for name in shards.dictionary.to_pylist()]
+        self._shards = shards.indices.to_numpy(zero_copy_only=False)
+        self._places = rows["place"].to_numpy()
+        self._sizes = np.stack([rows["height"].to_numpy(), rows["width"].to_numpy()], axis=1)
+        self._maps: dict[int, NDArray[np.uint16]] = {}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def size(self, i: int) -> tuple[int, int]:
+        """Height and width."""
+        return int(self._sizes[i, 0]), int(self._sizes[i, 1])
+
+    def read(self, i: int) -> NDArray[np.uint16]:
+        """(height, width), mapped, not to be written to.
+
+        Raises CacheError where its shard cannot be read.
+        """
+        (height, width), place = self.size(i), int(self._places[i])
+        pixels = self._map(int(self._shards[i]))[place : place + height * width]
+        return pixels.reshape(height, width)
+
+    def _map(self, shard: int) -> NDArray[np.uint16]:
+        pixels = self._maps.get(shard)
+        if pixels is None:
+            if len(self._maps) >= _OPEN:
+                self._maps.pop(next(iter(self._maps)))
+            try:
+                mapped = np.memmap(self._paths[shard], PIXEL, "r", HEADER)
+            except (OSError, ValueError) as error:
+                raise CacheError(f"{self._paths[shard]} cannot be read: {error}") from error
+            pixels = self._maps[shard] = np.asarray(mapped)
+        return pixels
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}
 
 
 class Shelf:
@@ -74,9 +111,14 @@ class Shelf:
         self._pictures += 1
         return {"shard": self._name, "place": place}
 
-    def _begin(self) -> None:
+    def close(self) -> None:
+        """Ends the shard that is open; the next picture begins another."""
         if self._file is not None:
             self._file.close()
+        self._file = None
+
+    def _begin(self) -> None:
+        self.close()
         self._name, self._pixels, self._pictures = new_name(), 0, 0
         self._file = open(shard_path(self._folder, self._name), "xb")  # noqa: SIM115
         self._file.write(_head(0))

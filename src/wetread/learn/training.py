@@ -8,12 +8,14 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from wetread import __version__
 from wetread.boxes.collection import Boxes
 from wetread.errors import UnknownNameError, UsageError
+from wetread.learn.augment import Augment
 from wetread.learn.cache import Cache, Window
 from wetread.learn.detector import Builder, Detector
 from wetread.learn.loop import Plan, Precision, epoch_steps, fit
@@ -24,6 +26,7 @@ from wetread.learn.material import (
     class_ids,
     hash_truth,
     read_material,
+    read_truth,
 )
 from wetread.learn.models import Task, find_recipe, load_weights
 from wetread.learn.run import (
@@ -61,7 +64,7 @@ def train(
     device: str | None = None,
     *,
     window: Window = "auto",
-    augment: bool = True,
+    augment: bool | Augment = True,
     precision: Precision = "float32",
     threads: int | None = None,
     workers: int = 0,
@@ -91,7 +94,7 @@ def train(
         weights: to begin with: a file, or "torchvision"; see `learn.models.load_weights`.
         device: "cpu", "cuda", ...; by default a GPU where there is one.
         window: how values become grey; see `Cache.dataset`.
-        augment: change pictures a little each time; see `learn.augment`.
+        augment: change pictures a little each time; an `Augment` says how far.
         precision: `"bfloat16"` computes in it where PyTorch holds that safe.
         threads: of PyTorch on the CPU; by default the cores that nobody else is busy on.
         workers: processes that read images, for each that trains.
@@ -112,8 +115,8 @@ def train(
     _check(size, epochs, batch, steps, lr, threads, workers, precision)
     folder = Path(out)
     with join_team(device) as team:
-        cache = _open_cache(images, size, folder, team, progress)
-        material = read_material(cache, truth)
+        boxes = read_truth(images, truth)
+        material = read_material(_open_cache(images, size, folder, team, progress), boxes)
         items = material.items(TRAIN, size, window, augment, seed)
         length = epoch_steps(len(items), batch, team.world)
         plan = Plan(steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers)
@@ -124,7 +127,7 @@ def train(
             "classes": classes,
             "size": size,
             "window": window,
-            "augment": augment,
+            "augment": asdict(augment) if isinstance(augment, Augment) else augment,
             "steps": plan.steps,
             "batch": batch,
             "lr": plan.lr,
@@ -136,7 +139,7 @@ def train(
                 part: len(material.items(part, size, window)) if material.has(part) else 0
                 for part in (TRAIN, VALID)
             },
-            "index_hash": cache.index_hash,
+            "index_hash": material.cache.index_hash,
             "truth_hash": hash_truth(material.truth),
         }
         config = team.share(read_config(folder) if team.leads else None)
