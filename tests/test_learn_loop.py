@@ -165,8 +165,11 @@ def test_find_gives_every_image_back_by_its_place() -> None:
     assert found[7]["scores"] == pytest.approx(one.numpy())
 
 
-def test_a_second_signal_comes_through() -> None:
+def test_a_second_ctrl_c_comes_through_and_a_second_sigterm_does_not() -> None:
     with Signals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.seen == signal.SIGTERM
         signal.raise_signal(signal.SIGINT)
         assert signals.seen == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):

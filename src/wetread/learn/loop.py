@@ -119,27 +119,22 @@ def fit(
     learner = _wrap(model, team)
     kept = time.monotonic()
     with Signals() as signals, torch.random.fork_rng(_devices(team)):
-        while done < plan.steps:
-            epoch = done // length
-            items.set_epoch(epoch)
-            for images, targets in _load(items, plan, team, epoch, done % length):
-                values = _step(learner, optimiser, images, targets, plan, team, done)
-                done += 1
-                rows += [(done, epoch, name, value) for name, value in values.items()]
-                advance(done)
-                ends = done % length == 0 or done == plan.steps
-                if ends:
-                    team.spread(model)
-                    judge(Epoch(epoch, epoch * length, done, rows))
-                    rows = []
-                stop = team.agree(bool(signals.seen))
-                if team.leads and (ends or stop or time.monotonic() - kept > _KEEP_SECONDS):
-                    save_state(state, model, optimiser, {"step": done, "rows": rows})
-                    kept = time.monotonic()
-                if stop:
-                    signals.stop()
-                if done == plan.steps:
-                    break
+        batches = _load(items, plan, team, done)
+        for step, (epoch, images, targets) in enumerate(batches, done + 1):
+            values = _step(learner, optimiser, images, targets, plan, team, step)
+            rows += [(step, epoch, name, value) for name, value in values.items()]
+            advance(step)
+            ends = step % length == 0 or step == plan.steps
+            if ends:
+                team.spread(model)
+                judge(Epoch(epoch, epoch * length, step, rows))
+                rows = []
+            stop = team.agree(bool(signals.seen))
+            if team.leads and (ends or stop or time.monotonic() - kept > _KEEP_SECONDS):
+                save_state(state, model, optimiser, {"step": step, "rows": rows})
+                kept = time.monotonic()
+            if stop:
+                signals.stop()
 
 
 def _wrap(model: Detector, team: Team) -> Any:
@@ -162,13 +157,13 @@ def _step(
     targets: Sequence[Target],
     plan: Plan,
     team: Team,
-    done: int,
+    step: int,
 ) -> dict[str, float]:
-    """One step; its losses and learning rate by name."""
+    """One step, counted from 1; its losses and learning rate by name."""
     import torch
 
-    torch.manual_seed(_mix(plan.seed, done, team.rank))
-    rate = plan.lr * one_cycle(done, plan.steps)
+    torch.manual_seed(_mix(plan.seed, step, team.rank))
+    rate = plan.lr * one_cycle(step - 1, plan.steps)
     for group in optimiser.param_groups:
         group["lr"] = rate
     held = [image.to(team.device) for image in images]
@@ -183,7 +178,7 @@ def _step(
     values = {name: float(value.detach()) for name, value in losses.items()}
     if not math.isfinite(sum(values.values())) or not math.isfinite(float(norm)):
         raise WetreadError(
-            f"the loss of step {done + 1} is {values}: not finite; train with a lower lr than "
+            f"the loss of step {step} is {values}: not finite; train with a lower lr than "
             f"{plan.lr:g}"
         )
     optimiser.step()
@@ -226,10 +221,20 @@ def draw_order(count: int, batch: int, world: int, seed: int, epoch: int) -> NDA
     return np.resize(order, steps * world * batch).reshape(steps, world, batch)
 
 
-def _load(items: Items, plan: Plan, team: Team, epoch: int, first: int) -> Iterator[Any]:
-    """The batches of this process from step `first` of the epoch on."""
-    order = draw_order(len(items), plan.batch, team.world, plan.seed, epoch)
-    yield from make_loader(items, order[first:, team.rank].tolist(), plan.workers)
+def _load(
+    items: Items, plan: Plan, team: Team, done: int
+) -> Iterator[tuple[int, list[Tensor], list[Target]]]:
+    """The epoch, images and targets of each step of this process that is still to be done."""
+    length = epoch_steps(len(items), plan.batch, team.world)
+    while done < plan.steps:
+        epoch, first = divmod(done, length)
+        last = min(length, first + plan.steps - done)
+        items.set_epoch(epoch)
+        order = draw_order(len(items), plan.batch, team.world, plan.seed, epoch)
+        batches = order[first:last, team.rank].tolist()
+        for images, targets in make_loader(items, batches, plan.workers):
+            yield epoch, images, targets
+        done += last - first
 
 
 def make_loader(items: Any, batches: list[list[int]], workers: int) -> DataLoader[Any]:

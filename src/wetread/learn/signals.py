@@ -11,7 +11,9 @@ _CAUGHT = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
-    """While it is open the two only leave a mark; a second one comes through.
+    """While it is open the two only leave a mark; a second Ctrl-C comes through.
+
+    A second SIGTERM does not: a cluster's scheduler and torchrun may both send one.
 
     >>> with Signals() as signals:
     ...     signals.seen
@@ -31,7 +33,8 @@ class Signals:
 
     def _mark(self, number: int, frame: FrameType | None) -> None:
         self.seen = number
-        self._restore()
+        if number == signal.SIGINT:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
