@@ -18,6 +18,7 @@ from wetread.learn.loop import autocast
 from wetread.learn.models import MODELS, find_recipe, load_weights
 from wetread.learn.team import Team
 
+torch.set_num_threads(1)
 SHAPE = Shape(3, 64, 0.4, 0.2)
 ALONE = Team(0, 1, torch.device("cpu"))
 

@@ -20,8 +20,9 @@ from wetread.errors import WetreadError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.loop import Epoch, Plan, draw_order, epoch_steps, find, fit, one_cycle
 from wetread.learn.signals import Signals
-from wetread.learn.team import Team, find_device, free_cores, join_team
+from wetread.learn.team import Team, find_device, free_cores, join_team, use_threads
 
+torch.set_num_threads(1)
 ALONE = Team(0, 1, torch.device("cpu"))
 
 
@@ -186,10 +187,19 @@ def test_without_torchrun_a_team_is_this_process() -> None:
 
 
 def test_cores_are_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "getloadavg", lambda: (100.0, 0, 0))
+    have = len(os.sched_getaffinity(0))
+    assert 1 <= free_cores() <= have
+    monkeypatch.setattr("wetread.learn.team._busy_cores", lambda: 100)
     assert free_cores() == 1
-    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0, 0))
-    assert free_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.setattr("wetread.learn.team._busy_cores", lambda: 0)
+    assert free_cores() == have
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with use_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_device_that_is_not_there_is_said() -> None:

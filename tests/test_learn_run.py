@@ -137,9 +137,12 @@ def test_the_same_command_gives_the_same_run(
     assert (detector.path / "last.safetensors").stat().st_mtime_ns == changed
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)],
+)
 def test_what_was_killed_goes_on_bit_for_bit(
-    how: signal.Signals, detector: Run, cache: Cache, truth: Boxes, tmp_path: Path
+    how: signal.Signals, code: int, detector: Run, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
     """The process dies in earnest; the same command finishes, equal to the run that did not die."""
     truth.save(tmp_path / "truth.parquet")
@@ -154,7 +157,7 @@ def test_what_was_killed_goes_on_bit_for_bit(
             assert process.poll() is None
             time.sleep(0.002)
         process.send_signal(how)
-        assert process.wait(60) == -how
+        assert process.wait(60) == code
     assert load_tensors(out / "state.safetensors")[1]["step"] < 6
     run = wr.train(cache, truth, out=out, **SMALL)
     assert run.id == detector.id

@@ -183,7 +183,7 @@ class Run:
         require_torch()
         from wetread.learn.loop import find
         from wetread.learn.prediction import to_boxes
-        from wetread.learn.team import Team, find_device
+        from wetread.learn.team import Team, find_device, free_cores, use_threads
         from wetread.table.progress import Progress
 
         if filter is not None and thresholds is None:
@@ -193,7 +193,7 @@ class Run:
         warn_left_out(cache)
         data = cache.dataset(None, None, self.size, self.window)
         model = self.model(weights).to(team.device)
-        with Progress(progress) as bar:
+        with Progress(progress) as bar, use_threads(free_cores()):
             found = find(
                 model,
                 data,

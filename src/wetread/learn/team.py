@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.errors import UsageError
@@ -128,10 +130,38 @@ def find_device(name: str | None, local: int = 0) -> torch.device:
 
 
 def free_cores() -> int:
-    """Cores that this process may use and nobody else is busy on, at least 1.
+    """Cores that this process may use and nobody else is busy on now, at least 1.
 
     A thread too many makes training many times slower, as threads wait for one another.
     """
     have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, have - round(busy))
+    return max(1, have - _busy_cores())
+
+
+def _busy_cores() -> int:
+    """How many threads want to run, this one aside: the median of half a second.
+
+    The load average would do, but what this process itself did a minute ago is in it.
+    """
+    seen = []
+    try:
+        for _ in range(11):
+            running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+            seen.append(int(running) - 1)
+            time.sleep(0.05)
+    except (OSError, ValueError, IndexError):
+        return round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
+    return max(0, sorted(seen)[len(seen) // 2])
+
+
+@contextlib.contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """PyTorch with so many threads; sums depend on their number."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -42,7 +41,7 @@ from wetread.learn.run import (
     write_table,
 )
 from wetread.learn.scores import Scores
-from wetread.learn.team import Team, free_cores, join_team
+from wetread.learn.team import Team, free_cores, join_team, use_threads
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -150,7 +149,7 @@ def train(
         untrained = _make_model(run, seed, weights)
         if team.leads:
             _begin(run, material)
-        with _threads(config["threads"]):
+        with use_threads(config["threads"]):
             _train(run, untrained.to(team.device), material, items, plan, team, progress)
     return run
 
@@ -257,19 +256,6 @@ def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON gives it back."""
     plain: dict[str, Any] = json.loads(json.dumps(asked))
     return plain
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch with so many threads; sums depend on their number."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(
