@@ -150,3 +150,20 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     wr.Boxes.from_columns(columns).save(folder / "found.parquet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample: 24 phantoms of 64 pixels to train on, 6 to test on."""
+    from wetread.sample import write_sample
+
+    return write_sample(tmp_path_factory.mktemp("phantoms"), 24, size=64, test=6, progress=False)
+
+
+@pytest.fixture(scope="session")
+def phantom_cache(phantoms: Path) -> Path:
+    """The training images of `phantoms`, decoded."""
+    import wetread
+
+    index = wetread.scan(phantoms / "train", workers=0, progress=False)
+    return wetread.prepare(index, phantoms / "train.cache", 64, workers=1, progress=False).folder

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wetread.image import Image
     from wetread.index import Index, merge, read, scan, split
     from wetread.learn.prepare import prepare
+    from wetread.learn.run import Run
+    from wetread.learn.training import train
     from wetread.reports.build import report
     from wetread.settings import Settings
     from wetread.submission import submit
@@ -28,6 +30,7 @@ __all__ = [
     "DaskEngine",
     "Image",
     "Index",
+    "Run",
     "Settings",
     "errors",
     "evaluate",
@@ -40,6 +43,7 @@ __all__ = [
     "scan",
     "split",
     "submit",
+    "train",
 ]
 
 _HOMES = {
@@ -47,6 +51,7 @@ _HOMES = {
     "DaskEngine": "engines.dask",
     "Image": "image",
     "Index": "index",
+    "Run": "learn.run",
     "Settings": "settings",
     "evaluate": "evaluation",
     "merge": "index",
@@ -57,6 +62,7 @@ _HOMES = {
     "scan": "index",
     "split": "index",
     "submit": "submission",
+    "train": "learn.training",
 }
 
 

@@ -22,6 +22,7 @@ from wetread.cli import (
     measure,
     merge,
     mosaic,
+    predict,
     prepare,
     query,
     report,
@@ -30,6 +31,7 @@ from wetread.cli import (
     show,
     split,
     submit,
+    train,
 )
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
@@ -87,6 +89,8 @@ for verb in (
     split.split,
     sample.sample,
     prepare.prepare,
+    train.train,
+    predict.predict,
     evaluate.evaluate,
     submit.submit,
     report.report,

@@ -1,0 +1,92 @@
+"""`wetread demo --train`: from DICOM files to a submission, on phantoms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Keep = Callable[[Path, bytes, str], None]
+"""Writes a file where the user is, and says what it is."""
+
+
+def show_training(
+    console: Console,
+    folder: Path,
+    keep: Keep,
+    images: int = 200,
+    test: int = 60,
+    size: int = 256,
+    steps: int = 100,
+) -> None:
+    """Scan, consensus, split, prepare, train, predict, evaluate, submit: about three minutes.
+
+    Args:
+        console: where headlines go.
+        folder: an empty one for everything that is not to be kept.
+        keep: called with submission.csv, curves.png and examples.png.
+        images: phantoms to train on.
+        test: phantoms to test on.
+        size: their longer side.
+        steps: of the detector; the classifier takes half as many again.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+    """
+    from wetread.learn.run import require_torch
+
+    require_torch()
+    from wetread.boxes.reading import read_boxes
+    from wetread.evaluation import evaluate
+    from wetread.index import scan, split
+    from wetread.learn.prepare import prepare
+    from wetread.learn.training import train
+    from wetread.sample import write_sample
+    from wetread.submission import submit
+
+    def headline(text: str) -> None:
+        console.print()
+        console.rule(f"[bold]{text}[/]", align="left", style="cyan")
+
+    headline(f"{images + test} phantoms, radiographs of nobody: what is learnt here is no medicine")
+    write_sample(folder, images, size=size, test=test)
+    index = scan(folder / "train", to=folder / "train.index", progress=False)
+    unseen = scan(folder / "test", progress=False)
+    truth = read_boxes(folder / "train.csv", images=index).consensus("majority")
+    index = split(index, truth, by="MediaStorageSOPInstanceUID")  # no patients
+    click.echo(f"{index!r}\n{truth!r}, where most of three readers agree")
+    headline("Decoded once")
+    cache = prepare(index, folder / "train.cache", size)
+    click.echo(repr(cache))
+    headline(f"A detector, from scratch, in {steps} steps")
+    detector = train(cache, truth, out=folder / "detector", size=size, steps=steps, augment=False)
+    headline("A classifier: is there anything at all?")
+    classifier = train(
+        cache,
+        truth,
+        "classify",
+        out=folder / "classifier",
+        size=size // 2,
+        batch=16,
+        steps=steps * 3 // 2,
+        augment=False,
+    )
+    headline(f"Both on {test} phantoms that they have not seen")
+    chosen = detector.thresholds(classifier)
+    found = detector.predict(unseen, filter=classifier, thresholds=chosen[:2])
+    answers = read_boxes(folder / "test_truth.csv", images=unseen)
+    for metric in ("voc2010@0.4", "vinbigdata"):
+        click.echo(f"{evaluate(found, answers, metric, resamples=200)}\n")
+    headline("What is handed in")
+    submit(found, folder / "submission.csv", "vinbigdata", images=unseen)
+    for path, said in (
+        (folder / "submission.csv", "in the competition's form"),
+        (detector.path / "curves.png", "how the detector learnt"),
+        (detector.path / "examples.png", "truth solid, prediction dashed"),
+    ):
+        keep(Path(path.name), path.read_bytes(), said)

@@ -1,0 +1,155 @@
+"""`wetread train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wetread.cli.output import json_option, open_index, print_json, quiet_option
+from wetread.cli.picture import parse_window
+from wetread.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from wetread.index import Index
+    from wetread.learn.cache import Cache
+
+
+def device_option(command: Any) -> Any:
+    """`--device`."""
+    said = "cpu, cuda, ...; default: a GPU where there is one."
+    return click.option("--device", help=said)(command)
+
+
+@click.command()
+@click.argument("images", metavar="CACHE|INDEX", type=click.Path())
+@click.argument("truth", metavar="BOXES", type=click.Path())
+@click.option("-o", "--output", "out", required=True, type=click.Path(), help="The run's folder.")
+@click.option("--task", default="detect", show_default=True, help="detect or classify.")
+@click.option(
+    "--consensus", metavar="METHOD", help="Make one of all readers: wbf, nms, union, majority."
+)
+@click.option(
+    "--model",
+    default="small",
+    show_default=True,
+    help="small, resnet50, or a FILE.py with a function build.",
+)
+@click.option("--weights", help="To begin with: a .safetensors or .pth file, or torchvision.")
+@click.option("--size", default=512, show_default=True, help="Longest side the model sees.")
+@click.option("--epochs", default=12, show_default=True, help="How often each image is seen.")
+@click.option("--steps", type=int, help="Steps to take, instead of epochs.")
+@click.option("--batch", default=8, show_default=True, help="Images a step and process.")
+@click.option("--lr", type=float, help="The highest learning rate; default: the model's.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, another run.")
+@click.option(
+    "--window",
+    default="auto",
+    show_default=True,
+    callback=lambda ctx, param, text: parse_window(text),
+    help="How values become grey: auto, file or CENTER/WIDTH.",
+)
+@click.option("--augment/--no-augment", default=True, help="Change pictures a little each time.")
+@click.option("--precision", default="float32", show_default=True, help="float32 or bfloat16.")
+@click.option("--threads", type=int, help="Of PyTorch; default: the cores that are free.")
+@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
+@device_option
+@quiet_option
+@json_option
+def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Train a model on images and their BOXES.
+
+    The run's folder gets the weights, the split, the curves and pictures of what it finds. What
+    was stopped goes on with the same command. Under torchrun all processes train one model.
+
+    \b
+    wetread train train.cache train.csv --consensus wbf -o run/
+    wetread train train.cache train.csv --consensus wbf --task classify -o normal/
+    torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
+    """
+    from wetread.boxes.reading import read_boxes
+    from wetread.learn.run import require_torch
+    from wetread.learn.training import train as learn
+
+    require_torch()
+    method = options.pop("consensus")
+    source = open_images(images)
+    boxes = read_boxes(truth)
+    if boxes.table["image"].null_count:
+        boxes = boxes.join(source)
+    if method:
+        boxes = boxes.consensus(method)
+    options["model"] = load_builder(options["model"])
+    try:
+        run = learn(source, boxes, progress=not quiet, **options)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on from there") from None
+    if _rank():
+        return
+    scores = _last_scores(run)
+    if as_json:
+        print_json({"run": run.id, "folder": str(run.path), **scores})
+        return
+    click.echo(f"{run!r}")
+    for name, value in scores["scores"].items():
+        click.echo(f"{value:7.3f}  {name}")
+    rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
+    click.echo(f"the best epoch, on {rests}")
+    folder = shlex.quote(str(run.path))
+    click.echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
+
+
+def _last_scores(run: Any) -> dict[str, Any]:
+    """The scores of the best epoch, and what they rest on."""
+    from wetread.learn.scores import METRICS
+
+    metric, metrics = METRICS[run.task], run.metrics
+    mean = metrics[metrics["name"] == metric]
+    scores = {}
+    if len(mean):
+        best = mean.loc[mean["value"].idxmax(), "step"]
+        rows = metrics[(metrics["step"] == best) & metrics["name"].str.startswith(metric)]
+        scores = dict(zip(rows["name"], rows["value"].astype(float), strict=True))
+    held = run.split.to_pandas().query("part == 'valid'")
+    count, groups = run.config["images"]["valid"], int(held["group"].nunique())
+    return {"scores": scores, "images": count, "patients": groups}
+
+
+def _rank() -> int:
+    """This process among torchrun's; only the first one says what came out."""
+    import os
+
+    return int(os.environ.get("RANK", "0"))
+
+
+def open_images(path: str) -> Index | Cache:
+    """The cache or the index in a folder."""
+    from wetread.index import Index
+    from wetread.learn.cache import MARKER, Cache
+
+    if Path(path, MARKER).exists():
+        return Cache.open(path)
+    return Index(open_index(path))
+
+
+def load_builder(model: str) -> Any:
+    """The name of a model, or the function `build` of a Python file."""
+    if not model.endswith(".py"):
+        return model
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = Path(model)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "build", None)):
+        raise UsageError(f"{path} has no function build(shape)")
+    return module.build

@@ -1,0 +1,345 @@
+"""A run: the folder that training leaves, and the model in it.
+
+run/
+    config.json             what was asked, and what the model is
+    split.parquet           which image was for what
+    truth.parquet           the boxes that were learnt from, and those to judge by
+    metrics.parquet         step, epoch, name, value: losses a step, scores an epoch
+    curves.csv, curves.png  the same by epoch, and drawn
+    examples.png            truth and predictions on images of the part "valid"
+    best.safetensors        the weights of the best epoch
+    last.safetensors        the weights of the last one
+    state.safetensors       weights and optimiser, to go on from
+    valid.parquet           what the best weights find on the part "valid"
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from wetread.boxes.collection import Boxes
+from wetread.errors import MissingExtraError, NotFoundError, UsageError
+from wetread.learn.cache import Cache
+from wetread.learn.checkpoint import load_tensors
+from wetread.learn.detector import Builder, Detector, Shape
+from wetread.learn.material import VALID, known_parts
+from wetread.learn.models import MODELS
+from wetread.table.files import storage_errors, whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wetread.learn.filter import Thresholds
+    from wetread.table.store import Indexed
+
+FORMAT, SCHEMA_VERSION = "wetread-run", 1
+Weights = Literal["best", "last"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model and how it came about: made by `train`, or opened from its folder."""
+
+    path: Path
+    config: Mapping[str, Any]
+    """What config.json says."""
+    build: Builder
+    """Makes the model, untrained."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], model: Builder | None = None) -> Run:
+        """The run in a folder. Nothing in it is executed or unpickled.
+
+        Args:
+            path: the folder.
+            model: the builder, if it is not one that comes with wetread.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            UsageError: it is no run, another version's, or its model is not known here.
+        """
+        folder = Path(path)
+        config = read_config(folder)
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder}: no such folder")
+        if config is None:
+            raise UsageError(f"{folder} is no run: it has no config.json")
+        name = config["model"]
+        recipe = MODELS.get((config["task"], name))
+        if model is None and recipe is None:
+            raise UsageError(
+                f"{folder} has the model {name}, which is not wetread's: give it, "
+                f"Run.open(path, model=...) or --model {name}"
+            )
+        return cls(folder, config, model or recipe.build)  # type: ignore[union-attr]
+
+    @property
+    def id(self) -> str:
+        """16 hex digits, the same for the same command on the same images."""
+        return str(self.config["id"])
+
+    @property
+    def task(self) -> str:
+        """`detect` or `classify`."""
+        return str(self.config["task"])
+
+    @property
+    def classes(self) -> tuple[tuple[str, str], ...]:
+        """(id, name), in the order of the model's labels."""
+        return tuple((str(i), str(name)) for i, name in self.config["classes"])
+
+    @property
+    def size(self) -> int:
+        """The longest side of what the model sees, in pixels."""
+        return int(self.config["size"])
+
+    @cached_property
+    def split(self) -> pa.Table:
+        """Which image was for what: id, group, part, file_size, hash."""
+        return self._table("split")
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Losses by step and scores by epoch: step, epoch, name, value."""
+        frame: pd.DataFrame = self._table("metrics").to_pandas()
+        return frame
+
+    @property
+    def truth(self) -> Boxes:
+        """The boxes that were learnt from (part "train") and judged by."""
+        return Boxes.open(self.path / "truth.parquet")
+
+    @property
+    def valid(self) -> Boxes:
+        """What the best weights find on the images of the part "valid"."""
+        return Boxes.open(self.path / "valid.parquet")
+
+    def model(self, weights: Weights = "best") -> Detector:
+        """The model, in evaluation mode on the CPU.
+
+        Raises:
+            NotFoundError: training has not come that far.
+            UsageError: the weights are another model's.
+        """
+        require_torch()
+        model = self.build(self.shape)
+        path = self.path / f"{weights}.safetensors"
+        try:
+            model.load_state_dict(load_tensors(path)[0])
+        except RuntimeError as error:
+            raise UsageError(f"{path} does not fit its model: {error}") from error
+        model.train(False)
+        return model
+
+    @property
+    def shape(self) -> Shape:
+        """What the model is built for."""
+        mean, std = self.config["mean"], self.config["std"]
+        return Shape(len(self.classes), self.size, mean, std)
+
+    def predict(
+        self,
+        images: Indexed | Cache,
+        *,
+        filter: Run | None = None,  # noqa: A002
+        thresholds: tuple[float, float] | None = None,
+        weights: Weights = "best",
+        device: str | None = None,
+        batch: int = 8,
+        workers: int = 0,
+        progress: bool = True,
+    ) -> Boxes:
+        """What the model finds: boxes in stored pixels with scores, and the run's id and classes.
+
+        An image where it finds nothing has a row "nothing". `part` says what each image was for in
+        this run; `wetread.evaluate` refuses those of "train". A classifier's boxes are as large as
+        their image; see `learn.prediction.to_boxes`.
+
+        Args:
+            images: an index, whose images are decoded for the purpose, or a cache.
+            filter: a run that classifies, to say where there is nothing.
+            thresholds: of the filter; by default those that `Run.thresholds` chooses.
+            weights: of the best epoch or of the last.
+            device: "cpu", "cuda", ...; by default a GPU where there is one (untested).
+            batch: images at once.
+            workers: processes that read images; 0 for none but this one.
+            progress: say on stderr how far it is.
+
+        Raises:
+            UsageError: no image, no such device, a filter that does not classify.
+            MissingExtraError: PyTorch is not installed.
+
+        Warns:
+            UserWarning: images that cannot be decoded: they have no row.
+        """
+        require_torch()
+        from wetread.learn.loop import find
+        from wetread.learn.prediction import to_boxes
+        from wetread.learn.team import Team, find_device, free_cores, use_threads
+        from wetread.table.progress import Progress
+
+        if filter is not None and thresholds is None:
+            thresholds = self.thresholds(filter)[:2]
+        team = Team(0, 1, find_device(device))
+        cache = open_cache(images, self.size, progress=progress)
+        warn_left_out(cache)
+        data = cache.dataset(None, None, self.size, self.window)
+        model = self.model(weights).to(team.device)
+        with Progress(progress) as bar, use_threads(free_cores()):
+            found = find(
+                model,
+                data,
+                range(len(data)),
+                team,
+                self.config["precision"],
+                batch,
+                workers,
+                bar.add,
+            )
+        parts = known_parts(cache, self.split)
+        boxes = to_boxes(found, data, cache, self.classes, self.id, parts)
+        if filter is None or thresholds is None:
+            return boxes
+        from wetread.learn.filter import filter_normal
+
+        said = filter.predict(
+            cache, weights=weights, device=device, batch=batch, workers=workers, progress=progress
+        )
+        return filter_normal(boxes, said, *thresholds)
+
+    @property
+    def window(self) -> Any:
+        """How values became grey, as in `Cache.dataset`."""
+        return as_window(self.config["window"])
+
+    def thresholds(self, classifier: Run) -> Thresholds:
+        """The thresholds of the "normal" filter, chosen on images that neither run learnt from.
+
+        They are those of the part "valid" in both; see `learn.filter`.
+
+        Raises:
+            UsageError: the run does not classify, or they have no such images in common.
+        """
+        import pyarrow.compute as pc
+
+        from wetread.learn.filter import choose_thresholds
+
+        if self.task != "detect" or classifier.task != "classify":
+            raise UsageError("a filter is a run that classifies, beside one that detects")
+        mine, theirs = self.valid, classifier.valid
+        both = {*mine.table["image"].to_pylist()} & {*theirs.table["image"].to_pylist()}
+        trained = classifier.split.filter(pc.equal(classifier.split["part"], "train"))
+        both -= {*trained["id"].to_pylist()}
+        if not both:
+            raise UsageError(
+                f'the two runs have no image of the part "{VALID}" in common: train both on one '
+                "cache or index"
+            )
+        common = pa.array(sorted(both))
+        found, said, truth = (
+            boxes.select(pc.is_in(boxes.table["image"], value_set=common))
+            for boxes in (mine, theirs, self.truth)
+        )
+        return choose_thresholds(found, said, truth)
+
+    def _table(self, name: str) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        path = self.path / f"{name}.parquet"
+        if not path.is_file():
+            raise NotFoundError(f"{path}: no such file; training has not come that far")
+        return pq.read_table(path)
+
+    def __repr__(self) -> str:
+        names = ", ".join(name for _, name in self.classes[:3])
+        more = ", ..." if len(self.classes) > 3 else ""
+        what = f"{self.config['model']} to {self.task} {names}{more}"
+        return f"<Run {self.id}: {what}, {self.size} pixels, in {self.path}>"
+
+
+def as_window(said: Any) -> Any:
+    """A window as it was before it was JSON."""
+    return tuple(said) if isinstance(said, list) else said
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """What config.json says; None where there is none.
+
+    Raises:
+        UsageError: it is damaged, or another version's.
+    """
+    import json
+
+    path = folder / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        config: dict[str, Any] = json.loads(path.read_bytes())
+        known = config["format"] == FORMAT and config["schema"] == SCHEMA_VERSION
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged, or no run's: {error}") from error
+    if not known:
+        raise UsageError(f"{path} was written by wetread {config.get('wetread')}, not this version")
+    return config
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """A file of a run: whole or not there."""
+    with storage_errors(path.parent), whole_file(path) as file:
+        file.write(data)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """The same for a table."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    held = io.BytesIO()
+    pq.write_table(table, held)
+    write_file(path, held.getvalue())
+
+
+def open_cache(
+    images: Indexed | Cache, size: int, to: Path | None = None, progress: bool = True
+) -> Cache:
+    """The cache, or one made of an index: in `to`, else for as long as it is used."""
+    if isinstance(images, Cache):
+        return images
+    from wetread.learn.prepare import prepare
+
+    if to is None:
+        return prepare(images, None, size, progress=progress)
+    return prepare(images, to, size, progress=progress)
+
+
+def warn_left_out(cache: Cache) -> None:
+    """Says which files gave no picture."""
+    left = cache.left_out
+    if len(left):
+        names = ", ".join(left["path"][:3].to_pylist())
+        warnings.warn(
+            f"{len(left)} files or frames cannot be decoded and are left out, such as {names}; "
+            "see the cache's left_out",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def require_torch() -> None:
+    """Raises MissingExtraError where PyTorch, torchvision or safetensors is not installed."""
+    from importlib import import_module
+
+    try:
+        for name in ("torch", "torchvision", "safetensors"):
+            import_module(name)
+    except ImportError as error:
+        raise MissingExtraError("training and prediction", "train") from error
