@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wetread.index import Index, read, scan, split
     from wetread.settings import Settings
     from wetread.submission import submit
+    from wetread.viewer import view
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "scan",
     "split",
     "submit",
+    "view",
 ]
 
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "scan": "index",
     "split": "index",
     "submit": "submission",
+    "view": "viewer",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from wetread import __version__
-from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show
+from wetread.cli import demo, export, findings, header, measure, mosaic, query, scan, show, view
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -64,5 +64,6 @@ for verb in (
     mosaic.mosaic,
     measure.measure,
     export.export,
+    view.view,
 ):
     main.add_command(verb)
