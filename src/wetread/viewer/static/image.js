@@ -1,0 +1,561 @@
+// One image: its window, its frames, its panels. What is seen is what the address says.
+
+import { fetchFrom, fetchJson, fetchPicture, isAbort } from "./api.js";
+import { BoxLayer } from "./boxes.js";
+import { Controls } from "./controls.js";
+import { h, s, short } from "./dom.js";
+import { Header } from "./header.js";
+import { Info } from "./info.js";
+import { makeTable, toColours } from "./lut.js";
+import { bestPlane, Cache, loadPlane, plan, scaleFor } from "./pixels.js";
+import { Readers } from "./readers.js";
+import { distance, drawRuler } from "./ruler.js";
+import { Stage } from "./stage.js";
+import { dragged, label, resolve } from "./windows.js";
+
+/** @typedef {import("./types").Meta} Meta */
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./types").Boxes} Boxes */
+/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./types").Window} Window */
+/** @typedef {import("./types").Misses} Misses */
+/** @typedef {import("./app.js").App} App */
+
+const RATE = 15;
+const PREVIEW = 1024;
+
+/** @type {Cache<Meta>} */
+const metas = new Cache(64, () => 1);
+/** @type {Cache<Uint8Array>} tables that the server made */
+const tables = new Cache(64, () => 1);
+/** @type {Cache<Float32Array>} modality values of files with a Modality LUT */
+const modalities = new Cache(16, () => 1);
+
+export class ImageView {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.stage = new Stage({
+      viewed: () => this.viewed(),
+      grabbed: () => (this.grabbed = this.window),
+      dragged: (dx, dy) => this.drag(dx, dy),
+      pointed: (x, y) => this.probe(x, y),
+      measured: (from, to) => this.measure(from, to),
+      wheeled: (steps) => this.wheel(steps),
+    });
+    this.layer = new BoxLayer(this.stage.layer, (x, y) => this.stage.toScreen(x, y));
+    this.rulerGroup = s("g", { class: "ruler" });
+    this.stage.layer.append(this.rulerGroup);
+    this.controls = new Controls(this);
+    this.readers = new Readers(app.about, (patch) => this.change(patch), () => this.drawBoxes(), (way) => this.nextMiss(way));
+    this.header = new Header();
+    this.info = new Info();
+    this.message = h("div", { class: "no-picture", role: "status", hidden: true });
+    this.stage.element.append(this.message);
+    this.panel = h("aside", { class: "panel", "aria-label": "About this image" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
+    this.element = h(
+      "main", { class: "image-page", hidden: true },
+      this.controls.bar,
+      h("div", { class: "image-body" }, h("div", { class: "stage-column" }, this.stage.element, this.controls.status), this.panel),
+    );
+    /** @type {Meta | null} */
+    this.meta = null;
+    /** @type {Place | null} */
+    this.place = null;
+    /** @type {(Window & {key: string}) | null} */
+    this.window = null;
+    /** @type {(Window & {key: string}) | null} */
+    this.grabbed = null;
+    this.controller = new AbortController();
+    this.pixelsController = new AbortController();
+    this.id = "";
+    this.frame = -1;
+    /** @type {[[number, number], [number, number]] | null} */
+    this.ruler = null;
+    this.playing = 0;
+    this.hover = 0;
+    /** @type {1 | -1 | 0} the miss to select when the boxes are here */
+    this.wantedMiss = 0;
+  }
+
+  get route() {
+    return this.app.route;
+  }
+
+  // -- what the address says ------------------------------------------------------------------
+
+  /** @param {Route} route */
+  async show(route) {
+    this.element.hidden = false;
+    const other = route.id !== this.id;
+    if (other) await this.open(route);
+    else if (this.meta) {
+      if (route.frame !== this.frame) await this.toFrame(route.frame);
+      this.follow(route);
+    }
+  }
+
+  leave() {
+    this.stop();
+    this.element.hidden = true;
+    this.controller.abort();
+    this.pixelsController.abort();
+    this.id = "";
+  }
+
+  /** @param {Route} route */
+  async open(route) {
+    this.stop();
+    this.controller.abort();
+    this.pixelsController.abort();
+    const { signal } = (this.controller = new AbortController());
+    this.id = route.id;
+    this.frame = route.frame;
+    this.ruler = null;
+    this.place = null;
+    this.stage.element.setAttribute("aria-busy", "true");
+    this.stage.clearSoon();
+    this.readers.clear(route);
+    const known = metas.get(this.metaKey(route.frame));
+    if (!known) this.loadPreview(route, signal);
+    this.loadPlace(route, signal);
+    const boxes = this.loadBoxes(route, signal);
+    try {
+      this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
+      await boxes;
+    } catch (error) {
+      if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {number} frame */
+  metaKey(frame) {
+    return `${this.id} ${frame}`;
+  }
+
+  /** @param {number} frame @param {AbortSignal} signal @returns {Promise<Meta>} */
+  fetchMeta(frame, signal) {
+    return fetchJson(`images/${this.id}`, { frame }, signal);
+  }
+
+  /** @param {Meta} meta @param {Route} route */
+  setMeta(meta, route) {
+    this.meta = meta;
+    metas.put(this.metaKey(this.frame), meta);
+    this.controls.setMeta(meta);
+    this.info.fill(meta);
+    document.title = `${meta.path} · wetread`;
+    this.message.hidden = !meta.error;
+    if (meta.error) {
+      this.fail(meta.error);
+      this.follow(route);
+      return;
+    }
+    this.stage.element.setAttribute("aria-label", `${meta.modality || "image"} ${meta.path}, ${meta.columns} by ${meta.rows} pixels`);
+    this.follow(route);
+  }
+
+  /** Everything but the image itself. @param {Route} route */
+  follow(route) {
+    const { meta } = this;
+    this.controls.setTab(route.tab, this);
+    if (!meta) return;
+    this.window = meta.colour ? null : resolve(route.window, meta, this.app.about.presets);
+    this.stage.place(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
+    this.controls.setWindow(this.window, route, label);
+    this.readers.refresh(route);
+    if (!meta.error) this.paint(true);
+    this.viewed();
+  }
+
+  /** A change that the eye makes: the address follows without a step in the history. @param {Partial<Route>} patch */
+  change(patch) {
+    this.app.update(patch);
+    const { route } = this;
+    if ("window" in patch || "invert" in patch) {
+      this.window = this.meta && !this.meta.colour ? resolve(route.window, this.meta, this.app.about.presets) : null;
+      this.controls.setWindow(this.window, route, label);
+      this.paint(true);
+    }
+    if ("readers" in patch || "labels" in patch || "show" in patch || "iou" in patch || "score" in patch) {
+      this.readers.refresh(route);
+      this.drawBoxes();
+    }
+    if ("tab" in patch) this.controls.setTab(route.tab, this);
+  }
+
+  // -- pixels ---------------------------------------------------------------------------------
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadPreview(route, signal) {
+    try {
+      const blob = await fetchPicture(`images/${route.id}/preview`, { frame: route.frame, size: PREVIEW, window: route.window }, signal);
+      const preview = await createImageBitmap(blob);
+      if (signal.aborted || this.stage.picture.plane) return;
+      this.stage.picture.preview = preview;
+      if (!this.meta || this.meta.id !== route.id) this.stage.place({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
+      this.stage.draw();
+      this.app.mark("preview");
+    } catch { /* the image itself says what is wrong */ }
+  }
+
+  /** The scale that the zoom needs. */
+  get wanted() {
+    const { meta } = this;
+    return meta ? scaleFor(meta.levels, this.stage.zoom * Math.max(1, meta.aspect)) : 1;
+  }
+
+  /** Where the server windows, a window is pixels of its own. */
+  get planeWindow() {
+    return this.meta && !this.meta.colour && !/^u?int(8|16)$/.test(this.meta.dtype) ? (this.window?.key ?? "") : "";
+  }
+
+  /** @param {boolean} [fast] */
+  async paint(fast = false) {
+    const { meta, frame } = this;
+    if (!meta || meta.error) return;
+    this.pixelsController.abort();
+    const { signal } = (this.pixelsController = new AbortController());
+    const wanted = this.wanted;
+    const window = this.planeWindow;
+    try {
+      const here = bestPlane(meta, frame, wanted, window);
+      if (here) await this.put(here, fast, signal);
+      if (here && here.scale <= wanted) return;
+      for (const scale of plan(meta, wanted)) {
+        if (here && scale >= here.scale) continue;
+        await this.put(await loadPlane(meta.id, frame, scale, window, signal), false, signal);
+      }
+      this.prefetch(signal);
+    } catch (error) {
+      if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {import("./types").Plane} plane @param {boolean} fast @param {AbortSignal} signal */
+  async put(plane, fast, signal) {
+    const colours = await this.colours(plane.dtype, signal);
+    if (signal.aborted || !this.meta) return;
+    this.stage.picture = { plane, colours };
+    this.stage.draw(fast);
+    this.controls.setLevel(plane.scale);
+    this.stage.element.removeAttribute("aria-busy");
+    this.app.mark("pixels");
+  }
+
+  /** The colour of every stored value. @param {string} dtype @param {AbortSignal} signal */
+  async colours(dtype, signal) {
+    const { meta, window, route } = this;
+    if (!meta || dtype === "rgb8") return new Uint32Array(0);
+    if (dtype === "display8" || !window) return toColours(IDENTITY, route.invert);
+    if (window.lut) return toColours(await this.serverTable(window.key, signal), route.invert);
+    const modality = meta.modality_lut ? await this.modality(signal) : null;
+    return toColours(makeTable(dtype, { ...meta, invert: meta.invert !== route.invert, modality }, window));
+  }
+
+  /** @param {string} window @param {AbortSignal} signal */
+  async serverTable(window, signal) {
+    const key = `${this.id} ${this.frame} ${window}`;
+    const known = tables.get(key);
+    if (known) return known;
+    const response = await fetchFrom(`images/${this.id}/table`, { frame: this.frame, window }, signal);
+    const table = new Uint8Array(await response.arrayBuffer());
+    tables.put(key, table);
+    return table;
+  }
+
+  /** @param {AbortSignal} signal */
+  async modality(signal) {
+    const key = `${this.id} ${this.frame}`;
+    const known = modalities.get(key);
+    if (known) return known;
+    const response = await fetchFrom(`images/${this.id}/modality`, { frame: this.frame }, signal);
+    const values = new Float32Array(await response.arrayBuffer());
+    modalities.put(key, values);
+    return values;
+  }
+
+  /** What comes next: a frame ahead, or the neighbours' previews. @param {AbortSignal} signal */
+  prefetch(signal) {
+    const { meta } = this;
+    if (!meta) return;
+    if (this.frame + 1 < meta.frames) {
+      loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal).catch(() => {});
+    }
+  }
+
+  // -- window, view ---------------------------------------------------------------------------
+
+  /** @param {number} dx @param {number} dy CSS pixels */
+  drag(dx, dy) {
+    if (!this.grabbed || !this.meta || this.meta.colour) return;
+    this.change({ window: dragged(this.grabbed, dx, dy, this.meta) });
+  }
+
+  viewed() {
+    const { stage, meta } = this;
+    this.drawBoxes();
+    this.controls.setZoom(stage.zoom, stage.view.zoom === null);
+    if (!meta || meta.error || this.element.hidden) return;
+    const { zoom, x, y } = stage.view;
+    if (zoom !== this.route.zoom || x !== this.route.x || y !== this.route.y) this.app.update({ zoom, x, y });
+    const plane = stage.picture.plane;
+    if (plane && plane.scale !== this.wanted) this.paint(true);
+  }
+
+  drawBoxes() {
+    const { stage, readers } = this;
+    const shown = this.meta && !this.meta.error ? readers.marks : [];
+    const chips = readers.shown(this.route).includes("l");
+    this.layer.draw(shown, readers.selected, chips, stage.element.clientWidth);
+    this.layer.fade(readers.opacity);
+    const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
+    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
+    if (text) this.controls.say(text);
+  }
+
+  /** @param {[number, number]} from @param {[number, number]} to */
+  measure(from, to) {
+    this.ruler = [from, to];
+    this.drawBoxes();
+  }
+
+  /** @param {number | null} x @param {number | null} y stored edge coordinates */
+  probe(x, y) {
+    const { meta } = this;
+    clearTimeout(this.hover);
+    if (!meta || meta.error) return;
+    const [column, row] = [Math.floor(x ?? -1), Math.floor(y ?? -1)];
+    if (x === null || column < 0 || row < 0 || column >= meta.columns || row >= meta.rows) return this.controls.setProbe(null);
+    const plane = bestPlane(meta, this.frame, 1, this.planeWindow);
+    const place = { x: column, y: row, mm: meta.spacing && `${short((column + 0.5) * meta.spacing.column, 5)}, ${short((row + 0.5) * meta.spacing.row, 5)} mm` };
+    if (!plane || plane.scale !== 1) {
+      // Reduced pixels are means: what is stored comes when the pointer rests.
+      this.controls.setProbe({ ...place, text: "…" });
+      this.hover = setTimeout(() => loadPlane(meta.id, this.frame, 1, this.planeWindow, this.controller.signal).then(() => this.probe(x, y)).catch(() => {}), 250);
+      return;
+    }
+    this.controls.setProbe({ ...place, text: this.valueAt(plane, row * plane.columns + column) });
+  }
+
+  /** @param {import("./types").Plane} plane @param {number} i */
+  valueAt(plane, i) {
+    const { meta } = this;
+    if (!meta) return "";
+    if (plane.dtype === "rgb8") return `RGB ${plane.data[3 * i]} ${plane.data[3 * i + 1]} ${plane.data[3 * i + 2]}`;
+    if (plane.dtype === "display8") return `shown ${plane.data[i]}`;
+    const stored = plane.data[i];
+    const unit = meta.units && meta.units !== "US" ? ` ${meta.units}` : "";
+    if (meta.padding && stored >= meta.padding[0] && stored <= meta.padding[1]) return `stored ${stored}, padding`;
+    const known = meta.modality_lut && modalities.get(`${this.id} ${this.frame}`);
+    const value = known ? known[stored & (plane.data.BYTES_PER_ELEMENT === 1 ? 0xff : 0xffff)] : stored * meta.slope + meta.intercept;
+    if (meta.modality_lut && !known) return `stored ${stored}`;
+    return value === stored && !unit ? `stored ${stored}` : `stored ${stored} → ${short(value)}${unit}`;
+  }
+
+  // -- frames, series, list -------------------------------------------------------------------
+
+  /** @param {number} steps @returns {boolean} whether there is anything to turn */
+  wheel(steps) {
+    const { meta } = this;
+    if (!meta || (meta.frames < 2 && meta.series.count < 2)) return false;
+    if (steps) this.step(steps);
+    return true;
+  }
+
+  /** By frames, or through the series where there is one frame. @param {number} steps */
+  step(steps) {
+    const { meta } = this;
+    if (!meta) return;
+    if (meta.frames > 1) this.toFrame(Math.min(Math.max(this.frame + steps, 0), meta.frames - 1));
+    else {
+      const id = steps > 0 ? meta.series.next : meta.series.previous;
+      if (id) this.app.go({ id }, true);
+    }
+  }
+
+  /** @param {number} frame */
+  async toFrame(frame) {
+    const { meta } = this;
+    if (!meta || frame === this.frame || frame >= meta.frames) return;
+    this.frame = frame;
+    this.app.update({ frame });
+    this.controls.setFrame(frame);
+    if (meta.varies) {
+      const known = metas.get(this.metaKey(frame));
+      const { signal } = this.controller;
+      try {
+        this.setMeta(known ?? (await this.fetchMeta(frame, signal)), this.route);
+      } catch (error) {
+        if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+        return;
+      }
+    }
+    await Promise.all([this.paint(), this.loadBoxes(this.route, this.controller.signal)]);
+  }
+
+  play() {
+    if (this.playing) return this.stop();
+    const { meta } = this;
+    if (!meta || meta.frames < 2) return;
+    this.controls.setPlaying(true);
+    const turn = async () => {
+      const start = performance.now();
+      await this.toFrame((this.frame + 1) % meta.frames);
+      if (this.playing) this.playing = setTimeout(turn, Math.max(0, 1000 / RATE - (performance.now() - start)));
+    };
+    this.playing = setTimeout(turn, 0);
+  }
+
+  stop() {
+    clearTimeout(this.playing);
+    this.playing = 0;
+    this.controls?.setPlaying(false);
+  }
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadPlace(route, signal) {
+    const { where, search, order, desc } = route;
+    try {
+      /** @type {Place} */
+      const place = await fetchJson("place", { id: route.id, where, search, order, desc }, signal);
+      this.place = place;
+      this.controls.setPlace(place);
+    } catch { /* the list is not needed to see the image */ }
+  }
+
+  /** The previous or next image of the filtered list. @param {"previous" | "next"} way */
+  neighbour(way) {
+    const id = this.place?.[way];
+    if (id) this.openOther(id);
+  }
+
+  /** Another image: a window of a name stays, numbers and zoom do not. @param {string} id */
+  openOther(id) {
+    const window = this.route.window.includes(",") ? "" : this.route.window;
+    this.app.go({ id, frame: 0, window, zoom: null, x: null, y: null });
+  }
+
+  // -- boxes ----------------------------------------------------------------------------------
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadBoxes(route, signal) {
+    const { about } = this.app;
+    if (!about.boxes && !about.predictions) return this.readers.clear(route);
+    try {
+      const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
+      this.readers.load(boxes, this.route);
+      if (this.wantedMiss) this.readers.selectMiss(this.wantedMiss);
+      this.wantedMiss = 0;
+      this.drawBoxes();
+    } catch (error) {
+      if (!isAbort(error)) this.controls.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** The next miss, here or on another image. @param {1 | -1} way */
+  async nextMiss(way) {
+    if (!this.app.about.predictions) return;
+    if (this.readers.selectMiss(way)) {
+      const chosen = this.readers.chosen;
+      if (chosen) this.stage.reveal(chosen.box);
+      return;
+    }
+    const { iou, score, where, search, order, desc } = this.route;
+    /** @type {Misses} */
+    const misses = await fetchJson("misses", { iou, score, where, search, order, desc });
+    const here = this.place?.offset ?? -1;
+    const others = misses.images.filter((one) => one.id !== this.id);
+    const next = way > 0
+      ? others.find((one) => one.offset > here) ?? others[0]
+      : others.findLast((one) => one.offset < here) ?? others.at(-1);
+    if (!next) return this.controls.say("No other image has a miss at these thresholds.");
+    this.wantedMiss = way;
+    this.openOther(next.id);
+  }
+
+  // -- trouble, keys --------------------------------------------------------------------------
+
+  /** @param {string} text */
+  fail(text) {
+    this.stage.picture = { colours: new Uint32Array(0) };
+    this.stage.draw();
+    this.stage.element.removeAttribute("aria-busy");
+    this.message.hidden = false;
+    const findings = this.meta?.id === this.id ? this.meta.findings : [];
+    this.message.replaceChildren(
+      h("h2", {}, "No picture"), h("p", {}, text),
+      ...findings.map((finding) => h("p", { class: `finding ${finding.severity}` }, h("code", {}, finding.code), ` ${finding.text}`)),
+    );
+  }
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
+  key(event) {
+    const { key } = event;
+    if (event.shiftKey && /^Digit[1-9]$/.test(event.code)) {
+      this.readers.flipReader(Number(event.code[5]) - 1);
+      return true;
+    }
+    const action = this.actions[key.length === 1 ? key.toLowerCase() : key];
+    if (action) action(event);
+    else if (/^[0-9]$/.test(key)) this.preset(key);
+    return Boolean(action) || /^[0-9]$/.test(key);
+  }
+
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  actions = {
+    ArrowLeft: () => this.neighbour("previous"),
+    ArrowRight: () => this.neighbour("next"),
+    ArrowUp: () => this.step(-1),
+    ArrowDown: () => this.step(1),
+    Home: () => this.toFrame(0),
+    End: () => this.toFrame((this.meta?.frames ?? 1) - 1),
+    " ": () => this.play(),
+    i: () => this.change({ invert: !this.route.invert }),
+    f: () => this.change({ window: "full" }),
+    z: () => this.stage.zoomTo(1, this.stage.pointer),
+    "=": () => this.stage.move({ zoom: null }),
+    "+": () => this.stage.step(1),
+    "-": () => this.stage.step(-1),
+    w: () => this.controls.setTool("window"),
+    d: () => this.controls.setTool("pan"),
+    m: () => this.controls.setTool("ruler"),
+    b: () => this.readers.flipAll(),
+    g: () => this.readers.flip("layer", "g"),
+    p: () => this.readers.flip("layer", "p"),
+    l: () => this.readers.flip("layer", "l"),
+    n: (event) => this.nextMiss(event.shiftKey ? -1 : 1),
+    t: () => this.change({ tab: this.controls.tab === "header" ? "" : "header" }),
+    "/": () => {
+      this.change({ tab: "header" });
+      this.header.search.focus();
+      this.header.search.select();
+    },
+    Escape: () => this.escape(),
+  };
+
+  escape() {
+    if (this.ruler) {
+      this.ruler = null;
+      this.drawBoxes();
+    } else this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+  }
+
+  /** @param {string} key a digit */
+  preset(key) {
+    const { meta } = this;
+    if (!meta || meta.colour) return;
+    if (key === "0") return this.change({ window: "auto" });
+    if (key === "1" || key === "2") {
+      if (meta.views.length >= Number(key)) this.change({ window: key });
+      else this.controls.say(meta.views.length ? "The file has one window." : "The file has no window of its own.");
+      return;
+    }
+    const preset = this.app.about.presets.find((one) => one.key === key);
+    if (!preset) return;
+    if (meta.modality === "CT" && meta.units === "HU") this.change({ window: preset.name });
+    else this.controls.say(`“${preset.name}” is for CT in HU.`);
+  }
+}
+
+const IDENTITY = Uint8Array.from({ length: 256 }, (_, i) => i);
