@@ -59,10 +59,10 @@ def view(
     from wetread.viewer import view as start
 
     index = Index(_open(what))
-    sides = [read_boxes(path, index) if path else None for path in (boxes, predictions)]
     with start(
         index,
-        *sides,
+        read_boxes(boxes, index) if boxes else None,
+        read_boxes(predictions, index) if predictions else None,
         consensus=consensus,  # type: ignore[arg-type]  # click has checked it
         at=at,
         port=port,
@@ -83,8 +83,8 @@ def view(
 
 def _open(what: str) -> Content:
     """An index, or files scanned in memory."""
-    from wetread.table.scan import scan
     from wetread.table.parts import MARKER
+    from wetread.table.scan import scan
     from wetread.table.store import open_content
 
     return open_content(what) if Path(what, MARKER).exists() else scan(what)

@@ -18,12 +18,9 @@ import pydicom  # noqa: F401
 
 from wetread import bulk
 from wetread.engines.pulse import beat
-from wetread.headers.encodings import KINDS
 from wetread.image import Image
-from wetread.pixels import Frame, Frames, read_frame
-from wetread.pixels.codecs import check_stream
-from wetread.pixels.reduced import _levels
-from wetread.pixels.streams import read_stream
+from wetread.pixels import Frame, Frames, decode, decode_reduced
+from wetread.pixels.reduced import count_levels
 from wetread.plot import square_pixels
 from wetread.settings import Settings
 from wetread.viewer.pictures import to_jpeg
@@ -55,25 +52,21 @@ def _frame(
     image: Image, frames: Frames, ask: dict[str, Any], settings: Settings
 ) -> tuple[dict[str, Any], Any]:
     """A decoded frame, at the smallest resolution it holds of at least `size` pixels."""
-    number = ask["frame"]
-    frame = read_frame(frames, number, size=ask["size"], short=True, settings=settings)
+    form, size = frames.form, ask["size"]
+    data = frames.read(ask["frame"], short=True)
+    if size is None:
+        frame = decode(data, form, settings)
+    else:
+        frame = decode_reduced(data, form, size, settings)
     said = {name: value for name, value in asdict(frame).items() if name != "values"}
     said |= {
         "shape": frame.values.shape,
         "dtype": frame.values.dtype.str,
         "count": len(frames),
-        "form": asdict(frames.form),
-        "levels": _count_levels(frames, number),
+        "form": asdict(form),
+        "levels": count_levels(data, form),
     }
-    return said, memoryview(np.ascontiguousarray(frame.values)).cast("B")
-
-
-def _count_levels(frames: Frames, number: int) -> int:
-    """How often the decoder can halve the frame by itself."""
-    if KINDS.get(frames.form.syntax, "native") in ("native", "rle"):
-        return 0
-    stream = check_stream(read_stream(frames.read(number)), frames.form)
-    return _levels(stream, frames.form)
+    return said, np.ascontiguousarray(frame.values).data.cast("B")
 
 
 def _thumb(
@@ -102,7 +95,7 @@ def to_frame(said: dict[str, Any], data: memoryview) -> Frame:
     values = np.frombuffer(data, said["dtype"]).reshape(said["shape"])
     notes = tuple((code, text) for code, text in said["notes"])
     names = ("bits", "photometric", "conversion", "scale")
-    return Frame(values, *(said[name] for name in names), notes=notes)
+    return Frame(values, **{name: said[name] for name in names}, notes=notes)
 
 
 class ProblemError(Exception):

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,7 @@ from wetread import __version__
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.display import PRESETS
-from wetread.errors import UsageError, WetreadError
+from wetread.errors import FINDINGS, UsageError, WetreadError
 from wetread.settings import Settings
 from wetread.table.store import Content
 from wetread.viewer.answers import ProblemError
@@ -30,7 +30,8 @@ from wetread.viewer.catalogue import Catalogue, Wish
 from wetread.viewer.facets import kind_of
 from wetread.viewer.guard import Guard
 from wetread.viewer.images import Images, parse_window
-from wetread.viewer.marks import MOST_MISSES, Marks, count_misses, one_opinion
+from wetread.viewer.kept import Kept
+from wetread.viewer.marks import Marks, count_misses
 from wetread.viewer.privacy import MASK, is_personal
 from wetread.viewer.thumbs import Thumbs
 
@@ -45,7 +46,7 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-MOST_ROWS = 500
+MOST_ROWS, MOST_MISSES = 500, 10_000
 PRESET_KEYS = {"soft": "3", "lung": "4", "mediastinum": "5", "bone": "6", "brain": "7"}
 PRESET_KEYS |= {"stroke": "8", "liver": "9"}
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -67,12 +68,13 @@ class Viewer:
         thumbs: Path | None = None,
         settings: Settings = Settings(),  # noqa: B008
     ) -> None:
-        self.content = content
+        self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(content.root).name
         self.masked = not show_phi
         self.method = consensus
         self.truth, self.found = Marks(boxes), Marks(predictions)
         self.catalogue = Catalogue(content)
+        self._kept = Kept(16)
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
         kept = Thumbs(thumbs, content.root, settings.thumb_bytes)
         self.images = Images(self.catalogue, kept, self.executor, settings)
@@ -84,19 +86,27 @@ class Viewer:
 
     def is_masked(self, column: str) -> bool:
         """Whether the values of a column are not said."""
-        metadata = self.content.schema.field(column).metadata or {}
-        return self.masked and is_personal(column, metadata.get(b"vr", b"").decode())
+        said = self.catalogue.content.schema.field(column).metadata or {}
+        tag = int(said[b"tag"].replace(b",", b""), 16) if b"tag" in said else None
+        return self.masked and is_personal(column, said.get(b"vr", b"").decode(), tag)
 
-    @cached_property
-    def opinion(self) -> Boxes:
-        """One truth an image."""
-        assert self.truth.boxes is not None
-        return one_opinion(self.truth.boxes, self.method)
+    def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
+        """The images where model and readers disagree; see `count_misses`."""
 
-    @cached_property
+        def count() -> dict[str, dict[str, int]]:
+            truth = self._kept.get("truth", lambda: self.truth.opinion(self.method))
+            return count_misses(truth, self.found.boxes, iou, score)
+
+        return self._kept.get((iou, score), count)
+
     def report(self) -> str | None:
         """The report of this index as HTML; None where there is none."""
-        return _build_report(self.content, self.truth.boxes, self.found.boxes)
+
+        def build() -> str | None:
+            sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
+            return _build_report(self.catalogue.content, *sides)
+
+        return self._kept.get("report", build)
 
 
 def make_app(
@@ -124,6 +134,7 @@ def make_app(
         Route("/api/images/{id}/preview", server.preview),
         Route("/api/images/{id}/pixels", server.pixels),
         Route("/api/images/{id}/table", server.table),
+        Route("/api/images/{id}/modality", server.modality),
         Route("/api/images/{id}/boxes", server.boxes),
     ]
 
@@ -134,7 +145,7 @@ def make_app(
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=_HANDLERS)
     app.router.redirect_slashes = False
-    return Guard(app, token, allow_hosts, frame_ancestors)
+    return Guard(app, token, viewer.report_key, allow_hosts, frame_ancestors)
 
 
 class _Server:
@@ -191,9 +202,8 @@ class _Server:
             found = {}
             for name in _names(request):
                 viewer.catalogue.check(name)
-                if viewer.is_masked(name):
-                    raise HTTPException(403, f"{name} may name a person; see --show-phi")
-                found[name] = viewer.catalogue.facet(name, wish.where, wish.search)
+                if not viewer.is_masked(name):
+                    found[name] = viewer.catalogue.facet(name, wish.where, wish.search)
             return found
 
         return _json(await self._run(find))
@@ -203,20 +213,20 @@ class _Server:
         viewer, wish = self._viewer, _wish(request)
         iou = _number(request, "iou", 0.4, 0.0, 1.0)
         score = _number(request, "score", 0.0, 0.0, 1e9)
-        if not viewer.truth or not viewer.found:
+        if not (viewer.truth.given and viewer.found.given):
             raise HTTPException(404, "misses need boxes and predictions")
 
-        def find() -> list[dict[str, Any]]:
-            assert viewer.found.boxes is not None
-            counts = count_misses(viewer.opinion, viewer.found.boxes, iou, score)
+        def find() -> dict[str, Any]:
+            counts = viewer.misses(iou, score)
             found = viewer.catalogue.among(wish, counts)
-            return [{"id": id_, **counts[id_]} for id_ in found[:MOST_MISSES]]
+            shown = [{"id": i, "offset": at, **counts[i]} for i, at in found[:MOST_MISSES]]
+            return {"total": len(found), "images": shown}
 
         return _json(await self._run(find))
 
     async def image(self, request: Request) -> Response:
         """What an image is."""
-        return _json(await self._viewer.images.describe(_id(request)))
+        return _json(await self._viewer.images.describe(_id(request), _frame(request)))
 
     async def header(self, request: Request) -> Response:
         """Its elements."""
@@ -253,20 +263,28 @@ class _Server:
         made = await self._viewer.images.table(_id(request), _frame(request), _window(request))
         return Response(made, headers={"Content-Type": "application/octet-stream"})
 
+    async def modality(self, request: Request) -> Response:
+        """The modality value of every stored value."""
+        made = await self._viewer.images.modality(_id(request), _frame(request))
+        return Response(made, headers={"Content-Type": "application/octet-stream"})
+
     async def boxes(self, request: Request) -> Response:
         """What readers and the model drew on it."""
         viewer, id_, frame = self._viewer, _id(request), _frame(request)
 
         def find() -> dict[str, Any]:
-            merged = viewer.truth.merged(id_, frame, viewer.method) if viewer.truth else []
-            truth, found = viewer.truth.on(id_, frame), viewer.found.on(id_, frame)
-            return {"truth": truth, "consensus": merged, "predictions": found}
+            return {
+                "truth": viewer.truth.on(id_, frame),
+                "nothing": viewer.truth.found_nothing(id_),
+                "consensus": viewer.truth.merged(id_, frame, viewer.method),
+                "predictions": viewer.found.on(id_, frame),
+            }
 
         return _json(await self._run(find))
 
     async def report(self, request: Request) -> Response:
         """The report of this index."""
-        text = await self._run(lambda: self._viewer.report)
+        text = await self._run(self._viewer.report)
         if text is None:
             raise HTTPException(404, "no report of this index")
         return Response(text, headers={"Content-Type": TYPES[".html"]})
@@ -278,15 +296,14 @@ class _Server:
 
 def _about(viewer: Viewer) -> dict[str, Any]:
     viewer.catalogue.warm()
-    ids = viewer.catalogue.ordered(Wish())
     columns = [
         {"name": field.name, "type": kind_of(field.type), "phi": viewer.is_masked(field.name)}
-        for field in viewer.content.schema
+        for field in viewer.catalogue.content.schema
         if field.name != "path_bytes"
     ]
-    sides = [marks.boxes for marks in (viewer.truth, viewer.found) if marks.boxes]
+    sides = (viewer.truth.boxes, viewer.found.boxes)
     labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))
-    readers = list(viewer.truth.boxes.readers) if viewer.truth.boxes else []
+    readers = list(viewer.truth.boxes.readers)
     presets = [
         {"key": key, "name": name, "center": PRESETS[name][0], "width": PRESETS[name][1]}
         for name, key in PRESET_KEYS.items()
@@ -294,15 +311,15 @@ def _about(viewer: Viewer) -> dict[str, Any]:
     return {
         "title": viewer.title,
         "version": __version__,
-        "rows": len(ids),
+        "rows": len(viewer.catalogue),
         "images": viewer.catalogue.count_images(),
         "columns": columns,
         "readers": readers,
         "labels": labels,
-        "boxes": bool(viewer.truth),
-        "predictions": bool(viewer.found),
+        "boxes": viewer.truth.given,
+        "predictions": viewer.found.given,
         "consensus": len(readers) > 1,
-        "report": _has_report(),
+        "report": f"report?key={viewer.report_key}" if _has_report() else None,
         "presets": presets,
         "masked": viewer.masked,
     }
@@ -319,7 +336,8 @@ def _to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
             {
                 **row,
                 "frames": row.pop("NumberOfFrames", None) or (1 if pixels else 0),
-                "findings": row.pop("codes") or [],
+                "findings": row["findings"] or [],
+                "worst": _worst(row["findings"] or []),
                 "boxes": boxes,
                 "part": row.get("part"),
                 "has_pixels": pixels,
@@ -330,6 +348,12 @@ def _to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]
             }
         )
     return made
+
+
+def _worst(codes: list[str]) -> str | None:
+    """The severity of the worst finding."""
+    found = {FINDINGS[code].severity for code in codes if code in FINDINGS}
+    return next((severity for severity in ("error", "warning", "info") if severity in found), None)
 
 
 def _has_report() -> bool:
@@ -343,8 +367,8 @@ def _build_report(content: Content, boxes: Boxes | None, predictions: Boxes | No
         return None
     from importlib import import_module
 
-    build = import_module("wetread.reports").build_report
-    return str(build(content, boxes, predictions, links="viewer"))
+    build = getattr(import_module("wetread.reports"), "build_report", None)
+    return None if build is None else str(build(content, boxes, predictions, links="viewer"))
 
 
 async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
@@ -370,10 +394,10 @@ def _wish(request: Request) -> Wish:
     desc = ask.get("desc", "0")
     if desc not in ("0", "1", ""):
         raise UsageError("desc is 0 or 1")
-    texts = [ask.get(name, "") for name in ("where", "search", "order")]
-    if any("\0" in text for text in texts):
+    where, search, order = (ask.get(name, "") for name in ("where", "search", "order"))
+    if "\0" in where + search + order:
         raise UsageError("a zero byte in the query")
-    return Wish(*texts, desc == "1")
+    return Wish(where, search, order, desc == "1")
 
 
 def _names(request: Request) -> list[str]:

@@ -1,24 +1,30 @@
-"""The rows of an index for a browser that never holds them all: pages, places, facets."""
+"""The rows of an index for a browser that never holds them all: pages, places, facets.
+
+Inside, a row is its place in the index: a number of four bytes, so that orders of a million rows
+are made once and kept.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread import bulk
 from wetread.errors import UnknownNameError
-from wetread.table.store import Content, fetch, query
-from wetread.table.store import where as narrow
+from wetread.table import store
+from wetread.table.store import Content, all_rows, fetch, query
+from wetread.viewer.facets import count_values, kind_of, quoted
+from wetread.viewer.ids import Ids, to_number, to_numbers
+from wetread.viewer.kept import Kept
 
-Ids = NDArray[np.uint64]
+Places = NDArray[np.uint32]
 CARD = (
     "id",
     "path",
@@ -30,22 +36,24 @@ CARD = (
     "PhotometricInterpretation",
     "NumberOfFrames",
     "pixel_length",
-    "findings",
+    "part",
 )
-"""What a tile of the grid shows."""
-SEARCHED = (
-    "path",
-    "member",
-    "SOPInstanceUID",
+"""What a tile of the grid shows, beside the codes of its findings."""
+FEW = (
+    "read_status",
     "Modality",
+    "PhotometricInterpretation",
     "SeriesDescription",
     "StudyDescription",
     "ProtocolName",
     "BodyPartExamined",
 )
-"""The columns that `search` looks into."""
-_KEPT = 24
-"""Orders that are kept, and answers about columns."""
+"""Columns with few different values, which are kept once each; `search` looks into them, and into
+path and member; for what may be one also into `UIDS`."""
+UIDS = ("id", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_UID = re.compile(r"[0-9.]{6,}|[0-9a-f]{16}")
+_KEPT = 16
+"""Orders that are kept, as many searches and as many answers about columns."""
 
 
 class Wish(NamedTuple):
@@ -61,205 +69,222 @@ class Catalogue:
     """Questions about the rows; may be asked from several threads."""
 
     def __init__(self, content: Content) -> None:
+        if content.chosen is not None:  # rows that were chosen have no places on disk
+            content = Content(content.root, content.schema, rows=all_rows(content))
         self.content = content
-        self._base = replace(content, chosen=None)
-        self._orders: OrderedDict[Any, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self.columns = list(content.schema.names)
+        self._empty = replace(content, rows=content.schema.empty_table(), folder=None, parts=())
+        self._orders, self._masks, self._facets = Kept(_KEPT), Kept(_KEPT), Kept(4 * _KEPT)
+        self._tables = Kept(3)
+
+    def __len__(self) -> int:
+        return len(self.content)
 
     @property
-    def columns(self) -> list[str]:
-        """The names of the columns."""
-        return list(self.content.schema.names)
-
-    @cached_property
-    def _places(self) -> tuple[Ids, NDArray[np.int64]]:
-        """The ids of all rows, ascending, and the place of each."""
-        ids = to_numbers(query(self._base, "SELECT id FROM index")["id"])
-        order = np.argsort(ids, kind="stable")
-        return ids[order], order
-
-    @cached_property
     def _cards(self) -> pa.Table:
+        return self._tables.get("cards", self._read_cards)
+
+    def _read_cards(self) -> pa.Table:
         """What tiles show of every row, in memory: pages of any order come at once."""
-        names = [name for name in CARD if name in self.columns and name != "findings"]
-        chosen = ", ".join(map(quoted, names))
-        codes = "list_distinct(list_transform(findings, lambda f: f.code)) AS codes"
-        cards = query(self._base, f"SELECT {chosen}, {codes} FROM index")
-        return _with_dictionaries(cards)
+        wanted = (name for name in dict.fromkeys([*CARD, *FEW]) if name in self.columns)
+        codes = "list_distinct(list_transform(findings, lambda f: f.code)) AS findings"
+        names = ", ".join(map(quoted, wanted))
+        cards = query(self.content, f"SELECT {names}, {codes} FROM index")
+        for name in FEW:
+            at = cards.column_names.index(name)
+            cards = cards.set_column(at, name, cards[name].dictionary_encode().combine_chunks())
+        return cards
+
+    @property
+    def _ids(self) -> tuple[Ids, Places]:
+        return self._tables.get("ids", self._sort_ids)
+
+    def _sort_ids(self) -> tuple[Ids, Places]:
+        """The ids of all rows, ascending, and the place of each."""
+        ids = to_numbers(self._cards["id"])
+        order = np.argsort(ids, kind="stable")
+        return ids[order], order.astype(np.uint32)
 
     def warm(self) -> None:
         """Read what the first page needs."""
-        _ = self._places, self._cards
-
-    def ordered(self, wish: Wish) -> Ids:
-        """The ids of the rows, in order."""
-        return self._remember(wish, lambda: self._order(wish))
-
-    def _order(self, wish: Wish) -> Ids:
-        content, condition, values = self._narrowed(wish.where, wish.search)
-        order = ""
-        if wish.order:
-            self.check(wish.order)
-            way = "DESC" if wish.desc else "ASC"
-            order = f"ORDER BY {quoted(wish.order)} {way} NULLS LAST, path, member"
-        found = query(content, f"SELECT id FROM index {condition} {order}", values)
-        ids = to_numbers(found["id"])
-        return ids[::-1] if wish.desc and not wish.order else ids
-
-    def page(self, wish: Wish, offset: int, limit: int, extra: Sequence[str]) -> dict[str, Any]:
-        """The rows from `offset` on, and how many there are in all."""
-        for name in extra:
-            self.check(name)
-        ids = self.ordered(wish)
-        chosen = ids[offset : offset + limit]
-        places = self._find(chosen)
-        rows = self._cards.take(pa.array(places)).to_pylist()
-        if extra:
-            more = fetch(self._base, places.tolist(), list(dict.fromkeys(extra))).to_pylist()
-            rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
-        return {"total": len(ids), "offset": offset, "rows": rows}
-
-    def place(self, wish: Wish, id_: str) -> dict[str, Any]:
-        """Where a row stands in an order, and its neighbours; offset None where it is not in it."""
-        ids = self.ordered(wish)
-        (at,) = np.nonzero(ids == np.uint64(int(id_, 16)))
-        if not len(at):
-            return {"offset": None, "total": len(ids), "previous": None, "next": None}
-        offset = int(at[0])
-        return {"offset": offset, "total": len(ids), **_neighbours(ids, offset)}
-
-    def among(self, wish: Wish, ids: Iterable[str]) -> list[str]:
-        """Those of some ids that are in an order, in it."""
-        ordered = self.ordered(wish)
-        some = np.array([int(id_, 16) for id_ in ids], np.uint64)
-        return [to_id(number) for number in ordered[np.isin(ordered, some)]]
+        _ = self._ids
 
     def count_images(self) -> int:
         """How many rows have pixels."""
-        return int(query(self.content, "SELECT count(pixel_length) AS n FROM index")["n"][0].as_py())
-
-    def row(self, id_: str, columns: Sequence[str] = ()) -> dict[str, Any] | None:
-        """One row, with the columns that decoding needs; None where there is none of that id."""
-        number = np.array([int(id_, 16)], np.uint64)
-        ids, places = self._places
-        at = int(np.searchsorted(ids, number)[0])
-        if at == len(ids) or ids[at] != number[0]:
-            return None
-        names = [*bulk.COLUMNS, "findings", *(c for c in columns if c in self.columns)]
-        found = fetch(self._base, [int(places[at])], list(dict.fromkeys(names)))
-        row: dict[str, Any] = found.to_pylist()[0]
-        return row
-
-    def series(self, uid: str | None, id_: str) -> dict[str, Any]:
-        """The place of an image in its series, by Instance Number."""
-        if not uid:
-            return {"place": 0, "count": 1, "previous": None, "next": None}
-
-        def find() -> Ids:
-            sql = (
-                "SELECT id FROM index WHERE SeriesInstanceUID = ? AND pixel_length IS NOT NULL "
-                "ORDER BY InstanceNumber NULLS LAST, path, member"
-            )
-            return to_numbers(query(self.content, sql, [uid])["id"])
-
-        ids = self._remember(("series", uid), find)
-        (at,) = np.nonzero(ids == np.uint64(int(id_, 16)))
-        if not len(at):
-            return {"place": 0, "count": 1, "previous": None, "next": None}
-        return {"place": int(at[0]), "count": len(ids), **_neighbours(ids, int(at[0]))}
-
-    def facet(self, column: str, where: str, search: str) -> dict[str, Any]:
-        """How the values of a column are distributed."""
-        from wetread.viewer.facets import count_values
-
-        self.check(column)
-
-        def find() -> dict[str, Any]:
-            content, condition, values = self._narrowed(where, search)
-            return count_values(content, column, condition, values)
-
-        return self._remember(("facet", column, where, search), find)
+        return len(self) - int(self._cards["pixel_length"].null_count)
 
     def check(self, column: str) -> None:
         """Raises UnknownNameError where there is no such column."""
         if column not in self.columns:
             raise UnknownNameError("column", column, self.columns)
 
-    def _narrowed(self, where: str, search: str) -> tuple[Content, str, list[str]]:
-        """The content that `where` leaves, and the condition of `search` with its values."""
-        content = narrow(self.content, where) if where.strip() else self.content
-        if not search:
-            return content, "", []
-        names = [name for name in SEARCHED if name in self.columns]
-        each = [f"contains(lower({quoted(name)}), ?)" for name in names]
-        return content, f"WHERE {' OR '.join(each)}", [search.lower()] * len(names)
+    def page(self, wish: Wish, offset: int, limit: int, extra: Sequence[str]) -> dict[str, Any]:
+        """The rows from `offset` on, and how many there are in all."""
+        for name in extra:
+            self.check(name)
+        ordered = self._order(wish)
+        chosen = ordered[offset : offset + limit]
+        names = [name for name in (*CARD, "findings") if name in self._cards.column_names]
+        rows = self._cards.select(names).take(pa.array(chosen)).to_pylist()
+        if extra:
+            more = fetch(self.content, chosen.tolist(), list(dict.fromkeys(extra))).to_pylist()
+            rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
+        return {"total": len(ordered), "offset": offset, "rows": rows}
 
-    def _find(self, ids: Ids) -> NDArray[np.int64]:
-        known, places = self._places
-        return places[np.searchsorted(known, ids)]
+    def place(self, wish: Wish, id_: str) -> dict[str, Any]:
+        """Where a row stands in an order, and its neighbours; offset None where it is not in it."""
+        ordered = self._order(wish)
+        offset = self._find_in(ordered, id_)
+        return {"offset": offset, "total": len(ordered), **self._neighbours(ordered, offset)}
 
-    def _remember(self, key: Any, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
-        made = make()
-        with self._lock:
-            self._orders[key] = made
-            while len(self._orders) > _KEPT:
-                self._orders.popitem(last=False)
-        return made
+    def among(self, wish: Wish, ids: Iterable[str]) -> list[tuple[str, int]]:
+        """Those of some ids that are in an order, in it, and where."""
+        found = [place for place in map(self._place, ids) if place is not None]
+        ordered = self._order(wish)
+        at = np.flatnonzero(np.isin(ordered, np.array(found, np.uint32)))
+        chosen = self._cards["id"].take(pa.array(ordered[at])).to_pylist()
+        return list(zip(chosen, at.tolist(), strict=True))
+
+    def row(self, id_: str, columns: Sequence[str] = ()) -> dict[str, Any] | None:
+        """One row, with the columns that decoding needs; None where there is none of that id."""
+        place = self._place(id_)
+        if place is None:
+            return None
+        names = [*bulk.COLUMNS, "findings", *(c for c in columns if c in self.columns)]
+        found = fetch(self.content, [place], list(dict.fromkeys(names)))
+        row: dict[str, Any] = found.to_pylist()[0]
+        return row
+
+    def series(self, id_: str) -> dict[str, Any]:
+        """The place of an image in its series, by Instance Number."""
+        place = self._place(id_)
+        codes = self._tables.get("series", self._number_series)
+        code = -1 if place is None else int(codes[place])
+        if code < 0:
+            return {"place": 0, "count": 1, "previous": None, "next": None}
+        ordered = self._orders.get(code, lambda: self._order_series(codes == code))
+        at = self._find_in(ordered, id_)
+        return {"place": at or 0, "count": len(ordered), **self._neighbours(ordered, at)}
+
+    def _number_series(self) -> NDArray[np.int32]:
+        """A number for the series of every row; -1 without a series or pixels."""
+        uids = query(self.content, "SELECT SeriesInstanceUID FROM index")[0].dictionary_encode()
+        codes = uids.combine_chunks().indices.fill_null(-1).to_numpy().copy()
+        codes[np.asarray(self._cards["pixel_length"].is_null())] = -1
+        return np.asarray(codes, np.int32)
+
+    def _order_series(self, mine: NDArray[np.bool_]) -> Places:
+        places = np.flatnonzero(mine).astype(np.uint32)
+        numbers = fetch(self.content, places.tolist(), ["InstanceNumber"])[0]
+        ordered: Places = places[sort_stably(numbers)]
+        return ordered
+
+    def facet(self, column: str, where: str, search: str) -> dict[str, Any]:
+        """How the values of a column are distributed; see `facets.count_values`."""
+        self.check(column)
+
+        def count() -> dict[str, Any]:
+            chosen = self._order(Wish(where, search))
+            if column in self._cards.column_names:
+                values = self._cards[column]
+            else:
+                values = query(self.content, f"SELECT {quoted(column)} FROM index")[0]
+            chosen_values = values.take(pa.array(chosen)) if where or search else values
+            return count_values(chosen_values, column)
+
+        counted: dict[str, Any] = self._facets.get((column, where, search), count)
+        return counted
+
+    def _order(self, wish: Wish) -> Places:
+        """The places of the rows that are wished for, in order."""
+        if wish.order:
+            self.check(wish.order)
+        ordered: Places = self._orders.get(wish, lambda: self._make_order(wish))
+        return ordered
+
+    def _make_order(self, wish: Wish) -> Places:
+        places = self._choose(wish.where)
+        if wish.search:
+            places = places[self._masks.get(wish.search, lambda: self._search(wish.search))[places]]
+        if wish.order in ("", "path"):  # the order of the index
+            return places[::-1] if wish.desc else places
+        sql = f"SELECT {self._key(wish.order)} AS key FROM index"
+        keys = query(self.content, sql)["key"].take(pa.array(places))
+        ordered: Places = places[sort_stably(keys, wish.desc)]
+        return ordered
+
+    def _choose(self, where: str) -> Places:
+        """The places of the rows that fulfil an expression."""
+        if not where.strip():
+            return np.arange(len(self), dtype=np.uint32)
+        store.where(self._empty, where)  # that it is one expression over the columns
+        numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
+        sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
+        places: Places = query(self.content, sql)[0].to_numpy().astype(np.uint32)
+        return places
+
+    def _search(self, text: str) -> NDArray[np.bool_]:
+        """For every row whether a text is in it."""
+        found = np.zeros(len(self), bool)
+        for name in ("path", "member"):
+            hits = pc.match_substring(self._cards[name], text, ignore_case=True)
+            found |= np.asarray(hits.fill_null(False))
+        for name in FEW:
+            for chunk in self._cards[name].chunks:
+                hits = pc.match_substring(chunk.dictionary, text, ignore_case=True)
+                found |= np.asarray(hits.take(chunk.indices).fill_null(False))
+        if _UID.fullmatch(text):
+            each = " OR ".join(f"contains({name}, ?)" for name in UIDS)
+            sql = f"SELECT coalesce({each}, false) FROM index"
+            found |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
+        return found
+
+    def _key(self, column: str) -> str:
+        """What rows are ordered by: of lists the first value, of findings their number."""
+        type_ = self.content.schema.field(column).type
+        if kind_of(type_) != "list":
+            return quoted(column)
+        records = pa.types.is_struct(type_.value_type)
+        return f"len({quoted(column)})" if records else f"{quoted(column)}[1]"
+
+    def _place(self, id_: str) -> int | None:
+        ids, places = self._ids
+        number = to_number(id_)
+        at = int(np.searchsorted(ids, number))
+        return int(places[at]) if at < len(ids) and ids[at] == number else None
+
+    def _find_in(self, ordered: Places, id_: str) -> int | None:
+        place = self._place(id_)
+        if place is None:
+            return None
+        (at,) = np.nonzero(ordered == np.uint32(place))
+        return int(at[0]) if len(at) else None
+
+    def _neighbours(self, ordered: Places, at: int | None) -> dict[str, str | None]:
+        def id_at(offset: int) -> str | None:
+            if at is None or not 0 <= offset < len(ordered):
+                return None
+            return str(self._cards["id"][int(ordered[offset])].as_py())
+
+        return {"previous": id_at((at or 0) - 1), "next": id_at((at or 0) + 1)}
 
 
-def quoted(name: str) -> str:
-    """A column in SQL."""
-    return '"' + name.replace('"', '""') + '"'
+def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:
+    """The order of values, missing ones last either way; equal ones keep theirs.
 
-
-def to_numbers(ids: pa.ChunkedArray) -> Ids:
-    """Ids of 16 hex digits as numbers, which take half the room.
-
-    >>> to_numbers(pa.chunked_array([["00000000000000ff", "8000000000000000"]])).tolist()
-    [255, 9223372036854775808]
+    >>> sort_stably(pa.chunked_array([["b", None, "a", "b"]]), desc=True).tolist()
+    [0, 3, 2, 1]
     """
-    flat = ids.combine_chunks()
-    if not len(flat):
-        return np.zeros(0, np.uint64)
-    text = _text(flat)
-    digits = np.frombuffer(text, "u1").reshape(-1, 16)
-    nibbles = np.where(digits > 57, digits - 87, digits - 48)  # "a" is 97, "0" is 48
-    pairs = np.ascontiguousarray(nibbles[:, ::2] << 4 | nibbles[:, 1::2])
-    numbers: Ids = pairs.view(">u8").ravel().astype(np.uint64)
-    return numbers
-
-
-def _text(strings: pa.StringArray) -> memoryview:
-    """The characters of strings, one after the other."""
-    _, offsets, data = strings.buffers()
-    ends = np.frombuffer(offsets, "i4")[[strings.offset, strings.offset + len(strings)]]
-    return memoryview(data)[ends[0] : ends[1]]
-
-
-def to_id(number: Any) -> str:
-    """An id as the index has it.
-
-    >>> to_id(np.uint64(255))
-    '00000000000000ff'
-    """
-    return f"{int(number):016x}"
-
-
-def _neighbours(ids: Ids, at: int) -> dict[str, str | None]:
-    return {
-        "previous": to_id(ids[at - 1]) if at else None,
-        "next": to_id(ids[at + 1]) if at + 1 < len(ids) else None,
-    }
-
-
-def _with_dictionaries(cards: pa.Table) -> pa.Table:
-    """Columns of few values take little room."""
-    for name in ("read_status", "Modality", "PhotometricInterpretation"):
-        if name in cards.column_names:
-            at = cards.column_names.index(name)
-            cards = cards.set_column(at, name, cards[name].dictionary_encode())
-    return cards
+    missing = np.asarray(keys.is_null(nan_is_null=True))
+    if pa.types.is_temporal(keys.type):
+        keys = keys.cast(pa.int32() if keys.type.bit_width == 32 else pa.int64())
+    elif not (pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)):
+        texts = keys.dictionary_encode().combine_chunks()  # each text is compared once
+        ranks = pc.rank(texts.dictionary, "ascending", tiebreaker="dense")
+        keys = ranks.take(texts.indices)
+    numbers = np.asarray(keys.fill_null(0))
+    if desc:
+        order = len(numbers) - 1 - np.argsort(numbers[::-1], kind="stable")[::-1]
+    else:
+        order = np.argsort(numbers, kind="stable")
+    return np.concatenate([order[~missing[order]], np.flatnonzero(missing)])

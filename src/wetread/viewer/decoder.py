@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -12,9 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from wetread import bulk
+from wetread.display import SAMPLE
 from wetread.engines.local import count_cores
 from wetread.engines.pool import Pool, WorkerEndedError
 from wetread.pixels import Frame
+from wetread.pixels.reduced import halvings
 from wetread.settings import Settings
 from wetread.viewer.answers import FUNCTION, ProblemError, make_task, read_answer, to_frame
 
@@ -40,13 +41,14 @@ class Decoder:
     def __init__(self, root: str, settings: Settings) -> None:
         options = {"root": root, "settings": asdict(settings)}
         self._pool = Pool(FUNCTION, options, count_cores(), settings.decode_seconds)
-        self._kept: OrderedDict[tuple[str, int, int | None], Decoded] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int], Decoded] = OrderedDict()
         self._room = settings.viewer_bytes
         self._under_way: dict[Any, asyncio.Future[Any]] = {}
         self._waiters: dict[Any, int] = {}
+        self._levels: dict[str, tuple[int, int]] = {}
+        """Of files that are known: the longest side, and how often it can be halved."""
         self._problems: dict[str, ProblemError] = {}
         """Files that ended a worker: they are not tried again."""
-        self._lock = threading.Lock()
 
     def warm(self) -> None:
         """Have the processes ready before the first question."""
@@ -64,16 +66,26 @@ class Decoder:
 
         Raises ProblemError where it cannot be decoded.
         """
-        for key in ((row["id"], number, size), (row["id"], number, None)):
-            if (found := self._kept.get(key)) and (key[2] == size or found.levels == 0):
-                self._kept.move_to_end(key)
-                return found
+        if row["id"] not in self._levels and size != SAMPLE:
+            await self.frame(row, number, SAMPLE, NOW)  # what sizes there are is known then
+        key = (row["id"], number, self._scale(row["id"], size))
+        if found := self._kept.get(key):
+            self._kept.move_to_end(key)
+            return found
         ask = {"kind": "frame", "frame": number, "size": size}
         said, data = await self._ask(row, ask, urgency)
-        form = said["form"]
-        decoded = Decoded(to_frame(said, data), said["levels"], said["count"], form)
-        self._keep((row["id"], number, size if decoded.frame.scale > 1 else None), decoded)
+        decoded = Decoded(to_frame(said, data), said["levels"], said["count"], said["form"])
+        form = decoded.form
+        self._levels[row["id"]] = max(form["rows"], form["columns"]), decoded.levels
+        self._keep((row["id"], number, decoded.frame.scale), decoded)
         return decoded
+
+    def _scale(self, id_: str, size: int | None) -> int:
+        """What a frame of at least `size` pixels is a fraction of; 0 where it is not known yet."""
+        if id_ not in self._levels:
+            return 0
+        longest, levels = self._levels[id_]
+        return 1 if size is None else 1 << min(halvings(longest, size), levels)
 
     async def thumb(self, row: dict[str, Any], number: int, size: int, window: Any) -> bytes:
         """A small JPEG of a frame. Raises ProblemError where it cannot be decoded."""
@@ -81,7 +93,7 @@ class Decoder:
         _, data = await self._ask(row, ask, LATER)
         return bytes(data)
 
-    def _keep(self, key: tuple[str, int, int | None], decoded: Decoded) -> None:
+    def _keep(self, key: tuple[str, int, int], decoded: Decoded) -> None:
         self._kept[key] = decoded
         self._kept.move_to_end(key)
         total = sum(one.frame.values.nbytes for one in self._kept.values())

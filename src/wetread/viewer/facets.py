@@ -1,4 +1,4 @@
-"""How the values of a column are distributed, in the database."""
+"""How the values of a column are distributed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-
-from wetread.table.store import Content, query
+import pyarrow.compute as pc
 
 MOST_VALUES, BINS = 50, 40
 FEW = 12
@@ -22,7 +22,7 @@ def kind_of(type_: pa.DataType) -> str:
     >>> kind_of(pa.list_(pa.float64())), kind_of(pa.int32()), kind_of(pa.date32())
     ('list', 'number', 'date')
     """
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+    if pa.types.is_list(type_):
         return "list"
     if pa.types.is_boolean(type_):
         return "bool"
@@ -32,77 +32,85 @@ def kind_of(type_: pa.DataType) -> str:
     return "number" if any(is_(type_) for is_ in numbers) else "text"
 
 
-def count_values(
-    content: Content, column: str, condition: str, values: list[str]
-) -> dict[str, Any]:
-    """The most frequent values of a column, or a histogram of its numbers or dates.
+def quoted(name: str) -> str:
+    """A column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
 
-    A column of lists counts each value of a list. `condition` is a WHERE clause for `values`.
+
+def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
+    """The most frequent values, or a histogram of numbers or dates with many different ones.
+
+    Of lists each value counts, of records their code; with each comes the SQL that finds it in the
+    column `name`.
+
+    >>> count_values(pa.chunked_array([["CT", "MR", "CT", None]]))
+    {'kind': 'values', 'values': [['CT', 2], ['MR', 1]], 'other': 0, 'missing': 1}
     """
-    type_ = content.schema.field(column).type
-    name = '"' + column.replace('"', '""') + '"'
-    source = f"SELECT {name} AS x FROM index {condition}"
-    if kind_of(type_) == "list":
-        type_ = type_.value_type
-        inner = "x"
-        if pa.types.is_struct(type_):
-            field = "code" if type_.get_field_index("code") >= 0 else type_.field(0).name
-            inner, type_ = f"list_distinct(list_transform(x, lambda f: f.{field}))", pa.string()
-        source = f"SELECT unnest(CASE WHEN len(x) > 0 THEN {inner} ELSE [NULL] END) AS x FROM ({source})"
-    kind = kind_of(type_)
-    if kind in ("number", "date"):
-        number = "x::DATE - DATE '1970-01-01'" if kind == "date" else "x"
-        found = _histogram(content, source, f"({number})::DOUBLE", values)
-        if found is not None:
-            return _with_dates(found) if kind == "date" else found
-    return _frequent(content, source, values)
+    missing, condition = 0, ""
+    if pa.types.is_list(column.type):
+        condition = f"list_contains({quoted(name)}, {{}})"
+        if pa.types.is_struct(column.type.value_type) or name == "findings":
+            condition = f"list_contains(list_transform({quoted(name)}, lambda f: f.code), {{}})"
+        missing = int(pc.sum(pc.equal(pc.list_value_length(column).fill_null(0), 0)).as_py() or 0)
+        column = pc.list_flatten(column)
+        if pa.types.is_struct(column.type):
+            column = pc.struct_field(column, 0)
+    missing += column.null_count
+    column = column.drop_null()
+    if (kind := kind_of(column.type)) in ("number", "date"):
+        days = column.cast(pa.date32()).cast(pa.int32()) if kind == "date" else column
+        numbers = np.asarray(days, np.float64)
+        finite = numbers[np.isfinite(numbers)]
+        if len(finite) and len(np.unique(finite[:100_000])) > FEW:
+            missing += len(numbers) - len(finite)
+            return _histogram(finite, missing, kind == "date")
+    counted = _frequent(column, missing)
+    if condition:
+        for value in counted["values"]:
+            value.append(condition.format(_literal(value[0])))
+    return counted
 
 
-def _frequent(content: Content, source: str, values: list[str]) -> dict[str, Any]:
-    sql = (
-        f"WITH v AS ({source}), c AS (SELECT x, count(*) AS n FROM v GROUP BY x) "
-        "SELECT x, n, sum(n) OVER () AS total FROM c ORDER BY x IS NULL DESC, n DESC, x "
-        f"LIMIT {MOST_VALUES + 1}"
-    )
-    rows = query(content, sql, values).to_pylist()
-    total = int(rows[0]["total"]) if rows else 0
-    missing = sum(row["n"] for row in rows if row["x"] is None)
-    shown = [[_plain(row["x"]), row["n"]] for row in rows if row["x"] is not None][:MOST_VALUES]
-    other = total - missing - sum(count for _, count in shown)
-    return {"kind": "values", "values": shown, "other": other, "missing": missing}
+def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
+    """The most frequent first; of equally frequent ones in their own order."""
+    counted = pc.value_counts(column)
+    values, counts = counted.field("values"), np.asarray(counted.field("counts"))
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    least = np.sort(counts)[-MOST_VALUES] if len(counts) > MOST_VALUES else 0
+    shown = [
+        (-int(counts[i]), _plain(values[int(i)].as_py())) for i in np.flatnonzero(counts > least)
+    ]
+    if least:
+        ties = np.flatnonzero(counts == least)[: MOST_VALUES - len(shown)]
+        shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
+    shown.sort()
+    other = len(column) + sum(count for count, _ in shown)
+    return {
+        "kind": "values",
+        "values": [[value, -count] for count, value in shown],
+        "other": other,
+        "missing": missing,
+    }
 
 
-def _histogram(
-    content: Content, source: str, number: str, values: list[str]
-) -> dict[str, Any] | None:
-    """Equal bins from the smallest to the largest; None for few different values."""
-    sql = (
-        f"WITH v AS MATERIALIZED (SELECT {number} AS x FROM ({source})), "
-        "r AS (SELECT min(x) AS low, max(x) AS high, approx_count_distinct(x) AS n "
-        "FROM v WHERE isfinite(x)), "
-        f"b AS (SELECT CASE WHEN isfinite(x) THEN least({BINS - 1}, "
-        f"floor((x - low) / nullif(high - low, 0) * {BINS})) END AS bin, count(*) AS count "
-        "FROM v, r GROUP BY bin) SELECT bin, count, low, high, n FROM b, r"
-    )
-    rows = query(content, sql, values).to_pylist()
-    if not rows or not rows[0]["n"] or rows[0]["n"] <= FEW or rows[0]["low"] == rows[0]["high"]:
-        return None
-    low, high = rows[0]["low"], rows[0]["high"]
-    counts = {int(row["bin"]): row["count"] for row in rows if row["bin"] is not None}
-    missing = sum(row["count"] for row in rows if row["bin"] is None)
-    edges = [low + (high - low) * i / BINS for i in range(BINS)] + [high]
-    bins = [[edges[i], edges[i + 1], counts.get(i, 0)] for i in range(BINS)]
+def _histogram(numbers: np.ndarray[Any, Any], missing: int, dates: bool) -> dict[str, Any]:
+    """Equal bins from the smallest to the largest."""
+    counts, edges = np.histogram(numbers, BINS)
+    ends = [_day(edge) if dates else float(edge) for edge in edges]
+    bins = [[ends[i], ends[i + 1], int(count)] for i, count in enumerate(counts)]
     return {"kind": "histogram", "bins": bins, "missing": missing}
 
 
-def _with_dates(found: dict[str, Any]) -> dict[str, Any]:
-    """The edges of the bins as ISO dates."""
+def _day(number: float) -> str:
+    return (_EPOCH + timedelta(days=math.floor(number))).isoformat()
 
-    def day(number: float) -> str:
-        return (_EPOCH + timedelta(days=math.floor(number))).isoformat()
 
-    bins = [[day(low), day(high), count] for low, high, count in found["bins"]]
-    return {**found, "bins": bins}
+def _literal(value: Any) -> str:
+    """A value in SQL."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
 
 
 def _plain(value: Any) -> Any:
@@ -111,4 +119,4 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, bytes):
         return value.hex()
-    return value if isinstance(value, str | int | bool | None) else str(value)
+    return value if isinstance(value, str | int | bool) else str(value)

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 TOKEN = b"x-wetread-token"
+PAGE = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'"
+)
+REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'"
+"""The report is one file without a script, its styles and pictures in it."""
 MOST_QUERY = 16_384
 """Bytes of a query; a `where` of more is no question of a person."""
 
@@ -22,6 +28,7 @@ class Guard:
     Args:
         app: the application behind it.
         token: what everything but the page itself wants in the header X-Wetread-Token.
+        report_key: what opens `report?key=` alone, as a link cannot send a header.
         hosts: names beside this machine's own that the Host header may have, against DNS
             rebinding; "*" lets any pass.
         frame_ancestors: origins whose pages may show this one in a frame.
@@ -31,19 +38,15 @@ class Guard:
         self,
         app: ASGIApp,
         token: str,
+        report_key: str = "",
         hosts: Iterable[str] = (),
         frame_ancestors: Iterable[str] = (),
     ) -> None:
         self._app, self._token = app, token.encode()
         self._hosts = {host.lower() for host in (*LOCAL, *hosts)}
-        ancestors = " ".join(["'self'", *frame_ancestors])
-        policy = (
-            "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; "
-            "script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-            f"frame-ancestors {ancestors}"
-        )
+        self._ancestors = " ".join(["'self'", *frame_ancestors])
+        self._report_key = report_key.encode()
         self._headers = [
-            (b"content-security-policy", policy.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-resource-policy", b"same-origin"),
@@ -58,9 +61,10 @@ class Guard:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                mine = {name for name, _ in self._headers}
-                theirs = [h for h in message["headers"] if h[0].lower() not in mine]
-                message["headers"] = [*theirs, *self._headers]
+                policy = REPORT if _own_path(scope) == "/report" else PAGE
+                policy = f"{policy}; frame-ancestors {self._ancestors}"
+                head = [(b"content-security-policy", policy.encode()), *self._headers]
+                message["headers"] = [*message["headers"], *head]
             await send(message)
 
         if scope["type"] != "http":  # a WebSocket
@@ -93,6 +97,9 @@ class Guard:
             return None
         if headers.get(b"sec-fetch-site", [b"none"])[0] == b"cross-site":
             return 403, "asked for by a page of another site"
+        key = b"key=" + self._report_key if self._report_key else TOKEN
+        if path == "/report" and hmac.compare_digest(scope.get("query_string", b""), key):
+            return None
         given = headers.get(TOKEN, [])
         if len(given) != 1 or not hmac.compare_digest(given[0], self._token):
             return 401, "the token is missing or wrong; open the address that the viewer printed"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import uvicorn
 
 
-
 class Handle:
     """A running viewer: `url`, `stop()`; in a `with` block it stops at the end."""
 
@@ -144,11 +143,11 @@ def view(
     Raises:
         UsageError: the port is taken, or no box belongs to an image of the index.
 
-    >>> import wetread, tempfile
+    >>> import pathlib, tempfile, wetread
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     index = wetread.scan(wetread.testing.make_folder(folder), progress=False)
-    ...     with wetread.view(index) as viewer:
-    ...         viewer.url.partition("#")[0] == f"http://127.0.0.1:{viewer.port}/"
+    ...     _ = pathlib.Path(folder, "notes.txt").write_text("not DICOM")
+    ...     with wetread.view(wetread.scan(folder, progress=False)) as viewer:
+    ...         viewer.url.startswith(f"http://127.0.0.1:{viewer.port}/#token=")
     True
     """
     place = find_place()
@@ -224,7 +223,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return listener
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UsageError(f"{host} port {port}: {getattr(error, 'strerror', None) or error}; try another") from error
+        raise UsageError(
+            f"{host} port {port}: {getattr(error, 'strerror', None) or error}; try another"
+        ) from error
 
 
 def _joined(boxes: Boxes | None, content: Content) -> Boxes | None:
@@ -237,4 +238,3 @@ def _joined(boxes: Boxes | None, content: Content) -> Boxes | None:
 class _Rows:
     def __init__(self, content: Content) -> None:
         self.content = content
-

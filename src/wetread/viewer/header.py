@@ -46,8 +46,8 @@ def _row(dataset: Dataset, tag: Any, masked: bool, depth: int) -> dict[str, Any]
         element = dataset[tag]
         row["keyword"] = element.keyword or ("" if element.name == "Unknown" else element.name)
         row["vr"] = element.VR
-        private = (tag >> 16) & 1 == 1 and (tag & 0xFFFF) > 0xFF
-        row["masked"] = masked and (private or is_personal(element.keyword, element.VR))
+        creator = 0x10 <= (tag & 0xFFFF) <= 0xFF  # of private elements: who defined them
+        row["masked"] = masked and not creator and is_personal(row["keyword"], row["vr"], tag)
         if row["masked"]:
             row["value"] = MASK
         elif element.VR == "SQ":

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from wetread.bulk import explain
 from wetread.chain import Chain, Lut, Window, read_chain
-from wetread.display import SAMPLE, Picture, auto_window, choose_view, full_window, make_table, render
+from wetread.display import (
+    SAMPLE,
+    Picture,
+    auto_window,
+    choose_view,
+    full_window,
+    make_table,
+    render,
+)
 from wetread.errors import FINDINGS, UsageError
 from wetread.image import Image
-from wetread.imaging import shrink
+from wetread.imaging import all_values, shrink
 from wetread.settings import Settings
+from wetread.spacing import read_aspect, read_spacing
 from wetread.viewer import header
 from wetread.viewer.answers import ProblemError
 from wetread.viewer.catalogue import Catalogue
@@ -37,7 +43,7 @@ PREVIEW = 700
 """A preview is made of the smallest resolution with a longest side of so many pixels or more."""
 _OPEN = 64
 """Headers that are kept."""
-_MORE = ("Modality", "SeriesInstanceUID", "Rows", "Columns", "PhotometricInterpretation")
+_MORE = ("Modality", "Rows", "Columns", "PhotometricInterpretation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +72,10 @@ class Images:
         """End the decoders."""
         self._decoder.close()
 
-    async def describe(self, id_: str) -> dict[str, Any]:
+    async def describe(self, id_: str, frame: int = 0) -> dict[str, Any]:
         """Everything a page must know of an image; with `error` where it cannot be shown."""
         opened = await self._open(id_)
-        series = await self._run(
-            self._catalogue.series, opened.row.get("SeriesInstanceUID"), id_
-        )
+        series = await self._run(self._catalogue.series, id_)
         said: dict[str, Any] = {
             "id": id_,
             "path": opened.image.name,
@@ -80,8 +84,8 @@ class Images:
             "series": series,
         }
         try:
-            decoded = await self._decoder.frame(opened.row, 0, SAMPLE, NOW)
-            more = await self._run(partial(_describe, opened.image, decoded))
+            decoded = await self._sample(opened, frame)
+            more = await self._run(_describe, opened.image, decoded, frame)
         except ProblemError as problem:
             said["findings"].append(_finding(problem.code, str(problem)))
             return {**_unknown(opened.row), **said, "error": _own_words(opened, problem)}
@@ -113,8 +117,8 @@ class Images:
     async def preview(self, id_: str, frame: int, size: int, window: Any) -> bytes:
         """A JPEG in stored pixels, its longest side at most `size`."""
         opened = await self._open(id_)
-        decoded = await self._decoder.frame(opened.row, frame, min(size, PREVIEW), NOW)
         sample = await self._sample(opened, frame)
+        decoded = await self._decoder.frame(opened.row, frame, min(size, PREVIEW), NOW)
 
         def make() -> bytes:
             picture = _render(opened.image, decoded, frame, window, sample)
@@ -128,7 +132,6 @@ class Images:
         """Stored values at 1/`scale`, packed, and the headers that say what came."""
         opened = await self._open(id_)
         decoded = await self._at_scale(opened, frame, scale)
-        shape = decoded.frame.values.shape
         needs_window = _kind(decoded) == "display8"
         sample = await self._sample(opened, frame) if needs_window else None
 
@@ -151,7 +154,6 @@ class Images:
             }
             return data, {**said, **({"Content-Encoding": encoding} if encoding else {})}
 
-        assert shape
         return await self._run(make)
 
     async def table(self, id_: str, frame: int, window: Any) -> bytes:
@@ -160,12 +162,21 @@ class Images:
         sample = await self._sample(opened, frame)
 
         def make() -> bytes:
-            values = sample.frame.values
-            if values.ndim == 3 or values.dtype.kind not in "iu" or values.dtype.itemsize > 2:
-                raise UsageError("only grey images of up to 16 bits have a table")
+            values = _tabled(sample)
             chain = read_chain(opened.image.header, frame)
             view = choose_view(window, chain, values, sample.frame.bits)
             return make_table(values.dtype, chain, view).tobytes()
+
+        return await self._run(make)
+
+    async def modality(self, id_: str, frame: int) -> bytes:
+        """The modality value of every stored value as float32, in the order of bit patterns."""
+        opened = await self._open(id_)
+        sample = await self._sample(opened, frame)
+
+        def make() -> bytes:
+            chain = read_chain(opened.image.header, frame)
+            return chain.to_modality(all_values(_tabled(sample).dtype)).astype("<f4").tobytes()
 
         return await self._run(make)
 
@@ -175,14 +186,11 @@ class Images:
 
     async def _at_scale(self, opened: Opened, frame: int, scale: int) -> Decoded:
         """The frame at the file's own level of that scale, or the next larger one."""
-        sample = await self._sample(opened, frame)
-        own = min(scale, 1 << sample.levels)
-        if own == sample.frame.scale:
-            return sample
-        form = sample.form
+        form = (await self._sample(opened, frame)).form
         longest = max(form["rows"], form["columns"])
-        size = None if own == 1 else -(-longest // own)
-        return await self._decoder.frame(opened.row, frame, size, NOW if scale > 2 else SOON)
+        urgency = NOW if scale > 2 else SOON
+        size = None if scale == 1 else -(-longest // scale)
+        return await self._decoder.frame(opened.row, frame, size, urgency)
 
     async def _row(self, id_: str) -> dict[str, Any]:
         return (await self._open(id_)).row
@@ -212,6 +220,13 @@ def _render(
     return render(decoded.frame, chain, window, None if sample is None else sample.frame.values)
 
 
+def _tabled(decoded: Decoded) -> NDArray[Any]:
+    """The stored values, if there are few enough different ones for a table."""
+    if _kind(decoded) in ("rgb8", "display8"):
+        raise UsageError("only grey images of up to 16 bits have a table")
+    return decoded.frame.values
+
+
 def _kind(decoded: Decoded) -> str:
     """What goes to the browser: a type of stored values, rgb8 or display8."""
     values = decoded.frame.values
@@ -221,10 +236,10 @@ def _kind(decoded: Decoded) -> str:
     return values.dtype.name if whole else "display8"
 
 
-def _describe(image: Image, decoded: Decoded) -> dict[str, Any]:
+def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
     frame, form = decoded.frame, decoded.form
-    chain = read_chain(image.header, 0)
-    spacing = image.spacing
+    chain = read_chain(image.header, number)
+    spacing = read_spacing(image.header, number)
     picture = render(frame, chain, None)
     colour = _kind(decoded) == "rgb8"
     rows, columns = form["rows"], form["columns"]
@@ -232,7 +247,8 @@ def _describe(image: Image, decoded: Decoded) -> dict[str, Any]:
         "rows": rows,
         "columns": columns,
         "frames": decoded.count,
-        "aspect": image.aspect,
+        "varies": "frame" in chain.found.values(),
+        "aspect": read_aspect(image.header, number),
         "spacing": spacing
         and {"row": spacing.row, "column": spacing.column, "source": spacing.source},
         "photometric": chain.photometric,
@@ -246,7 +262,7 @@ def _describe(image: Image, decoded: Decoded) -> dict[str, Any]:
             for scale in SCALES
             if scale == 1 or max(rows, columns) // scale >= SMALLEST
         ],
-        "views": [_view(view, chain) for view in chain.views],
+        "views": [_view(view) for view in chain.views],
         "function": chain.function,
         "invert": chain.invert,
         "slope": chain.slope,
@@ -271,12 +287,12 @@ def _windows(values: NDArray[Any], bits: int, chain: Chain, colour: bool) -> dic
     }
 
 
-def _view(view: Window | Lut, chain: Chain) -> dict[str, Any]:
+def _view(view: Window | Lut) -> dict[str, Any]:
     if isinstance(view, Lut):
-        said = {"name": view.name, "kind": "lut", "center": None, "width": None}
-        return {**said, "function": None}
-    said = {"name": view.name, "kind": "window", "center": view.center, "width": view.width}
-    return {**said, "function": view.function}
+        none = dict.fromkeys(("center", "width", "function"))
+        return {"name": view.name, "kind": "lut", **none}
+    window = {name: getattr(view, name) for name in ("name", "center", "width", "function")}
+    return {"kind": "window", **window}
 
 
 def _unknown(row: dict[str, Any]) -> dict[str, Any]:
@@ -285,6 +301,7 @@ def _unknown(row: dict[str, Any]) -> dict[str, Any]:
         "rows": row.get("Rows"),
         "columns": row.get("Columns"),
         "frames": 0,
+        "varies": False,
         "aspect": 1.0,
         "spacing": None,
         "photometric": row.get("PhotometricInterpretation") or "",
@@ -336,6 +353,3 @@ def parse_window(text: str) -> str | tuple[float, float] | None:
     if not all(map(math.isfinite, pair)):
         raise UsageError(f"window {text!r}: two finite numbers, please")
     return pair
-
-
-_ = os

@@ -66,7 +66,7 @@ def compress(data: bytes, accepted: str) -> tuple[bytes, str]:
     refused = {p.partition(";")[0].strip() for p in accepted.lower().split(",") if _is_zero(p)}
     for name, encode in (("zstd", zstd_encode), ("gzip", gzip_encode)):
         if name in names - refused:
-            return encode(data, level=1), name
+            return bytes(encode(data, level=1)), name
     return data, ""
 
 
@@ -89,12 +89,14 @@ def reduce(frame: Frame, chain: Chain, times: int) -> Frame:
     rows, columns = values.shape[:2]
     edges = [(0, -rows % times), (0, -columns % times), (0, 0)][: values.ndim]
     blocks = np.pad(values, edges, mode="edge")
-    sums = np.float64 if values.dtype.kind == "f" else np.int64
-    total = np.add.reduceat(blocks, np.arange(0, blocks.shape[0], times), axis=0, dtype=sums)
-    total = np.add.reduceat(total, np.arange(0, blocks.shape[1], times), axis=1)
+    whole = values.dtype.kind in "iu"
+    sums = np.int32 if whole and values.dtype.itemsize <= 2 else np.float64
+    parts = (blocks[i::times, j::times] for i in range(times) for j in range(times))
+    total = np.zeros((-(-rows // times), -(-columns // times), *values.shape[2:]), sums)
+    for part in parts:
+        total += part
     mean = total / times**2
-    small = mean.astype(values.dtype) if values.dtype.kind == "f" else np.rint(mean)
-    small = small.astype(values.dtype)
+    small = (np.rint(mean) if whole else mean).astype(values.dtype)
     if values.ndim == 2 and chain.padding is not None:
         pad = chain.is_padding(blocks)
         spoilt = pad.reshape(total.shape[0], times, total.shape[1], times).any(axis=(1, 3))

@@ -1,45 +1,79 @@
-"""Which elements may name a person, and what is shown in their place."""
+"""Which values may name a person, and what is shown in their place.
+
+A viewer is for who has its token; what is masked is kept from those who look over a shoulder. It
+is no de-identification: paths, pictures, dates, UIDs and descriptions are shown.
+"""
 
 from __future__ import annotations
 
-from functools import cache
-
 MASK = "•••"
-_KEYWORDS = """
-AccessionNumber AcquisitionComments AdditionalPatientHistory AdmissionID AdmittingDiagnosesDescription
-ContentCreatorName ConsultingPhysicianName CountryOfResidence CurrentPatientLocation
-CustodialOrganizationSequence DeceasedIndicator DeviceSerialNumber EthnicGroup FillerOrderNumberImagingServiceRequest
-ImageComments InstitutionAddress InstitutionCodeSequence InstitutionName InstitutionalDepartmentName
-IssuerOfPatientID MedicalAlerts MedicalRecordLocator MilitaryRank NameOfPhysiciansReadingStudy
-Occupation OperatorIdentificationSequence OperatorsName OrderCallbackPhoneNumber OrderEnteredBy
-OtherPatientIDs OtherPatientIDsSequence OtherPatientNames PatientAddress PatientBirthDate
-PatientBirthName PatientBirthTime PatientComments PatientID PatientInstitutionResidence
-PatientInsurancePlanCodeSequence PatientMotherBirthName PatientName PatientPrimaryLanguageCodeSequence
-PatientReligiousPreference PatientState PatientTelecomInformation PatientTelephoneNumbers
-PerformingPhysicianName PersonAddress PersonName PersonTelecomInformation PersonTelephoneNumbers
-PhysiciansOfRecord PhysiciansReadingStudyIdentificationSequence PlacerOrderNumberImagingServiceRequest
-ReferringPhysicianAddress ReferringPhysicianIdentificationSequence ReferringPhysicianName
-ReferringPhysicianTelephoneNumbers RegionOfResidence RequestAttributesSequence RequestedProcedureComments
-RequestedProcedureID RequestingPhysician RequestingService ResponsibleOrganization ResponsiblePerson
-ReviewerName ScheduledPerformingPhysicianName ScheduledProcedureStepID ServiceEpisodeID
-SmokingStatus SpecialNeeds StationName StudyComments StudyID StudyIDIssuer VerifyingObserverName
-VisitComments
-"""
+_SHOWN = frozenset(["PatientSex", "PatientAge", "PatientSize", "PatientWeight"])
+"""Of group 0010, which is about the patient."""
+_KEYWORDS = frozenset(
+    [
+        "AccessionNumber",
+        "AcquisitionComments",
+        "AdmissionID",
+        "AdmittingDiagnosesDescription",
+        "CurrentPatientLocation",
+        "CustodialOrganizationSequence",
+        "DeviceSerialNumber",
+        "FillerOrderNumberImagingServiceRequest",
+        "ImageComments",
+        "InstitutionAddress",
+        "InstitutionCodeSequence",
+        "InstitutionName",
+        "InstitutionalDepartmentName",
+        "IssuerOfAdmissionID",
+        "OperatorIdentificationSequence",
+        "OrderCallbackPhoneNumber",
+        "OrderEntererLocation",
+        "PatientInstitutionResidence",
+        "PatientState",
+        "PerformedProcedureStepID",
+        "PerformingPhysicianIdentificationSequence",
+        "PersonAddress",
+        "PersonTelecomInformation",
+        "PersonTelephoneNumbers",
+        "PhysiciansOfRecordIdentificationSequence",
+        "PhysiciansReadingStudyIdentificationSequence",
+        "PlacerOrderNumberImagingServiceRequest",
+        "ReferencedPatientSequence",
+        "ReferringPhysicianAddress",
+        "ReferringPhysicianIdentificationSequence",
+        "ReferringPhysicianTelephoneNumbers",
+        "RequestAttributesSequence",
+        "RequestedProcedureComments",
+        "RequestedProcedureID",
+        "RequestingService",
+        "ResponsibleOrganization",
+        "ScheduledProcedureStepID",
+        "ServiceEpisodeID",
+        "StationName",
+        "StudyComments",
+        "StudyID",
+        "VisitComments",
+    ]
+)
+"""Of other groups: what PS3.15 E.1 removes because it names a person, a place, a visit or an
+order, or is free text about one. Names themselves are told by their VR."""
+_OWN = frozenset(["invalid", "private", "sequences"])
+"""Columns of an index that hold anything."""
 
 
-@cache
-def personal_keywords() -> frozenset[str]:
-    """Keywords of the basic profile (PS3.15 E.1) that name a person, a place or an order."""
-    return frozenset(_KEYWORDS.split())
+def is_personal(keyword: str, vr: str, tag: int | None) -> bool:
+    """Whether the values of an element, or of a column of the index, are masked.
 
+    Private elements are: nobody knows what they hold.
 
-def is_personal(keyword: str, vr: str = "") -> bool:
-    """Whether an element's value, or a column of the index, is masked.
-
-    Every person name is; private elements are the caller's to know.
-
-    >>> is_personal("PatientID"), is_personal("Rows"), is_personal("Whoever", "PN")
-    (True, False, True)
+    >>> is_personal("PatientID", "LO", 0x00100020), is_personal("Rows", "US", 0x00280010)
+    (True, False)
     """
-    base = keyword.removesuffix("_parsed").removesuffix("_length")
-    return vr == "PN" or base in personal_keywords() or base in ("invalid", "private", "sequences")
+    if tag is None:
+        return keyword in _OWN
+    group, name = tag >> 16, keyword.removesuffix("_parsed").removesuffix("_length")
+    if group % 2 or vr == "PN":
+        return True
+    if group == 0x0010:
+        return name not in _SHOWN and name != "patient_age_years"
+    return name in _KEYWORDS
