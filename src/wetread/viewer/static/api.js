@@ -6,10 +6,11 @@ import { takeToken } from "./route.js";
 
 /** What the server answered instead; `status` 0 where it did not answer at all. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} message */
-  constructor(status, message) {
+  /** @param {number} status @param {string} message @param {string} [code] of a finding */
+  constructor(status, message, code = "") {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -53,11 +54,12 @@ export async function fetchFrom(path, query, signal) {
     throw new ApiError(0, "The server does not answer. Is `wetread view` still running?");
   }
   if (response.ok) return response;
-  let said = "";
+  /** @type {{error?: string, code?: string}} */
+  let said = {};
   try {
-    said = (await response.json()).error;
+    said = await response.json();
   } catch { /* no JSON: a proxy's own page */ }
-  throw new ApiError(response.status, said || `The server answered ${response.status}.`);
+  throw new ApiError(response.status, said.error || `The server answered ${response.status}.`, said.code);
 }
 
 /**
@@ -77,14 +79,6 @@ export async function fetchPicture(path, query, signal) {
 /** @param {unknown} error */
 export function isAbort(error) {
   return error instanceof DOMException && error.name === "AbortError";
-}
-
-/** The address of the report, for a new tab. */
-export function reportAddress() {
-  const url = new URL("report", document.baseURI);
-  url.hash = "";
-  url.searchParams.set("token", token);
-  return url.href;
 }
 
 /** At most `limit` tasks at a time, in the order they were asked for; the aborted are passed over. */

@@ -1,6 +1,6 @@
 // The page: the address is the state; the grid and the image show what it says.
 
-import { ApiError, fetchJson, findToken, reportAddress } from "./api.js";
+import { ApiError, fetchJson, findToken } from "./api.js";
 import { debounce, h, iconButton } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
@@ -88,7 +88,8 @@ export class App {
   /** Buttons of both pages. */
   tools() {
     return [
-      this.about.report && h("a", { class: "tool word", href: reportAddress(), target: "_blank", rel: "noopener" }, "Report"),
+      // An opener hands the token on, so that the report's links into the viewer work.
+      this.about.report && h("a", { class: "tool word", href: this.about.report, target: "_blank", rel: "opener" }, "Report"),
       iconButton("theme", "Light or dark", switchTheme),
       h("button", { type: "button", class: "tool word", "aria-label": "Keyboard (?)", title: "Keyboard (?)", onclick: () => this.help.toggle() }, "?"),
     ];

@@ -11,7 +11,7 @@ import { judge } from "./match.js";
 
 /** Tints that colour-blind people tell apart, none of them one of JUDGED (Okabe and Ito's first). */
 export const HUES = [
-  "#56b4e9", "#e69f00", "#cc79a7", "#8c9eff", "#4dd0c4", "#c5a880", "#f48fb1", "#a5c9ea", "#b39ddb",
+  "#56b4e9", "#e69f00", "#e58fc0", "#a294ff", "#c9ad86", "#5fd4cb", "#ff9f9f",
 ];
 export const JUDGED = { tp: "#00b383", fp: "#ff7a33", fn: "#f0e442", consensus: "#ffffff", hit: "#ffffff" };
 
@@ -33,7 +33,7 @@ export function huesOf(here, all) {
 
 /** What the predictions are judged against: the consensus where there is one. @param {Boxes} boxes */
 export function truthOf(boxes) {
-  return (boxes.consensus.length ? boxes.consensus : boxes.truth).filter(isDrawn);
+  return (boxes.consensus ?? boxes.truth).filter(isDrawn);
 }
 
 /** @param {Box} box */
@@ -66,7 +66,7 @@ export function marksOf(boxes, wish, hues) {
     truth.forEach((box, i) => {
       /** @type {Role} */
       const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
-      if (role === "consensus" && !boxes.consensus.length) return; // the readers' own, drawn above
+      if (role === "consensus" && !boxes.consensus) return; // the readers' own, drawn above
       const text = role === "fn" ? `${box.label} · missed` : box.label;
       marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text: role === "hit" ? "" : text, overlap: 0 });
     });

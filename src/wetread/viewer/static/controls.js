@@ -53,11 +53,13 @@ export class Controls {
       h("div", { class: "group", role: "group", "aria-label": "Zoom" }, this.fit, h("button", { type: "button", class: "tool word", title: "One to one (Z)", "aria-label": "One to one (Z)", onclick: () => view.stage.zoomTo(1) }, "1:1")),
       h("span", { class: "bar-end" }, ...view.app.tools()),
     );
-    this.tabButtons = TABS.map(([name, text]) => h(
+    const { boxes, predictions } = view.app.about;
+    const tabs = TABS.filter(([name]) => name !== "boxes" || boxes || predictions);
+    this.tabButtons = tabs.map(([name, text]) => h(
       "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === usual(view) ? "" : name }) }, text,
     ));
     this.findings = h("span", { class: "badge" });
-    this.tabButtons[2].append(this.findings);
+    this.tabButtons.at(-1)?.append(this.findings);
     this.tabs = h(
       "div", { class: "tabs" },
       h("div", { role: "tablist", "aria-label": "Panels", class: "tablist" }, ...this.tabButtons),
@@ -202,7 +204,7 @@ export class Controls {
 
   /** @param {string} wanted by the address: "" what there is, "off" none @param {ImageView} view */
   setTab(wanted, view) {
-    const tab = TABS.some(([name]) => name === wanted) ? wanted : wanted === "off" ? "off" : usual(view);
+    const tab = this.tabButtons.some((button) => button.dataset.tab === wanted) ? wanted : wanted === "off" ? "off" : usual(view);
     this.tab = tab;
     view.panel.hidden = tab === "off";
     view.panel.dataset.tab = tab;

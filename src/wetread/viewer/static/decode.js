@@ -21,12 +21,13 @@ const KINDS = {
 export function decode(bytes, rows, columns, dtype, scale) {
   const count = rows * columns;
   const wide = dtype.endsWith("16");
+  const plain = dtype === "rgb8" || dtype === "display8";
   const expected = count * (dtype === "rgb8" ? 3 : wide ? 2 : 1);
   if (bytes.length !== expected) {
     throw new Error(`${bytes.length} bytes of pixels where ${expected} were announced`);
   }
-  if (dtype === "rgb8") return { rows, columns, scale, dtype, data: bytes };
-  const make = KINDS[dtype === "display8" ? "uint8" : dtype];
+  if (plain) return { rows, columns, scale, dtype, data: bytes };
+  const make = KINDS[dtype];
   if (!make) throw new Error(`pixels of type ${dtype}: this page is older than the server`);
   const buffer = wide ? undo16(bytes, rows, columns) : undo8(bytes, rows, columns);
   return { rows, columns, scale, dtype, data: make(buffer) };

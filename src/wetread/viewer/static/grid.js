@@ -1,6 +1,6 @@
 // The mosaic of all rows: only what is seen exists, the server pages the rest.
 
-import { fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
+import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
 import { count, h, iconButton, plural, set } from "./dom.js";
 import { Facets } from "./facets.js";
 import { Cache } from "./pixels.js";
@@ -85,7 +85,7 @@ export class Grid {
 
   leave() {
     this.element.hidden = true;
-    for (const tile of this.tiles.values()) tile.controller?.abort();
+    for (const index of [...this.tiles.keys()]) this.drop(index);
   }
 
   /** Everything anew, for other rows. */
@@ -232,6 +232,7 @@ export class Grid {
 
   /** @param {number} first @param {number} last */
   fetchSeen(first, last) {
+    if (first === last) return;
     const pages = new Set();
     for (let index = first; index < last; index++) pages.add(Math.floor(index / PAGE));
     for (const [page, controller] of this.underWay) {
@@ -292,7 +293,9 @@ export class Grid {
         this.pictures.put(key, url);
         if (tile.row === row) to.replaceChildren(h("img", { src: url, alt: "", draggable: "false" }));
       } catch (error) {
-        if (!isAbort(error)) to.replaceChildren(h("span", { class: "without" }, "no picture"));
+        if (isAbort(error)) return;
+        const { message, code } = /** @type {ApiError} */ (error);
+        to.replaceChildren(h("span", { class: "without", title: message }, "no picture", code && h("code", {}, code)));
       }
     });
   }

@@ -103,8 +103,13 @@ function cells(element, words) {
   return [
     h("span", { class: "tag" }, ...marked(tag, words)),
     h("span", { class: "vr" }, element.vr),
-    h("span", { class: "keyword" }, ...marked(element.keyword || "private", words)),
+    h("span", { class: "keyword" }, ...(words ? marked(element.keyword || "private", words) : humps(element.keyword || "private"))),
   ];
+}
+
+/** Long keywords break between words. @param {string} keyword @returns {(Node | string)[]} */
+function humps(keyword) {
+  return keyword.split(/(?<=[a-z])(?=[A-Z])/).flatMap((word, i) => (i ? [h("wbr"), word] : [word]));
 }
 
 /** The text with what was searched for marked. @param {string} text @param {string} words @returns {(Node | string)[]} */

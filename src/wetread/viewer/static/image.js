@@ -1,6 +1,6 @@
 // One image: its window, its frames, its panels. What is seen is what the address says.
 
-import { fetchFrom, fetchJson, fetchPicture, isAbort } from "./api.js";
+import { ApiError, fetchFrom, fetchJson, fetchPicture, isAbort } from "./api.js";
 import { BoxLayer } from "./boxes.js";
 import { Controls } from "./controls.js";
 import { h, s, short } from "./dom.js";
@@ -124,7 +124,7 @@ export class ImageView {
       this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
       await boxes;
     } catch (error) {
-      if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+      this.trouble(error);
     }
   }
 
@@ -228,7 +228,7 @@ export class ImageView {
       }
       this.prefetch(signal);
     } catch (error) {
-      if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+      this.trouble(error);
     }
   }
 
@@ -387,7 +387,7 @@ export class ImageView {
       try {
         this.setMeta(known ?? (await this.fetchMeta(frame, signal)), this.route);
       } catch (error) {
-        if (!isAbort(error)) this.fail(/** @type {Error} */ (error).message);
+        this.trouble(error);
         return;
       }
     }
@@ -463,7 +463,12 @@ export class ImageView {
     }
     const { iou, score, where, search, order, desc } = this.route;
     /** @type {Misses} */
-    const misses = await fetchJson("misses", { iou, score, where, search, order, desc });
+    let misses;
+    try {
+      misses = await fetchJson("misses", { iou, score, where, search, order, desc });
+    } catch (error) {
+      return this.controls.say(/** @type {Error} */ (error).message);
+    }
     const here = this.place?.offset ?? -1;
     const others = misses.images.filter((one) => one.id !== this.id);
     const next = way > 0
@@ -475,6 +480,13 @@ export class ImageView {
   }
 
   // -- trouble, keys --------------------------------------------------------------------------
+
+  /** @param {unknown} error */
+  trouble(error) {
+    if (isAbort(error)) return;
+    this.fail(/** @type {Error} */ (error).message);
+    if (!(error instanceof ApiError)) console.error(error);
+  }
 
   /** @param {string} text */
   fail(text) {

@@ -22,7 +22,7 @@ export class Info {
         ["Stored", `${meta.bits} bits, ${meta.dtype}`],
       );
       if (meta.units) facts.push(["Units", meta.units]);
-      facts.push(["Range", `${short(meta.range[0])} to ${short(meta.range[1])}`]);
+      if (meta.range) facts.push(["Range", `${short(meta.range[0])} to ${short(meta.range[1])}`]);
       facts.push(["Spacing", spacing ? `${short(spacing.column, 4)} × ${short(spacing.row, 4)} mm, ${spacing.source}` : "not stated"]);
       if (meta.aspect !== 1) facts.push(["Pixel aspect", short(meta.aspect, 4)]);
       if (meta.frames > 1) facts.push(["Frames", String(meta.frames)]);

@@ -9,7 +9,7 @@ import { count, h, s } from "./dom.js";
 /** @typedef {import("./boxes.js").Mark} Mark */
 /** @typedef {import("./boxes.js").Role} Role */
 
-const NONE = /** @type {Boxes} */ ({ truth: [], consensus: [], predictions: [] });
+const NONE = /** @type {Boxes} */ ({ truth: [], consensus: null, predictions: [] });
 
 export class Readers {
   /**
@@ -52,12 +52,14 @@ export class Readers {
   load(boxes, route) {
     this.boxes = boxes;
     this.selected = "";
-    const here = [...new Set(boxes.truth.map((box) => box.reader ?? ""))];
-    const all = this.about.readers;
-    here.sort((a, b) => all.indexOf(a) - all.indexOf(b));
+    const here = [...new Set([...boxes.truth.map((box) => box.reader ?? ""), ...(boxes.nothing ?? [])])];
+    const natural = (/** @type {string} */ a, /** @type {string} */ b) => a.localeCompare(b, "en", { numeric: true });
+    const all = [...this.about.readers].sort(natural);
+    here.sort(natural);
     this.readers = here;
     this.hues = huesOf(here, all);
-    this.labels = [...new Set([...boxes.truth, ...boxes.consensus, ...boxes.predictions].filter(isDrawn).map((box) => box.label))].sort();
+    this.all = [...boxes.truth, ...(boxes.consensus ?? []), ...boxes.predictions].filter(isDrawn);
+    this.labels = [...new Set(this.all.map((box) => box.label))].sort();
     this.build(route);
     this.refresh(route);
   }
@@ -67,6 +69,8 @@ export class Readers {
     this.load(NONE, route);
   }
 
+  /** @type {import("./types").Box[]} */
+  all = [];
   /** @type {string[]} */
   readers = [];
   /** @type {string[]} */
@@ -76,7 +80,7 @@ export class Readers {
   build(route) {
     const { boxes, about } = this;
     const sections = [];
-    if (boxes.truth.length) {
+    if (this.readers.length) {
       const rows = this.readers.map((reader, i) => {
         const own = boxes.truth.filter((box) => (box.reader ?? "") === reader);
         const found = own.filter(isDrawn).length;
@@ -85,7 +89,7 @@ export class Readers {
       sections.push(section("Readers", ...rows));
     }
     const layers = [];
-    if (boxes.consensus.length) layers.push(this.toggle("layer", "Consensus", "g", count(boxes.consensus.length), "G", this.sample("consensus")));
+    if (boxes.consensus) layers.push(this.toggle("layer", "Consensus", "g", boxes.consensus.length ? count(boxes.consensus.length) : "nothing", "G", this.sample("consensus")));
     else if (boxes.truth.length && about.predictions) layers.push(this.toggle("layer", "Truth", "g", count(boxes.truth.filter(isDrawn).length), "G", this.sample("fn")));
     if (about.predictions) layers.push(this.toggle("layer", "Predictions", "p", count(boxes.predictions.length), "P", this.sample("tp")));
     if (layers.length) sections.push(section(about.predictions ? "Truth and model" : "Truth", ...layers));
@@ -99,14 +103,13 @@ export class Readers {
     }
     if (this.labels.length) {
       const rows = this.labels.map((label) => {
-        const all = [...boxes.truth, ...boxes.consensus, ...boxes.predictions].filter((box) => box.label === label && isDrawn(box));
-        return this.toggle("label", label, label, count(all.length), "", null);
+        return this.toggle("label", label, label, count(this.all.filter((box) => box.label === label).length), "", null);
       });
       sections.push(section("Labels", ...rows));
     }
-    if (sections.length) {
+    if (this.all.length) {
       sections.push(section("Drawing", this.toggle("layer", "Names on boxes", "l", "", "L", null), this.fader()), section("On this image", this.list));
-    } else {
+    } else if (!this.readers.length) {
       sections.push(h("p", { class: "quiet" }, about.boxes || about.predictions ? "No boxes on this image." : "This index was opened without boxes: wetread view INDEX --boxes FILE"));
     }
     this.element.replaceChildren(...sections);

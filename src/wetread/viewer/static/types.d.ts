@@ -9,7 +9,7 @@ export interface Preset { key: string; name: string; center: number; width: numb
 export interface About {
   title: string; version: string; rows: number; images: number; columns: Column[];
   readers: string[]; labels: string[]; boxes: boolean; predictions: boolean; consensus: boolean;
-  report: boolean; presets: Preset[]; masked: boolean;
+  report: string | null; presets: Preset[]; masked: boolean;
 }
 
 export interface Row {
@@ -36,8 +36,8 @@ export interface Meta {
   spacing: Spacing | null; photometric: string; modality: string; units: string; colour: boolean;
   bits: number; dtype: string; levels: Level[]; views: View[]; function: VoiFunction;
   invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
-  padding: [number, number] | null; auto: { center: number; width: number };
-  full: { center: number; width: number }; range: [number, number]; steps: string[];
+  padding: [number, number] | null; auto: { center: number; width: number } | null;
+  full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
   findings: Finding[]; error: string | null;
   series: { previous: string | null; next: string | null; place: number; count: number };
 }
@@ -50,7 +50,7 @@ export interface Box {
   label: string; x0: number; y0: number; x1: number; y1: number;
   reader?: string; score?: number | null; kind?: string;
 }
-export interface Boxes { truth: Box[]; consensus: Box[]; predictions: Box[] }
+export interface Boxes { truth: Box[]; consensus: Box[] | null; predictions: Box[]; nothing?: string[] }
 export interface Misses { total: number; images: { id: string; offset: number; fp: number; fn: number }[] }
 
 /** A window in modality values; `lut` where the file's own look-up table takes its place. */

@@ -18,8 +18,8 @@ export function hasHounsfield(meta) {
  */
 export function choices(meta, presets) {
   /** @type {[string, string][]} */
-  const list = meta.views.map((view, i) => [String(i + 1), `${i + 1} · ${view.name || (view.kind === "lut" ? "VOI LUT" : "of the file")}`]);
-  list.push(["auto", "auto · 1–99 %"], ["full", "full range"]);
+  const list = meta.views.map((view, i) => [String(i + 1), `${i + 1} · ${view.name || (view.kind === "lut" ? "VOI LUT" : "file")}`]);
+  list.push(["auto", "auto"], ["full", "full range"]);
   if (hasHounsfield(meta)) list.push(...presets.map((preset) => /** @type {[string, string]} */ ([preset.name, preset.name])));
   return list;
 }
@@ -57,7 +57,7 @@ export function resolve(name, meta, presets) {
 
 /** @param {"auto" | "full"} name @param {Meta} meta @returns {Window & {key: string}} */
 function own(name, meta) {
-  const { center, width } = meta[name];
+  const { center, width } = meta[name] ?? { center: 0.5, width: 1 };
   return { center, width, function: "LINEAR_EXACT", name, lut: false, key: name };
 }
 
@@ -68,7 +68,7 @@ function own(name, meta) {
  * @returns {string} its name
  */
 export function dragged(window, dx, dy, meta) {
-  const reach = meta.range[1] - meta.range[0] || 1;
+  const reach = (meta.range && meta.range[1] - meta.range[0]) || 1;
   const step = reach / 1024;
   const least = meta.function === "LINEAR" && reach > 16 ? 1 : reach / 4096;
   const width = Math.max(window.width + dx * step, least);
@@ -84,6 +84,7 @@ export function nameOf(center, width, step = 0) {
 /** For a caption: "lung −600/1500". @param {Window} window */
 export function label(window) {
   if (window.lut) return `VOI LUT ${window.name}`.trim();
-  const shape = window.function === "LINEAR" ? "" : window.function.replace("_", " ");
+  const plain = window.function === "LINEAR" || window.name === "auto" || window.name === "full";
+  const shape = plain ? "" : window.function.replace("_", " ");
   return `${window.name} ${short(window.center)}/${short(window.width)} ${shape}`.trim();
 }
