@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,25 @@ def page(chromium: Any) -> Iterator[Any]:
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
-    page.on(
-        "console",
-        lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
-    )
+    page.on("console", lambda said: wrong.append(said.text) if is_wrong(said) else None)
     page.set_default_timeout(20_000)
+    page.until = lambda expression: until(page, expression)
     yield page
     context.close()
     assert not wrong
+
+
+def until(page: Any, expression: str) -> None:
+    """Waits until it is true; the page's policy forbids the eval of `wait_for_function`."""
+    end = time.monotonic() + 20
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        page.wait_for_timeout(20)
+
+
+def is_wrong(said: Any) -> bool:
+    """An error of the page, which an answer of 4xx alone is not."""
+    return said.type == "error" and not said.text.startswith("Failed to load resource")
 
 
 class Site:

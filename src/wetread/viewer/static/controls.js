@@ -121,6 +121,16 @@ export class Controls {
     for (const name of /** @type {Field[]} */ (Object.keys(values))) this.fields[name].value = String(+values[name].toPrecision(9));
   }
 
+  /** Nothing of another image stays beside the next one. */
+  clear() {
+    this.title.textContent = "";
+    this.number.textContent = "";
+    this.caption.textContent = "";
+    this.level.textContent = "";
+    this.say("");
+    this.setProbe(null);
+  }
+
   /** @param {Meta} meta */
   setMeta(meta) {
     this.title.textContent = meta.path;
@@ -136,8 +146,6 @@ export class Controls {
     this.frames.hidden = meta.frames < 2;
     this.slider.max = String(meta.frames - 1);
     this.setFrame(this.view.frame);
-    this.setProbe(null);
-    this.say("");
   }
 
   /** @type {HTMLOptionElement | undefined} */

@@ -115,6 +115,7 @@ export class ImageView {
     this.place = null;
     this.stage.element.setAttribute("aria-busy", "true");
     this.stage.clearSoon();
+    this.controls.clear();
     this.readers.clear(route);
     const known = metas.get(this.metaKey(route.frame));
     if (!known) this.loadPreview(route, signal);

@@ -46,5 +46,5 @@ function list(facts) {
 
 /** @param {string} title @param {Element} content */
 function section(title, content) {
-  return h("section", {}, h("h3", {}, title), content);
+  return h("section", {}, h("h2", {}, title), content);
 }

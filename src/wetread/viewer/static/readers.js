@@ -266,5 +266,5 @@ export class Readers {
 
 /** @param {string} title @param {...(Element | null)} rows */
 function section(title, ...rows) {
-  return h("section", {}, h("h3", {}, title), ...rows);
+  return h("section", {}, h("h2", {}, title), ...rows);
 }
