@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,12 +79,11 @@ def view(
     ) as viewer:
         click.echo(viewer.url)
         click.echo(f"From another machine first: {viewer.ssh}", err=True)
-        if not no_browser:
-            _open_browser(viewer.url)
-        try:
-            viewer.wait()
-        except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+        with contextlib.nullcontext() if no_browser else open_browser(viewer.url):
+            try:
+                viewer.wait()
+            except KeyboardInterrupt:
+                click.echo("stopped", err=True)
 
 
 def _open(what: str) -> Content:
@@ -90,12 +95,22 @@ def _open(what: str) -> Content:
     return open_content(what) if Path(what, MARKER).exists() else scan(what)
 
 
-def _open_browser(url: str) -> None:
-    """Where there is a desktop; over SSH there is none."""
-    import os
-    import sys
+@contextlib.contextmanager
+def open_browser(url: str) -> Iterator[None]:
+    """Opens the address where there is a desktop; over SSH there is none.
+
+    It goes through a file that is the user's alone: a command line, with the token in it, is for
+    everybody on the machine to read.
+    """
+    desktop = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not desktop and sys.platform not in ("darwin", "win32"):
+        yield
+        return
     import webbrowser
 
-    desktop = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    if desktop or sys.platform in ("darwin", "win32"):
-        webbrowser.open(url)
+    with tempfile.TemporaryDirectory(prefix="wetread-") as folder:
+        page = Path(folder, "view.html")
+        page.touch(mode=0o600)
+        page.write_text(f'<meta http-equiv="refresh" content="0;url={escape(url)}">')
+        webbrowser.open(page.as_uri())
+        yield

@@ -106,9 +106,9 @@ class _Clerk(_Worker):
 
     def _run(self) -> None:
         try:
-            self._process = self._begin()  # before the first question: it is answered sooner
+            self._begin()  # before the first question: it is answered sooner
         except Exception:  # noqa: BLE001 - said to whoever asks: _ask tries again
-            self._process = None
+            self._end()
         while (item := self._pool.take(self._least)) is not None:
             task, future = item
             try:
@@ -119,5 +119,6 @@ class _Clerk(_Worker):
                 ended = ("crashed", f"the worker ended: {_reason(status)}")
                 future.set_exception(WorkerEndedError(*(late if self._late else ended)))
             except BaseException as error:  # noqa: BLE001 - raised where it is asked for
+                self._end()  # a worker ends by itself after an exception
                 future.set_exception(error)
         self._end()

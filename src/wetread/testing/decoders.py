@@ -11,6 +11,8 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 
+from wetread.engines.frames import Function
+
 
 class Panic(BaseException):
     """As a decoder written in Rust raises; no Exception."""
@@ -36,10 +38,22 @@ def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     Panic('index out of bounds')
     """
     from wetread.measurements import measure_part
+
+    return _badly(measure_part, images, options)
+
+
+def answer_badly(task: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `viewer.answers.answer`, but a file named crash, hang, panic or greedy is one."""
+    from wetread.viewer.answers import answer
+
+    return _badly(answer, task, options)
+
+
+def _badly(function: Function, images: pa.Table, options: dict[str, Any]) -> pa.Table:
     from wetread.pixels import codecs
 
     word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
     if word not in ("crash", "hang", "panic", "greedy"):
-        return measure_part(images, options)
+        return function(images, options)
     with patch.object(codecs, "unpack", _misbehave(word)):
-        return measure_part(images, options)
+        return function(images, options)

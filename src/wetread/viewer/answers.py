@@ -18,6 +18,7 @@ import pydicom  # noqa: F401
 
 from wetread import bulk
 from wetread.engines.pulse import beat
+from wetread.errors import UsageError
 from wetread.image import Image
 from wetread.pixels import Frame, Frames, decode, decode_reduced
 from wetread.pixels.reduced import count_levels
@@ -42,10 +43,19 @@ def answer(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     try:
         with bulk.opened(options["root"], row, settings) as (image, frames):
             beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
-            said, data = _KINDS[ask["kind"]](image, frames, ask, settings)
+            try:
+                said, data = _KINDS[ask["kind"]](image, frames, ask, settings)
+            except UsageError as error:  # a window or frame that does not exist
+                said, data = {"wrong": _own_words(row, str(error))}, b""
     except BaseException as error:  # noqa: BLE001 - sorted out there
-        said, data = {"problem": bulk.explain(error)}, b""
+        status, code, text = bulk.explain(error)
+        said, data = {"problem": (status, code, _own_words(row, text))}, b""
     return pa.table({"said": [json.dumps(said)], "data": pa.array([data], pa.large_binary())})
+
+
+def _own_words(row: dict[str, Any], text: str) -> str:
+    """What is wrong without the file's name, which the page shows anyway."""
+    return text.removeprefix(f"{row['path']} {row['member'] or ''}".strip() + ": ")
 
 
 def _frame(
@@ -82,8 +92,15 @@ _KINDS = {"frame": _frame, "thumb": _thumb}
 
 
 def read_answer(table: pa.Table) -> tuple[dict[str, Any], memoryview]:
-    """What `answer` said, on the other side of the pipe; raises the problem where it is one."""
+    """What `answer` said, on the other side of the pipe.
+
+    Raises:
+        UsageError: a window or frame that does not exist.
+        ProblemError: the image has no picture.
+    """
     said = json.loads(table["said"][0].as_py())
+    if "wrong" in said:
+        raise UsageError(said["wrong"])
     if "problem" in said:
         raise ProblemError(*said["problem"])
     data: pa.Buffer = table["data"][0].as_buffer()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ class Catalogue:
             content = Content(content.root, content.schema, rows=all_rows(content))
         self.content = content
         self.columns = list(content.schema.names)
-        self._empty = replace(content, rows=content.schema.empty_table(), folder=None, parts=())
+        self._empty = Content(content.root, content.schema, folder=Path(content.root))
         self._orders, self._masks, self._facets = Kept(_KEPT), Kept(_KEPT), Kept(4 * _KEPT)
         self._tables = Kept(3)
 

@@ -73,7 +73,8 @@ class Guard:
         if refused := self._refuse(scope):
             status, text = refused
             body = json.dumps({"error": text}).encode()
-            head = [(b"content-type", b"application/json")]
+            size = str(len(body)).encode()
+            head = [(b"content-type", b"application/json"), (b"content-length", size)]
             if status == 405:
                 head.append((b"allow", b"GET, HEAD"))
             await answer({"type": "http.response.start", "status": status, "headers": head})

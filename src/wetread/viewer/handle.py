@@ -192,10 +192,14 @@ def serve(
     from wetread.viewer.app import Viewer, make_app
 
     token = token or secrets.token_urlsafe(32)
-    listener = _listen(host, port)
     sides = [_joined(side, content) for side in (boxes, predictions)]
-    viewer = Viewer(content, *sides, thumbs=thumbs, settings=settings, **options)
-    app = make_app(viewer, token, allow_hosts, frame_ancestors)
+    listener = _listen(host, port)
+    app = make_app(
+        Viewer(content, *sides, thumbs=thumbs, settings=settings, **options),
+        token,
+        allow_hosts,
+        frame_ancestors,
+    )
     config = uvicorn.Config(
         app,
         http="h11",

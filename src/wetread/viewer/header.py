@@ -46,7 +46,7 @@ def _row(dataset: Dataset, tag: Any, masked: bool, depth: int) -> dict[str, Any]
         element = dataset[tag]
         row["keyword"] = element.keyword or ("" if element.name == "Unknown" else element.name)
         row["vr"] = element.VR
-        creator = 0x10 <= (tag & 0xFFFF) <= 0xFF  # of private elements: who defined them
+        creator = tag >> 16 & 1 and 0x10 <= (tag & 0xFFFF) <= 0xFF  # whose private elements follow
         row["masked"] = masked and not creator and is_personal(row["keyword"], row["vr"], tag)
         if row["masked"]:
             row["value"] = MASK

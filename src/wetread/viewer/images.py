@@ -88,7 +88,9 @@ class Images:
             more = await self._run(_describe, opened.image, decoded, frame)
         except ProblemError as problem:
             said["findings"].append(_finding(problem.code, str(problem)))
-            return {**_unknown(opened.row), **said, "error": _own_words(opened, problem)}
+            return {**_unknown(opened.row), **said, "error": str(problem)}
+        except UsageError:  # a frame that does not exist
+            raise
         except Exception as error:  # noqa: BLE001 - bad data is an answer
             text = explain(error).text
             return {**_unknown(opened.row), **said, "error": text}
@@ -160,6 +162,8 @@ class Images:
         """The grey of every stored value, in the order of the bit patterns."""
         opened = await self._open(id_)
         sample = await self._sample(opened, frame)
+        if window == "full":  # the only one that wants every pixel
+            sample = await self._at_scale(opened, frame, 1)
 
         def make() -> bytes:
             values = _tabled(sample)
@@ -270,6 +274,7 @@ def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
         "modality_lut": chain.modality_lut is not None,
         "padding": chain.padding and list(chain.padding),
         **_windows(frame.values, frame.bits, chain, colour),
+        "sampled": frame.scale,
         "steps": list(picture.steps),
         "notes": picture.notes,
     }
@@ -321,6 +326,7 @@ def _unknown(row: dict[str, Any]) -> dict[str, Any]:
         "auto": None,
         "full": None,
         "range": None,
+        "sampled": 1,
         "steps": [],
     }
 
@@ -328,11 +334,6 @@ def _unknown(row: dict[str, Any]) -> dict[str, Any]:
 def _finding(code: str, text: str) -> dict[str, str]:
     known = FINDINGS.get(code)
     return {"code": code, "severity": known.severity if known else "info", "text": text}
-
-
-def _own_words(opened: Opened, problem: ProblemError) -> str:
-    """Why there is no picture, without the file's name, which the page shows anyway."""
-    return str(problem).removeprefix(f"{opened.image.name}: ")
 
 
 def parse_window(text: str) -> str | tuple[float, float] | None:
