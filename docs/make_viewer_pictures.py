@@ -5,19 +5,28 @@ Run with the packages of the extra `test` and Debian's chromium: python docs/mak
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
+import data_store
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.csv
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 import wetread as wr
 from wetread.sample import write_sample
+from wetread.viewer import Handle
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
 LARGEST = 500_000
@@ -66,49 +75,135 @@ def _line(key: str, label: str, corners: np.ndarray, score: float) -> str:
 
 
 @contextmanager
-def opened(viewer_url: str, theme: str, width: int, height: int) -> Iterator[Page]:
+def opened(url: str, theme: str, width: int = 1360, height: int = 850) -> Iterator[Page]:
     """A page of the viewer."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**CHROMIUM)
         page = browser.new_page(
             viewport={"width": width, "height": height}, color_scheme=theme, device_scale_factor=1
         )
-        page.goto(viewer_url)
+        page.goto(url)
         yield page
         browser.close()
 
 
 def save(page: Page, name: str) -> None:
-    """The page as a PNG of few colours, small enough for a repository."""
+    """The page as a PNG of 256 colours, small enough for a repository."""
     page.mouse.move(2, 2)
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(500)
     path = PICTURES / name
-    page.screenshot(path=path)
-    with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=0)
-    few.save(path, optimize=True)
+    with Image.open(BytesIO(page.screenshot())) as picture:
+        few_colours(picture.convert("RGB")).save(path, optimize=True)
     size = path.stat().st_size
     if size > LARGEST:
         raise SystemExit(f"{path} has {size} bytes, more than {LARGEST}")
     print(f"{path.name}: {size:,} bytes", file=sys.stderr)
 
 
-def draw(url: str, theme: str, suffix: str) -> None:
-    """The four pictures in one theme."""
-    with opened(url, theme, 1440, 900) as page:
-        page.wait_for_selector(".tile img")
-        page.wait_for_function("document.querySelectorAll('.tile img').length >= 20")
+def few_colours(picture: Image.Image) -> Image.Image:
+    """64 greys, and the 192 most frequent colours as they are: thin lines keep theirs."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 6]
+    colours, counts = np.unique(coloured, axis=0, return_counts=True)
+    most = colours[np.argsort(-counts, kind="stable")[:192]]
+    greys = np.linspace(0, 255, 64).round().astype(np.uint8)[:, None].repeat(3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([greys, most]).tobytes())
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def draw_grid(url: str, theme: str, name: str) -> None:
+    """The mosaic, with facets of different kinds."""
+    with opened(url, theme) as page:
+        for column in ("Modality", "findings", "read_status"):
+            page.click(f"[data-column={column}] .facet-head")
+        for column in ("PhotometricInterpretation", "PatientSex"):
+            page.click(f"[data-column={column}] .facet-head")
+        page.select_option(".add-facet", "Columns")
+        page.locator("[data-column=part] .facet-value", has_text="train").click()
+        page.keyboard.press("-")
+        lacking = "[...document.querySelectorAll('.tile')].some(t => !t.querySelector('img'))"
+        while page.evaluate(lacking):
+            page.wait_for_timeout(200)
+        page.locator(".scroller").focus()
         page.keyboard.press("ArrowRight")
-        save(page, f"viewer-grid{suffix}.png")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("[data-drawn^=smooth]")
-        save(page, f"viewer-readers{suffix}.png")
+        save(page, name)
+
+
+def draw_image(url: str, theme: str, name: str, keys: str = "") -> None:
+    """An image, after some keys."""
+    with opened(url, theme) as page:
+        page.wait_for_selector(".stage[data-drawn^=smooth]")
+        page.wait_for_timeout(1500)
+        for key in keys.split():
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+        save(page, name)
+
+
+def draw_header(url: str, theme: str, name: str) -> None:
+    """The header of an image with functional groups, searched."""
+    with opened(url, theme) as page:
+        page.wait_for_selector(".stage[data-drawn^=smooth]")
+        page.wait_for_selector(".tree .element")
+        page.fill("[aria-label='Search the header']", "spacing")
+        save(page, name)
+
+
+def main() -> None:
+    """All pictures."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = write_sample(Path(temporary, "phantoms"), 60, size=900, test=0, progress=False)
+        found = write_predictions(folder / "train.csv", Path(temporary, "found.csv"))
+        index = wr.scan(folder / "train", progress=False)
+        readers, model = (wr.read_boxes(path, index) for path in (folder / "train.csv", found))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # phantoms have no patient to split by
+            index = wr.split(index, readers)
+        with wr.view(index, readers, title="phantoms") as viewer:
+            draw_grid(viewer.url, "dark", "viewer-grid.png")
+            draw_grid(viewer.url, "light", "viewer-grid-light.png")
+            draw_image(at(viewer, richest(readers)), "dark", "viewer-readers.png")
+            draw_image(at(viewer, richest(readers)), "light", "viewer-readers-light.png")
+        with wr.view(index, readers, model, title="phantoms") as viewer:
+            draw_image(at(viewer, worst(viewer)), "dark", "viewer-misses.png")
+    real = Path(data_store.__file__).parent / "data" / "eCT_Supplemental.dcm"
+    with wr.view(wr.scan([real], progress=False)) as viewer:
+        draw_header(
+            at(viewer, wr.scan([real], progress=False)[0].id, tab="header"),
+            "dark",
+            "viewer-header.png",
+        )
+
+
+def richest(boxes: wr.Boxes, place: int = 0) -> str:
+    """The image that most is marked on."""
+    counts = pc.value_counts(boxes.table.filter(pc.equal(boxes.table["kind"], "box"))["image"])
+    order = np.argsort(-counts.field("counts").to_numpy(), kind="stable")
+    return str(counts.field("values")[int(order[place])])
+
+
+def worst(viewer: Handle) -> str:
+    """The image with most of all: found, invented and missed."""
+
+    def ask(path: str) -> Any:
+        headers = {"X-Wetread-Token": viewer.token}
+        request = Request(f"http://127.0.0.1:{viewer.port}/api/{path}", headers=headers)
+        with urlopen(request) as answer:
+            return json.load(answer)
+
+    def rank(one: Any) -> tuple[int, int]:
+        boxes = ask(f"images/{one['id']}/boxes")
+        return min(one["fp"], one["fn"], 1), len(boxes["predictions"]) - one["fp"]
+
+    return str(max(ask("misses?iou=0.5&score=0.3")["images"], key=rank)["id"])
+
+
+def at(viewer: Handle, image: str, **state: str) -> str:
+    """The address of an image."""
+    said = urlencode({**state, "token": viewer.token})
+    return f"http://127.0.0.1:{viewer.port}/#/image/{image}?{said}"
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        folder = write_sample(Path(name, "phantoms"), images=80, size=1600, test=0, progress=False)
-        predictions = write_predictions(folder / "train.csv", Path(name, "predictions.csv"))
-        index = wr.scan(folder / "train", progress=False)
-        with wr.view(index, wr.read_boxes(folder / "train.csv", index), title="phantoms") as viewer:
-            draw(viewer.url, "dark", "")
+    main()

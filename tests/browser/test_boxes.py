@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from typing import Any
 
@@ -44,7 +45,8 @@ def test_a_reader_is_switched_by_key_and_by_mouse(page: Any, phantoms: Any) -> N
     own = {reader: sum(box["reader"] == reader for box in truth) for reader in readers}
     assert rects(page, "reader") == len(truth)
     colours = page.eval_on_selector_all(
-        ".marks .reader rect:last-child", "all => [...new Set(all.map(r => r.getAttribute('stroke')))]"
+        ".marks .reader rect:last-child",
+        "all => [...new Set(all.map(r => r.getAttribute('stroke')))]",
     )
     assert len(colours) == 3
     page.keyboard.press("Shift+Digit1")
@@ -61,7 +63,9 @@ def test_a_reader_is_switched_by_key_and_by_mouse(page: Any, phantoms: Any) -> N
 def test_labels_and_all_boxes(page: Any, phantoms: Any) -> None:
     name = marked(phantoms)
     show(page, phantoms, name, show="rl")
-    assert page.locator(".chip").count() == rects(page, "reader")
+    said = page.locator(".chip").all_inner_texts()
+    assert 0 < len(said) <= rects(page, "reader")  # one for what several readers marked
+    assert sum(re.search(r"R\d+", text) is not None for text in said) == len(said)
     page.keyboard.press("l")
     assert page.locator(".chip").count() == 0
     page.keyboard.press("b")
@@ -78,11 +82,16 @@ def test_a_box_lies_where_its_corners_are(page: Any, phantoms: Any) -> None:
     show(page, phantoms, name, show="r", zoom=2, x=100, y=100)
     box = ask(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"][0]
     stage = page.locator(".stage").bounding_box()
-    left, top = stage["width"] / 2 + 2 * (box["x0"] - 100), stage["height"] / 2 + 2 * (box["y0"] - 100)
+    left, top = (
+        stage["width"] / 2 + 2 * (box["x0"] - 100),
+        stage["height"] / 2 + 2 * (box["y0"] - 100),
+    )
     rect = page.locator(".marks [data-key=r0] rect").last
     assert float(rect.get_attribute("x")) == pytest.approx(left, abs=1)
     assert float(rect.get_attribute("y")) == pytest.approx(top, abs=1)
-    assert float(rect.get_attribute("width")) == pytest.approx(2 * (box["x1"] - box["x0"]), abs=0.01)
+    assert float(rect.get_attribute("width")) == pytest.approx(
+        2 * (box["x1"] - box["x0"]), abs=0.01
+    )
 
 
 def count_by_hand(boxes: Any, iou: float, score: float) -> list[str]:
@@ -128,7 +137,8 @@ def test_counts_and_styles_follow_the_sliders(page: Any, phantoms: Any) -> None:
         role: page.locator(f".marks .{role} rect").last.get_attribute("stroke-dasharray")
         for role in ("fp", "fn")
     }
-    assert dashes["fp"] and dashes["fn"] and dashes["fp"] != dashes["fn"]
+    assert all(dashes.values())
+    assert dashes["fp"] != dashes["fn"]
 
 
 def test_next_miss_goes_through_this_image_and_on(page: Any, phantoms: Any) -> None:

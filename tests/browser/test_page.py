@@ -124,7 +124,7 @@ def test_a_server_that_is_gone_is_said(page: Any, mixed: Any) -> None:
     page.goto(mixed.image("CT_small"))
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.route("**/api/**", lambda route: route.abort())
-    page.keyboard.press("ArrowRight")
+    page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
     page.wait_for_selector(".no-picture:not([hidden])")
     assert "does not answer" in page.inner_text(".no-picture")
 

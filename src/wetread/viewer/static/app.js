@@ -108,11 +108,6 @@ export class App {
     }
     event.preventDefault();
   }
-
-  /** For measurements: when what was first seen. @param {string} name */
-  mark(name) {
-    performance.mark(`wetread ${name}`);
-  }
 }
 
 /** Whether an element wants a key for itself. @param {HTMLElement} element @param {string} key */

@@ -1,12 +1,13 @@
 // Boxes over the image: what each mark means, and how it is drawn.
 
-import { s, set } from "./dom.js";
-import { judge } from "./match.js";
+import { s, set, textWidth } from "./dom.js";
+import { iou, judge } from "./match.js";
 
 /** @typedef {import("./types").Box} Box */
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn"} Role */
-/** @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
+/** `text` stands after the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
+/** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
 /** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number}} Wish */
 
 /** Tints that colour-blind people tell apart, none of them one of JUDGED (Okabe and Ito's first). */
@@ -54,8 +55,7 @@ export function marksOf(boxes, wish, hues) {
     boxes.truth.forEach((box, i) => {
       const reader = box.reader ?? "";
       if (!wanted(box) || (wish.readers && !wish.readers.includes(reader))) return;
-      const text = reader ? `${box.label} · ${reader}` : box.label;
-      marks.push({ key: `r${i}`, role: "reader", box, colour: hues.get(reader) ?? HUES[0], text, overlap: 0 });
+      marks.push({ key: `r${i}`, role: "reader", box, colour: hues.get(reader) ?? HUES[0], text: reader, overlap: 0 });
     });
   }
   const truth = truthOf(boxes).filter(wanted);
@@ -67,24 +67,51 @@ export function marksOf(boxes, wish, hues) {
       /** @type {Role} */
       const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
       if (role === "consensus" && !boxes.consensus) return; // the readers' own, drawn above
-      const text = role === "fn" ? `${box.label} · missed` : box.label;
-      marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text: role === "hit" ? "" : text, overlap: 0 });
+      const text = role === "fn" ? "missed" : "";
+      marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text, overlap: 0 });
     });
   }
   if (judging) {
     predictions.forEach((box, i) => {
       if (judged.found[i] === -2) return;
       const role = judged.found[i] >= 0 ? "tp" : "fp";
-      const text = `${box.label} ${(box.score ?? 1).toFixed(2)}`;
+      const text = (box.score ?? 1).toFixed(2);
       marks.push({ key: `p${i}`, role, box, colour: JUDGED[role], text, overlap: judged.overlap[i] });
     });
   }
   return { marks, ...judged };
 }
 
+const SAME = 0.3;
+
+/**
+ * The labels on the image: one for what several readers marked, with the names of all of them.
+ * @param {Mark[]} marks
+ * @returns {Chip[]}
+ */
+export function chipsOf(marks) {
+  /** @type {(Chip & {boxes: Box[]})[]} */
+  const chips = [];
+  for (const { role, box, colour, text } of marks) {
+    if (role === "hit") continue;
+    const shared = role === "reader" || role === "consensus";
+    const chip = shared && chips.find((one) => one.label === box.label && one.boxes.some((other) => iou(other, box) >= SAME));
+    /** @type {[string, string][]} */
+    const names = text ? [[text, colour]] : [];
+    if (chip) {
+      chip.boxes.push(box);
+      chip.names.push(...names);
+      chip.x0 = Math.min(chip.x0, box.x0);
+      chip.y0 = Math.min(chip.y0, box.y0);
+      chip.y1 = Math.max(chip.y1, box.y1);
+    } else chips.push({ label: box.label, colour: shared ? "#ffffff" : colour, names, x0: box.x0, y0: box.y0, y1: box.y1, boxes: shared ? [box] : [] });
+  }
+  return chips;
+}
+
 /** Line width and dashes say what a mark is, where colours do not. @type {Record<Role, [number, string]>} */
 const STROKES = {
-  reader: [1.5, ""], consensus: [3, ""], hit: [1.5, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
+  reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
 };
 const CHIP = 17;
 
@@ -94,19 +121,11 @@ export class BoxLayer {
     this.toScreen = toScreen;
     this.group = s("g", { class: "marks" });
     layer.append(this.group);
-    const context = document.createElement("canvas").getContext("2d");
-    if (context) context.font = "11.5px system-ui, sans-serif";
-    this.context = context;
-    /** @type {Map<string, number>} */
-    this.widths = new Map();
   }
 
   /** @param {Mark[]} marks @param {string} selected key @param {boolean} chips @param {number} width of the stage */
   draw(marks, selected, chips, width) {
     this.group.replaceChildren();
-    /** @type {[number, number, number][]} chips that lie already: left, top, width */
-    const taken = [];
-    const chipsOver = [];
     for (const mark of marks) {
       const [left, top] = this.toScreen(mark.box.x0, mark.box.y0);
       const [right, bottom] = this.toScreen(mark.box.x1, mark.box.y1);
@@ -127,18 +146,20 @@ export class BoxLayer {
         );
       }
       this.group.append(group);
-      if (chips && mark.text) chipsOver.push(this.chip(mark, left, top, bottom, width, taken));
     }
-    this.group.append(...chipsOver);
+    /** @type {[number, number, number][]} chips that lie already: left, top, width */
+    const taken = [];
+    if (chips) this.group.append(...chipsOf(marks).map((chip) => this.chip(chip, width, taken)));
   }
 
   /**
-   * A label outside its box, above the other labels there.
-   * @param {Mark} mark @param {number} left @param {number} top @param {number} bottom
-   * @param {number} limit @param {[number, number, number][]} taken
+   * A label outside its boxes, above the other labels there.
+   * @param {Chip} chip @param {number} limit @param {[number, number, number][]} taken
    */
-  chip(mark, left, top, bottom, limit, taken) {
-    const width = this.widthOf(mark.text) + 12;
+  chip({ label, colour, names, x0, y0, y1 }, limit, taken) {
+    const [left, top] = this.toScreen(x0, y0);
+    const [, bottom] = this.toScreen(x0, y1);
+    const width = textWidth([label, ...names.map(([name]) => name)].join("  ")) + 13;
     const x = Math.max(0, Math.min(left, limit - width));
     const free = (/** @type {number} */ y) => !taken.some(([a, b, w]) => x < a + w && a < x + width && Math.abs(y - b) < CHIP);
     const steps = [0, 1, 2, 3, 4, 5];
@@ -146,22 +167,12 @@ export class BoxLayer {
     const below = steps.map((n) => bottom + 3 + n * (CHIP + 1));
     const y = [...above, ...below].find(free) ?? Math.max(top, 0);
     taken.push([x, y, width]);
+    const words = names.map(([name, tint]) => s("tspan", { fill: tint, dx: 6 }, name));
     return s(
       "g", { class: "chip", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
       s("rect", { width, height: CHIP, rx: 3, class: "chip-back" }),
-      s("rect", { width: 3, height: CHIP, rx: 1.5, fill: mark.colour }),
-      s("text", { x: 8, y: 12.5, fill: mark.colour }, mark.text),
+      s("text", { x: 6, y: 12.5, fill: colour }, label, ...words),
     );
-  }
-
-  /** @param {string} text */
-  widthOf(text) {
-    let width = this.widths.get(text);
-    if (width === undefined) {
-      width = Math.ceil(this.context?.measureText(text).width ?? 7 * text.length);
-      this.widths.set(text, width);
-    }
-    return width;
   }
 
   /** @param {number} opacity */

@@ -86,6 +86,17 @@ export function iconButton(name, label, onclick, more = {}) {
   return h("button", { type: "button", class: "tool", "aria-label": label, title: label, onclick, ...more }, icon(name));
 }
 
+/** @type {CanvasRenderingContext2D | null} */
+let measure = null;
+
+/** How wide a label on the image is, in CSS pixels. @param {string} text */
+export function textWidth(text) {
+  measure ??= document.createElement("canvas").getContext("2d");
+  if (!measure) return 7 * text.length;
+  measure.font = '11.5px system-ui, "DejaVu Sans", sans-serif';
+  return Math.ceil(measure.measureText(text).width);
+}
+
 /** 12,345 @param {number} value */
 export function count(value) {
   return value.toLocaleString("en-US");

@@ -93,7 +93,7 @@ function matches(element, words) {
 function row(element, words) {
   const value = element.masked
     ? h("span", { class: "value masked", title: "Shown with wetread view --show-phi" }, "hidden")
-    : h("span", { class: "value" }, ...marked(element.value, words));
+    : h("span", { class: "value", title: element.value.length > 120 ? element.value : null }, ...marked(element.value, words));
   return h("div", { class: "element" }, ...cells(element, words), value);
 }
 

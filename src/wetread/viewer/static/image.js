@@ -196,7 +196,6 @@ export class ImageView {
       this.stage.picture.preview = preview;
       if (!this.meta || this.meta.id !== route.id) this.stage.place({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
       this.stage.draw();
-      this.app.mark("preview");
     } catch { /* the image itself says what is wrong */ }
   }
 
@@ -222,12 +221,11 @@ export class ImageView {
     try {
       const here = bestPlane(meta, frame, wanted, window);
       if (here) await this.put(here, fast, signal);
-      if (here && here.scale <= wanted) return;
       for (const scale of plan(meta, wanted)) {
         if (here && scale >= here.scale) continue;
         await this.put(await loadPlane(meta.id, frame, scale, window, signal), false, signal);
       }
-      this.prefetch(signal);
+      await this.prefetch(signal).catch(() => {});
     } catch (error) {
       this.trouble(error);
     }
@@ -241,7 +239,6 @@ export class ImageView {
     this.stage.draw(fast);
     this.controls.setLevel(plane.scale);
     this.stage.element.removeAttribute("aria-busy");
-    this.app.mark("pixels");
   }
 
   /** The colour of every stored value. @param {string} dtype @param {AbortSignal} signal */
@@ -276,12 +273,20 @@ export class ImageView {
     return values;
   }
 
-  /** What comes next: a frame ahead, or the neighbours' previews. @param {AbortSignal} signal */
-  prefetch(signal) {
-    const { meta } = this;
-    if (!meta) return;
+  /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
+  async prefetch(signal) {
+    const { meta, place } = this;
+    if (!meta || this.playing) return;
     if (this.frame + 1 < meta.frames) {
-      loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal).catch(() => {});
+      await loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal);
+    } else if (place?.next && meta.frames === 1) {
+      const key = `${place.next} 0`;
+      /** @type {Meta} */
+      const next = metas.get(key) ?? (await fetchJson(`images/${place.next}`, { frame: 0 }, signal));
+      metas.put(key, next);
+      if (next.error || next.dtype === "display8") return;
+      const scale = scaleFor(next.levels, this.stage.fitZoom(next) * Math.max(1, next.aspect));
+      await loadPlane(next.id, 0, scale, "", signal);
     }
   }
 
@@ -312,7 +317,6 @@ export class ImageView {
     this.layer.fade(readers.opacity);
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
     drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
-    if (text) this.controls.say(text);
   }
 
   /** @param {[number, number]} from @param {[number, number]} to */

@@ -221,7 +221,8 @@ export class Readers {
   }
 
   fillList() {
-    const rows = this.marks.filter((mark) => mark.role !== "hit").map((mark) => {
+    const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true });
+    const rows = this.marks.filter((mark) => mark.role !== "hit").sort(order).map((mark) => {
       const who = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
       const more = mark.role === "tp" || mark.role === "fp" ? ` ${(mark.box.score ?? 1).toFixed(2)} · IoU ${mark.overlap.toFixed(2)}` : "";
       return h("li", {}, h(

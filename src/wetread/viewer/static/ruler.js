@@ -1,6 +1,6 @@
 // A distance on the image, in mm where the header gives a spacing.
 
-import { s } from "./dom.js";
+import { s, textWidth } from "./dom.js";
 
 /** @typedef {import("./types").Spacing} Spacing */
 /** @typedef {[number, number]} Point */
@@ -33,7 +33,7 @@ export function drawRuler(group, ends, text) {
   const length = Math.hypot(x2 - x1, y2 - y1) || 1;
   const [nx, ny] = [(-(y2 - y1) / length) * 6, ((x2 - x1) / length) * 6];
   const path = `M${x1} ${y1}L${x2} ${y2}M${x1 - nx} ${y1 - ny}l${2 * nx} ${2 * ny}M${x2 - nx} ${y2 - ny}l${2 * nx} ${2 * ny}`;
-  const width = 7 * text.length + 12;
+  const width = textWidth(text) + 12;
   group.append(
     s("path", { d: path, class: "halo", "stroke-width": 4 }),
     s("path", { d: path, class: "ruler-line" }),

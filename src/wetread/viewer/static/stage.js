@@ -43,8 +43,6 @@ export class Stage {
     this.frameRequest = 0;
     this.fast = false;
     this.settle = 0;
-    /** How long the last draws took, in ms. @type {number[]} */
-    this.times = [];
     this.wheel = 0;
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.element);
@@ -59,9 +57,9 @@ export class Stage {
     return this.view.zoom ?? this.fitZoom();
   }
 
-  fitZoom() {
+  /** The zoom that shows all of an image. @param {Size} [size] */
+  fitZoom({ rows, columns, aspect } = this.size) {
     const { width, height } = this.canvas;
-    const { rows, columns, aspect } = this.size;
     const free = 2 * MARGIN * this.ratio;
     const zoom = Math.min((width - free) / columns, (height - free) / (rows * aspect));
     return Math.max(zoom, 1e-4);
@@ -134,14 +132,11 @@ export class Stage {
   }
 
   paint() {
-    const start = performance.now();
     const { plane, preview } = this.picture;
     const frame = this.frame();
     clearTimeout(this.settle);
     if (plane) this.paintPlane(plane, frame);
     else this.paintPreview(preview, frame);
-    this.times.push(performance.now() - start);
-    if (this.times.length > 240) this.times.shift();
   }
 
   /** @param {Plane} plane @param {import("./sampler.js").Frame} frame */
