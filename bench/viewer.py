@@ -32,12 +32,7 @@ from wetread.viewer import Handle, serve
 
 ROWS, COLUMNS = 2952, 2744
 JPEG2000 = "1.2.840.10008.1.2.4.90"
-GOALS = {
-    "first preview": 0.150,
-    "quarter resolution": 0.5,
-    "48 thumbnails": 3.0,
-    "questions": 0.5,
-}
+THUMBS = "48 thumbnails, 4 at a time"
 
 
 def main() -> None:
@@ -84,39 +79,39 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     with running(index.content) as (client, _):
         seconds(client, f"api/images/{ids[0]}/preview")
         asks = [f"api/images/{id_}/thumb?size=256" for id_ in ids[:48]]
-        add(took, "48 thumbnails, 4 at a time", in_parallel(client, asks))
+        add(took, THUMBS, in_parallel(client, asks))
     measured = {"took": took, "size": size}
     peer = shutil.which(options.dcmview)
     measured["dcmview"] = None if peer is None else measure_dcmview(peer, files, options.rounds)
     return measured
 
 
-def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, Any] | str:
-    """The same first picture from dcmview: its display endpoint, server running and warm."""
+def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[float]] | str:
+    """The same from dcmview: a whole frame as PNG, thumbnails where it has them; server warm."""
     process = subprocess.Popen(
-        [command, str(files), "--no-browser", "--startup-json"], stdout=subprocess.PIPE, text=True
+        [command, "--no-browser", "--startup-json", str(files)], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        url, _, token = said["url"].partition("#token=")
-        head = {"Authorization": f"Bearer {token or said.get('token', '')}"}
-        took: list[float] = []
-        with httpx.Client(base_url=url, headers=head, timeout=120) as client:
+        said = json.loads(next(line for line in process.stdout if line.startswith("{")))
+        head = {"Authorization": f"Bearer {said.get('token', '')}"}
+        took: dict[str, list[float]] = {}
+        with httpx.Client(base_url=said["base_url"], headers=head, timeout=120) as client:
+            listed: dict[str, Any] = {}
             deadline = time.monotonic() + 60
-            listed: list[Any] = []
-            while len(listed) <= rounds and time.monotonic() < deadline:
-                answer = client.get("api/files").json()
-                listed = answer if isinstance(answer, list) else answer.get("files", [])
+            while not listed.get("scan_complete") and time.monotonic() < deadline:
+                listed = client.get("api/files").json()
                 time.sleep(0.2)
-            for number, file in enumerate(listed[: rounds + 1]):
-                at = file.get("index", file.get("id", number))
-                begun = time.perf_counter()
-                client.get(f"api/file/{at}/frame/0").raise_for_status()
-                if number:
-                    took.append(time.perf_counter() - begun)
-        return {"first picture": took}
-    except (httpx.HTTPError, json.JSONDecodeError, KeyError, AttributeError) as error:
+            numbers = [file["index"] for file in listed["files"]]
+            for place, number in enumerate(numbers[: rounds + 1]):
+                spent = seconds(client, f"api/file/{number}/frame/0")
+                if place:
+                    add(took, "first preview", spent)
+            asks = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
+            if client.get(asks[0]).status_code == 200:
+                add(took, THUMBS, in_parallel(client, asks))
+        return took
+    except (httpx.HTTPError, StopIteration, KeyError) as error:
         return f"could not be measured: {type(error).__name__}: {error}"
     finally:
         process.terminate()
@@ -297,13 +292,12 @@ def print_table(measured: dict[str, Any]) -> None:
         print(f"| {name} | {median(took):.3f} | {max(took):.3f} |")
     if "dcmview" in measured:
         peer = measured["dcmview"]
-        if isinstance(peer, dict) and peer["first picture"]:
-            theirs = median(peer["first picture"])
-            ours = median(measured["took"]["first preview"])
-            print(f"| dcmview: first picture | {theirs:.3f} | {max(peer['first picture']):.3f} |")
-            print(f"\nfirst picture: dcmview takes {theirs / ours:.1f} times as long")
-        else:
+        if not isinstance(peer, dict):
             print(f"\ndcmview: {peer or 'not installed (pip install dcmview-py==0.4.1)'}")
+            return
+        for name, took in peer.items():
+            theirs, ours = median(took), median(measured["took"][name])
+            print(f"| dcmview: {name} | {theirs:.3f} ({theirs / ours:.1f} x) | {max(took):.3f} |")
 
 
 if __name__ == "__main__":

@@ -304,7 +304,8 @@ def test_refused(name: str, transport: str, app: Any, running: Handle, an_id: st
 
 
 RAW = {
-    "a header with a line break": b"GET /api/rows HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\n\rX: 2\r\n\r\n",
+    "a header with a line break": b"GET /api/rows HTTP/1.1\r\nHost: localhost\r\n"
+    b"X-A: 1\r\n\rX: 2\r\n\r\n",
     "no host": b"GET /api/rows HTTP/1.1\r\n\r\n",
     "HTTP/1.0 without a host": b"GET / HTTP/1.0\r\n\r\n",
     "a space in the target": b"GET /api/ rows HTTP/1.1\r\nHost: localhost\r\n\r\n",
