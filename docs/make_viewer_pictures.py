@@ -5,7 +5,6 @@ Run with the packages of the extra `test` and Debian's chromium: python docs/mak
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import warnings
@@ -15,9 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 import data_store
+import httpx
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -146,7 +145,7 @@ def draw_header(url: str, theme: str, name: str) -> None:
     with opened(url, theme) as page:
         page.wait_for_selector(".stage[data-drawn^=smooth]")
         page.wait_for_selector(".tree .element")
-        page.fill("[aria-label='Search the header']", "spacing")
+        page.fill("[aria-label='Search the header']", "frame")
         save(page, name)
 
 
@@ -187,10 +186,8 @@ def worst(viewer: Handle) -> str:
     """The image with most of all: found, invented and missed."""
 
     def ask(path: str) -> Any:
-        headers = {"X-Wetread-Token": viewer.token}
-        request = Request(f"http://127.0.0.1:{viewer.port}/api/{path}", headers=headers)
-        with urlopen(request) as answer:
-            return json.load(answer)
+        url = f"http://127.0.0.1:{viewer.port}/api/{path}"
+        return httpx.get(url, headers={"X-Wetread-Token": viewer.token}).json()
 
     def rank(one: Any) -> tuple[int, int]:
         boxes = ask(f"images/{one['id']}/boxes")

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const static_ = new URL("../../src/wetread/viewer/static/", import.meta.url);
+const { chipsOf, HUES, huesOf, marksOf } = await import(new URL("boxes.js", static_));
 const { decode } = await import(new URL("decode.js", static_));
 const { endsOf, makeTable, toColours, windowOf } = await import(new URL("lut.js", static_));
 const { iou, judge } = await import(new URL("match.js", static_));
@@ -154,4 +155,29 @@ test("scroll: a million rows, first to last, at any width", () => {
     const [first, last] = seen(g, place, 1_000_000);
     assert.ok(first <= index && index < last && last - first < 400);
   }
+});
+
+test("boxes: what a model that finds nothing has missed is missed", () => {
+  const boxes = { truth: [box(0, 0, 9, 9, { reader: "R1" })], consensus: null, predictions: [] };
+  const wish = { readers: null, labels: null, show: "gp", iou: 0.5, score: 0, judging: true };
+  const { marks, fn } = marksOf(boxes, wish, new Map());
+  assert.deepEqual([marks.map((mark) => mark.role), fn], [["fn"], 1]);
+  assert.deepEqual(marksOf(boxes, { ...wish, judging: false }, new Map()).marks, []);
+  const agreed = { ...boxes, consensus: [] }; // two readers, who agree on nothing
+  assert.deepEqual(marksOf(agreed, wish, new Map()).fn, 0);
+});
+
+test("boxes: one label for what several readers marked, another for what they did not", () => {
+  const truth = [box(0, 0, 9, 9, { reader: "R10" }), box(1, 0, 9, 9, { reader: "R2" }), box(50, 50, 60, 60, { reader: "R2" })];
+  const wish = { readers: null, labels: null, show: "r", iou: 0.5, score: 0, judging: false };
+  const { marks } = marksOf({ truth, consensus: null, predictions: [] }, wish, new Map());
+  const chips = chipsOf(marks);
+  assert.deepEqual(chips.map((chip) => chip.names.map(([name]) => name)), [["R10", "R2"], ["R2"]]);
+});
+
+test("boxes: readers of an image never share a hue while there are hues", () => {
+  const all = Array.from({ length: 17 }, (_, i) => `R${i + 1}`);
+  const hues = huesOf(["R1", `R${HUES.length + 1}`, "R3"], all);
+  assert.equal(new Set(hues.values()).size, 3);
+  assert.equal(hues.get("R1"), HUES[0]);
 });

@@ -8,7 +8,7 @@ import { iou, judge } from "./match.js";
 /** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn"} Role */
 /** `text` stands after the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
 /** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
-/** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number}} Wish */
+/** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} Wish  judging: there is a model, though it may have found nothing here */
 
 /** Tints that colour-blind people tell apart, none of them one of JUDGED (Okabe and Ito's first). */
 export const HUES = [
@@ -51,24 +51,24 @@ export function marksOf(boxes, wish, hues) {
   const wanted = (box) => isDrawn(box) && (!wish.labels || wish.labels.includes(box.label));
   /** @type {Mark[]} */
   const marks = [];
+  const truth = truthOf(boxes).filter(wanted);
+  const predictions = boxes.predictions.filter(wanted);
+  const judged = judge(truth, predictions, wish.iou, wish.score);
+  const judging = wish.judging && wish.show.includes("p");
+  if (wish.show.includes("g")) {
+    truth.forEach((box, i) => {
+      /** @type {Role} */
+      const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
+      if (role === "consensus" && !boxes.consensus) return; // the readers' own
+      const text = role === "fn" ? "missed" : "";
+      marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text, overlap: 0 });
+    });
+  }
   if (wish.show.includes("r")) {
     boxes.truth.forEach((box, i) => {
       const reader = box.reader ?? "";
       if (!wanted(box) || (wish.readers && !wish.readers.includes(reader))) return;
       marks.push({ key: `r${i}`, role: "reader", box, colour: hues.get(reader) ?? HUES[0], text: reader, overlap: 0 });
-    });
-  }
-  const truth = truthOf(boxes).filter(wanted);
-  const predictions = boxes.predictions.filter(wanted);
-  const judged = judge(truth, predictions, wish.iou, wish.score);
-  const judging = wish.show.includes("p") && boxes.predictions.length > 0;
-  if (wish.show.includes("g")) {
-    truth.forEach((box, i) => {
-      /** @type {Role} */
-      const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
-      if (role === "consensus" && !boxes.consensus) return; // the readers' own, drawn above
-      const text = role === "fn" ? "missed" : "";
-      marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text, overlap: 0 });
     });
   }
   if (judging) {
@@ -167,6 +167,7 @@ export class BoxLayer {
     const below = steps.map((n) => bottom + 3 + n * (CHIP + 1));
     const y = [...above, ...below].find(free) ?? Math.max(top, 0);
     taken.push([x, y, width]);
+    names.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
     const words = names.map(([name, tint]) => s("tspan", { fill: tint, dx: 6 }, name));
     return s(
       "g", { class: "chip", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },

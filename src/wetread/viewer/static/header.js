@@ -103,7 +103,7 @@ function cells(element, words) {
   return [
     h("span", { class: "tag" }, ...marked(tag, words)),
     h("span", { class: "vr" }, element.vr),
-    h("span", { class: "keyword" }, ...(words ? marked(element.keyword || "private", words) : humps(element.keyword || "private"))),
+    h("span", { class: "keyword" }, ...marked(element.keyword || "private", words).flatMap((part) => (typeof part === "string" ? humps(part) : [part]))),
   ];
 }
 

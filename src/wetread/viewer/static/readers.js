@@ -192,7 +192,7 @@ export class Readers {
   refresh(route) {
     this.route = route;
     const show = this.shown(route);
-    const { marks, tp, fp, fn } = marksOf(this.boxes, { ...route, show }, this.hues);
+    const { marks, tp, fp, fn } = marksOf(this.boxes, { ...route, show, judging: this.about.predictions }, this.hues);
     this.marks = marks;
     this.counts = { tp, fp, fn };
     for (const input of this.element.querySelectorAll("input[type=checkbox]")) {
