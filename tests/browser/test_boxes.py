@@ -145,7 +145,7 @@ def test_next_miss_goes_through_this_image_and_on(page: Any, phantoms: Any) -> N
     misses = ask(phantoms, "misses?iou=0.9&score=0")["images"]
     first, second = misses[0], misses[1]
     name = next(n for n, image in phantoms.images.items() if image.id == first["id"])
-    show(page, phantoms, name, iou=0.9, score=0)
+    show(page, phantoms, name, iou=0.9, score=0, show="r" if first["fn"] else "rp")
     for _ in range(first["fp"] + first["fn"]):
         page.keyboard.press("n")
         assert page.locator(".mark.selected").count() == 1

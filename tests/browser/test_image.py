@@ -53,6 +53,28 @@ def test_drag_changes_the_window_by_the_range(page: Any, mixed: Any) -> None:
     assert f"window={page.input_value('[data-field=center]')}," in address(page)
 
 
+def test_drag_from_a_look_up_table_starts_at_auto(page: Any, mixed: Any) -> None:
+    show(page, mixed, "vlut_04")
+    assert caption(page).startswith("VOI LUT")
+    drag(page, 0, 64)
+    values = mixed.images["vlut_04"].values()
+    step = float(values.max() - values.min()) / 1024
+    auto = np.percentile(values, [1, 99])
+    assert field(page, "width") == pytest.approx(auto[1] - auto[0], abs=1)
+    assert field(page, "center") == pytest.approx(auto.mean() + 64 * step, abs=1)
+
+
+def test_drag_where_the_server_windows(page: Any, mixed: Any) -> None:
+    show(page, mixed, "rtdose_1frame")
+    width = field(page, "width")
+    before = page.screenshot()
+    drag(page, 150, 100)
+    assert field(page, "width") > width
+    page.wait_for_timeout(600)
+    assert page.screenshot() != before
+    page.wait_for_selector(".stage:not([aria-busy])")
+
+
 def test_exact_numbers(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small")
     page.fill("[data-field=center]", "40")

@@ -37,7 +37,7 @@ export class ImageView {
     this.app = app;
     this.stage = new Stage({
       viewed: () => this.viewed(),
-      grabbed: () => (this.grabbed = this.window),
+      grabbed: () => this.grab(),
       dragged: (dx, dy) => this.drag(dx, dy),
       pointed: (x, y) => this.probe(x, y),
       measured: (from, to) => this.measure(from, to),
@@ -176,7 +176,8 @@ export class ImageView {
     if ("window" in patch || "invert" in patch) {
       this.window = this.meta && !this.meta.colour ? resolve(route.window, this.meta, this.app.about.presets) : null;
       this.controls.setWindow(this.window, route, label);
-      this.paint(true);
+      if (this.planeWindow) this.repaint();
+      else this.paint(true);
     }
     if ("readers" in patch || "labels" in patch || "show" in patch || "iou" in patch || "score" in patch) {
       this.readers.refresh(route);
@@ -231,6 +232,21 @@ export class ImageView {
     }
   }
 
+  /** Where the server windows: one question at a time, so that a drag sees each answer. */
+  async repaint() {
+    this.again = true;
+    if (this.painting) return;
+    this.painting = true;
+    while (this.again) {
+      this.again = false;
+      await this.paint(true);
+    }
+    this.painting = false;
+  }
+
+  again = false;
+  painting = false;
+
   /** @param {import("./types").Plane} plane @param {boolean} fast @param {AbortSignal} signal */
   async put(plane, fast, signal) {
     const colours = await this.colours(plane.dtype, signal);
@@ -276,7 +292,7 @@ export class ImageView {
   /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
   async prefetch(signal) {
     const { meta, place } = this;
-    if (!meta || this.playing) return;
+    if (!meta || this.playing || meta.dtype === "display8") return;
     if (this.frame + 1 < meta.frames) {
       await loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal);
     } else if (place?.next && meta.frames === 1) {
@@ -291,6 +307,12 @@ export class ImageView {
   }
 
   // -- window, view ---------------------------------------------------------------------------
+
+  /** Where a drag starts; a look-up table of the file has no center and width, "auto" stands in. */
+  grab() {
+    const { meta, window } = this;
+    this.grabbed = meta && window?.lut ? resolve("auto", meta, []) : window;
+  }
 
   /** @param {number} dx @param {number} dy CSS pixels */
   drag(dx, dy) {
@@ -461,6 +483,9 @@ export class ImageView {
   /** The next miss, here or on another image. @param {1 | -1} way */
   async nextMiss(way) {
     if (!this.app.about.predictions) return;
+    const show = this.readers.shown(this.route);
+    const lacking = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
+    if (lacking) this.change({ show: show + lacking });
     if (this.readers.selectMiss(way)) {
       const chosen = this.readers.chosen;
       if (chosen) this.stage.reveal(chosen.box);
