@@ -21,7 +21,8 @@ import wetread as wr
 from wetread.testing import dicom_file, element
 from wetread.testing.files import changed, radiograph
 from wetread.viewer import Handle, serve
-from wetread.viewer.app import STATIC, Viewer, make_app
+from wetread.viewer.app import STATIC, make_app
+from wetread.viewer.session import Viewer
 
 TOKEN = "the-token-of-these-tests"
 SECRET = "SECRET-MARK"
@@ -430,3 +431,39 @@ def test_the_token_is_long_and_new_each_time(index: wr.Index) -> None:
             assert handle.host == "127.0.0.1"
             assert re.fullmatch(r"[\w-]{43,}", handle.token)
     assert len(tokens) == 2
+
+
+def test_a_browser_that_goes_is_not_worked_for() -> None:
+    """A grid that scrolls on gives up its thumbnails: what has not begun never does."""
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+
+    from wetread.viewer.app import unless_gone
+
+    async def run(gone: bool) -> tuple[bool, bool]:
+        cancelled = False
+
+        async def work() -> bytes:
+            nonlocal cancelled
+            try:
+                await asyncio.sleep(0.2)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+            return b"done"
+
+        messages = [{"type": "http.request"}, *[{"type": "http.disconnect"}] * gone]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop(0)
+            return await asyncio.Event().wait()
+
+        request = Request({"type": "http", "headers": []}, receive)
+        try:
+            return await unless_gone(request, work()) == b"done", cancelled
+        except HTTPException:
+            return False, cancelled
+
+    assert asyncio.run(run(gone=False)) == (True, False)
+    assert asyncio.run(run(gone=True)) == (False, True)

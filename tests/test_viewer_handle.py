@@ -122,7 +122,8 @@ def test_below_a_prefix(index: wr.Index) -> None:
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from wetread.viewer.app import Viewer, make_app
+    from wetread.viewer.app import make_app
+    from wetread.viewer.session import Viewer
 
     viewer = Viewer(index.content)
     outer = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "t"))])

@@ -27,6 +27,7 @@ from wetread.settings import Settings
 from wetread.testing import dicom_file, element
 from wetread.testing.files import changed, radiograph
 from wetread.viewer import Handle, decoder, serve
+from wetread.viewer.header import list_elements
 from wetread.viewer.pictures import unpack
 
 LE = "1.2.840.10008.1.2.1"
@@ -332,7 +333,10 @@ def test_header_as_json(client: httpx.Client, index: wr.Index) -> None:
     }
     assert by_keyword["TransferSyntaxUID"]["tag"] == "(0002,0010)"
     assert by_keyword["PatientName"]["masked"]
+    assert by_keyword["PatientID"]["masked"]
     assert str(image.header.PatientName) not in json.dumps(rows)
+    shown = {row["keyword"]: row for row in list_elements(image.header, masked=False)}
+    assert shown["PatientName"]["value"] == str(image.header.PatientName)
     assert by_keyword["ImageType"]["value"] == "\\".join(image.header.ImageType)
     private = [row for row in rows if int(row["tag"][4], 16) % 2]
     assert private

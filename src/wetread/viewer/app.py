@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,22 +15,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wetread import __version__
-from wetread.boxes import Boxes
-from wetread.boxes.consensus import Method
-from wetread.display import PRESETS
-from wetread.errors import FINDINGS, UsageError, WetreadError
-from wetread.settings import Settings
-from wetread.table.store import Content
+from wetread.errors import NotFoundError, UsageError, WetreadError
 from wetread.viewer.answers import ProblemError
-from wetread.viewer.catalogue import Catalogue, Wish
-from wetread.viewer.facets import kind_of
+from wetread.viewer.asked import (
+    check_id,
+    read_id,
+    read_image,
+    read_integer,
+    read_names,
+    read_number,
+    read_window,
+    read_wish,
+)
 from wetread.viewer.guard import Guard
-from wetread.viewer.images import Images, parse_window
-from wetread.viewer.kept import Kept
-from wetread.viewer.marks import Marks, count_misses
-from wetread.viewer.privacy import MASK, is_personal
-from wetread.viewer.thumbs import Thumbs
+from wetread.viewer.session import Viewer, about, to_rows
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -47,66 +42,6 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 MOST_ROWS, MOST_MISSES = 500, 10_000
-PRESET_KEYS = {"soft": "3", "lung": "4", "mediastinum": "5", "bone": "6", "brain": "7"}
-PRESET_KEYS |= {"stroke": "8", "liver": "9"}
-_ID = re.compile(r"[0-9a-f]{16}")
-_THREADS = 4
-
-
-class Viewer:
-    """What the routes answer from: the rows, the images, the boxes of one index."""
-
-    def __init__(
-        self,
-        content: Content,
-        boxes: Boxes | None = None,
-        predictions: Boxes | None = None,
-        *,
-        consensus: Method = "wbf",
-        title: str = "",
-        show_phi: bool = False,
-        thumbs: Path | None = None,
-        settings: Settings = Settings(),  # noqa: B008
-    ) -> None:
-        self.report_key = secrets.token_urlsafe(32)
-        self.title = title or Path(content.root).name
-        self.masked = not show_phi
-        self.method = consensus
-        self.truth, self.found = Marks(boxes), Marks(predictions)
-        self.catalogue = Catalogue(content)
-        self._kept = Kept(16)
-        self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
-        kept = Thumbs(thumbs, content.root, settings.thumb_bytes)
-        self.images = Images(self.catalogue, kept, self.executor, settings)
-
-    def close(self) -> None:
-        """End processes and threads."""
-        self.images.close()
-        self.executor.shutdown(wait=True, cancel_futures=True)
-
-    def is_masked(self, column: str) -> bool:
-        """Whether the values of a column are not said."""
-        said = self.catalogue.content.schema.field(column).metadata or {}
-        tag = int(said[b"tag"].replace(b",", b""), 16) if b"tag" in said else None
-        return self.masked and is_personal(column, said.get(b"vr", b"").decode(), tag)
-
-    def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
-        """The images where model and readers disagree; see `count_misses`."""
-
-        def count() -> dict[str, dict[str, int]]:
-            truth = self._kept.get("truth", lambda: self.truth.opinion(self.method))
-            return count_misses(truth, self.found.boxes, iou, score)
-
-        return self._kept.get((iou, score), count)
-
-    def report(self) -> str | None:
-        """The report of this index as HTML; None where there is none."""
-
-        def build() -> str | None:
-            sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
-            return _build_report(self.catalogue.content, *sides)
-
-        return self._kept.get("report", build)
 
 
 def make_app(
@@ -173,34 +108,34 @@ class _Server:
         """What there is to see."""
         viewer = self._viewer
         viewer.images.warm()
-        return _json(await self._run(_about, viewer))
+        return _json(await self._run(about, viewer))
 
     async def rows(self, request: Request) -> Response:
         """A page of rows."""
-        offset = _integer(request, "offset", 0, 0, 2**40)
-        limit = _integer(request, "limit", 100, 0, MOST_ROWS)
-        extra = _names(request)
-        wish, viewer = _wish(request), self._viewer
+        offset = read_integer(request, "offset", 0, 0, 2**40)
+        limit = read_integer(request, "limit", 100, 0, MOST_ROWS)
+        extra = read_names(request)
+        wish, viewer = read_wish(request), self._viewer
 
         def find() -> dict[str, Any]:
             page = viewer.catalogue.page(wish, offset, limit, extra)
-            page["rows"] = _to_rows(viewer, page["rows"])
+            page["rows"] = to_rows(viewer, page["rows"])
             return page
 
         return _json(await self._run(find))
 
     async def place(self, request: Request) -> Response:
         """Where an image stands in the order."""
-        id_ = _checked_id(request.query_params.get("id", ""))
-        return _json(await self._run(self._viewer.catalogue.place, _wish(request), id_))
+        id_ = check_id(request.query_params.get("id", ""))
+        return _json(await self._run(self._viewer.catalogue.place, read_wish(request), id_))
 
     async def facets(self, request: Request) -> Response:
         """How values are distributed."""
-        viewer, wish = self._viewer, _wish(request)
+        viewer, wish = self._viewer, read_wish(request)
 
         def find() -> dict[str, Any]:
             found = {}
-            for name in _names(request):
+            for name in read_names(request):
                 viewer.catalogue.check(name)
                 if not viewer.is_masked(name):
                     found[name] = viewer.catalogue.facet(name, wish.where, wish.search)
@@ -210,9 +145,9 @@ class _Server:
 
     async def misses(self, request: Request) -> Response:
         """The images where model and readers disagree, in order."""
-        viewer, wish = self._viewer, _wish(request)
-        iou = _number(request, "iou", 0.4, 0.0, 1.0)
-        score = _number(request, "score", 0.0, 0.0, 1e9)
+        viewer, wish = self._viewer, read_wish(request)
+        iou = read_number(request, "iou", 0.4, 0.0, 1.0)
+        score = read_number(request, "score", 0.0, 0.0, 1e9)
         if not (viewer.truth.given and viewer.found.given):
             raise HTTPException(404, "misses need boxes and predictions")
 
@@ -226,51 +161,53 @@ class _Server:
 
     async def image(self, request: Request) -> Response:
         """What an image is."""
-        return _json(await self._viewer.images.describe(_id(request), _frame(request)))
+        return _json(await self._viewer.images.describe(*read_image(request)))
 
     async def header(self, request: Request) -> Response:
         """Its elements."""
         search = request.query_params.get("search", "")
-        return _json(await self._viewer.images.header(_id(request), self._viewer.masked, search))
+        return _json(
+            await self._viewer.images.header(read_id(request), self._viewer.masked, search)
+        )
 
     async def thumb(self, request: Request) -> Response:
         """A small picture."""
-        size = _integer(request, "size", 256, 1, 512)
+        size = read_integer(request, "size", 256, 1, 512)
         size = next(bucket for bucket in (128, 256, 512) if size <= bucket)
-        made = self._viewer.images.thumb(_id(request), _frame(request), size, _window(request))
-        return _jpeg(await _unless_gone(request, made))
+        made = self._viewer.images.thumb(*read_image(request), size, read_window(request))
+        return _jpeg(await unless_gone(request, made))
 
     async def preview(self, request: Request) -> Response:
         """A picture of the whole image."""
-        size = _integer(request, "size", 1024, 16, 2048)
-        made = self._viewer.images.preview(_id(request), _frame(request), size, _window(request))
-        return _jpeg(await _unless_gone(request, made))
+        size = read_integer(request, "size", 1024, 16, 2048)
+        made = self._viewer.images.preview(*read_image(request), size, read_window(request))
+        return _jpeg(await unless_gone(request, made))
 
     async def pixels(self, request: Request) -> Response:
         """Stored values."""
-        scale = _integer(request, "scale", 1, 1, 8)
+        scale = read_integer(request, "scale", 1, 1, 8)
         if scale not in (1, 2, 4, 8):
             raise UsageError("scale is 1, 2, 4 or 8")
         accepted = request.headers.get("accept-encoding", "")
-        window = _window(request)
-        made = self._viewer.images.pixels(_id(request), _frame(request), scale, window, accepted)
-        data, said = await _unless_gone(request, made)
+        window = read_window(request)
+        made = self._viewer.images.pixels(*read_image(request), scale, window, accepted)
+        data, said = await unless_gone(request, made)
         said = {"Content-Type": "application/octet-stream", "Vary": "Accept-Encoding", **said}
         return Response(data, headers=said)
 
     async def table(self, request: Request) -> Response:
         """The grey of every stored value."""
-        made = await self._viewer.images.table(_id(request), _frame(request), _window(request))
+        made = await self._viewer.images.table(*read_image(request), read_window(request))
         return Response(made, headers={"Content-Type": "application/octet-stream"})
 
     async def modality(self, request: Request) -> Response:
         """The modality value of every stored value."""
-        made = await self._viewer.images.modality(_id(request), _frame(request))
+        made = await self._viewer.images.modality(*read_image(request))
         return Response(made, headers={"Content-Type": "application/octet-stream"})
 
     async def boxes(self, request: Request) -> Response:
         """What readers and the model drew on it."""
-        viewer, id_, frame = self._viewer, _id(request), _frame(request)
+        viewer, (id_, frame) = self._viewer, read_image(request)
 
         def find() -> dict[str, Any]:
             return {
@@ -294,84 +231,7 @@ class _Server:
         return await loop.run_in_executor(self._viewer.executor, function, *args)
 
 
-def _about(viewer: Viewer) -> dict[str, Any]:
-    viewer.catalogue.warm()
-    columns = [
-        {"name": field.name, "type": kind_of(field.type), "phi": viewer.is_masked(field.name)}
-        for field in viewer.catalogue.content.schema
-        if field.name != "path_bytes"
-    ]
-    sides = (viewer.truth.boxes, viewer.found.boxes)
-    labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))
-    readers = list(viewer.truth.boxes.readers)
-    presets = [
-        {"key": key, "name": name, "center": PRESETS[name][0], "width": PRESETS[name][1]}
-        for name, key in PRESET_KEYS.items()
-    ]
-    return {
-        "title": viewer.title,
-        "version": __version__,
-        "rows": len(viewer.catalogue),
-        "images": viewer.catalogue.count_images(),
-        "columns": columns,
-        "readers": readers,
-        "labels": labels,
-        "boxes": viewer.truth.given,
-        "predictions": viewer.found.given,
-        "consensus": len(readers) > 1,
-        "report": f"report?key={viewer.report_key}" if _has_report() else None,
-        "presets": presets,
-        "masked": viewer.masked,
-    }
-
-
-def _to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as the page wants them."""
-    counts = viewer.truth.count([row["id"] for row in rows])
-    made = []
-    for row, boxes in zip(rows, counts, strict=True):
-        pixels = row.pop("pixel_length") is not None
-        extra = row.pop("columns", {})
-        made.append(
-            {
-                **row,
-                "frames": row.pop("NumberOfFrames", None) or (1 if pixels else 0),
-                "findings": row["findings"] or [],
-                "worst": _worst(row["findings"] or []),
-                "boxes": boxes,
-                "part": row.get("part"),
-                "has_pixels": pixels,
-                "columns": {
-                    name: MASK if viewer.is_masked(name) and value is not None else value
-                    for name, value in extra.items()
-                },
-            }
-        )
-    return made
-
-
-def _worst(codes: list[str]) -> str | None:
-    """The severity of the worst finding."""
-    found = {FINDINGS[code].severity for code in codes if code in FINDINGS}
-    return next((severity for severity in ("error", "warning", "info") if severity in found), None)
-
-
-def _has_report() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("wetread.reports") is not None
-
-
-def _build_report(content: Content, boxes: Boxes | None, predictions: Boxes | None) -> str | None:
-    if not _has_report():
-        return None
-    from importlib import import_module
-
-    build = getattr(import_module("wetread.reports"), "build_report", None)
-    return None if build is None else str(build(content, boxes, predictions, links="viewer"))
-
-
-async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
     """What the work gives; it is given up when the browser has gone away."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(request.receive())
@@ -387,59 +247,6 @@ async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
         for one in (task, gone):
             one.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
-
-
-def _wish(request: Request) -> Wish:
-    ask = request.query_params
-    desc = ask.get("desc", "0")
-    if desc not in ("0", "1", ""):
-        raise UsageError("desc is 0 or 1")
-    where, search, order = (ask.get(name, "") for name in ("where", "search", "order"))
-    if "\0" in where + search + order:
-        raise UsageError("a zero byte in the query")
-    return Wish(where, search, order, desc == "1")
-
-
-def _names(request: Request) -> list[str]:
-    return [name for name in request.query_params.get("columns", "").split(",") if name]
-
-
-def _integer(request: Request, name: str, default: int, low: int, high: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
-        return default
-    if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) or not low <= int(text) <= high:
-        raise UsageError(f"{name} is a whole number from {low} to {high}")
-    return int(text)
-
-
-def _number(request: Request, name: str, default: float, low: float, high: float) -> float:
-    text = request.query_params.get(name, "")
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise UsageError(f"{name} is a number from {low:g} to {high:g}")
-    return value
-
-
-def _frame(request: Request) -> int:
-    return _integer(request, "frame", 0, 0, 10**9)
-
-
-def _window(request: Request) -> str | tuple[float, float] | None:
-    return parse_window(request.query_params.get("window", ""))
-
-
-def _id(request: Request) -> str:
-    return _checked_id(request.path_params["id"])
-
-
-def _checked_id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise HTTPException(404, "an id is 16 hex digits")
-    return text
 
 
 def _jpeg(data: bytes) -> Response:
@@ -465,10 +272,6 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-async def _usage(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 400)
-
-
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _json({"error": error.detail}, error.status_code)
@@ -479,8 +282,11 @@ async def _problem(request: Request, error: Exception) -> Response:
     return _json({"error": str(error), "code": error.code}, 422)
 
 
-async def _lookup(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error.args[0])}, 404)
+def _says(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        return _json({"error": str(error)}, status)
+
+    return answer
 
 
 async def _bug(request: Request, error: Exception) -> Response:
@@ -488,10 +294,10 @@ async def _bug(request: Request, error: Exception) -> Response:
 
 
 _HANDLERS: dict[Any, Any] = {
-    UsageError: _usage,
-    WetreadError: _usage,
+    UsageError: _says(400),
+    NotFoundError: _says(404),
+    WetreadError: _says(422),
     HTTPException: _http,
     ProblemError: _problem,
-    LookupError: _lookup,
     Exception: _bug,
 }

@@ -182,14 +182,15 @@ def serve(
     settings: Settings = Settings(),  # noqa: B008
     **options: Any,
 ) -> Handle:
-    """Starts a viewer of rows; `options` are those of `app.Viewer`, all else as in `view`.
+    """Starts a viewer of rows; `options` are those of `session.Viewer`, all else as in `view`.
 
     `token` and `thumbs`, the folder of thumbnails, can be given; None makes a new token, and keeps
     no thumbnails.
     """
     import uvicorn
 
-    from wetread.viewer.app import Viewer, make_app
+    from wetread.viewer.app import make_app
+    from wetread.viewer.session import Viewer
 
     token = token or secrets.token_urlsafe(32)
     sides = [_joined(side, content) for side in (boxes, predictions)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from wetread.pixels.access import is_many
 from wetread.viewer.privacy import MASK, is_personal
 
 if TYPE_CHECKING:
@@ -67,13 +69,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
-    if isinstance(value, list) or (hasattr(value, "__iter__") and not isinstance(value, str)):
-        parts = []
-        for part in value:
-            parts.append(str(part))
-            if len(parts) > LONGEST:
-                break
-        return "\\".join(parts)
+    if is_many(value) and not hasattr(value, "components"):  # a PersonName has those
+        return "\\".join(str(part) for part in islice(value, LONGEST))
     return str(value)
 
 

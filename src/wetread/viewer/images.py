@@ -23,7 +23,7 @@ from wetread.display import (
     make_table,
     render,
 )
-from wetread.errors import FINDINGS, UsageError
+from wetread.errors import FINDINGS, NotFoundError, UsageError
 from wetread.image import Image
 from wetread.imaging import all_values, shrink
 from wetread.settings import Settings
@@ -205,7 +205,7 @@ class Images:
             return found
         row = await self._run(self._catalogue.row, id_, _MORE)
         if row is None:
-            raise LookupError("no such image in this index")
+            raise NotFoundError("no such image in this index")
         opened = Opened(Image(self._catalogue.content.root, row), row)
         self._opened[id_] = opened
         while len(self._opened) > _OPEN:
