@@ -198,6 +198,17 @@ def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
     assert frame() == stopped
 
 
+def test_auto_is_of_the_frame_that_is_seen(page: Any, mixed: Any) -> None:
+    show(page, mixed, "rtdose", window="full", frame=14)
+    direct = caption(page)
+    page.goto("about:blank")
+    show(page, mixed, "rtdose", window="full", frame=13)
+    before = caption(page)
+    page.keyboard.press("ArrowDown")
+    page.until(f"document.querySelector('.caption').textContent === {json.dumps(direct)}")
+    assert before != direct
+
+
 def test_series_in_its_order(page: Any, mixed: Any) -> None:
     show(page, mixed, "stack2", window="500,900")
     page.keyboard.press("ArrowDown")

@@ -127,6 +127,9 @@ export class Controls {
     this.number.textContent = "";
     this.caption.textContent = "";
     this.level.textContent = "";
+    this.zoom.textContent = "";
+    this.frames.hidden = true;
+    this.findings.hidden = true;
     this.say("");
     this.setProbe(null);
   }

@@ -25,7 +25,7 @@ const RATE = 15;
 const PREVIEW = 1024;
 
 /** @type {Cache<Meta>} */
-const metas = new Cache(64, () => 1);
+const metas = new Cache(512, () => 1);
 /** @type {Cache<Uint8Array>} tables that the server made */
 const tables = new Cache(64, () => 1);
 /** @type {Cache<Float32Array>} modality values of files with a Modality LUT */
@@ -111,11 +111,13 @@ export class ImageView {
     const { signal } = (this.controller = new AbortController());
     this.id = route.id;
     this.frame = route.frame;
-    this.ruler = null;
-    this.place = null;
+    // Nothing of the last image is said about this one.
+    this.meta = this.window = this.grabbed = this.ruler = this.place = null;
     this.stage.element.setAttribute("aria-busy", "true");
     this.stage.clearSoon();
     this.controls.clear();
+    this.controls.setTab(route.tab, this);
+    this.message.hidden = true;
     this.readers.clear(route);
     const known = metas.get(this.metaKey(route.frame));
     if (!known) this.loadPreview(route, signal);
@@ -161,7 +163,7 @@ export class ImageView {
     const { meta } = this;
     this.controls.setTab(route.tab, this);
     if (!meta) return;
-    this.window = meta.colour ? null : resolve(route.window, meta, this.app.about.presets);
+    this.window = meta.colour || meta.error ? null : resolve(route.window, meta, this.app.about.presets);
     this.stage.place(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
     this.controls.setWindow(this.window, route, label);
     this.readers.refresh(route);
@@ -323,8 +325,8 @@ export class ImageView {
   viewed() {
     const { stage, meta } = this;
     this.drawBoxes();
-    this.controls.setZoom(stage.zoom, stage.view.zoom === null);
     if (!meta || meta.error || this.element.hidden) return;
+    this.controls.setZoom(stage.zoom, stage.view.zoom === null);
     const { zoom, x, y } = stage.view;
     if (zoom !== this.route.zoom || x !== this.route.x || y !== this.route.y) this.app.update({ zoom, x, y });
     const plane = stage.picture.plane;
@@ -385,7 +387,8 @@ export class ImageView {
   /** @param {number} steps @returns {boolean} whether there is anything to turn */
   wheel(steps) {
     const { meta } = this;
-    if (!meta || (meta.frames < 2 && meta.series.count < 2)) return false;
+    if (!meta) return true;
+    if (meta.frames < 2 && meta.series.count < 2) return false;
     if (steps) this.step(steps);
     return true;
   }
@@ -408,14 +411,15 @@ export class ImageView {
     this.frame = frame;
     this.app.update({ frame });
     this.controls.setFrame(frame);
-    if (meta.varies) {
-      const known = metas.get(this.metaKey(frame));
+    if (meta.varies || !meta.colour) {
+      // "auto" and "full" are of the frame that is seen, as in Image.display.
       const { signal } = this.controller;
       try {
-        this.setMeta(known ?? (await this.fetchMeta(frame, signal)), this.route);
+        const own = metas.get(this.metaKey(frame)) ?? (await this.fetchMeta(frame, signal));
+        if (this.frame !== frame) return;
+        this.setMeta(own, this.route);
       } catch (error) {
-        this.trouble(error);
-        return;
+        return this.trouble(error);
       }
     }
     await Promise.all([this.paint(), this.loadBoxes(this.route, this.controller.signal)]);
@@ -524,9 +528,10 @@ export class ImageView {
     this.stage.draw();
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
-    const findings = this.meta?.id === this.id ? this.meta.findings : [];
+    const findings = (this.meta?.findings ?? []).filter(({ severity }) => severity === "error");
+    const said = findings.some((finding) => finding.text === text);
     this.message.replaceChildren(
-      h("h2", {}, "No picture"), h("p", {}, text),
+      h("h2", {}, "No picture"), said ? "" : h("p", {}, text),
       ...findings.map((finding) => h("p", { class: `finding ${finding.severity}` }, h("code", {}, finding.code), ` ${finding.text}`)),
     );
   }
