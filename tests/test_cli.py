@@ -25,7 +25,7 @@ def run(*arguments: str, code: int = 0) -> str:
 def test_help_lists_the_verbs_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
-    verbs = "demo scan header query findings show mosaic measure export"
+    verbs = "demo scan header query findings show mosaic measure export view"
     assert list(main.commands) == verbs.split()
     assert places == sorted(places)
     assert "..." not in printed.partition("Commands:")[2]  # nothing is cut off
