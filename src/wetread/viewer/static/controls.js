@@ -46,7 +46,7 @@ export class Controls {
     this.fit = iconButton("fit", "Fit (=)", () => view.stage.move({ zoom: null }));
     this.bar = h(
       "header", { class: "bar" },
-      iconButton("grid", "Back to the grid (Esc)", () => view.escape()), this.previous, this.next,
+      iconButton("grid", "Back to the grid (Esc)", () => view.toGrid()), this.previous, this.next,
       h("h1", { class: "what" }, this.title, this.number),
       this.windowGroup, this.invert,
       h("div", { class: "group", role: "group", "aria-label": "Tools" }, ...Object.values(this.tools)),

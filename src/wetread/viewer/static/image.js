@@ -1,15 +1,17 @@
 // One image: its window, its frames, its panels. What is seen is what the address says.
 
-import { ApiError, fetchFrom, fetchJson, fetchPicture, isAbort } from "./api.js";
+import { ApiError, fetchJson, fetchPicture, isAbort } from "./api.js";
 import { BoxLayer } from "./boxes.js";
 import { Controls } from "./controls.js";
 import { h, s, short } from "./dom.js";
+import { coloursOf, valueAt } from "./greys.js";
 import { Header } from "./header.js";
 import { Info } from "./info.js";
-import { makeTable, toColours } from "./lut.js";
+import { findMiss } from "./misses.js";
 import { bestPlane, Cache, loadPlane, plan, scaleFor } from "./pixels.js";
 import { Readers } from "./readers.js";
 import { distance, drawRuler } from "./ruler.js";
+import { press } from "./shortcuts.js";
 import { Stage } from "./stage.js";
 import { dragged, label, resolve } from "./windows.js";
 
@@ -18,7 +20,6 @@ import { dragged, label, resolve } from "./windows.js";
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {import("./types").Place} Place */
 /** @typedef {import("./types").Window} Window */
-/** @typedef {import("./types").Misses} Misses */
 /** @typedef {import("./app.js").App} App */
 
 const RATE = 15;
@@ -26,11 +27,6 @@ const PREVIEW = 1024;
 
 /** @type {Cache<Meta>} */
 const metas = new Cache(512, () => 1);
-/** @type {Cache<Uint8Array>} tables that the server made */
-const tables = new Cache(64, () => 1);
-/** @type {Cache<Float32Array>} modality values of files with a Modality LUT */
-const modalities = new Cache(16, () => 1);
-
 export class ImageView {
   /** @param {App} app */
   constructor(app) {
@@ -251,44 +247,14 @@ export class ImageView {
 
   /** @param {import("./types").Plane} plane @param {boolean} fast @param {AbortSignal} signal */
   async put(plane, fast, signal) {
-    const colours = await this.colours(plane.dtype, signal);
-    if (signal.aborted || !this.meta) return;
+    const { meta, frame, window, route } = this;
+    if (!meta) return;
+    const colours = await coloursOf(plane.dtype, meta, frame, window, route.invert, signal);
+    if (signal.aborted) return;
     this.stage.picture = { plane, colours };
     this.stage.draw(fast);
     this.controls.setLevel(plane.scale);
     this.stage.element.removeAttribute("aria-busy");
-  }
-
-  /** The colour of every stored value. @param {string} dtype @param {AbortSignal} signal */
-  async colours(dtype, signal) {
-    const { meta, window, route } = this;
-    if (!meta || dtype === "rgb8") return new Uint32Array(0);
-    if (dtype === "display8" || !window) return toColours(IDENTITY, route.invert);
-    if (window.lut) return toColours(await this.serverTable(window.key, signal), route.invert);
-    const modality = meta.modality_lut ? await this.modality(signal) : null;
-    return toColours(makeTable(dtype, { ...meta, invert: meta.invert !== route.invert, modality }, window));
-  }
-
-  /** @param {string} window @param {AbortSignal} signal */
-  async serverTable(window, signal) {
-    const key = `${this.id} ${this.frame} ${window}`;
-    const known = tables.get(key);
-    if (known) return known;
-    const response = await fetchFrom(`images/${this.id}/table`, { frame: this.frame, window }, signal);
-    const table = new Uint8Array(await response.arrayBuffer());
-    tables.put(key, table);
-    return table;
-  }
-
-  /** @param {AbortSignal} signal */
-  async modality(signal) {
-    const key = `${this.id} ${this.frame}`;
-    const known = modalities.get(key);
-    if (known) return known;
-    const response = await fetchFrom(`images/${this.id}/modality`, { frame: this.frame }, signal);
-    const values = new Float32Array(await response.arrayBuffer());
-    modalities.put(key, values);
-    return values;
   }
 
   /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
@@ -364,22 +330,7 @@ export class ImageView {
       this.hover = setTimeout(() => loadPlane(meta.id, this.frame, 1, this.planeWindow, this.controller.signal).then(() => this.probe(x, y)).catch(() => {}), 250);
       return;
     }
-    this.controls.setProbe({ ...place, text: this.valueAt(plane, row * plane.columns + column) });
-  }
-
-  /** @param {import("./types").Plane} plane @param {number} i */
-  valueAt(plane, i) {
-    const { meta } = this;
-    if (!meta) return "";
-    if (plane.dtype === "rgb8") return `RGB ${plane.data[3 * i]} ${plane.data[3 * i + 1]} ${plane.data[3 * i + 2]}`;
-    if (plane.dtype === "display8") return `shown ${plane.data[i]}`;
-    const stored = plane.data[i];
-    const unit = meta.units && meta.units !== "US" ? ` ${meta.units}` : "";
-    if (meta.padding && stored >= meta.padding[0] && stored <= meta.padding[1]) return `stored ${stored}, padding`;
-    const known = meta.modality_lut && modalities.get(`${this.id} ${this.frame}`);
-    const value = known ? known[stored & (plane.data.BYTES_PER_ELEMENT === 1 ? 0xff : 0xffff)] : stored * meta.slope + meta.intercept;
-    if (meta.modality_lut && !known) return `stored ${stored}`;
-    return value === stored && !unit ? `stored ${stored}` : `stored ${stored} → ${short(value)}${unit}`;
+    this.controls.setProbe({ ...place, text: valueAt(plane, row * plane.columns + column, meta, this.frame) });
   }
 
   // -- frames, series, list -------------------------------------------------------------------
@@ -495,22 +446,15 @@ export class ImageView {
       if (chosen) this.stage.reveal(chosen.box);
       return;
     }
-    const { iou, score, where, search, order, desc } = this.route;
-    /** @type {Misses} */
-    let misses;
+    let next;
     try {
-      misses = await fetchJson("misses", { iou, score, where, search, order, desc });
+      next = await findMiss(this.route, this.place?.offset ?? -1, way);
     } catch (error) {
       return this.controls.say(/** @type {Error} */ (error).message);
     }
-    const here = this.place?.offset ?? -1;
-    const others = misses.images.filter((one) => one.id !== this.id);
-    const next = way > 0
-      ? others.find((one) => one.offset > here) ?? others[0]
-      : others.findLast((one) => one.offset < here) ?? others.at(-1);
     if (!next) return this.controls.say("No other image has a miss at these thresholds.");
     this.wantedMiss = way;
-    this.openOther(next.id);
+    this.openOther(next);
   }
 
   // -- trouble, keys --------------------------------------------------------------------------
@@ -536,73 +480,19 @@ export class ImageView {
     );
   }
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
-  key(event) {
-    const { key } = event;
-    if (event.shiftKey && /^Digit[1-9]$/.test(event.code)) {
-      this.readers.flipReader(Number(event.code[5]) - 1);
-      return true;
-    }
-    const action = this.actions[key.length === 1 ? key.toLowerCase() : key];
-    if (action) action(event);
-    else if (/^[0-9]$/.test(key)) this.preset(key);
-    return Boolean(action) || /^[0-9]$/.test(key);
-  }
-
-  /** @type {Record<string, (event: KeyboardEvent) => void>} */
-  actions = {
-    ArrowLeft: () => this.neighbour("previous"),
-    ArrowRight: () => this.neighbour("next"),
-    ArrowUp: () => this.step(-1),
-    ArrowDown: () => this.step(1),
-    Home: () => this.toFrame(0),
-    End: () => this.toFrame((this.meta?.frames ?? 1) - 1),
-    " ": () => this.play(),
-    i: () => this.change({ invert: !this.route.invert }),
-    f: () => this.change({ window: "full" }),
-    z: () => this.stage.zoomTo(1, this.stage.pointer),
-    "=": () => this.stage.move({ zoom: null }),
-    "+": () => this.stage.step(1),
-    "-": () => this.stage.step(-1),
-    w: () => this.controls.setTool("window"),
-    d: () => this.controls.setTool("pan"),
-    m: () => this.controls.setTool("ruler"),
-    b: () => this.readers.flipAll(),
-    g: () => this.readers.flip("layer", "g"),
-    p: () => this.readers.flip("layer", "p"),
-    l: () => this.readers.flip("layer", "l"),
-    n: (event) => this.nextMiss(event.shiftKey ? -1 : 1),
-    t: () => this.change({ tab: this.controls.tab === "header" ? "" : "header" }),
-    "/": () => {
-      this.change({ tab: "header" });
-      this.header.search.focus();
-      this.header.search.select();
-    },
-    Escape: () => this.escape(),
-  };
-
   escape() {
     if (this.ruler) {
       this.ruler = null;
       this.drawBoxes();
-    } else this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+    } else this.toGrid();
   }
 
-  /** @param {string} key a digit */
-  preset(key) {
-    const { meta } = this;
-    if (!meta || meta.colour) return;
-    if (key === "0") return this.change({ window: "auto" });
-    if (key === "1" || key === "2") {
-      if (meta.views.length >= Number(key)) this.change({ window: key });
-      else this.controls.say(meta.views.length ? "The file has one window." : "The file has no window of its own.");
-      return;
-    }
-    const preset = this.app.about.presets.find((one) => one.key === key);
-    if (!preset) return;
-    if (meta.modality === "CT" && meta.units === "HU") this.change({ window: preset.name });
-    else this.controls.say(`“${preset.name}” is for CT in HU.`);
+  toGrid() {
+    this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+  }
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
+  key(event) {
+    return press(this, event);
   }
 }
-
-const IDENTITY = Uint8Array.from({ length: 256 }, (_, i) => i);

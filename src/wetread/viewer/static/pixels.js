@@ -110,6 +110,7 @@ export function loadPlane(id, frame, scale, window, signal) {
     const promise = fetchPlane(id, frame, scale, window, controller.signal)
       .then((plane) => (planes.put(key, plane), plane))
       .finally(() => underWay.get(key)?.controller === controller && underWay.delete(key));
+    promise.catch(() => {}); // those who wait hear of it below; perhaps nobody waits any more
     job = { promise, controller, users: 0 };
     underWay.set(key, job);
   }
