@@ -26,8 +26,8 @@ def test_help_lists_the_verbs_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
-        "demo scan header query findings merge show mosaic measure "
-        "export boxes split sample prepare train predict evaluate submit report"
+        "demo scan header query findings merge show mosaic measure export "
+        "boxes split sample prepare train predict evaluate submit report view"
     )
     assert list(main.commands) == verbs.split()
     assert places == sorted(places)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wetread.reports.build import report
     from wetread.settings import Settings
     from wetread.submission import submit
+    from wetread.viewer import view
 
 __version__ = "0.1.0.dev0"
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "split",
     "submit",
     "train",
+    "view",
 ]
 
 _HOMES = {
@@ -63,6 +65,7 @@ _HOMES = {
     "split": "index",
     "submit": "submission",
     "train": "learn.training",
+    "view": "viewer",
 }
 
 

@@ -70,6 +70,11 @@ class Settings:
     decode_bytes: int = 512 * MIB
     """Memory that a file may take in a worker, beside eight of its frames."""
 
+    viewer_bytes: int = 384 * MIB
+    """Decoded frames that the viewer keeps."""
+    thumb_bytes: int = 512 * MIB
+    """Thumbnails that the viewer keeps on disk."""
+
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Settings:
         """What `dataclasses.asdict` made, on the other side of a pipe.

@@ -1,12 +1,20 @@
-"""A real browser, started once."""
+"""A real browser, and viewers of small data sets for it, each started once."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+import wetread as wr
+from wetread.sample import write_sample
+from wetread.testing.files import Element, changed, dicom_file, element, picture
+from wetread.viewer.handle import Handle, serve
 
 CHROMIUM = (
     "--no-sandbox",
@@ -17,6 +25,20 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+REAL = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "examples_palette.dcm",
+    "SC_rgb_small_odd.dcm",
+    "rtdose_1frame.dcm",
+    "rtdose.dcm",
+    "liver_1frame.dcm",
+    "mlut_18.dcm",
+    "vlut_04.dcm",
+    "JPEG2000-embedded-sequence-delimiter.dcm",
+    "reportsi.dcm",
+)
+HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +51,149 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page of its own that nothing may go wrong on."""
+    context = chromium.new_context(viewport={"width": 1300, "height": 900})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
+    page.on("console", lambda said: wrong.append(said.text) if is_wrong(said) else None)
+    page.set_default_timeout(20_000)
+    page.until = lambda expression: until(page, expression)
+    yield page
+    context.close()
+    assert not wrong
+
+
+def until(page: Any, expression: str) -> None:
+    """Waits until it is true; the page's policy forbids the eval of `wait_for_function`."""
+    end = time.monotonic() + 20
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never true: {expression}"
+        page.wait_for_timeout(20)
+
+
+def is_wrong(said: Any) -> bool:
+    """An error of the page, which an answer of 4xx alone is not."""
+    return said.type == "error" and not said.text.startswith("Failed to load resource")
+
+
+class Site:
+    """A viewer, and its images by file name."""
+
+    def __init__(self, handle: Handle, index: wr.Index) -> None:
+        self.handle, self.index = handle, index
+        self.images = {Path(image.path).stem: image for image in index}
+
+    @property
+    def token(self) -> str:
+        return self.handle.token
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.handle.port}"
+
+    def url(self, fragment: str = "/grid") -> str:
+        """The address of a fragment, with the token."""
+        return f"{self.origin}/#{fragment}{'&' if '?' in fragment else '?'}token={self.token}"
+
+    def image(self, name: str, **state: Any) -> str:
+        """The address of an image by its file name, with what else the address may say."""
+        query = "&".join(f"{key}={value}" for key, value in state.items())
+        return self.url(f"/image/{self.images[name].id}" + (f"?{query}" if query else ""))
+
+
+def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
+    return Site(serve(index.content, *sides, **options), index)
+
+
+def ramp(number: int, *more: Element, rows: int = 40, columns: int = 64) -> bytes:
+    """A file with every bit pattern of some range, in an order that compresses badly."""
+    rng = np.random.default_rng(number)
+    values = rng.permutation(np.arange(rows * columns, dtype=np.uint16) * 25)
+    pixels = element("PixelData", values.astype("<u2").tobytes(), vr="OW")
+    form = changed(picture(number, rows, columns), element("BitsStored", 16), pixels)
+    return dicom_file(changed([*form, element("HighBit", 15)], *more))
+
+
+def stack(number: int, of: int = 4) -> bytes:
+    """One image of a series: its pixels are all its number."""
+    values = np.full((32, 32), 100 * number, "<u2").tobytes()
+    return dicom_file(
+        changed(
+            picture(50 + number, 32, 32),
+            element("SeriesInstanceUID", "2.25.77"),
+            element("InstanceNumber", str(number)),
+            element("PixelData", values, vr="OW"),
+            element("PatientName", HOSTILE),
+        )
+    )
+
+
+def movie(frames: int = 6) -> bytes:
+    """Frames of one value each."""
+    values = np.repeat(np.arange(frames, dtype="<u2") * 500, 24 * 24).tobytes()
+    more = [element("NumberOfFrames", str(frames)), element("PixelData", values, vr="OW")]
+    return dicom_file(changed(picture(90, 24, 24), *more))
+
+
+SYNTHETIC: dict[str, Callable[[], bytes]] = {
+    "linear": lambda: ramp(1),
+    "exact": lambda: ramp(2, element("VOILUTFunction", "LINEAR_EXACT")),
+    "sigmoid": lambda: ramp(3, element("VOILUTFunction", "SIGMOID")),
+    "mono1": lambda: ramp(4, element("PhotometricInterpretation", "MONOCHROME1")),
+    "signed": lambda: ramp(5, element("PixelRepresentation", 1)),
+    "padding": lambda: ramp(6, element("PixelPaddingValue", 5000, vr="US")),
+    "narrow": lambda: ramp(7, element("WindowWidth", "1"), element("WindowCenter", "9000")),
+    "negative": lambda: ramp(8, element("RescaleSlope", "-0.37")),
+    "movie": movie,
+    **{f"stack{n}": (lambda n=n: stack(n)) for n in (1, 2, 3, 4)},
+    f"hostile {HOSTILE.replace('/', '')}": lambda: ramp(9, element("PatientName", HOSTILE)),
+}
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path]) -> Any:
+    """Files of every kind, real and synthetic, some without a picture."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for name in REAL:
+        shutil.copy(real_file(name), folder)
+    for name, make in SYNTHETIC.items():
+        (folder / f"{name}.dcm").write_bytes(make())
+    (folder / "README.txt").write_text("no DICOM")
+    site = start(wr.scan(folder, progress=False), title="mixed")
+    yield site
+    site.handle.stop()
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Phantom radiographs with three readers and a model's boxes."""
+    folder = write_sample(tmp_path_factory.mktemp("phantoms"), 10, size=256, test=0, progress=False)
+    index = wr.scan(folder / "train", progress=False)
+    readers = wr.read_boxes(folder / "train.csv", index)
+    found = wr.read_boxes(write_predictions(folder / "train.csv", folder / "found.csv"), index)
+    site = start(index, readers, found, title="phantoms")
+    site.readers, site.found = readers, found
+    yield site
+    site.handle.stop()
+
+
+def write_predictions(labels: Path, to: Path) -> Path:
+    """Every reader's boxes, moved a little or much, as those of a model."""
+    rng = np.random.default_rng(3)
+    lines = ["image_id,class_name,x_min,y_min,x_max,y_max,score"]
+    for line in labels.read_text().splitlines()[1:]:
+        key, label, _, _, *corners = line.split(",")
+        if corners[-1] == "":
+            continue
+        x0, y0, x1, y1 = map(float, corners)
+        by = rng.choice([0.05, 0.3]) * min(x1 - x0, y1 - y0)
+        x0, y0, x1, y1 = np.maximum(np.array([x0, y0, x1, y1]) + by * rng.standard_normal(4), 0)
+        box = f"{x0:.1f},{y0:.1f},{max(x1, x0 + 4):.1f},{max(y1, y0 + 4):.1f}"
+        lines.append(f"{key},{label},{box},{rng.uniform(0.05, 1):.3f}")
+    to.write_text("\n".join(lines) + "\n")
+    return to

@@ -32,6 +32,7 @@ from wetread.cli import (
     split,
     submit,
     train,
+    view,
 )
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
@@ -94,5 +95,6 @@ for verb in (
     evaluate.evaluate,
     submit.submit,
     report.report,
+    view.view,
 ):
     main.add_command(verb)

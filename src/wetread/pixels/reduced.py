@@ -44,21 +44,32 @@ def decode_reduced(
         return decode(data, form, settings)
     check_size(form, len(data), settings)
     stream = check_stream(read_stream(data), form)
-    halvings = min(_halvings(form, size), _levels(stream, form))
-    if halvings == 0:
+    times = min(halvings(max(form.rows, form.columns), size), _levels(stream, form))
+    if times == 0:
         return decode(data, form, settings)
     try:
-        raw = guarded(DECODERS[stream.codec], data[stream.start :], form, stream, halvings)
+        raw = guarded(DECODERS[stream.codec], data[stream.start :], form, stream, times)
     except DecodeError:  # what only the full decoder can read, it may still read
         return decode(data, form, settings)
-    scale = 1 << halvings
+    scale = 1 << times
     shift = 0.0 if stream.codec == "jpeg" else (scale - 1) / 2
     return replace(finish(raw, form, stream, scale), shift=shift)
 
 
-def _halvings(form: Form, size: int) -> int:
-    """How often the image may be halved before its longest side is below `size`."""
-    longest = max(form.rows, form.columns)
+def count_levels(data: bytes, form: Form) -> int:
+    """How often the decoder can halve the frame in `data` by itself; 0 where it cannot."""
+    kind = KINDS.get(form.syntax, "native")
+    if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
+        return 0
+    return _levels(check_stream(read_stream(data), form), form)
+
+
+def halvings(longest: int, size: int) -> int:
+    """How often an image may be halved before its longest side is below `size`.
+
+    >>> halvings(2952, 700)
+    2
+    """
     return max((n for n in range(16) if -(-longest >> n) >= size and longest >> n), default=0)
 
 

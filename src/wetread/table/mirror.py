@@ -44,7 +44,7 @@ def address_of(folder: Path) -> str | None:
     return said.read_text() if folder.name == _FOLDER and said.is_file() else None
 
 
-def fetch(folder: Path) -> None:
+def pull(folder: Path) -> None:
     """Makes a copy what the bucket has now; does nothing for a folder that is no copy.
 
     Raises:
@@ -76,7 +76,7 @@ def fetch(folder: Path) -> None:
         list(bucket.pool.map(get, parts, [there[key] for key in parts]))
 
 
-def send(folder: Path, url: str | None = None, generation: str | None = None) -> None:
+def push(folder: Path, url: str | None = None, generation: str | None = None) -> None:
     """Sends what the bucket has not; a new generation last, which then removes what is gone here.
 
     Does nothing for a folder that is no copy, unless `url` says where to.
@@ -106,14 +106,14 @@ def send(folder: Path, url: str | None = None, generation: str | None = None) ->
             bucket.remove(sorted(there - here, key=_rank, reverse=True))
 
 
-def send_part(url: str, write: Callable[[Path], T]) -> T:
+def push_part(url: str, write: Callable[[Path], T]) -> T:
     """Runs `write(folder)` on an empty folder and sends what it has written; gives its result."""
     with tempfile.TemporaryDirectory(prefix="wetread-") as made:
         folder = Path(made)
         for name in ("parts", "commits"):
             (folder / name).mkdir()
         result = write(folder)
-        send(folder, url)
+        push(folder, url)
     return result
 
 

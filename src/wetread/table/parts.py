@@ -29,7 +29,7 @@ from wetread import __version__
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
-from wetread.table.mirror import send
+from wetread.table.mirror import push
 
 FORMAT = "wetread-index"
 SCHEMA_VERSION = 1
@@ -191,7 +191,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         _write_json(folder / "commits" / f"{name}.json", content)
     loose = set(keep)
     _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
-    send(folder, generation=name)
+    push(folder, generation=name)
 
 
 def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:

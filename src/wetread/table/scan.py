@@ -22,7 +22,7 @@ from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
 from wetread.table.merge import Known, Stored, compact, concat
-from wetread.table.mirror import address_of, fetch, local_folder, send, send_part
+from wetread.table.mirror import address_of, local_folder, pull, push, push_part
 from wetread.table.parts import (
     Generation,
     Options,
@@ -63,7 +63,7 @@ def scan(
         to = os.path.join(os.fsdecode(to), share.folder)
     folder = None if to is None else local_folder(to)
     if folder is not None:
-        fetch(folder)
+        pull(folder)
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
@@ -76,7 +76,7 @@ def scan(
             content = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                send(folder)  # the marker, which says what the parts will be
+                push(folder)  # the marker, which says what the parts will be
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             content = open_content(folder)
@@ -88,7 +88,7 @@ def scan(
 def merge(folder: PathLike, settings: Settings = Settings()) -> Content:  # noqa: B008
     """The shards in an index folder, joined; see `wetread.merge`."""
     path = local_folder(folder)
-    fetch(path)
+    pull(path)
     merge_shards(path, settings.compact_rows)
     return open_content(folder)
 
@@ -141,7 +141,7 @@ def _on_disk(
         stored.keep[:] = True
         written.append(stored)
         read += part.rows
-    fetch(folder)  # what workers have sent to its bucket
+    pull(folder)  # what workers have sent to its bucket
     before = state.generation.schema if state.generation and ordered else CORE
     parts, schema = compact(folder, ordered, [*loose, *written], before, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
@@ -230,7 +230,7 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
         def write(folder: Path) -> Part:
             return write_part(folder, rows, kept)
 
-        part = send_part(to, write) if is_url(to) else write(Path(to))
+        part = push_part(to, write) if is_url(to) else write(Path(to))
         rows = pa.table(
             {
                 "name": [part.name],

@@ -10,18 +10,19 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
-from wetread.table.mirror import fetch, local_folder
+from wetread.table.mirror import local_folder, pull
 from wetread.table.parts import Part, check_folder, part_path, read_state
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def open_content(path: str | os.PathLike[str]) -> Content:
         IndexFormatError: it is no index, one of another version, or no scan of it has finished.
     """
     folder = local_folder(path)
-    fetch(folder)
+    pull(folder)
     check_folder(folder)
     generation = read_state(folder).generation
     if generation is None:
@@ -153,14 +154,52 @@ def batches(content: Content) -> Iterator[pa.RecordBatch]:
                     yield from rows.to_batches()
 
 
-def query(content: Content, sql: str) -> pa.Table:
+def fetch(content: Content, places: Sequence[int], columns: list[str]) -> pa.Table:
+    """Columns of the rows at some places, in the order given; `chosen` is not heeded.
+
+    Of an index on disk only the row groups and columns that are asked for are read.
+    """
+    if content.rows is not None:
+        return content.rows.select(columns).take(pa.array(places, pa.int64()))
+    wanted = np.asarray(places, np.int64)
+    order = np.argsort(wanted, kind="stable")
+    pieces, at = [content.schema.empty_table().select(columns)], 0
+    for path, part in zip(_paths(content), content.parts, strict=True):
+        low, high = np.searchsorted(wanted[order], [at, at + part.rows])
+        if low < high:
+            pieces += _picked(path, wanted[order[low:high]] - at, columns)
+        at += part.rows
+    schema = pieces[0].schema
+    found = pa.concat_tables([conform(piece, schema) for piece in pieces])
+    return found.take(pa.array(np.argsort(order)))
+
+
+def _picked(path: str, places: NDArray[np.int64], columns: list[str]) -> Iterator[pa.Table]:
+    """Rows of one part at ascending places."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        have = [name for name in columns if name in file.schema_arrow.names]
+        at = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            low, high = np.searchsorted(places, [at, at + count])
+            if low < high:
+                yield file.read_row_group(group, have).take(pa.array(places[low:high] - at))
+            at += count
+
+
+def query(content: Content, sql: str, values: Sequence[Any] = ()) -> pa.Table:
     """What one SELECT statement gives; its tables are `index`, `findings` and `finding_codes`.
+
+    `values` stand for its question marks.
 
     Raises:
         QueryError: it is not one SELECT statement, or names what does not exist.
     """
-    with questions(content) as ask:
-        return ask(sql)
+    with _database(content) as database:
+        _check_select(database, sql)
+        return database.sql(sql, params=list(values)).to_arrow_table()
 
 
 class Ask(Protocol):

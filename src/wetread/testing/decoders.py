@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+
+from wetread.engines.frames import Function
 
 
 class Panic(BaseException):
@@ -55,13 +56,18 @@ def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     return _badly(draw_part, images, options)
 
 
-def _badly(
-    part: Callable[[pa.Table, dict[str, Any]], pa.Table], images: pa.Table, options: dict[str, Any]
-) -> pa.Table:
+def answer_badly(task: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """As `viewer.answers.answer`, but a file named crash, hang, panic or greedy is one."""
+    from wetread.viewer.answers import answer
+
+    return _badly(answer, task, options)
+
+
+def _badly(function: Function, images: pa.Table, options: dict[str, Any]) -> pa.Table:
     from wetread.pixels import codecs
 
     word = os.path.basename(images["path"][0].as_py()).partition(".")[0]
     if word not in ("crash", "hang", "panic", "greedy"):
-        return part(images, options)
+        return function(images, options)
     with patch.object(codecs, "unpack", _misbehave(word)):
-        return part(images, options)
+        return function(images, options)

@@ -1,0 +1,304 @@
+"""The viewer on loopback: the first picture, thumbnails, and questions over a million rows.
+
+python bench/viewer.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+
+import wetread as wr
+from wetread.headers.schema import CORE
+from wetread.table.parts import Generation, Options, commit_generation, write_part
+from wetread.table.store import Content, open_content
+from wetread.testing import dicom_file, element
+from wetread.testing.files import changed, radiograph
+from wetread.viewer import Handle, serve
+
+ROWS, COLUMNS = 2952, 2744
+JPEG2000 = "1.2.840.10008.1.2.4.90"
+THUMBS = "48 thumbnails, 4 at a time"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1.0, help="of images and rows; 0.05: a try")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", choices=["images", "rows"])
+    parser.add_argument("--dcmview", default="dcmview", help="the command of dcmview-py, if any")
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    options = parser.parse_args()
+    measured: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if options.only != "rows":
+            measured["images"] = measure_images(Path(folder), options)
+        if options.only != "images":
+            measured["rows"] = measure_rows(Path(folder), options)
+    if options.json:
+        options.json.write_text(json.dumps(measured, indent=1))
+    for part in measured.values():
+        print_table(part)
+
+
+def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Preview, quarter resolution and thumbnails of noisy 8-MP radiographs in JPEG 2000."""
+    files = folder / "images"
+    size = (int(ROWS * options.scale**0.5), int(COLUMNS * options.scale**0.5))
+    count = max(options.rounds + 1, 48)
+    make_radiographs(files, count, size)
+    index = wr.scan(files, progress=False)
+    took: dict[str, list[float]] = {}
+    with running(index.content) as (client, _):
+        ids = [row["id"] for row in client.get("api/rows?limit=500").json()["rows"]]
+        seconds(client, f"api/images/{ids[-1]}/preview")  # the decoders are warm
+        for id_ in ids[: options.rounds]:
+            add(took, "first preview", seconds(client, f"api/images/{id_}/preview?size=1024"))
+            add(took, "then its description", seconds(client, f"api/images/{id_}"))
+            add(
+                took, "then quarter resolution", seconds(client, f"api/images/{id_}/pixels?scale=4")
+            )
+        for id_ in ids[options.rounds : 2 * options.rounds]:
+            asks = [f"api/images/{id_}", f"api/images/{id_}/pixels?scale=4"]
+            add(took, "quarter resolution", sum(seconds(client, ask) for ask in asks))
+        add(took, "full resolution", seconds(client, f"api/images/{ids[0]}/pixels?scale=1"))
+    with running(index.content) as (client, _):
+        seconds(client, f"api/images/{ids[0]}/preview")
+        asks = [f"api/images/{id_}/thumb?size=256" for id_ in ids[:48]]
+        add(took, THUMBS, in_parallel(client, asks))
+    measured = {"took": took, "size": size}
+    peer = shutil.which(options.dcmview)
+    measured["dcmview"] = None if peer is None else measure_dcmview(peer, files, options.rounds)
+    return measured
+
+
+def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[float]] | str:
+    """The same from dcmview: a whole frame as PNG, thumbnails where it has them; server warm."""
+    process = subprocess.Popen(
+        [command, "--no-browser", "--startup-json", str(files)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(next(line for line in process.stdout if line.startswith("{")))
+        head = {"Authorization": f"Bearer {said.get('token', '')}"}
+        took: dict[str, list[float]] = {}
+        with httpx.Client(base_url=said["base_url"], headers=head, timeout=120) as client:
+            listed: dict[str, Any] = {}
+            deadline = time.monotonic() + 60
+            while not listed.get("scan_complete") and time.monotonic() < deadline:
+                listed = client.get("api/files").json()
+                time.sleep(0.2)
+            numbers = [file["index"] for file in listed["files"]]
+            for place, number in enumerate(numbers[: rounds + 1]):
+                spent = seconds(client, f"api/file/{number}/frame/0")
+                if place:
+                    add(took, "first preview", spent)
+            asks = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
+            if client.get(asks[0]).status_code == 200:
+                add(took, THUMBS, in_parallel(client, asks))
+        return took
+    except (httpx.HTTPError, StopIteration, KeyError) as error:
+        return f"could not be measured: {type(error).__name__}: {error}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Pages, places and facets of an index with a million rows."""
+    rows = max(1000, int(1_000_000 * options.scale))
+    content = make_index(folder / "rows.index", rows)
+    took: dict[str, list[float]] = {}
+    with running(content) as (client, _):
+        add(took, "start: about", seconds(client, "api/about"))
+        add(took, "start: first page", seconds(client, "api/rows?limit=200"))
+        middle = f"offset={rows * 9 // 10}&limit=200"
+        id_ = client.get(f"api/rows?{middle}").json()["rows"][0]["id"]
+        for n in range(options.rounds):
+            wheres = {
+                "filter by a number": f"Rows > {1000 + n}",
+                "filter by text": f"Modality = 'CT' AND Rows > {500 + n}",
+                "filter by findings": f"len(findings) > 0 AND Rows > {500 + n}",
+            }
+            for name, where in wheres.items():
+                ask = httpx.QueryParams(where=where, limit=200)
+                add(took, name, seconds(client, f"api/rows?{ask}"))
+                ask = httpx.QueryParams(where=where, id=id_)
+                add(took, "place in what was filtered", seconds(client, f"api/place?{ask}"))
+            add(took, "search", seconds(client, f"api/rows?search=study-{n}7&limit=200"))
+            for name in ("Modality", "Rows", "StudyDate", "findings", "SeriesDescription"):
+                ask = httpx.QueryParams(columns=name, where=f"Columns > {n}")
+                add(took, f"facet of {name}, filtered", seconds(client, f"api/facets?{ask}"))
+            add(took, "a page at nine tenths", seconds(client, f"api/rows?{middle}"))
+            extra = f"api/rows?{middle}&columns=StudyDate,KVP"
+            add(took, "with two more columns", seconds(client, extra))
+        for name in ("StudyDate", "SeriesDescription", "file_size", "path"):
+            add(
+                took, f"order by {name}", seconds(client, f"api/rows?order={name}&desc=1&limit=200")
+            )
+        add(took, "a page in order", seconds(client, f"api/rows?order=StudyDate&desc=1&{middle}"))
+        more = f"api/rows?order=StudyDate&desc=1&{middle}&columns=KVP"
+        add(took, "a page in order, one more column", seconds(client, more))
+    return {"took": took, "rows": rows}
+
+
+@contextmanager
+def running(content: Content) -> Iterator[tuple[httpx.Client, Handle]]:
+    """A viewer without a thumbnail cache, and a client of it."""
+    with serve(content) as viewer:
+        head = {"X-Wetread-Token": viewer.token, "Accept-Encoding": "gzip, zstd"}
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{viewer.port}/", headers=head, timeout=120
+        ) as client:
+            yield client, viewer
+
+
+def seconds(client: httpx.Client, ask: str) -> float:
+    """How long the whole answer took, still packed as it came."""
+    begun = time.perf_counter()
+    with client.stream("GET", ask) as answer:
+        for _ in answer.iter_raw():
+            pass
+    answer.raise_for_status()
+    return time.perf_counter() - begun
+
+
+def in_parallel(client: httpx.Client, asks: list[str]) -> float:
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda ask: seconds(client, ask), asks))
+    return time.perf_counter() - begun
+
+
+def add(took: dict[str, list[float]], name: str, value: float) -> None:
+    took.setdefault(name, []).append(value)
+
+
+def make_radiographs(folder: Path, count: int, size: tuple[int, int]) -> None:
+    """16-bit radiographs with film noise, lossless JPEG 2000; four pictures, many files."""
+    from imagecodecs import jpeg2k_encode
+
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    streams = []
+    for shift in range(min(4, count)):
+        y, x = np.mgrid[0 : size[0], 0 : size[1]] / max(size)
+        body = 20000 + 9000 * np.sin(6 * x + shift) * np.cos(5 * y) + 4000 * (x - 0.5) ** 2
+        noisy = body + random.normal(0, 40, size)
+        values = np.clip(noisy, 0, 32767).astype(np.uint16)
+        streams.append(jpeg2k_encode(values, level=0, codecformat="j2k", resolutions=6))
+
+    def write(number: int) -> None:
+        stream = streams[number % len(streams)]
+        data = changed(
+            radiograph(17, *size),
+            element("BitsStored", 15),
+            element("HighBit", 14),
+            element("WindowCenter", "20000"),
+            element("WindowWidth", "20000"),
+            element("PixelData", [b"", stream + b"\0" * (len(stream) % 2)]),
+        )
+        (folder / f"{number:04d}.dcm").write_bytes(dicom_file(data, JPEG2000))
+
+    for number in range(count):
+        write(number)
+
+
+def make_index(folder: Path, rows: int) -> Content:
+    """An index folder of so many made-up rows, in parts of 100,000."""
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    options = Options("/data/train")
+    from wetread.table.parts import locked
+
+    parts = []
+    with locked(folder):
+        for start in range(0, rows, 100_000):
+            table = make_rows(random, start, min(100_000, rows - start))
+            parts.append(write_part(folder, table, options))
+        commit_generation(folder, Generation(1, options, CORE, tuple(parts), {}))
+    return open_content(folder)
+
+
+def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
+    numbers = np.arange(start, start + count)
+    modality = random.choice(["CT", "MR", "DX", "CR", "MG", "US"], count)
+    codes = np.array(["ODD_LENGTH", "BAD_NUMBER", "TRUNCATED"])
+    found = [
+        [{"code": codes[n % 3], "tag": None, "offset": None, "text": "made up"}]
+        if n % 10 == 0
+        else []
+        for n in numbers
+    ]
+    texts = {
+        "id": [f"{n:016x}" for n in random.integers(0, 2**63, count)],
+        "path": [f"study-{n // 100:06d}/series-{n // 10 % 10}/image-{n:08d}.dcm" for n in numbers],
+        "member": [""] * count,
+        "read_status": ["ok"] * count,
+        "transfer_syntax": [JPEG2000] * count,
+        "decodable": ["yes"] * count,
+        "Modality": modality,
+        "PhotometricInterpretation": random.choice(["MONOCHROME1", "MONOCHROME2"], count),
+        "SeriesDescription": [f"series {n}" for n in random.integers(0, 5000, count)],
+        "PatientID": [f"P{n // 50}" for n in numbers],
+        "SOPInstanceUID": [f"2.25.{10**30 + int(n)}" for n in numbers],
+        "SeriesInstanceUID": [f"2.25.{10**29 + int(n) // 10}" for n in numbers],
+        "StudyInstanceUID": [f"2.25.{10**28 + int(n) // 100}" for n in numbers],
+    }
+    values: dict[str, Any] = {
+        **texts,
+        "file_size": random.integers(10_000, 10_000_000, count),
+        "mtime_ns": random.integers(0, 10**18, count),
+        "pixel_offset": random.integers(500, 5000, count),
+        "pixel_length": np.full(count, -1),
+        "Rows": random.choice([256, 512, 1024, 2048, 2952], count),
+        "Columns": random.integers(200, 3000, count),
+        "KVP": random.normal(100, 15, count),
+        "InstanceNumber": numbers % 10,
+        "StudyDate": random.integers(10_000, 19_000, count).astype("int32"),
+        "findings": found,
+    }
+    arrays = []
+    for field in CORE:
+        if field.name not in values:
+            arrays.append(pa.nulls(count, field.type))
+        elif pa.types.is_date(field.type):
+            arrays.append(pa.array(values[field.name]).cast(field.type))
+        else:
+            arrays.append(pa.array(values[field.name], field.type))
+    return pa.table(arrays, schema=CORE)
+
+
+def print_table(measured: dict[str, Any]) -> None:
+    what = (
+        f"{measured['rows']:,} rows" if "rows" in measured else "{} x {}".format(*measured["size"])
+    )
+    print(f"\n| {what} | s, median | worst |\n|---|---:|---:|")
+    for name, took in measured["took"].items():
+        print(f"| {name} | {median(took):.3f} | {max(took):.3f} |")
+    if "dcmview" in measured:
+        peer = measured["dcmview"]
+        if not isinstance(peer, dict):
+            print(f"\ndcmview: {peer or 'not installed (pip install dcmview-py==0.4.1)'}")
+            return
+        for name, took in peer.items():
+            theirs, ours = median(took), median(measured["took"][name])
+            print(f"| dcmview: {name} | {theirs:.3f} ({theirs / ours:.1f} x) | {max(took):.3f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Draws docs/pictures/viewer-*.png: the viewer in headless Chromium, over the phantom sample.
+
+Run with the packages of the extra `test` and Debian's chromium: python docs/make_viewer_pictures.py
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import data_store
+import httpx
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.csv
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+import wetread as wr
+from wetread.sample import write_sample
+from wetread.viewer import Handle
+
+PICTURES = Path(__file__).resolve().with_name("pictures")
+LARGEST = 500_000
+CHROMIUM = {
+    "executable_path": "/usr/bin/chromium",
+    "args": [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ],
+}
+
+
+def write_predictions(labels: Path, to: Path, seed: int = 7) -> Path:
+    """What a model might find: one reader's boxes moved, some missed, some of its own."""
+    rng = np.random.default_rng(seed)
+    rows = pyarrow.csv.read_csv(labels).to_pylist()
+    names = sorted({row["class_name"] for row in rows} - {"No finding"})
+    lines = ["image_id,class_name,x_min,y_min,x_max,y_max,score"]
+    first: dict[str, str] = {}
+    for row in rows:
+        if first.setdefault(row["image_id"], row["rad_id"]) != row["rad_id"] or not row["x_max"]:
+            continue
+        if rng.random() < 0.22:
+            continue
+        x0, y0, x1, y1 = (float(row[name]) for name in ("x_min", "y_min", "x_max", "y_max"))
+        spread = 0.06 * np.array([x1 - x0, y1 - y0] * 2)
+        moved = np.maximum(np.array([x0, y0, x1, y1]) + rng.standard_normal(4) * spread, 0)
+        lines.append(_line(row["image_id"], row["class_name"], moved, rng.beta(6, 2.5)))
+        if rng.random() < 0.35:
+            elsewhere = moved + rng.uniform(-90, 90, 2).repeat(2).reshape(2, 2).T.ravel()
+            elsewhere = np.maximum(elsewhere, 0)
+            if elsewhere[2] - elsewhere[0] > 12 and elsewhere[3] - elsewhere[1] > 12:
+                label = names[rng.integers(len(names))]
+                lines.append(_line(row["image_id"], label, elsewhere, rng.beta(4, 4)))
+    to.write_text("\n".join(lines) + "\n")
+    return to
+
+
+def _line(key: str, label: str, corners: np.ndarray, score: float) -> str:
+    return ",".join([key, label, *(f"{c:.1f}" for c in corners), f"{score:.3f}"])
+
+
+@contextmanager
+def opened(url: str, theme: str, width: int = 1360, height: int = 850) -> Iterator[Page]:
+    """A page of the viewer."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM)
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, color_scheme=theme, device_scale_factor=1
+        )
+        page.goto(url)
+        yield page
+        browser.close()
+
+
+def save(page: Page, name: str) -> None:
+    """The page as a PNG of 256 colours, small enough for a repository."""
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(500)
+    path = PICTURES / name
+    with Image.open(BytesIO(page.screenshot())) as picture:
+        few_colours(picture.convert("RGB")).save(path, optimize=True)
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise SystemExit(f"{path} has {size} bytes, more than {LARGEST}")
+    print(f"{path.name}: {size:,} bytes", file=sys.stderr)
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """64 greys, and the 192 most frequent colours as they are: thin lines keep theirs."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 6]
+    colours, counts = np.unique(coloured, axis=0, return_counts=True)
+    most = colours[np.argsort(-counts, kind="stable")[:192]]
+    greys = np.linspace(0, 255, 64).round().astype(np.uint8)[:, None].repeat(3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([greys, most]).tobytes())
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def draw_grid(url: str, theme: str, name: str) -> None:
+    """The mosaic, with facets of different kinds."""
+    with opened(url, theme) as page:
+        for column in ("Modality", "findings", "read_status"):
+            page.click(f"[data-column={column}] .facet-head")
+        for column in ("PhotometricInterpretation", "PatientSex"):
+            page.click(f"[data-column={column}] .facet-head")
+        page.select_option(".add-facet", "Columns")
+        page.locator("[data-column=part] .facet-value", has_text="train").click()
+        page.keyboard.press("-")
+        lacking = "[...document.querySelectorAll('.tile')].some(t => !t.querySelector('img'))"
+        while page.evaluate(lacking):
+            page.wait_for_timeout(200)
+        page.locator(".scroller").focus()
+        page.keyboard.press("ArrowRight")
+        save(page, name)
+
+
+def draw_image(url: str, theme: str, name: str, keys: str = "") -> None:
+    """An image, after some keys."""
+    with opened(url, theme) as page:
+        page.wait_for_selector(".stage[data-drawn^=smooth]")
+        page.wait_for_timeout(1500)
+        for key in keys.split():
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+        save(page, name)
+
+
+def draw_header(url: str, theme: str, name: str) -> None:
+    """The header of an image with functional groups, searched."""
+    with opened(url, theme) as page:
+        page.wait_for_selector(".stage[data-drawn^=smooth]")
+        page.wait_for_selector(".tree .element")
+        page.fill("[aria-label='Search the header']", "frame")
+        save(page, name)
+
+
+def main() -> None:
+    """All pictures."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = write_sample(Path(temporary, "phantoms"), 60, size=900, test=0, progress=False)
+        found = write_predictions(folder / "train.csv", Path(temporary, "found.csv"))
+        index = wr.scan(folder / "train", progress=False)
+        readers, model = (wr.read_boxes(path, index) for path in (folder / "train.csv", found))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # phantoms have no patient to split by
+            index = wr.split(index, readers)
+        with wr.view(index, readers, title="phantoms") as viewer:
+            draw_grid(viewer.url, "dark", "viewer-grid.png")
+            draw_grid(viewer.url, "light", "viewer-grid-light.png")
+            draw_image(at(viewer, richest(readers)), "dark", "viewer-readers.png")
+            draw_image(at(viewer, richest(readers)), "light", "viewer-readers-light.png")
+        with wr.view(index, readers, model, title="phantoms") as viewer:
+            draw_image(at(viewer, worst(viewer)), "dark", "viewer-misses.png")
+    real = Path(data_store.__file__).parent / "data" / "eCT_Supplemental.dcm"
+    with wr.view(wr.scan([real], progress=False)) as viewer:
+        draw_header(
+            at(viewer, wr.scan([real], progress=False)[0].id, tab="header"),
+            "dark",
+            "viewer-header.png",
+        )
+
+
+def richest(boxes: wr.Boxes, place: int = 0) -> str:
+    """The image that most is marked on."""
+    counts = pc.value_counts(boxes.table.filter(pc.equal(boxes.table["kind"], "box"))["image"])
+    order = np.argsort(-counts.field("counts").to_numpy(), kind="stable")
+    return str(counts.field("values")[int(order[place])])
+
+
+def worst(viewer: Handle) -> str:
+    """The image with most of all: found, invented and missed."""
+
+    def ask(path: str) -> Any:
+        url = f"http://127.0.0.1:{viewer.port}/api/{path}"
+        return httpx.get(url, headers={"X-Wetread-Token": viewer.token}).json()
+
+    def rank(one: Any) -> tuple[int, int]:
+        boxes = ask(f"images/{one['id']}/boxes")
+        return min(one["fp"], one["fn"], 1), len(boxes["predictions"]) - one["fp"]
+
+    return str(max(ask("misses?iou=0.5&score=0.3")["images"], key=rank)["id"])
+
+
+def at(viewer: Handle, image: str, **state: str) -> str:
+    """The address of an image."""
+    said = urlencode({**state, "token": viewer.token})
+    return f"http://127.0.0.1:{viewer.port}/#/image/{image}?{said}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""`wetread view`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from wetread.table.store import Content
+
+
+@click.command()
+@click.argument("what", type=click.Path())
+@click.option("--boxes", type=click.Path(), metavar="FILE", help="Boxes of readers.")
+@click.option("--predictions", type=click.Path(), metavar="FILE", help="Boxes of a model.")
+@click.option(
+    "--consensus",
+    type=click.Choice(["wbf", "nms", "union", "majority"]),
+    default="wbf",
+    show_default=True,
+    help="How several readers become one.",
+)
+@click.option("--at", metavar="ID", help="Start at the image with this id.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Another name by which browsers reach it, as behind a proxy; may be given more than once.",
+)
+@click.option("--show-phi", is_flag=True, help="Show the values that may name a person.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def view(
+    what: str,
+    boxes: str | None,
+    predictions: str | None,
+    consensus: str,
+    at: str | None,
+    port: int,
+    host: str,
+    allow_hosts: tuple[str, ...],
+    show_phi: bool,
+    no_browser: bool,
+) -> None:
+    """Look at an index in the browser, until Ctrl-C.
+
+    WHAT is an INDEX, or a folder or file that is scanned first.
+
+    \b
+    wetread view train.index --boxes train.csv
+    wetread view train.index --boxes train.csv --predictions p.parquet --port 8000
+    """
+    from wetread.boxes.reading import read_boxes
+    from wetread.index import Index
+    from wetread.viewer import view as start
+
+    index = Index(_open(what))
+    with start(
+        index,
+        read_boxes(boxes, index) if boxes else None,
+        read_boxes(predictions, index) if predictions else None,
+        consensus=consensus,  # type: ignore[arg-type]  # click has checked it
+        at=at,
+        port=port,
+        host=host,
+        allow_hosts=allow_hosts,
+        show_phi=show_phi,
+        title=Path(what).name,
+    ) as viewer:
+        click.echo(viewer.url)
+        click.echo(f"From another machine first: {viewer.ssh}", err=True)
+        with contextlib.nullcontext() if no_browser else open_browser(viewer.url):
+            try:
+                viewer.wait()
+            except KeyboardInterrupt:
+                click.echo("stopped", err=True)
+
+
+def _open(what: str) -> Content:
+    """An index, or files scanned in memory."""
+    from wetread.table.parts import MARKER
+    from wetread.table.scan import scan
+    from wetread.table.store import open_content
+
+    return open_content(what) if Path(what, MARKER).exists() else scan(what)
+
+
+@contextlib.contextmanager
+def open_browser(url: str) -> Iterator[None]:
+    """Opens the address where there is a desktop; over SSH there is none.
+
+    It goes through a file that is the user's alone: a command line, with the token in it, is for
+    everybody on the machine to read.
+    """
+    desktop = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not desktop and sys.platform not in ("darwin", "win32"):
+        yield
+        return
+    import webbrowser
+
+    with tempfile.TemporaryDirectory(prefix="wetread-") as folder:
+        page = Path(folder, "view.html")
+        page.touch(mode=0o600)
+        page.write_text(f'<meta http-equiv="refresh" content="0;url={escape(url)}">')
+        webbrowser.open(page.as_uri())
+        yield

@@ -1,0 +1,122 @@
+"""How the values of a column are distributed."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MOST_VALUES, BINS = 50, 40
+FEW = 12
+"""A number with so many different values or fewer is counted by value."""
+_EPOCH = date(1970, 1, 1)
+
+
+def kind_of(type_: pa.DataType) -> str:
+    """What a browser needs to know of a column's type.
+
+    >>> kind_of(pa.list_(pa.float64())), kind_of(pa.int32()), kind_of(pa.date32())
+    ('list', 'number', 'date')
+    """
+    if pa.types.is_list(type_):
+        return "list"
+    if pa.types.is_boolean(type_):
+        return "bool"
+    if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
+        return "date"
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return "number" if any(is_(type_) for is_ in numbers) else "text"
+
+
+def quoted(name: str) -> str:
+    """A column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
+    """The most frequent values, or a histogram of numbers or dates with many different ones.
+
+    Of lists each value counts, of records their code; with each comes the SQL that finds it in the
+    column `name`.
+
+    >>> count_values(pa.chunked_array([["CT", "MR", "CT", None]]))
+    {'kind': 'values', 'values': [['CT', 2], ['MR', 1]], 'other': 0, 'missing': 1}
+    """
+    missing, condition = 0, ""
+    if pa.types.is_list(column.type):
+        condition = f"list_contains({quoted(name)}, {{}})"
+        if pa.types.is_struct(column.type.value_type) or name == "findings":
+            condition = f"list_contains(list_transform({quoted(name)}, lambda f: f.code), {{}})"
+        missing = int(pc.sum(pc.equal(pc.list_value_length(column).fill_null(0), 0)).as_py() or 0)
+        column = pc.list_flatten(column)
+        if pa.types.is_struct(column.type):
+            column = pc.struct_field(column, 0)
+    missing += column.null_count
+    column = column.drop_null()
+    if (kind := kind_of(column.type)) in ("number", "date"):
+        days = column.cast(pa.date32()).cast(pa.int32()) if kind == "date" else column
+        numbers = np.asarray(days, np.float64)
+        finite = numbers[np.isfinite(numbers)]
+        if len(finite) and len(np.unique(finite[:100_000])) > FEW:
+            missing += len(numbers) - len(finite)
+            return _histogram(finite, missing, kind == "date")
+    counted = _frequent(column, missing)
+    if condition:
+        for value in counted["values"]:
+            value.append(condition.format(_literal(value[0])))
+    return counted
+
+
+def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
+    """The most frequent first; of equally frequent ones in their own order."""
+    counted = pc.value_counts(column)
+    values, counts = counted.field("values"), np.asarray(counted.field("counts"))
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    least = np.sort(counts)[-MOST_VALUES] if len(counts) > MOST_VALUES else 0
+    shown = [
+        (-int(counts[i]), _plain(values[int(i)].as_py())) for i in np.flatnonzero(counts > least)
+    ]
+    if least:
+        ties = np.flatnonzero(counts == least)[: MOST_VALUES - len(shown)]
+        shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
+    shown.sort()
+    other = len(column) + sum(count for count, _ in shown)
+    return {
+        "kind": "values",
+        "values": [[value, -count] for count, value in shown],
+        "other": other,
+        "missing": missing,
+    }
+
+
+def _histogram(numbers: np.ndarray[Any, Any], missing: int, dates: bool) -> dict[str, Any]:
+    """Equal bins from the smallest to the largest."""
+    counts, edges = np.histogram(numbers, BINS)
+    ends = [_day(edge) if dates else float(edge) for edge in edges]
+    bins = [[ends[i], ends[i + 1], int(count)] for i, count in enumerate(counts)]
+    return {"kind": "histogram", "bins": bins, "missing": missing}
+
+
+def _day(number: float) -> str:
+    return (_EPOCH + timedelta(days=math.floor(number))).isoformat()
+
+
+def _literal(value: Any) -> str:
+    """A value in SQL."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str | int | bool) else str(value)

@@ -1,0 +1,167 @@
+"""What the routes answer from: the rows, the images and the boxes of one index."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from wetread import __version__
+from wetread.boxes import Boxes
+from wetread.boxes.consensus import Method
+from wetread.display import PRESETS
+from wetread.errors import FINDINGS
+from wetread.settings import Settings
+from wetread.table.store import Content
+from wetread.viewer.catalogue import Catalogue
+from wetread.viewer.facets import kind_of
+from wetread.viewer.images import Images
+from wetread.viewer.kept import Kept
+from wetread.viewer.marks import Marks, count_misses
+from wetread.viewer.privacy import MASK, is_personal
+from wetread.viewer.thumbs import Thumbs
+
+PRESET_KEYS = {
+    "soft": "3",
+    "lung": "4",
+    "mediastinum": "5",
+    "bone": "6",
+    "brain": "7",
+    "stroke": "8",
+    "liver": "9",
+}
+"""The key of each CT window."""
+_THREADS = 4
+
+
+class Viewer:
+    """What the routes answer from: the rows, the images, the boxes of one index."""
+
+    def __init__(
+        self,
+        content: Content,
+        boxes: Boxes | None = None,
+        predictions: Boxes | None = None,
+        *,
+        consensus: Method = "wbf",
+        title: str = "",
+        show_phi: bool = False,
+        thumbs: Path | None = None,
+        settings: Settings = Settings(),  # noqa: B008
+    ) -> None:
+        self.report_key = secrets.token_urlsafe(32)
+        self.title = title or Path(content.root).name
+        self.masked = not show_phi
+        self.method = consensus
+        self.truth, self.found = Marks(boxes), Marks(predictions)
+        self.catalogue = Catalogue(content)
+        self._kept = Kept(16)
+        self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
+        kept = Thumbs(thumbs, content.root, settings.thumb_bytes)
+        self.images = Images(self.catalogue, kept, self.executor, settings)
+
+    def close(self) -> None:
+        """End processes and threads."""
+        self.images.close()
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+    def is_masked(self, column: str) -> bool:
+        """Whether the values of a column are not said."""
+        said = self.catalogue.content.schema.field(column).metadata or {}
+        tag = int(said[b"tag"].replace(b",", b""), 16) if b"tag" in said else None
+        return self.masked and is_personal(column, said.get(b"vr", b"").decode(), tag)
+
+    def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
+        """The images where model and readers disagree; see `count_misses`."""
+
+        def count() -> dict[str, dict[str, int]]:
+            truth = self._kept.get("truth", lambda: self.truth.opinion(self.method))
+            return count_misses(truth, self.found.boxes, iou, score)
+
+        return self._kept.get((iou, score), count)
+
+    def report(self) -> str | None:
+        """The report of this index as HTML; None where there is none."""
+
+        def build() -> str | None:
+            sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
+            return _build_report(self.catalogue.content, *sides)
+
+        return self._kept.get("report", build)
+
+
+def about(viewer: Viewer) -> dict[str, Any]:
+    """What there is to see."""
+    viewer.catalogue.warm()
+    columns = [
+        {"name": field.name, "type": kind_of(field.type), "phi": viewer.is_masked(field.name)}
+        for field in viewer.catalogue.content.schema
+        if field.name != "path_bytes"
+    ]
+    sides = (viewer.truth.boxes, viewer.found.boxes)
+    labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))
+    readers = list(viewer.truth.boxes.readers)
+    presets = [
+        {"key": key, "name": name, "center": PRESETS[name][0], "width": PRESETS[name][1]}
+        for name, key in PRESET_KEYS.items()
+    ]
+    return {
+        "title": viewer.title,
+        "version": __version__,
+        "rows": len(viewer.catalogue),
+        "images": viewer.catalogue.count_images(),
+        "columns": columns,
+        "readers": readers,
+        "labels": labels,
+        "boxes": viewer.truth.given,
+        "predictions": viewer.found.given,
+        "consensus": len(readers) > 1,
+        "report": f"report?key={viewer.report_key}" if _has_report() else None,
+        "presets": presets,
+        "masked": viewer.masked,
+    }
+
+
+def to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as the page wants them."""
+    counts = viewer.truth.count([row["id"] for row in rows])
+    made = []
+    for row, boxes in zip(rows, counts, strict=True):
+        pixels = row.pop("pixel_length") is not None
+        extra = row.pop("columns", {})
+        made.append(
+            {
+                **row,
+                "frames": row.pop("NumberOfFrames", None) or (1 if pixels else 0),
+                "findings": row["findings"] or [],
+                "worst": _worst(row["findings"] or []),
+                "boxes": boxes,
+                "part": row.get("part"),
+                "has_pixels": pixels,
+                "columns": {
+                    name: MASK if viewer.is_masked(name) and value is not None else value
+                    for name, value in extra.items()
+                },
+            }
+        )
+    return made
+
+
+def _worst(codes: list[str]) -> str | None:
+    """The severity of the worst finding."""
+    found = {FINDINGS[code].severity for code in codes if code in FINDINGS}
+    return next((severity for severity in ("error", "warning", "info") if severity in found), None)
+
+
+def _has_report() -> bool:
+    return find_spec("wetread.reports") is not None
+
+
+def _build_report(content: Content, boxes: Boxes | None, predictions: Boxes | None) -> str | None:
+    if not _has_report():
+        return None
+    build = getattr(import_module("wetread.reports"), "build_report", None)
+    return None if build is None else str(build(content, boxes, predictions, links="viewer"))

@@ -1,0 +1,114 @@
+// Requests to the server: relative to the page, with the token, four pictures at a time.
+
+import { takeToken } from "./route.js";
+
+/** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
+
+/** What the server answered instead; `status` 0 where it did not answer at all. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message @param {string} [code] of a finding */
+  constructor(status, message, code = "") {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const KEY = `wetread ${location.pathname}`;
+let token = "";
+
+/** Takes the token out of the address, or out of this tab's memory. @returns {boolean} there is one */
+export function findToken() {
+  const { token: given, rest } = takeToken(location.hash);
+  if (given !== null) {
+    sessionStorage.setItem(KEY, given);
+    history.replaceState(null, "", location.pathname + location.search + rest);
+  }
+  token = given ?? sessionStorage.getItem(KEY) ?? "";
+  return token !== "";
+}
+
+/** @param {string} path below api/ @param {Query} [query] */
+function address(path, query = {}) {
+  const url = new URL(`api/${path}`, document.baseURI);
+  url.hash = "";
+  for (const [name, value] of Object.entries(query)) {
+    if (value === true) url.searchParams.set(name, "1");
+    else if (value || value === 0) url.searchParams.set(name, String(value));
+  }
+  return url;
+}
+
+/**
+ * @param {string} path @param {Query} [query] @param {AbortSignal} [signal]
+ * @returns {Promise<Response>}
+ */
+export async function fetchFrom(path, query, signal) {
+  let response;
+  try {
+    response = await fetch(address(path, query), {
+      headers: { "X-Wetread-Token": token }, signal, cache: "no-store", credentials: "same-origin",
+    });
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new ApiError(0, "The server does not answer. Is `wetread view` still running?");
+  }
+  if (response.ok) return response;
+  /** @type {{error?: string, code?: string}} */
+  let said = {};
+  try {
+    said = await response.json();
+  } catch { /* no JSON: a proxy's own page */ }
+  throw new ApiError(response.status, said.error || `The server answered ${response.status}.`, said.code);
+}
+
+/**
+ * @template T
+ * @param {string} path @param {Query} [query] @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+export async function fetchJson(path, query, signal) {
+  return (await fetchFrom(path, query, signal)).json();
+}
+
+/** @param {string} path @param {Query} [query] @param {AbortSignal} [signal] */
+export async function fetchPicture(path, query, signal) {
+  return (await fetchFrom(path, query, signal)).blob();
+}
+
+/** @param {unknown} error */
+export function isAbort(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** At most `limit` tasks at a time, in the order they were asked for; the aborted are passed over. */
+export class Queue {
+  /** @param {number} limit */
+  constructor(limit) {
+    this.limit = limit;
+    this.running = 0;
+    /** @type {{task: () => Promise<void>, signal: AbortSignal}[]} */
+    this.waiting = [];
+  }
+
+  /** @param {(signal: AbortSignal) => Promise<void>} task @returns {AbortController} */
+  add(task) {
+    const controller = new AbortController();
+    this.waiting.push({ task: () => task(controller.signal), signal: controller.signal });
+    this.next();
+    return controller;
+  }
+
+  next() {
+    while (this.running < this.limit) {
+      const job = this.waiting.shift();
+      if (!job) return;
+      if (job.signal.aborted) continue;
+      this.running++;
+      job.task().catch(() => {}).finally(() => {
+        this.running--;
+        this.next();
+      });
+    }
+  }
+}

@@ -1,0 +1,151 @@
+// The page: the address is the state; the grid and the image show what it says.
+
+import { ApiError, fetchJson, findToken } from "./api.js";
+import { debounce, h, iconButton } from "./dom.js";
+import { Grid } from "./grid.js";
+import { Help } from "./help.js";
+import { ImageView } from "./image.js";
+import { format, parse } from "./route.js";
+import { join } from "./where.js";
+
+/** @typedef {import("./types").About} About */
+/** @typedef {import("./types").Route} Route */
+
+const THEME = "wetread theme";
+
+export class App {
+  /** @param {About} about @param {HTMLElement} root */
+  constructor(about, root) {
+    this.about = about;
+    /** @type {Route} */
+    this.route = parse(location.hash);
+    this.help = new Help();
+    this.grid = new Grid(this);
+    this.image = new ImageView(this);
+    root.replaceChildren(this.grid.element, this.image.element, this.help.element);
+    this.saveSoon = debounce(() => this.save(), 200);
+    addEventListener("popstate", () => this.follow());
+    addEventListener("hashchange", () => this.follow());
+    addEventListener("keydown", (event) => this.key(event));
+    addEventListener("pagehide", () => this.save());
+    history.replaceState(null, "", format(this.route));
+    this.render();
+  }
+
+  /** The address has changed by itself: back, forward, or typed. */
+  follow() {
+    if (location.hash.includes("token=")) {
+      findToken();
+      location.reload();
+      return;
+    }
+    if (location.hash === format(this.route)) return;
+    this.saveSoon.cancel();
+    this.route = parse(location.hash);
+    this.render();
+  }
+
+  /** @param {Partial<Route>} patch @param {boolean} [replace] no step in the history */
+  go(patch, replace = false) {
+    this.save();
+    this.route = { ...this.route, ...patch };
+    history[replace ? "replaceState" : "pushState"](null, "", format(this.route));
+    this.render();
+  }
+
+  /** What is shown already; the address follows. @param {Partial<Route>} patch */
+  update(patch) {
+    this.route = { ...this.route, ...patch };
+    this.saveSoon();
+  }
+
+  save() {
+    this.saveSoon.cancel();
+    if (location.hash !== format(this.route)) history.replaceState(null, "", format(this.route));
+  }
+
+  /** @param {string[]} terms conditions */
+  filterBy(terms) {
+    this.go({ where: join(terms) });
+  }
+
+  render() {
+    const page = this.route.page;
+    const from = document.activeElement;
+    if (page === "image") {
+      this.grid.leave();
+      this.grid.opened = this.route.id;
+      this.image.show(this.route);
+      if (!from || from === document.body || this.grid.element.contains(from)) this.image.stage.element.focus({ preventScroll: true });
+    } else {
+      if (this.image.id) this.image.leave();
+      this.image.element.hidden = true;
+      this.grid.show(this.route);
+      if (!from || from === document.body || this.image.element.contains(from)) this.grid.scroller.focus({ preventScroll: true });
+    }
+  }
+
+  /** Buttons of both pages. */
+  tools() {
+    return [
+      // An opener hands the token on, so that the report's links into the viewer work.
+      this.about.report && h("a", { class: "tool word", href: this.about.report, target: "_blank", rel: "opener" }, "Report"),
+      iconButton("theme", "Light or dark", switchTheme),
+      h("button", { type: "button", class: "tool word", "aria-label": "Keyboard (?)", title: "Keyboard (?)", onclick: () => this.help.toggle() }, "?"),
+    ];
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const at = event.target;
+    if (at instanceof HTMLElement && takes(at, event.key)) return;
+    if (event.key === "?") this.help.toggle();
+    else if (this.help.element.open) return;
+    else {
+      const page = this.route.page === "image" ? this.image : this.grid;
+      if (!page.key(event)) return;
+    }
+    event.preventDefault();
+  }
+}
+
+/** Whether an element wants a key for itself. @param {HTMLElement} element @param {string} key */
+function takes(element, key) {
+  if (element instanceof HTMLInputElement && element.type === "checkbox") return key === " ";
+  if (element instanceof HTMLButtonElement || element instanceof HTMLAnchorElement || element.tagName === "SUMMARY") return key === " " || key === "Enter";
+  return element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement || element.isContentEditable;
+}
+
+function switchTheme() {
+  const { dataset } = document.documentElement;
+  const dark = (dataset.theme ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")) === "dark";
+  dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem(THEME, dataset.theme);
+}
+
+/** @param {HTMLElement} root @param {string} title @param {string} text */
+function say(root, title, text) {
+  root.replaceChildren(h("main", { class: "blank", role: "alert" }, h("h1", {}, title), h("p", {}, text), h("button", { type: "button", onclick: () => location.reload() }, "Try again")));
+}
+
+async function start() {
+  const root = document.getElementById("app");
+  if (!root) return;
+  const theme = localStorage.getItem(THEME);
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  const lacking = "Open the address that wetread view printed: it ends with the token of this session, #token=… A link or a bookmark without it cannot show anything.";
+  if (!findToken()) {
+    addEventListener("hashchange", () => location.reload(), { once: true });
+    return say(root, "The token is missing", lacking);
+  }
+  try {
+    new App(await fetchJson("about"), root);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401 || error.status === 403) say(root, "The token does not fit", `${lacking} A server that was started anew has a new one.`);
+    else say(root, "The server does not answer as it should", error.message);
+  }
+}
+
+start();

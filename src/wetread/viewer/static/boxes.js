@@ -1,0 +1,183 @@
+// Boxes over the image: what each mark means, and how it is drawn.
+
+import { s, set, textWidth } from "./dom.js";
+import { iou, judge } from "./match.js";
+
+/** @typedef {import("./types").Box} Box */
+/** @typedef {import("./types").Boxes} Boxes */
+/** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn"} Role */
+/** `text` stands after the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
+/** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
+/** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} Wish  judging: there is a model, though it may have found nothing here */
+
+/** Tints that colour-blind people tell apart, none of them one of JUDGED (Okabe and Ito's first). */
+export const HUES = [
+  "#56b4e9", "#e69f00", "#e58fc0", "#a294ff", "#c9ad86", "#5fd4cb", "#ff9f9f",
+];
+export const JUDGED = { tp: "#00b383", fp: "#ff7a33", fn: "#f0e442", consensus: "#ffffff", hit: "#ffffff" };
+
+/**
+ * A hue for each reader of an image: its own by its place among all, unless that is taken here.
+ * @param {string[]} here @param {string[]} all
+ * @returns {Map<string, string>}
+ */
+export function huesOf(here, all) {
+  const hues = new Map();
+  for (const reader of here) {
+    const first = Math.max(0, all.indexOf(reader));
+    const used = new Set(hues.values());
+    const free = HUES.map((_, i) => HUES[(first + i) % HUES.length]).find((hue) => !used.has(hue));
+    hues.set(reader, free ?? HUES[first % HUES.length]);
+  }
+  return hues;
+}
+
+/** What the predictions are judged against: the consensus where there is one. @param {Boxes} boxes */
+export function truthOf(boxes) {
+  return (boxes.consensus ?? boxes.truth).filter(isDrawn);
+}
+
+/** @param {Box} box */
+export function isDrawn(box) {
+  return box.kind !== "nothing" && Number.isFinite(box.x0) && box.x0 !== null;
+}
+
+/**
+ * Every mark to draw, in order, and the counts.
+ * @param {Boxes} boxes @param {Wish} wish @param {Map<string, string>} hues
+ */
+export function marksOf(boxes, wish, hues) {
+  /** @param {Box} box */
+  const wanted = (box) => isDrawn(box) && (!wish.labels || wish.labels.includes(box.label));
+  /** @type {Mark[]} */
+  const marks = [];
+  const truth = truthOf(boxes).filter(wanted);
+  const predictions = boxes.predictions.filter(wanted);
+  const judged = judge(truth, predictions, wish.iou, wish.score);
+  const judging = wish.judging && wish.show.includes("p");
+  if (wish.show.includes("g")) {
+    truth.forEach((box, i) => {
+      /** @type {Role} */
+      const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
+      if (role === "consensus" && !boxes.consensus) return; // the readers' own
+      const text = role === "fn" ? "missed" : "";
+      marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text, overlap: 0 });
+    });
+  }
+  if (wish.show.includes("r")) {
+    boxes.truth.forEach((box, i) => {
+      const reader = box.reader ?? "";
+      if (!wanted(box) || (wish.readers && !wish.readers.includes(reader))) return;
+      marks.push({ key: `r${i}`, role: "reader", box, colour: hues.get(reader) ?? HUES[0], text: reader, overlap: 0 });
+    });
+  }
+  if (judging) {
+    predictions.forEach((box, i) => {
+      if (judged.found[i] === -2) return;
+      const role = judged.found[i] >= 0 ? "tp" : "fp";
+      const text = (box.score ?? 1).toFixed(2);
+      marks.push({ key: `p${i}`, role, box, colour: JUDGED[role], text, overlap: judged.overlap[i] });
+    });
+  }
+  return { marks, ...judged };
+}
+
+const SAME = 0.3;
+
+/**
+ * The labels on the image: one for what several readers marked, with the names of all of them.
+ * @param {Mark[]} marks
+ * @returns {Chip[]}
+ */
+export function chipsOf(marks) {
+  /** @type {(Chip & {boxes: Box[]})[]} */
+  const chips = [];
+  for (const { role, box, colour, text } of marks) {
+    if (role === "hit") continue;
+    const shared = role === "reader" || role === "consensus";
+    const chip = shared && chips.find((one) => one.label === box.label && one.boxes.some((other) => iou(other, box) >= SAME));
+    /** @type {[string, string][]} */
+    const names = text ? [[text, colour]] : [];
+    if (chip) {
+      chip.boxes.push(box);
+      chip.names.push(...names);
+      chip.x0 = Math.min(chip.x0, box.x0);
+      chip.y0 = Math.min(chip.y0, box.y0);
+      chip.y1 = Math.max(chip.y1, box.y1);
+    } else chips.push({ label: box.label, colour: shared ? "#ffffff" : colour, names, x0: box.x0, y0: box.y0, y1: box.y1, boxes: shared ? [box] : [] });
+  }
+  return chips;
+}
+
+/** Line width and dashes say what a mark is, where colours do not. @type {Record<Role, [number, string]>} */
+const STROKES = {
+  reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
+};
+const CHIP = 17;
+
+export class BoxLayer {
+  /** @param {SVGSVGElement} layer @param {(x: number, y: number) => [number, number]} toScreen */
+  constructor(layer, toScreen) {
+    this.toScreen = toScreen;
+    this.group = s("g", { class: "marks" });
+    layer.append(this.group);
+  }
+
+  /** @param {Mark[]} marks @param {string} selected key @param {boolean} chips @param {number} width of the stage */
+  draw(marks, selected, chips, width) {
+    this.group.replaceChildren();
+    for (const mark of marks) {
+      const [left, top] = this.toScreen(mark.box.x0, mark.box.y0);
+      const [right, bottom] = this.toScreen(mark.box.x1, mark.box.y1);
+      const [line, dashes] = STROKES[mark.role];
+      const place = { x: left, y: top, width: Math.max(right - left, 1), height: Math.max(bottom - top, 1) };
+      const group = s("g", { class: `mark ${mark.role}${mark.key === selected ? " selected" : ""}`, "data-key": mark.key });
+      const around = line + (mark.key === selected ? 1.5 : 0);
+      if (mark.box.kind === "point") {
+        const round = { cx: left, cy: top, r: 7, fill: "none" };
+        group.append(
+          s("circle", { ...round, class: "halo", "stroke-width": around + 2 }),
+          s("circle", { ...round, stroke: mark.colour, "stroke-width": around, "stroke-dasharray": dashes }),
+        );
+      } else {
+        group.append(
+          s("rect", { ...place, class: "halo", "stroke-width": around + 2 }),
+          s("rect", { ...place, fill: "none", stroke: mark.colour, "stroke-width": around, "stroke-dasharray": dashes, "stroke-linecap": dashes === "1 4" ? "round" : null }),
+        );
+      }
+      this.group.append(group);
+    }
+    /** @type {[number, number, number][]} chips that lie already: left, top, width */
+    const taken = [];
+    if (chips) this.group.append(...chipsOf(marks).map((chip) => this.chip(chip, width, taken)));
+  }
+
+  /**
+   * A label outside its boxes, above the other labels there.
+   * @param {Chip} chip @param {number} limit @param {[number, number, number][]} taken
+   */
+  chip({ label, colour, names, x0, y0, y1 }, limit, taken) {
+    const [left, top] = this.toScreen(x0, y0);
+    const [, bottom] = this.toScreen(x0, y1);
+    const width = textWidth([label, ...names.map(([name]) => name)].join("  ")) + 13;
+    const x = Math.max(0, Math.min(left, limit - width));
+    const free = (/** @type {number} */ y) => !taken.some(([a, b, w]) => x < a + w && a < x + width && Math.abs(y - b) < CHIP);
+    const steps = [0, 1, 2, 3, 4, 5];
+    const above = steps.map((n) => top - CHIP - 3 - n * (CHIP + 1)).filter((y) => y >= 0);
+    const below = steps.map((n) => bottom + 3 + n * (CHIP + 1));
+    const y = [...above, ...below].find(free) ?? Math.max(top, 0);
+    taken.push([x, y, width]);
+    names.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+    const words = names.map(([name, tint]) => s("tspan", { fill: tint, dx: 6 }, name));
+    return s(
+      "g", { class: "chip", transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` },
+      s("rect", { width, height: CHIP, rx: 3, class: "chip-back" }),
+      s("text", { x: 6, y: 12.5, fill: colour }, label, ...words),
+    );
+  }
+
+  /** @param {number} opacity */
+  fade(opacity) {
+    set(this.group, { opacity });
+  }
+}

@@ -1,0 +1,250 @@
+// The bars above and below the image: window, tools, frames, what is under the pointer.
+
+import { count, h, icon, iconButton, set, short } from "./dom.js";
+import { endsOf, windowOf } from "./lut.js";
+import { choices, nameOf } from "./windows.js";
+
+/** @typedef {import("./types").Meta} Meta */
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./types").Window} Window */
+/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./image.js").ImageView} ImageView */
+/** @typedef {"center" | "width" | "low" | "high"} Field */
+
+/** @type {[string, string][]} */
+const TABS = [["boxes", "Boxes"], ["header", "Header"], ["info", "Image"]];
+
+export class Controls {
+  /** @param {ImageView} view */
+  constructor(view) {
+    this.view = view;
+    /** @type {Window | null} */
+    this.window = null;
+    this.tab = "";
+    this.title = h("span", { class: "path" });
+    this.number = h("span", { class: "quiet place" });
+    this.previous = iconButton("left", "Previous image (←)", () => view.neighbour("previous"));
+    this.next = iconButton("right", "Next image (→)", () => view.neighbour("next"));
+    this.list = h("select", { "aria-label": "Window", class: "window-list", onchange: () => view.change({ window: this.list.value }) });
+    /** @type {Record<Field, HTMLInputElement>} */
+    this.fields = {
+      center: this.field("center", "C", "Window center"), width: this.field("width", "W", "Window width"),
+      low: this.field("low", "Low", "Lower end of the window"), high: this.field("high", "High", "Upper end of the window"),
+    };
+    this.windowGroup = h(
+      "div", { class: "group window-group", role: "group", "aria-label": "Window" },
+      this.list, ...Object.values(this.fields).map((input) => /** @type {Node} */ (input.parentElement)),
+    );
+    this.invert = iconButton("invert", "Invert (I)", () => view.change({ invert: !view.route.invert }));
+    /** @type {Record<string, HTMLButtonElement>} */
+    this.tools = {
+      window: iconButton("window", "Window by drag (W)", () => this.setTool("window")),
+      pan: iconButton("pan", "Move by drag (D)", () => this.setTool("pan")),
+      ruler: iconButton("ruler", "Measure (M)", () => this.setTool("ruler")),
+    };
+    this.zoom = h("span", { class: "zoom" });
+    this.fit = iconButton("fit", "Fit (=)", () => view.stage.move({ zoom: null }));
+    this.bar = h(
+      "header", { class: "bar" },
+      iconButton("grid", "Back to the grid (Esc)", () => view.toGrid()), this.previous, this.next,
+      h("h1", { class: "what" }, this.title, this.number),
+      this.windowGroup, this.invert,
+      h("div", { class: "group", role: "group", "aria-label": "Tools" }, ...Object.values(this.tools)),
+      h("div", { class: "group", role: "group", "aria-label": "Zoom" }, this.fit, h("button", { type: "button", class: "tool word", title: "One to one (Z)", "aria-label": "One to one (Z)", onclick: () => view.stage.zoomTo(1) }, "1:1")),
+      h("span", { class: "bar-end" }, ...view.app.tools()),
+    );
+    const { boxes, predictions } = view.app.about;
+    const tabs = TABS.filter(([name]) => name !== "boxes" || boxes || predictions);
+    this.tabButtons = tabs.map(([name, text]) => h(
+      "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === usual(view) ? "" : name }) }, text,
+    ));
+    this.findings = h("span", { class: "badge" });
+    this.tabButtons.at(-1)?.append(this.findings);
+    this.tabs = h(
+      "div", { class: "tabs" },
+      h("div", { role: "tablist", "aria-label": "Panels", class: "tablist" }, ...this.tabButtons),
+      iconButton("close", "Close the panel", () => view.change({ tab: "off" })),
+    );
+    this.tabs.addEventListener("keydown", (event) => this.turn(event));
+    this.open = h("button", { type: "button", class: "tool word panel-open", onclick: () => view.change({ tab: "" }) }, "Panel");
+    this.probe = h("span", { class: "probe" });
+    this.caption = h("span", { class: "caption" });
+    this.level = h("span", { class: "quiet" });
+    this.said = h("span", { class: "said", role: "status" });
+    this.playButton = iconButton("play", "Play (Space)", () => view.play());
+    this.slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "Frame" });
+    this.slider.addEventListener("input", () => view.toFrame(Number(this.slider.value)));
+    this.frameText = h("span", { class: "number" });
+    this.frames = h("div", { class: "frames", hidden: true }, this.playButton, this.slider, this.frameText);
+    this.status = h("footer", { class: "status" }, this.probe, this.said, this.frames, this.caption, this.zoom, this.level, this.open);
+    this.setTool("window");
+  }
+
+  /** @param {Field} name @param {string} text @param {string} label */
+  field(name, text, label) {
+    const input = h("input", { type: "text", inputmode: "decimal", "aria-label": label, "data-field": name, autocomplete: "off", size: 7 });
+    input.addEventListener("change", () => this.enter(name));
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") (this.enter(name), input.blur(), this.view.stage.element.focus());
+      else if (event.key === "Escape") (this.fill(), input.blur(), this.view.stage.element.focus());
+      else return;
+      event.stopPropagation();
+    });
+    h("label", { class: `field ${name}` }, h("span", {}, text), input);
+    return input;
+  }
+
+  /** Takes the numbers as they were typed. @param {Field} name */
+  enter(name) {
+    const { window: old } = this;
+    const value = Number(this.fields[name].value.replace("−", "-").replace(",", "."));
+    if (!old || !this.fields[name].value.trim() || !Number.isFinite(value)) return this.fill();
+    const shape = this.view.meta?.function ?? old.function;
+    const [low, high] = endsOf(old);
+    const { center, width } = name === "low" ? windowOf(value, high, shape)
+      : name === "high" ? windowOf(low, value, shape)
+        : name === "center" ? { center: value, width: old.width } : { center: old.center, width: value };
+    if (width > 0) this.view.change({ window: nameOf(center, width) });
+    else this.say(name === "width" ? "A width is more than 0." : "Low must be below high.");
+    this.fill();
+  }
+
+  fill() {
+    const { window: now } = this;
+    for (const input of Object.values(this.fields)) input.disabled = !now || now.lut;
+    if (!now || now.lut) {
+      for (const input of Object.values(this.fields)) input.value = "";
+      return;
+    }
+    const [low, high] = endsOf(now);
+    const values = { center: now.center, width: now.width, low, high };
+    for (const name of /** @type {Field[]} */ (Object.keys(values))) this.fields[name].value = String(+values[name].toPrecision(9));
+  }
+
+  /** Nothing of another image stays beside the next one. */
+  clear() {
+    this.title.textContent = "";
+    this.number.textContent = "";
+    this.caption.textContent = "";
+    this.level.textContent = "";
+    this.zoom.textContent = "";
+    this.frames.hidden = true;
+    this.findings.hidden = true;
+    this.say("");
+    this.setProbe(null);
+  }
+
+  /** @param {Meta} meta */
+  setMeta(meta) {
+    this.title.textContent = meta.path;
+    this.title.title = meta.path;
+    const worst = ["error", "warning", "info"].find((severity) => meta.findings.some((one) => one.severity === severity));
+    set(this.findings, { class: `badge ${worst ?? ""}`, hidden: !meta.findings.length });
+    this.findings.textContent = String(meta.findings.length);
+    this.windowGroup.hidden = meta.colour || Boolean(meta.error);
+    this.invert.hidden = meta.colour || Boolean(meta.error);
+    const options = choices(meta, this.view.app.about.presets).map(([value, text]) => h("option", { value }, text));
+    this.own = h("option", { value: "", disabled: true }, "custom");
+    this.list.replaceChildren(...options, this.own);
+    this.frames.hidden = meta.frames < 2;
+    this.slider.max = String(meta.frames - 1);
+    this.setFrame(this.view.frame);
+  }
+
+  /** @type {HTMLOptionElement | undefined} */
+  own;
+
+  /** @param {(Window & {key: string}) | null} now @param {Route} route @param {(window: Window) => string} label */
+  setWindow(now, route, label) {
+    this.window = now;
+    set(this.invert, { "aria-pressed": String(route.invert) });
+    this.caption.textContent = now ? label(now) : "";
+    if (now) this.list.value = now.key.includes(",") ? "" : now.key;
+    if (!Object.values(this.fields).some((input) => input === document.activeElement)) this.fill();
+  }
+
+  /** @param {Place} place */
+  setPlace(place) {
+    this.number.textContent = place.offset === null ? "not in the filter" : `${count(place.offset + 1)} / ${count(place.total)}`;
+    this.previous.disabled = !place.previous;
+    this.next.disabled = !place.next;
+  }
+
+  /** @param {number} zoom @param {boolean} fitted */
+  setZoom(zoom, fitted) {
+    this.zoom.textContent = `${short(zoom * 100, zoom < 1 ? 2 : 3)} %`;
+    set(this.fit, { "aria-pressed": String(fitted) });
+  }
+
+  /** @param {number} scale */
+  setLevel(scale) {
+    this.level.textContent = scale === 1 ? "" : `1/${scale} resolution`;
+  }
+
+  /** @param {string} tool */
+  setTool(tool) {
+    this.view.stage.tool = tool;
+    this.view.stage.element.dataset.tool = tool;
+    for (const [name, button] of Object.entries(this.tools)) set(button, { "aria-pressed": String(name === tool) });
+  }
+
+  /** @param {number} frame */
+  setFrame(frame) {
+    this.slider.value = String(frame);
+    const frames = this.view.meta?.frames ?? 1;
+    this.frameText.textContent = `${frame + 1} / ${frames}`;
+    set(this.slider, { "aria-valuetext": `frame ${frame + 1} of ${frames}` });
+  }
+
+  /** @param {boolean} playing */
+  setPlaying(playing) {
+    this.playButton.replaceChildren(icon(playing ? "pause" : "play"));
+    set(this.playButton, { "aria-pressed": String(playing) });
+  }
+
+  /** @param {{x: number, y: number, mm: string | null, text: string} | null} probe */
+  setProbe(probe) {
+    if (!probe) this.probe.replaceChildren();
+    else this.probe.replaceChildren(h("b", {}, probe.text), h("span", {}, `x ${probe.x}, y ${probe.y}`), probe.mm ? h("span", { class: "quiet" }, probe.mm) : "");
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.said.textContent = text;
+  }
+
+  /** @param {string} wanted by the address: "" what there is, "off" none @param {ImageView} view */
+  setTab(wanted, view) {
+    const tab = this.tabButtons.some((button) => button.dataset.tab === wanted) ? wanted : wanted === "off" ? "off" : usual(view);
+    this.tab = tab;
+    view.panel.hidden = tab === "off";
+    view.panel.dataset.tab = tab;
+    this.open.hidden = tab !== "off";
+    for (const button of this.tabButtons) {
+      const chosen = button.dataset.tab === tab;
+      set(button, { "aria-selected": String(chosen), tabindex: chosen ? 0 : -1 });
+    }
+    view.readers.element.hidden = tab !== "boxes";
+    view.header.element.hidden = tab !== "header";
+    view.info.element.hidden = tab !== "info";
+    if (tab === "header" && view.id) view.header.load(view.id);
+  }
+
+  /** Arrows between tabs. @param {KeyboardEvent} event */
+  turn(event) {
+    const at = this.tabButtons.findIndex((button) => button === document.activeElement);
+    const way = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (at < 0 || !way) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = this.tabButtons[(at + way + this.tabButtons.length) % this.tabButtons.length];
+    next.focus();
+    next.click();
+  }
+}
+
+/** The panel to begin with. @param {ImageView} view */
+function usual(view) {
+  const { about } = view.app;
+  return about.boxes || about.predictions ? "boxes" : "info";
+}

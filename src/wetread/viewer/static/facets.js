@@ -1,0 +1,220 @@
+// The columns beside the grid: how often which value occurs; a click makes it a condition.
+
+import { fetchJson, isAbort } from "./api.js";
+import { count, h, icon, iconButton, s, set } from "./dom.js";
+import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within } from "./where.js";
+
+/** @typedef {import("./types").Column} Column */
+/** @typedef {import("./types").Facet} Facet */
+/** @typedef {import("./types").FacetValue} FacetValue */
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./app.js").App} App */
+/** @typedef {{column: Column, element: HTMLElement, body: HTMLElement, head: HTMLElement, open: boolean, key: string}} Shown */
+
+const USUAL = [
+  "Modality", "findings", "part", "read_status", "PhotometricInterpretation", "BodyPartExamined", "ViewPosition",
+  "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "Rows", "BitsStored", "transfer_syntax",
+];
+const OPEN = 4;
+const FEW = 8;
+
+export class Facets {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    const { about } = app;
+    this.columns = about.columns.filter((column) => !(about.masked && column.phi));
+    /** @type {Shown[]} */
+    this.shown = [];
+    this.list = h("div", { class: "facet-list" });
+    this.more = h("select", { class: "add-facet", "aria-label": "Add a column", onchange: () => this.add() });
+    this.element = h("aside", { class: "facets", "aria-label": "Facets" }, this.list, this.more);
+    const byName = new Map(this.columns.map((column) => [column.name, column]));
+    for (const name of USUAL) {
+      const column = byName.get(name);
+      if (column) this.show(column, this.shown.length < OPEN);
+    }
+    this.fillMore();
+    this.controller = new AbortController();
+  }
+
+  fillMore() {
+    const left = this.columns.filter((column) => !this.shown.some((one) => one.column === column));
+    this.more.replaceChildren(h("option", { value: "" }, "Add a column …"), ...left.map(({ name }) => h("option", { value: name }, name)));
+  }
+
+  add() {
+    const column = this.columns.find(({ name }) => name === this.more.value);
+    if (!column) return;
+    const shown = this.show(column, true);
+    this.fillMore();
+    this.load([shown]);
+    shown.element.scrollIntoView({ block: "nearest" });
+  }
+
+  /** @param {Column} column @param {boolean} open */
+  show(column, open) {
+    const id = `facet-${this.shown.length}`;
+    const head = h("button", { type: "button", class: "facet-head", "aria-expanded": String(open), "aria-controls": id, onclick: () => this.turn(shown) }, icon("right"), h("span", { class: "grow" }, column.name));
+    const body = h("div", { class: "facet-body", id, hidden: !open });
+    const element = h("section", { class: "facet", "data-column": column.name }, h("h2", {}, head), body);
+    /** @type {Shown} */
+    const shown = { column, element, body, head, open, key: "" };
+    this.shown.push(shown);
+    this.list.append(element);
+    return shown;
+  }
+
+  /** @param {Shown} shown */
+  turn(shown) {
+    shown.open = !shown.open;
+    shown.body.hidden = !shown.open;
+    set(shown.head, { "aria-expanded": String(shown.open) });
+    if (shown.open) this.load([shown]);
+  }
+
+  /** @param {Route} route */
+  fill(route) {
+    this.controller.abort();
+    this.controller = new AbortController();
+    const terms = split(route.where);
+    for (const shown of this.shown) {
+      const chosen = terms.some((term) => isOf(term, shown.column));
+      shown.element.classList.toggle("chosen", chosen);
+      if (chosen && !shown.open) this.turn(shown);
+    }
+    this.load(this.shown.filter((shown) => shown.open));
+  }
+
+  /** One question for all columns without conditions of their own, and one for each other. @param {Shown[]} wanted */
+  async load(wanted) {
+    const { where, search } = this.app.route;
+    const terms = split(where);
+    /** @type {Map<string, Shown[]>} */
+    const groups = new Map();
+    for (const shown of wanted) {
+      const rest = join(terms.filter((term) => !isOf(term, shown.column)));
+      const key = JSON.stringify([where, rest, search]);
+      if (shown.key === key) continue;
+      shown.key = key;
+      groups.set(rest, [...(groups.get(rest) ?? []), shown]);
+    }
+    await Promise.all([...groups].map(([rest, group]) => this.ask(group, rest, search)));
+  }
+
+  /** @param {Shown[]} group @param {string} where @param {string} search */
+  async ask(group, where, search) {
+    const columns = group.map(({ column }) => column.name).join(",");
+    try {
+      /** @type {Record<string, Facet>} */
+      const answer = await fetchJson("facets", { columns, where, search }, this.controller.signal);
+      for (const shown of group) {
+        const facet = answer[shown.column.name];
+        if (facet) this.draw(shown, facet);
+      }
+    } catch (error) {
+      for (const shown of group) shown.key = "";
+      // A condition that is wrong is said beside the filter already.
+      if (!isAbort(error)) for (const shown of group) shown.body.replaceChildren(h("p", { class: "quiet" }, "–"));
+    }
+  }
+
+  /** @param {Shown} shown @param {Facet} facet */
+  draw(shown, facet) {
+    if (facet.kind === "histogram") this.drawHistogram(shown, facet.bins, facet.missing);
+    else this.drawValues(shown, facet);
+  }
+
+  /** @param {Shown} shown @param {Extract<Facet, {kind: "values"}>} facet */
+  drawValues(shown, facet, all = false) {
+    const { column } = shown;
+    const terms = split(this.app.route.where);
+    const chosen = new Set(terms.flatMap((term) => valuesOf(term, column.name) ?? []));
+    const most = Math.max(1, facet.missing, ...facet.values.map(([, n]) => n));
+    /** @type {FacetValue[]} */
+    const values = facet.missing ? [...facet.values, [null, facet.missing]] : facet.values;
+    const first = all ? values : values.slice(0, FEW);
+    const rows = first.map(([value, n, condition]) => {
+      const own = condition ?? equal(column, value);
+      const pressed = terms.includes(own) || (value !== null && chosen.has(quoteValue(value)));
+      const button = h(
+        "button", { type: "button", class: "facet-value", "aria-pressed": String(pressed), onclick: () => this.app.filterBy(toggle(terms, column, value, condition)) },
+        h("span", { class: value === null || value === "" ? "grow none" : "grow" }, value === null ? "missing" : value === "" ? "empty" : String(value)), h("span", { class: "number" }, count(n)),
+      );
+      button.style.setProperty("--share", `${(100 * n) / most}%`);
+      return button;
+    });
+    const left = values.length - first.length;
+    shown.body.replaceChildren(
+      ...rows,
+      left > 0 ? h("button", { type: "button", class: "facet-more", onclick: () => this.drawValues(shown, facet, true) }, `${left} more`) : "",
+      facet.other ? h("p", { class: "quiet" }, `${count(facet.other)} in other values`) : "",
+      rows.length ? "" : h("p", { class: "quiet" }, "nothing"),
+    );
+  }
+
+  /** @param {Shown} shown @param {[number | string, number | string, number][]} bins @param {number} missing */
+  drawHistogram(shown, bins, missing) {
+    const { column } = shown;
+    const terms = split(this.app.route.where);
+    const own = terms.find((term) => rangeOf(term, column.name));
+    const range = own ? rangeOf(own, column.name) : null;
+    const others = terms.filter((term) => term !== own);
+    const most = Math.max(1, ...bins.map(([, , n]) => n));
+    const inside = (/** @type {number | string} */ low, /** @type {number | string} */ high) => !range || (Number(high) > Number(range[0]) && Number(low) < Number(range[1])) || (typeof low === "string" && String(high) > range[0] && low < range[1]);
+    const bars = bins.map(([low, high, n], i) => {
+      const height = n ? Math.max(1.5, (44 * Math.sqrt(n)) / Math.sqrt(most)) : 0;
+      return s("rect", { x: i * 5, y: 46 - height, width: 4, height, class: inside(low, high) ? "bar-in" : "bar-out" });
+    });
+    const sweep = s("rect", { y: 0, height: 46, class: "sweep", width: 0 });
+    const picture = s("svg", { viewBox: `0 0 ${bins.length * 5} 47`, class: "histogram", preserveAspectRatio: "none", role: "img", "aria-label": `histogram of ${column.name}` }, ...bars, sweep);
+    const apply = (/** @type {number | string} */ low, /** @type {number | string} */ high) => this.app.filterBy([...others, within(column.name, low, high, true)]);
+    const said = h("span", { class: "said" }, "");
+    const binAt = (/** @type {PointerEvent} */ event) => {
+      const box = picture.getBoundingClientRect();
+      return Math.min(Math.max(Math.floor(((event.clientX - box.left) / box.width) * bins.length), 0), bins.length - 1);
+    };
+    let start = -1;
+    picture.addEventListener("pointerdown", (event) => {
+      start = binAt(event);
+      picture.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    picture.addEventListener("pointermove", (event) => {
+      const at = binAt(event);
+      const [from, to] = start < 0 ? [at, at] : [Math.min(start, at), Math.max(start, at)];
+      set(sweep, { x: from * 5, width: (to - from + 1) * 5 });
+      said.textContent = `${tidy(bins[from][0])} – ${tidy(bins[to][1])}: ${count(bins.slice(from, to + 1).reduce((sum, bin) => sum + bin[2], 0))}`;
+    });
+    picture.addEventListener("pointerleave", () => {
+      if (start < 0) set(sweep, { width: 0 });
+      said.textContent = "";
+    });
+    picture.addEventListener("pointerup", (event) => {
+      const at = binAt(event);
+      apply(bins[Math.min(start, at)][0], bins[Math.max(start, at)][1]);
+      start = -1;
+    });
+    const text = typeof bins[0][0] === "string";
+    const [low, high] = range ?? [String(bins[0][0]), String(bins[bins.length - 1][1])];
+    const inputs = [["From", low], ["To", high]].map(([name, value]) => {
+      const input = h("input", { type: text ? "date" : "text", inputmode: "decimal", "aria-label": `${column.name} ${name.toLowerCase()}`, onchange: () => enter() });
+      input.value = text ? value : tidy(value);
+      return input;
+    });
+    const enter = () => {
+      const [from, to] = inputs.map((input) => (text ? input.value : Number(input.value)));
+      if (text ? from && to : inputs.every((input) => input.value.trim() && Number.isFinite(Number(input.value)))) apply(from, to);
+    };
+    shown.body.replaceChildren(
+      picture,
+      h("div", { class: "range" }, inputs[0], said, inputs[1], own ? iconButton("close", `Clear ${column.name}`, () => this.app.filterBy(others)) : ""),
+      missing ? h("button", { type: "button", class: "facet-value plain", "aria-pressed": String(terms.includes(equal(column, null))), onclick: () => this.app.filterBy(toggle(terms, column, null)) }, h("span", { class: "grow none" }, "missing"), h("span", { class: "number" }, count(missing))) : "",
+    );
+  }
+}
+
+/** @param {number | string} value */
+function tidy(value) {
+  return typeof value === "string" && Number.isNaN(Number(value)) ? value : String(+Number(value).toPrecision(6));
+}

@@ -1,0 +1,90 @@
+// Search, conditions and order: the bar above the grid.
+
+import { fetchJson } from "./api.js";
+import { debounce, h, icon, iconButton, set } from "./dom.js";
+import { join, split } from "./where.js";
+
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./app.js").App} App */
+
+export class Filter {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.searchInput = h("input", { type: "search", placeholder: "Search", "aria-label": "Search paths and descriptions", autocomplete: "off", spellcheck: "false" });
+    this.searchInput.addEventListener("input", debounce(() => app.go({ search: this.searchInput.value.trim() }, true), 220));
+    this.search = h("label", { class: "box" }, icon("search"), this.searchInput, h("kbd", {}, "/"));
+    this.sqlInput = h("input", { type: "text", placeholder: "Rows > 2000 AND Modality = 'CR'", "aria-label": "Filter by SQL", autocomplete: "off", spellcheck: "false", "aria-describedby": "filter-trouble" });
+    this.sqlInput.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.enter();
+      if (event.key === "Escape") this.sqlInput.blur();
+      event.stopPropagation();
+    });
+    this.searchInput.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === "Escape") this.searchInput.blur();
+    });
+    this.said = h("p", { class: "trouble", role: "alert", id: "filter-trouble", hidden: true });
+    this.sql = h("div", { class: "sql" }, h("label", { class: "box" }, icon("filter"), this.sqlInput, h("kbd", {}, "F")), this.said);
+    this.chips = h("ul", { class: "chips", "aria-label": "Conditions" });
+    const names = app.about.columns.filter((column) => column.type !== "list" && !(app.about.masked && column.phi)).map(({ name }) => name);
+    this.order = h("select", { "aria-label": "Order", onchange: () => app.go({ order: this.order.value }) }, h("option", { value: "" }, "path"), ...names.filter((name) => name !== "path").map((name) => h("option", { value: name }, name)));
+    this.way = iconButton("down", "Ascending", () => app.go({ desc: !app.route.desc }));
+    this.sort = h("div", { class: "group sort" }, this.order, this.way);
+  }
+
+  /** @param {Route} route */
+  fill(route) {
+    if (document.activeElement !== this.searchInput) this.searchInput.value = route.search;
+    this.order.value = route.order;
+    this.way.replaceChildren(icon(route.desc ? "up" : "down"));
+    set(this.way, { "aria-label": route.desc ? "Descending" : "Ascending", title: route.desc ? "Descending" : "Ascending" });
+    const terms = split(route.where);
+    this.chips.replaceChildren(...terms.map((term, i) => {
+      const rest = terms.filter((_, at) => at !== i);
+      const edit = () => {
+        this.sqlInput.value = term;
+        this.sqlInput.focus();
+        this.app.filterBy(rest);
+      };
+      return h(
+        "li", { class: "condition" },
+        h("button", { type: "button", class: "condition-text", title: `${term}: edit`, onclick: edit }, term),
+        iconButton("close", `Remove ${term}`, () => this.app.filterBy(rest)),
+      );
+    }));
+    if (terms.length > 1 || (terms.length && route.search)) this.chips.append(h("li", {}, h("button", { type: "button", class: "clear", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all")));
+  }
+
+  /** Adds what is typed, once the server has found that it is an expression. */
+  async enter() {
+    const typed = this.sqlInput.value.trim();
+    if (!typed) return;
+    const where = join([...split(this.app.route.where), ...split(typed)]);
+    try {
+      await fetchJson("rows", { where, search: this.app.route.search, limit: 0 });
+    } catch (error) {
+      return this.trouble(/** @type {Error} */ (error).message);
+    }
+    this.sqlInput.value = "";
+    this.trouble("");
+    this.app.go({ where });
+    this.sqlInput.blur();
+  }
+
+  /** @param {string} text */
+  trouble(text) {
+    this.said.textContent = text;
+    this.said.hidden = !text;
+    set(this.sqlInput, { "aria-invalid": text ? "true" : null });
+  }
+
+  focusSearch() {
+    this.searchInput.focus();
+    this.searchInput.select();
+  }
+
+  focusSql() {
+    this.sqlInput.focus();
+    this.sqlInput.select();
+  }
+}

@@ -1,0 +1,360 @@
+// The mosaic of all rows: only what is seen exists, the server pages the rest.
+
+import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
+import { count, h, iconButton, plural, set } from "./dom.js";
+import { Facets } from "./facets.js";
+import { Cache } from "./pixels.js";
+import { clampPlace, GAP, layOut, reveal, seen, toContent, toScroll } from "./scroll.js";
+import { Filter } from "./filter.js";
+
+/** @typedef {import("./types").Row} Row */
+/** @typedef {import("./types").Rows} Rows */
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./app.js").App} App */
+/** @typedef {{element: HTMLElement, index: number, row: Row | null, controller: AbortController | null}} Tile */
+
+const PAGE = 200;
+const CAPTION = 40;
+const SIZES = [96, 128, 160, 200, 256, 340, 480];
+
+export class Grid {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.total = 0;
+    this.selected = 0;
+    this.size = 3;
+    this.place = 0;
+    /** @type {Map<number, Tile>} by index */
+    this.tiles = new Map();
+    /** @type {Cache<Row[]>} */
+    this.pages = new Cache(60, () => 1);
+    /** @type {Map<number, AbortController>} */
+    this.underWay = new Map();
+    this.queue = new Queue(4);
+    /** @type {Cache<string>} addresses of thumbnails */
+    this.pictures = new Cache(1200, () => 1);
+    this.pictures.forget = (url) => URL.revokeObjectURL(url);
+    this.key_ = "";
+    this.opened = "";
+    this.geometry = layOut(0, 1, 1, 1, CAPTION);
+    this.spacer = h("div", { class: "spacer" });
+    this.scroller = h("div", { class: "scroller", tabindex: 0, role: "listbox", "aria-label": "Images" }, this.spacer);
+    this.empty = h("div", { class: "empty", role: "status", hidden: true });
+    this.count = h("span", { class: "total", role: "status" });
+    this.filter = new Filter(app);
+    this.facets = new Facets(app);
+    this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Size of the pictures", class: "tile-size" });
+    this.zoom.addEventListener("input", () => this.resizeTo(Number(this.zoom.value)));
+    const unfold = iconButton("filter", "Facets", () => this.element.classList.toggle("with-facets"));
+    unfold.classList.add("unfold");
+    this.element = h(
+      "main", { class: "grid-page", hidden: true },
+      h("header", { class: "bar" }, unfold, h("h1", { class: "title" }, app.about.title), this.filter.search, this.filter.sql, h("span", { class: "bar-end" }, ...app.tools())),
+      h(
+        "div", { class: "grid-body" }, this.facets.element,
+        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.filter.sort, this.zoom), this.scroller, this.empty),
+      ),
+    );
+    this.scroller.addEventListener("scroll", () => this.scrolled());
+    this.scroller.addEventListener("wheel", (event) => this.turn(event), { passive: false });
+    this.scroller.addEventListener("click", (event) => this.click(event));
+    new ResizeObserver(() => this.layOut(true)).observe(this.scroller);
+  }
+
+  /** @param {Route} route */
+  async show(route) {
+    this.element.hidden = false;
+    document.title = `${this.app.about.title} · wetread`;
+    const { where, search, order, desc } = route;
+    const key = JSON.stringify([where, search, order, desc]);
+    this.filter.fill(route);
+    if (key === this.key_) {
+      this.layOut(true);
+      if (this.opened) await this.find(this.opened);
+      this.opened = "";
+      return;
+    }
+    this.key_ = key;
+    this.facets.fill(route);
+    this.restart();
+    if (this.opened) await this.find(this.opened);
+    this.opened = "";
+  }
+
+  leave() {
+    this.element.hidden = true;
+    for (const index of [...this.tiles.keys()]) this.drop(index);
+  }
+
+  /** Everything anew, for other rows. */
+  restart() {
+    for (const controller of this.underWay.values()) controller.abort();
+    this.underWay.clear();
+    this.pages = new Cache(60, () => 1);
+    this.selected = 0;
+    this.place = 0;
+    for (const index of [...this.tiles.keys()]) this.drop(index);
+    this.count.textContent = "…";
+    this.load(0);
+  }
+
+  /** The place of an image that was open. @param {string} id */
+  async find(id) {
+    const { where, search, order, desc } = this.app.route;
+    try {
+      /** @type {Place} */
+      const { offset } = await fetchJson("place", { id, where, search, order, desc });
+      if (offset !== null) this.select(offset);
+    } catch { /* then the grid stays where it is */ }
+  }
+
+  // -- rows -----------------------------------------------------------------------------------
+
+  /** @param {number} page */
+  async load(page) {
+    if (this.underWay.has(page) || this.pages.get(String(page))) return;
+    const controller = new AbortController();
+    this.underWay.set(page, controller);
+    const { where, search, order, desc } = this.app.route;
+    const key = this.key_;
+    try {
+      /** @type {Rows} */
+      const answer = await fetchJson("rows", { where, search, order, desc, offset: page * PAGE, limit: PAGE, columns: order }, controller.signal);
+      if (key !== this.key_) return;
+      this.pages.put(String(page), answer.rows);
+      this.setTotal(answer.total);
+      this.filter.trouble("");
+    } catch (error) {
+      if (isAbort(error) || key !== this.key_) return;
+      this.setTotal(0);
+      this.filter.trouble(/** @type {Error} */ (error).message);
+      this.key_ = "";
+    } finally {
+      if (this.underWay.get(page) === controller) this.underWay.delete(page);
+    }
+    this.render();
+  }
+
+  /** @param {number} total */
+  setTotal(total) {
+    const all = this.app.about.rows;
+    this.count.textContent = total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
+    this.empty.hidden = total > 0;
+    this.empty.textContent = all ? "No row fits the filter." : "This index is empty.";
+    if (total !== this.total) {
+      this.total = total;
+      this.layOut(true);
+    }
+  }
+
+  /** @param {number} index */
+  rowAt(index) {
+    return this.pages.get(String(Math.floor(index / PAGE)))?.[index % PAGE] ?? null;
+  }
+
+  // -- geometry -------------------------------------------------------------------------------
+
+  /** @param {boolean} keep the first tile that is seen */
+  layOut(keep) {
+    const { clientWidth, clientHeight } = this.scroller;
+    if (!clientWidth || this.element.hidden) return;
+    const old = this.geometry;
+    const first = Math.floor(this.place / old.rowHeight) * old.across;
+    const within = this.place % old.rowHeight;
+    this.geometry = layOut(this.total, clientWidth, clientHeight, SIZES[this.size], CAPTION);
+    const changed = old.across !== this.geometry.across || old.rowHeight !== this.geometry.rowHeight;
+    if (keep && changed && old.content > old.view) {
+      this.place = Math.floor(first / this.geometry.across) * this.geometry.rowHeight + within;
+    }
+    this.zoom.value = String(this.size);
+    this.spacer.style.height = `${this.geometry.height}px`;
+    this.moveTo(this.place);
+  }
+
+  /** @param {number} place in the content */
+  moveTo(place) {
+    this.place = clampPlace(this.geometry, place);
+    this.scroller.scrollTop = toScroll(this.geometry, this.place);
+    this.render();
+  }
+
+  scrolled() {
+    const { scrollTop } = this.scroller;
+    // Where one pixel of the bar is many of the content, only the bar itself moves it that far.
+    if (Math.abs(scrollTop - toScroll(this.geometry, this.place)) > 1) this.place = clampPlace(this.geometry, toContent(this.geometry, scrollTop));
+    this.render();
+  }
+
+  /** @param {WheelEvent} event */
+  turn(event) {
+    if (event.ctrlKey || event.metaKey || this.geometry.content === this.geometry.height) return;
+    event.preventDefault();
+    this.moveTo(this.place + event.deltaY * (event.deltaMode === 1 ? 16 : 1));
+  }
+
+  /** @param {number} size */
+  resizeTo(size) {
+    this.size = Math.min(Math.max(size, 0), SIZES.length - 1);
+    this.layOut(true);
+  }
+
+  // -- tiles ----------------------------------------------------------------------------------
+
+  render() {
+    if (this.element.hidden) return;
+    const { geometry } = this;
+    const [first, last] = seen(geometry, this.place, this.total);
+    for (const index of [...this.tiles.keys()]) if (index < first || index >= last) this.drop(index);
+    // The element is scrolled by less than the content where there are very many lines.
+    const shift = this.scroller.scrollTop - this.place;
+    for (let index = first; index < last; index++) {
+      const tile = this.tiles.get(index) ?? this.make(index);
+      const row = this.rowAt(index);
+      if (row && tile.row !== row) this.fillTile(tile, row);
+      const x = GAP + (index % geometry.across) * (geometry.tile + GAP);
+      const y = GAP + Math.floor(index / geometry.across) * geometry.rowHeight + shift;
+      const { style } = tile.element;
+      style.transform = `translate(${x}px, ${y}px)`;
+      style.width = `${geometry.tile}px`;
+      style.height = `${geometry.tile + CAPTION}px`;
+      const chosen = index === this.selected;
+      set(tile.element, { "aria-selected": String(chosen) });
+    }
+    set(this.scroller, { "aria-activedescendant": this.tiles.has(this.selected) ? `tile-${this.selected}` : null });
+    clearTimeout(this.timer);
+    // A scroll that flies by asks for nothing.
+    this.timer = setTimeout(() => this.fetchSeen(first, last), this.underWay.size ? 80 : 0);
+  }
+
+  timer = 0;
+
+  /** @param {number} first @param {number} last */
+  fetchSeen(first, last) {
+    if (first === last) return;
+    const pages = new Set();
+    for (let index = first; index < last; index++) pages.add(Math.floor(index / PAGE));
+    for (const [page, controller] of this.underWay) {
+      if (!pages.has(page)) {
+        controller.abort();
+        this.underWay.delete(page);
+      }
+    }
+    for (const page of pages) this.load(page);
+  }
+
+  /** @param {number} index @returns {Tile} */
+  make(index) {
+    const element = h("div", {
+      class: "tile", role: "option", id: `tile-${index}`, "data-index": index,
+      "aria-posinset": index + 1, "aria-setsize": this.total, "aria-label": `image ${index + 1}`,
+    }, h("div", { class: "picture" }), h("div", { class: "tile-text" }));
+    const tile = { element, index, row: null, controller: null };
+    this.tiles.set(index, tile);
+    this.spacer.append(element);
+    return tile;
+  }
+
+  /** @param {number} index */
+  drop(index) {
+    const tile = this.tiles.get(index);
+    tile?.controller?.abort();
+    tile?.element.remove();
+    this.tiles.delete(index);
+  }
+
+  /** @param {Tile} tile @param {Row} row */
+  fillTile(tile, row) {
+    tile.row = row;
+    const [picture, text] = tile.element.children;
+    const name = (row.member || row.path).split("/").at(-1) ?? "";
+    set(tile.element, { "aria-label": describe(row, name), title: `${row.path} ${row.member ?? ""}`.trim() });
+    const { order } = this.app.route;
+    const extra = row.columns && order in row.columns ? row.columns[order] : undefined;
+    const facts = [row.Modality, extra === undefined ? row.Columns && `${row.Columns} × ${row.Rows}` : `${order} ${extra ?? "–"}`];
+    text.replaceChildren(
+      h("span", { class: "name" }, name),
+      h("span", { class: "facts-line" }, h("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")), ...badges(row)),
+    );
+    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "without" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
+    if (row.has_pixels) this.picture(tile, row, picture);
+  }
+
+  /** @param {Tile} tile @param {Row} row @param {Element} to */
+  picture(tile, row, to) {
+    const size = this.geometry.tile * window.devicePixelRatio > 270 ? 512 : this.geometry.tile > 135 ? 256 : 128;
+    const key = `${row.id} ${size}`;
+    const known = this.pictures.get(key);
+    if (known) return void to.replaceChildren(h("img", { src: known, alt: "", draggable: "false" }));
+    tile.controller = this.queue.add(async (signal) => {
+      try {
+        const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size }, signal));
+        this.pictures.put(key, url);
+        if (tile.row === row) to.replaceChildren(h("img", { src: url, alt: "", draggable: "false" }));
+      } catch (error) {
+        if (isAbort(error)) return;
+        const { message, code } = /** @type {ApiError} */ (error);
+        to.replaceChildren(h("span", { class: "without", title: message }, "no picture", code && h("code", {}, code)));
+      }
+    });
+  }
+
+  // -- hands ----------------------------------------------------------------------------------
+
+  /** @param {number} index */
+  select(index) {
+    this.selected = Math.min(Math.max(index, 0), Math.max(0, this.total - 1));
+    this.moveTo(reveal(this.geometry, this.selected, this.place));
+  }
+
+  /** @param {MouseEvent} event */
+  click(event) {
+    const tile = event.target instanceof Element && event.target.closest(".tile");
+    if (!(tile instanceof HTMLElement)) return;
+    this.selected = Number(tile.dataset.index);
+    this.render();
+    this.openSelected();
+  }
+
+  openSelected() {
+    const row = this.rowAt(this.selected);
+    if (!row) return;
+    this.opened = row.id;
+    this.app.go({ page: "image", id: row.id, frame: 0, window: "", invert: false, zoom: null, x: null, y: null });
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const { across, rowHeight, view } = this.geometry;
+    const page = Math.max(1, Math.floor(view / rowHeight)) * across;
+    /** @type {Record<string, number>} */
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
+    const { key } = event;
+    if (key in steps) {
+      const next = this.selected + steps[key];
+      if (Math.abs(steps[key]) !== across || (next >= 0 && next < this.total)) this.select(Math.min(Math.max(next, 0), this.total - 1));
+    } else if (key === "Enter") this.openSelected();
+    else if (key === "/") this.filter.focusSearch();
+    else if (key.toLowerCase() === "f") this.filter.focusSql();
+    else if (key === "+" || key === "=") this.resizeTo(this.size + 1);
+    else if (key === "-") this.resizeTo(this.size - 1);
+    else return false;
+    return true;
+  }
+}
+
+/** @param {Row} row */
+function badges(row) {
+  const list = [];
+  if (row.part) list.push(h("span", { class: "badge part" }, row.part));
+  if (row.boxes) list.push(h("span", { class: "badge boxes", title: row.boxes === 1 ? "1 box" : `${count(row.boxes)} boxes` }, `▢ ${count(row.boxes)}`));
+  if (row.findings.length) list.push(h("span", { class: `badge ${row.worst ?? "warning"}`, title: row.findings.join(", ") }, `! ${row.findings.length}`));
+  return list;
+}
+
+/** @param {Row} row @param {string} name */
+function describe(row, name) {
+  const said = [name, row.Modality, row.has_pixels ? "" : row.read_status, row.part, row.boxes ? `${row.boxes} boxes` : "", row.findings.length ? `findings: ${row.findings.join(", ")}` : ""];
+  return said.filter(Boolean).join(", ");
+}

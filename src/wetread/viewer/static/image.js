@@ -1,0 +1,498 @@
+// One image: its window, its frames, its panels. What is seen is what the address says.
+
+import { ApiError, fetchJson, fetchPicture, isAbort } from "./api.js";
+import { BoxLayer } from "./boxes.js";
+import { Controls } from "./controls.js";
+import { h, s, short } from "./dom.js";
+import { coloursOf, valueAt } from "./greys.js";
+import { Header } from "./header.js";
+import { Info } from "./info.js";
+import { findMiss } from "./misses.js";
+import { bestPlane, Cache, loadPlane, plan, scaleFor } from "./pixels.js";
+import { Readers } from "./readers.js";
+import { distance, drawRuler } from "./ruler.js";
+import { press } from "./shortcuts.js";
+import { Stage } from "./stage.js";
+import { dragged, label, resolve } from "./windows.js";
+
+/** @typedef {import("./types").Meta} Meta */
+/** @typedef {import("./types").Route} Route */
+/** @typedef {import("./types").Boxes} Boxes */
+/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./types").Window} Window */
+/** @typedef {import("./app.js").App} App */
+
+const RATE = 15;
+const PREVIEW = 1024;
+
+/** @type {Cache<Meta>} */
+const metas = new Cache(512, () => 1);
+export class ImageView {
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+    this.stage = new Stage({
+      viewed: () => this.viewed(),
+      grabbed: () => this.grab(),
+      dragged: (dx, dy) => this.drag(dx, dy),
+      pointed: (x, y) => this.probe(x, y),
+      measured: (from, to) => this.measure(from, to),
+      wheeled: (steps) => this.wheel(steps),
+    });
+    this.layer = new BoxLayer(this.stage.layer, (x, y) => this.stage.toScreen(x, y));
+    this.rulerGroup = s("g", { class: "ruler" });
+    this.stage.layer.append(this.rulerGroup);
+    this.controls = new Controls(this);
+    this.readers = new Readers(app.about, (patch) => this.change(patch), () => this.drawBoxes(), (way) => this.nextMiss(way));
+    this.header = new Header();
+    this.info = new Info();
+    this.message = h("div", { class: "no-picture", role: "status", hidden: true });
+    this.stage.element.append(this.message);
+    this.panel = h("aside", { class: "panel", "aria-label": "About this image" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
+    this.element = h(
+      "main", { class: "image-page", hidden: true },
+      this.controls.bar,
+      h("div", { class: "image-body" }, h("div", { class: "stage-column" }, this.stage.element, this.controls.status), this.panel),
+    );
+    /** @type {Meta | null} */
+    this.meta = null;
+    /** @type {Place | null} */
+    this.place = null;
+    /** @type {(Window & {key: string}) | null} */
+    this.window = null;
+    /** @type {(Window & {key: string}) | null} */
+    this.grabbed = null;
+    this.controller = new AbortController();
+    this.pixelsController = new AbortController();
+    this.id = "";
+    this.frame = -1;
+    /** @type {[[number, number], [number, number]] | null} */
+    this.ruler = null;
+    this.playing = 0;
+    this.hover = 0;
+    /** @type {1 | -1 | 0} the miss to select when the boxes are here */
+    this.wantedMiss = 0;
+  }
+
+  get route() {
+    return this.app.route;
+  }
+
+  // -- what the address says ------------------------------------------------------------------
+
+  /** @param {Route} route */
+  async show(route) {
+    this.element.hidden = false;
+    const other = route.id !== this.id;
+    if (other) await this.open(route);
+    else if (this.meta) {
+      if (route.frame !== this.frame) await this.toFrame(route.frame);
+      this.follow(route);
+    }
+  }
+
+  leave() {
+    this.stop();
+    this.element.hidden = true;
+    this.controller.abort();
+    this.pixelsController.abort();
+    this.id = "";
+  }
+
+  /** @param {Route} route */
+  async open(route) {
+    this.stop();
+    this.controller.abort();
+    this.pixelsController.abort();
+    const { signal } = (this.controller = new AbortController());
+    this.id = route.id;
+    this.frame = route.frame;
+    // Nothing of the last image is said about this one.
+    this.meta = this.window = this.grabbed = this.ruler = this.place = null;
+    this.stage.element.setAttribute("aria-busy", "true");
+    this.stage.clearSoon();
+    this.controls.clear();
+    this.controls.setTab(route.tab, this);
+    this.message.hidden = true;
+    this.readers.clear(route);
+    const known = metas.get(this.metaKey(route.frame));
+    if (!known) this.loadPreview(route, signal);
+    this.loadPlace(route, signal);
+    const boxes = this.loadBoxes(route, signal);
+    try {
+      this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
+      await boxes;
+    } catch (error) {
+      this.trouble(error);
+    }
+  }
+
+  /** @param {number} frame */
+  metaKey(frame) {
+    return `${this.id} ${frame}`;
+  }
+
+  /** @param {number} frame @param {AbortSignal} signal @returns {Promise<Meta>} */
+  fetchMeta(frame, signal) {
+    return fetchJson(`images/${this.id}`, { frame }, signal);
+  }
+
+  /** @param {Meta} meta @param {Route} route */
+  setMeta(meta, route) {
+    this.meta = meta;
+    metas.put(this.metaKey(this.frame), meta);
+    this.controls.setMeta(meta);
+    this.info.fill(meta);
+    document.title = `${meta.path} · wetread`;
+    this.message.hidden = !meta.error;
+    if (meta.error) {
+      this.fail(meta.error);
+      this.follow(route);
+      return;
+    }
+    this.stage.element.setAttribute("aria-label", `${meta.modality || "image"} ${meta.path}, ${meta.columns} by ${meta.rows} pixels`);
+    this.follow(route);
+  }
+
+  /** Everything but the image itself. @param {Route} route */
+  follow(route) {
+    const { meta } = this;
+    this.controls.setTab(route.tab, this);
+    if (!meta) return;
+    this.window = meta.colour || meta.error ? null : resolve(route.window, meta, this.app.about.presets);
+    this.stage.place(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
+    this.controls.setWindow(this.window, route, label);
+    this.readers.refresh(route);
+    if (!meta.error) this.paint(true);
+    this.viewed();
+  }
+
+  /** A change that the eye makes: the address follows without a step in the history. @param {Partial<Route>} patch */
+  change(patch) {
+    this.app.update(patch);
+    const { route } = this;
+    if ("window" in patch || "invert" in patch) {
+      this.window = this.meta && !this.meta.colour ? resolve(route.window, this.meta, this.app.about.presets) : null;
+      this.controls.setWindow(this.window, route, label);
+      if (this.planeWindow) this.repaint();
+      else this.paint(true);
+    }
+    if ("readers" in patch || "labels" in patch || "show" in patch || "iou" in patch || "score" in patch) {
+      this.readers.refresh(route);
+      this.drawBoxes();
+    }
+    if ("tab" in patch) this.controls.setTab(route.tab, this);
+  }
+
+  // -- pixels ---------------------------------------------------------------------------------
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadPreview(route, signal) {
+    try {
+      const blob = await fetchPicture(`images/${route.id}/preview`, { frame: route.frame, size: PREVIEW, window: route.window }, signal);
+      const preview = await createImageBitmap(blob);
+      if (signal.aborted || this.stage.picture.plane) return;
+      this.stage.picture.preview = preview;
+      if (!this.meta || this.meta.id !== route.id) this.stage.place({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
+      this.stage.draw();
+    } catch { /* the image itself says what is wrong */ }
+  }
+
+  /** The scale that the zoom needs. */
+  get wanted() {
+    const { meta } = this;
+    return meta ? scaleFor(meta.levels, this.stage.zoom * Math.max(1, meta.aspect)) : 1;
+  }
+
+  /** Where the server windows, a window is pixels of its own. */
+  get planeWindow() {
+    return this.meta && !this.meta.colour && !/^u?int(8|16)$/.test(this.meta.dtype) ? (this.window?.key ?? "") : "";
+  }
+
+  /** @param {boolean} [fast] */
+  async paint(fast = false) {
+    const { meta, frame } = this;
+    if (!meta || meta.error) return;
+    this.pixelsController.abort();
+    const { signal } = (this.pixelsController = new AbortController());
+    const wanted = this.wanted;
+    const window = this.planeWindow;
+    try {
+      const here = bestPlane(meta, frame, wanted, window);
+      if (here) await this.put(here, fast, signal);
+      for (const scale of plan(meta, wanted)) {
+        if (here && scale >= here.scale) continue;
+        await this.put(await loadPlane(meta.id, frame, scale, window, signal), false, signal);
+      }
+      await this.prefetch(signal).catch(() => {});
+    } catch (error) {
+      this.trouble(error);
+    }
+  }
+
+  /** Where the server windows: one question at a time, so that a drag sees each answer. */
+  async repaint() {
+    this.again = true;
+    if (this.painting) return;
+    this.painting = true;
+    while (this.again) {
+      this.again = false;
+      await this.paint(true);
+    }
+    this.painting = false;
+  }
+
+  again = false;
+  painting = false;
+
+  /** @param {import("./types").Plane} plane @param {boolean} fast @param {AbortSignal} signal */
+  async put(plane, fast, signal) {
+    const { meta, frame, window, route } = this;
+    if (!meta) return;
+    const colours = await coloursOf(plane.dtype, meta, frame, window, route.invert, signal);
+    if (signal.aborted) return;
+    this.stage.picture = { plane, colours };
+    this.stage.draw(fast);
+    this.controls.setLevel(plane.scale);
+    this.stage.element.removeAttribute("aria-busy");
+  }
+
+  /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
+  async prefetch(signal) {
+    const { meta, place } = this;
+    if (!meta || this.playing || meta.dtype === "display8") return;
+    if (this.frame + 1 < meta.frames) {
+      await loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal);
+    } else if (place?.next && meta.frames === 1) {
+      const key = `${place.next} 0`;
+      /** @type {Meta} */
+      const next = metas.get(key) ?? (await fetchJson(`images/${place.next}`, { frame: 0 }, signal));
+      metas.put(key, next);
+      if (next.error || next.dtype === "display8") return;
+      const scale = scaleFor(next.levels, this.stage.fitZoom(next) * Math.max(1, next.aspect));
+      await loadPlane(next.id, 0, scale, "", signal);
+    }
+  }
+
+  // -- window, view ---------------------------------------------------------------------------
+
+  /** Where a drag starts; a look-up table of the file has no center and width, "auto" stands in. */
+  grab() {
+    const { meta, window } = this;
+    this.grabbed = meta && window?.lut ? resolve("auto", meta, []) : window;
+  }
+
+  /** @param {number} dx @param {number} dy CSS pixels */
+  drag(dx, dy) {
+    if (!this.grabbed || !this.meta || this.meta.colour) return;
+    this.change({ window: dragged(this.grabbed, dx, dy, this.meta) });
+  }
+
+  viewed() {
+    const { stage, meta } = this;
+    this.drawBoxes();
+    if (!meta || meta.error || this.element.hidden) return;
+    this.controls.setZoom(stage.zoom, stage.view.zoom === null);
+    const { zoom, x, y } = stage.view;
+    if (zoom !== this.route.zoom || x !== this.route.x || y !== this.route.y) this.app.update({ zoom, x, y });
+    const plane = stage.picture.plane;
+    if (plane && plane.scale !== this.wanted) this.paint(true);
+  }
+
+  drawBoxes() {
+    const { stage, readers } = this;
+    const shown = this.meta && !this.meta.error ? readers.marks : [];
+    const chips = readers.shown(this.route).includes("l");
+    this.layer.draw(shown, readers.selected, chips, stage.element.clientWidth);
+    this.layer.fade(readers.opacity);
+    const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
+    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
+  }
+
+  /** @param {[number, number]} from @param {[number, number]} to */
+  measure(from, to) {
+    this.ruler = [from, to];
+    this.drawBoxes();
+  }
+
+  /** @param {number | null} x @param {number | null} y stored edge coordinates */
+  probe(x, y) {
+    const { meta } = this;
+    clearTimeout(this.hover);
+    if (!meta || meta.error) return;
+    const [column, row] = [Math.floor(x ?? -1), Math.floor(y ?? -1)];
+    if (x === null || column < 0 || row < 0 || column >= meta.columns || row >= meta.rows) return this.controls.setProbe(null);
+    const plane = bestPlane(meta, this.frame, 1, this.planeWindow);
+    const place = { x: column, y: row, mm: meta.spacing && `${short((column + 0.5) * meta.spacing.column, 5)}, ${short((row + 0.5) * meta.spacing.row, 5)} mm` };
+    if (!plane || plane.scale !== 1) {
+      // Reduced pixels are means: what is stored comes when the pointer rests.
+      this.controls.setProbe({ ...place, text: "…" });
+      this.hover = setTimeout(() => loadPlane(meta.id, this.frame, 1, this.planeWindow, this.controller.signal).then(() => this.probe(x, y)).catch(() => {}), 250);
+      return;
+    }
+    this.controls.setProbe({ ...place, text: valueAt(plane, row * plane.columns + column, meta, this.frame) });
+  }
+
+  // -- frames, series, list -------------------------------------------------------------------
+
+  /** @param {number} steps @returns {boolean} whether there is anything to turn */
+  wheel(steps) {
+    const { meta } = this;
+    if (!meta) return true;
+    if (meta.frames < 2 && meta.series.count < 2) return false;
+    if (steps) this.step(steps);
+    return true;
+  }
+
+  /** By frames, or through the series where there is one frame. @param {number} steps */
+  step(steps) {
+    const { meta } = this;
+    if (!meta) return;
+    if (meta.frames > 1) this.toFrame(Math.min(Math.max(this.frame + steps, 0), meta.frames - 1));
+    else {
+      const id = steps > 0 ? meta.series.next : meta.series.previous;
+      if (id) this.app.go({ id }, true);
+    }
+  }
+
+  /** @param {number} frame */
+  async toFrame(frame) {
+    const { meta } = this;
+    if (!meta || frame === this.frame || frame >= meta.frames) return;
+    this.frame = frame;
+    this.app.update({ frame });
+    this.controls.setFrame(frame);
+    if (meta.varies || !meta.colour) {
+      // "auto" and "full" are of the frame that is seen, as in Image.display.
+      const { signal } = this.controller;
+      try {
+        const own = metas.get(this.metaKey(frame)) ?? (await this.fetchMeta(frame, signal));
+        if (this.frame !== frame) return;
+        this.setMeta(own, this.route);
+      } catch (error) {
+        return this.trouble(error);
+      }
+    }
+    await Promise.all([this.paint(), this.loadBoxes(this.route, this.controller.signal)]);
+  }
+
+  play() {
+    if (this.playing) return this.stop();
+    const { meta } = this;
+    if (!meta || meta.frames < 2) return;
+    this.controls.setPlaying(true);
+    const turn = async () => {
+      const start = performance.now();
+      await this.toFrame((this.frame + 1) % meta.frames);
+      if (this.playing) this.playing = setTimeout(turn, Math.max(0, 1000 / RATE - (performance.now() - start)));
+    };
+    this.playing = setTimeout(turn, 0);
+  }
+
+  stop() {
+    clearTimeout(this.playing);
+    this.playing = 0;
+    this.controls?.setPlaying(false);
+  }
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadPlace(route, signal) {
+    const { where, search, order, desc } = route;
+    try {
+      /** @type {Place} */
+      const place = await fetchJson("place", { id: route.id, where, search, order, desc }, signal);
+      this.place = place;
+      this.controls.setPlace(place);
+    } catch { /* the list is not needed to see the image */ }
+  }
+
+  /** The previous or next image of the filtered list. @param {"previous" | "next"} way */
+  neighbour(way) {
+    const id = this.place?.[way];
+    if (id) this.openOther(id);
+  }
+
+  /** Another image: a window of a name stays, numbers and zoom do not. @param {string} id */
+  openOther(id) {
+    const window = this.route.window.includes(",") ? "" : this.route.window;
+    this.app.go({ id, frame: 0, window, zoom: null, x: null, y: null });
+  }
+
+  // -- boxes ----------------------------------------------------------------------------------
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async loadBoxes(route, signal) {
+    const { about } = this.app;
+    if (!about.boxes && !about.predictions) return this.readers.clear(route);
+    try {
+      const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
+      this.readers.load(boxes, this.route);
+      if (this.wantedMiss) this.readers.selectMiss(this.wantedMiss);
+      this.wantedMiss = 0;
+      this.drawBoxes();
+    } catch (error) {
+      if (!isAbort(error)) this.controls.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** The next miss, here or on another image. @param {1 | -1} way */
+  async nextMiss(way) {
+    if (!this.app.about.predictions) return;
+    const show = this.readers.shown(this.route);
+    const lacking = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
+    if (lacking) this.change({ show: show + lacking });
+    if (this.readers.selectMiss(way)) {
+      const chosen = this.readers.chosen;
+      if (chosen) this.stage.reveal(chosen.box);
+      return;
+    }
+    let next;
+    try {
+      next = await findMiss(this.route, this.place?.offset ?? -1, way);
+    } catch (error) {
+      return this.controls.say(/** @type {Error} */ (error).message);
+    }
+    if (!next) return this.controls.say("No other image has a miss at these thresholds.");
+    this.wantedMiss = way;
+    this.openOther(next);
+  }
+
+  // -- trouble, keys --------------------------------------------------------------------------
+
+  /** @param {unknown} error */
+  trouble(error) {
+    if (isAbort(error)) return;
+    this.fail(/** @type {Error} */ (error).message);
+    if (!(error instanceof ApiError)) console.error(error);
+  }
+
+  /** @param {string} text */
+  fail(text) {
+    this.stage.picture = { colours: new Uint32Array(0) };
+    this.stage.draw();
+    this.stage.element.removeAttribute("aria-busy");
+    this.message.hidden = false;
+    const findings = (this.meta?.findings ?? []).filter(({ severity }) => severity === "error");
+    const said = findings.some((finding) => finding.text === text);
+    this.message.replaceChildren(
+      h("h2", {}, "No picture"), said ? "" : h("p", {}, text),
+      ...findings.map((finding) => h("p", { class: `finding ${finding.severity}` }, h("code", {}, finding.code), ` ${finding.text}`)),
+    );
+  }
+
+  escape() {
+    if (this.ruler) {
+      this.ruler = null;
+      this.drawBoxes();
+    } else this.toGrid();
+  }
+
+  toGrid() {
+    this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+  }
+
+  /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
+  key(event) {
+    return press(this, event);
+  }
+}

@@ -1,0 +1,137 @@
+// Pixels of frames at the resolutions that are wanted, kept as long as there is room.
+
+import { decode } from "./decode.js";
+import { fetchFrom } from "./api.js";
+
+/** @typedef {import("./types").Plane} Plane */
+/** @typedef {import("./types").Meta} Meta */
+/** @typedef {import("./types").Level} Level */
+
+const ROOM = 384 * 2 ** 20;
+
+/** A store that forgets what was not used for longest. @template T */
+export class Cache {
+  /** @param {number} room @param {(value: T) => number} sizeOf */
+  constructor(room, sizeOf) {
+    this.room = room;
+    this.sizeOf = sizeOf;
+    this.used = 0;
+    /** @type {Map<string, T>} */
+    this.map = new Map();
+    /** @type {(value: T) => void} */
+    this.forget = () => {};
+  }
+
+  /** @param {string} key */
+  get(key) {
+    const value = this.map.get(key);
+    if (value !== undefined) {
+      this.map.delete(key);
+      this.map.set(key, value);
+    }
+    return value;
+  }
+
+  /** @param {string} key @param {T} value */
+  put(key, value) {
+    const old = this.map.get(key);
+    if (old !== undefined) this.used -= this.sizeOf(old);
+    this.map.delete(key);
+    this.map.set(key, value);
+    this.used += this.sizeOf(value);
+    for (const [name, one] of this.map) {
+      if (this.used <= this.room || name === key) break;
+      this.map.delete(name);
+      this.used -= this.sizeOf(one);
+      this.forget(one);
+    }
+  }
+}
+
+/** @type {Cache<Plane>} */
+const planes = new Cache(ROOM, (plane) => plane.data.byteLength);
+/** @type {Map<string, {promise: Promise<Plane>, controller: AbortController, users: number}>} */
+const underWay = new Map();
+
+/**
+ * The scale whose samples are at least as many as the pixels of the screen.
+ * @param {Level[]} levels @param {number} zoom pixels of the screen for a stored pixel
+ */
+export function scaleFor(levels, zoom) {
+  const most = 1 / Math.min(zoom, 1);
+  return Math.max(1, ...levels.map((level) => level.scale).filter((scale) => scale <= most));
+}
+
+/**
+ * What to fetch, in order: a quarter of the resolution first where the picture is large.
+ * @param {Meta} meta @param {number} wanted scale
+ */
+export function plan(meta, wanted) {
+  const large = meta.rows * meta.columns > 2 ** 21;
+  const scales = meta.levels.map((level) => level.scale);
+  const first = Math.max(...scales.filter((scale) => scale <= 4), 1);
+  return large && first > wanted ? [first, wanted] : [wanted];
+}
+
+/** @param {string} id @param {number} frame @param {number} scale @param {string} window */
+function keyOf(id, frame, scale, window) {
+  return `${id} ${frame} ${scale} ${window}`;
+}
+
+/**
+ * The best plane that is here for a wanted scale: no coarser if possible.
+ * @param {Meta} meta @param {number} frame @param {number} wanted @param {string} window
+ */
+export function bestPlane(meta, frame, wanted, window) {
+  const scales = meta.levels.map((level) => level.scale).sort((a, b) => b - a);
+  const fine = scales.filter((scale) => scale <= wanted);
+  const coarse = scales.filter((scale) => scale > wanted).reverse();
+  for (const scale of [...fine, ...coarse]) {
+    const plane = planes.get(keyOf(meta.id, frame, scale, window));
+    if (plane) return plane;
+  }
+  return undefined;
+}
+
+/**
+ * A plane, from here or from the server; asked for once however many want it.
+ * @param {string} id @param {number} frame @param {number} scale
+ * @param {string} window "" but for pixels that the server windows
+ * @param {AbortSignal} signal
+ * @returns {Promise<Plane>}
+ */
+export function loadPlane(id, frame, scale, window, signal) {
+  const key = keyOf(id, frame, scale, window);
+  const here = planes.get(key);
+  if (here) return Promise.resolve(here);
+  let job = underWay.get(key);
+  if (!job || job.controller.signal.aborted) {
+    const controller = new AbortController();
+    const promise = fetchPlane(id, frame, scale, window, controller.signal)
+      .then((plane) => (planes.put(key, plane), plane))
+      .finally(() => underWay.get(key)?.controller === controller && underWay.delete(key));
+    promise.catch(() => {}); // those who wait hear of it below; perhaps nobody waits any more
+    job = { promise, controller, users: 0 };
+    underWay.set(key, job);
+  }
+  const mine = job;
+  mine.users++;
+  return new Promise((done, fail) => {
+    const stop = () => {
+      if (--mine.users === 0) mine.controller.abort();
+      fail(new DOMException("left", "AbortError"));
+    };
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    mine.promise.then(done, fail).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
+/** @param {string} id @param {number} frame @param {number} scale @param {string} window @param {AbortSignal} signal */
+async function fetchPlane(id, frame, scale, window, signal) {
+  const response = await fetchFrom(`images/${id}/pixels`, { frame, scale, window }, signal);
+  /** @param {string} name */
+  const said = (name) => response.headers.get(`X-Wetread-${name}`) ?? "";
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  return decode(bytes, Number(said("Rows")), Number(said("Columns")), said("Dtype"), Number(said("Scale")));
+}

@@ -1,0 +1,69 @@
+// The keys of the image page; help.js says them.
+
+/** @typedef {import("./image.js").ImageView} ImageView */
+
+/** @type {Record<string, (view: ImageView, event: KeyboardEvent) => void>} */
+const ACTIONS = {
+  ArrowLeft: (view) => view.neighbour("previous"),
+  ArrowRight: (view) => view.neighbour("next"),
+  ArrowUp: (view) => view.step(-1),
+  ArrowDown: (view) => view.step(1),
+  Home: (view) => view.toFrame(0),
+  End: (view) => view.toFrame((view.meta?.frames ?? 1) - 1),
+  " ": (view) => view.play(),
+  i: (view) => view.change({ invert: !view.route.invert }),
+  f: (view) => view.change({ window: "full" }),
+  z: (view) => view.stage.zoomTo(1, view.stage.pointer),
+  "=": (view) => view.stage.move({ zoom: null }),
+  "+": (view) => view.stage.step(1),
+  "-": (view) => view.stage.step(-1),
+  w: (view) => view.controls.setTool("window"),
+  d: (view) => view.controls.setTool("pan"),
+  m: (view) => view.controls.setTool("ruler"),
+  b: (view) => view.readers.flipAll(),
+  g: (view) => view.readers.flip("layer", "g"),
+  p: (view) => view.readers.flip("layer", "p"),
+  l: (view) => view.readers.flip("layer", "l"),
+  n: (view, event) => view.nextMiss(event.shiftKey ? -1 : 1),
+  t: (view) => view.change({ tab: view.controls.tab === "header" ? "" : "header" }),
+  "/": (view) => {
+    view.change({ tab: "header" });
+    view.header.search.focus();
+    view.header.search.select();
+  },
+  Escape: (view) => view.escape(),
+};
+
+/**
+ * Does what a key means.
+ * @param {ImageView} view @param {KeyboardEvent} event
+ * @returns {boolean} whether it meant something
+ */
+export function press(view, event) {
+  const { key, code } = event;
+  if (event.shiftKey && /^Digit[1-9]$/.test(code)) {
+    view.readers.flipReader(Number(code[5]) - 1);
+    return true;
+  }
+  const action = ACTIONS[key.length === 1 ? key.toLowerCase() : key];
+  if (action) action(view, event);
+  else if (/^[0-9]$/.test(key)) choose(view, key);
+  else return false;
+  return true;
+}
+
+/** The window of a digit. @param {ImageView} view @param {string} key */
+function choose(view, key) {
+  const { meta } = view;
+  if (!meta || meta.colour) return;
+  if (key === "0") return view.change({ window: "auto" });
+  if (key === "1" || key === "2") {
+    if (meta.views.length >= Number(key)) view.change({ window: key });
+    else view.controls.say(meta.views.length ? "The file has one window." : "The file has no window of its own.");
+    return;
+  }
+  const preset = view.app.about.presets.find((one) => one.key === key);
+  if (!preset) return;
+  if (meta.modality === "CT" && meta.units === "HU") view.change({ window: preset.name });
+  else view.controls.say(`“${preset.name}” is for CT in HU.`);
+}

@@ -1,0 +1,284 @@
+// The canvas: where the image lies on it, how it is moved and what is under the pointer.
+
+import { drawNearest, drawSmooth } from "./sampler.js";
+import { h, s, set } from "./dom.js";
+
+/** @typedef {import("./types").Plane} Plane */
+/** @typedef {{rows: number, columns: number, aspect: number}} Size */
+/** @typedef {{zoom: number | null, x: number | null, y: number | null}} View */
+/**
+ * @typedef {object} Listener
+ * @property {() => void} viewed the view has changed
+ * @property {() => void} grabbed with the window tool
+ * @property {(dx: number, dy: number) => void} dragged with it, in CSS pixels from where it was grabbed
+ * @property {(x: number | null, y: number | null) => void} pointed at stored edge coordinates
+ * @property {(from: [number, number], to: [number, number]) => void} measured
+ * @property {(steps: number) => boolean} wheeled true where it meant something
+ */
+
+const STOPS = [1 / 16, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+const MARGIN = 12;
+
+export class Stage {
+  /** @param {Listener} listener */
+  constructor(listener) {
+    this.listener = listener;
+    this.canvas = h("canvas", { class: "canvas" });
+    this.layer = s("svg", { class: "layer", "aria-hidden": "true" });
+    this.element = h(
+      "div", { class: "stage", tabindex: 0, role: "img", "aria-label": "image", "data-tool": "window" },
+      this.canvas, this.layer,
+    );
+    const context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    if (!context) throw new Error("this browser has no canvas");
+    this.context = context;
+    /** @type {Size} */
+    this.size = { rows: 1, columns: 1, aspect: 1 };
+    /** @type {View} */
+    this.view = { zoom: null, x: null, y: null };
+    this.tool = "window";
+    /** @type {{plane?: Plane, colours: Uint32Array, preview?: ImageBitmap}} */
+    this.picture = { colours: new Uint32Array(0) };
+    this.buffer = new ImageData(1, 1);
+    this.frameRequest = 0;
+    this.fast = false;
+    this.settle = 0;
+    this.wheel = 0;
+    this.listen();
+    new ResizeObserver(() => this.resize()).observe(this.element);
+  }
+
+  get ratio() {
+    return window.devicePixelRatio || 1;
+  }
+
+  /** Screen pixels for a stored column. */
+  get zoom() {
+    return this.view.zoom ?? this.fitZoom();
+  }
+
+  /** The zoom that shows all of an image. @param {Size} [size] */
+  fitZoom({ rows, columns, aspect } = this.size) {
+    const { width, height } = this.canvas;
+    const free = 2 * MARGIN * this.ratio;
+    const zoom = Math.min((width - free) / columns, (height - free) / (rows * aspect));
+    return Math.max(zoom, 1e-4);
+  }
+
+  /** @param {Size} size @param {View} view */
+  place(size, view) {
+    this.size = size;
+    this.view = { ...view };
+    this.draw();
+  }
+
+  /** Where the image lies, aligned to whole pixels of the screen. */
+  frame() {
+    const { width, height } = this.canvas;
+    const zoom = this.zoom;
+    const down = zoom * this.size.aspect;
+    const x = this.view.x ?? this.size.columns / 2;
+    const y = this.view.y ?? this.size.rows / 2;
+    return {
+      x: Math.round(x * zoom - width / 2) / zoom,
+      y: Math.round(y * down - height / 2) / down,
+      dx: 1 / zoom,
+      dy: 1 / down,
+    };
+  }
+
+  /** Stored edge coordinates -> CSS pixels of the stage. @param {number} x @param {number} y @returns {[number, number]} */
+  toScreen(x, y) {
+    const frame = this.frame();
+    return [(x - frame.x) / frame.dx / this.ratio, (y - frame.y) / frame.dy / this.ratio];
+  }
+
+  /** CSS pixels of the stage -> stored edge coordinates. @param {number} x @param {number} y @returns {[number, number]} */
+  toImage(x, y) {
+    const frame = this.frame();
+    return [frame.x + x * this.ratio * frame.dx, frame.y + y * this.ratio * frame.dy];
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.element;
+    const width = Math.max(1, Math.round(clientWidth * this.ratio));
+    const height = Math.max(1, Math.round(clientHeight * this.ratio));
+    if (width !== this.canvas.width || height !== this.canvas.height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+      this.buffer = new ImageData(width, height);
+      set(this.layer, { viewBox: `0 0 ${clientWidth} ${clientHeight}` });
+      this.paint();
+      this.listener.viewed();
+    }
+  }
+
+  /** @param {boolean} [fast] while something moves: nearest samples, smooth ones when it rests */
+  draw(fast = false) {
+    this.fast = fast;
+    if (!this.frameRequest) {
+      this.frameRequest = requestAnimationFrame(() => {
+        this.frameRequest = 0;
+        this.paint();
+      });
+    }
+  }
+
+  /** Forgets the picture; what was seen goes too unless the next is here in a moment. */
+  clearSoon() {
+    this.picture = { colours: new Uint32Array(0) };
+    clearTimeout(this.settle);
+    this.settle = setTimeout(() => this.draw(), 120);
+  }
+
+  paint() {
+    const { plane, preview } = this.picture;
+    const frame = this.frame();
+    clearTimeout(this.settle);
+    if (plane) this.paintPlane(plane, frame);
+    else this.paintPreview(preview, frame);
+  }
+
+  /** @param {Plane} plane @param {import("./sampler.js").Frame} frame */
+  paintPlane(plane, frame) {
+    const { width, height } = this.canvas;
+    const out = new Uint32Array(this.buffer.data.buffer);
+    const [across, down] = [plane.scale / frame.dx, plane.scale / frame.dy];
+    const whole = isWhole(across) && isWhole(down) && (plane.scale === 1 || across <= 1.001);
+    if (whole || this.fast) drawNearest(out, width, height, plane, this.picture.colours, frame);
+    else drawSmooth(out, width, height, plane, this.picture.colours, frame);
+    this.context.putImageData(this.buffer, 0, 0);
+    this.element.dataset.drawn = `${whole ? "exact" : this.fast ? "nearest" : "smooth"} ${plane.scale}`;
+    if (this.fast && !whole) this.settle = setTimeout(() => this.draw(), 140);
+  }
+
+  /** @param {ImageBitmap | undefined} preview @param {import("./sampler.js").Frame} frame */
+  paintPreview(preview, frame) {
+    const { width, height } = this.canvas;
+    this.context.fillStyle = "#0e1115";
+    this.context.fillRect(0, 0, width, height);
+    if (preview) {
+      this.context.imageSmoothingQuality = "high";
+      const { rows, columns } = this.size;
+      this.context.drawImage(preview, -frame.x / frame.dx, -frame.y / frame.dy, columns / frame.dx, rows / frame.dy);
+    }
+    this.element.dataset.drawn = preview ? "preview" : "nothing";
+  }
+
+  /** @param {Partial<View>} view */
+  move(view) {
+    this.view = { ...this.view, ...view };
+    const { x, y, zoom } = this.view;
+    if (zoom === null) this.view = { zoom: null, x: null, y: null };
+    else {
+      this.view.x = Math.min(Math.max(x ?? this.size.columns / 2, 0), this.size.columns);
+      this.view.y = Math.min(Math.max(y ?? this.size.rows / 2, 0), this.size.rows);
+    }
+    this.draw(true);
+    this.listener.viewed();
+  }
+
+  /** Zooms and keeps a place of the stage where it is. @param {number} zoom @param {[number, number]} [at] CSS pixels */
+  zoomTo(zoom, at = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
+    const [x, y] = this.toImage(...at);
+    const next = Math.min(Math.max(zoom, 1 / 64), 64);
+    const { clientWidth, clientHeight } = this.element;
+    const back = this.ratio / next;
+    this.move({
+      zoom: next,
+      x: x - (at[0] - clientWidth / 2) * back,
+      y: y - ((at[1] - clientHeight / 2) * back) / this.size.aspect,
+    });
+  }
+
+  /** The next round zoom. @param {1 | -1} way @param {[number, number]} [at] */
+  step(way, at) {
+    const zoom = this.zoom;
+    const next = way > 0 ? STOPS.find((stop) => stop > zoom * 1.01) : STOPS.findLast((stop) => stop < zoom * 0.99);
+    if (next) this.zoomTo(next, at ?? this.pointer);
+  }
+
+  /** Brings a box into view. @param {{x0: number, y0: number, x1: number, y1: number}} box */
+  reveal(box) {
+    const [left, top] = this.toScreen(box.x0, box.y0);
+    const [right, bottom] = this.toScreen(box.x1, box.y1);
+    const { clientWidth, clientHeight } = this.element;
+    if (left < 0 || top < 0 || right > clientWidth || bottom > clientHeight) {
+      this.move({ zoom: this.zoom, x: (box.x0 + box.x1) / 2, y: (box.y0 + box.y1) / 2 });
+    }
+  }
+
+  /** @type {[number, number] | undefined} where the pointer is, in CSS pixels */
+  pointer;
+
+  /** @param {MouseEvent} event @returns {[number, number]} */
+  at(event) {
+    const box = this.element.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  listen() {
+    const { element } = this;
+    element.addEventListener("pointerdown", (event) => this.press(event));
+    element.addEventListener("pointermove", (event) => {
+      this.pointer = this.at(event);
+      this.listener.pointed(...this.toImage(...this.pointer));
+    });
+    element.addEventListener("pointerleave", () => {
+      this.pointer = undefined;
+      this.listener.pointed(null, null);
+    });
+    element.addEventListener("auxclick", (event) => event.preventDefault());
+    element.addEventListener("wheel", (event) => this.turn(event), { passive: false });
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    if (event.button > 1) return;
+    event.preventDefault();
+    this.element.focus({ preventScroll: true });
+    this.element.setPointerCapture(event.pointerId);
+    const tool = event.button === 1 || event.shiftKey ? "pan" : this.tool;
+    const start = this.at(event);
+    const from = this.toImage(...start);
+    const stop = new AbortController();
+    if (tool === "window") this.listener.grabbed();
+    /** @param {PointerEvent} move */
+    const drag = (move) => {
+      const now = this.at(move);
+      const [dx, dy] = [now[0] - start[0], now[1] - start[1]];
+      if (tool === "pan") {
+        const [x, y] = this.toImage(...now);
+        const [cx, cy] = this.toImage(this.element.clientWidth / 2, this.element.clientHeight / 2);
+        this.move({ zoom: this.zoom, x: cx + from[0] - x, y: cy + from[1] - y });
+      } else if (tool === "ruler") this.listener.measured(from, this.toImage(...now));
+      else this.listener.dragged(dx, dy);
+    };
+    this.element.dataset.dragging = tool;
+    this.element.addEventListener("pointermove", drag, { signal: stop.signal });
+    const end = () => {
+      stop.abort();
+      delete this.element.dataset.dragging;
+    };
+    this.element.addEventListener("pointerup", end, { signal: stop.signal });
+    this.element.addEventListener("pointercancel", end, { signal: stop.signal });
+  }
+
+  /** @param {WheelEvent} event */
+  turn(event) {
+    event.preventDefault();
+    const delta = event.deltaY * (event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1);
+    if (!event.ctrlKey && !event.metaKey) {
+      this.wheel += delta;
+      const steps = Math.trunc(this.wheel / 50);
+      if (steps) this.wheel -= steps * 50;
+      if (this.listener.wheeled(steps)) return;
+    }
+    this.zoomTo(this.zoom * Math.exp(-Math.min(Math.max(delta, -200), 200) * 0.002), this.at(event));
+  }
+}
+
+/** @param {number} value */
+function isWhole(value) {
+  return Math.abs(value - Math.round(value)) < 1e-9 && value > 0.5;
+}

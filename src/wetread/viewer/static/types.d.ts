@@ -1,0 +1,76 @@
+// What the server answers and what the modules hand each other; read by `tsc --checkJs` only.
+
+export type VoiFunction = "LINEAR" | "LINEAR_EXACT" | "SIGMOID";
+export type Severity = "info" | "warning" | "error";
+
+export interface Column { name: string; type: "text" | "number" | "date" | "bool" | "list"; phi: boolean }
+export interface Preset { key: string; name: string; center: number; width: number }
+
+export interface About {
+  title: string; version: string; rows: number; images: number; columns: Column[];
+  readers: string[]; labels: string[]; boxes: boolean; predictions: boolean; consensus: boolean;
+  report: string | null; presets: Preset[]; masked: boolean;
+}
+
+export interface Row {
+  id: string; path: string; member: string; read_status: string; Modality: string | null;
+  Rows: number | null; Columns: number | null; PhotometricInterpretation: string | null;
+  frames: number | null; findings: string[]; worst?: Severity | null; boxes: number;
+  part: string | null; has_pixels: boolean; columns?: Record<string, unknown>;
+}
+export interface Rows { total: number; offset: number; rows: Row[] }
+export interface Place { offset: number | null; total: number; previous: string | null; next: string | null }
+
+export type FacetValue = [string | number | boolean | null, number, string?];
+export type Facet =
+  | { kind: "values"; values: FacetValue[]; other: number; missing: number }
+  | { kind: "histogram"; bins: [number | string, number | string, number][]; missing: number };
+
+export interface Finding { code: string; severity: Severity; text: string }
+export interface Level { scale: number; rows: number; columns: number }
+export interface View { name: string; kind: "window" | "lut"; center: number; width: number; function: VoiFunction }
+export interface Spacing { row: number; column: number; source: string }
+
+export interface Meta {
+  id: string; path: string; rows: number; columns: number; frames: number; aspect: number;
+  spacing: Spacing | null; photometric: string; modality: string; units: string; colour: boolean;
+  bits: number; dtype: string; levels: Level[]; views: View[]; function: VoiFunction;
+  invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
+  padding: [number, number] | null; auto: { center: number; width: number } | null;
+  full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
+  findings: Finding[]; error: string | null;
+  series: { previous: string | null; next: string | null; place: number; count: number };
+}
+
+export interface Element {
+  tag: string; keyword: string; vr: string; value: string; masked: boolean; items: Element[][] | null;
+}
+
+export interface Box {
+  label: string; x0: number; y0: number; x1: number; y1: number;
+  reader?: string; score?: number | null; kind?: string;
+}
+export interface Boxes { truth: Box[]; consensus: Box[] | null; predictions: Box[]; nothing?: string[] }
+export interface Misses { total: number; images: { id: string; offset: number; fp: number; fn: number }[] }
+
+/** A window in modality values; `lut` where the file's own look-up table takes its place. */
+export interface Window {
+  center: number; width: number; function: VoiFunction; name: string; lut: boolean;
+}
+
+/** Stored values of one frame at one scale. */
+export interface Plane {
+  rows: number; columns: number; scale: number; dtype: string;
+  data: Uint8Array | Int8Array | Uint16Array | Int16Array;
+}
+
+/** What the address says. */
+export interface Route {
+  page: "grid" | "image";
+  id: string;
+  where: string; search: string; order: string; desc: boolean;
+  frame: number; window: string; invert: boolean;
+  zoom: number | null; x: number | null; y: number | null;
+  readers: string[] | null; labels: string[] | null; show: string | null; iou: number; score: number;
+  tab: string;
+}

@@ -1,0 +1,228 @@
+"""The mosaic: filter, sort, search, keys, a million rows."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus, urlparse
+
+import pytest
+
+pytestmark = pytest.mark.apt("chromium", "chromium")
+
+
+def show(page: Any, site: Any, fragment: str = "/grid") -> None:
+    page.goto(site.url(fragment))
+    page.wait_for_selector(".tile .name")
+
+
+def names(page: Any) -> list[str]:
+    """Of the tiles, in order."""
+    found = page.eval_on_selector_all(
+        ".tile", "all => all.map(t => [+t.dataset.index, t.querySelector('.name')?.textContent])"
+    )
+    return [name for _, name in sorted(found)]
+
+
+def total(page: Any, text: str) -> None:
+    page.until(f"document.querySelector('.total').textContent === {json.dumps(text)}")
+
+
+def test_every_row_is_there_with_its_badges(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    rows = len(mixed.index)
+    total(page, f"{rows} rows")
+    assert page.locator("[role=option]").first.get_attribute("aria-setsize") == str(rows)
+    page.wait_for_selector(".tile .picture img")
+    broken = page.locator(".tile", has_text="JPEG2000-embedded")
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    broken.locator(".without").wait_for()
+    assert "UNDECODABLE" in broken.inner_text()
+    assert broken.locator(".badge").count() == 1
+
+
+def test_facet_sets_a_condition_and_takes_it_away(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    value = page.locator("[data-column=Modality] .facet-value", has_text="CT").first
+    count = int(value.locator(".number").inner_text())
+    assert count == len(mixed.index.where("Modality = 'CT'"))
+    value.click()
+    total(page, f"{count} of {len(mixed.index)} rows")
+    assert unquote_plus(page.evaluate("location.hash")) == "#/grid?where=Modality = 'CT'"
+    page.locator("[data-column=Modality] .facet-value", has_text="MR").first.click()
+    both = len(mixed.index.where("Modality IN ('CT', 'MR')"))
+    total(page, f"{both} of {len(mixed.index)} rows")
+    page.go_back()
+    total(page, f"{count} of {len(mixed.index)} rows")
+    page.click("[aria-label^='Remove Modality']")
+    total(page, f"{len(mixed.index)} rows")
+
+
+def test_findings_are_a_facet(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    page.locator("[data-column=findings] .facet-value", has_text="NOT_DICOM").click()
+    total(page, f"1 of {len(mixed.index)} rows")
+    assert names(page) == ["README.txt"]
+
+
+def test_histogram_by_sweep(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    page.select_option("[aria-label='Add a column']", "file_size")
+    box = page.locator("[data-column=file_size] .histogram")
+    box.scroll_into_view_if_needed()
+    at = box.bounding_box()
+    page.mouse.move(at["x"] + at["width"] * 0.5, at["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(at["x"] + at["width"] - 1, at["y"] + 10)
+    page.mouse.up()
+    page.wait_for_selector(".condition")
+    where = parse_qs(urlparse(page.url).fragment.partition("?")[2])["where"][0]
+    assert re.fullmatch(r"\(file_size >= \S+ AND file_size <= \S+\)", where)
+    count = len(mixed.index.where(where))
+    total(page, f"{count} of {len(mixed.index)} rows")
+
+
+def test_sql_and_its_mistakes(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    page.keyboard.press("f")
+    page.keyboard.type("Rows > 100 AND Modality = 'CT'")
+    page.keyboard.press("Enter")
+    count = len(mixed.index.where("Rows > 100 AND Modality = 'CT'"))
+    total(page, f"{count} of {len(mixed.index)} rows")
+    assert page.locator(".condition").count() == 2
+    page.keyboard.press("f")
+    page.keyboard.type("Roows > 1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".trouble:not([hidden])")
+    assert "Roows" in page.inner_text(".trouble")
+    total(page, f"{count} of {len(mixed.index)} rows")
+
+
+def test_search_and_order(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    page.keyboard.press("/")
+    page.keyboard.type("stack")
+    total(page, f"4 of {len(mixed.index)} rows")
+    assert "search=stack" in page.evaluate("location.hash")
+    page.select_option("[aria-label=Order]", "InstanceNumber")
+    page.click("[aria-label=Ascending]")
+    page.until("document.querySelector('.tile .name')?.textContent === 'stack4.dcm'")
+    assert names(page) == [f"stack{n}.dcm" for n in (4, 3, 2, 1)]
+    assert "InstanceNumber 4" in page.inner_text(".tile >> nth=0")
+    page.reload()
+    page.until("document.querySelector('.tile .name')?.textContent === 'stack4.dcm'")
+
+
+def test_nothing_fits(page: Any, mixed: Any) -> None:
+    page.goto(mixed.url("/grid?where=Rows %3C 0"))
+    page.wait_for_selector(".empty:not([hidden])")
+    assert page.locator(".tile").count() == 0
+
+
+def test_keys_open_and_come_back(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    chosen = page.locator(".tile[aria-selected=true]")
+    assert chosen.get_attribute("data-index") == "2"
+    name = chosen.locator(".name").inner_text()
+    page.keyboard.press("Enter")
+    page.until(f"document.querySelector('.path').textContent === {json.dumps(name)}")
+    page.keyboard.press("ArrowRight")
+    page.until(f"document.querySelector('.path').textContent !== {json.dumps(name)}")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".tile[aria-selected=true][data-index='3']")
+    page.go_back()
+    page.wait_for_selector(".image-page:not([hidden])")
+
+
+def test_any_window_size(page: Any, mixed: Any) -> None:
+    show(page, mixed)
+    for width, height in ((1900, 1100), (900, 500), (360, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(150)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        tile = page.locator(".tile").first.bounding_box()
+        assert tile["x"] >= 0
+        assert tile["x"] + tile["width"] <= width
+
+
+MILLION = 1_000_000
+PIXEL = base64.b64decode(
+    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"  # a GIF of one pixel
+)
+
+
+def test_a_million_rows(page: Any, mixed: Any) -> None:
+    """Answers made here in place of the server's: the page holds what it shows and no more."""
+    asked: list[int] = []
+    open_thumbs, most_thumbs = 0, 0
+
+    def rows(route: Any) -> None:
+        query = parse_qs(urlparse(route.request.url).query)
+        offset, limit = int(query["offset"][0]), int(query["limit"][0])
+        asked.append(offset)
+        some = [
+            {
+                "id": f"{i:016x}",
+                "path": f"{i}.dcm",
+                "member": "",
+                "read_status": "ok",
+                "findings": [],
+                "boxes": 0,
+                "part": None,
+                "has_pixels": True,
+            }
+            for i in range(offset, min(offset + limit, MILLION))
+        ]
+        route.fulfill(json={"total": MILLION, "offset": offset, "rows": some})
+
+    page.route("**/api/rows?*", rows)
+    page.route("**/thumb?*", lambda route: route.fulfill(body=PIXEL, content_type="image/gif"))
+    page.on("request", lambda request: count(request, 1))
+    page.on("requestfinished", lambda request: count(request, -1))
+    page.on("requestfailed", lambda request: count(request, -1))
+
+    def count(request: Any, by: int) -> None:
+        nonlocal open_thumbs, most_thumbs
+        if "/thumb" in request.url:
+            open_thumbs += by
+            most_thumbs = max(most_thumbs, open_thumbs)
+
+    page.goto(mixed.url())
+    page.wait_for_selector(".tile .name")
+    assert names(page)[0] == "0.dcm"
+    height = page.evaluate("document.querySelector('.spacer').offsetHeight")
+    assert height <= 8_000_000
+    page.keyboard.press("End")
+    page.until("document.querySelector('.tile[data-index=\"999999\"] .name')")
+    assert names(page)[-1] == "999999.dcm"
+    assert page.locator(".tile").count() < 100
+    page.evaluate(
+        "() => { const s = document.querySelector('.scroller'); s.scrollTop = s.scrollHeight / 2; }"
+    )
+    page.until(
+        "Math.abs(+document.querySelector('.tile .name')?.textContent.split('.')[0] - 5e5) < 500"
+    )
+    first = int(names(page)[0].split(".")[0])
+    page.mouse.move(700, 400)
+    page.mouse.wheel(0, 700)  # a turn of the wheel is a turn, not a thousand rows
+    page.wait_for_timeout(300)
+    assert 0 < int(names(page)[0].split(".")[0]) - first < 60
+    assert len(set(asked)) < 12
+    assert most_thumbs <= 4
+
+
+def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    page.route("**/thumb?*", lambda route: None)  # never answered
+    show(page, mixed)
+    page.wait_for_timeout(200)
+    page.locator("[data-column=findings] .facet-value", has_text="NOT_DICOM").click()
+    total(page, f"1 of {len(mixed.index)} rows")
+    page.wait_for_timeout(200)
+    assert len([url for url in failed if "thumb" in url]) == 4

@@ -1,0 +1,302 @@
+"""One image: windows, zoom, probe, ruler, frames, series, header, what has no picture."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote_plus
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.apt("chromium", "chromium")
+
+DRAWN = ".stage[data-drawn^='exact'], .stage[data-drawn^='smooth']"
+
+
+def show(page: Any, site: Any, name: str, **state: Any) -> None:
+    page.goto(site.image(name, **state))
+    page.wait_for_selector(DRAWN)
+
+
+def address(page: Any) -> str:
+    """The fragment, once it has caught up with what is seen."""
+    page.wait_for_timeout(300)
+    return unquote_plus(str(page.evaluate("location.hash")))
+
+
+def caption(page: Any) -> str:
+    return str(page.text_content(".caption"))
+
+
+def field(page: Any, name: str) -> float:
+    return float(page.input_value(f"[data-field={name}]"))
+
+
+def drag(page: Any, dx: int, dy: int, at: tuple[int, int] = (400, 300)) -> None:
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + dx // 2, at[1] + dy // 2)
+    page.mouse.move(at[0] + dx, at[1] + dy)
+    page.mouse.up()
+
+
+def test_drag_changes_the_window_by_the_range(page: Any, mixed: Any) -> None:
+    show(page, mixed, "linear")
+    center, width = field(page, "center"), field(page, "width")
+    drag(page, 64, -32)
+    values = mixed.images["linear"].values()
+    step = float(values.max() - values.min()) / 1024  # 1,024 pixels are the range of the image
+    assert field(page, "width") == pytest.approx(width + 64 * step, abs=step)
+    assert field(page, "center") == pytest.approx(center - 32 * step, abs=step)
+    assert f"window={page.input_value('[data-field=center]')}," in address(page)
+
+
+def test_drag_from_a_look_up_table_starts_at_auto(page: Any, mixed: Any) -> None:
+    show(page, mixed, "vlut_04")
+    assert caption(page).startswith("VOI LUT")
+    drag(page, 0, 64)
+    values = mixed.images["vlut_04"].values()
+    step = float(values.max() - values.min()) / 1024
+    auto = np.percentile(values, [1, 99])
+    assert field(page, "width") == pytest.approx(auto[1] - auto[0], abs=1)
+    assert field(page, "center") == pytest.approx(auto.mean() + 64 * step, abs=1)
+
+
+def test_drag_where_the_server_windows(page: Any, mixed: Any) -> None:
+    show(page, mixed, "rtdose_1frame")
+    width = field(page, "width")
+    before = page.screenshot()
+    drag(page, 150, 100)
+    assert field(page, "width") > width
+    page.wait_for_timeout(600)
+    assert page.screenshot() != before
+    page.wait_for_selector(".stage:not([aria-busy])")
+
+
+def test_exact_numbers(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small")
+    page.fill("[data-field=center]", "40")
+    page.press("[data-field=center]", "Enter")
+    page.fill("[data-field=width]", "400")
+    page.press("[data-field=width]", "Enter")
+    assert (field(page, "low"), field(page, "high")) == (-160, 239)  # PS3.3 C.11.2.1.2.1
+    page.fill("[data-field=high]", "839")
+    page.press("[data-field=high]", "Enter")
+    assert (field(page, "center"), field(page, "width")) == (340, 1000)
+    assert "window=340,1000" in address(page)
+    page.fill("[data-field=width]", "-5")
+    page.press("[data-field=width]", "Enter")
+    assert field(page, "width") == 1000
+
+
+def test_window_keys(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small")
+    for key, said in (("4", "lung −600/1500"), ("3", "soft 40/400"), ("f", "full"), ("0", "auto")):
+        page.keyboard.press(key)
+        assert caption(page).startswith(said)
+    page.keyboard.press("1")
+    assert "no window of its own" in page.text_content(".status .said")
+
+
+def test_ct_presets_are_for_ct_in_hu(page: Any, mixed: Any) -> None:
+    show(page, mixed, "linear")
+    before = caption(page)
+    page.keyboard.press("4")
+    assert caption(page) == before
+    assert "CT in HU" in page.text_content(".status .said")
+    assert "lung" not in page.text_content(".window-list")
+
+
+def test_keys_are_ignored_while_typing(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small")
+    page.focus("[data-field=center]")
+    page.keyboard.type("4i")
+    assert caption(page).startswith("auto")
+    assert page.get_attribute("[aria-label^=Invert]", "aria-pressed") == "false"
+
+
+def test_zoom_at_the_pointer_and_back(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small")
+    page.mouse.move(300, 250)
+    before = page.inner_text(".probe").splitlines()[1]
+    fitted = page.inner_text(".zoom")
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -240)
+    page.keyboard.up("Control")
+    assert page.inner_text(".zoom") != fitted
+    page.mouse.move(301, 250)
+    page.mouse.move(300, 250)
+    assert page.inner_text(".probe").splitlines()[1] == before
+    page.keyboard.press("z")
+    assert page.inner_text(".zoom") == "100 %"
+    page.keyboard.press("+")
+    assert page.inner_text(".zoom") == "150 %"
+    page.keyboard.press("=")
+    assert page.inner_text(".zoom") == fitted
+    assert "zoom" not in address(page)
+
+
+def test_probe_says_what_is_stored(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small", zoom=4)
+    page.mouse.move(333, 222)
+    said = page.inner_text(".probe")
+    stored, value, x, y, mm_x, mm_y = map(
+        float,
+        re.match(
+            r"stored (\S+) → (\S+) HU\s+x (\d+), y (\d+)\s+([\d.]+), ([\d.]+) mm",
+            said.replace("−", "-"),
+        ).groups(),
+    )
+    image = mixed.images["CT_small"]
+    assert image.pixels()[int(y), int(x)] == stored
+    assert image.values()[int(y), int(x)] == value
+    spacing = image.spacing
+    assert mm_x == pytest.approx((x + 0.5) * spacing.column, rel=1e-3)
+    assert mm_y == pytest.approx((y + 0.5) * spacing.row, rel=1e-3)
+
+
+def test_ruler_in_mm_with_its_source(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small", zoom=4)
+    page.keyboard.press("m")
+    drag(page, 120, 160)  # 30 and 40 pixels of the image
+    column = mixed.images["CT_small"].spacing.column
+    assert page.text_content(".ruler-text") == f"{50 * column:.1f} mm (PixelSpacing)"
+    page.keyboard.press("Escape")
+    assert page.locator(".ruler-text").count() == 0
+
+
+def test_ruler_without_a_spacing_says_pixels(page: Any, mixed: Any) -> None:
+    show(page, mixed, "linear", zoom=4)
+    page.keyboard.press("m")
+    drag(page, 40, 0)
+    assert page.text_content(".ruler-text") == "10.0 px (no spacing in the header)"
+
+
+def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
+    show(page, mixed, "movie")
+
+    def frame() -> str:
+        return str(page.inner_text(".frames .number"))
+
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert frame() == "3 / 6"
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 100)
+    page.until("document.querySelector('.frames .number').textContent === '5 / 6'")
+    page.keyboard.press("Home")
+    assert frame() == "1 / 6"
+    page.keyboard.press("End")
+    assert "frame=5" in address(page)
+    page.keyboard.press("Space")
+    page.until("document.querySelector('.frames .number').textContent === '2 / 6'")
+    page.keyboard.press("Space")
+    stopped = frame()
+    page.wait_for_timeout(250)
+    assert frame() == stopped
+
+
+def test_auto_is_of_the_frame_that_is_seen(page: Any, mixed: Any) -> None:
+    show(page, mixed, "rtdose", window="full", frame=14)
+    direct = caption(page)
+    page.goto("about:blank")
+    show(page, mixed, "rtdose", window="full", frame=13)
+    before = caption(page)
+    page.keyboard.press("ArrowDown")
+    page.until(f"document.querySelector('.caption').textContent === {json.dumps(direct)}")
+    assert before != direct
+
+
+def test_series_in_its_order(page: Any, mixed: Any) -> None:
+    show(page, mixed, "stack2", window="500,900")
+    page.keyboard.press("ArrowDown")
+    page.until("document.querySelector('.path').textContent === 'stack3.dcm'")
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, -50)
+    page.until("document.querySelector('.path').textContent === 'stack2.dcm'")
+    assert "window=500,900" in address(page)
+
+
+def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
+    ids = mixed.index.where("Modality = 'DX'").to_pandas()["path"].tolist()
+    show(page, mixed, ids[0].removesuffix(".dcm"), where="Modality = 'DX'")
+    page.until(f"document.querySelector('.place').textContent === '1 / {len(ids)}'")
+    page.keyboard.press("ArrowRight")
+    page.until(f"document.querySelector('.place').textContent === '2 / {len(ids)}'")
+    page.until(f"document.querySelector('.path').textContent === {json.dumps(ids[1])}")
+    page.go_back()
+    page.until(f"document.querySelector('.place').textContent === '1 / {len(ids)}'")
+    page.until(f"document.querySelector('.path').textContent === {json.dumps(ids[0])}")
+
+
+def test_deep_link_brings_back_the_same_view(page: Any, mixed: Any) -> None:
+    show(page, mixed, "CT_small", window="-600,1500", zoom=5.5, x=60, y=70, tab="header", invert=1)
+    before = address(page)
+    page.evaluate("document.querySelector('.stage').focus()")
+    shot = page.screenshot()
+    page.reload()
+    page.wait_for_selector(DRAWN)
+    page.wait_for_selector(".tree .element")
+    page.evaluate("document.querySelector('.stage').focus()")
+    page.wait_for_timeout(400)
+    assert address(page) == before
+    assert page.screenshot() == shot
+
+
+def test_preview_comes_first_and_then_the_scale_that_is_needed(page: Any, phantoms: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/")[2]))
+    name = next(iter(phantoms.images))
+    show(page, phantoms, name, zoom=0.25)
+    kinds = [url for url in asked if "preview" in url or "pixels" in url]
+    assert "preview" in kinds[0]
+    assert "scale=4" in kinds[1]
+    page.keyboard.press("z")
+    page.wait_for_selector(".stage[data-drawn='exact 1']")
+    assert any("scale=1" in url for url in asked)
+
+
+def test_header_with_search_and_sequences(page: Any, mixed: Any) -> None:
+    show(page, mixed, "vlut_04")
+    page.keyboard.press("t")
+    page.wait_for_selector(".tree .element")
+    page.keyboard.press("/")
+    page.keyboard.type("lutdescr")
+    page.until("document.querySelectorAll('.tree .element').length === 1")
+    assert page.is_visible(".tree details[open] >> text=LUTDescriptor")
+    page.fill("[aria-label='Search the header']", "(0028,0010)"[1:-1])
+    page.wait_for_selector(".tree .element:only-child .keyword >> text=Rows")
+
+
+def test_header_hides_names_and_shows_text_as_text(page: Any, mixed: Any) -> None:
+    name = next(name for name in mixed.images if name.startswith("hostile"))
+    show(page, mixed, name, tab="header")
+    page.wait_for_selector(".tree .masked")
+    assert "onerror" not in page.inner_text(".tree")
+    assert "onerror" in page.inner_text(".path")
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("JPEG2000-embedded-sequence-delimiter", "UNDECODABLE"), ("README", "NOT_DICOM")],
+)
+def test_a_broken_file_shows_its_finding(page: Any, mixed: Any, name: str, code: str) -> None:
+    page.goto(mixed.image(name))
+    page.wait_for_selector(".no-picture h2")
+    assert code in page.inner_text(".image-page")
+    page.keyboard.press("ArrowLeft")
+    page.until(f"!document.querySelector('.path').textContent.startsWith('{name}')")
+
+
+def test_drag_step_is_drawn_at_once(page: Any, phantoms: Any) -> None:
+    show(page, phantoms, next(iter(phantoms.images)))
+    page.mouse.move(400, 300)
+    page.mouse.down()
+    page.mouse.move(480, 330)
+    page.wait_for_selector(".stage[data-drawn^='nearest']")
+    page.mouse.up()
+    page.wait_for_selector(".stage[data-drawn^='smooth']")
+    assert np.isfinite(field(page, "width"))

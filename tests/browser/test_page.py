@@ -1,0 +1,170 @@
+"""The page itself: its token, its prefix, its origin, its policy, help, access for all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.apt("chromium", "chromium")
+
+ROOT = Path(__file__).parents[2]
+AXE = "axe-core@4.11"
+
+
+def test_the_token_leaves_the_address_and_stays_in_the_tab(page: Any, mixed: Any) -> None:
+    page.goto(f"{mixed.origin}/#token={mixed.token}")
+    page.wait_for_selector(".tile .name")
+    assert mixed.token not in page.url
+    page.reload()
+    page.wait_for_selector(".tile .name")
+
+
+def test_without_the_token_it_says_so(page: Any, mixed: Any) -> None:
+    page.goto(f"{mixed.origin}/#/grid")
+    page.wait_for_selector("[role=alert]")
+    assert "token is missing" in page.inner_text("[role=alert]")
+    page.goto("about:blank")
+    page.goto(f"{mixed.origin}/#token=wrong")
+    page.wait_for_selector("[role=alert] >> text=does not fit")
+    page.evaluate("token => { location.hash = `token=${token}` }", mixed.token)
+    page.reload()
+    page.wait_for_selector(".tile .name")
+
+
+def test_no_request_leaves_the_origin(page: Any, phantoms: Any) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(phantoms.url())
+    page.wait_for_selector(".tile img")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".stage[data-drawn^='smooth']")
+    page.keyboard.press("t")
+    page.wait_for_selector(".tree .element")
+    assert asked
+    outside = [u for u in asked if not u.startswith((f"{phantoms.origin}/", "blob:", "data:"))]
+    assert outside == []
+    assert phantoms.token not in "".join(asked).replace(f"#token={phantoms.token}", "")
+
+
+@pytest.fixture(scope="module")
+def prefixed(mixed: Any) -> Iterator[str]:
+    """The address of the same viewer below a path, as behind jupyter-server-proxy."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from wetread.viewer.app import Viewer, make_app
+
+    viewer = Viewer(mixed.index.content, title="mixed")
+    app = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "secret"))])
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/user/me/proxy/1/"
+    server.should_exit = True
+    thread.join()
+    viewer.close()
+    listener.close()
+
+
+def test_below_a_path(page: Any, mixed: Any, prefixed: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{prefixed}#/image/{mixed.images['CT_small'].id}?token=secret")
+    page.wait_for_selector(".stage[data-drawn^='smooth']")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".tile img")
+    assert all(url.startswith((prefixed, "blob:")) for url in asked)
+
+
+def test_help_has_every_key_that_the_document_has(page: Any, mixed: Any) -> None:
+    page.goto(mixed.url())
+    page.wait_for_selector(".tile .name")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    rows = page.eval_on_selector_all(
+        ".help dl > dd", "all => all.map(d => [d.previousSibling.textContent, d.textContent])"
+    )
+    text = (ROOT / "docs" / "viewer-keys.md").read_text()
+    written = re.findall(r"^\| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    plain = {(re.sub(r"[` ]", "", key), what) for key, what in written}
+    assert len(rows) > 30
+    assert [row for row in rows if tuple(row) not in plain] == []
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_dark_light_and_the_switch(page: Any, mixed: Any) -> None:
+    def back() -> str:
+        return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+    page.emulate_media(color_scheme="light")
+    page.goto(mixed.url())
+    page.wait_for_selector(".tile .name")
+    light = back()
+    page.click(".grid-page [aria-label='Light or dark']")
+    dark = back()
+    assert dark != light
+    page.reload()
+    page.wait_for_selector(".tile .name")
+    assert back() == dark
+
+
+def test_a_server_that_is_gone_is_said(page: Any, mixed: Any) -> None:
+    page.goto(mixed.image("CT_small"))
+    page.wait_for_selector(".stage[data-drawn^='smooth']")
+    page.route("**/api/**", lambda route: route.abort())
+    page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
+    page.wait_for_selector(".no-picture:not([hidden])")
+    assert "does not answer" in page.inner_text(".no-picture")
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", AXE]
+    subprocess.run(command, check=True, capture_output=True)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.mark.apt("npm", "npm")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_finds_nothing(page: Any, phantoms: Any, axe: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(phantoms.url("/grid?where=Rows > 10 AND Columns > 10"))
+    page.wait_for_selector(".tile img")
+    found = {"grid": run_axe(page, axe)}
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".stage[data-drawn^='smooth']")
+    page.wait_for_selector(".tally")
+    found["image"] = run_axe(page, axe)
+    page.keyboard.press("t")
+    page.wait_for_selector(".tree .element")
+    found["header"] = run_axe(page, axe)
+    page.keyboard.press("?")
+    found["help"] = run_axe(page, axe)
+    assert found == {"grid": [], "image": [], "header": [], "help": []}
+
+
+def run_axe(page: Any, axe: str) -> list[str]:
+    """What WCAG 2.1 A and AA have against the page."""
+    page.wait_for_timeout(200)
+    page.evaluate(axe)  # not a script element: the page's policy would refuse it
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    result = page.evaluate("tags => axe.run({runOnly: tags})", tags)
+    return [
+        f"{one['id']}: {one['help']} ({node['html'][:120]}) {node['failureSummary'][:200]}"
+        for one in result["violations"]
+        for node in one["nodes"]
+    ]
