@@ -36,7 +36,7 @@ def test_demo_shows_the_chest_film_and_the_findings(shown: tuple[Path, str]) -> 
         "TRUNCATED",
         "JPEG 2000",
         "wetread scan FOLDER -o train.index",
-        "Drawn in xray.png, as a radiologist sees it: window 15000/30000",
+        "Written to xray.png, as a radiologist sees it: window 15000/30000",
     ):
         assert part in said
     with Pillow.open(folder / "xray.png") as picture:
@@ -46,7 +46,7 @@ def test_demo_shows_the_chest_film_and_the_findings(shown: tuple[Path, str]) -> 
 def test_it_goes_on_from_three_readers_to_a_split(shown: tuple[Path, str]) -> None:
     folder, said = shown
     assert "phantoms are computed for this, radiographs of nobody" in said
-    assert "Drawn in readers.png" in said
+    assert "Written to readers.png" in said
     for label in ("Cardiomegaly", "Lung Opacity", "Nodule/Mass", "Pleural effusion"):
         line = re.search(rf"│ {label} .*", said)
         assert line

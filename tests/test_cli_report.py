@@ -37,7 +37,9 @@ def test_a_report_with_everything(
 
 def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    done = report(str(reported / "train.index"), "--split", "fold", "--show-phi")
+    empty = report(str(reported / "train.index"), "--split", "fold")
+    assert (empty.exit_code, "no image has a 'fold'" in empty.output) == (2, True)
+    done = report(str(reported / "train.index"), "--split", "part", "--show-phi")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "Values are shown, as was asked for." in Path("report.html").read_text()
 

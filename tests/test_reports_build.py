@@ -409,6 +409,10 @@ def test_labels_of_nothing(reported: Path, boxes: wr.Boxes) -> None:
         said = build(index, few, few, workers=1).data["sections"]
         assert said["labels"]["totals"]["boxes"] == 0
         assert said["labels"]["labels"] == []
+    placeless = boxes.replace({"kind": ["box"] * len(boxes)})
+    said = build(index, placeless, workers=1).data["sections"]
+    assert said["labels"]["findings"]["BOX_EMPTY"] == (kinds == "nothing").sum()
+    boxes = boxes.select(kinds == "box")
     points = boxes.replace({"kind": ["point"] * len(boxes)})
     said = build(index, points, points.consensus(), workers=1).data["sections"]
     assert said["labels"]["totals"]["boxes"] == len(boxes)

@@ -147,6 +147,7 @@ def test_by_another_column(make_index: Make) -> None:
     assert split.schema.field("group").metadata[b"by"] == b"InstanceNumber"
     assert not split.leaks().empty  # a patient's images have different numbers
     assert split.leaks(by="InstanceNumber").empty
+    assert not wr.split(index, by="path", parts=HALVES).leaks(by="PatientID").empty
     with pytest.raises(UnknownNameError, match="did you mean PatientID"):
         wr.split(index, by="PatientId")
 

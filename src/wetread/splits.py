@@ -93,7 +93,8 @@ def _select(content: Content, by: str | None) -> str:
     if by is not None and by not in have:
         raise UnknownNameError("column", by, have)
     extra = [*KEYS, *(name for name in ("px_hash", "px_scale") if name in have), *([by] * bool(by))]
-    names = ", ".join(f'"{name}"' for name in dict.fromkeys(extra))
+    wanted = dict.fromkeys(name for name in extra if name not in _COLUMNS.split(", "))
+    names = ", ".join(f'"{name}"' for name in wanted)
     return f"SELECT {_COLUMNS}, {names} FROM index"
 
 

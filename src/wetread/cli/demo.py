@@ -61,13 +61,18 @@ wetread sample phantoms                  200 phantoms with boxes, to try the res
 
 
 @click.command()
-def demo() -> None:
+@click.option("--train", is_flag=True, help="Only: phantoms, a model, a submission; minutes.")
+def demo(train: bool) -> None:
     """Show what wetread makes of real files.
 
     They come with the packages pydicom and pydicom-data. What boxes are for is shown on phantoms,
     computed radiographs of nobody. Two pictures are written here, xray.png and readers.png, unless
-    files of that name are there.
+    files of that name are there. With --train a detector and a classifier learn from phantoms
+    instead, and submission.csv, curves.png and examples.png are written.
     """
+    if train:
+        _train()
+        return
     folders = _folders()
 
     from wetread.index import Index
@@ -97,6 +102,14 @@ def demo() -> None:
     click.echo(NEXT)
 
 
+def _train() -> None:
+    """From DICOM files to a submission."""
+    from wetread.cli.demo_train import show_training
+
+    with TemporaryDirectory(prefix="wetread-demo-") as folder:
+        show_training(open_console(), Path(folder), _keep)
+
+
 def _draw(image: Image) -> None:
     """The picture, in the folder where the user is; a file of theirs is left as it is."""
     picture = image.render(size=1024)
@@ -112,7 +125,7 @@ def _keep(path: Path, made: bytes, said: str) -> None:
         path.write_bytes(made)
     except OSError as error:
         raise StorageError(f"{path} cannot be written here: {error.strerror}") from error
-    click.echo(f"\nDrawn in {path}, {said}")
+    click.echo(f"\nWritten to {path}, {said}")
 
 
 def _show_boxes(console: Console, folder: Path) -> None:

@@ -222,8 +222,6 @@ class _Server:
     async def report(self, request: Request) -> Response:
         """The report of this index."""
         text = await self._run(self._viewer.report)
-        if text is None:
-            raise HTTPException(404, "no report of this index")
         return Response(text, headers={"Content-Type": TYPES[".html"]})
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +81,15 @@ class Viewer:
 
         return self._kept.get((iou, score), count)
 
-    def report(self) -> str | None:
-        """The report of this index as HTML; None where there is none."""
+    def report(self) -> str:
+        """The report of this index as HTML."""
 
-        def build() -> str | None:
+        def build() -> str:
+            from wetread.reports.build import build as build_report
+
             sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
-            return _build_report(self.catalogue.content, *sides)
+            shown = not self.masked
+            return build_report(self.catalogue, *sides, show_phi=shown, links="viewer").html
 
         return self._kept.get("report", build)
 
@@ -119,7 +120,7 @@ def about(viewer: Viewer) -> dict[str, Any]:
         "boxes": viewer.truth.given,
         "predictions": viewer.found.given,
         "consensus": len(readers) > 1,
-        "report": f"report?key={viewer.report_key}" if _has_report() else None,
+        "report": f"report?key={viewer.report_key}",
         "presets": presets,
         "masked": viewer.masked,
     }
@@ -154,14 +155,3 @@ def _worst(codes: list[str]) -> str | None:
     """The severity of the worst finding."""
     found = {FINDINGS[code].severity for code in codes if code in FINDINGS}
     return next((severity for severity in ("error", "warning", "info") if severity in found), None)
-
-
-def _has_report() -> bool:
-    return find_spec("wetread.reports") is not None
-
-
-def _build_report(content: Content, boxes: Boxes | None, predictions: Boxes | None) -> str | None:
-    if not _has_report():
-        return None
-    build = getattr(import_module("wetread.reports"), "build_report", None)
-    return None if build is None else str(build(content, boxes, predictions, links="viewer"))
