@@ -6,13 +6,14 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wetread.errors import BOX_FINDINGS, FINDINGS, IndexFormatError, UnknownNameError, UsageError
+from wetread.plain import to_plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,20 +102,7 @@ def print_json(value: Any) -> None:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say: bytes in hex, dates in ISO 8601, NaN and infinity as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, bytes):
-        return value.hex()
-    return value if isinstance(value, str | int | None) else str(value)
+    return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def printable(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from wetread.notebook import table_html
+from wetread.plain import to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Result:
             "details": dict(self.details),
             "notes": list(self.notes),
         }
-        known: dict[str, Any] = _without_nan(plain)
+        known: dict[str, Any] = to_plain(plain)
         return known
 
     def __str__(self) -> str:
@@ -86,13 +86,3 @@ class Result:
 
 def _round(cell: Any) -> Any:
     return None if cell != cell else round(cell, 3) if isinstance(cell, float) else cell
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(one) for one in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from wetread.errors import NotFoundError, UsageError, WetreadError
+from wetread.plain import to_plain
 from wetread.viewer.answers import ProblemError
 from wetread.viewer.asked import (
     check_id,
@@ -252,22 +253,9 @@ def _jpeg(data: bytes) -> Response:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     data = text.encode("utf-8", "backslashreplace")  # of a name that is not UTF-8
     return Response(data, status, headers={"Content-Type": "application/json"})
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say: NaN and infinity as null, dates in ISO 8601, bytes in hex."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, bytes):
-        return value.hex()
-    return value if isinstance(value, str | int | None) else str(value)
 
 
 async def _http(request: Request, error: Exception) -> Response:
