@@ -79,8 +79,8 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
     if by_reader:
         owners.sort()
     colours = {owner: COLOURS[n % len(COLOURS)] for n, owner in enumerate(owners)}
-    # Readers agree: their labels stand above each other, where one would cover the other.
-    lifts = {owner: 2 + 11 * (n % 3) * by_reader for n, owner in enumerate(owners)}
+    # Where readers agree, one label would cover the other: above, below, and inside at the right.
+    places = {owner: n % 3 * by_reader for n, owner in enumerate(owners)}
     for box in boxes:
         owner = box.reader if by_reader else box.label
         colour = colours[owner]
@@ -89,9 +89,14 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
         if box.label:
             ax.annotate(
                 box.label,
-                (box.x0, box.y0),
-                (2, lifts[owner]),
+                (
+                    box.x1 if places[owner] == 2 else box.x0,
+                    box.y1 if places[owner] == 1 else box.y0,
+                ),
+                (-2 if places[owner] == 2 else 2, 2 if places[owner] == 0 else -3),
                 textcoords="offset points",
+                ha="right" if places[owner] == 2 else "left",
+                va="bottom" if places[owner] == 0 else "top",
                 color="black",
                 fontsize="x-small",
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
