@@ -78,7 +78,7 @@ def test_many_starts_and_stops_leave_nothing(index: wr.Index) -> None:
     with serve(index.content) as viewer:  # what is loaded once and stays
         get(viewer, f"api/images/{index[0].id}/preview")
     before = count()
-    for number in range(20):
+    for number in range(50):
         with serve(index.content) as viewer:
             what = f"images/{index[0].id}/preview" if number % 10 == 0 else "rows"
             assert get(viewer, f"api/{what}").status_code == 200
