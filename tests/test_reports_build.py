@@ -156,6 +156,28 @@ def test_private_elements_by_creator(real: tuple[wr.Index, dict[str, Any], str])
     assert sum(n for *_, n in said["tags"]["private"]) == len(rows)
 
 
+def test_pictures_that_are_inverted_or_look_alike(tmp_path: Path) -> None:
+    from wetread.sample.phantom import draw_phantom
+    from wetread.testing.files import changed, dicom_file, element, picture
+
+    def write(name: str, number: int, density: np.ndarray) -> None:
+        stored = np.rint(4095 * density).astype("<u2")
+        film = picture(number, *stored.shape)
+        pixels = element("PixelData", stored.tobytes(), vr="OW")
+        (tmp_path / name).write_bytes(dicom_file(changed(film, element("Modality", "CR"), pixels)))
+
+    films = [draw_phantom(1, number, 128).density for number in range(4)]
+    for number, film in enumerate(films):
+        write(f"{number}.dcm", number, film)
+    write("5 copy of 0.dcm", 5, films[0] * 0.9)
+    write("6 inverted.dcm", 6, 1 - films[1])
+    index = wr.scan(tmp_path, progress=False).measure(progress=False)
+    said = build(index, workers=1).data["sections"]["pixels"]
+    assert said["equal"] == []
+    assert said["alike"] == [[index[0].id, 2]]
+    assert said["odd"]["inverted"] == 1
+
+
 def test_what_the_pixels_are_like(said: dict[str, Any], frame: pd.DataFrame) -> None:
     assert said["pixels"]["measured"]
     odd = said["pixels"]["odd"]

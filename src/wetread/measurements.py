@@ -39,12 +39,14 @@ MEANINGS = {
     **COLUMNS,
 }
 """What `Index.measure` adds to a table."""
+_OTHERS = ("px_hash", "px_look", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
         ("px_findings", FINDING_TYPE),
-        *((name, pa.float64()) for name in COLUMNS if name not in ("px_hash", "px_scale")),
+        *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
         ("px_hash", pa.string()),
+        ("px_look", pa.string()),
         ("px_scale", pa.int32()),
     ]
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.chain import Chain, Window
 from wetread.display import histogram, percentiles
+from wetread.looks import LOOKS, describe_look
 from wetread.pixels.codecs import Frame
 
 Array = NDArray[Any]
@@ -29,13 +30,14 @@ COLUMNS: dict[str, str] = {
     "px_padding": "share of all pixels that are padding",
     "px_entropy": "Shannon entropy of the histogram of all stored values, in bits",
     "px_hash": "16 hex digits of SHA-256 over shape, type and stored values of the frames measured",
+    **LOOKS,
     "px_scale": "1 where measured in full, 2 at half the resolution, then 4, 8 ...",
     "raw_min": "smallest stored value, padding included",
     "raw_max": "largest stored value, padding included",
     "raw_mean": "mean of the stored values, padding included",
     "raw_std": "their standard deviation (of the population)",
 }
-"""The columns that `measure` fills; numbers but for the text px_hash."""
+"""The columns that `measure` fills; numbers but for the texts px_hash and px_look."""
 
 
 def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | None]:
@@ -57,7 +59,9 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     scale, inside = 1, None
     raw: list[tuple[Array, Array]] = []
     modality: list[tuple[Array, Array]] = []
+    look: dict[str, Any] = {}
     for frame, chain in frames:
+        look = look or describe_look(frame, chain)
         stored, counts = histogram(frame.values)
         keep = ~chain.is_padding(stored)
         values = chain.to_modality(stored[keep])
@@ -68,6 +72,7 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
     row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
+    row |= look
     all_values, all_counts = _merge(raw)
     values, counts = _merge(modality)
     if len(all_values):

@@ -11,6 +11,9 @@ from wetread.reports.markup import percent
 from wetread.reports.subject import Subject
 
 _OK = "px_status IN ('ok', 'partial')"
+_BLURRED = """px_sharpness < 0.25 * (
+    SELECT median(o.px_sharpness) FROM index AS o
+    WHERE o.Modality IS NOT DISTINCT FROM index.Modality)"""
 _ODD: dict[str, tuple[str, str, str]] = {
     "constant": ("One value everywhere", "px_min = px_max", "px_min"),
     "dark": ("More than half at the lowest value", "px_saturated_low > 0.5", "px_saturated_low"),
@@ -26,9 +29,21 @@ _ODD: dict[str, tuple[str, str, str]] = {
         "px_in_window",
     ),
     "padded": ("More than half is padding", "px_padding > 0.5", "px_padding"),
+    "border": ("More than a third is border of one grey", "px_border > 0.33", "px_border"),
+    "inverted": (
+        "A radiograph with corners brighter than its middle: inverted?",
+        "px_corners > 0.1 AND coalesce(Modality, 'DX') IN ('CR', 'DX', 'MG', 'PX', 'RF', 'RG')",
+        "px_corners",
+    ),
+    "blurred": (
+        "Less than a quarter as sharp as is usual for the modality: blurred?",
+        _BLURRED,
+        "px_sharpness",
+    ),
 }
 """Name -> what it means, the SQL, and the column by which the farthest come first."""
-_RISING = ("px_entropy", "px_in_window", "px_min")
+_RISING = ("px_entropy", "px_in_window", "px_min", "px_sharpness")
+_AS_NUMBER = ("px_entropy", "px_min", "px_corners", "px_sharpness")
 _COLUMNS = ("px_min", "px_p01", "px_p50", "px_p99", "px_max", "px_std", "px_entropy")
 _RANGES = f"""
 SELECT coalesce(Modality, 'missing') AS modality, count(*) AS n,
@@ -47,8 +62,16 @@ ORDER BY n DESC, path LIMIT 6
 """
 
 
+_ALIKE = """
+SELECT px_look, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
+    arg_min(member, path || chr(0) || member) AS member, count(DISTINCT PatientID) AS patients
+FROM index WHERE px_look IS NOT NULL AND px_min < px_max GROUP BY px_look
+HAVING count(DISTINCT px_hash) > 1 ORDER BY n DESC, path LIMIT 6
+"""
+
+
 def describe(subject: Subject) -> Section:
-    """Ranges, odd pictures, equal pictures; or how to get them."""
+    """Ranges, odd pictures, pictures that are equal or alike; or how to get them."""
     section = Section("pixels", "Pixels", ["headers", "pixels"])
     section.data = {"measured": subject.measured}
     if not subject.measured:
@@ -108,16 +131,22 @@ def _show_odd(subject: Subject, section: Section) -> None:
 
 
 def _said(column: str, value: float) -> str:
-    if column in ("px_entropy", "px_min"):
+    if column in _AS_NUMBER:
         return f"{column} {value:.3g}"
     return f"{column} {percent(value)}"
 
 
 def _show_equal(subject: Subject, section: Section) -> None:
-    equal = subject.ask(_EQUAL)
-    section.data["equal"] = [[row["id"], row["n"]] for row in equal]
-    if equal:
-        tiles = [
-            subject.tile(row, f"{row['n']} images, {row['patients']} Patient IDs") for row in equal
-        ]
-        section.add(Gallery("Pictures that occur more than once", tiles, subject.command(_EQUAL)))
+    """Pictures with the same values, and pictures that only look the same."""
+    for key, sql, caption in (
+        ("equal", _EQUAL, "Pictures that occur more than once"),
+        ("alike", _ALIKE, "Pictures that look alike, though their values differ"),
+    ):
+        found = subject.ask(sql)
+        section.data[key] = [[row["id"], row["n"]] for row in found]
+        if found:
+            tiles = [
+                subject.tile(row, f"{row['n']} images, {row['patients']} Patient IDs")
+                for row in found
+            ]
+            section.add(Gallery(caption, tiles, subject.command(sql)))
