@@ -32,10 +32,10 @@ _AHEAD = 2
 class DaskEngine:
     """The workers of a Dask cluster.
 
-    A worker that dies costs another try of its task; a task that has killed several is cut up until
-    the row that does it is alone. The workers read and write for themselves, with credentials of
-    their own environment: they must see the same folders or buckets and have the same wetread.
-    Anyone who reaches an open scheduler can run code on it: use `tls://`.
+    A worker that dies costs another try of its tasks; one that kills workers when nothing else runs
+    is cut up until the row that does it is alone. The workers read and write for themselves, with
+    credentials of their own environment: they must see the same folders or buckets and have the
+    same wetread. Anyone who reaches an open scheduler can run code on it: use `tls://`.
 
     Args:
         client: a `distributed.Client`, or the address of a scheduler.
@@ -118,6 +118,10 @@ class DaskEngine:
         more = iter(tasks)
         for task in islice(more, _AHEAD * max(1, sum(self.client.nthreads().values()))):
             submit(task)
+        # A worker that dies takes the good name of all tasks that it had waiting along: these are
+        # tried again when nothing else is, one by one, and only then is a task found guilty.
+        suspects: list[pa.Table] = []
+        alone = False
         try:
             for future in waiting:
                 task = under_way.pop(future.key)
@@ -128,14 +132,18 @@ class DaskEngine:
                     yield from map(_from_bytes, tables)
                     for row, status, text in failures:
                         yield failed(_from_bytes(row), status, text)
+                elif not alone:
+                    suspects.append(task)
                 elif task.num_rows > 1:
                     half = task.num_rows // 2
-                    submit(task.slice(0, half))
-                    submit(task.slice(half))
+                    suspects += [task.slice(half), task.slice(0, half)]
                 else:
                     yield failed(task, "crashed", "it ended every worker that tried it")
                 if (following := next(more, None)) is not None:
                     submit(following)
+                elif suspects and not under_way:
+                    alone = True
+                    submit(suspects.pop())
         finally:
             with contextlib.suppress(Exception):  # it may be the scheduler that is gone
                 self.client.cancel([*waiting.futures])
