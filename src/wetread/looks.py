@@ -20,7 +20,7 @@ LOOKS: dict[str, str] = {
     "px_sharpness": "variance of the Laplacian of its greys at 256 pixels, divided by 255 squared",
 }
 """Columns of how the first frame looks under an automatic window; null for colour by palette."""
-_SMALL, _SAMPLE = 256, 1024
+_SMALL, _SAMPLE = 256, 512
 _ONE_GREY = 4
 """Grey levels between which a row or column counts as one grey."""
 
@@ -28,7 +28,7 @@ _ONE_GREY = 4
 def describe_look(frame: Frame, chain: Chain) -> dict[str, Any]:
     """The columns LOOKS of a frame.
 
-    Pixels are sampled to at most 1,024 a side first, so that a large film costs little.
+    Pixels are sampled to at most 512 a side first, so that a large film costs little.
 
     >>> ramp = np.tile(np.arange(64, dtype="u2"), (64, 1))
     >>> look = describe_look(Frame(ramp, 16, "MONOCHROME2"), Chain("MONOCHROME2", "CR"))

@@ -1,6 +1,6 @@
 """`DataFrame.from_dicoms` of the drop-in beside that of fastai.medical.imaging, in one run.
 
-python bench/fastai.py                  # needs wetread[test]
+python bench/drop_in.py                  # needs wetread[test]
 
 Each is in a process of its own, imported and warm, on one thread; the rounds alternate.
 """
