@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
@@ -51,7 +52,8 @@ def draw(
     `room` is what the file may grow by, in bytes. An image that cannot be decoded, or ends its
     worker, gives the reason.
     """
-    wanted = list(dict.fromkeys(requests))[:MOST]
+    times = Counter(requests)  # a picture that is shown twice is in the file twice
+    wanted = list(times)[:MOST]
     if not wanted:
         return {}
     images = _rows(content, wanted)
@@ -61,9 +63,10 @@ def draw(
     pictures, used = {}, 0
     most = min(MOST_BYTES, room * 3 // 4)
     for row in rows:
-        used += len(row["jpeg"] or b"")
+        request = wanted[row["number"]]
+        used += times[request] * len(row["jpeg"] or b"")
         if used <= most:
-            pictures[wanted[row["number"]]] = _drawn(row)
+            pictures[request] = _drawn(row)
     return pictures
 
 
