@@ -73,11 +73,11 @@ def export_images(
     content: Content,
     to: str | os.PathLike[str],
     size: int | None = None,
-    format: Format = "png16",  # noqa: A002
+    format: Format = "png16",
     window: WindowLike = None,
     workers: int | None = None,
     progress: bool = True,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> pa.Table:
     """Writes the files and their manifest, which is returned; see `Index.export`."""
     if format not in get_args(Format):
@@ -178,7 +178,7 @@ def _shown(image: Image, number: int, size: int | None, window: WindowLike) -> _
     return _Shot(picture.pixels, colour, picture.view.label if picture.view else None)
 
 
-def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:  # noqa: A002
+def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:
     """All values, in a type that the format holds: modality = slope * pixel + intercept."""
     if frame.values.ndim == 3 or chain.palette is not None:
         picture = render(frame, chain).pixels

@@ -61,7 +61,7 @@ def measure_images(
     size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     engine: Engine | None = None,
 ) -> Content:
     """The rows with the columns of `SCHEMA`; see `Index.measure`."""

@@ -40,7 +40,7 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
     engine: Engine | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Cache:
     """Decodes every frame of every image once: 16-bit pictures, memory-mapped, ready to train on.
 
