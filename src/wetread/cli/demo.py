@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.findings import print_findings
-from wetread.cli.output import open_console, print_table
+from wetread.cli.output import open_console, print_headline, print_table
 from wetread.cli.picture import to_bytes
 from wetread.cli.summary import print_summary
 from wetread.errors import MissingExtraError, StorageError
@@ -82,23 +82,23 @@ def demo(train: bool) -> None:
 
     console = open_console()
     content = scan(folders, progress=False)
-    _headline(console, "Every file is read, whatever it holds")
+    print_headline(console, "Every file is read, whatever it holds")
     for place in folders:
         console.print(f"[dim]{place}[/]", soft_wrap=True)
     console.print()
     print_summary(summarise(content))
-    _headline(console, "Every header is a row of a typed table")
+    print_headline(console, "Every header is a row of a typed table")
     console.print(f"{len(content):,} rows, {len(content.schema):,} columns; some of them:")
     print_table(query(content, HEAD))
-    _headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
+    print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index(content).where(CHEST)[0]
     click.echo(str(chest.header))
     _draw(chest)
-    _headline(console, "What is wrong is said, file by file")
+    print_headline(console, "What is wrong is said, file by file")
     print_findings(query(content, WORST))
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         _show_boxes(console, Path(folder))
-    _headline(console, "Now yours")
+    print_headline(console, "Now yours")
     click.echo(NEXT)
 
 
@@ -137,16 +137,16 @@ def _show_boxes(console: Console, folder: Path) -> None:
     write_sample(folder, PHANTOMS, size=SIZE, test=0, progress=False)
     index = scan(folder / "train", progress=False)
     boxes = read_boxes(folder / "train.csv", images=index)
-    _headline(console, "Boxes: what three readers marked")
+    print_headline(console, "Boxes: what three readers marked")
     click.echo(
         f"{PHANTOMS} phantoms are computed for this, radiographs of nobody, in VinBigData's form;\n"
         f"simulated readers marked them: {boxes!r}"
     )
     _draw_boxes(index, boxes)
-    _headline(console, "How far they agree, pair by pair: kappa, boxes matched, overlap")
+    print_headline(console, "How far they agree, pair by pair: kappa, boxes matched, overlap")
     _print(AGREEMENT, pairs=boxes.agreement(), boxes=boxes.to_pandas())
     truth = boxes.consensus("wbf", iou=0.4)
-    _headline(console, "One truth, and a split by patient where the files tell")
+    print_headline(console, "One truth, and a split by patient where the files tell")
     count, kept = (sum(k == "box" for k in b.table["kind"].to_pylist()) for b in (boxes, truth))
     click.echo(f"{count} boxes of the readers become {kept} by weighted boxes fusion.")
     with warnings.catch_warnings(record=True) as said:
@@ -186,11 +186,6 @@ def _draw_boxes(index: Index, boxes: Boxes) -> None:
     made = BytesIO()
     figure.savefig(made, format="png", dpi=150)
     _keep(Path("readers.png"), made.getvalue(), "a colour a reader")
-
-
-def _headline(console: Console, text: str) -> None:
-    console.print()
-    console.rule(f"[bold]{text}[/]", align="left", style="cyan")
 
 
 def _folders() -> list[Path]:

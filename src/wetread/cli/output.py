@@ -146,6 +146,12 @@ def print_table(table: pa.Table, max_rows: int = 1000) -> None:
         database.from_arrow(table).show(max_width=width, max_rows=max_rows)
 
 
+def print_headline(console: Console, text: str) -> None:
+    """A line across the terminal with what comes next in it."""
+    console.print()
+    console.rule(f"[bold]{text}[/]", align="left", style="cyan")
+
+
 def open_console() -> Console:
     """Where the verbs print what is no table and no JSON; a pipe is wide enough for all of it."""
     from rich.console import Console

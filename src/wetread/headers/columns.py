@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -14,20 +13,14 @@ import pyarrow.compute as pc
 
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
-from wetread.headers.charset import decode_text, read_charsets
-from wetread.headers.gather import as_strings, gather, trim
+from wetread.headers.building import Built, Work
+from wetread.headers.charset import decode_text
+from wetread.headers.gather import trim
 from wetread.headers.registry import Registry
-from wetread.headers.schema import Column, format_tag
-from wetread.headers.values import (
-    bytes_of,
-    parse_ages,
-    parse_dates,
-    parse_decimals,
-    parse_integers,
-    parse_moments,
-    parse_times,
-)
-from wetread.headers.walk import Elements, unpack_vr
+from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
+from wetread.headers.texts import TEXTUAL, convert_lists, convert_texts, gather_texts
+from wetread.headers.values import parse_ages, parse_moments, parse_times
+from wetread.headers.walk import Elements
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -43,66 +36,12 @@ _DTYPES = {
     s.FD: "<f8",
     s.AT: "<u4",
 }
-_TEXTUAL = (s.TEXT, s.DECIMAL, s.INTEGER, s.DATE)
-_BAD_CODE = {s.DECIMAL: "BAD_NUMBER", s.INTEGER: "BAD_NUMBER", s.DATE: "BAD_DATE"}
 _PIXEL_REPRESENTATION = 0x00280103
-_MOST_RAW = 64 * 1024
 
 _FAMILY = np.full(65536, 255, np.uint8)
 for _vr, _family in s.FAMILY_OF_VR.items():
-    _FAMILY[ord(_vr[0]) | ord(_vr[1]) << 8] = _family
-_UN = ord("U") | ord("N") << 8
-
-
-@dataclass(slots=True)
-class Built:
-    """Columns of n rows, and what was wrong with values."""
-
-    rows: int
-    arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
-    findings: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
-    """Row, code, tag, position in the file, text."""
-    invalid: list[tuple[int, str, bytes]] = field(default_factory=list)
-    """Row, keyword, raw bytes."""
-
-    def find(self, row: int, code: str, tag: int, offset: int, text: str) -> None:
-        """Note a finding about an element."""
-        self.findings.append((int(row), code, format_tag(tag), int(offset), text))
-
-
-@dataclass(slots=True)
-class _Work:
-    """One block on its way from elements to columns."""
-
-    arena: Bytes
-    elements: Elements
-    codes: npt.NDArray[np.uint16]
-    registry: Registry
-    built: Built
-    extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
-    """By number of column: row and Python value of elements read one by one."""
-    charsets: dict[int, str] | None = None
-    """Of the rows that state one; read when a text needs it."""
-
-    def raw(self, i: int) -> bytes:
-        """The first bytes of an element's value, as far as they were read."""
-        start = int(self.elements.start[i])
-        if start < 0:
-            return b""
-        return self.arena[start : start + min(int(self.elements.length[i]), _MOST_RAW)].tobytes()
-
-    def charset(self, i: int) -> str:
-        """Specific Character Set of an element's row, "" where it states none."""
-        if self.charsets is None:
-            self.charsets = read_charsets(self.arena, self.elements)
-        return self.charsets.get(int(self.elements.row[i]), "")
-
-    def reject(self, i: int, code: str, text: str) -> None:
-        """A value that does not become a column's value: keep its bytes, say so."""
-        row, tag = int(self.elements.row[i]), int(self.elements.tag[i])
-        name = self.registry.columns[self.codes[i]].name
-        self.built.invalid.append((row, name, self.raw(i)))
-        self.built.find(row, code, tag, self.elements.offset[i], text)
+    _FAMILY[pack_vr(_vr)] = _family
+_UN = pack_vr("UN")
 
 
 def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> Built:
@@ -111,9 +50,9 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     codes = registry.codes_of(elements.tag)
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
-    work = _Work(arena, elements, codes, registry, built)
+    work = Work(arena, elements, codes, registry, built)
     family = _settle_families(work)
-    _build_texts(work, np.flatnonzero(np.isin(family, _TEXTUAL)), family)
+    _build_texts(work, np.flatnonzero(np.isin(family, TEXTUAL)), family)
     for number in _DTYPES:
         _build_numbers(work, np.flatnonzero(family == number), number)
     _build_lengths(work, np.flatnonzero(family == s.LENGTH))
@@ -121,7 +60,7 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     return built
 
 
-def _settle_families(work: _Work) -> npt.NDArray[np.uint8]:
+def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
     """How each value is read: as the dictionary says where the bytes allow it."""
     elements, codes, registry = work.elements, work.codes, work.registry
     family = registry.family[codes]
@@ -145,7 +84,7 @@ def _settle_families(work: _Work) -> npt.NDArray[np.uint8]:
     return family.astype(np.uint8)
 
 
-def _signed_rows(work: _Work) -> Bools:
+def _signed_rows(work: Work) -> Bools:
     """Rows whose pixels are signed: what an implicit `US or SS` is then (PS3.6)."""
     elements = work.elements
     signed = np.zeros(work.built.rows, np.bool_)
@@ -154,7 +93,7 @@ def _signed_rows(work: _Work) -> Bools:
     return signed
 
 
-def _note_mismatches(work: _Work, silent: Bools) -> None:
+def _note_mismatches(work: Work, silent: Bools) -> None:
     """A finding for every stated VR that the dictionary does not have."""
     elements, columns = work.elements, work.registry.columns
     for i in np.flatnonzero(~silent & (elements.vr != work.registry.vr[work.codes])).tolist():
@@ -164,153 +103,30 @@ def _note_mismatches(work: _Work, silent: Bools) -> None:
             work.built.find(elements.row[i], "VR_MISMATCH", column.tag, elements.offset[i], text)
 
 
-# --- characters -------------------------------------------------------------------------------
-
-
-def _build_texts(work: _Work, index: npt.NDArray[np.intp], family: npt.NDArray[np.uint8]) -> None:
+def _build_texts(work: Work, index: npt.NDArray[np.intp], family: npt.NDArray[np.uint8]) -> None:
     """All values that are written in characters: gathered once, then converted by family."""
     if not index.size:
         return
     start = work.elements.start[index]
     length = trim(work.arena, start, work.elements.length[index])
-    texts = _gather_texts(work, index, start, length)
+    texts = gather_texts(work, index, start, length)
     is_list = work.registry.is_list[work.codes[index]]
-    for number in _TEXTUAL:
+    for number in TEXTUAL:
         of_family = family[index] == number
         for many in (False, True):
             chosen = np.flatnonzero(of_family & (is_list == many))
             if not chosen.size:
                 continue
             part = texts if len(chosen) == len(texts) else texts.take(pa.array(chosen))
-            convert = _convert_lists if many else _convert_texts
+            convert = convert_lists if many else convert_texts
             values = convert(work, index[chosen], part, number)
             _cut_columns(work, index[chosen], values, length[chosen] > 0)
-
-
-def _gather_texts(
-    work: _Work, index: npt.NDArray[np.intp], start: Int64s, length: Int64s
-) -> pa.StringArray:
-    """UTF-8 texts; what is not ASCII is decoded one by one, as the row's character set says."""
-    data, bounds = gather(work.arena, start, length)
-    strange = (data >= 0x80) | (data == 0x1B)
-    if strange.any():
-        return _decode_strange(work, index, data, bounds, np.flatnonzero(strange))
-    return as_strings(data, bounds)
-
-
-def _decode_strange(
-    work: _Work,
-    index: npt.NDArray[np.intp],
-    data: Bytes,
-    bounds: Int64s,
-    positions: npt.NDArray[np.intp],
-) -> pa.StringArray:
-    which = np.unique(np.searchsorted(bounds, positions, side="right") - 1)
-    binary = pa.BinaryArray.from_buffers(
-        pa.binary(),
-        len(bounds) - 1,
-        [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(data)],
-    )
-    decoded: list[bytes] = []
-    for i in which:
-        element = int(index[i])
-        row = int(work.elements.row[element])
-        raw = data[bounds[i] : bounds[i + 1]].tobytes()
-        text, stated = decode_text(raw, work.charset(element))
-        decoded.append(text.rstrip("\0 ").encode("utf-8"))
-        if not stated:
-            tag, offset = int(work.elements.tag[element]), work.elements.offset[element]
-            work.built.find(row, "CHARSET", tag, offset, "not in the stated character set")
-            name = work.registry.columns[work.codes[element]].name
-            work.built.invalid.append((row, name, work.raw(element)))
-    mask = np.zeros(len(binary), np.bool_)
-    mask[which] = True
-    mended = pc.replace_with_mask(binary, pa.array(mask), pa.array(decoded, pa.binary()))
-    return mended.cast(pa.string())
-
-
-def _convert_texts(
-    work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray, number: int
-) -> pa.Array:
-    """One value an element; null where it is empty or does not parse."""
-    if number == s.TEXT:
-        return _strip_texts(work, index, texts)
-    flat = pc.utf8_ltrim(texts, " ") if _any_leading(texts) else texts
-    values, bad, old = _parse(flat, number)
-    for i in np.flatnonzero(bad):
-        work.reject(int(index[i]), _BAD_CODE[number], _why_bad(flat[int(i)].as_py()))
-    _note_old(work, index[old])
-    return values
-
-
-def _why_bad(text: str) -> str:
-    """What is wrong with a value, without quoting it."""
-    return "more than one value" if "\\" in text else f"{len(text)} characters that do not parse"
-
-
-def _any_leading(texts: pa.StringArray) -> bool:
-    data, bounds = bytes_of(texts)
-    first = bounds[:-1][np.diff(bounds) > 0]
-    return bool((data[first] == 0x20).any())
-
-
-def _parse(flat: pa.StringArray, number: int) -> tuple[pa.Array, Bools, Bools]:
-    """Values, those that do not parse, and dates of the old form."""
-    none = np.zeros(len(flat), np.bool_)
-    if number == s.DECIMAL:
-        return (*parse_decimals(flat), none)
-    if number == s.INTEGER:
-        return (*parse_integers(flat), none)
-    return parse_dates(flat)
-
-
-def _note_old(work: _Work, index: npt.NDArray[np.intp]) -> None:
-    for i in index:
-        e = work.elements
-        work.built.find(e.row[i], "OLD_DATE", int(e.tag[i]), e.offset[i], "YYYY.MM.DD")
-
-
-def _strip_texts(work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray) -> pa.StringArray:
-    """Without what means nothing: leading spaces of AE, trailing `=` of PN (PS3.5 6.2)."""
-    for chosen, trim_side, mark in (
-        (work.registry.is_title, pc.utf8_ltrim, " "),
-        (work.registry.is_name, pc.utf8_rtrim, "="),
-    ):
-        where = np.flatnonzero(chosen[work.codes[index]])
-        part = texts.take(pa.array(where))
-        trimmed = trim_side(part, mark)
-        if not trimmed.equals(part):
-            mask = np.zeros(len(texts), np.bool_)
-            mask[where] = True
-            texts = pc.replace_with_mask(texts, pa.array(mask), trimmed)
-    return texts
-
-
-def _convert_lists(
-    work: _Work, index: npt.NDArray[np.intp], texts: pa.StringArray, number: int
-) -> pa.ListArray:
-    """Values split at the backslash; a part that does not parse is null in its list."""
-    lists = pc.split_pattern(texts, "\\")
-    offsets, flat = lists.offsets, pc.utf8_rtrim(lists.flatten(), " \0")
-    if number == s.TEXT:
-        return pa.ListArray.from_arrays(offsets, flat)
-    flat = pc.utf8_ltrim(flat, " ")
-    values, bad, old = _parse(flat, number)
-    bounds = offsets.to_numpy()
-    if bad.any():
-        owners = np.unique(np.searchsorted(bounds, np.flatnonzero(bad), side="right") - 1)
-        for i in owners:
-            work.reject(int(index[i]), _BAD_CODE[number], "one of several values does not parse")
-    if old.any():
-        owners = np.unique(np.searchsorted(bounds, np.flatnonzero(old), side="right") - 1)
-        _note_old(work, index[owners])
-    return pa.ListArray.from_arrays(offsets, values)
 
 
 # --- binary numbers ---------------------------------------------------------------------------
 
 
-def _build_numbers(work: _Work, index: npt.NDArray[np.intp], number: int) -> None:
+def _build_numbers(work: Work, index: npt.NDArray[np.intp], number: int) -> None:
     if not index.size:
         return
     is_list = work.registry.is_list[work.codes[index]]
@@ -336,7 +152,7 @@ def _build_numbers(work: _Work, index: npt.NDArray[np.intp], number: int) -> Non
 
 
 def _gather_numbers(
-    work: _Work, index: npt.NDArray[np.intp], kind: np.dtype[Any], number: int, many: bool
+    work: Work, index: npt.NDArray[np.intp], kind: np.dtype[Any], number: int, many: bool
 ) -> pa.Array:
     size = kind.itemsize
     view = np.ndarray((work.arena.size - size + 1,), kind, work.arena, strides=(1,))
@@ -356,15 +172,10 @@ def _number_array(values: npt.NDArray[Any], number: int) -> pa.Array:
         swapped = (values << np.uint32(16)) | (values >> np.uint32(16))
         distinct, inverse = np.unique(swapped, return_inverse=True)
         return pa.array([format_tag(int(tag)) for tag in distinct]).take(pa.array(inverse))
-    return pa.array(values).cast(column_type(number))
+    return pa.array(values).cast(s.ARROW_TYPES[number])
 
 
-def column_type(number: int) -> pa.DataType:
-    """The Arrow type of one value of a family."""
-    return s._ARROW[number]
-
-
-def _build_lengths(work: _Work, index: npt.NDArray[np.intp]) -> None:
+def _build_lengths(work: Work, index: npt.NDArray[np.intp]) -> None:
     if index.size:
         length = work.elements.length[index]
         _cut_columns(work, index, pa.array(length), length > 0)
@@ -373,7 +184,7 @@ def _build_lengths(work: _Work, index: npt.NDArray[np.intp]) -> None:
 # --- from values to columns -------------------------------------------------------------------
 
 
-def _cut_columns(work: _Work, index: npt.NDArray[np.intp], values: pa.Array, filled: Bools) -> None:
+def _cut_columns(work: Work, index: npt.NDArray[np.intp], values: pa.Array, filled: Bools) -> None:
     """Cut the values of elements sorted by column into columns with a place for every row.
 
     An element that is not `filled` has no value: null.
@@ -394,7 +205,7 @@ def _cut_columns(work: _Work, index: npt.NDArray[np.intp], values: pa.Array, fil
         _place(work, column, part, index_of)
 
 
-def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> None:
+def _note_repeats(work: Work, column: Column, index: npt.NDArray[np.intp]) -> None:
     """A finding for every row that has an element more than once; the last one counts."""
     rows = work.elements.row[index]
     found, counts = np.unique(rows, return_counts=True)
@@ -403,32 +214,32 @@ def _note_repeats(work: _Work, column: Column, index: npt.NDArray[np.intp]) -> N
         work.built.find(row, "DUPLICATE_TAG", column.tag, offset, f"{count} times")
 
 
-def _place(work: _Work, column: Column, values: pa.Array, index: pa.Array | None = None) -> None:
+def _place(work: Work, column: Column, values: pa.Array, index: pa.Array | None = None) -> None:
     """Put a column in the result, over what another family gave for other rows.
 
     `index` says which of the values a row has, null for none; without it there is one a row.
     """
-    field = field_of(column)
+    field = _field_of(column)
     if values.type != field.type:
         values = values.cast(field.type)
     _put(work, field, values, index)
     derived = column.derived_field()
     if derived is not None:
-        _put(work, derived, derive(derived, values), index)
+        _put(work, derived, _derive(derived, values), index)
 
 
-def _put(work: _Work, field: pa.Field, values: pa.Array, index: pa.Array | None) -> None:
+def _put(work: Work, field: pa.Field, values: pa.Array, index: pa.Array | None) -> None:
     array = values if index is None else values.take(index)
     if field.name in work.built.arrays:
         array = pc.coalesce(array, work.built.arrays[field.name][1])
     work.built.arrays[field.name] = (field, array)
 
 
-field_of = lru_cache(maxsize=65536)(Column.field)
+_field_of = lru_cache(maxsize=65536)(Column.field)
 """`Column.field`, made once."""
 
 
-def derive(field: pa.Field, texts: pa.StringArray) -> pa.Array:
+def _derive(field: pa.Field, texts: pa.StringArray) -> pa.Array:
     """The parsed form that stands beside TM, DT and PatientAge."""
     if field.name == "patient_age_years":
         return parse_ages(texts)
@@ -440,7 +251,7 @@ def derive(field: pa.Field, texts: pa.StringArray) -> pa.Array:
 # --- one by one -------------------------------------------------------------------------------
 
 
-def _read_other(work: _Work, i: int) -> None:
+def _read_other(work: Work, i: int) -> None:
     """A value whose stated VR is of another family than the column's: convert it if it fits."""
     column = work.registry.columns[work.codes[i]]
     if column.family in (s.LENGTH, s.SEQUENCE) or not work.elements.length[i]:
@@ -459,14 +270,14 @@ def _read_other(work: _Work, i: int) -> None:
     work.extra.setdefault(int(work.codes[i]), []).append((int(work.elements.row[i]), value))
 
 
-def _read_values(work: _Work, i: int) -> list[Any]:
+def _read_values(work: Work, i: int) -> list[Any]:
     """The values of an element as its stated VR says: texts, numbers, or none."""
     family = int(_FAMILY[work.elements.vr[i]])
     start = int(work.elements.start[i])
     if start < 0:
         raise ValueError("its bytes were not read")
     raw = work.arena[start : start + int(work.elements.length[i])].tobytes()
-    if family in _TEXTUAL or family == s.LENGTH:
+    if family in TEXTUAL or family == s.LENGTH:
         return [part.strip(" \0") for part in decode_text(raw, work.charset(i))[0].split("\\")]
     if family in _DTYPES:
         kind = np.dtype(_DTYPES[family])
@@ -490,7 +301,7 @@ def _coerce(value: Any, family: int) -> Any:
     return int(value)
 
 
-def _read_unknown(work: _Work, i: int) -> None:
+def _read_unknown(work: Work, i: int) -> None:
     """A public element without a keyword: its text, or the length of its bytes."""
     tag, row = int(work.elements.tag[i]), int(work.elements.row[i])
     said = int(_FAMILY[work.elements.vr[i]])
@@ -501,7 +312,7 @@ def _read_unknown(work: _Work, i: int) -> None:
     _place(work, column, array)
 
 
-def _add_extra(work: _Work) -> None:
+def _add_extra(work: Work) -> None:
     for code, found in work.extra.items():
         column = work.registry.columns[code]
         by_row = dict(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.headers.gather import Bytes
-from wetread.headers.schema import SWAPPED_VRS
-from wetread.headers.walk import Elements, pack_vr
+from wetread.headers.schema import SWAPPED_VRS, pack_vr
+from wetread.headers.walk import Elements
 
 
 def swap_value(value: bytes, vr: str) -> bytes:

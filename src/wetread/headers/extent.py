@@ -3,25 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 Found = tuple[int, str, str]
 """Row, finding code, text."""
+_HALVED = pa.array(["YBR_FULL_422", "YBR_PARTIAL_422"])
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What n headers announce of their pixels."""
+
+    rows: Int64s
+    columns: Int64s
+    samples: Int64s
+    frames: Int64s
+    allocated: Int64s
+    stored: Int64s
+    halved: Bools
+    """Two of three samples stand for two pixels (4:2:2)."""
+
+    @classmethod
+    def of(cls, columns: dict[str, pa.Array], count: int) -> Announced:
+        """From the columns of a block, by keyword; what stands for an element that is not there."""
+
+        def number(keyword: str, default: int = 0) -> Int64s:
+            array = columns.get(keyword, pa.nulls(count))
+            values: Int64s = (
+                array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
+            )
+            return values
+
+        photometric = columns.get("PhotometricInterpretation", pa.nulls(count, pa.string()))
+        return cls(
+            number("Rows"),
+            number("Columns"),
+            number("SamplesPerPixel", 1),
+            number("NumberOfFrames", 1),
+            number("BitsAllocated"),
+            number("BitsStored"),
+            np.asarray(pc.is_in(photometric, _HALVED)),
+        )
 
 
 def check_extent(
-    columns: dict[str, pa.Array], size: Int64s, offset: Int64s, length: Int64s, native: Int64s
+    said: Announced, size: Int64s, offset: Int64s, length: Int64s, native: Int64s
 ) -> Iterator[Found]:
     """Findings about Pixel Data of n rows.
 
     `offset` and `length` are -1 without pixels and for an undefined length; `native` is 1 where the
     pixels are not encapsulated, 0 where they are, -1 where that is not known.
     """
-    known, expected, frame = _expected(columns, len(size))
+    known, expected, frame = _expected(said)
     absent = known & (offset < 0)
     for row in np.flatnonzero(absent):
         yield int(row), "PIXELS_ABSENT", f"need {expected[row]} bytes, have none"
@@ -55,34 +95,12 @@ def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found
         yield row, "PIXELS_LONG", said
 
 
-def numbers(columns: dict[str, pa.Array], name: str, default: int, rows: int) -> Int64s:
-    """An integer column, or what stands for one that is not there."""
-    array = columns.get(name)
-    if array is None:
-        return np.full(rows, default, np.int64)
-    values: Int64s = array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
-    return values
-
-
-def _expected(
-    columns: dict[str, pa.Array], rows: int
-) -> tuple[npt.NDArray[np.bool_], Int64s, Int64s]:
+def _expected(said: Announced) -> tuple[Bools, Int64s, Int64s]:
     """Where the header says how large the pixels are, their bytes, and those of one frame."""
-
-    def number(name: str, default: int) -> Int64s:
-        return numbers(columns, name, default, rows)
-
-    height, width, bits = (number(k, 0) for k in ("Rows", "Columns", "BitsAllocated"))
+    height, width, bits = said.rows, said.columns, said.allocated
     known = (height > 0) & (width > 0) & (bits > 0)
-    samples = np.maximum(number("SamplesPerPixel", 1), 1)
-    frames = np.clip(number("NumberOfFrames", 1), 1, 1 << 31)
-    pixels = height * width * samples
-    half = columns.get("PhotometricInterpretation")
-    if half is not None:
-        is_422 = np.isin(
-            half.to_numpy(zero_copy_only=False).astype(str), ["YBR_FULL_422", "YBR_PARTIAL_422"]
-        )
-        pixels = np.where(is_422, height * width * 2, pixels)
+    frames = np.clip(said.frames, 1, 1 << 31)
+    pixels = height * width * np.where(said.halved, 2, np.maximum(said.samples, 1))
     # 1-bit frames are packed without gaps (PS3.5 8.1.1)
     total = (pixels.astype(np.float64) * frames * bits) / 8
     exact = np.where(total < 2**60, (pixels * frames * bits + 7) // 8, 0)

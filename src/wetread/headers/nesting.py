@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS
+from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, pack_vr
 
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 128
@@ -16,9 +16,9 @@ DEEPEST = 128
 _HEAD, _LENGTH = struct.Struct("<IHH"), struct.Struct("<I")
 # tags as the little-endian number that their four bytes are
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000FFFE, 0xE00DFFFE, 0xE0DDFFFE
-_SHORT = frozenset(ord(v[0]) | ord(v[1]) << 8 for v in FAMILY_OF_VR if v not in LONG_FORM_VRS)
-_LONG = frozenset(ord(v[0]) | ord(v[1]) << 8 for v in LONG_FORM_VRS)
-_SQ = ord("S") | ord("Q") << 8
+_SHORT = frozenset(pack_vr(v) for v in FAMILY_OF_VR if v not in LONG_FORM_VRS)
+_LONG = frozenset(pack_vr(v) for v in LONG_FORM_VRS)
+_SQ = pack_vr("SQ")
 
 
 def pass_elements(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.headers.encodings import is_decodable
-from wetread.headers.extent import numbers
+from wetread.headers.extent import Announced
 
 Bools = npt.NDArray[np.bool_]
 
@@ -22,25 +22,22 @@ _MODALITIES = pa.array(["US", "IVUS"])
 
 
 def find_decodable(
-    columns: dict[str, pa.Array], syntax: npt.NDArray[np.object_], pixels: Bools, floats: Bools
+    said: Announced, syntax: npt.NDArray[np.object_], pixels: Bools, floats: Bools
 ) -> pa.Array:
     """Texts "yes" or "no" for rows with pixels, null for the others.
 
     "no" is a transfer syntax that has no decoder, such as video, or a form that cannot be: no
     size, more bits stored than allocated, more than four samples.
     """
-    rows = len(pixels)
-    yes = np.zeros(rows, np.bool_)
+    yes = np.zeros(len(pixels), np.bool_)
     for name in set(syntax[pixels].tolist()):
         if is_decodable(name or ""):
             yes |= syntax == name
-    for keyword in ("Rows", "Columns"):
-        size = numbers(columns, keyword, 0, rows)
+    for size in (said.rows, said.columns):
         yes &= (size > 0) & (size <= 65535)
-    yes &= np.isin(numbers(columns, "SamplesPerPixel", 1, rows), range(5))
-    allocated = numbers(columns, "BitsAllocated", 0, rows)
-    stored = numbers(columns, "BitsStored", 0, rows)
-    yes &= floats | ((allocated > 0) & (allocated <= 64) & (stored <= allocated))
+    yes &= np.isin(said.samples, range(5))
+    bits = said.allocated
+    yes &= floats | ((bits > 0) & (bits <= 64) & (said.stored <= bits))
     return pa.array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), mask=~pixels)
 
 

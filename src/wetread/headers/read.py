@@ -34,9 +34,9 @@ from wetread.headers.peeks import peek_member, peek_object, read_object_windows
 from wetread.headers.reader import FileReader
 from wetread.headers.registry import Registry
 from wetread.headers.rows import Answer, assemble
-from wetread.headers.schema import CORE, format_tag, unify
+from wetread.headers.schema import CORE, format_tag, pack_vr, unify
 from wetread.headers.single import walk_file
-from wetread.headers.walk import DONE, NEXT, ODD, Elements, Rows, has_vr, is_bulk, pack_vr, walk
+from wetread.headers.walk import DONE, NEXT, ODD, Elements, Rows, has_vr, is_bulk, walk
 from wetread.headers.walked import Element, Walked
 from wetread.settings import Settings
 from wetread.sources import open_source

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from wetread.headers.schema import Column, column_of
-from wetread.headers.walk import pack_vr
+from wetread.headers.schema import Column, column_of, pack_vr
 
 
 class Registry:

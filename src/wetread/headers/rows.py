@@ -14,17 +14,25 @@ import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
+from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
-from wetread.headers.columns import Built
 from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
-from wetread.headers.extent import check_extent
+from wetread.headers.extent import Announced, check_extent
 from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.reader import FileReader
-from wetread.headers.schema import FINDING_TYPE, INVALID_TYPE, column_of, format_tag, unify
+from wetread.headers.schema import (
+    FINDING_TYPE,
+    INVALID_TYPE,
+    column_of,
+    format_tag,
+    pack_vr,
+    unify,
+    unpack_vr,
+)
 from wetread.headers.sequences import check_fragments
-from wetread.headers.walk import Elements, Rows, unpack_vr
+from wetread.headers.walk import Elements, Rows
 from wetread.headers.walked import Walked
 from wetread.settings import Settings
 from wetread.sources import open_source
@@ -174,9 +182,7 @@ class Answer:
         """The columns `private` and `sequences`; `implicit` is how the lockstep walk read a row."""
         rows = len(self.syntax)
         is_private = (elements.tag & 0x10000 != 0) & (elements.tag & 0xFFFF != 0)
-        is_sequence = np.array(
-            [unpack_vr(int(v)) == "SQ" for v in elements.vr], np.bool_
-        ) | _unsaid_sequences(elements)
+        is_sequence = (elements.vr == pack_vr("SQ")) | _unsaid_sequences(elements)
         charsets = read_charsets(arena, elements)
         if private:
             chosen = _by_row(arena, elements, is_private, rows)
@@ -197,7 +203,7 @@ class Answer:
 
 def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
     """Elements without a VR (or in UN) that the dictionary says are sequences."""
-    silent = (elements.vr == 0) | (elements.vr == ord("U") | ord("N") << 8)
+    silent = (elements.vr == 0) | (elements.vr == pack_vr("UN"))
     result = np.zeros(len(elements.tag), np.bool_)
     for i in np.flatnonzero(silent):
         result[i] = column_of(int(elements.tag[i])).vrs[0] == "SQ"
@@ -311,7 +317,8 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
         native[here] = 0 if is_encapsulated(syntax) else 1
         deflated[here] = encoding_of(syntax).deflated
     size = np.where(deflated, np.int64(1) << 62, heads.size)
-    found = check_extent(arrays, size, answer.pixel_offset, answer.pixel_length, native)
+    said = Announced.of(arrays, rows)
+    found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
     known = {(f[0], f[1]) for f in answer.findings}
     stopped = {f[0] for f in answer.findings if _STATUS_OF.get(f[1]) in ("partial", "refused")}
     for row, code, text in found:
@@ -322,7 +329,7 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
     pixels = ~answer.without_pixels
     for row, text in check_burned_in(arrays, pixels):
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
-    arrays["decodable"] = find_decodable(arrays, answer.syntax, pixels, answer.floats)
+    arrays["decodable"] = find_decodable(said, answer.syntax, pixels, answer.floats)
 
 
 def _statuses(findings: list[RowFinding], rows: int) -> list[str]:

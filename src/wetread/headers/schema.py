@@ -43,7 +43,7 @@ SWAPPED_VRS = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "U
 UNSPLIT_VRS = frozenset(["LT", "ST", "UR", "UT"])
 """VRs in which a backslash is no separator (PS3.5 6.2)."""
 
-_ARROW: dict[int, pa.DataType] = {
+ARROW_TYPES: dict[int, pa.DataType] = {
     TEXT: pa.string(),
     DECIMAL: pa.float64(),
     INTEGER: pa.int64(),
@@ -114,7 +114,7 @@ class Column:
     @property
     def type(self) -> pa.DataType:
         """The Arrow type."""
-        value = _ARROW[self.family]
+        value = ARROW_TYPES[self.family]
         return pa.list_(value) if self.is_list else value
 
     @property
@@ -143,6 +143,16 @@ class Column:
         said = {"tag": format_tag(self.tag), "vr": " or ".join(self.vrs), "vm": self.vm}
         unit = UNIT_OF.get(self.name)
         return {**said, "unit": unit} if unit else said
+
+
+def pack_vr(vr: str) -> int:
+    """Two letters as the little-endian number they are in a file."""
+    return ord(vr[0]) | ord(vr[1]) << 8
+
+
+def unpack_vr(number: int) -> str:
+    """The letters of `pack_vr`; empty for 0 (implicit)."""
+    return chr(number & 0xFF) + chr(number >> 8) if number else ""
 
 
 def format_tag(tag: int) -> str:

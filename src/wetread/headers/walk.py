@@ -17,7 +17,14 @@ import numpy.typing as npt
 
 from wetread.headers.blocks import Bytes
 from wetread.headers.nesting import DEEPEST, pass_elements
-from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of
+from wetread.headers.schema import (
+    FAMILY_OF_VR,
+    LENGTH,
+    LONG_FORM_VRS,
+    SEQUENCE,
+    column_of,
+    pack_vr,
+)
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -28,17 +35,6 @@ DONE, PIXELS, NEXT, ODD = 1, 2, 3, 4
 
 UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-
-
-def pack_vr(vr: str) -> int:
-    """Two letters as the little-endian number they are in a file."""
-    return ord(vr[0]) | ord(vr[1]) << 8
-
-
-def unpack_vr(number: int) -> str:
-    """The letters of `pack_vr`; empty for 0 (implicit)."""
-    return chr(number & 0xFF) + chr(number >> 8) if number else ""
-
 
 _FEW_OPEN = 64
 """Fewer open sequences than this are passed one by one."""
@@ -329,10 +325,8 @@ def _step(
     if nested:
         kept &= ~opening
         lanes.opened = np.where(opening, pos, lanes.opened)
-    if kept.all():
-        steps.append((lanes.row, tag, vr, value, length))
-    else:
-        steps.append((lanes.row[kept], tag[kept], vr[kept], value[kept], length[kept]))
+    found = (lanes.row, tag, vr, value, length)
+    steps.append(found if kept.all() else tuple(array[kept] for array in found))
     if whole and nested:
         _emit_sequences(word, lanes, steps, closed, end)
     if leaving.any():

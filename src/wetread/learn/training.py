@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from wetread.table.store import Indexed
 
 
+_PLANNED = ("steps", "batch", "lr", "seed", "precision")
+"""What of a `Plan` makes a run another one."""
+
+
 def train(
     images: Indexed | Cache,
     truth: Boxes | str | os.PathLike[str],
@@ -119,27 +123,17 @@ def train(
         items = material.items(TRAIN, size, window, augment, seed)
         length = epoch_steps(len(items), batch, team.world)
         plan = Plan(steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers)
-        classes = class_ids(material.truth, items.data.classes)
         asked = {
             "task": task,
             "model": recipe.name,
-            "classes": classes,
+            "classes": class_ids(material.truth, items.data.classes),
             "size": size,
             "window": window,
             "augment": asdict(augment) if isinstance(augment, Augment) else augment,
-            "steps": plan.steps,
-            "batch": batch,
-            "lr": plan.lr,
-            "seed": seed,
-            "precision": precision,
+            **{name: getattr(plan, name) for name in _PLANNED},
             "weights": _name_weights(weights),
             "world": team.world,
-            "images": {
-                part: len(material.items(part, size, window)) if material.has(part) else 0
-                for part in (TRAIN, VALID)
-            },
-            "index_hash": material.cache.index_hash,
-            "truth_hash": hash_truth(material.truth),
+            **_describe_material(material, size, window),
         }
         config = team.share(read_config(folder) if team.leads else None)
         if config is None:
@@ -204,6 +198,16 @@ def _name_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
         return [str(weights), ""]
     with path.open("rb") as file:
         return [path.name, hashlib.file_digest(file, "sha256").hexdigest()[:16]]
+
+
+def _describe_material(material: Material, size: int, window: Window) -> dict[str, Any]:
+    """What a run is trained on and judged by."""
+    counts = {
+        part: len(material.items(part, size, window)) if material.has(part) else 0
+        for part in (TRAIN, VALID)
+    }
+    hashes = {"index_hash": material.cache.index_hash, "truth_hash": hash_truth(material.truth)}
+    return {"images": counts, **hashes}
 
 
 def _describe(

@@ -1,0 +1,69 @@
+"""What is built from the elements of a block: columns, findings, and bytes that became no value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from wetread.headers.blocks import Bytes
+from wetread.headers.charset import read_charsets
+from wetread.headers.registry import Registry
+from wetread.headers.schema import format_tag
+from wetread.headers.walk import Elements
+
+_MOST_RAW = 64 * 1024
+
+
+@dataclass(slots=True)
+class Built:
+    """Columns of n rows, and what was wrong with values."""
+
+    rows: int
+    arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
+    findings: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
+    """Row, code, tag, position in the file, text."""
+    invalid: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """Row, keyword, raw bytes."""
+
+    def find(self, row: int, code: str, tag: int, offset: int, text: str) -> None:
+        """Note a finding about an element."""
+        self.findings.append((int(row), code, format_tag(tag), int(offset), text))
+
+
+@dataclass(slots=True)
+class Work:
+    """One block on its way from elements to columns."""
+
+    arena: Bytes
+    elements: Elements
+    codes: npt.NDArray[np.uint16]
+    registry: Registry
+    built: Built
+    extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
+    """By number of column: row and Python value of elements read one by one."""
+    charsets: dict[int, str] | None = None
+    """Of the rows that state one; read when a text needs it."""
+
+    def raw(self, i: int) -> bytes:
+        """The first bytes of an element's value, as far as they were read."""
+        start = int(self.elements.start[i])
+        if start < 0:
+            return b""
+        return self.arena[start : start + min(int(self.elements.length[i]), _MOST_RAW)].tobytes()
+
+    def charset(self, i: int) -> str:
+        """Specific Character Set of an element's row, "" where it states none."""
+        if self.charsets is None:
+            self.charsets = read_charsets(self.arena, self.elements)
+        return self.charsets.get(int(self.elements.row[i]), "")
+
+    def reject(self, i: int, code: str, text: str) -> None:
+        """A value that does not become a column's value: keep its bytes, say so."""
+        row, tag = int(self.elements.row[i]), int(self.elements.tag[i])
+        name = self.registry.columns[self.codes[i]].name
+        self.built.invalid.append((row, name, self.raw(i)))
+        self.built.find(row, code, tag, self.elements.offset[i], text)
