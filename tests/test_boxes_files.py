@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from wetread.boxes.files import list_files, read_text, write_folder, written
+from wetread.boxes.files import list_files, read_text, write_folder
 from wetread.errors import StorageError, UsageError
+from wetread.table.files import written
 
 
 def test_text_in_its_spellings(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -15,10 +14,11 @@ import pyarrow.compute as pc
 
 from wetread.boxes.join import NAMES, find_rows, stem
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
-from wetread.errors import StorageError, UnknownNameError, UsageError
+from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.cases import STUDY, open_boxes
 from wetread.evaluation.images import show_some
 from wetread.evaluation.intervals import Floats, Ints
+from wetread.table.files import written
 from wetread.table.store import query
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def submit(
     targets = _list_targets(boxes, form, images)
     _check(boxes, targets, form)
     frame = _compose(boxes, targets, form)
-    _write(frame, Path(path))
+    with written(path) as file:
+        frame.to_csv(file, index=False, lineterminator="\n")
     return frame
 
 
@@ -247,13 +248,3 @@ def _compose(boxes: Boxes, targets: _Targets, form: str) -> pd.DataFrame:
         strings.append(" ".join(texts[place]))
         names.append(name + IMAGE if form == "siim-covid" and not study else name)
     return pd.DataFrame({how.column: names, "PredictionString": strings})
-
-
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    """A file that is whole or not there."""
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        frame.to_csv(beside, index=False, lineterminator="\n")
-        beside.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error}") from error

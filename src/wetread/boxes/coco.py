@@ -7,10 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import check_place, read_text, written
+from wetread.boxes.files import check_place, read_text
 from wetread.boxes.sizes import check_sizes, sizes_of
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
+from wetread.table.files import written
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed

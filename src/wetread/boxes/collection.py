@@ -123,7 +123,7 @@ class Boxes:
         """
         import pyarrow.parquet as pq
 
-        from wetread.boxes.files import written
+        from wetread.table.files import written
 
         with written(path) as beside:
             pq.write_table(self.table, beside)

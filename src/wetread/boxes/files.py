@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
 from wetread.boxes.table import CORNERS
 from wetread.errors import StorageError, UsageError
-from wetread.table.files import whole_file
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes, PathLike
@@ -35,16 +33,6 @@ def read_text(path: PathLike) -> str:
         return data.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no text file: {error}") from error
-
-
-@contextlib.contextmanager
-def written(path: PathLike) -> Iterator[BinaryIO]:
-    """A file that is there once it is whole, or not at all; StorageError where it cannot be."""
-    try:
-        with whole_file(Path(path)) as file:
-            yield file
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_folder(folder: PathLike, texts: Mapping[str, str]) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 
 from wetread.boxes.checks import list_findings
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import check_place, list_files, written
+from wetread.boxes.files import check_place, list_files
 from wetread.boxes.table import CORNERS
 from wetread.errors import MissingExtraError, StorageError, UsageError
+from wetread.table.files import written
 from wetread.table.progress import Progress
 from wetread.table.store import query
 

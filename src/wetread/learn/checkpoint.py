@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.errors import NotFoundError, UsageError
-from wetread.table.files import storage_errors, whole_file
+from wetread.table.files import written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, A
 
     # Copies: safetensors refuses tensors that share memory.
     own = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-    with storage_errors(path.parent), whole_file(path) as file:
+    with written(path) as file:
         file.write(save(own, {_SAID: json.dumps(said)}))
 
 

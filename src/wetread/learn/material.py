@@ -17,6 +17,7 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.reading import read_boxes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
+from wetread.evaluation.images import TRAIN
 from wetread.learn.cache import Cache
 from wetread.splits import split_rows
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from wetread.learn.detector import Target
     from wetread.table.store import Indexed
 
-TRAIN, VALID = "train", "valid"
+VALID = "valid"
 SPLIT = pa.schema(
     [
         ("id", pa.string()),

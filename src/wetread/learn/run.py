@@ -32,7 +32,7 @@ from wetread.learn.checkpoint import load_tensors
 from wetread.learn.detector import Builder, Detector, Shape
 from wetread.learn.material import VALID, known_parts
 from wetread.learn.models import MODELS
-from wetread.table.files import storage_errors, whole_file
+from wetread.table.files import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -293,7 +293,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 def write_file(path: Path, data: bytes) -> None:
     """A file of a run: whole or not there."""
-    with storage_errors(path.parent), whole_file(path) as file:
+    with written(path) as file:
         file.write(data)
 
 

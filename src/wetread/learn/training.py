@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from wetread import __version__
 from wetread.boxes.collection import Boxes
 from wetread.errors import UnknownNameError, UsageError
+from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
 from wetread.learn.cache import Cache, Window
 from wetread.learn.detector import Builder, Detector
 from wetread.learn.loop import Plan, Precision, epoch_steps, fit
 from wetread.learn.material import (
-    TRAIN,
     VALID,
     Material,
     class_ids,

@@ -18,7 +18,7 @@ from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
-from wetread.table.files import storage_errors, whole_file
+from wetread.table.files import written
 from wetread.table.store import Ask, Content, Indexed, questions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Report:
             StorageError: it cannot be written.
         """
         path = Path(os.path.abspath(to))
-        with storage_errors(path.parent), whole_file(path) as file:
+        with written(path) as file:
             file.write(self.html.encode())
         return path
 

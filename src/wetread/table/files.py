@@ -27,7 +27,7 @@ def storage_errors(folder: Path | str) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _FULL:
-            said = "the disk is full; what was read so far is kept for the next scan"
+            said = "the disk is full; what is complete there is kept"
         else:
             said = f"cannot write there: {error.strerror or error}"
         raise StorageError(f"{folder}: {said}") from error
@@ -48,6 +48,16 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def written(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A `whole_file`; StorageError where it cannot be."""
+    try:
+        with whole_file(Path(path)) as file:
+            yield file
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _sync_folder(folder: Path) -> None:
