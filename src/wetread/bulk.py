@@ -88,7 +88,7 @@ def run(
     engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
     engine.check(options["root"], None)
     results = engine.map(function, tasks, {**options, "settings": asdict(settings)}, failed)
-    with Progress(progress) as bar, closing(results):  # type: ignore[type-var]  # a generator
+    with Progress(progress) as bar, closing(results):
         for table in results:
             bar.add(len(set(table["id"].to_pylist())))
             yield table

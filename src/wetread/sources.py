@@ -121,18 +121,6 @@ def open_source(
     return archive.open(member)
 
 
-def read_member(
-    root: str,
-    path: bytes,
-    member: bytes,
-    limit: int,
-    settings: Settings = Settings(),
-) -> bytes:
-    """The first `limit` bytes of one source, fewer where it ends; raises as `open_source`."""
-    with open_source(root, path, member, settings) as file:
-        return file.read(limit)
-
-
 def _open_regular(path: str, flags: int) -> int:
     # Not to wait for the other end, should a pipe have taken the file's place.
     file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from wetread.engines.local import LocalEngine
@@ -28,5 +28,5 @@ class Engine(Protocol):
         tasks: Iterable[pa.Table],
         options: dict[str, Any],
         failed: Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table],
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """Yield the function's table of every task, in any order; see `LocalEngine.map`."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import platform
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,7 +98,7 @@ class DaskEngine:
         tasks: Iterable[pa.Table],
         options: dict[str, Any],
         failed: Failed,
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """Yield what `function` makes of every task, in any order; see `LocalEngine.map`.
 
         Raises:

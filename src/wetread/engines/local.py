@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -71,7 +71,7 @@ class LocalEngine:
         tasks: Iterable[pa.Table],
         options: dict[str, Any],
         failed: Failed,
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table, None, None]:
         """Yield what `function` makes of every task, in any order.
 
         A task that ends its worker, or takes too long, is cut up until the row that does it is

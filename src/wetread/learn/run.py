@@ -74,12 +74,14 @@ class Run:
             raise UsageError(f"{folder} is no run: it has no config.json")
         name = config["model"]
         recipe = MODELS.get((config["task"], name))
-        if model is None and recipe is None:
+        if model is None and recipe is not None:
+            model = recipe.build
+        if model is None:
             raise UsageError(
                 f"{folder} has the model {name}, which is not wetread's: give it, "
                 f"Run.open(path, model=...) or --model {name}"
             )
-        return cls(folder, config, model or recipe.build)  # type: ignore[union-attr]
+        return cls(folder, config, model)
 
     @property
     def id(self) -> str:

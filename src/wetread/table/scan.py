@@ -184,7 +184,7 @@ def _read(
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
     failed = _failed(arguments)
     results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
-    with closing(results):  # type: ignore[type-var]  # a generator
+    with closing(results):
         for table in results:
             rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
             pace.note(int(rows), seconds)
