@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from wetread.engines import LocalEngine
-from wetread.engines.frames import describe, rebuild, resolve
+from wetread.engines.messages import describe, rebuild, resolve
 from wetread.errors import StorageError, UnknownNameError
 
 OBEY = "wetread.testing.tasks:obey"

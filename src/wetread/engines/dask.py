@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from wetread.engines.frames import describe, rebuild, resolve
 from wetread.engines.local import LocalEngine
+from wetread.engines.messages import describe, rebuild, resolve
 from wetread.errors import EngineError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:

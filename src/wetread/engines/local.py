@@ -17,20 +17,20 @@ from typing import Any, BinaryIO, Literal, cast
 
 import pyarrow as pa
 
-from wetread.engines.frames import (
+from wetread.engines.messages import (
     BEAT,
     CALL,
     ERROR,
     ROW,
     TABLE,
-    read_frame,
+    read_message,
     rebuild,
     resolve,
-    write_frame,
+    write_message,
 )
 
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "134217728", "MALLOC_TRIM_THRESHOLD_": "134217728"}
-"""Of glibc: frames come and go row by row, and the system's fresh pages cost half as much again."""
+"""Of glibc: tables come and go row by row, and the system's fresh pages cost half as much again."""
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 
 
@@ -226,11 +226,11 @@ class _Worker:
         process.kill()
 
     def _talk(self, process: subprocess.Popen[bytes], kind: bytes, content: Any) -> Any:
-        """Send one frame, return the content of the answer, or raise what it says."""
+        """Send one message, return the content of the answer, or raise what it says."""
         try:
-            write_frame(cast(BinaryIO, process.stdin), kind, content)
+            write_message(cast(BinaryIO, process.stdin), kind, content)
             while True:
-                kind, answer = read_frame(cast(BinaryIO, process.stdout))
+                kind, answer = read_message(cast(BinaryIO, process.stdout))
                 if kind == ROW:
                     self._row += 1
                     self._allow(self._timeout or 0)

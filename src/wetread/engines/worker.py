@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from wetread.engines.frames import (
+from wetread.engines.messages import (
     BEAT,
     ERROR,
     READY,
@@ -20,9 +20,9 @@ from wetread.engines.frames import (
     TABLE,
     Function,
     describe,
-    read_frame,
+    read_message,
     resolve,
-    write_frame,
+    write_message,
 )
 from wetread.engines.pulse import listen
 
@@ -44,13 +44,13 @@ def main() -> None:
         function = resolve(call["function"])
         if call["each"]:
             function = _row_by_row(function, answers)
-        listen(lambda seconds: write_frame(answers, BEAT, {"seconds": seconds}))
-        write_frame(answers, READY, {})
+        listen(lambda seconds: write_message(answers, BEAT, {"seconds": seconds}))
+        write_message(answers, READY, {})
         while True:
-            write_frame(answers, TABLE, function(inbox.get(), call["options"]))
+            write_message(answers, TABLE, function(inbox.get(), call["options"]))
     except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exception
         with contextlib.suppress(BrokenPipeError):
-            write_frame(answers, ERROR, describe(error))
+            write_message(answers, ERROR, describe(error))
     os._exit(1)  # a thread still reads stdin, which an ordinary exit would trip over
 
 
@@ -60,7 +60,7 @@ def _row_by_row(function: Function, answers: BinaryIO) -> Function:
     def call(task: pa.Table, options: dict[str, Any]) -> pa.Table:
         tables = []
         for row in range(task.num_rows):
-            write_frame(answers, ROW, {})
+            write_message(answers, ROW, {})
             tables.append(function(task.slice(row, 1), options))
         return pa.concat_tables(tables)
 
@@ -80,7 +80,7 @@ def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:
     # In a thread of its own, so that the worker ends with its caller in the middle of a task too.
     while True:
         try:
-            inbox.put(read_frame(pipe)[1])
+            inbox.put(read_message(pipe)[1])
         except EOFError:
             os._exit(0)
 

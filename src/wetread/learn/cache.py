@@ -13,7 +13,6 @@ what no line names of them does not count. A shard that a table names is never w
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wetread import __version__
 from wetread.errors import CacheError, NotFoundError
 from wetread.headers.schema import CORE, unify
 from wetread.learn.shards import Pictures, ends, hash_picture, shard_path
 from wetread.table.merge import conform
+from wetread.table.stamp import Stamp
 from wetread.table.store import Content
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
     from wetread.learn.augment import Augment
     from wetread.learn.dataset import Images
 
-FORMAT = "wetread-cache"
-SCHEMA_VERSION = 1
+STAMP = Stamp("wetread-cache", 1, CacheError, "prepare into a new folder")
 MARKER = "wetread-cache.json"
 Window = Literal["auto", "file"] | tuple[float, float]
 VIEW = pa.struct([("center", pa.float64()), ("width", pa.float64()), ("function", pa.string())])
@@ -250,14 +248,4 @@ def read_marker(folder: Path) -> dict[str, Any]:
         raise NotFoundError(f"{folder}: no such cache")
     if not path.is_file():
         raise CacheError(f"{folder} is not a cache: it has no {MARKER}")
-    try:
-        said: dict[str, Any] = json.loads(path.read_bytes())
-        format_, schema, version = said["format"], said["schema"], said["wetread"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CacheError(f"{path} is damaged: {error}") from error
-    if format_ != FORMAT or schema != SCHEMA_VERSION:
-        raise CacheError(
-            f"{path} was written by wetread {version} (schema {schema}); this is wetread "
-            f"{__version__} (schema {SCHEMA_VERSION}): prepare into a new folder"
-        )
-    return said
+    return STAMP.read(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread import __version__, bulk
+from wetread import bulk
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.learn.cache import (
-    FORMAT,
     MARKER,
     NAMED,
     SCHEMA,
-    SCHEMA_VERSION,
+    STAMP,
     hash_file,
     read_lines,
     table_path,
@@ -50,16 +48,10 @@ def locked(folder: Path, size: int) -> Iterator[None]:
             raise StorageError(f"{folder}: another prepare is writing this cache")
         with storage_errors(folder):
             if not (folder / MARKER).exists():
-                _write_marker(folder, {"size": size, "table": None})
+                STAMP.write(folder / MARKER, {"size": size, "table": None})
             for name in ("tables", "commits", "shards"):
                 (folder / name).mkdir(exist_ok=True)
         yield
-
-
-def _write_marker(folder: Path, content: dict[str, Any]) -> None:
-    said = {"format": FORMAT, "schema": SCHEMA_VERSION, "wetread": __version__, **content}
-    with whole_file(folder / MARKER) as file:
-        file.write(json.dumps(said, indent=1).encode())
 
 
 def latest(paths: list[Path]) -> pa.Table:
@@ -143,7 +135,7 @@ def finish(
             "hash": hash_file(table_path(folder, name)),
             "shards": sorted(ends(good)),
         }
-        _write_marker(folder, said)
+        STAMP.write(folder / MARKER, said)
     _sweep(folder, {said["table"]}, set(said["shards"]))
 
 

@@ -33,6 +33,7 @@ from wetread.learn.detector import Builder, Detector, Shape
 from wetread.learn.material import VALID, known_parts
 from wetread.learn.models import MODELS
 from wetread.table.files import written
+from wetread.table.stamp import Stamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from wetread.learn.filter import Thresholds
     from wetread.table.store import Indexed
 
-FORMAT, SCHEMA_VERSION = "wetread-run", 1
+STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder, or use that version")
 Weights = Literal["best", "last"]
 
 
@@ -278,19 +279,8 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     Raises:
         UsageError: it is damaged, or another version's.
     """
-    import json
-
     path = folder / "config.json"
-    if not path.is_file():
-        return None
-    try:
-        config: dict[str, Any] = json.loads(path.read_bytes())
-        known = config["format"] == FORMAT and config["schema"] == SCHEMA_VERSION
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is damaged, or no run's: {error}") from error
-    if not known:
-        raise UsageError(f"{path} was written by wetread {config.get('wetread')}, not this version")
-    return config
+    return STAMP.read(path) if path.is_file() else None
 
 
 def write_file(path: Path, data: bytes) -> None:

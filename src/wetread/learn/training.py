@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from wetread import __version__
 from wetread.boxes.collection import Boxes
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
@@ -29,8 +28,7 @@ from wetread.learn.material import (
 )
 from wetread.learn.models import Task, find_recipe, load_weights
 from wetread.learn.run import (
-    FORMAT,
-    SCHEMA_VERSION,
+    STAMP,
     Run,
     as_window,
     open_cache,
@@ -221,10 +219,7 @@ def _describe(
     mean, std = material.items(TRAIN, asked["size"], as_window(asked["window"])).statistics()
     config: dict[str, Any] = team.share(
         {
-            "format": FORMAT,
-            "schema": SCHEMA_VERSION,
             "id": digest.hexdigest(),
-            "wetread": __version__,
             "torch": torch.__version__,
             "threads": threads or max(1, free_cores() // team.world),
             "device": team.device.type,
@@ -233,7 +228,7 @@ def _describe(
             **asked,
         }
     )
-    return config
+    return STAMP.mark(config)
 
 
 def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

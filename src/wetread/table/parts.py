@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -30,9 +29,9 @@ from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
 from wetread.table.mirror import push
+from wetread.table.stamp import Stamp
 
-FORMAT = "wetread-index"
-SCHEMA_VERSION = 1
+STAMP = Stamp("wetread-index", 1, IndexFormatError, "scan into a new folder, or use that version")
 MARKER = "wetread-index.json"
 SHARDS = "shards"
 """The folder in an index that is made of shards, where these are."""
@@ -130,12 +129,6 @@ def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
     return pa.schema([field for field in schema if field.name in names])
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    said = {"format": FORMAT, "schema": SCHEMA_VERSION, "wetread": __version__, **content}
-    with whole_file(path) as file:
-        file.write(json.dumps(said, indent=1).encode())
-
-
 def new_name() -> str:
     """A name that no part has; later ones sort later."""
     return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
@@ -154,7 +147,7 @@ def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
         with part_writer(part_path(folder, part.name), rows.schema) as writer:
             writer.write_table(rows, row_group_size=GROUP_ROWS)
         commit = {"part": part.to_json(), "options": asdict(options)}
-        _write_json(folder / "commits" / f"{part.name}.json", commit)
+        STAMP.write(folder / "commits" / f"{part.name}.json", commit)
     return part
 
 
@@ -163,7 +156,7 @@ def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
     """A Parquet writer of a file that appears when it is whole."""
     import pyarrow.parquet as pq
 
-    versions = {"wetread-schema": str(SCHEMA_VERSION), "wetread": __version__}
+    versions = {"wetread-schema": str(STAMP.schema), "wetread": __version__}
     with (
         whole_file(path) as file,
         pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer,
@@ -188,7 +181,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         "arrow_schema": schema,
     }
     with storage_errors(folder):
-        _write_json(folder / "commits" / f"{name}.json", content)
+        STAMP.write(folder / "commits" / f"{name}.json", content)
     loose = set(keep)
     _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
     push(folder, generation=name)
@@ -214,21 +207,7 @@ def check_folder(folder: Path) -> None:
         raise NotFoundError(f"{folder}: no such index")
     if not (folder / MARKER).is_file():
         raise IndexFormatError(f"{folder} is not an index: it has no {MARKER}")
-    _read_json(folder / MARKER)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        said = json.loads(path.read_bytes())
-        format_, schema, version = said["format"], said["schema"], said["wetread"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise IndexFormatError(f"{path} is damaged: {error}") from error
-    if format_ != FORMAT or schema != SCHEMA_VERSION:
-        raise IndexFormatError(
-            f"{path.name} was written by wetread {version} (schema {schema}); this is wetread "
-            f"{__version__} (schema {SCHEMA_VERSION}): scan into a new folder, or use that version"
-        )
-    return dict(said)
+    STAMP.read(folder / MARKER)
 
 
 @contextlib.contextmanager
@@ -247,7 +226,7 @@ def locked(folder: Path) -> Iterator[None]:
                 raise IndexFormatError(
                     f"{folder} has files in it and is no index: choose a new folder"
                 )
-            _write_json(folder / MARKER, {})
+            STAMP.write(folder / MARKER, {})
         check_folder(folder)
         for name in ("parts", "commits"):
             (folder / name).mkdir(exist_ok=True)
@@ -272,7 +251,7 @@ def read_state(folder: Path) -> State:
     for name in names:
         if name.startswith(("generation-", TEMPORARY)) or name in known:
             continue
-        said = _read_json(folder / "commits" / f"{name}.json")
+        said = STAMP.read(folder / "commits" / f"{name}.json")
         part = Part.from_json(said["part"])
         if part_path(folder, part.name).exists():
             loose.append((part, Options(**said["options"])))
@@ -280,7 +259,7 @@ def read_state(folder: Path) -> State:
 
 
 def _generation(folder: Path, name: str) -> Generation:
-    said = _read_json(folder / "commits" / f"{name}.json")
+    said = STAMP.read(folder / "commits" / f"{name}.json")
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
     parts = tuple(Part.from_json(part) for part in said["parts"])
     return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])

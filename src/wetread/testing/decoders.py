@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 
-from wetread.engines.frames import Function
+from wetread.engines.messages import Function
 
 
 class Panic(BaseException):

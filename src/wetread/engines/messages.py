@@ -24,7 +24,7 @@ ROW, BEAT = b"N", b"B"
 _HEAD = struct.Struct("<cQ")
 
 
-def write_frame(pipe: BinaryIO, kind: bytes, content: pa.Table | dict[str, Any]) -> None:
+def write_message(pipe: BinaryIO, kind: bytes, content: pa.Table | dict[str, Any]) -> None:
     """Send a table (TABLE), or a dict as JSON (any other kind)."""
     if isinstance(content, dict):
         data = memoryview(json.dumps(content).encode())
@@ -38,8 +38,8 @@ def write_frame(pipe: BinaryIO, kind: bytes, content: pa.Table | dict[str, Any])
     pipe.flush()
 
 
-def read_frame(pipe: BinaryIO) -> tuple[bytes, Any]:
-    """Receive what `write_frame` sent; EOFError where the other end is gone."""
+def read_message(pipe: BinaryIO) -> tuple[bytes, Any]:
+    """Receive what `write_message` sent; EOFError where the other end is gone."""
     kind, size = _HEAD.unpack(_read(pipe, _HEAD.size))
     data = _read(pipe, size)
     return kind, pa.ipc.open_stream(data).read_all() if kind == TABLE else json.loads(data)
