@@ -120,11 +120,12 @@ def find_all(names: set[str]) -> set[str]:
         except PackageNotFoundError:
             continue
         found.add(name)
-        for one in map(Requirement, requires):
-            if one.marker is None or any(
-                one.marker.evaluate({"extra": extra}) for extra in extras or {""}
-            ):
-                todo.append((canonicalize_name(one.name), frozenset(one.extras)))
+        todo += [
+            (canonicalize_name(one.name), frozenset(one.extras))
+            for one in map(Requirement, requires)
+            if one.marker is None
+            or any(one.marker.evaluate({"extra": extra}) for extra in extras or {""})
+        ]
     return found
 
 
