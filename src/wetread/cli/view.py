@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from wetread.boxes.consensus import Method
     from wetread.table.store import Content
 
 
@@ -44,7 +45,7 @@ def view(
     what: str,
     boxes: str | None,
     predictions: str | None,
-    consensus: str,
+    consensus: Method,
     at: str | None,
     port: int,
     host: str,
@@ -69,7 +70,7 @@ def view(
         index,
         read_boxes(boxes, index) if boxes else None,
         read_boxes(predictions, index) if predictions else None,
-        consensus=consensus,  # type: ignore[arg-type]  # click has checked it
+        consensus=consensus,
         at=at,
         port=port,
         host=host,
