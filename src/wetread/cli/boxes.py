@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.cli.options import CONSENSUS
 from wetread.cli.output import (
-    CONSENSUS,
     SEVERITY_COLOURS,
     box_fail_on_option,
     exit_on,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.output import number_option, open_index
+from wetread.cli.options import number_option
+from wetread.cli.output import open_index
 from wetread.cli.picture import check_output, output_option, put_picture, window_option
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-CONSENSUS = "Make one of all readers: wbf, majority, nms or union."
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 """The worst first."""
 
@@ -39,37 +38,10 @@ def quiet_option(command: _F) -> _F:
     return click.option("-q", "--quiet", is_flag=True, help=said)(command)
 
 
-def number_option(
-    name: str, said: str, default: int | None = None, least: int | None = None
-) -> Callable[[_F], _F]:
-    """An option with a whole number, as the parameter of its name."""
-    return click.option(
-        name,
-        metavar="N",
-        type=int if least is None else click.IntRange(min=least),
-        default=default,
-        show_default=default is not None,
-        help=said,
-    )
-
-
 def workers_option(command: _F) -> _F:
     """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
-    return number_option("--workers", "Processes; default: one per core.", least=1)(command)
-
-
-def marks_options(command: _F) -> _F:
-    """`--boxes` and `--predictions`, as the parameters of these names: paths."""
-    said = {"--predictions": "What a model found.", "--boxes": "What the readers marked."}
-    for name, text in said.items():
-        command = click.option(name, type=click.Path(), metavar="FILE", help=text)(command)
-    return command
-
-
-def phi_option(command: _F) -> _F:
-    """`--show-phi`, as the parameter `show_phi`."""
-    said = "Show values that may tell who a patient is."
-    return click.option("--show-phi", is_flag=True, help=said)(command)
+    said = "Processes; default: one per core."
+    return click.option("--workers", metavar="N", type=click.IntRange(min=1), help=said)(command)
 
 
 def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:

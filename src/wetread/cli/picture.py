@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wetread.cli.output import number_option
+from wetread.cli.options import number_option
 from wetread.errors import StorageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:

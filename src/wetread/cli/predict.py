@@ -7,7 +7,8 @@ from collections import Counter
 
 import click
 
-from wetread.cli.output import json_option, number_option, print_json, quiet_option
+from wetread.cli.options import number_option
+from wetread.cli.output import json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
 
 

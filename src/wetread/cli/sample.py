@@ -6,7 +6,8 @@ import shlex
 
 import click
 
-from wetread.cli.output import json_option, number_option, print_json, quiet_option
+from wetread.cli.options import number_option
+from wetread.cli.output import json_option, print_json, quiet_option
 
 
 @click.command()

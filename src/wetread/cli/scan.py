@@ -7,14 +7,8 @@ import shlex
 import click
 
 from wetread.cli.engine import engine_options, open_engine
-from wetread.cli.output import (
-    exit_on,
-    fail_on_option,
-    json_option,
-    number_option,
-    print_json,
-    quiet_option,
-)
+from wetread.cli.options import number_option
+from wetread.cli.output import exit_on, fail_on_option, json_option, print_json, quiet_option
 from wetread.cli.summary import print_summary
 
 

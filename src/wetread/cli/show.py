@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.output import number_option
+from wetread.cli.options import number_option
 from wetread.cli.picture import (
     TERMINAL,
     check_output,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import (
     box_fail_on_option,
     exit_on,
     json_option,
-    number_option,
     open_index,
     print_json,
     print_table,

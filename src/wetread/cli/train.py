@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.output import (
-    CONSENSUS,
-    json_option,
-    number_option,
-    open_index,
-    print_json,
-    quiet_option,
-)
+from wetread.cli.options import CONSENSUS, number_option
+from wetread.cli.output import json_option, open_index, print_json, quiet_option
 from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 
