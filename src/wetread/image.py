@@ -36,6 +36,7 @@ class Image:
 
     def __init__(self, root: str, row: dict[str, Any]) -> None:
         self.root = root
+        """The folder that `path` is relative to."""
         self.row = row
         """The row of the index, by column."""
 

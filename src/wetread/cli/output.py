@@ -42,7 +42,7 @@ def quiet_option(command: _F) -> _F:
 def workers_option(command: _F) -> _F:
     """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
     said = "Processes; default: one per core."
-    return click.option("--workers", type=click.IntRange(min=1), help=said)(command)
+    return click.option("--workers", metavar="N", type=click.IntRange(min=1), help=said)(command)
 
 
 def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:

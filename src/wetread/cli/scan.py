@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.engine import engine_options
+from wetread.cli.options import number_option
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     metavar="INDEX",
     help="Keep the table in this folder; scanning again reads only what changed.",
 )
-@click.option("--workers", type=click.IntRange(min=0), help="Processes; default: one per core.")
+@number_option("--workers", "Processes; default: one per core; 0: none beside this.", least=0)
 @click.option("--private", is_flag=True, help="Keep private elements too.")
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
 @click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")

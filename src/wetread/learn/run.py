@@ -50,6 +50,7 @@ class Run:
     """A trained model and how it came about: made by `train`, or opened from its folder."""
 
     path: Path
+    """The folder."""
     config: Mapping[str, Any]
     """What config.json says."""
     build: Builder
