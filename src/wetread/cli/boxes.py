@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import CONSENSUS
+from wetread.cli.options import CONSENSUS, box_fail_on_option, json_option, quiet_option
 from wetread.cli.output import (
     SEVERITY_COLOURS,
-    box_fail_on_option,
     exit_on,
-    json_option,
     open_index,
     print_json,
     print_table,
     printable,
-    quiet_option,
 )
 from wetread.errors import UsageError
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.options import number_option
-from wetread.cli.output import json_option, print_json
+from wetread.cli.options import json_option, number_option
+from wetread.cli.output import print_json
 
 
 @click.command()

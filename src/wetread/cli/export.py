@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.output import (
-    exit_on,
-    fail_on_option,
-    json_option,
-    list_failures,
-    open_index,
-    print_json,
-    quiet_option,
-    workers_option,
-)
+from wetread.cli.options import fail_on_option, json_option, quiet_option, workers_option
+from wetread.cli.output import exit_on, list_failures, open_index, print_json
 from wetread.cli.picture import window_option
 
 if TYPE_CHECKING:

@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.output import (
-    SEVERITY_COLOURS,
-    code_of,
-    exit_on,
-    fail_on_option,
-    json_option,
-    open_index,
-    print_json,
-    printable,
-)
+from wetread.cli.options import fail_on_option, json_option
+from wetread.cli.output import SEVERITY_COLOURS, code_of, exit_on, open_index, print_json, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.output import json_option, print_json
+from wetread.cli.options import json_option
+from wetread.cli.output import print_json
 from wetread.errors import DecodeError, UnknownNameError, WetreadError
 
 if TYPE_CHECKING:

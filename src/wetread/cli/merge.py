@@ -6,7 +6,8 @@ import shlex
 
 import click
 
-from wetread.cli.output import exit_on, fail_on_option, json_option, print_json
+from wetread.cli.options import fail_on_option, json_option
+from wetread.cli.output import exit_on, print_json
 from wetread.cli.summary import print_summary
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from wetread.cli.output import code_of
+from wetread.errors import BOX_FINDINGS, FINDINGS, UsageError
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 CONSENSUS = "Make one of all readers: wbf, majority, nms or union."
@@ -37,3 +44,58 @@ def phi_option(command: _F) -> _F:
     """`--show-phi`, as the parameter `show_phi`."""
     said = "Show values that may tell who a patient is."
     return click.option("--show-phi", is_flag=True, help=said)(command)
+
+
+def json_option(command: _F) -> _F:
+    """`--json`, as the parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def quiet_option(command: _F) -> _F:
+    """`--quiet`, as the parameter `quiet`."""
+    said = "Do not say how far it is."
+    return click.option("-q", "--quiet", is_flag=True, help=said)(command)
+
+
+def workers_option(command: _F) -> _F:
+    """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
+    said = "Processes; default: one per core."
+    return click.option("--workers", metavar="N", type=click.IntRange(min=1), help=said)(command)
+
+
+def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:
+    return click.option(
+        "--fail-on",
+        metavar="CODE|any",
+        multiple=True,
+        callback=lambda ctx, param, codes: [code_of(code, (*known, "any")) for code in codes],
+        help="Exit with 3 if there is such a finding; may be given more than once.",
+    )
+
+
+fail_on_option = _fail_on(FINDINGS)
+"""`--fail-on`, as the parameter `fail_on`: codes of findings of files, checked."""
+box_fail_on_option = _fail_on(BOX_FINDINGS)
+"""The same for codes of findings of boxes and splits."""
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--engine` and `--scheduler`, as the parameter `engine`; None for this machine."""
+
+    @wraps(command)
+    def call(*args: Any, engine: str | None, scheduler: str | None, **options: Any) -> Any:
+        return command(*args, engine=_open_engine(engine, scheduler), **options)
+
+    said = "Who does the work: processes here, or a Dask cluster."
+    address = click.option("--scheduler", metavar="ADDRESS", help="Of Dask, as tcp://head:8786.")
+    return click.option("--engine", type=click.Choice(["local", "dask"]), help=said)(address(call))
+
+
+def _open_engine(engine: str | None, scheduler: str | None) -> Engine | None:
+    if engine != "dask" and scheduler is None:
+        return None
+    if engine == "local" or scheduler is None:
+        raise UsageError("--engine dask and --scheduler ADDRESS go together")
+    from wetread.engines.dask import DaskEngine
+
+    return DaskEngine(scheduler)

@@ -1,4 +1,4 @@
-"""What the verbs print, and the options that several of them have."""
+"""What the verbs print, and how they end."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.errors import BOX_FINDINGS, FINDINGS, IndexFormatError, UnknownNameError, UsageError
+from wetread.errors import FINDINGS, IndexFormatError, UnknownNameError, UsageError
 from wetread.plain import to_plain
 
 if TYPE_CHECKING:
@@ -22,43 +22,8 @@ if TYPE_CHECKING:
 
     from wetread.table.store import Content
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 """The worst first."""
-
-
-def json_option(command: _F) -> _F:
-    """`--json`, as the parameter `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def quiet_option(command: _F) -> _F:
-    """`--quiet`, as the parameter `quiet`."""
-    said = "Do not say how far it is."
-    return click.option("-q", "--quiet", is_flag=True, help=said)(command)
-
-
-def workers_option(command: _F) -> _F:
-    """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
-    said = "Processes; default: one per core."
-    return click.option("--workers", metavar="N", type=click.IntRange(min=1), help=said)(command)
-
-
-def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:
-    return click.option(
-        "--fail-on",
-        metavar="CODE|any",
-        multiple=True,
-        callback=lambda ctx, param, codes: [code_of(code, (*known, "any")) for code in codes],
-        help="Exit with 3 if there is such a finding; may be given more than once.",
-    )
-
-
-fail_on_option = _fail_on(FINDINGS)
-"""`--fail-on`, as the parameter `fail_on`: codes of findings of files, checked."""
-box_fail_on_option = _fail_on(BOX_FINDINGS)
-"""The same for codes of findings of boxes and splits."""
 
 
 def code_of(text: str, codes: Iterable[str] = FINDINGS) -> str:

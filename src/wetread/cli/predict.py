@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import number_option
-from wetread.cli.output import json_option, print_json, quiet_option
+from wetread.cli.options import json_option, number_option, quiet_option
+from wetread.cli.output import print_json
 from wetread.cli.train import device_option, load_builder, open_images
 
 if TYPE_CHECKING:

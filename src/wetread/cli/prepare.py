@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options
-from wetread.cli.output import (
-    exit_on,
+from wetread.cli.options import (
+    engine_options,
     fail_on_option,
     json_option,
-    list_failures,
-    open_index,
-    print_json,
     quiet_option,
-    resumable,
     workers_option,
 )
+from wetread.cli.output import exit_on, list_failures, open_index, print_json, resumable
 
 if TYPE_CHECKING:
     from wetread.engines import Engine

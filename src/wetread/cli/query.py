@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.output import json_option, open_index, print_json, print_table
+from wetread.cli.options import json_option
+from wetread.cli.output import open_index, print_json, print_table
 
 
 @click.command()

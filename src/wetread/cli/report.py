@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.options import marks_options, phi_option
-from wetread.cli.output import json_option, open_index, print_json, quiet_option, workers_option
+from wetread.cli.options import json_option, marks_options, phi_option, quiet_option, workers_option
+from wetread.cli.output import open_index, print_json
 
 
 @click.command()

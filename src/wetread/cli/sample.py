@@ -6,8 +6,8 @@ import shlex
 
 import click
 
-from wetread.cli.options import number_option
-from wetread.cli.output import json_option, print_json, quiet_option
+from wetread.cli.options import json_option, number_option, quiet_option
+from wetread.cli.output import print_json
 
 
 @click.command()

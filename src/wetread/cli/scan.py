@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options
-from wetread.cli.options import number_option
-from wetread.cli.output import (
-    exit_on,
+from wetread.cli.options import (
+    engine_options,
     fail_on_option,
     json_option,
-    print_json,
+    number_option,
     quiet_option,
-    resumable,
 )
+from wetread.cli.output import exit_on, print_json, resumable
 from wetread.cli.summary import print_summary
 
 if TYPE_CHECKING:

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import number_option
-from wetread.cli.output import (
-    box_fail_on_option,
-    exit_on,
-    json_option,
-    open_index,
-    print_json,
-    print_table,
-    printable,
-)
+from wetread.cli.options import box_fail_on_option, json_option, number_option
+from wetread.cli.output import exit_on, open_index, print_json, print_table, printable
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:

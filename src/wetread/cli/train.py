@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import CONSENSUS, number_option
-from wetread.cli.output import json_option, open_index, print_json, quiet_option, resumable
+from wetread.cli.options import CONSENSUS, json_option, number_option, quiet_option
+from wetread.cli.output import open_index, print_json, resumable
 from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 

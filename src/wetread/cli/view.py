@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import CONSENSUS, marks_options, phi_option
-from wetread.cli.output import quiet_option
+from wetread.cli.options import CONSENSUS, marks_options, phi_option, quiet_option
 
 if TYPE_CHECKING:
     from wetread.boxes.consensus import Method
