@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from wetread.boxes.join import NAMES, find_rows, stem
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
+from wetread.boxes.reading import open_boxes
 from wetread.errors import UnknownNameError, UsageError
-from wetread.evaluation.cases import STUDY, open_boxes
+from wetread.evaluation.cases import STUDY
 from wetread.evaluation.images import show_some
 from wetread.evaluation.intervals import Floats, Ints
 from wetread.table.files import written

@@ -83,6 +83,11 @@ def read_boxes(
     return boxes
 
 
+def open_boxes(boxes: Boxes | PathLike) -> Boxes:
+    """Boxes, or what is in a file of them."""
+    return boxes if isinstance(boxes, Boxes) else read_boxes(boxes)
+
+
 _READERS = {"coco": read_coco, "yolo": read_yolo, "voc": read_voc, "dicom-sr": read_sr}
 _FOLDERS = {".txt": "yolo", ".xml": "voc", ".dcm": "dicom-sr"}
 _FILES = {".parquet": "wetread", ".json": "coco", ".xml": "voc", ".dcm": "dicom-sr"}

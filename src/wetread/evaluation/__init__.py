@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wetread.boxes.kaggle import NOTHING
+from wetread.boxes.reading import open_boxes
 from wetread.errors import UnknownNameError, UsageError
-from wetread.evaluation.cases import Cases, Judgement, open_boxes, read_cases
+from wetread.evaluation.cases import Cases, Judgement, read_cases
 from wetread.evaluation.classification import judge_classification
 from wetread.evaluation.coco import judge_coco
 from wetread.evaluation.detection import judge_voc

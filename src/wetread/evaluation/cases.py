@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,15 +75,6 @@ class Judgement:
     """What else there is to say of each label."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else there is to say of all."""
-
-
-def open_boxes(boxes: Boxes | str | os.PathLike[str]) -> Boxes:
-    """Boxes, or what is in a file of them."""
-    if isinstance(boxes, str | os.PathLike):
-        from wetread.boxes.reading import read_boxes
-
-        return read_boxes(boxes)
-    return boxes
 
 
 def read_cases(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.reading import read_boxes
+from wetread.boxes.reading import open_boxes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 from wetread.evaluation.images import TRAIN
@@ -106,7 +106,7 @@ def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
     Raises:
         UsageError: boxes that know none of the images, several readers an image, or no box.
     """
-    boxes = truth if isinstance(truth, Boxes) else read_boxes(truth)
+    boxes = open_boxes(truth)
     if boxes.table["image"].null_count:
         boxes = boxes.join(images)
     seen = boxes.table.select(["image", "reader"]).group_by("image")

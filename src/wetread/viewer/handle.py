@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
+from wetread.boxes.reading import open_boxes
 from wetread.errors import UsageError
-from wetread.evaluation.cases import open_boxes
 from wetread.settings import Settings
 from wetread.sources import PathLike
 from wetread.table.store import Content, Indexed
