@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click import Option
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 import wetread
 from wetread.cli import main
@@ -158,6 +159,16 @@ def test_the_drawing_is_the_layers_contract() -> None:
         steps = [[room.strip() for room in step.split(",")] for step in line.split("->")]
         for below, above in pairwise(steps):
             assert max(map(layers.index, below)) < min(map(layers.index, above)), (below, above)
+
+
+def test_dependencies_names_every_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"always": project["dependencies"], **project["optional-dependencies"]}
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    for group in groups.keys() - {"test"}:
+        for one in map(Requirement, groups[group]):
+            row = f"| `{one.name}` | {one.specifier} | {group} | "
+            assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"
 
 
 def test_readme_has_the_two_commands_that_ci_runs() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
 from wetread.cli.options import number_option
 from wetread.cli.output import json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
+
+if TYPE_CHECKING:
+    from wetread.learn.run import Weights
 
 
 @click.command()
@@ -49,7 +53,7 @@ def predict(
     images: str,
     to: str,
     normal: str | None,
-    weights: str,
+    weights: Weights,
     model: str | None,
     batch: int,
     workers: int,
@@ -76,7 +80,7 @@ def predict(
         open_images(images),
         filter=classifier,
         thresholds=chosen and chosen[:2],
-        weights=weights,  # type: ignore[arg-type]
+        weights=weights,
         device=device,
         batch=batch,
         workers=workers,

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options, open_engine
+from wetread.cli.engine import engine_options
 from wetread.cli.options import number_option
-from wetread.cli.output import exit_on, fail_on_option, json_option, print_json, quiet_option
+from wetread.cli.output import (
+    exit_on,
+    fail_on_option,
+    json_option,
+    print_json,
+    quiet_option,
+    resumable,
+)
 from wetread.cli.summary import print_summary
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
 
 
 @click.command()
@@ -39,8 +50,7 @@ def scan(
     sequences: bool,
     shard: str | None,
     anonymous: bool,
-    engine: str | None,
-    scheduler: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -59,7 +69,7 @@ def scan(
 
     if anonymous:
         what = tuple(map(with_anonymous, what))
-    try:
+    with resumable(kept=to is not None):
         index = wetread.scan(
             what[0] if len(what) == 1 else what,
             to,
@@ -68,11 +78,8 @@ def scan(
             sequences=sequences,
             progress=not quiet,
             shard=shard,
-            engine=open_engine(engine, scheduler),
+            engine=engine,
         )
-    except KeyboardInterrupt:
-        kept = "; the same command goes on from there" if to else ""
-        raise click.ClickException(f"stopped{kept}") from None
     summary = index.summary()
     if as_json:
         print_json(summary)

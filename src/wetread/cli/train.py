@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import CONSENSUS, number_option
-from wetread.cli.output import json_option, open_index, print_json, quiet_option
+from wetread.cli.output import json_option, open_index, print_json, quiet_option, resumable
 from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 
@@ -106,10 +106,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     if method:
         boxes = boxes.consensus(method)
     options["model"] = load_builder(options["model"])
-    try:
+    with resumable():
         run = learn(source, boxes, progress=not quiet, **options)
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on from there") from None
     if _rank():
         return
     scores = _last_scores(run)

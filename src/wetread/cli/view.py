@@ -17,6 +17,7 @@ from wetread.cli.options import CONSENSUS, marks_options, phi_option
 from wetread.cli.output import quiet_option
 
 if TYPE_CHECKING:
+    from wetread.boxes.consensus import Method
     from wetread.table.store import Content
 
 
@@ -60,7 +61,7 @@ def view(
     what: str,
     boxes: str | None,
     predictions: str | None,
-    consensus: str,
+    consensus: Method,
     at: str | None,
     port: int,
     host: str,
@@ -86,7 +87,7 @@ def view(
         index,
         read_boxes(boxes, index) if boxes else None,
         read_boxes(predictions, index) if predictions else None,
-        consensus=consensus,  # type: ignore[arg-type]  # click has checked it
+        consensus=consensus,
         at=at,
         port=port,
         host=host,

@@ -150,7 +150,7 @@ class Run:
         self,
         images: Indexed | Cache,
         *,
-        filter: Run | None = None,  # noqa: A002
+        filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
         weights: Weights = "best",
         device: str | None = None,

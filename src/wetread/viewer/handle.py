@@ -179,7 +179,7 @@ def serve(
     token: str | None = None,
     at: str | None = None,
     thumbs: Path | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     **options: Any,
 ) -> Handle:
     """Starts a viewer of rows; `options` are those of `session.Viewer`, all else as in `view`.
