@@ -7,6 +7,7 @@ from collections import Counter
 
 import click
 
+from wetread.cli.engine import engine_options, open_engine
 from wetread.cli.output import json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
 
@@ -35,6 +36,7 @@ from wetread.cli.train import device_option, load_builder, open_images
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="At once.")
 @click.option("--workers", default=0, show_default=True, help="Processes that read images.")
 @device_option
+@engine_options
 @quiet_option
 @json_option
 def predict(
@@ -47,6 +49,8 @@ def predict(
     batch: int,
     workers: int,
     device: str | None,
+    engine: str | None,
+    scheduler: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -73,6 +77,7 @@ def predict(
         device=device,
         batch=batch,
         workers=workers,
+        engine=open_engine(engine, scheduler),
         progress=not quiet,
     )
     boxes.save(to)
