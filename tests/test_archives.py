@@ -19,10 +19,15 @@ import pytest
 from wetread import archives
 from wetread.archives import ArchiveError
 from wetread.settings import MIB, Settings
-from wetread.sources import find, open_source, read_member
+from wetread.sources import find, open_source
 
 Found = dict[tuple[str, str], str | None]
 MEMBERS = {"b/2.dcm": b"two" * 999, "a.dcm": b"one", "../up": b"", "/absolute": b"4"}
+
+
+def read_member(root: str, path: bytes, member: bytes, limit: int, *settings: Settings) -> bytes:
+    with open_source(root, path, member, *settings) as file:
+        return file.read(limit)
 
 
 def found(what: Path, settings: Settings = Settings()) -> Found:  # noqa: B008

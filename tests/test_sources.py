@@ -11,7 +11,7 @@ import pytest
 
 from wetread import sources
 from wetread.errors import NotFoundError, UsageError
-from wetread.sources import SOURCE_SCHEMA, find, open_source, read_member
+from wetread.sources import SOURCE_SCHEMA, find, open_source
 
 
 def rows(what: Any, **options: Any) -> list[dict[str, Any]]:
@@ -141,7 +141,8 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert [row["path"] for row in rows(tmp_path, stat=True)] == [b"b\xff/\xe9.dcm"]
     origin = find(os.fsdecode(folder))
     [batch] = origin.batches
-    assert read_member(origin.root, batch["path"][0].as_py(), b"", 99) == b"found"
+    with open_source(origin.root, batch["path"][0].as_py(), b"") as file:
+        assert file.read() == b"found"
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.engines import Engine, LocalEngine
 from wetread.engines.local import count_cores
@@ -36,6 +37,7 @@ COLUMNS = (
     "member",
     "file_size",
     "mtime_ns",
+    "etag",
     "read_status",
     "transfer_syntax",
     "pixel_offset",
@@ -76,6 +78,8 @@ def run(
     count = count_cores() if workers is None else workers
     if count < 1:
         raise UsageError("images are decoded in processes of their own: workers must be 1 or more")
+    if (pc.sum(images["file_size"]).as_py() or 0) > settings.kept_bytes:
+        settings = replace(settings, kept_bytes=0)  # each would push out another, for nothing
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
     tasks = (images.slice(at, size) for at in range(0, images.num_rows, size))
     engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
@@ -90,7 +94,7 @@ def run(
 @contextlib.contextmanager
 def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
     """An image and its frames; while the block lasts, in no more memory than they may take."""
-    image = Image(root, {**row, "findings": None})
+    image = Image(root, {**row, "findings": None}, settings)
     with contextlib.ExitStack() as open_files:
         with bounded_memory(settings.decode_bytes + 8 * (row["file_size"] or 0)):
             frames = open_files.enter_context(image._opened())

@@ -103,15 +103,19 @@ def open_source(
     path: bytes,
     member: bytes,
     settings: Settings = Settings(),  # noqa: B008
+    size: int | None = None,
+    etag: str | None = None,
 ) -> BinaryIO:
     """A seekable stream of one source, in an archive too; close it.
+
+    `size` and `etag` are of an object in a bucket, as the scan has them; see `Bucket.open`.
 
     Raises:
         ArchiveError: a member that cannot be read; its `code` is the finding.
         OSError: a file that cannot be opened, or that is none.
     """
     if is_url(root):
-        return open_bucket(root, settings).open(path.decode())
+        return open_bucket(root, settings).open(path.decode(), size, etag)
     full = os.path.join(os.fsencode(root), path)
     if not member:
         return open(full, "rb", opener=_open_regular)
@@ -119,18 +123,6 @@ def open_source(
     if archive is None:
         raise ArchiveError("BAD_ARCHIVE", "not an archive any more")
     return archive.open(member)
-
-
-def read_member(
-    root: str,
-    path: bytes,
-    member: bytes,
-    limit: int,
-    settings: Settings = Settings(),  # noqa: B008
-) -> bytes:
-    """The first `limit` bytes of one source, fewer where it ends; raises as `open_source`."""
-    with open_source(root, path, member, settings) as file:
-        return file.read(limit)
 
 
 def _open_regular(path: str, flags: int) -> int:
