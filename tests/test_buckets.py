@@ -53,6 +53,12 @@ def s3() -> Iterator[Client]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept on disk is the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, real_file: Any) -> Path:
     """Real files of several encodings, short and long, and some that are not DICOM."""
