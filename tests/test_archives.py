@@ -30,7 +30,7 @@ def read_member(root: str, path: bytes, member: bytes, limit: int, *settings: Se
         return file.read(limit)
 
 
-def found(what: Path, settings: Settings = Settings()) -> Found:  # noqa: B008
+def found(what: Path, settings: Settings = Settings()) -> Found:
     rows = [row for b in find(what, settings=settings).batches for row in b.to_pylist()]
     keys = [(row["path"], row["member"]) for row in rows]
     assert keys == sorted(set(keys))

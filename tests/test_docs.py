@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from wetread.cli import main
 from wetread.errors import FINDINGS
@@ -91,6 +93,16 @@ def test_findings_has_a_paragraph_per_code_in_order() -> None:
 def test_columns_is_up_to_date() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_columns.py"))["make"]()
     assert (ROOT / "docs" / "columns.md").read_text() == made, "run python docs/make_columns.py"
+
+
+def test_dependencies_names_every_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"always": project["dependencies"], **project["optional-dependencies"]}
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    for group in groups.keys() - {"test"}:
+        for one in map(Requirement, groups[group]):
+            row = f"| `{one.name}` | {one.specifier} | {group} | "
+            assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"
 
 
 def test_readme_has_the_two_commands_that_ci_runs() -> None:

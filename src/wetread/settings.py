@@ -13,7 +13,7 @@ GIB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits that a scan keeps; make another one to change them.
+    """The limits that wetread keeps; make another one to change them.
 
     >>> Settings(block_files=512).block_files
     512

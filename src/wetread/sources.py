@@ -61,7 +61,7 @@ def find(
     *,
     stat: bool = False,
     size: int = 8192,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Origin:
     """Every source in `what`: a folder, a file, an archive, a glob, any of them in a list, a URL.
 
@@ -102,7 +102,7 @@ def open_source(
     root: str,
     path: bytes,
     member: bytes,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     size: int | None = None,
     etag: str | None = None,
 ) -> BinaryIO:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options, open_engine
+from wetread.cli.engine import engine_options
+from wetread.cli.options import number_option
 from wetread.cli.output import json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
+    from wetread.learn.run import Weights
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("images", metavar="INDEX|CACHE", type=click.Path())
 @click.option(
-    "-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="PARQUET"
+    "-o",
+    "--output",
+    "to",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="PARQUET",
+    help="Write them there.",
 )
 @click.option(
     "--filter",
@@ -32,9 +44,9 @@ from wetread.cli.train import device_option, load_builder, open_images
     show_default=True,
     help="Of the best epoch or of the last one.",
 )
-@click.option("--model", metavar="FILE.py", help="Where the run's model is no one of wetread's.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="At once.")
-@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
+@click.option("--model", metavar="FILE.py", help="The run's model, if it is not wetread's.")
+@number_option("--batch", "Images at once.", 8, least=1)
+@number_option("--workers", "Processes that read images.", 0)
 @device_option
 @engine_options
 @quiet_option
@@ -44,13 +56,12 @@ def predict(
     images: str,
     to: str,
     normal: str | None,
-    weights: str,
+    weights: Weights,
     model: str | None,
     batch: int,
     workers: int,
     device: str | None,
-    engine: str | None,
-    scheduler: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -73,11 +84,11 @@ def predict(
         open_images(images),
         filter=classifier,
         thresholds=chosen and chosen[:2],
-        weights=weights,  # type: ignore[arg-type]
+        weights=weights,
         device=device,
         batch=batch,
         workers=workers,
-        engine=open_engine(engine, scheduler),
+        engine=engine,
         progress=not quiet,
     )
     boxes.save(to)

@@ -9,9 +9,18 @@ from wetread.cli.output import json_option, open_index, print_json
 
 @click.command()
 @click.argument("predictions", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="CSV")
+@click.option(
+    "-o",
+    "--output",
+    "to",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="CSV",
+    help="Write it there.",
+)
 @click.option(
     "--form",
+    metavar="NAME",
     default="vinbigdata",
     show_default=True,
     help="vinbigdata, rsna-pneumonia or siim-covid.",

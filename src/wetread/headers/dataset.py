@@ -29,7 +29,7 @@ def read_dataset(
     root: str,
     path: bytes,
     member: bytes = b"",
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     size: int | None = None,
     etag: str | None = None,
 ) -> Header:

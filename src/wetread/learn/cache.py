@@ -124,7 +124,7 @@ class Cache:
 
     @cached_property
     def rows(self) -> pa.Table:
-        """A row for every picture, in the order of the index, then of the frames; see SCHEMA."""
+        """A row for every picture, in the order of the index, then of the frames."""
         if self._some is not None:
             return self._some
         rows = self._lines.filter(pc.equal(self._lines["status"], "ok"))
