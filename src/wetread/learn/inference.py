@@ -25,7 +25,7 @@ from wetread.learn.material import known_parts
 from wetread.learn.models import MODELS
 from wetread.learn.prediction import list_boxes, to_boxes
 from wetread.learn.prepare import prepare
-from wetread.learn.run import Run, Weights, open_cache
+from wetread.learn.run import Run, Weights, open_cache, weights_path
 from wetread.learn.team import Team, find_device, free_cores, use_threads
 from wetread.table.merge import conform
 from wetread.table.progress import Progress
@@ -153,7 +153,7 @@ def _name(run: Run, how: How) -> dict[str, Any]:
     recipe = MODELS.get((run.task, run.config["model"]))
     if recipe is None or recipe.build is not run.build:
         raise UsageError(f"{run!r} has a model that is not wetread's: predict without an engine")
-    path = run.weights_path(how.weights)
+    path = weights_path(run, how.weights)
     said = {"path": str(run.path.absolute()), "id": run.id, "changed": path.stat().st_mtime_ns}
     return {**said, "weights": how.weights, "device": how.device}
 

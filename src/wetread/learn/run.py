@@ -133,20 +133,13 @@ class Run:
         """
         require_torch()
         model = self.build(self.shape)
-        path = self.weights_path(weights)
+        path = weights_path(self, weights)
         try:
             model.load_state_dict(load_tensors(path)[0])
         except RuntimeError as error:
             raise UsageError(f"{path} does not fit its model: {error}") from error
         model.train(False)
         return model
-
-    def weights_path(self, which: Weights) -> Path:
-        """The file of the weights; NotFoundError where training has not come that far."""
-        path = self.path / f"{which}.safetensors"
-        if not path.is_file():
-            raise NotFoundError(f"{path}: no such file; training has not come that far")
-        return path
 
     @property
     def shape(self) -> Shape:
@@ -254,6 +247,14 @@ class Run:
         more = ", ..." if len(self.classes) > 3 else ""
         what = f"{self.config['model']} to {self.task} {names}{more}"
         return f"<Run {self.id}: {what}, {self.size} pixels, in {self.path}>"
+
+
+def weights_path(run: Run, weights: Weights) -> Path:
+    """The file of a run's weights; NotFoundError where training has not come that far."""
+    path = run.path / f"{weights}.safetensors"
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file; training has not come that far")
+    return path
 
 
 def as_window(said: Any) -> Any:
