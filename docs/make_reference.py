@@ -271,7 +271,9 @@ def _option(option: click.Option) -> str:
 def _meaning(option: click.Option) -> str:
     extra = ["Required."] if option.required else []
     if option.show_default:
-        extra.append(f"Default: `{option.default}`.")
+        default = option.default
+        many = isinstance(default, tuple)
+        extra.append(f"Default: `{', '.join(default) if many else default}`.")
     return " ".join([option.help or "", *extra]).strip()
 
 

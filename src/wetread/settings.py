@@ -15,6 +15,8 @@ GIB = 1024 * MIB
 class Settings:
     """The limits that wetread keeps; make another one to change them.
 
+    Sizes are in bytes; a `KIB` is 1024 of them, a `MIB` 1024 `KIB`, a `GIB` 1024 `MIB`.
+
     >>> Settings(block_files=512).block_files
     512
     """

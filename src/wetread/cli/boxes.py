@@ -107,6 +107,8 @@ def boxes(
     images = None if index is None else Index(open_index(index))
     if out is not None:
         to = _check_output(out, to, images)
+    elif to is not None:
+        raise UsageError("--to says the form of OUT: give -o OUT too")
     read = [read_boxes(file, images, form, image_size) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     said: dict[str, Any] = _count(found)

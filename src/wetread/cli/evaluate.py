@@ -51,7 +51,7 @@ def evaluate(
 
     \b
     wetread evaluate submission.csv test_truth.csv
-    wetread evaluate found.parquet truth.parquet --metric voc2010@0.5 --json
+    wetread evaluate predictions.parquet truth.parquet --metric voc2010@0.5 --json
     """
     from wetread.evaluation import evaluate as judge
 

@@ -16,7 +16,7 @@ from wetread.cli.output import (
     quiet_option,
     workers_option,
 )
-from wetread.cli.picture import window_option
+from wetread.cli.picture import size_option, window_option
 
 if TYPE_CHECKING:
     from wetread.exports import Format
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("-o", "--output", "to", required=True, type=click.Path(), help="The folder.")
-@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels; never enlarges.")
+@size_option
 @click.option(
     "--format",
     default="png16",

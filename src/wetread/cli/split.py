@@ -83,6 +83,8 @@ def split(
     import wetread
     from wetread.index import Index
 
+    if fail_on and not check:
+        raise UsageError("--fail-on goes with --check: a new split has no leaks")
     images = Index(open_index(index))
     if check:
         if labels or parts or folds:

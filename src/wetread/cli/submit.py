@@ -40,8 +40,8 @@ def submit(predictions: str, to: str, form: str, images: str | None, as_json: bo
     are held to the sizes of the images.
 
     \b
-    wetread submit found.parquet -o submission.csv --images test.index
-    wetread submit found.parquet -o submission.csv --images test.index --form siim-covid
+    wetread submit predictions.parquet -o submission.csv --images test.index
+    wetread submit predictions.parquet -o submission.csv --images test.index --form siim-covid
     """
     from wetread.index import Index
     from wetread.submission import submit as hand_in

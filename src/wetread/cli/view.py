@@ -76,7 +76,7 @@ def view(
 
     \b
     wetread view train.index --boxes train.csv
-    wetread view train.index --boxes train.csv --predictions p.parquet --port 8000
+    wetread view train.index --boxes train.csv --predictions predictions.parquet --port 8000
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index

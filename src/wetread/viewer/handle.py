@@ -137,7 +137,7 @@ def view(
         consensus: how several readers become one, as in `Boxes.consensus`.
         at: the id of the image to start at.
         allow_hosts: other names by which browsers reach it, as that of a JupyterHub.
-        show_phi: show the values that may name a person, which are masked otherwise.
+        show_phi: show values that may tell who a patient is, which are masked otherwise.
         title: shown above; by default the name of the folder.
 
     Raises:
