@@ -25,10 +25,8 @@ Found = dict[tuple[str, str], str | None]
 MEMBERS = {"b/2.dcm": b"two" * 999, "a.dcm": b"one", "../up": b"", "/absolute": b"4"}
 
 
-def read_member(
-    root: str, path: bytes, member: bytes, limit: int, settings: Settings = Settings()
-) -> bytes:
-    with open_source(root, path, member, settings) as file:
+def read_member(root: str, path: bytes, member: bytes, limit: int, *settings: Settings) -> bytes:
+    with open_source(root, path, member, *settings) as file:
         return file.read(limit)
 
 

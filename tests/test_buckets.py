@@ -18,7 +18,8 @@ import pytest
 import wetread as wr
 from wetread import buckets
 from wetread.buckets import Listed, open_bucket
-from wetread.errors import NotFoundError, StorageError, UsageError
+from wetread.errors import DecodeError, NotFoundError, StorageError, UsageError
+from wetread.image import Image
 from wetread.settings import Settings
 from wetread.testing.files import dicom_file, picture
 
@@ -50,6 +51,12 @@ def s3() -> Iterator[Client]:
         yield client
     open_bucket.cache_clear()
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept on disk is the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -148,6 +155,98 @@ def test_one_object(s3: Client, folder: Path) -> None:
     assert image.header == wr.read(folder / "CT_small.dcm").header
     with pytest.raises(NotFoundError, match="nothing at"):
         wr.scan(f"s3://{BUCKET}/nowhere", progress=False)
+
+
+def test_keys_without_a_name_are_rows_like_others(
+    s3: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """obstore lists neither them nor what stands on their page."""
+    monkeypatch.setattr(buckets, "_PAGE", 3)
+    url = upload(s3, folder, "nameless")
+    strange = ["/CT_small.dcm", "MR//a.dcm", "MR/../a.dcm", "rtplan.dcm/./x", "zz//"]
+    for key in strange:
+        s3.put_object(Bucket=BUCKET, Key=f"nameless/{key}", Body=dicom_file(picture()))
+    s3.put_object(Bucket=BUCKET, Key="nameless/sub folder/", Body=b"")
+    table = wr.scan(url, progress=False).table
+    rows = {row["path"]: row for row in table.to_pylist()}
+    assert table["path"].to_pylist() == sorted(rows, key=str.encode)
+    seen = wr.scan(folder, progress=False).table
+    assert set(rows) == {*seen["path"].to_pylist(), *(key.removesuffix("/") for key in strange)}
+    for key in strange:
+        row = rows[key.removesuffix("/")]
+        assert row["read_status"] == "no_access"
+        assert "an empty or relative part" in row["findings"][0]["text"]
+    assert sum(row["read_status"] == "no_access" for row in rows.values()) == len(strange)
+
+
+def test_what_was_opened_is_kept_on_disk(
+    s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = upload(s3, folder, "kept")
+    index = wr.scan(url, progress=False)
+    images = [image for image in index.images if image.row["read_status"] == "ok"]
+    first = [image.display() for image in images]
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a request")
+
+    with monkeypatch.context() as patch:
+        for name in ("get", "get_range", "head"):
+            patch.setattr(f"obstore.{name}", refuse)
+        again = [Image(image.root, image.row).display() for image in images]
+        assert len(first) > 3
+        assert all(map(np.array_equal, first, again))
+        machines("b")
+        with pytest.raises(AssertionError, match="a request"):
+            images[0].display()
+
+
+def test_an_object_that_changed_since_the_scan(s3: Client, folder: Path, machines: Any) -> None:
+    """What is kept is what the index is about; nothing is made of two versions."""
+    url = upload(s3, folder, "changed")
+    index = wr.scan(url, progress=False)
+    images = {image.path: image for image in index}
+    ct = images["CT_small.dcm"]
+    before = ct.pixels()
+    for name in ("CT_small.dcm", "MR_truncated.dcm"):
+        s3.put_object(Bucket=BUCKET, Key=f"changed/{name}", Body=dicom_file(picture()))
+    assert np.array_equal(ct.pixels(), before)
+    with pytest.raises(DecodeError, match="has changed since it was listed"):
+        images["MR_truncated.dcm"].pixels(short=True)
+    machines("b")
+    with pytest.raises(DecodeError, match="has changed since it was listed"):
+        ct.pixels()
+
+
+def test_more_images_than_can_be_kept_are_not(
+    s3: Client, folder: Path, machines: Any, tmp_path: Path
+) -> None:
+    index = wr.scan(upload(s3, folder, "many"), progress=False)
+
+    def kept() -> int:
+        return len([path for path in (tmp_path / "a").rglob("objects/*/*") if path.is_file()])
+
+    for limit, few in ((50_000, True), (10**9, False)):
+        settings = Settings(kept_bytes=limit)
+        wr.prepare(index, size=32, workers=1, progress=False, settings=settings)
+        assert (kept() == 0) == few
+
+
+def test_a_scan_lists_its_index_twice(
+    s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, listed = f"s3://{BUCKET}/listed.index", []
+    real = buckets.Bucket.pages
+
+    def pages(self: buckets.Bucket) -> Iterator[list[Listed]]:
+        listed.append(self.url)
+        return real(self)
+
+    monkeypatch.setattr(buckets.Bucket, "pages", pages)
+    for _ in range(2):
+        wr.scan(folder, to, progress=False, workers=0, settings=Settings(part_files=3))
+        assert listed == [to, to]
+        listed.clear()
 
 
 def test_an_index_in_the_bucket_is_passed_over(s3: Client, folder: Path, tmp_path: Path) -> None:

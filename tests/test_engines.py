@@ -205,3 +205,20 @@ def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
         process.kill()
         _, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive
+
+
+def test_a_worker_has_no_pandas_but_may_be_asked_for_it() -> None:
+    """PyTorch asks, PyArrow would import it."""
+    program = (
+        "import importlib.util, sys\n"
+        "from wetread.engines.worker import _WithoutPandas\n"
+        "sys.meta_path.insert(0, _WithoutPandas())\n"
+        "importlib.util.find_spec('pandas')\n"
+        "import pyarrow\n"
+        "pyarrow.array([1])\n"
+        "assert 'pandas' not in sys.modules\n"
+        "try: import pandas\n"
+        "except ModuleNotFoundError: print('not there')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout == "not there\n", ran.stderr

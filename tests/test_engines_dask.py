@@ -8,19 +8,23 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
+import numpy as np
 import pyarrow as pa
 import pytest
 from distributed import Client, LocalCluster
 
 import wetread as wr
 from wetread.errors import EngineError, UsageError
+from wetread.learn import inference
+from wetread.learn.cache import Cache
 from wetread.settings import Settings
-from wetread.testing.files import dicom_file, picture
+from wetread.testing.files import changed, dicom_file, element, picture
 
 OBEY = "wetread.testing.tasks:obey"
 
@@ -103,6 +107,65 @@ def test_the_same_cache(client: Client, folder: Path, tmp_path: Path) -> None:
     assert there.rows["id"].equals(here.rows["id"])
     assert there.rows["hash"].equals(here.rows["hash"])
     there.verify()
+
+
+@pytest.mark.filterwarnings("ignore:split by id:UserWarning")
+def test_the_same_predictions(
+    client: Client,
+    phantoms: Path,
+    phantom_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of an index and of a cache, with the filter, a file that is cut and frames among them."""
+    cache = Cache.open(phantom_cache)
+    truth = wr.read_boxes(phantoms / "train.csv", images=cache).consensus("majority")
+    how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
+    run = wr.train(cache, truth, out=tmp_path / "detect", **how)
+    normal = wr.train(cache, truth, "classify", out=tmp_path / "classify", **how)
+    folder = tmp_path / "test"
+    for number, path in enumerate(sorted((phantoms / "test").iterdir())):
+        data = path.read_bytes()
+        (folder / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        to = folder / f"{number % 2}" / f"{number // 2}.dcm"  # names that repeat
+        to.write_bytes(data[: len(data) // 2] if number == 1 else data)
+    one = {e.tag: e for e in picture(3, 64, 64)}
+    pixels = element("PixelData", one[0x7FE00010].value * 3, "OW")
+    frames = changed(one.values(), element("NumberOfFrames", "3"), pixels)
+    (folder / "frames.dcm").write_bytes(dicom_file(frames))
+    index = wr.scan(folder, workers=0, progress=False)
+    monkeypatch.setattr(inference, "_TASK_IMAGES", 4)
+    engine = wr.DaskEngine(client)
+    asked: dict[str, Any] = {"batch": 2, "progress": False, "filter": normal}
+    asked["thresholds"] = (0.1, 0.9)
+    for images in (index, cache):
+        with warnings.catch_warnings(record=True) as mine:
+            warnings.simplefilter("always")
+            expected = run.predict(images, **asked)
+        with warnings.catch_warnings(record=True) as theirs:
+            warnings.simplefilter("always")
+            found = run.predict(images, engine=engine, **asked)
+        assert [str(w.message) for w in mine] == [str(w.message) for w in theirs]
+        assert bool(mine) == (images is index)
+        assert (found.run, found.classes) == (expected.run, expected.classes)
+        assert_alike(found.table, expected.table)
+    assert set(client.run(models_loaded).values()) == {2}, "once a process, not once an image"
+
+
+def models_loaded() -> int:
+    """In a worker: how many models it has ever loaded."""
+    return inference._load.cache_info().misses
+
+
+def assert_alike(one: pa.Table, other: pa.Table) -> None:
+    """The same rows, numbers but for their last digits: sums depend on the number of threads."""
+    assert len(one) == len(other) > 0
+    for name in other.column_names:
+        if pa.types.is_floating(other[name].type):
+            numbers = [table[name].to_numpy() for table in (one, other)]
+            np.testing.assert_allclose(*numbers, rtol=1e-4, atol=1e-3)
+        else:
+            assert one[name].equals(other[name]), name
 
 
 def test_a_worker_killed_in_the_middle_costs_nothing_else(

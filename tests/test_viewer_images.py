@@ -398,7 +398,7 @@ def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
             assert get(client, image, "thumb", size=128, window="full").content != first
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(kept) == 2
-    assert first in {path.read_bytes() for path in kept}
+    assert any(path.read_bytes().endswith(first) for path in kept)
     for path in kept:
         path.write_bytes(b"damaged")
     with serve(index.content, thumbs=tmp_path) as handle, browser(handle) as client:

@@ -18,6 +18,7 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
+from wetread.disk import DiskCache, cache_folder, disk_cache
 from wetread.errors import MissingExtraError, NotFoundError, StorageError, UsageError
 from wetread.settings import KIB, Settings
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "az", "https", "http")
 ANONYMOUS = "anonymous"
 """The user in a URL that wants no credentials sent."""
+_UNNAMED = "a key with an empty or relative part, which cannot be read: copy it to another key"
+_CHANGED = "the object has changed since it was listed: scan again"
 _PAGE = 1000
 """Keys in a page of a listing."""
 _BUFFER = 256 * KIB
@@ -81,13 +84,10 @@ class Bucket:
         Raises:
             OSError: the listing failed; nothing says what was not listed.
         """
-        import obstore
-
         waiting: Listed | None = None
         with _as_os_errors(self.url):
-            for page in obstore.list(self._store, chunk_size=_PAGE):
-                found = [] if waiting is None else [waiting]
-                found += [_listed(meta) for meta in page]
+            for page in self._list():
+                found = [*([] if waiting is None else [waiting]), *page]
                 if not found:
                     continue
                 # A marker, "folder/", is listed without its slash, right before what is in it.
@@ -97,6 +97,21 @@ class Bucket:
         if waiting is not None:
             yield [waiting]
 
+    def _list(self) -> Iterator[list[Listed]]:
+        """Everything, a page at a time; in S3 also what obstore has no name for."""
+        import obstore
+
+        last = ""
+        try:
+            for page in obstore.list(self._store, chunk_size=_PAGE):
+                yield [_listed(meta) for meta in page]
+                last = page[-1]["path"] if page else last
+        except obstore.exceptions.InvalidPathError:
+            if urlsplit(self.url).scheme != "s3":
+                raise
+            for found in _list_by_boto(self.url, last):
+                yield [one for one in found if one.key != last]
+
     def stat(self, key: str) -> Listed:
         """One object, asked for by name; FileNotFoundError or another OSError if that fails."""
         import obstore
@@ -104,15 +119,30 @@ class Bucket:
         with _as_os_errors(key):
             return _listed(obstore.head(self._store, key))
 
-    def read(self, key: str, start: int, length: int) -> bytes:
-        """A range of an object, fewer bytes only at its end; OSError if that fails."""
+    def read(self, key: str, start: int, length: int, etag: str | None = None) -> bytes:
+        """A range of an object, fewer bytes only at its end.
+
+        OSError if that fails, or if the object has another `etag` by now, where one is given.
+        """
         import obstore
 
         if length <= 0:
             return b""
         with _as_os_errors(key):
-            got = obstore.get_range(self._store, key, start=start, length=length)
-            return bytes(got)
+            if etag is None:
+                return bytes(obstore.get_range(self._store, key, start=start, length=length))
+            got = obstore.get(self._store, key, options={"range": (start, start + length)})
+            now = got.meta["e_tag"]
+            if now is not None and now.strip('"') != etag.strip('"'):  # some listings have no "
+                raise OSError(errno.ESTALE, _CHANGED, key)
+            return bytes(got.bytes())
+
+    def read_all(self, key: str) -> bytes:
+        """An object, whatever its size; OSError if that fails."""
+        import obstore
+
+        with _as_os_errors(key):
+            return bytes(obstore.get(self._store, key).bytes())
 
     def create(self, key: str, content: bytes) -> bool:
         """A new object, whole or not there; False where there is one already."""
@@ -133,9 +163,18 @@ class Bucket:
             with _as_os_errors(key):
                 obstore.delete(self._store, key)
 
-    def open(self, key: str, size: int | None = None) -> BinaryIO:
-        """A seekable stream of one object, fetched as it is read; close it."""
-        return io.BufferedReader(_ObjectFile(self, key, size), _BUFFER)
+    def open(self, key: str, size: int | None = None, etag: str | None = None) -> BinaryIO:
+        """A seekable stream of one object, fetched as it is read; close it.
+
+        With `size` it is not asked for; with `etag` it is that version or an OSError, and what is
+        read is kept on disk (`Settings.kept_bytes`).
+        """
+        return io.BufferedReader(_ObjectFile(self, key, size, etag), _BUFFER)
+
+    @property
+    def kept(self) -> DiskCache:
+        """What has been read before of known versions of objects, in whatever process."""
+        return disk_cache(cache_folder("objects"), self._settings.kept_bytes)
 
     @functools.cached_property
     def pool(self) -> ThreadPoolExecutor:
@@ -216,6 +255,39 @@ def _listed(meta: Any) -> Listed:
     return Listed(meta["path"], meta["size"], mtime, meta["e_tag"])
 
 
+def _list_by_boto(url: str, after: str) -> Iterator[list[Listed]]:
+    """The objects of S3 whose keys follow one, with any key: slower, as it is Python that parses.
+
+    What obstore cannot name it cannot read either: such a key is a row that says so.
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parts = urlsplit(url)
+    unsigned = Config(signature_version=UNSIGNED) if parts.username == ANONYMOUS else None
+    client = boto3.client("s3", region_name=_find_region(), config=unsigned)
+    folder = f"{parts.path.strip('/')}/".lstrip("/")
+    asked = {"Bucket": parts.hostname, "Prefix": folder, "StartAfter": folder + after}
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(**asked):
+            yield [
+                _listed(
+                    {
+                        "path": one["Key"].removeprefix(folder).removesuffix("/"),
+                        "size": one["Size"],
+                        "last_modified": one["LastModified"],
+                        "e_tag": one["ETag"],
+                    }
+                )
+                for one in page.get("Contents", ())
+                if one["Key"] != folder
+            ]
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(errno.EREMOTEIO, "the store did not answer as it should", url) from error
+
+
 def _is_marker(one: Listed, after: Listed) -> bool:
     return one.size == 0 and after.key.startswith(f"{one.key}/")
 
@@ -227,7 +299,8 @@ class _as_os_errors:  # noqa: N801 - used as a function
         self._name = name
 
     def __enter__(self) -> None:
-        return None
+        if self._name[:1] == "/" or self._name[-1:] == "/":  # obstore would read another object
+            raise OSError(errno.EINVAL, _UNNAMED, self._name)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from obstore import exceptions
@@ -237,11 +310,13 @@ class _as_os_errors:  # noqa: N801 - used as a function
         if isinstance(error, FileNotFoundError):
             text = "the object is not there any more"
             raise FileNotFoundError(errno.ENOENT, text, self._name) from None
-        if isinstance(error, exceptions.InvalidPathError):
-            text = "a key with an empty or relative part, which cannot be read"
-            raise OSError(errno.EINVAL, text, self._name) from None
+        unnamed = isinstance(error, ValueError) and "not parse path" in str(error)
+        if unnamed or isinstance(error, exceptions.InvalidPathError):
+            raise OSError(errno.EINVAL, _UNNAMED, self._name) from None
         if isinstance(error, exceptions.BaseError):
             said = _DETAIL.search(str(error))
+            if said and said[0].endswith("416 Range Not Satisfiable"):  # it is shorter by now
+                raise OSError(errno.ESTALE, _CHANGED, self._name) from None
             why = next(filter(None, said.groups()), "") if said else ""
             text = f"the store did not answer as it should{f': {why}' if why else ''}"
             raise OSError(errno.EREMOTEIO, text, self._name) from None
@@ -250,8 +325,8 @@ class _as_os_errors:  # noqa: N801 - used as a function
 class _ObjectFile(io.RawIOBase):
     """One object as a raw file; a buffer in front of it makes few requests of many reads."""
 
-    def __init__(self, bucket: Bucket, key: str, size: int | None) -> None:
-        self._bucket, self._key, self._size, self._at = bucket, key, size, 0
+    def __init__(self, bucket: Bucket, key: str, size: int | None, etag: str | None) -> None:
+        self._bucket, self._key, self._size, self._etag, self._at = bucket, key, size, etag, 0
         self.name = f"{bucket.url}/{key}"
 
     def readable(self) -> bool:
@@ -277,10 +352,19 @@ class _ObjectFile(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._bucket.read(self._key, self._at, min(len(view), self.size - self._at))
+        data = self._read(min(len(view), self.size - self._at))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _read(self, length: int) -> bytes:
+        if self._etag is None or length <= 0:
+            return self._bucket.read(self._key, self._at, length)
+        kept, name = self._bucket.kept, f"{self.name} {self._etag} {self._at} {length}"
+        if (data := kept.get(name)) is None:
+            data = self._bucket.read(self._key, self._at, length, self._etag)
+            kept.put(name, data)
+        return data
 
 
 def find_objects(url: str, settings: Settings) -> tuple[str, Iterator[list[Listed]]]:

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -39,6 +39,7 @@ COLUMNS = (
     "member",
     "file_size",
     "mtime_ns",
+    "etag",
     "read_status",
     "transfer_syntax",
     "pixel_offset",
@@ -83,6 +84,8 @@ def run(
     count = count_cores() if workers is None else workers
     if count < 1:
         raise UsageError("images are decoded in processes of their own: workers must be 1 or more")
+    if (pc.sum(images["file_size"]).as_py() or 0) > settings.kept_bytes:
+        settings = replace(settings, kept_bytes=0)  # each would push out another, for nothing
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
     tasks = (images.slice(at, size) for at in range(0, images.num_rows, size))
     engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
@@ -97,7 +100,7 @@ def run(
 @contextlib.contextmanager
 def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
     """An image and its frames; while the block lasts, in no more memory than they may take."""
-    image = Image(root, {**row, "findings": None})
+    image = Image(root, {**row, "findings": None}, settings)
     with contextlib.ExitStack() as open_files:
         with bounded_memory(settings.decode_bytes + 8 * (row["file_size"] or 0)):
             frames = open_files.enter_context(image.open_frames())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import DecodeError, NotFoundError, UsageError
+from wetread.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,11 +35,17 @@ class Image:
     pixels or a frame that does not exist is a UsageError; both name the file.
     """
 
-    def __init__(self, root: str, row: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        root: str,
+        row: dict[str, Any],
+        settings: Settings = Settings(),
+    ) -> None:
         self.root = root
         """The folder that `path` is relative to."""
         self.row = row
         """The row of the index, by column."""
+        self._settings = settings
 
     @property
     def id(self) -> str:
@@ -71,7 +78,7 @@ class Image:
             raise UsageError(f"{self.name} has no header ({self.row['read_status']}; {found})")
         with self._named():
             try:
-                return read_dataset(self.root, *self._source)
+                return read_dataset(*self._source)
             except (OSError, UsageError, DecodeError):
                 raise
             except Exception as error:  # pydicom raises many kinds
@@ -124,7 +131,7 @@ class Image:
                 raise UsageError(f"no pixels: {describe(header)}{lacking}")
             header = _with_syntax(header, self.row["transfer_syntax"])
             with (
-                open_source(self.root, *self._source) as file,
+                open_source(*self._source) as file,
                 open_frames(file, header, self.row["pixel_offset"]) as frames,
             ):
                 yield frames
@@ -275,9 +282,11 @@ class Image:
         return picture_html(shown, aspect, self.name, caption, facts)
 
     @property
-    def _source(self) -> tuple[bytes, bytes]:
-        """Path and member, in bytes."""
-        return self.row["path_bytes"] or self.path.encode(), os.fsencode(self.row["member"])
+    def _source(self) -> tuple[str, bytes, bytes, Settings, int | None, str | None]:
+        """The arguments of `open_source`."""
+        path, member = self.row["path_bytes"] or self.path.encode(), os.fsencode(self.row["member"])
+        size, etag = self.row.get("file_size"), self.row.get("etag")
+        return self.root, path, member, self._settings, size, etag
 
     @contextmanager
     def _named(self) -> Iterator[None]:

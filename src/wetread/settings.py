@@ -59,6 +59,8 @@ class Settings:
     """Bytes of an object that are asked for first."""
     object_bytes: int = 256 * KIB
     """Objects up to this size are fetched whole."""
+    kept_bytes: int = 4 * GIB
+    """Bytes of objects that are kept on this machine's disk, as images are opened; 0 for none."""
     frame_bytes: int = 2 * GIB
     """Size of one decoded frame."""
     frame_ratio: int = 1000

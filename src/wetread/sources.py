@@ -103,15 +103,19 @@ def open_source(
     path: bytes,
     member: bytes,
     settings: Settings = Settings(),
+    size: int | None = None,
+    etag: str | None = None,
 ) -> BinaryIO:
     """A seekable stream of one source, in an archive too; close it.
+
+    `size` and `etag` are of an object in a bucket, as the scan has them; see `Bucket.open`.
 
     Raises:
         ArchiveError: a member that cannot be read; its `code` is the finding.
         OSError: a file that cannot be opened, or that is none.
     """
     if is_url(root):
-        return open_bucket(root, settings).open(path.decode())
+        return open_bucket(root, settings).open(path.decode(), size, etag)
     full = os.path.join(os.fsencode(root), path)
     if not member:
         return open(full, "rb", opener=_open_regular)

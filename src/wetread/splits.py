@@ -21,7 +21,7 @@ from wetread.settings import KIB
 from wetread.sources import open_source
 from wetread.table.beside import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.store import Content, open_content, query
+from wetread.table.store import Content, query, read_content
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB
@@ -72,7 +72,7 @@ def _keep(content: Content, columns: pa.Table) -> Content:
         return replace(content, schema=schema, rows=join(content.rows, columns, schema))
     with locked(content.folder):
         join_index(content.folder, columns)
-    return replace(open_content(content.folder), chosen=content.chosen)
+    return replace(read_content(content.folder), chosen=content.chosen)
 
 
 def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
@@ -142,9 +142,9 @@ def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
     """A hash of the pixel element, or of 4 KiB in its middle; "" where it cannot be read."""
     length = _bytes(row)
     start, count = (max(0, length // 2 - _SAMPLE // 2), _SAMPLE) if sample else (0, length)
-    path = row["path_bytes"] or row["path"].encode()
+    path, member = row["path_bytes"] or row["path"].encode(), os.fsencode(row["member"] or "")
     try:
-        with open_source(root, path, os.fsencode(row["member"] or "")) as file:
+        with open_source(root, path, member, size=row["file_size"]) as file:
             file.seek((row["pixel_offset"] or 0) + start)
             data = file.read(min(count, length - start))
     except OSError:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import json_option, number_option, quiet_option
+from wetread.cli.options import engine_options, json_option, number_option, quiet_option
 from wetread.cli.output import print_json
 from wetread.cli.train import device_option, load_builder, open_images
 
 if TYPE_CHECKING:
+    from wetread.engines import Engine
     from wetread.learn.run import Weights
 
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @number_option("--batch", "Images at once.", 8, least=1)
 @number_option("--workers", "Processes that read images.", 0)
 @device_option
+@engine_options
 @quiet_option
 @json_option
 def predict(
@@ -58,6 +60,7 @@ def predict(
     batch: int,
     workers: int,
     device: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -84,6 +87,7 @@ def predict(
         device=device,
         batch=batch,
         workers=workers,
+        engine=engine,
         progress=not quiet,
     )
     boxes.save(to)

@@ -8,6 +8,9 @@ import queue
 import signal
 import sys
 import threading
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -67,13 +70,16 @@ def _row_by_row(function: Function, answers: BinaryIO) -> Function:
     return call
 
 
-class _WithoutPandas:
+class _WithoutPandas(Loader):
     """PyArrow imports pandas, 34 MB of it, when it first makes an array of a list; not in here."""
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Finds nothing, and hides pandas from the finders behind it."""
-        if name == "pandas":
-            raise ModuleNotFoundError(name, name=name)
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Pandas before other finders find it; torch only asks whether it is there."""
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Imports nothing."""
+        raise ModuleNotFoundError(module.__name__, name=module.__name__)
 
 
 def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:

@@ -30,14 +30,19 @@ def read_dataset(
     path: bytes,
     member: bytes = b"",
     settings: Settings = Settings(),
+    size: int | None = None,
+    etag: str | None = None,
 ) -> Header:
     """The header without pixels, whatever the file's preamble; warnings are findings elsewhere.
+
+    The arguments are those of `open_source`.
 
     Raises:
         OSError: the file cannot be read.
         Exception: pydicom's own, where it cannot read what the bytes hold.
     """
-    with open_source(root, path, member, settings) as stream, warnings.catch_warnings():
+    source = open_source(root, path, member, settings, size, etag)
+    with source as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         header = dcmread(stream, stop_before_pixels=True, force=True)
     header.__class__ = Header

@@ -307,10 +307,10 @@ def _walk_one(block: _Block, row: int) -> Walked | None:
     base = row * settings.windows[0]
     head = block.arena.bytes[base : base + int(block.heads.got[row])].tobytes()
     try:
-        with open_source(block.root, block.paths[row], block.members[row], settings) as stream:
-            reader = FileReader(
-                stream, int(block.heads.size[row]), settings.header_bytes, deadline, head
-            )
+        size = int(block.heads.size[row])
+        source = open_source(block.root, block.paths[row], block.members[row], settings, size)
+        with source as stream:
+            reader = FileReader(stream, size, settings.header_bytes, deadline, head)
             return walk_file(reader, settings, deadline, whole=block.whole)
     except (OSError, ArchiveError) as error:
         block.heads.problems[row] = describe_error(error)

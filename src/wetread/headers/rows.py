@@ -160,7 +160,7 @@ class Answer:
             deadline = time.monotonic() + settings.header_seconds
             size = int(heads.size[row])
             try:
-                with open_source(root, paths[row], members[row], settings) as stream:
+                with open_source(root, paths[row], members[row], settings, size) as stream:
                     reader = FileReader(stream, size, settings.header_bytes, deadline)
                     if reader.at(size - 8, 8) == DELIMITER:
                         continue

@@ -84,9 +84,10 @@ class Cache:
     share it. It can be pickled, as its path.
     """
 
-    def __init__(self, folder: Path, said: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, said: dict[str, Any], some: pa.Table | None = None) -> None:
         self.folder = folder
         self._said = said
+        self._some = some
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Cache:
@@ -110,6 +111,11 @@ class Cache:
         return int(self._said["size"])
 
     @property
+    def version(self) -> str:
+        """The name of its table: another one when pictures were added or changed."""
+        return str(self._said["table"])
+
+    @property
     def index_hash(self) -> str:
         """16 hex digits of the files that it was made of: their ids and sizes."""
         return str(self._said["index_hash"])
@@ -117,6 +123,8 @@ class Cache:
     @cached_property
     def rows(self) -> pa.Table:
         """A row for every picture, in the order of the index, then of the frames."""
+        if self._some is not None:
+            return self._some
         rows = self._lines.filter(pc.equal(self._lines["status"], "ok"))
         return rows.drop_columns(["status", "text"]).combine_chunks()
 
@@ -132,6 +140,10 @@ class Cache:
     @cached_property
     def _pictures(self) -> Pictures:
         return self.pictures(self.rows)
+
+    def take(self, places: pa.Array | pa.ChunkedArray) -> Cache:
+        """The pictures of some of its rows, as a cache on the same disk."""
+        return Cache(self.folder, self._said, self.rows.take(places))
 
     def pictures(self, rows: pa.Table) -> Pictures:
         """The pictures of some of the rows, by their place among them."""
@@ -211,7 +223,7 @@ class Cache:
         return int(self.rows.num_rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Cache, (self.folder, self._said)
+        return Cache, (self.folder, self._said, self._some)
 
     def __repr__(self) -> str:
         left = f", {len(self.left_out)} left out" if len(self.left_out) else ""

@@ -30,7 +30,7 @@ from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import new_name
 from wetread.table.store import Content, query
 
-_JOINED = ("path", "member", *NAMED, "group", "part")
+JOINED = ("path", "member", *NAMED, "group", "part")
 """Columns of the index, which may change without a picture changing."""
 
 
@@ -141,11 +141,11 @@ def finish(
 
 def _joined(content: Content, lines: pa.Table) -> pa.Table:
     """The lines with what the index says now."""
-    names = [name for name in _JOINED if name in content.schema.names]
+    names = [name for name in JOINED if name in content.schema.names]
     listed = ", ".join(f'"{name}"' for name in ["id", *names])
     rows = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     rows = rows.take(pc.index_in(lines["id"], value_set=rows["id"].combine_chunks()))
-    for name in _JOINED:
+    for name in JOINED:
         field = SCHEMA.field(name)
         values = rows[name].cast(field.type) if name in names else pa.nulls(len(lines), field.type)
         lines = lines.set_column(SCHEMA.get_field_index(name), field, values)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.join import stem
@@ -17,35 +18,33 @@ if TYPE_CHECKING:
     from wetread.learn.dataset import Images
     from wetread.learn.detector import Found
 
+_KNOWN = ["id", "path", "member", "frame", "group", "rows", "columns"]
 
-def to_boxes(
+
+def list_boxes(
     found: Mapping[int, Found],
     data: Images,
     cache: Cache,
     classes: Sequence[Sequence[str]],
-    run: str,
     parts: Mapping[str, str | None],
-) -> Boxes:
-    """Boxes of a detector or a classifier, a row "nothing" for an image without any.
+) -> pa.Table:
+    """Rows of BOX_SCHEMA, by picture; `key` is the whole name of the file, `frame` never null.
 
-    A classifier's are as large as the image, one for each class; its row "nothing" stays beside
-    them, with the probability that there is no finding as its score.
+    A classifier's boxes are as large as the image, one for each class; its row "nothing" stays
+    beside them, with the probability that there is no finding as its score.
 
     Args:
         found: by item of the data set.
         data: what the model saw.
         cache: where that comes from.
         classes: (id, name), in the order of the model's labels.
-        run: the run's id.
         parts: by the id of the image.
     """
     names = [name for _, name in classes]
-    images = name_images(cache)
     rows: list[tuple[Any, ...]] = []
     for place in sorted(found):
-        number = int(data.rows[place])
-        image = images[number]
-        said = cache.rows.slice(number, 1).select(["id", "group", "rows", "columns"]).to_pylist()[0]
+        said = cache.rows.slice(int(data.rows[place]), 1).select(_KNOWN).to_pylist()[0]
+        image = said["id"], said["member"] or said["path"], said["frame"]
         whose = said["group"], parts.get(said["id"])
         edges = np.array([said["columns"], said["rows"]] * 2, np.float64)
         for label, box, score in _list_found(found[place], data, place, edges, names):
@@ -53,8 +52,25 @@ def to_boxes(
             corners = (None,) * 4 if box is None else tuple(box.tolist())
             rows.append((*image, label, None, *corners, score, kind, *whose))
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
-    named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
-    return Boxes.from_columns(named, classes, run)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, BOX_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=BOX_SCHEMA)
+
+
+def to_boxes(rows: pa.Table, classes: Sequence[Sequence[str]], run: str) -> Boxes:
+    """What `list_boxes` listed, of all images: an image without any box has a row "nothing".
+
+    The key is the file's name where that is one file's, the frame null where there is but one.
+    """
+    images, names, frames = (rows[name].to_pylist() for name in ("image", "key", "frame"))
+    files = dict(zip(images, names, strict=True))
+    stems = Counter(map(stem, files.values()))
+    keys = {i: stem(name) if stems[stem(name)] == 1 else name for i, name in files.items()}
+    count = Counter(image for image, _ in set(zip(images, frames, strict=True)))
+    both = zip(images, frames, strict=True)
+    columns = {name: rows[name] for name in BOX_SCHEMA.names}
+    columns["key"] = [keys[image] for image in images]
+    columns["frame"] = [frame if count[image] > 1 or frame else None for image, frame in both]
+    return Boxes.from_columns(columns, classes, run)
 
 
 def _list_found(
@@ -74,20 +90,3 @@ def _list_found(
     listed: list[tuple[str | None, Any, float | None]]
     listed = [(names[labels[n] - 1], boxes[n], float(scores[n])) for n in order]
     return listed or [(None, None, None)]
-
-
-def name_images(cache: Cache) -> list[tuple[str, str, int | None]]:
-    """(image, key, frame) of every row: the key is the file's name where that is one file's."""
-    columns = (cache.rows[name].to_pylist() for name in ("id", "path", "member", "frame"))
-    rows = list(zip(*columns, strict=True))
-    files = {id_: member or path for id_, path, member, _ in rows}
-    names = Counter(stem(name) for name in files.values())
-    frames = Counter(id_ for id_, *_ in rows)
-    return [
-        (
-            id_,
-            stem(files[id_]) if names[stem(files[id_])] == 1 else files[id_],
-            frame if frames[id_] > 1 or frame else None,
-        )
-        for id_, _, _, frame in rows
-    ]

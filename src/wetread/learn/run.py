@@ -30,7 +30,7 @@ from wetread.errors import MissingExtraError, NotFoundError, UsageError
 from wetread.learn.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.detector import Builder, Detector, Shape
-from wetread.learn.material import VALID, known_parts
+from wetread.learn.material import VALID
 from wetread.learn.models import MODELS
 from wetread.table.files import written
 from wetread.table.stamp import Stamp
@@ -38,6 +38,7 @@ from wetread.table.stamp import Stamp
 if TYPE_CHECKING:
     import pandas as pd
 
+    from wetread.engines import Engine
     from wetread.learn.filter import Thresholds
     from wetread.table.store import Indexed
 
@@ -135,7 +136,7 @@ class Run:
         """
         require_torch()
         model = self.build(self.shape)
-        path = self.path / f"{weights}.safetensors"
+        path = weights_path(self, weights)
         try:
             model.load_state_dict(load_tensors(path)[0])
         except RuntimeError as error:
@@ -159,13 +160,14 @@ class Run:
         device: str | None = None,
         batch: int = 8,
         workers: int = 0,
+        engine: Engine | None = None,
         progress: bool = True,
     ) -> Boxes:
         """What the model finds: boxes in stored pixels with scores, and the run's id and classes.
 
         An image where it finds nothing has a row "nothing". `part` says what each image was for in
         this run; `wetread.evaluate` refuses those of "train". A classifier's boxes are as large as
-        their image; see `learn.prediction.to_boxes`.
+        their image; see `learn.prediction.list_boxes`.
 
         Args:
             images: an index, whose images are decoded for the purpose, or a cache.
@@ -175,49 +177,30 @@ class Run:
             device: "cpu", "cuda", ...; by default a GPU where there is one (untested).
             batch: images at once.
             workers: processes that read images; 0 for none but this one.
+            engine: who does the work; the workers of a `wetread.DaskEngine` must see the run's
+                folder, and a cache. Each loads the model once, and has as many threads as its
+                environment says.
             progress: say on stderr how far it is.
 
         Raises:
-            UsageError: no image, no such device, a filter that does not classify.
+            UsageError: no image, no such device, a filter that does not classify, an engine for
+                a model that is not wetread's.
             MissingExtraError: PyTorch is not installed.
 
         Warns:
             UserWarning: images that cannot be decoded: they have no row.
         """
         require_torch()
-        from wetread.learn.loop import find
-        from wetread.learn.prediction import to_boxes
-        from wetread.learn.team import Team, find_device, free_cores, use_threads
-        from wetread.table.progress import Progress
+        from wetread.learn.filter import filter_normal
+        from wetread.learn.inference import How, predict
 
         if filter is not None and thresholds is None:
             thresholds = self.thresholds(filter)[:2]
-        team = Team(0, 1, find_device(device))
-        cache = open_cache(images, self.size, progress=progress)
-        warn_left_out(cache)
-        data = cache.dataset(None, None, self.size, self.window)
-        model = self.model(weights).to(team.device)
-        with Progress(progress) as bar, use_threads(free_cores()):
-            found = find(
-                model,
-                data,
-                range(len(data)),
-                team,
-                self.config["precision"],
-                batch,
-                workers,
-                bar.add,
-            )
-        parts = known_parts(cache, self.split)
-        boxes = to_boxes(found, data, cache, self.classes, self.id, parts)
-        if filter is None or thresholds is None:
-            return boxes
-        from wetread.learn.filter import filter_normal
-
-        said = filter.predict(
-            cache, weights=weights, device=device, batch=batch, workers=workers, progress=progress
-        )
-        return filter_normal(boxes, said, *thresholds)
+        runs = [self] if filter is None else [self, filter]
+        how = How(weights, device, batch, workers)
+        found, left = predict(runs, images, how, progress, engine)
+        warn_left_out(left)
+        return filter_normal(found[0], found[1], *thresholds) if filter and thresholds else found[0]
 
     @property
     def window(self) -> Any:
@@ -269,6 +252,14 @@ class Run:
         return f"<Run {self.id}: {what}, {self.size} pixels, in {self.path}>"
 
 
+def weights_path(run: Run, weights: Weights) -> Path:
+    """The file of a run's weights; NotFoundError where training has not come that far."""
+    path = run.path / f"{weights}.safetensors"
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file; training has not come that far")
+    return path
+
+
 def as_window(said: Any) -> Any:
     """A window as it was before it was JSON."""
     return tuple(said) if isinstance(said, list) else said
@@ -314,9 +305,8 @@ def open_cache(
     return prepare(images, to, size, progress=progress)
 
 
-def warn_left_out(cache: Cache) -> None:
-    """Says which files gave no picture."""
-    left = cache.left_out
+def warn_left_out(left: pa.Table) -> None:
+    """Says which files gave no picture: rows of `Cache.left_out`."""
     if len(left):
         names = ", ".join(left["path"][:3].to_pylist())
         warnings.warn(

@@ -12,7 +12,7 @@ from wetread.learn.checkpoint import save_tensors
 from wetread.learn.detector import Detector
 from wetread.learn.loop import Epoch, Row, find
 from wetread.learn.material import VALID, Material
-from wetread.learn.prediction import to_boxes
+from wetread.learn.prediction import list_boxes, to_boxes
 from wetread.learn.run import Run, write_table
 from wetread.learn.team import Team
 
@@ -87,7 +87,8 @@ class Scores:
         data, precision = self.items.data, self.run.config["precision"]
         found = find(model, self.items, range(len(data)), team or self.team, precision)
         parts: dict[str, Any] = dict.fromkeys(self.cache.rows["id"].to_pylist(), VALID)
-        return to_boxes(found, data, self.cache, self.run.classes, self.run.id, parts)
+        rows = list_boxes(found, data, self.cache, self.run.classes, parts)
+        return to_boxes(rows, self.run.classes, self.run.id)
 
     def _rows(self) -> list[Row]:
         if not self.path.is_file():

@@ -181,7 +181,7 @@ def _open_cache(
         team.agree(False)
         cache = Cache.open(folder / "cache")
     if team.leads:
-        warn_left_out(cache)
+        warn_left_out(cache.left_out)
     if not len(cache):
         raise UsageError("no image could be decoded: there is nothing to learn from")
     return cache

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from wetread.buckets import Bucket, is_url, open_bucket
+from wetread.disk import cache_folder
 from wetread.errors import NotFoundError, StorageError
 from wetread.table.files import TEMPORARY, storage_errors, whole_file
 
 T = TypeVar("T")
 _OWN = re.compile(r"(parts|commits)/")
 """What is gone from the bucket is removed here only where all of it was sent."""
+_FASTER = "another scan of it has finished meanwhile; scan again"
 _FOLDER, _ADDRESS = "index", "url.txt"
 
 
@@ -30,8 +32,10 @@ def local_folder(to: str | bytes | os.PathLike[str]) -> Path:
     if not is_url(to):
         return Path(os.path.abspath(os.fsdecode(to)))
     url = os.fsdecode(to).rstrip("/")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "wetread" / "indexes" / blake2b(url.encode(), digest_size=12).hexdigest()
+    home = cache_folder("indexes")
+    if home is None:
+        raise StorageError(f"{url}: no folder for a copy of it; set XDG_CACHE_HOME to one")
+    folder = home / blake2b(url.encode(), digest_size=12).hexdigest()
     with storage_errors(folder):
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / _ADDRESS).write_text(url)
@@ -76,34 +80,55 @@ def pull(folder: Path) -> None:
         list(bucket.pool.map(get, parts, [there[key] for key in parts]))
 
 
-def push(folder: Path, url: str | None = None, generation: str | None = None) -> None:
-    """Sends what the bucket has not; a new generation last, which then removes what is gone here.
-
-    Does nothing for a folder that is no copy, unless `url` says where to.
+def fetch(folder: Path, keys: list[str]) -> None:
+    """Brings files that are known to be in the bucket; does nothing for a folder that is no copy.
 
     Raises:
-        StorageError: the bucket cannot be written, or another scan was faster.
+        StorageError: one is not there, as another scan has finished meanwhile.
     """
-    url = url or address_of(folder)
+    url = address_of(folder)
     if url is None:
         return
     bucket = open_bucket(url)
 
-    def create(key: str) -> bool:
-        return bucket.create(key, (folder / key).read_bytes())
+    def get(key: str) -> None:
+        with whole_file(folder / key) as file:
+            file.write(bucket.read_all(key))
 
+    with storage_errors(url):
+        try:
+            list(bucket.pool.map(get, keys))
+        except FileNotFoundError as error:
+            raise StorageError(f"{url}: {_FASTER}") from error
+
+
+def push(folder: Path, generation: str) -> None:
+    """Sends what the bucket has not, a new generation last, and removes what is gone here.
+
+    Does nothing for a folder that is no copy.
+
+    Raises:
+        StorageError: the bucket cannot be written, or another scan was faster.
+    """
+    url = address_of(folder)
+    if url is None:
+        return
+    bucket = open_bucket(url)
     with storage_errors(url):
         there, here = set(_list(bucket)), _local(folder)
         last = f"commits/{generation}.json"
-        new = sorted(here - there - {last}, key=_rank)
-        parts = [key for key in new if not _rank(key)[0]]
-        list(bucket.pool.map(create, parts))
-        for key in new[len(parts) :]:
-            create(key)
-        if generation is not None:
-            if not create(last):
-                raise StorageError(f"{url}: another scan of it has finished meanwhile; scan again")
-            bucket.remove(sorted(there - here, key=_rank, reverse=True))
+        _send(bucket, folder, here - there - {last})
+        later = any(key > last for key in there if key.startswith("commits/generation-"))
+        if later or not bucket.create(last, (folder / last).read_bytes()):
+            raise StorageError(f"{url}: {_FASTER}")
+        bucket.remove(sorted(there - here, key=_rank, reverse=True))
+
+
+def push_marker(folder: Path, marker: str) -> None:
+    """Sends the file that says what the others are; does nothing for a folder that is no copy."""
+    if (url := address_of(folder)) is not None:
+        with storage_errors(url):
+            _send(open_bucket(url), folder, {marker})
 
 
 def push_part(url: str, write: Callable[[Path], T]) -> T:
@@ -113,8 +138,21 @@ def push_part(url: str, write: Callable[[Path], T]) -> T:
         for name in ("parts", "commits"):
             (folder / name).mkdir()
         result = write(folder)
-        push(folder, url)
+        with storage_errors(url):
+            _send(open_bucket(url), folder, _local(folder))
     return result
+
+
+def _send(bucket: Bucket, folder: Path, keys: set[str]) -> None:
+    """Parts at once, then one by one what names them; what is there already stays."""
+
+    def create(key: str) -> bool:
+        return bucket.create(key, (folder / key).read_bytes())
+
+    parts = {key for key in keys if not _rank(key)[0]}
+    list(bucket.pool.map(create, parts))
+    for key in sorted(keys - parts, key=_rank):
+        create(key)
 
 
 def _rank(key: str) -> tuple[int, str]:

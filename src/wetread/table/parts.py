@@ -184,7 +184,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         STAMP.write(folder / "commits" / f"{name}.json", content)
     loose = set(keep)
     _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
-    push(folder, generation=name)
+    push(folder, name)
 
 
 def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:

@@ -22,8 +22,9 @@ from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
 from wetread.table.merge import Known, Stored, compact, concat
-from wetread.table.mirror import address_of, local_folder, pull, push, push_part
+from wetread.table.mirror import address_of, fetch, local_folder, pull, push_marker, push_part
 from wetread.table.parts import (
+    MARKER,
     Generation,
     Options,
     Part,
@@ -40,7 +41,7 @@ from wetread.table.parts import (
 )
 from wetread.table.progress import Progress
 from wetread.table.shards import Shard, merge_shards
-from wetread.table.store import Content, open_content
+from wetread.table.store import Content, read_content
 
 What = PathLike | Iterable[PathLike]
 
@@ -76,10 +77,10 @@ def scan(
             content = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                push(folder)  # the marker, which says what the parts will be
+                push_marker(folder, MARKER)  # it says what the parts will be
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
-            content = open_content(folder)
+            content = read_content(folder)
     if not len(content) and share is None:
         warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
     return content
@@ -90,7 +91,7 @@ def merge(folder: PathLike, settings: Settings = Settings()) -> Content:
     path = local_folder(folder)
     pull(path)
     merge_shards(path, settings.compact_rows)
-    return open_content(folder)
+    return read_content(path)
 
 
 def _is_index(folder: Path) -> bool:
@@ -141,7 +142,8 @@ def _on_disk(
         stored.keep[:] = True
         written.append(stored)
         read += part.rows
-    pull(folder)  # what workers have sent to its bucket
+    names = [stored.part.name for stored in written]  # which workers have sent to its bucket
+    fetch(folder, [key for n in names for key in (f"parts/{n}.parquet", f"commits/{n}.json")])
     before = state.generation.schema if state.generation and ordered else CORE
     parts, schema = compact(folder, ordered, [*loose, *written], before, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1

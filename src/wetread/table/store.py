@@ -84,6 +84,11 @@ def open_content(path: str | os.PathLike[str]) -> Content:
     """
     folder = local_folder(path)
     pull(folder)
+    return read_content(folder)
+
+
+def read_content(folder: Path) -> Content:
+    """The same of a folder on this machine, or of a copy as it is."""
     check_folder(folder)
     generation = read_state(folder).generation
     if generation is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.boxes.reading import open_boxes
+from wetread.disk import cache_folder
 from wetread.errors import UsageError
 from wetread.settings import Settings
 from wetread.sources import PathLike
@@ -25,7 +26,6 @@ from wetread.viewer.places import (
     ssh_line,
     to_html,
 )
-from wetread.viewer.thumbs import cache_folder
 
 if TYPE_CHECKING:
     import uvicorn
@@ -160,7 +160,7 @@ def view(
         allow_hosts=[*allow_hosts, *known_hosts(place)],
         frame_ancestors=COLAB_FRAMES if place == "colab" else (),
         at=at,
-        thumbs=cache_folder(),
+        thumbs=cache_folder("thumbs"),
         consensus=consensus,
         show_phi=show_phi,
         title=title,

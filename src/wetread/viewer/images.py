@@ -61,6 +61,7 @@ class Images:
         self, catalogue: Catalogue, thumbs: Thumbs, executor: Executor, settings: Settings
     ) -> None:
         self._catalogue, self._thumbs, self._executor = catalogue, thumbs, executor
+        self._settings = settings
         self._decoder = Decoder(catalogue.content.root, settings)
         self._opened: OrderedDict[str, Opened] = OrderedDict()
 
@@ -206,7 +207,7 @@ class Images:
         row = await self._run(self._catalogue.row, id_, _MORE)
         if row is None:
             raise NotFoundError("no such image in this index")
-        opened = Opened(Image(self._catalogue.content.root, row), row)
+        opened = Opened(Image(self._catalogue.content.root, row, self._settings), row)
         self._opened[id_] = opened
         while len(self._opened) > _OPEN:
             self._opened.popitem(last=False)
