@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wetread.errors import UsageError
+from wetread.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,8 @@ class Team:
     world: int
     """How many there are."""
     device: torch.device
+    here: int = 1
+    """How many of them are on this machine."""
 
     @property
     def leads(self) -> bool:
@@ -85,6 +87,7 @@ def join_team(device: str | None) -> Iterator[Team]:
 
     Raises:
         UsageError: there is no such device.
+        EngineError: another process has ended.
     """
     import torch
     import torch.distributed as dist
@@ -100,10 +103,24 @@ def join_team(device: str | None) -> Iterator[Team]:
         torch.cuda.set_device(place)
     try:
         rank = dist.get_rank() if world > 1 else 0
-        yield Team(rank, world, place)
+        yield Team(rank, world, place, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    except RuntimeError as error:
+        if world == 1 or not _is_loss(error):
+            raise
+        raise EngineError(
+            "another process of the training has ended: see what it says; the same commands go on "
+            "from what is written"
+        ) from error
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    """Whether it is the connection to the others that broke: gloo has no exception of its own."""
+    import torch.distributed as dist
+
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def find_device(name: str | None, local: int = 0) -> torch.device:
