@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",
 }
+CUT = ["link", "set", "cable", "down"]
 EXAMPLE = Path(__file__).parents[1] / "examples" / "two_machines.sh"
 
 
@@ -60,11 +61,13 @@ class Machine:
 Pair = tuple[Machine, Machine]
 
 
-def train(machines: Pair, *arguments: str) -> list[subprocess.Popen[str]]:
+def train(
+    machines: Pair, *arguments: str, program: tuple[str, ...] = ("-m", "wetread")
+) -> list[subprocess.Popen[str]]:
     """The launchers of two machines, a process each."""
     how = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
     how += ["--master-addr", machines[0].address]
-    what = ["-m", "wetread", "train", *(arguments or TRAIN)]
+    what = [*program, "train", *(arguments or TRAIN)]
     return [m.launch(*how, "--node-rank", str(n), *what) for n, m in enumerate(machines)]
 
 
@@ -160,13 +163,8 @@ def own_networks(disk: Path) -> Iterator[Pair]:
 
 def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
     """What the launchers say when one is told to stop, or its machine is lost, after an epoch."""
-    state = machines[0].disk / "run" / "state.safetensors"
     launchers = train(machines)
-    deadline = time.monotonic() + 200
-    while not state.exists():
-        if time.monotonic() > deadline or any(launcher.poll() for launcher in launchers):
-            pytest.fail("\n".join(end(launchers, 5)))
-        time.sleep(0.002)
+    state = wait_for_state(machines[0].disk / "run", launchers)
     if how == signal.SIGKILL:
         kill(launchers[victim])
     else:
@@ -177,9 +175,20 @@ def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
     return said
 
 
+def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
+    """Until an epoch is done."""
+    state = run / "state.safetensors"
+    deadline = time.monotonic() + 200
+    while not state.exists():
+        if time.monotonic() > deadline or any(launcher.poll() for launcher in launchers):
+            pytest.fail("\n".join(end(launchers, 5)))
+        time.sleep(0.002)
+    return state
+
+
 def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
     said, _ = interrupt(own_folders, 1, signal.SIGKILL)
-    assert "another process of the training has ended" in said
+    assert "another process of the training has ended or is silent" in said
     finish(train(own_folders))
     assert same(own_folders[0].disk / "run", disk / "expected")
     found = sorted(path.name for path in own_folders[1].disk.iterdir())
@@ -191,6 +200,24 @@ def test_a_machine_told_to_stop_in_its_own_network(own_networks: Pair, disk: Pat
     interrupt(own_networks, 0, signal.SIGTERM)
     finish(train(own_networks))
     assert same(disk / "run", disk / "expected")
+
+
+@pytest.mark.apt("iproute2", "ip")
+def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None:
+    """Its cable is cut: no connection is closed, and both give up after a while."""
+    program = tmp_path / "impatient.py"
+    program.write_text(
+        "from datetime import timedelta\n"
+        "from wetread.cli import main\n"
+        "from wetread.learn import team\n"
+        "team._SILENCE = timedelta(seconds=20)\n"
+        "main()\n"
+    )
+    arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--steps", "1000"]
+    launchers = train(own_networks, *arguments, program=(str(program),))
+    wait_for_state(own_networks[0].disk / "silent", launchers)
+    subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
+    assert all("ended or is silent" in said for said in end(launchers))
 
 
 def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> None:

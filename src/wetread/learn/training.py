@@ -189,7 +189,7 @@ def _open_cache(
         if team.leads:
             folder.mkdir(parents=True, exist_ok=True)
             open_cache(images, size, folder / "cache", progress)
-        team.agree(False)
+        team.wait()
         if not folder.exists():
             raise UsageError(
                 f"process {team.rank} does not see {folder}, where the first one has prepared the "
@@ -254,7 +254,7 @@ def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], 
             f"process {team.rank} has {name} = {value}, the run {other}: every machine needs the "
             "same command, boxes and cache, or a copy of it"
         )
-    team.agree(False)  # nothing is begun before all have come so far
+    team.wait()  # nothing is begun before all have come so far
 
 
 def _begin(run: Run, material: Material) -> None:
