@@ -20,10 +20,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 import wetread as wr
-from wetread.errors import EngineError, UsageError
+from wetread.errors import EngineError, StorageError, UsageError
 from wetread.learn import inference
 from wetread.learn.cache import Cache
 from wetread.settings import Settings
+from wetread.table.progress import Progress
 from wetread.testing.files import changed, dicom_file, element, picture
 
 OBEY = "wetread.testing.tasks:obey"
@@ -168,18 +169,71 @@ def assert_alike(one: pa.Table, other: pa.Table) -> None:
             assert one[name].equals(other[name]), name
 
 
-def test_a_worker_killed_in_the_middle_costs_nothing_else(
-    client: Client, folder: Path, tmp_path: Path
+def test_a_worker_killed_in_the_middle_costs_a_try_of_its_task(
+    client: Client, tmp_path: Path
 ) -> None:
-    engine = wr.DaskEngine(client)
-    victim = next(iter(client.run(os.getpid).values()))
-    tasks = [task(4 * n, "beat", None, None, None) for n in range(4)]
-    results = engine.map(OBEY, tasks, {}, failed)
+    victim, log = next(iter(client.run(os.getpid).values())), tmp_path / "log"
+    tasks = [task(4 * n, "sleep", None, None, None) for n in range(12)]
+    options = {"seconds": 0.5, "log": str(log)}
+    results = wr.DaskEngine(client).map(OBEY, tasks, options, failed)
     rows = next(results).to_pylist()
     os.kill(victim, signal.SIGKILL)
     rows += [row for table in results for row in table.to_pylist()]
-    assert sorted(row["row"] for row in rows) == list(range(16))
+    assert sorted(row["row"] for row in rows) == list(range(48))
     assert not [row for row in rows if row.get("status")]
+    # What it was at, and what it had done but not yet handed over.
+    assert len(tasks) <= len(log.read_text().split()) <= len(tasks) + 2
+
+
+def test_the_driver_holds_what_is_under_way_and_no_more(client: Client) -> None:
+    """Its memory is flat: sources are taken as results come, and results are let go."""
+    taken = 0
+
+    def tasks() -> Iterator[pa.Table]:
+        nonlocal taken
+        for number in range(40):
+            taken += 1
+            yield task(number, None)
+
+    ahead = 2 * sum(client.nthreads().values()) + 1
+    for done, _ in enumerate(wr.DaskEngine(client).map(OBEY, tasks(), {}, failed), 1):
+        assert taken <= done + ahead
+        assert len(client.futures) <= ahead
+    assert (taken, done) == (40, 40)
+
+
+def test_progress_comes_from_the_futures(
+    client: Client, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While files are still read, those whose tasks are done are counted."""
+    under_way = []
+    monkeypatch.setattr(Progress, "add", lambda _, n: under_way.append((n, len(client.futures))))
+    engine, settings = wr.DaskEngine(client), Settings(part_files=6)
+    wr.scan(folder, tmp_path / "x.index", engine=engine, settings=settings)
+    counts = [count for count, _ in under_way if count]
+    assert counts == [6] * 10
+    assert max(futures for _, futures in under_way) > 1
+
+
+def test_a_full_disk_is_said_and_the_next_run_goes_on(
+    client: Client, folder: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(small)]
+    if os.geteuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root, where it may mount, makes a disk that is full")
+    try:
+        engine, settings = wr.DaskEngine(client), Settings(part_files=4)
+        to = small / "x.index"
+        with pytest.raises(StorageError, match="No space left"):
+            wr.scan(folder, to, engine=engine, progress=False, settings=settings)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        index = wr.scan(folder, to, engine=engine, progress=False, settings=settings)
+        assert 0 < index.content.scan["read"] < 60
+        assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
 def test_no_file_goes_through_the_scheduler(
@@ -208,6 +262,7 @@ def test_a_driver_that_was_killed_goes_on(client: Client, folder: Path, tmp_path
 import os, signal
 import wetread as wr
 from wetread.settings import Settings
+from wetread.table.progress import Progress
 from wetread.table import scan
 real, seen = scan._part_of, []
 def count(summary):

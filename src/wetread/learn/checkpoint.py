@@ -65,9 +65,10 @@ def save_state(path: Path, model: Detector, optimiser: Optimizer, said: Mapping[
     save_tensors(path, tensors, {**said, "param_groups": state["param_groups"]})
 
 
-def load_state(path: Path, model: Detector, optimiser: Optimizer) -> dict[str, Any]:
-    """Puts what `save_state` wrote into the two, and returns what was said."""
-    tensors, said = load_tensors(path)
+def put_state(
+    tensors: Mapping[str, Tensor], said: dict[str, Any], model: Detector, optimiser: Optimizer
+) -> None:
+    """Puts what `load_tensors` found of a state into the two."""
     model.load_state_dict(
         {n.removeprefix(_MODEL): t for n, t in tensors.items() if n.startswith(_MODEL)}
     )
@@ -76,5 +77,4 @@ def load_state(path: Path, model: Detector, optimiser: Optimizer) -> dict[str, A
         if name.startswith(_OPTIMISER):
             number, _, what = name.removeprefix(_OPTIMISER).partition(".")
             state.setdefault(int(number), {})[what] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": said.pop("param_groups")})
-    return said
+    optimiser.load_state_dict({"state": state, "param_groups": said["param_groups"]})

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import WetreadError
-from wetread.learn.checkpoint import load_state, save_state
+from wetread.learn.checkpoint import load_tensors, put_state, save_state
 from wetread.learn.detector import Detector, Found, Target
 from wetread.learn.signals import Signals
 from wetread.learn.team import Team
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim import Optimizer
     from torch.utils.data import DataLoader
 
 Precision = Literal["float32", "bfloat16"]
@@ -99,8 +100,9 @@ def fit(
         items: the images to learn from, the same in every process.
         plan: how.
         team: the processes.
-        state: the file that training goes on from; it is written at the end of each epoch, every
-            few minutes, and when SIGTERM or SIGINT comes. The signal then does what it would have.
+        state: the file that training goes on from; the first process writes it at the end of each
+            epoch, every few minutes, and when SIGTERM or SIGINT comes. The signal then does what
+            it would have.
         judge: what is to be done at the end of an epoch.
         advance: called with the number of steps done.
 
@@ -112,10 +114,7 @@ def fit(
 
     optimiser = torch.optim.AdamW(model.parameters(), plan.lr, weight_decay=_DECAY)
     length = epoch_steps(len(items), plan.batch, team.world)
-    done, rows = 0, cast("list[Row]", [])
-    if state.is_file():
-        said = load_state(state, model, optimiser)
-        done, rows = int(said["step"]), [tuple(row) for row in said["rows"]]
+    done, rows = _go_on(state, model, optimiser, team)
     learner = _wrap(model, team)
     kept = time.monotonic()
     with Signals() as signals, torch.random.fork_rng(_devices(team)):
@@ -135,6 +134,16 @@ def fit(
                 kept = time.monotonic()
             if stop:
                 signals.stop()
+
+
+def _go_on(state: Path, model: Detector, optimiser: Optimizer, team: Team) -> tuple[int, list[Row]]:
+    """The steps done, and the rows since the last epoch; only the first process sees the file."""
+    kept = team.share(load_tensors(state) if team.leads and state.is_file() else None)
+    if kept is None:
+        return 0, []
+    tensors, said = kept
+    put_state(tensors, said, model, optimiser)
+    return int(said["step"]), [tuple(row) for row in said["rows"]]
 
 
 def _wrap(model: Detector, team: Team) -> Any:

@@ -203,6 +203,12 @@ def known_parts(cache: Cache, split: pa.Table) -> dict[str, str | None]:
     }
 
 
+def hash_split(split: pa.Table) -> str:
+    """16 hex digits of the images, their pictures and what each is for, in their order."""
+    said = json.dumps(split.to_pydict())
+    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+
+
 def hash_truth(boxes: Boxes) -> str:
     """16 hex digits of what the boxes say, in whatever order."""
     names = ("image", "frame", "label", *CORNERS, "kind")

@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wetread.errors import UsageError
+from wetread.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
+_SILENCE = timedelta(minutes=30)
+"""A machine that says nothing for so long is lost; the first one judges an epoch in less."""
 _PATIENCE = timedelta(hours=12)
 """The others wait while the first prepares the images."""
 
@@ -29,6 +31,10 @@ class Team:
     world: int
     """How many there are."""
     device: torch.device
+    here: int = 1
+    """How many of them are on this machine."""
+    patient: Any = None
+    """The group of processes in which `wait` waits."""
 
     @property
     def leads(self) -> bool:
@@ -54,6 +60,14 @@ class Team:
         held = [thing]
         dist.broadcast_object_list(held)
         return held[0]
+
+    def wait(self) -> None:
+        """Until the first process has prepared the images, and all have come so far."""
+        if self.world == 1:
+            return
+        import torch.distributed as dist
+
+        dist.barrier(self.patient)
 
     def spread(self, model: Any) -> None:
         """Gives all processes the first one's running statistics, which are not parameters."""
@@ -85,6 +99,7 @@ def join_team(device: str | None) -> Iterator[Team]:
 
     Raises:
         UsageError: there is no such device.
+        EngineError: another process has ended.
     """
     import torch
     import torch.distributed as dist
@@ -92,18 +107,36 @@ def join_team(device: str | None) -> Iterator[Team]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     place = find_device(device, local)
-    ours = world > 1 and not dist.is_initialized()
-    if ours:
-        # nccl, and with it everything on GPUs, is written after PyTorch's documentation, untested.
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=_PATIENCE)
     if place.type == "cuda":
         torch.cuda.set_device(place)
+    if world == 1:
+        yield Team(0, 1, place)
+        return
+    ours = not dist.is_initialized()
+    if ours:
+        # nccl, and with it everything on GPUs, is written after PyTorch's documentation, untested.
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=_SILENCE)
     try:
-        rank = dist.get_rank() if world > 1 else 0
-        yield Team(rank, world, place)
+        patient = dist.new_group(timeout=_PATIENCE, backend="gloo")
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        yield Team(dist.get_rank(), world, place, here, patient)
+    except RuntimeError as error:
+        if not _is_loss(error):
+            raise
+        raise EngineError(
+            "another process of the training has ended or is silent: see what it says; the same "
+            "commands go on from what is written"
+        ) from error
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    """Whether it is the connection to the others that broke: gloo has no exception of its own."""
+    import torch.distributed as dist
+
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def find_device(name: str | None, local: int = 0) -> torch.device:

@@ -22,6 +22,7 @@ from wetread.learn.material import (
     VALID,
     Material,
     class_ids,
+    hash_split,
     hash_truth,
     read_material,
     read_truth,
@@ -74,8 +75,8 @@ def train(
     """Trains a model to find, or to tell, what is on images.
 
     The same call goes on where an earlier one was stopped, by a signal or by a crash; on a CPU the
-    result is that of a call that was not. Under `torchrun` all processes train one model; GPUs and
-    several machines are written after PyTorch's documentation and untested.
+    result is that of a call that was not. Under `torchrun` all processes train one model, on one
+    machine or several; GPUs are written after PyTorch's documentation and untested.
 
     Args:
         images: an index, which is decoded into `out`/cache, or a cache (`wetread.prepare`). Where
@@ -106,7 +107,8 @@ def train(
 
     Raises:
         UsageError: boxes that know none of the images or come from several readers, a folder with
-            another run in it, no such device.
+            another run in it, no such device; machines that have not the same images.
+        EngineError: another process of the training has ended.
         UnknownNameError: no such task or model.
         MissingExtraError: PyTorch is not installed.
         StorageError: the folder cannot be written.
@@ -136,7 +138,7 @@ def train(
         config = team.share(read_config(folder) if team.leads else None)
         if config is None:
             config = _describe(asked, material, team, threads)
-        _compare(folder, config, asked)
+        _compare(folder, config, asked, team)
         run = Run(folder, config, recipe.build)
         untrained = _make_model(run, seed, weights)
         if team.leads:
@@ -175,10 +177,15 @@ def _open_cache(
     if isinstance(images, Cache):
         cache = images
     else:
-        folder.mkdir(parents=True, exist_ok=True)
         if team.leads:
+            folder.mkdir(parents=True, exist_ok=True)
             open_cache(images, size, folder / "cache", progress)
-        team.agree(False)
+        team.wait()
+        if not folder.exists():
+            raise UsageError(
+                f"process {team.rank} does not see {folder}, where the first one has prepared the "
+                "images: prepare a cache before, and copy it to every machine"
+            )
         cache = Cache.open(folder / "cache")
     if team.leads:
         warn_left_out(cache.left_out)
@@ -204,8 +211,12 @@ def _describe_material(material: Material, size: int, window: Window) -> dict[st
         part: len(material.items(part, size, window)) if material.has(part) else 0
         for part in (TRAIN, VALID)
     }
-    hashes = {"index_hash": material.cache.index_hash, "truth_hash": hash_truth(material.truth)}
-    return {"images": counts, **hashes}
+    return {
+        "images": counts,
+        "index_hash": material.cache.index_hash,
+        "split_hash": hash_split(material.split),
+        "truth_hash": hash_truth(material.truth),
+    }
 
 
 def _describe(
@@ -221,7 +232,7 @@ def _describe(
         {
             "id": digest.hexdigest(),
             "torch": torch.__version__,
-            "threads": threads or max(1, free_cores() // team.world),
+            "threads": threads or max(1, free_cores() // team.here),
             "device": team.device.type,
             "mean": mean,
             "std": std,
@@ -231,14 +242,21 @@ def _describe(
     return STAMP.mark(config)
 
 
-def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raises UsageError where the folder has another run than what is asked for."""
+def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], team: Team) -> None:
+    """Raises UsageError where the folder, or the first process, has another run than is asked."""
     for name, value in _plain(asked).items():
-        if config.get(name) != value:
+        if (other := config.get(name)) == value:
+            continue
+        if team.leads:
             raise UsageError(
-                f"{folder} was begun with {name} = {config.get(name)}, not {value}: the same "
-                "command goes on there, another one needs another folder"
+                f"{folder} was begun with {name} = {other}, not {value}: the same command goes on "
+                "there, another one needs another folder"
             )
+        raise UsageError(
+            f"process {team.rank} has {name} = {value}, the run {other}: every machine needs the "
+            "same command, boxes and cache, or a copy of it"
+        )
+    team.wait()  # nothing is begun before all have come so far
 
 
 def _begin(run: Run, material: Material) -> None:

@@ -17,10 +17,14 @@ def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Do what column `do` says, row by row; return the table with the worker's `pid`.
 
     `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), raise, end, print.
+    With an option `log`, a file, each call adds a line to it.
 
     >>> obey(pa.table({"do": [None]}), {}).column_names
     ['do', 'pid']
     """
+    if "log" in options:
+        with open(options["log"], "a") as file:
+            file.write("called\n")
     for word in table["do"].to_pylist():
         if word == "exit":
             os._exit(3)
