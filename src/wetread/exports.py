@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from wetread import bulk
 from wetread.chain import Chain, read_chain
-from wetread.display import WindowLike, render
+from wetread.display import WindowLike, fit_frame, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
-from wetread.imaging import shrink
 from wetread.pixels import Frame, read_frame
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
@@ -131,15 +130,17 @@ def _export(
     size = options["size"]
     try:
         with bulk.opened(options["root"], row, settings) as (image, frames):
+            shape = frames.form.shape
 
             def make(number: int) -> dict[str, Any]:
                 if options["format"] in _SHOWN:
                     shot = _shown(image, number, size, options["window"])
                 else:
                     frame = read_frame(frames, number, size=size, settings=settings)
-                    shot = _kept(frame, read_chain(frames.header, number), size, options["format"])
+                    chain = read_chain(frames.header, number)
+                    shot = _kept(frame, chain, shape, size, options["format"])
                 name = row["id"] if len(frames) == 1 else f"{row['id']}_{number:04}"
-                return _put(shot, name, frames.form.shape, options)
+                return _put(shot, name, shape, options)
 
             for number, made in bulk.each_frame(frames, make, settings):
                 yield _line(row, number, made)
@@ -178,20 +179,28 @@ def _shown(image: Image, number: int, size: int | None, window: WindowLike) -> _
     return _Shot(picture.pixels, colour, picture.view.label if picture.view else None)
 
 
-def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:  # noqa: A002
+def _kept(
+    frame: Frame,
+    chain: Chain,
+    shape: tuple[int, ...],
+    size: int | None,
+    format: str,  # noqa: A002
+) -> _Shot:
     """All values, in a type that the format holds: modality = slope * pixel + intercept."""
+
+    def fitted(pixels: Array) -> Array:
+        return pixels if size is None else fit_frame(pixels, frame, shape, size)
+
     if frame.values.ndim == 3 or chain.palette is not None:
         picture = render(frame, chain).pixels
-        pixels = picture if size is None else shrink(picture, size)
+        pixels = fitted(picture)
         return _Shot(pixels, "RGB", exact=pixels is picture and frame.bits <= 8)
     whole = frame.scale == 1 and (size is None or max(frame.values.shape) <= size)
     stored = frame.values
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         pixels, slope, intercept = _as_words(stored, chain)
-        pixels = pixels if whole or size is None else shrink(pixels, size)
-        return _Shot(pixels, frame.photometric, None, slope, intercept, whole)
-    values = chain.to_modality(stored)
-    values = values if whole or size is None else shrink(values, size)
+        return _Shot(fitted(pixels), frame.photometric, None, slope, intercept, whole)
+    values = fitted(chain.to_modality(stored))
     floats = values.astype(np.float32)
     if format != "png16":
         exact = whole and np.array_equal(floats, values, equal_nan=True)

@@ -110,6 +110,20 @@ def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
     return Site(serve(index.content, *sides, **options), index)
 
 
+@pytest.fixture
+def open_site() -> Iterator[Callable[..., Site]]:
+    """Starts viewers that end with the test."""
+    sites: list[Site] = []
+
+    def open_(index: wr.Index, *sides: Any, **options: Any) -> Site:
+        sites.append(start(index, *sides, **options))
+        return sites[-1]
+
+    yield open_
+    for site in sites:
+        site.handle.stop()
+
+
 def ramp(number: int, *more: Element, rows: int = 40, columns: int = 64) -> bytes:
     """A file with every bit pattern of some range, in an order that compresses badly."""
     rng = np.random.default_rng(number)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Another one whenever thumbnails look different."""
 _SWEEP = 200
 """Thumbnails written between two looks at how much room they take."""
