@@ -171,7 +171,13 @@ def test_every_real_file_is_shown_or_refused(real_files: list[Path]) -> None:
 )
 @pytest.mark.parametrize(("rows", "columns"), [(1001, 733), (1024, 1536)])
 def test_what_is_seen_is_where_it_is_at_every_size(
-    tmp_path: Path, codec: str, near: float, rows: int, columns: int, write_disc: Any, find_disc: Any
+    tmp_path: Path,
+    codec: str,
+    near: float,
+    rows: int,
+    columns: int,
+    write_disc: Any,
+    find_disc: Any,
 ) -> None:
     """Also where the file's own smaller versions are taken, whose pixels lie elsewhere."""
     where = write_disc(tmp_path / "disc.dcm", codec, rows, columns)

@@ -193,7 +193,7 @@ def test_what_is_seen_is_where_it_is_at_every_level(
     tmp_path: Path, codec: str, write_disc: Any, find_disc: Any
 ) -> None:
     """Previews cover the image; stored values say by how much theirs lie off."""
-    rows, columns = shape = (2201, 1733)
+    shape = (2201, 1733)
     where = write_disc(tmp_path / "disc.dcm", codec, *shape)
     index = wr.scan(tmp_path, workers=0, progress=False)
     with serve(index.content) as handle, browser(handle) as client:

@@ -112,4 +112,3 @@ def to_words(values: Array) -> Words:
     scale = (float(most) - float(least)) / _TOP or 1.0
     pixels = np.rint((values.astype(np.float64) - float(least)) / scale)
     return Words(pixels.astype(np.uint16), scale, float(least))
-
