@@ -30,6 +30,11 @@ from wetread.viewer.handle import serve
 
 WATCH = """
     window.seen = {start: 0};
+    performance.setResourceTimingBufferSize(100000);
+    window.answered = (path) => {
+        const all = performance.getEntriesByType("resource");
+        return all.find((entry) => entry.name.includes(path))?.responseEnd ?? 0;
+    };
     window.open_ = (id) => {
         window.seen = {start: performance.now()};
         location.hash = `#/image/${id}?tab=off`;
@@ -59,22 +64,26 @@ def write_images(folder: Path, count: int, size: int) -> None:
         (folder / f"{number:03}.dicom").write_bytes(files[number % len(files)])
 
 
-def measure_fresh(page: Any, id_: str) -> dict[str, float]:
-    """From its address to the first paint of the preview, and of stored values."""
-    page.evaluate("id => window.open_(id)", id_)
-    return {f"fresh, {name}": took for name, took in wait_for_paint(page).items()}
+def measure_fresh(page: Any, ids: list[str], at: int) -> dict[str, float]:
+    """From its address to the answer and the paint of the preview, and of stored values."""
+    page.evaluate("id => window.open_(id)", ids[at])
+    seen = wait_for_paint(page, ids[at + 1])
+    answered = page.evaluate("path => window.answered(path)", f"/{ids[at]}/preview")
+    seen["preview answered"] = answered - page.evaluate("window.seen.start")
+    return {f"fresh, {name}": took for name, took in seen.items()}
 
 
-def measure_next(page: Any) -> dict[str, float]:
+def measure_next(page: Any, ids: list[str], at: int) -> dict[str, float]:
     """From the key to the first paint of stored values, which are here already."""
     page.keyboard.press("ArrowRight")
-    return {f"next, {name}": took for name, took in wait_for_paint(page).items()}
+    return {f"next, {name}": took for name, took in wait_for_paint(page, ids[at + 1]).items()}
 
 
-def wait_for_paint(page: Any) -> dict[str, float]:
+def wait_for_paint(page: Any, ahead: str) -> dict[str, float]:
+    """What was seen when, once the page is at rest and has fetched the image `ahead`."""
     page.wait_for_function("window.seen.pixels")
-    page.wait_for_selector(".stage[data-drawn^='smooth']")
-    page.wait_for_timeout(2500)  # the next image is fetched
+    page.wait_for_function("path => window.answered(path)", arg=f"/{ahead}/pixels")
+    page.wait_for_timeout(500)
     seen = page.evaluate("window.seen")
     return {name: seen[name] - seen["start"] for name in ("preview", "pixels") if name in seen}
 
@@ -125,17 +134,18 @@ def main() -> None:
         with serve(index.content) as viewer:
             browser = launch(playwright)
             page = browser.new_page(viewport={"width": 1600, "height": 1076}, bypass_csp=True)
+            page.set_default_timeout(120_000)
             page.add_init_script(WATCH)
             page.goto(
                 f"http://127.0.0.1:{viewer.port}/#/image/{ids[0]}?tab=off&token={viewer.token}"
             )
-            wait_for_paint(page)
+            wait_for_paint(page, ids[1])
             size = page.evaluate(
                 "(({width, height}) => [width, height])(document.querySelector('canvas'))"
             )
             for at in range(2, 3 * options.repeat, 3):  # the one after the last is fetched already
-                found = measure_fresh(page, ids[at]) | measure_next(page) | measure_drag(page)
-                for key, value in found.items():
+                found = measure_fresh(page, ids, at) | measure_next(page, ids, at + 1)
+                for key, value in {**found, **measure_drag(page)}.items():
                     times.setdefault(key, []).append(value)
             browser.close()
     said = {"canvas": size, "image": options.size}
