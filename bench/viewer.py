@@ -6,10 +6,14 @@ python bench/viewer.py
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +37,8 @@ from wetread.viewer import Handle, serve
 ROWS, COLUMNS = 2952, 2744
 JPEG2000 = "1.2.840.10008.1.2.4.90"
 THUMBS = "48 thumbnails, 4 at a time"
+PEER_SECONDS = 300
+"""Time that dcmview may take for all of it."""
 
 
 def main() -> None:
@@ -87,35 +93,53 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[float]] | str:
-    """The same from dcmview: a whole frame as PNG, thumbnails where it has them; server warm."""
+    """The same from dcmview: a whole frame as PNG, thumbnails where it has them; server warm.
+
+    Its command starts a server of its own, which outlives it: the whole group of processes is
+    ended, after `PEER_SECONDS` at the latest.
+    """
     process = subprocess.Popen(
-        [command, "--no-browser", "--startup-json", str(files)], stdout=subprocess.PIPE, text=True
+        [command, "--no-browser", "--startup-json", str(files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
+
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    limit = threading.Timer(PEER_SECONDS, end)
+    limit.start()
     try:
-        assert process.stdout is not None
-        said = json.loads(next(line for line in process.stdout if line.startswith("{")))
-        head = {"Authorization": f"Bearer {said.get('token', '')}"}
-        took: dict[str, list[float]] = {}
-        with httpx.Client(base_url=said["base_url"], headers=head, timeout=120) as client:
-            listed: dict[str, Any] = {}
-            deadline = time.monotonic() + 60
-            while not listed.get("scan_complete") and time.monotonic() < deadline:
-                listed = client.get("api/files").json()
-                time.sleep(0.2)
-            numbers = [file["index"] for file in listed["files"]]
-            for place, number in enumerate(numbers[: rounds + 1]):
-                spent = seconds(client, f"api/file/{number}/frame/0")
-                if place:
-                    add(took, "first preview", spent)
-            asks = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
-            if client.get(asks[0]).status_code == 200:
-                add(took, THUMBS, in_parallel(client, asks))
-        return took
+        return ask_dcmview(process, rounds)
     except (httpx.HTTPError, StopIteration, KeyError) as error:
-        return f"could not be measured: {type(error).__name__}: {error}"
+        late = "" if limit.is_alive() else f" (ended after {PEER_SECONDS} s)"
+        return f"could not be measured{late}: {type(error).__name__}: {error}"
     finally:
-        process.terminate()
-        process.wait()
+        limit.cancel()
+        end()
+        process.communicate()
+
+
+def ask_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list[float]]:
+    assert process.stdout is not None
+    said = json.loads(next(line for line in process.stdout if line.startswith("{")))
+    head = {"Authorization": f"Bearer {said.get('token', '')}"}
+    took: dict[str, list[float]] = {}
+    with httpx.Client(base_url=said["base_url"], headers=head, timeout=PEER_SECONDS) as client:
+        while not (listed := client.get("api/files").json()).get("scan_complete"):
+            time.sleep(0.2)
+        numbers = [file["index"] for file in listed["files"]]
+        for place, number in enumerate(numbers[: rounds + 1]):
+            spent = seconds(client, f"api/file/{number}/frame/0")
+            if place:
+                add(took, "first preview", spent)
+        asks = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
+        if client.get(asks[0]).status_code == 200:
+            add(took, THUMBS, in_parallel(client, asks))
+    return took
 
 
 def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

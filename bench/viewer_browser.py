@@ -1,11 +1,14 @@
 """How soon a browser shows a large radiograph, and how long a step of a window drag takes.
 
-    python bench/viewer_browser.py [--size 2952] [--repeat 5]
+    python bench/viewer_browser.py [--size 2952] [--repeat 5] [--json FILE]
 
-Headless Chromium without a GPU over loopback, at 1600 x 1000 pixels of canvas. The image is a
-phantom of 15 bits with noise, JPEG 2000 lossless. Times are from the key that opens it, the server
-warm (it has decoded another image before); a drag step is the main thread's work for one move of
-the pointer: the table of 65,536 greys and the canvas. The median of the repeats is shown.
+Headless Chromium without a GPU over loopback, at 1600 x 1000 pixels of canvas. The images are
+phantoms of 15 bits with noise, JPEG 2000 lossless, each a file of its own. Times are from what
+opens an image, the server warm (it has decoded others before): "fresh" is one that was not fetched
+ahead, opened by its address, to its preview and to its first 16-bit values on the canvas; "next" is
+the following one of the list, which the page has fetched, opened by a key. A drag step is the main
+thread's work for one move of the pointer: the table of 65,536 greys and the canvas. The median of
+the repeats is shown.
 """
 
 from __future__ import annotations
@@ -22,12 +25,23 @@ from playwright.sync_api import sync_playwright
 import wetread as wr
 from wetread.sample.files import make_file
 from wetread.sample.phantom import draw_phantom
+from wetread.testing.chromium import launch
 from wetread.viewer.handle import serve
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WATCH = """
-    window.seen = {};
+    window.seen = {start: 0};
+    performance.setResourceTimingBufferSize(100000);
+    window.answered = (path) => {
+        const all = performance.getEntriesByType("resource");
+        return all.find((entry) => entry.name.includes(path))?.responseEnd ?? 0;
+    };
+    window.open_ = (id) => {
+        window.seen = {start: performance.now()};
+        location.hash = `#/image/${id}?tab=off`;
+    };
+    addEventListener("keydown", (event) => {
+        if (event.key === "ArrowRight") window.seen = {start: performance.now()};
+    }, true);
     const context = CanvasRenderingContext2D.prototype;
     for (const [name, method] of [["preview", "drawImage"], ["pixels", "putImageData"]]) {
         const draw = context[method];
@@ -36,26 +50,40 @@ WATCH = """
             window.seen[name] ??= performance.now();
         };
     }
-    addEventListener("keydown", (event) => {
-        if (event.key === "ArrowRight") window.seen = {start: performance.now()};
-    }, true);
 """
 STEPS = 100
 
 
 def write_images(folder: Path, count: int, size: int) -> None:
-    for number in range(count):
+    """Files of their own, four pictures over and over, as encoding takes long."""
+    files = []
+    for number in range(min(count, 4)):
         phantom = draw_phantom(0, number, size)
-        file = make_file(phantom, f"image{number}", 15, inverted=False)
-        (folder / f"{number}.dicom").write_bytes(file)
+        files.append(make_file(phantom, f"image{number}", 15, inverted=False))
+    for number in range(count):
+        (folder / f"{number:03}.dicom").write_bytes(files[number % len(files)])
 
 
-def measure_opening(page: Any) -> dict[str, float]:
-    """From the key to the first paint of the preview and of stored values, and to the last."""
+def measure_fresh(page: Any, ids: list[str], at: int) -> dict[str, float]:
+    """From its address to the answer and the paint of the preview, and of stored values."""
+    page.evaluate("id => window.open_(id)", ids[at])
+    seen = wait_for_paint(page, ids[at + 1])
+    answered = page.evaluate("path => window.answered(path)", f"/{ids[at]}/preview")
+    seen["preview answered"] = answered - page.evaluate("window.seen.start")
+    return {f"fresh, {name}": took for name, took in seen.items()}
+
+
+def measure_next(page: Any, ids: list[str], at: int) -> dict[str, float]:
+    """From the key to the first paint of stored values, which are here already."""
     page.keyboard.press("ArrowRight")
-    page.wait_for_selector(
-        ".stage[data-drawn^='smooth'][data-drawn$=' 1'], .stage[data-drawn^='smooth 2']"
-    )
+    return {f"next, {name}": took for name, took in wait_for_paint(page, ids[at + 1]).items()}
+
+
+def wait_for_paint(page: Any, ahead: str) -> dict[str, float]:
+    """What was seen when, once the page is at rest and has fetched the image `ahead`."""
+    page.wait_for_function("window.seen.pixels")
+    page.wait_for_function("path => window.answered(path)", arg=f"/{ahead}/pixels")
+    page.wait_for_timeout(500)
     seen = page.evaluate("window.seen")
     return {name: seen[name] - seen["start"] for name in ("preview", "pixels") if name in seen}
 
@@ -96,30 +124,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2952)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write every time there")
     options = parser.parse_args()
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        write_images(Path(name), options.repeat + 1, options.size)
+        write_images(Path(name), 3 * options.repeat + 2, options.size)
         index = wr.scan(name, progress=False)
+        ids = [image.id for image in index]
         with serve(index.content) as viewer:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-            page = browser.new_page(viewport={"width": 1600, "height": 1076})
+            browser = launch(playwright)
+            page = browser.new_page(viewport={"width": 1600, "height": 1076}, bypass_csp=True)
+            page.set_default_timeout(120_000)
             page.add_init_script(WATCH)
-            first = index[0].id
             page.goto(
-                f"http://127.0.0.1:{viewer.port}/#/image/{first}?tab=off&token={viewer.token}"
+                f"http://127.0.0.1:{viewer.port}/#/image/{ids[0]}?tab=off&token={viewer.token}"
             )
-            page.wait_for_selector(".stage[data-drawn^='smooth']")
+            wait_for_paint(page, ids[1])
             size = page.evaluate(
                 "(({width, height}) => [width, height])(document.querySelector('canvas'))"
             )
-            for _ in range(options.repeat):
-                page.wait_for_timeout(1500)
-                for key, value in {**measure_opening(page), **measure_drag(page)}.items():
+            for at in range(2, 3 * options.repeat, 3):  # the one after the last is fetched already
+                found = measure_fresh(page, ids, at) | measure_next(page, ids, at + 1)
+                for key, value in {**found, **measure_drag(page)}.items():
                     times.setdefault(key, []).append(value)
             browser.close()
+    said = {"canvas": size, "image": options.size}
+    if options.json:
+        options.json.write_text(json.dumps({**said, "ms": times}, indent=1))
     medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
-    print(json.dumps({"canvas": size, "image": options.size, **medians}, indent=2))
+    print(json.dumps({**said, **medians}, indent=2))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Run with the packages of the extra `test` and apt's chromium: python docs/make_r
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from io import BytesIO
@@ -18,6 +17,7 @@ from playwright.sync_api import sync_playwright
 import wetread as wr
 from wetread.reports.build import build
 from wetread.sample import write_sample
+from wetread.testing.chromium import launch
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
 IMAGES, WIDTH, HEIGHT = 160, 1400, 1120
@@ -62,10 +62,7 @@ def make_report(folder: Path) -> Path:
 def draw(report: Path, scheme: str, top: str) -> bytes:
     """A screen of the report, from what a CSS selector finds on."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+        browser = launch(playwright)
         size = {"width": WIDTH, "height": HEIGHT}
         page = browser.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
         page.goto(report.as_uri())

@@ -25,22 +25,11 @@ from playwright.sync_api import Page, sync_playwright
 
 import wetread as wr
 from wetread.sample import write_sample
+from wetread.testing.chromium import launch
 from wetread.viewer import Handle
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
 LARGEST = 500_000
-CHROMIUM = {
-    "executable_path": "/usr/bin/chromium",
-    "args": [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ],
-}
 
 
 def write_predictions(labels: Path, to: Path, seed: int = 7) -> Path:
@@ -77,7 +66,7 @@ def _line(key: str, label: str, corners: np.ndarray, score: float) -> str:
 def opened(url: str, theme: str, width: int = 1360, height: int = 850) -> Iterator[Page]:
     """A page of the viewer."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
+        browser = launch(playwright)
         page = browser.new_page(
             viewport={"width": width, "height": height}, color_scheme=theme, device_scale_factor=1
         )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
+import numpy as np
 import pytest
 
 import wetread as wr
@@ -16,6 +18,19 @@ from wetread.testing.files import changed, dicom_file, element, picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real files beside the project; tests use them where they exist."""
+CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
+    "jpeg2000": (
+        "1.2.840.10008.1.2.4.90",
+        lambda stored: imagecodecs.jpeg2k_encode(stored, codecformat="j2k", reversible=True),
+    ),
+    "htj2k": ("1.2.840.10008.1.2.4.201", imagecodecs.htj2k_encode),
+    "jpeg": (
+        "1.2.840.10008.1.2.4.50",
+        lambda stored: imagecodecs.jpeg8_encode(stored, level=98),
+    ),
+    "jpeg-ls": ("1.2.840.10008.1.2.4.80", imagecodecs.jpegls_encode),
+}
+"""Transfer syntaxes and encoders by name; the last holds no smaller versions of itself."""
 
 
 def real_folders() -> list[Path]:
@@ -167,3 +182,43 @@ def phantom_cache(phantoms: Path) -> Path:
 
     index = wetread.scan(phantoms / "train", workers=0, progress=False)
     return wetread.prepare(index, phantoms / "train.cache", 64, workers=1, progress=False).folder
+
+
+@pytest.fixture
+def write_disc() -> Callable[..., tuple[float, float]]:
+    """Writes a picture of a disc on a ground, losslessly but for JPEG; its centre (x, y)."""
+
+    def write(path: Path, codec: str, rows: int = 1001, columns: int = 733) -> tuple[float, float]:
+        bits = 8 if codec == "jpeg" else 12
+        x, y, radius = 0.31 * columns, 0.77 * rows, 60
+        down, across = np.mgrid[:rows, :columns] + 0.5
+        inside = np.clip(radius - np.hypot(across - x, down - y) + 0.5, 0, 1)
+        stored = np.rint((0.2 + 0.6 * inside) * (2**bits - 1)).astype("u1" if bits == 8 else "u2")
+        syntax, encode = CODECS[codec]
+        stream = bytes(encode(stored))
+        elements = changed(
+            picture(1, rows, columns),
+            element("BitsAllocated", 8 if bits == 8 else 16),
+            element("BitsStored", bits),
+            element("HighBit", bits - 1),
+            element("PixelData", [b"", stream + b"\0" * (len(stream) % 2)], vr="OB"),
+            without=("RescaleSlope", "RescaleIntercept"),
+        )
+        path.write_bytes(dicom_file(elements, syntax))
+        return x, y
+
+    return write
+
+
+@pytest.fixture
+def find_disc() -> Callable[..., tuple[float, float]]:
+    """The centre (x, y) of such a disc in a picture, in pixels of the image in full."""
+
+    def find(seen: np.ndarray, rows: int = 1001, columns: int = 733) -> tuple[float, float]:
+        weight = seen.astype(float) - np.median(seen)
+        down, across = np.mgrid[: seen.shape[0], : seen.shape[1]] + 0.5
+        down, across = down * rows / seen.shape[0], across * columns / seen.shape[1]
+        weight *= np.hypot(across - 0.31 * columns, down - 0.77 * rows) < 90
+        return (across * weight).sum() / weight.sum(), (down * weight).sum() / weight.sum()
+
+    return find

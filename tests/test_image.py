@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -162,3 +163,25 @@ def test_every_real_file_is_shown_or_refused(real_files: list[Path]) -> None:
     }
     assert all(path in said for path, said in refused)
     assert len(shown) > 30
+
+
+@pytest.mark.parametrize(
+    ("codec", "near"),
+    [("jpeg2000", 0.1), ("htj2k", 0.1), ("jpeg", 0.1), ("jpeg-ls", 0.35)],  # means of whole pixels
+)
+@pytest.mark.parametrize(("rows", "columns"), [(1001, 733), (1024, 1536)])
+def test_what_is_seen_is_where_it_is_at_every_size(
+    tmp_path: Path,
+    codec: str,
+    near: float,
+    rows: int,
+    columns: int,
+    write_disc: Any,
+    find_disc: Any,
+) -> None:
+    """Also where the file's own smaller versions are taken, whose pixels lie elsewhere."""
+    where = write_disc(tmp_path / "disc.dcm", codec, rows, columns)
+    image = wr.read(tmp_path / "disc.dcm")
+    for size in (None, rows // 2, 700, 400, 256, 200, 128):
+        found = find_disc(image.display("full", size), rows, columns)
+        assert found == pytest.approx(where, abs=near)

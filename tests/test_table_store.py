@@ -81,6 +81,15 @@ def test_unknown_columns_are_suggested(index: Index, sql: str) -> None:
         index.where("Rowz > 1")
 
 
+@pytest.mark.parametrize("expression", ["path", "error(path)", "path::DATE > '2020-01-01'"])
+def test_an_error_quotes_no_value(index: Index, expression: str) -> None:
+    with pytest.raises(
+        QueryError, match=r"^(Conversion|Invalid Input) Error in some row; "
+    ) as said:
+        index.where(expression).table  # noqa: B018
+    assert "dcm" not in str(said.value)
+
+
 def test_where(index: Index) -> None:
     images = index.where("Rows > 100 OR Rows = 64 -- all of them")
     some = images.where("Modality = 'MR'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import wetread as wr
 from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
 from wetread.index import Index
+from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
 from wetread.table.store import Content, fetch, open_content
 from wetread.viewer.catalogue import Catalogue, Wish, sort_stably
@@ -256,6 +258,17 @@ def test_sort_stably_takes_every_type() -> None:
 def test_what_is_no_expression_is_refused(catalogue: Catalogue, where: str) -> None:
     with pytest.raises(QueryError):
         catalogue.page(Wish(where), 0, 10, [])
+
+
+def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
+    limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
+    endless = Wish("Rows > (SELECT sum(range) FROM range(1000000000000))")
+    begun = time.monotonic()
+    for _ in range(2):  # the answer is not kept
+        with pytest.raises(QueryError, match=r"stopped after 0\.3 s"):
+            limited.page(endless, 0, 10, [])
+    assert time.monotonic() - begun < 20
+    assert limited.page(Wish("Rows > 0"), 0, 10, []) == catalogue.page(Wish("Rows > 0"), 0, 10, [])
 
 
 @pytest.mark.parametrize("name", ["", "x", 'Rows" DESC, "Rows', "Rows; DROP TABLE x", "1"])

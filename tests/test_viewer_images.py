@@ -188,6 +188,27 @@ def test_pixels_at_a_fraction(client: httpx.Client, index: wr.Index, name: str, 
         assert np.array_equal(got, own.values)
 
 
+@pytest.mark.parametrize("codec", ["jpeg2000", "jpeg", "jpeg-ls"])
+def test_what_is_seen_is_where_it_is_at_every_level(
+    tmp_path: Path, codec: str, write_disc: Any, find_disc: Any
+) -> None:
+    """Previews cover the image; stored values say by how much theirs lie off."""
+    shape = (2201, 1733)
+    where = write_disc(tmp_path / "disc.dcm", codec, *shape)
+    index = wr.scan(tmp_path, workers=0, progress=False)
+    with serve(index.content) as handle, browser(handle) as client:
+        preview = opened(get(client, index[0], "preview", size=1024))
+        assert find_disc(preview, *shape) == pytest.approx(where, abs=0.1)
+        for scale in (1, 2, 4, 8):
+            values = values_of(client, index[0], "zstd", scale=scale)
+            answer = get(client, index[0], "pixels", scale=scale)
+            shift = float(answer.headers["x-wetread-shift"])
+            assert shift == ((scale - 1) / 2 if codec == "jpeg2000" else 0)
+            covered = scale * values.shape[0], scale * values.shape[1]
+            x, y = find_disc(values, *covered)
+            assert (x - shift, y - shift) == pytest.approx(where, abs=0.1)
+
+
 @pytest.mark.parametrize("name", COLOUR)
 def test_colour_is_the_display(client: httpx.Client, index: wr.Index, name: str) -> None:
     image = find(index, name)

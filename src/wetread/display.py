@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wetread.chain import Chain, Lut, View, Window, read_chain
 from wetread.errors import UnknownNameError, UsageError
-from wetread.imaging import all_values, look_up
+from wetread.imaging import all_values, crop_resize, fit, look_up, shrink
 from wetread.pixels.codecs import Frame
 
 Array = NDArray[Any]
@@ -78,6 +78,30 @@ def apply(stored: Array, chain: Chain, view: View) -> Grey:
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         return look_up(make_table(stored.dtype, chain, view), stored)
     return shade(stored)
+
+
+def fit_frame(pixels: Array, frame: Frame, stored: tuple[int, ...], longest: int) -> Array:
+    """Pixels made of a frame, in full or reduced, as a picture that covers all of the image.
+
+    A place x of `stored`, the (rows, columns) in full, is at x * width / columns of the picture,
+    so that boxes need no more than the scale of each axis. A reduced frame alone is up to a pixel
+    larger than the stored one divided, and may lie off by its `shift`; both are put right here.
+
+    Args:
+        pixels: of the frame's rows and columns, grey or colour.
+        frame: the frame they were made of.
+        stored: rows and columns of the image.
+        longest: the longest side of the picture at most; never enlarged.
+    """
+    if frame.scale == 1:
+        return shrink(pixels, longest)
+    rows, columns = stored[:2]
+    start = frame.shift / frame.scale
+    box = (start, start, start + columns / frame.scale, start + rows / frame.scale)
+    size = fit((rows, columns), min(longest, max(pixels.shape[:2])))
+    # With a shift, the image ends half a pixel beyond the frame.
+    edges = ((0, 1), (0, 1), (0, 0))[: pixels.ndim]
+    return crop_resize(np.pad(pixels, edges, "edge"), box, size)
 
 
 def make_table(dtype: np.dtype[Any], chain: Chain, view: View) -> Grey:
@@ -281,6 +305,7 @@ __all__ = [
     "Window",
     "auto_window",
     "choose_view",
+    "fit_frame",
     "full_window",
     "make_table",
     "read_chain",

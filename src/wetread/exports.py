@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from wetread import bulk
 from wetread.chain import Chain, read_chain
-from wetread.display import WindowLike, render
+from wetread.display import WindowLike, fit_frame, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
-from wetread.imaging import shrink
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
@@ -117,13 +116,14 @@ def export_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
 def _export(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
     """The file of a frame; what the manifest says of it."""
     size = options["size"]
+    shape = frames.form.shape
     if options["format"] in _SHOWN:
         shot = _shown(image, number, size, options["window"])
     else:
         frame = read_frame(frames, number, size=size, settings=options["settings"])
-        shot = _kept(frame, read_chain(frames.header, number), size, options["format"])
+        shot = _kept(frame, read_chain(frames.header, number), shape, size, options["format"])
     name = image.id if len(frames) == 1 else f"{image.id}_{number:04}"
-    return _put(shot, name, frames.form.shape, options)
+    return _put(shot, name, shape, options)
 
 
 def _failed(folder: Path) -> Callable[[pa.Table, str, str], pa.Table]:
@@ -146,20 +146,24 @@ def _shown(image: Image, number: int, size: int | None, window: WindowLike) -> _
     return _Shot(picture.pixels, colour, picture.view.label if picture.view else None)
 
 
-def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:
+def _kept(
+    frame: Frame, chain: Chain, shape: tuple[int, ...], size: int | None, format: str
+) -> _Shot:
     """All values, in a type that the format holds: modality = slope * pixel + intercept."""
+
+    def fitted(pixels: Array) -> Array:
+        return pixels if size is None else fit_frame(pixels, frame, shape, size)
+
     if frame.values.ndim == 3 or chain.palette is not None:
         picture = render(frame, chain).pixels
-        pixels = picture if size is None else shrink(picture, size)
+        pixels = fitted(picture)
         return _Shot(pixels, "RGB", exact=pixels is picture and frame.bits <= 8)
     whole = frame.scale == 1 and (size is None or max(frame.values.shape) <= size)
     stored = frame.values
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         pixels, slope, intercept = _as_words(stored, chain)
-        pixels = pixels if whole or size is None else shrink(pixels, size)
-        return _Shot(pixels, frame.photometric, None, slope, intercept, whole)
-    values = chain.to_modality(stored)
-    values = values if whole or size is None else shrink(values, size)
+        return _Shot(fitted(pixels), frame.photometric, None, slope, intercept, whole)
+    values = fitted(chain.to_modality(stored))
     floats = values.astype(np.float32)
     if format != "png16":
         exact = whole and np.array_equal(floats, values, equal_nan=True)

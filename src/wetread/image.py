@@ -201,8 +201,7 @@ class Image:
         from dataclasses import replace
 
         from wetread.chain import read_chain
-        from wetread.display import SAMPLE, render
-        from wetread.imaging import shrink
+        from wetread.display import SAMPLE, fit_frame, render
 
         with self.open_frames() as frames:
             chain = read_chain(frames.header, frame)
@@ -215,9 +214,10 @@ class Image:
             else:
                 decoded = _decode(frames, frame, size, short)
             picture = render(decoded, chain, window, None if sample is None else sample.values)
-            return (
-                picture if size is None else replace(picture, pixels=shrink(picture.pixels, size))
-            )
+            if size is None:
+                return picture
+            pixels = fit_frame(picture.pixels, decoded, frames.form.shape, size)
+            return replace(picture, pixels=pixels)
 
     def show(
         self,

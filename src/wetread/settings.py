@@ -74,6 +74,8 @@ class Settings:
     decode_bytes: int = 512 * MIB
     """Memory that a file may take in a worker, beside eight of its frames."""
 
+    filter_seconds: float = 10.0
+    """Time that a filter in the viewer may take; one value that is huge can hold it up longer."""
     viewer_bytes: int = 384 * MIB
     """Decoded frames that the viewer keeps."""
     thumb_bytes: int = 512 * MIB

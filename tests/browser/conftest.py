@@ -13,18 +13,10 @@ import pytest
 
 import wetread as wr
 from wetread.sample import write_sample
+from wetread.testing.chromium import launch
 from wetread.testing.files import Element, changed, dicom_file, element, picture
 from wetread.viewer.handle import Handle, serve
 
-CHROMIUM = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 REAL = (
     "CT_small.dcm",
     "MR_small.dcm",
@@ -47,8 +39,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        path = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        browser = launch(playwright)
         yield browser
         browser.close()
 
@@ -108,6 +99,20 @@ class Site:
 
 def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
     return Site(serve(index.content, *sides, **options), index)
+
+
+@pytest.fixture
+def open_site() -> Iterator[Callable[..., Site]]:
+    """Starts viewers that end with the test."""
+    sites: list[Site] = []
+
+    def open_(index: wr.Index, *sides: Any, **options: Any) -> Site:
+        sites.append(start(index, *sides, **options))
+        return sites[-1]
+
+    yield open_
+    for site in sites:
+        site.handle.stop()
 
 
 def ramp(number: int, *more: Element, rows: int = 40, columns: int = 64) -> bytes:

@@ -105,40 +105,54 @@ test("lut: padding is black, inverted or not", () => {
 });
 
 test("decode: bytes that do not fit are an error, not a picture", () => {
-  assert.throws(() => decode(new Uint8Array(5), 2, 2, "uint16", 1), /5 bytes/);
-  assert.throws(() => decode(new Uint8Array(4), 2, 2, "complex", 1), /complex/);
+  assert.throws(() => decode(new Uint8Array(5), 2, 2, "uint16", 1, 0), /5 bytes/);
+  assert.throws(() => decode(new Uint8Array(4), 2, 2, "complex", 1, 0), /complex/);
 });
 
 test("sampler: 1:1 is the plane itself, and what is beside it is no grey", () => {
-  const plane = { rows: 2, columns: 3, scale: 1, dtype: "int16", data: Int16Array.of(-1, 0, 1, 2, 3, 4) };
+  const plane = { rows: 2, columns: 3, scale: 1, shift: 0, dtype: "int16", data: Int16Array.of(-1, 0, 1, 2, 3, 4) };
   const colours = new Uint32Array(65536);
   plane.data.forEach((value) => (colours[value & 0xffff] = value + 10));
   const out = new Uint32Array(5 * 4);
-  drawNearest(out, 5, 4, plane, colours, { x: -1, y: -1, dx: 1, dy: 1 });
+  drawNearest(out, 5, 4, plane, colours, { x: -1, y: -1, dx: 1, dy: 1, columns: 3, rows: 2 });
   const row = (...values) => [OUTSIDE, ...values, OUTSIDE];
   assert.deepEqual([...out], [...Array(5).fill(OUTSIDE), ...row(9, 10, 11), ...row(12, 13, 14), ...Array(5).fill(OUTSIDE)]);
 });
 
 test("sampler: a whole zoom repeats every sample", () => {
-  const plane = { rows: 1, columns: 2, scale: 1, dtype: "uint8", data: Uint8Array.of(5, 6) };
+  const plane = { rows: 1, columns: 2, scale: 1, shift: 0, dtype: "uint8", data: Uint8Array.of(5, 6) };
   const out = new Uint32Array(6 * 3);
-  drawNearest(out, 6, 3, plane, Uint32Array.from({ length: 256 }, (_, i) => i), { x: 0, y: 0, dx: 1 / 3, dy: 1 / 3 });
+  drawNearest(out, 6, 3, plane, Uint32Array.from({ length: 256 }, (_, i) => i), { x: 0, y: 0, dx: 1 / 3, dy: 1 / 3, columns: 2, rows: 1 });
   assert.deepEqual([...out], [5, 5, 5, 6, 6, 6, 5, 5, 5, 6, 6, 6, 5, 5, 5, 6, 6, 6]);
 });
 
 test("sampler: smooth keeps a flat plane flat, and half way is the mean", () => {
   const colours = Uint32Array.from({ length: 256 }, (_, i) => grey(i));
-  const flat = { rows: 8, columns: 8, scale: 1, dtype: "uint8", data: new Uint8Array(64).fill(200) };
+  const flat = { rows: 8, columns: 8, scale: 1, shift: 0, dtype: "uint8", data: new Uint8Array(64).fill(200) };
   const out = new Uint32Array(13 * 13);
-  drawSmooth(out, 13, 13, flat, colours, { x: 0, y: 0, dx: 8 / 13, dy: 8 / 13 });
+  drawSmooth(out, 13, 13, flat, colours, { x: 0, y: 0, dx: 8 / 13, dy: 8 / 13, columns: 8, rows: 8 });
   assert.deepEqual(new Set(out), new Set([grey(200)]));
-  const step = { rows: 1, columns: 2, scale: 1, dtype: "uint8", data: Uint8Array.of(100, 200) };
+  const step = { rows: 1, columns: 2, scale: 1, shift: 0, dtype: "uint8", data: Uint8Array.of(100, 200) };
   const three = new Uint32Array(3);
-  drawSmooth(three, 3, 1, step, colours, { x: 0.25, y: 0, dx: 0.5, dy: 1 });
+  drawSmooth(three, 3, 1, step, colours, { x: 0.25, y: 0, dx: 0.5, dy: 1, columns: 2, rows: 1 });
   assert.deepEqual([...three], [grey(100), grey(150), grey(200)]);
-  const colour = { rows: 1, columns: 1, scale: 1, dtype: "rgb8", data: Uint8Array.of(1, 2, 3) };
-  drawSmooth(three, 3, 1, colour, colours, { x: 0, y: 0, dx: 1, dy: 1 });
+  const colour = { rows: 1, columns: 1, scale: 1, shift: 0, dtype: "rgb8", data: Uint8Array.of(1, 2, 3) };
+  drawSmooth(three, 3, 1, colour, colours, { x: 0, y: 0, dx: 1, dy: 1, columns: 1, rows: 1 });
   assert.deepEqual([...three], [0xff030201, OUTSIDE, OUTSIDE]);
+});
+
+test("sampler: reduced samples lie where their shift says, and end where the image does", () => {
+  const colours = Uint32Array.from({ length: 256 }, (_, i) => grey(i));
+  // Every fourth of 9 stored pixels: the samples 0, 40 and 80 are the pixels 0, 4 and 8.
+  const plane = { rows: 1, columns: 3, scale: 4, shift: 1.5, dtype: "uint8", data: Uint8Array.of(0, 40, 80) };
+  const out = new Uint32Array(10);
+  const frame = { x: 0, y: 0, dx: 1, dy: 1, columns: 9, rows: 1 };
+  drawSmooth(out, 10, 1, plane, colours, frame);
+  assert.deepEqual([...out], [0, 10, 20, 30, 40, 50, 60, 70, 80].map(grey).concat(OUTSIDE));
+  drawNearest(out, 10, 1, plane, colours, frame);
+  assert.deepEqual([...out], [0, 0, 40, 40, 40, 40, 80, 80, 80].map(grey).concat(OUTSIDE));
+  drawNearest(out, 10, 1, { ...plane, shift: 0 }, colours, frame);
+  assert.deepEqual([...out], [0, 0, 0, 0, 40, 40, 40, 40, 80].map(grey).concat(OUTSIDE));
 });
 
 test("scroll: a million rows, first to last, at any width", () => {

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, unquote_plus, urlparse
 
 import pytest
 
+from wetread.settings import Settings
+
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
 
@@ -226,3 +228,17 @@ def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
     total(page, f"1 of {len(mixed.index)} rows")
     page.wait_for_timeout(200)
     assert len([url for url in failed if "thumb" in url]) == 4
+
+
+def test_a_filter_that_takes_too_long_says_so(page: Any, mixed: Any, open_site: Any) -> None:
+    site = open_site(mixed.index, settings=Settings(filter_seconds=0.5))
+    show(page, site)
+    page.keyboard.press("f")
+    page.keyboard.type("Rows > (SELECT sum(range) FROM range(1000000000000))")
+    page.keyboard.press("Enter")
+    page.until("document.querySelector('.trouble').textContent.includes('stopped after 0.5 s')")
+    page.fill("[aria-label='Filter by SQL']", "Modality = 'CT'")
+    page.keyboard.press("Enter")
+    count = len(mixed.index.where("Modality = 'CT'"))
+    total(page, f"{count} of {len(mixed.index)} rows")
+    assert page.locator(".trouble").is_hidden()

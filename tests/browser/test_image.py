@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -300,3 +301,14 @@ def test_drag_step_is_drawn_at_once(page: Any, phantoms: Any) -> None:
     page.mouse.up()
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     assert np.isfinite(field(page, "width"))
+
+
+def test_the_next_image_is_fetched_ahead_however_late_its_place_comes(
+    page: Any, phantoms: Any
+) -> None:
+    held: list[Any] = []
+    page.route("**/api/place*", lambda route: held.append(route))
+    page.goto(phantoms.image(Path(phantoms.index[0].path).stem))
+    page.wait_for_selector(DRAWN)
+    with page.expect_response(lambda answer: f"{phantoms.index[1].id}/pixels" in answer.url):
+        held[0].continue_()

@@ -102,7 +102,7 @@ def test_pixels_come_back(dtype: str) -> None:
     values = rng.integers(limits.min, limits.max, (23, 37), dtype, endpoint=True)
     script = """
         const {decode} = await import("$decode");
-        const plane = decode(Uint8Array.from(given.bytes), 23, 37, given.dtype, 1);
+        const plane = decode(Uint8Array.from(given.bytes), 23, 37, given.dtype, 1, 0);
         console.log(JSON.stringify([...plane.data]));
     """
     found = node(script, {"bytes": list(pack(values)), "dtype": dtype})

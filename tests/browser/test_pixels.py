@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+import wetread as wr
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -111,3 +114,26 @@ def test_a_whole_zoom_repeats_pixels(page: Any, mixed: Any) -> None:
     seen = read_canvas(page, 3 * rows, 3 * columns)[..., 0]
     expected = mixed.images["linear"].display().repeat(3, axis=0).repeat(3, axis=1)
     np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize(("codec", "drawn"), [("jpeg2000", "smooth"), ("jpeg", "exact")])
+def test_reduced_pixels_are_where_boxes_are(
+    page: Any,
+    open_site: Any,
+    tmp_path: Path,
+    codec: str,
+    drawn: str,
+    write_disc: Any,
+    find_disc: Any,
+) -> None:
+    """A level of the file whose pixels lie off by its shift: the disc stays where it is."""
+    rows, columns = 2208, 1736
+    where = write_disc(tmp_path / "disc.dcm", codec, rows, columns)
+    site = open_site(wr.scan(tmp_path, progress=False))
+    page.set_viewport_size({"width": 1300, "height": 1300})
+    for scale in (4, 2):
+        page.goto(site.image("disc", zoom=1 / scale, tab="off", window="full"))
+        page.wait_for_selector(f'.stage[data-drawn="{drawn} {scale}"]')
+        seen = read_canvas(page, rows // scale, columns // scale)[..., 0]
+        assert find_disc(seen, rows, columns) == pytest.approx(where, abs=0.1)
+        page.goto("about:blank")

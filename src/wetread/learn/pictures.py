@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.chain import Chain, Window, read_chain
-from wetread.display import SAMPLE, auto_window, render
-from wetread.imaging import crop_resize, fit, shrink
+from wetread.display import SAMPLE, auto_window, fit_frame, render
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 
@@ -44,8 +43,8 @@ def make_picture(
         words, auto = _to_words(frame.values, chain), auto_window(sample.values, chain, sample.bits)
         view, invert = next(iter(chain.windows), None), chain.invert
     rows, columns = frames.form.shape[:2]
-    height, width = fit((rows, columns), size)
-    pixels = resample(words.pixels, frame, (rows, columns), (height, width))
+    pixels = fit_frame(words.pixels, frame, (rows, columns), size)
+    height, width = pixels.shape
     return pixels, {
         "rows": rows,
         "columns": columns,
@@ -113,21 +112,3 @@ def to_words(values: Array) -> Words:
     scale = (float(most) - float(least)) / _TOP or 1.0
     pixels = np.rint((values.astype(np.float64) - float(least)) / scale)
     return Words(pixels.astype(np.uint16), scale, float(least))
-
-
-def resample(
-    pixels: NDArray[np.uint16], frame: Frame, stored: tuple[int, int], target: tuple[int, int]
-) -> NDArray[np.uint16]:
-    """Pixels of a frame, maybe reduced, as `target` (rows, columns) that cover all of `stored`.
-
-    A reduced frame is one or two pixels larger than the stored one divided, and may lie off by
-    its `shift`; both are put right here, so that boxes need no more than the scale of each axis.
-    """
-    if frame.scale == 1:
-        return shrink(pixels, max(target))
-    rows, columns = stored
-    top = left = frame.shift / frame.scale
-    bottom, right = (rows + frame.shift) / frame.scale, (columns + frame.shift) / frame.scale
-    pixels = np.pad(pixels, ((0, 1), (0, 1)), "edge")  # with a shift, half a pixel more
-    resized: NDArray[np.uint16] = crop_resize(pixels, (left, top, right, bottom), target)
-    return resized

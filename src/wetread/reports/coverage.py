@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.privacy import Kind, kind_of_column
 from wetread.reports.markup import cut
-from wetread.reports.privacy import Kind, kind_of
 from wetread.table.store import Ask
 
 TOP = 5
@@ -114,7 +114,7 @@ def _describe(field: pa.Field, rows: list[dict[str, Any]], show_phi: bool) -> Co
     rows.sort(key=lambda row: (-row["n"], row["value"]))
     said = {key: (field.metadata or {}).get(key, b"").decode() for key in (b"tag", b"vr")}
     first = rows[0] if rows else {"present": 0, "blank": 0, "kinds": 0}
-    kind = kind_of(field)
+    kind = kind_of_column(field)
     return Coverage(
         field.name,
         said[b"tag"],

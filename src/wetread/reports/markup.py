@@ -121,3 +121,7 @@ def el(tag: str, *content: Any, **attributes: Any) -> Html:
 
 
 _VOID = ("img", "meta", "br")
+
+
+MASKED = el("em", "masked")
+"""In place of values that are not shown."""

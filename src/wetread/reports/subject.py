@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from wetread.privacy import names_in
 from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Tile, Words
 from wetread.reports.coverage import LONGEST, Coverage, cover, name_column
 from wetread.reports.markup import Html, cut, el
-from wetread.reports.privacy import names_in
 from wetread.table.store import Ask, Content
 
 if TYPE_CHECKING:

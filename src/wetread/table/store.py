@@ -10,7 +10,8 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -194,15 +195,17 @@ def _picked(path: str, places: NDArray[np.int64], columns: list[str]) -> Iterato
             at += count
 
 
-def query(content: Content, sql: str, values: Sequence[Any] = ()) -> pa.Table:
+def query(
+    content: Content, sql: str, values: Sequence[Any] = (), seconds: float | None = None
+) -> pa.Table:
     """What one SELECT statement gives; its tables are `index`, `findings` and `finding_codes`.
 
-    `values` stand for its question marks.
+    `values` stand for its question marks; after so many `seconds` it is stopped.
 
     Raises:
-        QueryError: it is not one SELECT statement, or names what does not exist.
+        QueryError: it is not one SELECT statement, names what does not exist, or took too long.
     """
-    with _database(content) as database:
+    with _database(content, seconds) as database:
         _check_select(database, sql)
         return database.sql(sql, params=list(values)).to_arrow_table()
 
@@ -228,13 +231,15 @@ def questions(content: Content) -> Iterator[Ask]:
         yield ask
 
 
-def where(content: Content, expression: str) -> Content:
+def where(content: Content, expression: str, seconds: float | None = None) -> Content:
     """The rows that fulfil an SQL expression over the columns, in order.
 
+    After so many `seconds` it is stopped.
+
     Raises:
-        QueryError: it is not one expression, or names an unknown column.
+        QueryError: it is not one expression, names an unknown column, or took too long.
     """
-    with _database(content) as database:
+    with _database(content, seconds) as database:
         _check_expression(database, expression)
         condition = f"({expression}\n)"  # the line break ends a comment
         if content.rows is None:
@@ -282,7 +287,9 @@ def _source(content: Content) -> pa.Table | ds.Dataset:
 
 
 @contextlib.contextmanager
-def _database(content: Content) -> Iterator[duckdb.DuckDBPyConnection]:
+def _database(
+    content: Content, seconds: float | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of its own for one question, which says plainly what is wrong with it."""
     import duckdb
 
@@ -293,9 +300,32 @@ def _database(content: Content) -> Iterator[duckdb.DuckDBPyConnection]:
         database.execute(f'CREATE VIEW "index" AS {content.chosen or _EVERYTHING}')
         database.execute(make_view(content.schema.names))
         try:
-            yield database
+            with _stopped_after(seconds, database.interrupt):
+                yield database
+        except duckdb.InterruptException as error:
+            raise QueryError(f"stopped after {seconds} s, the longest it may take") from error
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
+            kind = str(error).partition(":")[0]  # what follows may quote a patient's value
+            hint = "TRY_CAST and TRY give null where a value does not fit"
+            raise QueryError(f"{kind} in some row; {hint}") from None
         except duckdb.Error as error:
             raise QueryError(_explained(str(error), content.schema.names)) from error
+
+
+@contextlib.contextmanager
+def _stopped_after(seconds: float | None, stop: Callable[[], None]) -> Iterator[None]:
+    """Calls `stop` from another thread, unless the block is left before."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that it never stops what has been closed
 
 
 def _explained(message: str, columns: list[str]) -> str:

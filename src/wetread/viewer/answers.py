@@ -111,7 +111,7 @@ def to_frame(said: dict[str, Any], data: memoryview) -> Frame:
     """The decoded frame of an answer."""
     values = np.frombuffer(data, said["dtype"]).reshape(said["shape"])
     notes = tuple((code, text) for code, text in said["notes"])
-    names = ("bits", "photometric", "conversion", "scale")
+    names = ("bits", "photometric", "conversion", "scale", "shift")
     return Frame(values, **{name: said[name] for name in names}, notes=notes)
 
 

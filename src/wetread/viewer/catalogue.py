@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wetread import bulk
 from wetread.errors import UnknownNameError
+from wetread.settings import Settings
 from wetread.table import store
 from wetread.table.store import Content, all_rows, fetch, query
 from wetread.viewer.facets import count_values, kind_of, quoted
@@ -68,10 +69,15 @@ class Wish(NamedTuple):
 class Catalogue:
     """Questions about the rows; may be asked from several threads."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(
+        self,
+        content: Content,
+        settings: Settings = Settings(),
+    ) -> None:
         if content.chosen is not None:  # rows that were chosen have no places on disk
             content = Content(content.root, content.schema, rows=all_rows(content))
         self.content = content
+        self._seconds = settings.filter_seconds
         self.columns = list(content.schema.names)
         self._empty = Content(content.root, content.schema, folder=Path(content.root))
         self._orders, self._masks, self._facets = Kept(_KEPT), Kept(_KEPT), Kept(4 * _KEPT)
@@ -217,10 +223,11 @@ class Catalogue:
         """The places of the rows that fulfil an expression."""
         if not where.strip():
             return np.arange(len(self), dtype=np.uint32)
-        store.where(self._empty, where)  # that it is one expression over the columns
+        store.where(self._empty, where, self._seconds)  # that it is one expression over the columns
         numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
         sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
-        places: Places = query(self.content, sql)[0].to_numpy().astype(np.uint32)
+        found = query(self.content, sql, seconds=self._seconds)
+        places: Places = found[0].to_numpy().astype(np.uint32)
         return places
 
     def _search(self, text: str) -> NDArray[np.bool_]:

@@ -8,11 +8,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from wetread.pixels.access import is_many
-from wetread.viewer.privacy import MASK, is_personal
+from wetread.privacy import kind_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+MASK = "•••"
+"""In place of a value that is not said."""
 LONGEST, MOST_ITEMS, DEEPEST = 400, 100, 16
 
 
@@ -49,7 +51,7 @@ def _row(dataset: Dataset, tag: Any, masked: bool, depth: int) -> dict[str, Any]
         row["keyword"] = element.keyword or ("" if element.name == "Unknown" else element.name)
         row["vr"] = element.VR
         creator = tag >> 16 & 1 and 0x10 <= (tag & 0xFFFF) <= 0xFF  # whose private elements follow
-        row["masked"] = masked and not creator and is_personal(row["keyword"], row["vr"], tag)
+        row["masked"] = masked and not creator and bool(kind_of(row["keyword"], row["vr"], tag))
         if row["masked"]:
             row["value"] = MASK
         elif element.VR == "SQ":

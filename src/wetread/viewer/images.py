@@ -19,13 +19,14 @@ from wetread.display import (
     Picture,
     auto_window,
     choose_view,
+    fit_frame,
     full_window,
     make_table,
     render,
 )
 from wetread.errors import FINDINGS, NotFoundError, UsageError
 from wetread.image import Image
-from wetread.imaging import all_values, shrink
+from wetread.imaging import all_values
 from wetread.settings import Settings
 from wetread.spacing import read_aspect, read_spacing
 from wetread.viewer import header
@@ -125,7 +126,9 @@ class Images:
 
         def make() -> bytes:
             picture = _render(opened.image, decoded, frame, window, sample)
-            return to_jpeg(shrink(picture.pixels, size))
+            form = decoded.form
+            shape = form["rows"], form["columns"]
+            return to_jpeg(fit_frame(picture.pixels, decoded.frame, shape, size))
 
         return await self._run(make)
 
@@ -154,6 +157,7 @@ class Images:
                 "X-Wetread-Columns": str(columns),
                 "X-Wetread-Dtype": dtype,
                 "X-Wetread-Scale": str(values.scale),
+                "X-Wetread-Shift": f"{values.shift:g}",
             }
             return data, {**said, **({"Content-Encoding": encoding} if encoding else {})}
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.chain import Chain
-from wetread.imaging import shrink
 from wetread.pixels import Frame
 
 Values = NDArray[Any]
@@ -104,4 +103,4 @@ def reduce(frame: Frame, chain: Chain, times: int) -> Frame:
     return replace(frame, values=small, scale=frame.scale * times)
 
 
-__all__ = ["compress", "pack", "reduce", "shrink", "to_jpeg", "unpack"]
+__all__ = ["compress", "pack", "reduce", "to_jpeg", "unpack"]

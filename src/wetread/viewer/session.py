@@ -12,14 +12,15 @@ from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.display import PRESETS
 from wetread.errors import FINDINGS
+from wetread.privacy import kind_of_column
 from wetread.settings import Settings
 from wetread.table.store import Content
 from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.facets import kind_of
+from wetread.viewer.header import MASK
 from wetread.viewer.images import Images
 from wetread.viewer.kept import Kept
 from wetread.viewer.marks import Marks, count_misses
-from wetread.viewer.privacy import MASK, is_personal
 from wetread.viewer.thumbs import Thumbs
 
 PRESET_KEYS = {
@@ -55,7 +56,7 @@ class Viewer:
         self.masked = not show_phi
         self.method = consensus
         self.truth, self.found = Marks(boxes), Marks(predictions)
-        self.catalogue = Catalogue(content)
+        self.catalogue = Catalogue(content, settings)
         self._kept = Kept(16)
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
         kept = Thumbs(thumbs, content.root, settings.thumb_bytes)
@@ -68,9 +69,8 @@ class Viewer:
 
     def is_masked(self, column: str) -> bool:
         """Whether the values of a column are not said."""
-        said = self.catalogue.content.schema.field(column).metadata or {}
-        tag = int(said[b"tag"].replace(b",", b""), 16) if b"tag" in said else None
-        return self.masked and is_personal(column, said.get(b"vr", b"").decode(), tag)
+        field = self.catalogue.content.schema.field(column)
+        return self.masked and kind_of_column(field) is not None
 
     def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
         """The images where model and readers disagree; see `count_misses`."""

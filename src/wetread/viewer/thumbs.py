@@ -8,7 +8,7 @@ from typing import Any
 
 from wetread.disk import DiskCache
 
-VERSION = 1
+VERSION = 2
 """Another one whenever thumbnails look different."""
 
 

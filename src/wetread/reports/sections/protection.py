@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from wetread.privacy import KINDS, names_in
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.coverage import Coverage
-from wetread.reports.markup import el
-from wetread.reports.privacy import KINDS, MASKED, names_in
+from wetread.reports.markup import MASKED
 from wetread.reports.subject import PIXELS, Subject
 
 _BURNED = f"""
@@ -62,7 +62,7 @@ def _show_kind(subject: Subject, title: str, found: list[Coverage], is_open: boo
             one.tag,
             one.present - one.blank,
             one.kinds,
-            ", ".join(value for value, _ in one.values) if subject.show_phi else el("em", MASKED),
+            ", ".join(value for value, _ in one.values) if subject.show_phi else MASKED,
         )
         for one in found
     ]

@@ -7,8 +7,7 @@ from typing import Any
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
 from wetread.reports.coverage import LONGEST, Coverage
-from wetread.reports.markup import Html, cut, el
-from wetread.reports.privacy import MASKED
+from wetread.reports.markup import MASKED, Html, cut, el
 from wetread.reports.subject import Subject
 
 MOST_COLUMNS = 500
@@ -65,7 +64,7 @@ def _line(one: Coverage, files: int) -> tuple[Any, ...]:
     elif one.kinds == 1:
         kinds = "one"
     if one.masked:
-        shown: Html | list[Html] = el("em", MASKED)
+        shown: Html | list[Html] = MASKED
     else:
         shown = [
             el("span", el("code", value or "empty"), f" {n:,}", class_="value")

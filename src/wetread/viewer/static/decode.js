@@ -15,10 +15,10 @@ const KINDS = {
  * @param {number} rows
  * @param {number} columns
  * @param {string} dtype of X-Wetread-Dtype
- * @param {number} scale
+ * @param {number} scale @param {number} shift
  * @returns {Plane}
  */
-export function decode(bytes, rows, columns, dtype, scale) {
+export function decode(bytes, rows, columns, dtype, scale, shift) {
   const count = rows * columns;
   const wide = dtype.endsWith("16");
   const plain = dtype === "rgb8" || dtype === "display8";
@@ -26,11 +26,11 @@ export function decode(bytes, rows, columns, dtype, scale) {
   if (bytes.length !== expected) {
     throw new Error(`${bytes.length} bytes of pixels where ${expected} were announced`);
   }
-  if (plain) return { rows, columns, scale, dtype, data: bytes };
+  if (plain) return { rows, columns, scale, shift, dtype, data: bytes };
   const make = KINDS[dtype];
   if (!make) throw new Error(`pixels of type ${dtype}: this page is older than the server`);
   const buffer = wide ? undo16(bytes, rows, columns) : undo8(bytes, rows, columns);
-  return { rows, columns, scale, dtype, data: make(buffer) };
+  return { rows, columns, scale, shift, dtype, data: make(buffer) };
 }
 
 /** @param {Uint8Array} bytes @param {number} rows @param {number} columns */

@@ -58,6 +58,8 @@ export class ImageView {
     this.meta = null;
     /** @type {Place | null} */
     this.place = null;
+    /** @type {Promise<void> | undefined} that the place has come */
+    this.placed = undefined;
     /** @type {(Window & {key: string}) | null} */
     this.window = null;
     /** @type {(Window & {key: string}) | null} */
@@ -117,7 +119,7 @@ export class ImageView {
     this.readers.clear(route);
     const known = metas.get(this.metaKey(route.frame));
     if (!known) this.loadPreview(route, signal);
-    this.loadPlace(route, signal);
+    this.placed = this.loadPlace(route, signal);
     const boxes = this.loadBoxes(route, signal);
     try {
       this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
@@ -259,8 +261,9 @@ export class ImageView {
 
   /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
   async prefetch(signal) {
+    await this.placed;
     const { meta, place } = this;
-    if (!meta || this.playing || meta.dtype === "display8") return;
+    if (!meta || signal.aborted || this.playing || meta.dtype === "display8") return;
     if (this.frame + 1 < meta.frames) {
       await loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal);
     } else if (place?.next && meta.frames === 1) {

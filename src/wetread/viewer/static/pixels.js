@@ -133,5 +133,6 @@ async function fetchPlane(id, frame, scale, window, signal) {
   /** @param {string} name */
   const said = (name) => response.headers.get(`X-Wetread-${name}`) ?? "";
   const bytes = new Uint8Array(await response.arrayBuffer());
-  return decode(bytes, Number(said("Rows")), Number(said("Columns")), said("Dtype"), Number(said("Scale")));
+  const [rows, columns, came, shift] = ["Rows", "Columns", "Scale", "Shift"].map((name) => Number(said(name)));
+  return decode(bytes, rows, columns, said("Dtype"), came, shift);
 }

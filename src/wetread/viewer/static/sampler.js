@@ -2,9 +2,9 @@
 
 /** @typedef {import("./types").Plane} Plane */
 /**
- * Where the image lies: the stored (x, y) at the left top corner of the screen, and stored columns
- * and rows for each pixel of the screen.
- * @typedef {{x: number, y: number, dx: number, dy: number}} Frame
+ * Where the image lies: the stored (x, y) at the left top corner of the screen, stored columns and
+ * rows for each pixel of the screen, and how many there are.
+ * @typedef {{x: number, y: number, dx: number, dy: number, columns: number, rows: number}} Frame
  */
 
 /** Beside the image: a shade that is no grey of its own. */
@@ -12,15 +12,15 @@ export const OUTSIDE = 0xff15110e;
 const OPAQUE = 0xff000000;
 
 /**
- * Which sample each screen pixel takes along one axis; -1 outside.
+ * Which sample each screen pixel takes along one axis; -1 outside of the image.
  * @param {number} count of screen pixels @param {number} start @param {number} step
- * @param {number} size of the plane @param {number} scale
+ * @param {number} stored size of the image @param {number} size of the plane @param {Plane} plane
  */
-function places(count, start, step, size, scale) {
+function places(count, start, step, stored, size, { scale, shift }) {
   const at = new Int32Array(count);
   for (let i = 0; i < count; i++) {
-    const place = Math.floor((start + (i + 0.5) * step) / scale);
-    at[i] = place >= 0 && place < size ? place : -1;
+    const place = start + (i + 0.5) * step;
+    at[i] = place >= 0 && place < stored ? Math.min(Math.floor((place + shift) / scale), size - 1) : -1;
   }
   return at;
 }
@@ -42,8 +42,8 @@ function inside(at) {
  * @param {Frame} frame
  */
 export function drawNearest(out, width, height, plane, colours, frame) {
-  const xs = places(width, frame.x, frame.dx, plane.columns, plane.scale);
-  const ys = places(height, frame.y, frame.dy, plane.rows, plane.scale);
+  const xs = places(width, frame.x, frame.dx, frame.columns, plane.columns, plane);
+  const ys = places(height, frame.y, frame.dy, frame.rows, plane.rows, plane);
   const [left, right] = inside(xs);
   const data = patterns(plane);
   const rgb = plane.dtype === "rgb8";
@@ -77,16 +77,16 @@ export function drawNearest(out, width, height, plane, colours, frame) {
  * @param {Uint32Array} colours @param {Frame} frame
  */
 export function drawSmooth(out, width, height, plane, colours, frame) {
-  const xs = places(width, frame.x, frame.dx, plane.columns, plane.scale);
-  const ys = places(height, frame.y, frame.dy, plane.rows, plane.scale);
+  const xs = places(width, frame.x, frame.dx, frame.columns, plane.columns, plane);
+  const ys = places(height, frame.y, frame.dy, frame.rows, plane.rows, plane);
   const [left, right] = inside(xs);
   const [top, bottom] = inside(ys);
   out.fill(OUTSIDE);
   if (left === right || top === bottom) return;
   const count = right - left;
   const channels = plane.dtype === "rgb8" ? 3 : 1;
-  const across = weights(left, right, frame.x, frame.dx, plane.columns, plane.scale);
-  const down = weights(top, bottom, frame.y, frame.dy, plane.rows, plane.scale);
+  const across = weights(left, right, frame.x, frame.dx, plane.columns, plane);
+  const down = weights(top, bottom, frame.y, frame.dy, plane.rows, plane);
   // Two rows of the plane, mixed along x, wait here; most are used for more than one row.
   /** @type {[Uint16Array, Uint16Array]} */
   const mixed = [new Uint16Array(count * channels), new Uint16Array(count * channels)];
@@ -148,14 +148,14 @@ export function drawSmooth(out, width, height, plane, colours, frame) {
 /**
  * The two samples around each screen pixel, and the share of the second in 256ths.
  * @param {number} from @param {number} to screen pixels
- * @param {number} start @param {number} step @param {number} size @param {number} scale
+ * @param {number} start @param {number} step @param {number} size of the plane @param {Plane} plane
  */
-function weights(from, to, start, step, size, scale) {
+function weights(from, to, start, step, size, { scale, shift }) {
   const first = new Int32Array(to - from);
   const second = new Int32Array(to - from);
   const share = new Int32Array(to - from);
   for (let i = 0; i < first.length; i++) {
-    const place = (start + (from + i + 0.5) * step) / scale - 0.5;
+    const place = (start + (from + i + 0.5) * step + shift) / scale - 0.5;
     const low = Math.floor(place);
     share[i] = Math.round((place - low) * 256);
     first[i] = Math.min(Math.max(low, 0), size - 1);

@@ -84,6 +84,8 @@ export class Stage {
       y: Math.round(y * down - height / 2) / down,
       dx: 1 / zoom,
       dy: 1 / down,
+      columns: this.size.columns,
+      rows: this.size.rows,
     };
   }
 
@@ -144,7 +146,7 @@ export class Stage {
     const { width, height } = this.canvas;
     const out = new Uint32Array(this.buffer.data.buffer);
     const [across, down] = [plane.scale / frame.dx, plane.scale / frame.dy];
-    const whole = isWhole(across) && isWhole(down) && (plane.scale === 1 || across <= 1.001);
+    const whole = isWhole(across) && isWhole(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
     if (whole || this.fast) drawNearest(out, width, height, plane, this.picture.colours, frame);
     else drawSmooth(out, width, height, plane, this.picture.colours, frame);
     this.context.putImageData(this.buffer, 0, 0);

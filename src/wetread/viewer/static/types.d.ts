@@ -58,9 +58,9 @@ export interface Window {
   center: number; width: number; function: VoiFunction; name: string; lut: boolean;
 }
 
-/** Stored values of one frame at one scale. */
+/** Stored values of one frame at one scale: its edge coordinate u is u * scale - shift in stored pixels. */
 export interface Plane {
-  rows: number; columns: number; scale: number; dtype: string;
+  rows: number; columns: number; scale: number; shift: number; dtype: string;
   data: Uint8Array | Int8Array | Uint16Array | Int16Array;
 }
 

@@ -1,17 +1,20 @@
-"""No value of a patient in a report, unless it is asked for."""
+"""No value of a patient in a report or the viewer, unless it is asked for."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import httpx
 import pytest
 from pydicom.datadict import DicomDictionary
 
 import wetread as wr
 from wetread.headers.schema import column_of
+from wetread.privacy import SHOWN, kind_of, kind_of_column
 from wetread.reports.build import build
-from wetread.reports.privacy import SHOWN, kind_of
-from wetread.testing.files import changed, dicom_file, element, picture
+from wetread.testing.files import Element, changed, dicom_file, element, picture
+from wetread.viewer import serve
 
 CANARIES = {
     keyword: f"CANARY{number:02}X"
@@ -55,10 +58,10 @@ CANARIES = {
 }
 
 
-def write(folder: Path, name: str = "image.dcm") -> None:
+def write(folder: Path, name: str = "image.dcm", *new: Element) -> None:
     more = [element(keyword, value) for keyword, value in CANARIES.items()]
     more += [element("PatientBirthDate", "19010203"), element("StudyDate", "20110405")]
-    (folder / name).write_bytes(dicom_file(changed(picture(1, 8, 8), *more)))
+    (folder / name).write_bytes(dicom_file(changed(picture(1, 8, 8), *more, *new)))
 
 
 def test_no_canary_sings(tmp_path: Path) -> None:
@@ -119,12 +122,70 @@ def test_paths_of_this_machine_are_not_in_it(tmp_path: Path) -> None:
     assert "no picture" in made.html
 
 
+def write_for_the_viewer(folder: Path) -> None:
+    """Canaries in sequences, private elements, values that do not parse, and a file that is cut."""
+    order = [element("AccessionNumber", "CANARY60"), element("RequestedProcedureID", "CANARY61")]
+    person = [element("PersonName", "CANARY62X"), element("InstitutionName", "CANARY63X")]
+    people = element("OperatorIdentificationSequence", [person])
+    operator = [element("OperatorsName", "CANARY64X"), people]
+    more = [
+        element("RequestAttributesSequence", [order]),
+        element("ReferencedImageSequence", [operator]),
+        Element(0x00091001, "LO", "CANARY65X"),
+        Element(0x00090010, "LO", "ACME"),
+        element("SeriesDate", "CANARY66"),
+        element("PatientAge", "CAN7"),
+    ]
+    write(folder, "nested.dcm", *more)
+    cut = dicom_file(changed(picture(3, 8, 8), element("PatientName", "CANARY67X")))[:-30]
+    (folder / "cut.dcm").write_bytes(cut)
+    bare = changed(picture(4, 8, 8), element("PatientName", "CANARY68X"), without=["PixelData"])
+    (folder / "bare.dcm").write_bytes(dicom_file(bare))
+
+
+@pytest.mark.parametrize("show", [False, True])
+def test_no_canary_sings_in_the_viewer(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, show: bool
+) -> None:
+    """Whatever is asked, of every image and every column: answers, errors, logs, file names."""
+    folder, thumbs = tmp_path / "images", tmp_path / "thumbs"
+    folder.mkdir()
+    write_for_the_viewer(folder)
+    index = wr.scan(folder, private=True, sequences=True, progress=False)
+    said = []
+    with serve(index.content, thumbs=thumbs, show_phi=show) as viewer, httpx.Client(
+        base_url=f"http://127.0.0.1:{viewer.port}/", headers={"X-Wetread-Token": viewer.token},
+        trust_env=False, timeout=60,
+    ) as client:  # fmt: skip
+        about = client.get("api/about").json()
+        names = [column["name"] for column in about["columns"]]
+        asks = [f"api/rows?columns={','.join(names)}", f"api/facets?columns={','.join(names)}"]
+        wheres = ["NoSuchColumn=1", "PatientName", "PatientName::DATE > '2000-01-01'"]
+        wheres += ["error(PatientName)", "regexp_matches('a', PatientName || '(')"]
+        asks += [f"api/rows?where={where}" for where in wheres]
+        asks += ["api/rows?order=x", "api/rows?search=ACME", about["report"]]
+        for image in index:
+            asks += [f"api/images/{image.id}{what}" for what in ("", "/header", "/boxes", "/thumb")]
+            asks += [f"api/images/{image.id}/header?search={text}" for text in ("CANARY", "name")]
+            asks += [f"api/images/{image.id}/preview?window=none", f"api/images/{image.id}?frame=9"]
+        said += [json.dumps(about), *(client.get(ask).text for ask in asks)]
+    files = [str(path.relative_to(tmp_path)) for path in thumbs.rglob("*")]
+    assert len(files) >= 1
+    text = "\n".join([*said, *files, caplog.text, *capfd.readouterr()])
+    assert "nested.dcm" in text
+    assert "ACME" in text
+    sung = {n for n in range(100) if f"CANARY{n:02}" in text}
+    assert sung == (set() if not show else {*range(len(CANARIES)), *range(60, 69)})
+    assert ("1901-02-03" in text or "19010203" in text) == show
+    assert ("CAN7" in text) == show
+
+
 def test_what_is_masked_is_told_by_the_dictionary() -> None:
     kinds = {}
     for tag, (vr, *_, keyword) in DicomDictionary.items():
         if keyword and vr not in ("SQ", "NONE"):
             field = column_of(tag).field()
-            kinds[keyword] = (vr, kind_of(field), field.name)
+            kinds[keyword] = (vr, kind_of_column(field), field.name)
     wrong = [
         keyword
         for keyword, (vr, kind, name) in kinds.items()
@@ -138,4 +199,5 @@ def test_what_is_masked_is_told_by_the_dictionary() -> None:
     assert kinds["PatientName"][1] == kinds["PatientWeight"][1] == "person"
     assert kinds["StudyInstanceUID"][1] == "UID"
     assert kinds["AccessionNumber"][1] == "identifier"
+    assert kind_of("", "OB", 0x00091001) == "text"  # private
     assert kinds["Modality"][1] is kinds["Rows"][1] is kinds["PatientSex"][1] is None

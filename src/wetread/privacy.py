@@ -1,9 +1,9 @@
-"""What a report does not show unless it is asked to: values that may tell who a patient is.
+"""What report and viewer do not show unless asked to: values that may tell who a patient is.
 
 Shown are values of coded and technical elements only: codes (CS), numbers, and the texts of
 `SHOWN`. Everything else that a file can hold is masked, whatever it is called: names and all of
-group 0010 but the sex, identifiers, dates, UIDs and free text (what PS3.15 E.1 removes or
-replaces is among them).
+group 0010 but the sex, identifiers, dates, UIDs, free text and private elements (what PS3.15 E.1
+removes or replaces is among them).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ KINDS: dict[Kind, str] = {
     "UID": "UIDs of studies, series, instances",
     "text": "Free text, which may hold any of them",
 }
-MASKED = "masked"
 SHOWN = frozenset(
     [
         "ConvolutionKernel",
@@ -45,32 +44,50 @@ SHOWN = frozenset(
 _TEXT = frozenset(["AE", "LO", "LT", "SH", "ST", "UC", "UN", "UR", "UT"])
 _DATES = frozenset(["DA", "DT", "TM"])
 _IDENTIFIERS = ("ID", "IDs", "Number", "Identifier", "IdentifierSequence")
+_ANYTHING = frozenset(["invalid", "private", "sequences"])
+"""Columns of wetread's own that hold values of any element."""
 
 
-def kind_of(field: pa.Field) -> Kind | None:
-    """What the values of a column may tell of a patient; None where they are shown.
+def kind_of(keyword: str, vr: str, tag: int) -> Kind | None:
+    """What the values of an element may tell of a patient; None where they are shown.
+
+    A sequence outside of group 0010 is shown, as its elements are told one by one.
 
     Args:
-        field: a column of an index, with tag and VR in its metadata; one of wetread's own has
-            none, and is shown.
+        keyword: its keyword, or the name of its column.
+        vr: its value representation.
+        tag: group and element, as one number.
 
-    >>> kind_of(pa.field("PatientName", pa.string(), metadata={"tag": "0010,0010", "vr": "PN"}))
-    'person'
-    >>> kind_of(pa.field("Rows", pa.int32(), metadata={"tag": "0028,0010", "vr": "US"}))
+    >>> kind_of("PatientName", "PN", 0x00100010), kind_of("Rows", "US", 0x00280010)
+    ('person', None)
     """
-    said = field.metadata or {}
-    if b"tag" not in said or field.name in SHOWN:
+    if keyword in SHOWN:
         return None
-    vr, tag = said.get(b"vr", b"").decode(), said[b"tag"].decode()
-    if vr == "PN" or tag.startswith("0010"):
+    if vr == "PN" or tag >> 16 == 0x0010:
         return "person"
     if vr in _DATES:
         return "date"
     if vr == "UI":
         return "UID"
-    if vr in _TEXT and not field.name.endswith("_length"):
-        return "identifier" if field.name.endswith(_IDENTIFIERS) else "text"
+    if tag >> 16 & 1:
+        return "text"  # nobody knows what private elements hold
+    if vr in _TEXT and not keyword.endswith("_length"):
+        return "identifier" if keyword.endswith(_IDENTIFIERS) else "text"
     return None
+
+
+def kind_of_column(field: pa.Field) -> Kind | None:
+    """The same of a column of an index, which has tag and VR in its metadata.
+
+    >>> kind_of_column(pa.field("Rows", pa.int32(), metadata={"tag": "0028,0010", "vr": "US"}))
+    >>> kind_of_column(pa.field("private", pa.binary()))
+    'text'
+    """
+    said = field.metadata or {}
+    if b"tag" not in said:
+        return "text" if field.name in _ANYTHING else None
+    tag = int(said[b"tag"].replace(b",", b""), 16)
+    return kind_of(field.name, said.get(b"vr", b"").decode(), tag)
 
 
 NAMES_IN_PATHS = ("PatientName", "PatientID", "AccessionNumber", "PatientBirthDate")
