@@ -38,6 +38,7 @@ wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False)
 """
 DAMAGED = 100
 """One file in so many is damaged."""
+ENDS = "scans that came to their end"
 MOST = "most files that one kill has made to be read again"
 KINDS = ("all", "all", "parent", "worker")
 
@@ -148,11 +149,12 @@ def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Cou
         if status == 0:
             found = wr.Index.open(to)
             again = found.summary()["read"] > files - before
-            counts["scans that came to their end"] += 1
+            counts[ENDS] += 1
             counts["scans that read again what was safe"] += again
             counts["wrong tables"] += not found.table.equals(expected)
             shutil.rmtree(to)
             safe = 0
+            print(f"{counts['kills']} kills, {counts[ENDS]} scans to their end", flush=True)
         elif not killed or said:
             counts["errors"] += 1
             print(f"run {number}, {kind} after {after:.2f} s: {status}\n{said}", flush=True)

@@ -89,8 +89,13 @@ def check_size(form: Form, have: int, settings: Settings) -> None:
     need = form.frame_bytes
     if need > settings.frame_bytes:
         raise DecodeError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
+    check_growth(need, have, settings)
+
+
+def check_growth(need: int, have: int, settings: Settings) -> None:
+    """Refuse bytes that say they hold more than any encoding packs into so few."""
     if need > settings.free_bytes and need > settings.frame_ratio * have:
-        raise DecodeError(f"refused: {have:,} bytes that claim to be a frame of {need:,}")
+        raise DecodeError(f"refused: {have:,} bytes that claim to hold {need:,}")
 
 
 def check_stream(stream: Stream, form: Form) -> Stream:
