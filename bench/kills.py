@@ -124,6 +124,7 @@ def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Cou
     """Scan, kill, go on, until so many kills and the end of a scan; counts what happened."""
     expected = wr.scan(folder, workers=workers, progress=False).table
     files, reads, counts = expected.num_rows, Reads(folder), Counter({"errors": 0})
+    assert files == len(reads.changed), "lost rows"
     reads.forget()
     run = Run(folder, to, workers)
     assert run.wait() == (0, "")

@@ -73,9 +73,9 @@ def pixel_bombs(to: Folder) -> None:
     deflated = element("PixelData", [b"", _zeros(b"", 512)], vr="OB")
     to.put("deflated_frame.dcm", to.file(deflated, syntax=DEFLATED_FRAMES), "ok")
     elements = to.picture(without=("PixelData",))
-    start = pack(elements) + header(0x7FE00010, "OW", 512 * MIB)
+    start = pack(elements) + header(0x7FE00010, "OW", 128 * MIB)
     meta = bytes(128) + b"DICM" + pack_meta(file_meta(elements, DEFLATED))
-    to.put("deflated_pixels.dcm", meta + _zeros(start, 512), "ok", "FRAMES_UNDECLARED")
+    to.put("deflated_pixels.dcm", meta + _zeros(start, 128), "ok", "FRAMES_UNDECLARED")
 
 
 @failure_class(31)
