@@ -152,6 +152,26 @@ def test_only_our_own_functions_are_called(name: str) -> None:
         resolve(name)
 
 
+@pytest.mark.parametrize("kills", [2, 3])
+def test_a_worker_killed_while_it_starts_is_started_again(
+    kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by `bench/kills.py`."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/starts\n"
+        f"[ $(wc -l < {tmp_path}/starts) -le {kills} ] && kill -9 $$\n"
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    if kills == 2:
+        assert len(run([task(0, None)], 1)) == 1
+    else:
+        with pytest.raises(RuntimeError, match="could not start: SIGKILL"):
+            run([task(0, None)], 1)
+
+
 def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="could not start: exit status 1"):

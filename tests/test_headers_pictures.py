@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import wetread as wr
+from wetread.headers.encodings import GE_PRIVATE, KINDS, NATIVE
 from wetread.testing import dicom_file, element, picture
 from wetread.testing.files import EXPLICIT
 
@@ -44,6 +45,18 @@ def test_decodable_is_right_for_real_files(tmp_path: Path, real_files: list[Path
 )
 def test_decodable_by_transfer_syntax(tmp_path: Path, syntax: str, word: str) -> None:
     assert scan_one(tmp_path, syntax)["decodable"] == word
+
+
+def test_every_standard_syntax_that_decodes_is_known(tmp_path: Path) -> None:
+    """JPEG XL and deflated frames are newer than pydicom's dictionary."""
+    for syntax in KINDS.keys() - {GE_PRIVATE}:
+        pixels = bytes(128) if syntax in NATIVE else [b"", b"frame "]
+        of_kind = [*picture()[:-1], element("PixelData", pixels, vr="OB")]
+        (tmp_path / f"{syntax}.dcm").write_bytes(dicom_file(of_kind, syntax))
+    rows = wr.scan(tmp_path, workers=0, progress=False).table.to_pylist()
+    found = {row["path"]: row["findings"] for row in rows if row["findings"]}
+    assert not found
+    assert len(rows) == len(KINDS) - 1
 
 
 @pytest.mark.parametrize(

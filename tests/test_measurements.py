@@ -209,3 +209,14 @@ def test_mutants_over_every_decoder(tmp_path: Path) -> None:
     assert (rows["px_status"].notna() | rows["pixel_length"].isna()).all()
     assert set(rows["px_status"].dropna()) >= {"ok", "failed", "partial"}
     assert pixel_case(7, seeds) == pixel_case(7, seeds)
+
+
+def test_damage_that_crashed_a_decoder_of_lossless_jpeg(tmp_path: Path) -> None:
+    """Found by `bench/pixel_mutants.py`: another decoder read beyond these streams and died."""
+    seeds = pixel_seeds()
+    for number in (1307, 9851, 9915, 11483, 13315, 13715):
+        kind, data = pixel_case(number, seeds)
+        assert kind == "jpeg-lossless"
+        (tmp_path / f"{number}.dcm").write_bytes(data)
+    index = wr.scan(tmp_path, workers=0, progress=False).measure(workers=1, progress=False)
+    assert set(index.table["px_status"].to_pylist()) <= {"ok", "failed"}

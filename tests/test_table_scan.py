@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -184,19 +185,26 @@ wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False,
 """
 
 
-def killed(folder: Path, to: Path, workers: int, after: float) -> bool:
-    """Scans in a process that is killed so many seconds after it began to; whether it was."""
+def killed(folder: Path, to: Path, workers: int, after: float, whole: bool) -> bool:
+    """Scans in a process that is killed so many seconds after it began to; whether it was.
+
+    `whole`: its workers with it.
+    """
     home = Path(wetread.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(home)},
+        start_new_session=whole,
     )
     with process:
         assert process.stdout
         process.stdout.readline()
         time.sleep(after)
-        process.kill()
+        if whole:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     return process.returncode != 0
 
 
@@ -215,7 +223,8 @@ def test_killed_at_any_moment_the_same_scan_goes_on(folder: Path, tmp_path: Path
                 path.write_bytes(b"%d" % moment)
             (folder / f"{choose.random()}").write_bytes(b"new")
         # Workers of two scans write to one folder, where the killed one's have not ended yet.
-        kills += killed(folder, to, workers=2 * (moment % 5 == 0), after=choose.random() * longest)
+        workers, after = 2 * (moment % 5 == 0), choose.random() * longest
+        kills += killed(folder, to, workers, after, whole=moment % 2 == 0)
         whole = scan(folder, progress=False).table
         again = kept(folder, to)
         assert again.table == whole, f"moment {moment}"

@@ -113,9 +113,10 @@ def each_frame(
 ) -> Iterator[tuple[int, T | Problem]]:
     """What `make` makes of every frame, or why it cannot; tells the engine how long each may take.
 
-    Errors of storage are raised: they are not the image's.
+    Of the frames that are announced and not in the file, which may be billions, only the first is
+    tried. Errors of storage are raised: they are not the image's.
     """
-    for number in range(len(frames)):
+    for number in range(min(len(frames), frames.present + 1)):
         beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
         try:
             made: T | Problem = make(number)

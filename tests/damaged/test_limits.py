@@ -14,6 +14,7 @@ import pytest
 import wetread as wr
 from wetread.settings import KIB, Settings
 from wetread.testing import damages, dicom_file, element, killed_write, picture
+from wetread.testing.files import DEFLATED
 
 DAMAGES = {d.name: d for d in damages()}
 
@@ -54,7 +55,9 @@ print(json.dumps([grown / 1024, seconds, status, codes]))
 """
 
 
-@pytest.mark.parametrize("name", ["bombs", "too_deep", "length_too_long", "pixels_over_4_gib"])
+@pytest.mark.parametrize(
+    "name", ["bombs", "pixel_bombs", "too_deep", "length_too_long", "pixels_over_4_gib"]
+)
 def test_bombs_take_little_memory_and_time(name: str, tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     (tmp_path / "good" / "1.dcm").write_bytes(dicom_file(picture()))
@@ -62,6 +65,44 @@ def test_bombs_take_little_memory_and_time(name: str, tmp_path: Path) -> None:
     grown, seconds, _, _ = read_in_child(tmp_path / "good", tmp_path / "bad")
     assert grown <= 100, f"{grown:.0f} MB"
     assert seconds <= 5 * len(expected)
+
+
+MEASURE = """
+import json, resource, sys, time, wetread as wr
+def measure(index):
+    return index.measure(workers=1, progress=False).table.to_pylist()
+def peak(who):
+    return resource.getrusage(who).ru_maxrss / 1024
+measure(wr.scan(sys.argv[1], workers=0, progress=False))
+index = wr.scan(sys.argv[2], workers=0, progress=False)
+before, begun = peak(resource.RUSAGE_CHILDREN), time.monotonic()
+rows = measure(index)
+seconds, grown = time.monotonic() - begun, peak(resource.RUSAGE_CHILDREN) - before
+before = peak(resource.RUSAGE_SELF)
+syntaxes = {image.path: image.header.file_meta.TransferSyntaxUID for image in index}
+opened = peak(resource.RUSAGE_SELF) - before
+status = {row["path"]: row["px_status"] for row in rows}
+print(json.dumps([status, grown, seconds, opened, syntaxes]))
+"""
+
+
+def test_pixel_bombs_are_refused_when_they_are_decoded(tmp_path: Path) -> None:
+    """Found by `bench/bombs.py`: announced frames made an endless loop, and headers took 1 GB."""
+    (tmp_path / "good.dcm").write_bytes(dicom_file(picture()))
+    expected = DAMAGES["pixel_bombs"].make(tmp_path / "bad")
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "good.dcm"), str(tmp_path / "bad")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(wr.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    status, grown, seconds, opened, syntaxes = json.loads(done.stdout)
+    assert status.pop("deflated_frame.dcm") == "ok"  # no more of it is inflated than a frame takes
+    assert status.pop("frames.dcm") == "partial"  # the first of 2,147,483,647 is there
+    assert set(status.values()) == {"refused", "failed"}
+    assert status["deflated_pixels.dcm"] == status["jpeg2000_in_both.dcm"] == "refused"
+    assert grown <= 100, f"{grown:.0f} MB to measure"
+    assert opened <= 100, f"{opened:.0f} MB for the headers"
+    assert seconds <= 5 * len(expected)
+    assert syntaxes["deflated_pixels.dcm"] == DEFLATED
 
 
 def read_in_child(good: Path, bad: Path, *user: int) -> tuple[float, float, dict, dict]:

@@ -31,6 +31,8 @@ from wetread.engines.messages import (
 
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "134217728", "MALLOC_TRIM_THRESHOLD_": "134217728"}
 """Of glibc: tables come and go row by row, and the system's fresh pages cost half as much again."""
+_STARTS = 3
+"""Times that a worker is started which something kills while it does."""
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 
 
@@ -245,24 +247,29 @@ class _Worker:
         return answer
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._stopped:
-                raise _GoneError
-            process = self._process = subprocess.Popen(
-                # -P: the caller's folder, which may hold anybody's files, is no place for modules
-                [sys.executable, "-P", "-m", "wetread.engines.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
-            )
-        try:
-            self._talk(process, CALL, self._call)
-        except _GoneError:
-            if self._stopped:
-                raise
-            status = _reason(self._end())
-            raise RuntimeError(f"a worker process could not start: {status}") from None
-        return process
+        status = 0
+        for _ in range(_STARTS):
+            with self._lock:
+                if self._stopped:
+                    raise _GoneError
+                process = self._process = subprocess.Popen(
+                    # -P: the caller's folder, which may hold anybody's files, is no place for
+                    # modules
+                    [sys.executable, "-P", "-m", "wetread.engines.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
+                )
+            try:
+                self._talk(process, CALL, self._call)
+                return process
+            except _GoneError:
+                if self._stopped:
+                    raise
+                status = self._end()
+            if status >= 0:  # its own doing, such as an import that fails
+                break
+        raise RuntimeError(f"a worker process could not start: {_reason(status)}")
 
     def _end(self) -> int:
         """Close the pipes, which ends the process; its exit status."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import warnings
 from html import escape
 from itertools import chain
+from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from wetread.headers.deflated import inflate
 from wetread.settings import Settings
 from wetread.sources import open_source
 
@@ -44,9 +47,18 @@ def read_dataset(
     source = open_source(root, path, member, settings, size, etag)
     with source as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        header = dcmread(stream, stop_before_pixels=True, force=True)
+        header = read_header(stream, settings)
     header.__class__ = Header
     assert isinstance(header, Header)
+    return header
+
+
+def read_header(file: BinaryIO, settings: Settings) -> FileDataset:
+    """What pydicom makes of a file without its pixels; a deflated one grows to the limit only."""
+    plain, _ = inflate(file, settings.header_bytes)
+    header = dcmread(plain, stop_before_pixels=True, force=True)
+    if plain is not file:
+        header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return header
 
 

@@ -38,7 +38,8 @@ KINDS: dict[str, str] = {
 """Transfer Syntax UID -> how its pixels are kept. A code-stream of another kind is decoded too."""
 
 KNOWN_SYNTAXES = frozenset(
-    uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"
+    {uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
+    | {uid for uid in KINDS if uid.startswith("1.2.840.10008.")}  # newer ones than pydicom knows
 )
 
 

@@ -89,8 +89,13 @@ def check_size(form: Form, have: int, settings: Settings) -> None:
     need = form.frame_bytes
     if need > settings.frame_bytes:
         raise DecodeError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
+    check_growth(need, have, settings)
+
+
+def check_growth(need: int, have: int, settings: Settings) -> None:
+    """Refuse bytes that say they hold more than any encoding packs into so few."""
     if need > settings.free_bytes and need > settings.frame_ratio * have:
-        raise DecodeError(f"refused: {have:,} bytes that claim to be a frame of {need:,}")
+        raise DecodeError(f"refused: {have:,} bytes that claim to hold {need:,}")
 
 
 def check_stream(stream: Stream, form: Form) -> Stream:
@@ -170,23 +175,19 @@ def unpack_rle(data: bytes, form: Form) -> Pixels:
 
 
 def _decode_jpeg(data: bytes, form: Form, stream: Stream) -> Pixels:
+    # Lossless too: imagecodecs' ljpeg_decode may read beyond a stream that is damaged.
     from imagecodecs import jpeg8_decode
 
     if form.samples != 3:
         return jpeg8_decode(data)
-    return jpeg8_decode(data, colorspace=jpeg_colour(stream, form), outcolorspace="RGB")
+    colour = jpeg_colour(stream, form) if stream.codec == "jpeg" else "RGB"  # as samples lie
+    return jpeg8_decode(data, colorspace=colour, outcolorspace="RGB")
 
 
 def jpeg_colour(stream: Stream, form: Form) -> str:
     """Colour space of the samples of a lossy JPEG: the stream decides, then the tag."""
     decided = stream.colour or ("RGB" if form.photometric == "RGB" else "YBR")
     return "RGB" if decided == "RGB" else "YCBCR"
-
-
-def _decode_jpeg_lossless(data: bytes, form: Form, stream: Stream) -> Pixels:
-    from imagecodecs import ljpeg_decode
-
-    return ljpeg_decode(data)
 
 
 def _decode_jpegls(data: bytes, form: Form, stream: Stream) -> Pixels:
@@ -211,7 +212,7 @@ def _decode_jpegxl(data: bytes, form: Form, stream: Stream) -> Pixels:
 
 DECODERS: dict[str, Callable[[bytes, Form, Stream], Pixels]] = {
     "jpeg": _decode_jpeg,
-    "jpeg-lossless": _decode_jpeg_lossless,
+    "jpeg-lossless": _decode_jpeg,
     "jpeg-ls": _decode_jpegls,
     "jpeg2000": _decode_jpeg2000,
     "htj2k": _decode_jpeg2000,

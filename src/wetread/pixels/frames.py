@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from wetread.errors import DecodeError, UsageError
+from wetread.headers.deflated import inflate
 from wetread.headers.encodings import EXPLICIT_BE, NATIVE
-from wetread.pixels.access import integer
+from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
 from wetread.pixels.streams import STARTS
 from wetread.settings import Settings
@@ -72,6 +73,11 @@ class Frames:
     def _holds(self, values: int) -> bool:
         """Whether there are bytes for that many values in every frame announced."""
         return self.length >= values * self.form.allocated // 8 * (self.form.frames or 1)
+
+    @property
+    def present(self) -> int:
+        """Frames of which the file holds at least a part."""
+        return -(-8 * self.length // self.form.frame_bits) if self.is_native else len(self._groups)
 
     def __len__(self) -> int:
         """Frames that can be reached: those announced, or those present where there are more."""
@@ -223,15 +229,12 @@ def open_frames(
 
 
 def _open(file: BinaryIO, header: Dataset | None, offset: int | None, settings: Settings) -> Frames:
-    import pydicom
-
-    file.seek(0)
     if header is None:
-        header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        offset = None
+        from wetread.headers.dataset import read_header
+
+        header, offset = read_header(file, settings), None
     if transfer_syntax(header) == DEFLATED:
-        file = _inflate(file, header, settings)
-        offset = None
+        file, offset = _inflated(file, header, settings), None
     return Frames(file, header, _find_pixels(file, header) if offset is None else offset)
 
 
@@ -268,24 +271,19 @@ def _parse_head(file: BinaryIO, offset: int) -> tuple[str, str, int]:
     raise DecodeError(f"no pixel element ends its header at byte {offset}")
 
 
-def _inflate(file: BinaryIO, header: Dataset, settings: Settings) -> BinaryIO:
+def _inflated(file: BinaryIO, header: Dataset, settings: Settings) -> BinaryIO:
     """A deflated file as an uncompressed one, no larger than header and pixels may be."""
     form = read_form(header)
-    limit = settings.header_bytes + form.frame_bits * (form.frames or 1) * 11 // 80
-    file.seek(0)
-    data = file.read()
-    start = 0 if data[128:132] != b"DICM" else 132
-    # File Meta stays as it is: explicit little endian, its length in its first element.
-    start += 12 + (integer(header.file_meta, "FileMetaInformationGroupLength") or 0)
-    inflate = zlib.decompressobj(-15)
+    need = form.frame_bits * (form.frames or 1) // 8
+    check_growth(need, file.seek(0, os.SEEK_END), settings)
+    limit = settings.header_bytes + need * 11 // 10
     try:
-        body = inflate.decompress(data[start:], limit)
+        plain, complete = inflate(file, limit)
     except zlib.error as error:
         raise DecodeError(f"the deflated data set is damaged: {error}") from error
-    if inflate.unconsumed_tail:
+    if not complete:
         raise DecodeError(f"refused: the deflated data set grows beyond {limit:,} bytes")
-    plain = data[:start].replace(DEFLATED.encode(), b"1.2.840.10008.1.2.1\0\0\0")
-    return BytesIO(plain + body)
+    return plain
 
 
 def _group_by_offset(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
 
+from wetread.headers.encodings import DEFLATED_FRAMES, RLE
 from wetread.testing.files import (
     DEFLATED,
+    JPEG2000,
+    code_stream,
     dicom_file,
     element,
     file_meta,
@@ -22,6 +26,7 @@ from wetread.testing.files import (
 from wetread.testing.registry import Folder, failure_class
 
 MIB = 1 << 20
+JPEG, JPEG_LOSSLESS, JPEG_LS = (f"1.2.840.10008.1.2.4.{n}" for n in (50, 70, 80))
 
 
 @failure_class(28)
@@ -41,6 +46,36 @@ def bombs(to: Folder) -> None:
             for _ in range(100):
                 member.write(bytes(MIB))
         to.expect("bomb.zip", "refused", "BOMB", member="zeros.dcm")
+
+
+@failure_class(28)
+def pixel_bombs(to: Folder) -> None:
+    """Class 28: pixels that say or inflate to far more than they hold; refused when decoded.
+
+    A scan, which reads no pixels, finds nothing wrong in what is encapsulated or deflated.
+    """
+    huge = [element("Rows", 65535), element("Columns", 65535)]
+    to.put("size.dcm", to.file(*huge), "partial", "PIXELS_SHORT")
+    frames = element("NumberOfFrames", 2**31 - 1)
+    to.put("frames.dcm", to.file(frames), "partial", "PIXELS_SHORT")
+    streams = {
+        "jpeg": (JPEG, _frame_header(0xC0, 8)),
+        "jpeg_lossless": (JPEG_LOSSLESS, _frame_header(0xC3, 16)),
+        "jpeg_ls": (JPEG_LS, _frame_header(0xF7, 16)),
+        "jpeg2000": (JPEG2000, code_stream(65535, 65535)),
+        "rle": (RLE, struct.pack("<16I", 2, 64, 128, *(0,) * 13) + b"\x81\0" * 500),
+    }
+    for name, (syntax, stream) in streams.items():
+        pixels = element("PixelData", [b"", stream], vr="OB")
+        said = {"in_both": huge, "in_stream": [], "frames": [frames]}
+        for where, form in said.items():
+            to.put(f"{name}_{where}.dcm", to.file(*form, pixels, syntax=syntax), "ok")
+    deflated = element("PixelData", [b"", _zeros(b"", 512)], vr="OB")
+    to.put("deflated_frame.dcm", to.file(deflated, syntax=DEFLATED_FRAMES), "ok")
+    elements = to.picture(without=("PixelData",))
+    start = pack(elements) + header(0x7FE00010, "OW", 128 * MIB)
+    meta = bytes(128) + b"DICM" + pack_meta(file_meta(elements, DEFLATED))
+    to.put("deflated_pixels.dcm", meta + _zeros(start, 128), "ok", "FRAMES_UNDECLARED")
 
 
 @failure_class(31)
@@ -149,6 +184,12 @@ def killed_write(index: Path) -> list[Path]:
     for path, data in left.items():
         path.write_bytes(data)
     return list(left)
+
+
+def _frame_header(marker: int, bits: int) -> bytes:
+    """A JPEG code stream of 65,535 x 65,535 values that ends after its frame header."""
+    frame = struct.pack(">HBHHB3B", 11, bits, 65535, 65535, 1, 1, 0x11, 0)
+    return b"\xff\xd8\xff" + bytes([marker]) + frame + b"\xff\xd9"
 
 
 def _zeros(start: bytes, mib: int) -> bytes:

@@ -1,0 +1,191 @@
+"""kill -9 at seeded moments of a scan, then the same scan again: is anything lost or unreadable?
+
+    python bench/kills.py --n 200 --files 100000
+
+Run number `n` draws from seed `n` what is killed (the parent, a worker, or all of them) and when.
+After a kill the same command goes on in the same folder, until a run reaches its end: its table
+must be that of a scan nobody disturbed. Then an empty folder begins again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+
+import wetread as wr
+from wetread.settings import Settings
+from wetread.table.parts import part_path, read_state
+from wetread.testing import case, dicom_file, element, picture, seed_files
+from wetread.testing.files import changed
+
+SCRIPT = """
+import sys, wetread
+from wetread.table import scan
+print("ready", flush=True)
+wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False)
+"""
+DAMAGED = 100
+"""One file in so many is damaged."""
+ENDS = "scans that came to their end"
+MOST = "most files that one kill has made to be read again"
+KINDS = ("all", "all", "parent", "worker")
+
+
+def make_files(folder: Path, count: int) -> None:
+    """Small files in folders of a thousand, one in a hundred a mutant of a real one."""
+    seeds = seed_files(20_000)
+    for number in range(count):
+        if number % 1000 == 0:
+            below = folder / f"{number // 1000:05}"
+            below.mkdir(parents=True)
+        data = (
+            case(number, seeds)
+            if number % DAMAGED == 7
+            else dicom_file(changed(picture(number), element("PatientID", f"P{number}")))
+        )
+        (below / f"{number:07}.dcm").write_bytes(data)
+
+
+class Run:
+    """A scan in a process of its own, which leads a group with its workers."""
+
+    def __init__(self, folder: Path, to: Path, workers: int) -> None:
+        command = [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        assert self.process.stdout
+        self.process.stdout.readline()
+        self.begun = time.monotonic()
+
+    def kill(self, kind: str, rng: random.Random) -> str:
+        """Kill -9; what was killed, the parent where it has no workers, or nothing any more."""
+        if self.process.poll() is not None:
+            return ""
+        if kind == "all":
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return kind
+        workers = psutil.Process(self.process.pid).children()
+        if kind == "parent" or not workers:
+            self.process.kill()
+            return "parent"
+        try:
+            rng.choice(workers).kill()
+        except psutil.NoSuchProcess:
+            return ""
+        return kind
+
+    def wait(self) -> tuple[int, str]:
+        """The exit status and what was said, once the parent and all workers have ended."""
+        assert self.process.stderr
+        said = self.process.stderr.read().decode()  # its end is that of whoever holds it
+        return self.process.wait(), said
+
+
+def check_files(to: Path) -> int:
+    """The rows that are safe; raises where a file that is visible cannot be read."""
+    if not (to / "commits").is_dir():
+        return 0
+    for path in (to / "parts").glob("[!.]*.parquet"):
+        pq.read_table(path)
+    state = read_state(to)
+    for part in (named := state.generation.parts if state.generation else ()):
+        assert pq.read_metadata(part_path(to, part.name)).num_rows == part.rows, part.name
+    return sum(part.rows for part in named or [part for part, _ in state.loose])
+
+
+class Reads:
+    """Which files were read since they were last forgotten, as the file system notes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.changed = {path: path.stat().st_mtime_ns for path in folder.rglob("*.dcm")}
+
+    def forget(self) -> None:
+        for path, changed_ns in self.changed.items():
+            os.utime(path, ns=(0, changed_ns))
+
+    def count(self) -> int:
+        return sum(path.stat().st_atime_ns > 0 for path in self.changed)
+
+
+def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Counter[str]:
+    """Scan, kill, go on, until so many kills and the end of a scan; counts what happened."""
+    expected = wr.scan(folder, workers=workers, progress=False).table
+    files, reads, counts = expected.num_rows, Reads(folder), Counter({"errors": 0})
+    assert files == len(reads.changed), "lost rows"
+    reads.forget()
+    run = Run(folder, to, workers)
+    assert run.wait() == (0, "")
+    longest = time.monotonic() - run.begun
+    assert wr.Index.open(to).table.equals(expected)
+    assert reads.count() == files, "this file system does not note when a file was read"
+    shutil.rmtree(to)
+    print(f"{files:,} files, {workers} workers, {longest:.1f} s undisturbed", flush=True)
+    number, safe, settled = start, 0, True
+    while (more := counts["kills"] < kills) or safe:
+        rng = random.Random(number)
+        kind, after = rng.choice(KINDS), rng.random() * longest
+        reads.forget()
+        run, before, quiet = Run(folder, to, workers), safe, settled
+        if more:
+            time.sleep(after)
+        killed = run.kill(kind, rng) if more else ""
+        if killed:
+            counts.update(["kills", f"kills of {killed}"])
+        settled = killed != "parent"
+        status, said = run.wait() if settled else (run.process.wait(), "")
+        safe = check_files(to)  # unsettled: while workers whose parent is dead may still write
+        if status == 0:
+            found = wr.Index.open(to)
+            again = found.summary()["read"] > files - before
+            counts[ENDS] += 1
+            counts["scans that read again what was safe"] += again
+            counts["wrong tables"] += not found.table.equals(expected)
+            shutil.rmtree(to)
+            safe = 0
+            print(f"{counts['kills']} kills, {counts[ENDS]} scans to their end", flush=True)
+        elif not killed or said:
+            counts["errors"] += 1
+            print(f"run {number}, {kind} after {after:.2f} s: {status}\n{said}", flush=True)
+        elif settled and quiet:
+            again = reads.count() - (safe - before)
+            counts[MOST] = max(counts[MOST], again)
+        number += 1
+    return counts
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=20, help="kills")
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--start", type=int, default=0, help="the first run's seed")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wetread-bench-") as name:
+        folder = Path(name, "files")
+        make_files(folder, options.files)
+        begun = time.monotonic()
+        counts = torment(
+            folder, Path(name, "kept.index"), options.n, options.workers, options.start
+        )
+    print(f"{time.monotonic() - begun:.0f} s")
+    for what, count in counts.items():
+        print(f"{count:9,}  {what}")
+    print(f"{options.workers * Settings().part_files:9,}  files in a part for each worker")
+
+
+if __name__ == "__main__":
+    main()
