@@ -4,7 +4,7 @@
     python bench/scan.py --million      # and 1,000,000 files, and scanning them again
     python bench/scan.py --only peers --scale 0.1
 
-Ends with Markdown tables; bench/README.md says how each number comes about.
+Ends with a Markdown table; bench/README.md says how each number comes about.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def measure_peers(paths: Sequence[str], rounds: int) -> dict[str, Any]:
     """Seconds of every pass of every contender, in alternating rounds."""
     listed = Path(f"{os.path.dirname(paths[0])}.list")
     listed.write_text("\n".join(paths))
-    names = [FLOOR, WETREAD, "wetread, read_headers alone", *PEERS, PYDICOM]
+    names = [FLOOR, WETREAD, *PEERS, PYDICOM]
     crew = [Contender(name, listed) for name in names]
     for number in range(rounds):
         for contender in crew:
