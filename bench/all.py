@@ -69,8 +69,8 @@ BENCHES = (
     Bench("The start of the command", "help.py", "--rounds 3"),
 )
 FRONT = (
-    ("scan.py", "(a): headers", "pydicom", "headers of a radiograph, 17 elements: a file"),
-    ("scan.py", "(b): headers", "pydicom", "headers of mixed real files, 97 elements: a file"),
+    ("scan.py", "(a): headers", "pydicom", "headers of radiographs, 17 elements: a file"),
+    ("scan.py", "(b): headers", "pydicom", "headers of mixed real files: a file"),
     ("million.py --files 200000", "200,000 files of (b) into", "", "files into an index on disk"),
     ("pixels.py", "display", "pydicom", "display of a 16-bit radiograph of 3.6 MP"),
     ("drop_in.py", "`from_dicoms` of 1,000", "fastai", "the article's `from_dicoms`: a file"),
@@ -104,8 +104,9 @@ def run(bench: Bench, *, quick: bool = False) -> dict[str, Any]:
             )
             failed = wait(process, LONGEST * (3 if bench.long else 1))
         if failed == "ended":
-            last = [*filter(str.strip, (Path(folder) / "err").read_text().splitlines()), ""][-2:][0]
-            failed = f"ended with {process.returncode}: {last.strip()}"
+            lines = (Path(folder) / "err").read_text().strip().splitlines() or [""]
+            last = lines[-1].replace(sys.executable, "python").replace(f"{ROOT}/", "")
+            failed = f"ended with {process.returncode}: {last.replace(folder, 'FOLDER')}"
         said = out.read_text()
         figures = [] if failed else read_figures(script, found, said)
     return {

@@ -104,7 +104,7 @@ def main() -> None:
                 took[name].append(time.process_time() - begun)
     figures = [
         Figure(
-            f"{name}, {options.images:,} images, {len(found):,} boxes: CPU",
+            f"{name}, {options.images:,} images, {len(truth):,} boxes: CPU",
             median(seconds),
             "s",
             peer=name_version("faster-coco-eval") if name in peers else "",

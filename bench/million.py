@@ -23,7 +23,7 @@ from corpus import FOLDER_FILES, copy_mixed, link_many, mixed_sources
 from figures import Figure, save, tabulate
 
 ROUNDS = 3
-WHY_WORKER = "PyArrow and NumPy, as they are loaded, take half of it"
+WHY_WORKER = "PyArrow and NumPy, as they are loaded, are much of it"
 SAMPLES_A_SECOND = 50
 
 
