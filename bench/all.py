@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,9 +126,11 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> str:
     try:
         return "ended" if process.wait(seconds) else ""
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         return f"took longer than {seconds / 60:.0f} minutes"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def read_figures(script: str, found: Path, said: str) -> list[Figure]:
@@ -323,8 +326,10 @@ def main() -> None:
         }
     done = dict(said["benches"])
     for bench in BENCHES:
-        named = bench.command in asked.only or bench.command.split()[0] in asked.only
-        if not asked.page and (named if asked.only else asked.long or not bench.long):
+        wanted = bench.command in asked.only
+        if not asked.only or bench.command.split()[0] in asked.only:
+            wanted |= asked.long or not bench.long
+        if wanted and not asked.page:
             print(f"{bench.command} ...", end=" ", file=sys.stderr, flush=True)
             done[bench.command] = record = run(bench, quick=asked.quick)
             print(record["failed"] or f"{record['seconds']} s", file=sys.stderr)
