@@ -57,7 +57,7 @@ def test_a_bench_that_fails_leaves_a_line(bench: dict[str, Any]) -> None:
     record = bench["run"](bench["Bench"]("Nothing", "absent.py", ""))
     assert record["failed"].startswith("ended with 2: ")
     assert "absent.py" in record["failed"]
-    said = {"quick": False, "machine": {}, "python": "", "versions": []}
+    said = {"quick": False, "load": 0, "machine": {}, "python": "", "versions": []}
     page = bench["make_page"]({**said, "benches": {"absent.py": record}})
     assert f"**No figures: it {record['failed']}.**" in page
 
