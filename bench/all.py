@@ -76,7 +76,7 @@ FRONT = (
         "million.py --files 200000",
         "200,000 files of (b) into",
         "",
-        "mixed real files into an index on disk, 2 cores",
+        "mixed real files into an index, a worker a core",
     ),
     ("pixels.py", "display", "pydicom", "display of a 16-bit radiograph of 3.6 MP"),
     ("drop_in.py", "`from_dicoms` of 1,000", "fastai", "the article's `from_dicoms`: a file"),
