@@ -25,7 +25,7 @@ Found = dict[tuple[str, str], str | None]
 MEMBERS = {"b/2.dcm": b"two" * 999, "a.dcm": b"one", "../up": b"", "/absolute": b"4"}
 
 
-def found(what: Path, settings: Settings = Settings()) -> Found:  # noqa: B008
+def found(what: Path, settings: Settings = Settings()) -> Found:
     rows = [row for b in find(what, settings=settings).batches for row in b.to_pylist()]
     keys = [(row["path"], row["member"]) for row in rows]
     assert keys == sorted(set(keys))

@@ -45,7 +45,7 @@ a2,rad1,e,s,No finding,,,,
 
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
-    def read(text: str | bytes, format: Any = None) -> Boxes:  # noqa: A002
+    def read(text: str | bytes, format: Any = None) -> Boxes:
         path = tmp_path / "labels.csv"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return wr.read_boxes(path, format=format)

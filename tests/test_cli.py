@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click import Option
 from click.testing import CliRunner
 
 from wetread import __version__
@@ -78,3 +79,18 @@ def test_a_failure_is_a_line_and_exit_code_1(tmp_path: Path) -> None:
     printed = run("scan", str(file), "-o", str(file / "index"), code=1)
     assert printed.startswith("Error: ")
     assert "Traceback" not in printed
+
+
+def test_one_option_has_one_form_and_one_text_everywhere() -> None:
+    texts: dict[str, set[str | None]] = {}
+    for verb, command in main.commands.items():
+        for option in command.params:
+            if isinstance(option, Option):
+                assert option.help, (verb, option.opts)
+                texts.setdefault(max(option.opts, key=len), set()).add(option.help)
+                assert ("-o" in option.opts) == ("--output" in option.opts), (verb, option.opts)
+                assert ("-q" in option.opts) == ("--quiet" in option.opts), (verb, option.opts)
+    alike = "json quiet fail-on engine scheduler device where consensus predictions show-phi"
+    assert {name: len(texts[f"--{name}"]) for name in alike.split()} == dict.fromkeys(
+        alike.split(), 1
+    )

@@ -149,6 +149,7 @@ def test_a_resized_copy() -> None:
         (("labels.csv", "-o", "out"), "a .parquet, a .json, or a folder with --to"),
         (("labels.csv", "-o", "out.json", "--to", "yolo"), "a .parquet, a .json, or a folder"),
         (("labels.csv", "-o", "out", "--to", "voc"), "--to voc needs --images"),
+        (("labels.csv", "--to", "voc"), "give -o OUT too"),
     ],
 )
 def test_wrong_usage(arguments: tuple[str, ...], said: str) -> None:

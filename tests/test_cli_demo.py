@@ -79,7 +79,7 @@ def test_it_needs_no_other_extra_and_leaves_files_of_those_names(tmp_path: Path)
     code = """
 import sys
 extras = ("torch", "torchvision", "sklearn", "scipy", "faster_coco_eval", "fastai", "highdicom",
-          "distributed", "obstore", "anywidget")
+          "distributed", "obstore", "jupyter_server_proxy")
 sys.modules.update(dict.fromkeys(extras))
 from wetread.cli import main
 main(["demo"])

@@ -110,6 +110,7 @@ def test_without_patients_it_warns(tmp_path: Path, make_index: Callable[..., wr.
         (("--by", "PatientId"), "did you mean PatientID"),
         (("--check",), "the index has no split"),
         (("--check", "--folds", "2"), "leave the others out"),
+        (("--fail-on", "any"), "--fail-on goes with --check"),
         (("--boxes", "none.csv"), "no such file"),
     ],
 )

@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import tomllib
+from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from click import Option
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
+import wetread
 from wetread.cli import main
 from wetread.errors import FINDINGS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-BY_NAME = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BY_NAME = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 LABELS = """\
@@ -75,10 +81,39 @@ def test_every_command_and_option_is_documented() -> None:
             assert not longest.startswith("--") or any(o in text for o in option.opts), longest
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may say after its #, as GitHub makes it of the headings."""
+    found: dict[str, int] = {}
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found[name] = found.get(name, 0) + 1
+    return {f"{name}-{n}" if n else name for name, count in found.items() for n in range(count)}
+
+
 @BY_NAME
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text)
+    for target in (one or other for one, other in links):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_headings_are_found_as_github_does(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A, b: `c_d`\n```sh\n# no heading\n```\n## e - f\n## e - f\n")
+    assert anchors(page) == {"a-b-c_d", "e---f", "e---f-1"}
+
+
+def test_every_page_is_in_the_index() -> None:
+    text = (ROOT / "docs" / "README.md").read_text()
+    for page in ROOT.glob("docs/**/*.md"):
+        assert page.name == "README.md" or f"]({page.relative_to(ROOT / 'docs')})" in text, page
 
 
 def test_findings_has_a_paragraph_per_code_in_order() -> None:
@@ -91,6 +126,49 @@ def test_findings_has_a_paragraph_per_code_in_order() -> None:
 def test_columns_is_up_to_date() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_columns.py"))["make"]()
     assert (ROOT / "docs" / "columns.md").read_text() == made, "run python docs/make_columns.py"
+
+
+def test_reference_is_up_to_date() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["make"]()
+    assert (ROOT / "docs" / "reference.md").read_text() == made, "run python docs/make_reference.py"
+
+
+def test_reference_is_complete() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text()
+    for name in wetread.__all__:
+        assert f"\n### wr.{name}\n" in text, name
+    for field in fields(wetread.Settings):
+        assert re.search(rf"^\| `{field.name}` \| `.+` \| \w.+ \|$", text, re.MULTILINE), field.name
+    for kind in (wetread.Index, wetread.Image, wetread.Boxes, wetread.Run):
+        for name in vars(kind):
+            assert name.startswith("_") or re.search(rf"{kind.__name__}\.{name}\b", text, re.I), (
+                name
+            )
+    for name, command in main.commands.items():
+        section = text.partition(f"\n### wetread {name}\n")[2].partition("\n### ")[0]
+        for option in command.params:
+            if isinstance(option, Option):
+                assert f"| `{', '.join(option.opts)}" in section, (name, option.opts)
+
+
+def test_the_drawing_is_the_layers_contract() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contract["contracts"][0]["layers"][::-1]
+    drawing = next(b for b in blocks(ROOT / "docs" / "concepts.md", "text") if "sources ->" in b)
+    for line in drawing.splitlines():
+        steps = [[room.strip() for room in step.split(",")] for step in line.split("->")]
+        for below, above in pairwise(steps):
+            assert max(map(layers.index, below)) < min(map(layers.index, above)), (below, above)
+
+
+def test_dependencies_names_every_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"always": project["dependencies"], **project["optional-dependencies"]}
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    for group in groups.keys() - {"test"}:
+        for one in map(Requirement, groups[group]):
+            row = f"| `{one.name}` | {one.specifier} | {group} | "
+            assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"
 
 
 def test_readme_has_the_two_commands_that_ci_runs() -> None:

@@ -121,6 +121,24 @@ def test_names_and_builders() -> None:
         find_recipe("detection", "small")
 
 
+@pytest.fixture
+def safe_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.10.0")
+
+
+def test_an_old_torch_is_not_given_a_strangers_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_tiny(SHAPE)
+    save_tensors(tmp_path / "a.safetensors", model.state_dict(), {})
+    torch.save(model.state_dict(), tmp_path / "a.pth")
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
+    assert load_weights(model, tmp_path / "a.safetensors") == []
+    with pytest.raises(UsageError, match=r"a\.pth.*torch>=2\.10"):
+        load_weights(model, tmp_path / "a.pth")
+
+
+@pytest.mark.usefixtures("safe_torch")
 def test_weights_from_files(tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = build_tiny(SHAPE)
@@ -140,6 +158,7 @@ class Bomb:
         return (pytest.fail, ("unpickled",))
 
 
+@pytest.mark.usefixtures("safe_torch")
 @pytest.mark.parametrize("how", ["torch", "pickle", "text", "empty", "safetensors"])
 def test_a_foreign_file_is_refused_and_not_run(tmp_path: Path, how: str) -> None:
     path = tmp_path / ("a.safetensors" if how == "safetensors" else "a.pth")

@@ -181,7 +181,7 @@ def test_pixels_at_a_fraction(client: httpx.Client, index: wr.Index, name: str, 
     got = values_of(client, image, "zstd", scale=scale)
     rows, columns = image.shape[:2]
     assert got.shape[:2] == (-(-rows // scale), -(-columns // scale))
-    with image._opened() as frames:
+    with image.open_frames() as frames:
         longest = max(image.shape[:2])
         own = read_frame(frames, 0, size=-(-longest // scale))
     if own.scale == scale and own.values.ndim == 2:  # the file's own smaller version

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wetread.submission import submit
     from wetread.viewer import view
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 __all__ = [
     "Boxes",
     "DaskEngine",

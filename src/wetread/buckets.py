@@ -144,7 +144,7 @@ class Bucket:
 
 
 @functools.lru_cache(maxsize=16)
-def open_bucket(url: str, settings: Settings = Settings()) -> Bucket:  # noqa: B008
+def open_bucket(url: str, settings: Settings = Settings()) -> Bucket:
     """The bucket, or folder in one, that a URL names; no request is made yet.
 
     Raises:

@@ -7,13 +7,16 @@ hangs or takes all memory takes only its worker along.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.engines import Engine, LocalEngine
 from wetread.engines.local import count_cores
@@ -42,6 +45,10 @@ COLUMNS = (
     "pixel_length",
 )
 """What a worker needs to know of an image."""
+
+
+Make = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
+"""From an image, its frames, the options and a frame's number: what a line says of that frame."""
 
 
 class Problem(NamedTuple):
@@ -93,7 +100,7 @@ def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple
     image = Image(root, {**row, "findings": None})
     with contextlib.ExitStack() as open_files:
         with bounded_memory(settings.decode_bytes + 8 * (row["file_size"] or 0)):
-            frames = open_files.enter_context(image._opened())
+            frames = open_files.enter_context(image.open_frames())
         with bounded_memory(settings.decode_bytes + 8 * frames.form.frame_bytes):
             yield image, frames
 
@@ -112,6 +119,86 @@ def each_frame(
         except BaseException as error:  # noqa: BLE001 - sorted out there
             made = explain(error)
         yield number, made
+
+
+def make_lines(
+    images: pa.Table, options: dict[str, Any], make: Make, schema: pa.Schema
+) -> pa.Table:
+    """A line for every frame of the images, whatever happens: for functions given to `run`.
+
+    `make` gets the options with their `settings` as `Settings`. A line has what is known of its
+    image, `frame`, and `status` "ok" with what `make` says, or another with a `text`.
+    """
+    options = {**options, "settings": Settings.from_json(options["settings"])}
+    rows = images.to_pylist()
+    lines = [line for row in rows for line in _make_image(row, options, make, schema)]
+    return pa.Table.from_pylist(lines, schema)
+
+
+def _make_image(
+    row: dict[str, Any], options: dict[str, Any], make: Make, schema: pa.Schema
+) -> Iterator[dict[str, Any]]:
+    settings = options["settings"]
+    try:
+        with opened(options["root"], row, settings) as (image, frames):
+            one = partial(make, image, frames, options)
+            for number, made in each_frame(frames, one, settings):
+                yield _line(row, number, made, schema)
+    except BaseException as error:  # noqa: BLE001 - sorted out there
+        yield _line(row, None, explain(error), schema)
+
+
+def _line(
+    row: dict[str, Any], frame: int | None, made: dict[str, Any] | Problem, schema: pa.Schema
+) -> dict[str, Any]:
+    known = {name: row[name] for name in COLUMNS if name in schema.names}
+    if isinstance(made, Problem):
+        said = {"status": made.status, "text": f"{made.code}: {made.text}"}
+        return {**known, "frame": frame, **said}
+    return {**known, "frame": frame, "status": "ok", **made}
+
+
+def fail_line(schema: pa.Schema) -> Callable[[pa.Table, str, str], pa.Table]:
+    """Makes the line of an image that ended its worker; its frames before that do not count."""
+
+    def line(image: pa.Table, status: str, text: str) -> pa.Table:
+        row = image.to_pylist()[0]
+        return pa.Table.from_pylist([_line(row, None, explain_end(status, text), schema)], schema)
+
+    return line
+
+
+def in_order(lines: pa.Table, images: pa.Table) -> pa.Table:
+    """Lines in the order of the index, then of the frames."""
+    at = pc.index_in(lines["id"], value_set=images["id"].combine_chunks())
+    keys = pa.table({"at": at, "frame": lines["frame"]})
+    return lines.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
+
+
+def keep_often(
+    tables: Iterable[pa.Table], keep: Callable[[pa.Table], pa.Table], settings: Settings
+) -> Iterator[pa.Table]:
+    """What `keep` makes of the tables, some at a time; of what is waiting also at an end."""
+    waiting: list[pa.Table] = []
+    kept = time.monotonic()
+
+    def empty() -> pa.Table:
+        rows = keep(pa.concat_tables(waiting))
+        waiting.clear()
+        return rows
+
+    try:
+        for table in tables:
+            waiting.append(table)
+            if time.monotonic() - kept >= settings.part_seconds:
+                yield empty()
+                kept = time.monotonic()
+    except BaseException:
+        if waiting:
+            empty()
+        raise
+    if waiting:
+        yield empty()
 
 
 def explain(error: BaseException) -> Problem:

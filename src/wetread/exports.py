@@ -7,7 +7,7 @@ bits stay behind; a name burned into the picture does not.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread import bulk
@@ -24,7 +23,7 @@ from wetread.display import WindowLike, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
 from wetread.imaging import shrink
-from wetread.pixels import Frame, read_frame
+from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
 from wetread.table.store import Content
@@ -73,11 +72,11 @@ def export_images(
     content: Content,
     to: str | os.PathLike[str],
     size: int | None = None,
-    format: Format = "png16",  # noqa: A002
+    format: Format = "png16",
     window: WindowLike = None,
     workers: int | None = None,
     progress: bool = True,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> pa.Table:
     """Writes the files and their manifest, which is returned; see `Index.export`."""
     if format not in get_args(Format):
@@ -97,16 +96,9 @@ def export_images(
         function = "wetread.exports:export_part"
         tables = bulk.run(function, images, options, _failed(folder), workers, progress, settings)
         manifest = pa.concat_tables([SCHEMA.empty_table(), *tables])
-        manifest = _in_order(manifest, images)
+        manifest = bulk.in_order(manifest, images)
         _write(folder / MANIFEST, _to_csv(manifest))
     return manifest
-
-
-def _in_order(manifest: pa.Table, images: pa.Table) -> pa.Table:
-    """The manifest in the order of the index, then of the frames."""
-    at = pc.index_in(manifest["id"], value_set=images["id"].combine_chunks())
-    keys = pa.table({"at": at, "frame": manifest["frame"]})
-    return manifest.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
 
 def _to_csv(manifest: pa.Table) -> bytes:
@@ -119,53 +111,29 @@ def _to_csv(manifest: pa.Table) -> bytes:
 
 def export_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Writes the files of images: the engine's function."""
-    settings = Settings.from_json(options["settings"])
-    rows = [line for row in images.to_pylist() for line in _export(row, options, settings)]
-    return pa.Table.from_pylist(rows, SCHEMA)
+    return bulk.make_lines(images, options, _export, SCHEMA)
 
 
-def _export(
-    row: dict[str, Any], options: dict[str, Any], settings: Settings
-) -> Iterator[dict[str, Any]]:
-    """The lines of the manifest for one image, whatever happens."""
+def _export(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
+    """The file of a frame; what the manifest says of it."""
     size = options["size"]
-    try:
-        with bulk.opened(options["root"], row, settings) as (image, frames):
-
-            def make(number: int) -> dict[str, Any]:
-                if options["format"] in _SHOWN:
-                    shot = _shown(image, number, size, options["window"])
-                else:
-                    frame = read_frame(frames, number, size=size, settings=settings)
-                    shot = _kept(frame, read_chain(frames.header, number), size, options["format"])
-                name = row["id"] if len(frames) == 1 else f"{row['id']}_{number:04}"
-                return _put(shot, name, frames.form.shape, options)
-
-            for number, made in bulk.each_frame(frames, make, settings):
-                yield _line(row, number, made)
-    except BaseException as error:  # noqa: BLE001 - sorted out there
-        yield _line(row, None, bulk.explain(error))
-
-
-def _line(
-    row: dict[str, Any], frame: int | None, made: dict[str, Any] | bulk.Problem
-) -> dict[str, Any]:
-    """A line of the manifest; without a file where there is a problem instead."""
-    named = {"id": row["id"], "path": row["path"], "member": row["member"], "frame": frame}
-    if isinstance(made, bulk.Problem):
-        return {**named, "status": made.status, "text": f"{made.code}: {made.text}"}
-    return {**named, "status": "ok", **made}
+    if options["format"] in _SHOWN:
+        shot = _shown(image, number, size, options["window"])
+    else:
+        frame = read_frame(frames, number, size=size, settings=options["settings"])
+        shot = _kept(frame, read_chain(frames.header, number), size, options["format"])
+    name = image.id if len(frames) == 1 else f"{image.id}_{number:04}"
+    return _put(shot, name, frames.form.shape, options)
 
 
 def _failed(folder: Path) -> Callable[[pa.Table, str, str], pa.Table]:
-    """What becomes of an image that ended its worker; the frames before that go too."""
+    """What becomes of an image that ended its worker; the files of its frames go too."""
+    fail = bulk.fail_line(SCHEMA)
 
     def line(image: pa.Table, status: str, text: str) -> pa.Table:
-        row = image.to_pylist()[0]
-        for path in folder.glob(f"{row['id']}*"):
+        for path in folder.glob(f"{image['id'][0].as_py()}*"):
             path.unlink()
-        problem = bulk.explain_end(status, text)
-        return pa.Table.from_pylist([_line(row, None, problem)], SCHEMA)
+        return fail(image, status, text)
 
     return line
 
@@ -178,7 +146,7 @@ def _shown(image: Image, number: int, size: int | None, window: WindowLike) -> _
     return _Shot(picture.pixels, colour, picture.view.label if picture.view else None)
 
 
-def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:  # noqa: A002
+def _kept(frame: Frame, chain: Chain, size: int | None, format: str) -> _Shot:
     """All values, in a type that the format holds: modality = slope * pixel + intercept."""
     if frame.values.ndim == 3 or chain.palette is not None:
         picture = render(frame, chain).pixels

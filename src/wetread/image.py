@@ -36,6 +36,7 @@ class Image:
 
     def __init__(self, root: str, row: dict[str, Any]) -> None:
         self.root = root
+        """The folder that `path` is relative to."""
         self.row = row
         """The row of the index, by column."""
 
@@ -79,13 +80,13 @@ class Image:
     @property
     def frames(self) -> int:
         """How many frames it has: those announced, or those present where there are more."""
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             return len(frames)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(rows, columns) of a frame, or (rows, columns, 3)."""
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             return frames.form.shape
 
     @property
@@ -104,20 +105,44 @@ class Image:
         with self._named():
             return read_aspect(self.header)
 
+    @contextmanager
+    def open_frames(self) -> Iterator[Frames]:
+        """The frames as they lie in the file, open while the block lasts.
+
+        `len(frames)` of them; `frames.read(0)` gives the bytes of one: values, or a code-stream.
+        """
+        from wetread.pixels.access import integer
+        from wetread.pixels.form import describe
+        from wetread.pixels.frames import open_frames
+        from wetread.sources import open_source
+
+        header = self.header
+        with self._named():
+            if self.row["pixel_length"] is None:
+                rows, columns = integer(header, "Rows"), integer(header, "Columns")
+                lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
+                raise UsageError(f"no pixels: {describe(header)}{lacking}")
+            header = _with_syntax(header, self.row["transfer_syntax"])
+            with (
+                open_source(self.root, *self._source) as file,
+                open_frames(file, header, self.row["pixel_offset"]) as frames,
+            ):
+                yield frames
+
     def pixels(self, frame: int = 0, *, short: bool = False) -> NDArray[Any]:
         """Stored values: (rows, columns), or RGB as (rows, columns, 3); of a palette the indices.
 
         Masked to the bits that are stored, sign-extended where signed, in an integer type of that
         size, or as float where the file holds float.
         """
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             return _decode(frames, frame, short=short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
         """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
         from wetread.chain import read_chain
 
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             stored = _decode(frames, frame, short=short).values
             if stored.ndim == 3:
                 return stored.astype(np.float32)
@@ -127,7 +152,7 @@ class Image:
         """Where the pixels stand for no image (Pixel Padding Value): bool (rows, columns)."""
         from wetread.chain import read_chain
 
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             stored = _decode(frames, frame, short=short).values
             if stored.ndim == 3:
                 return np.zeros(stored.shape[:2], bool)
@@ -172,7 +197,7 @@ class Image:
         from wetread.display import SAMPLE, render
         from wetread.imaging import shrink
 
-        with self._opened() as frames:
+        with self.open_frames() as frames:
             chain = read_chain(frames.header, frame)
             sample = None
             if window == "auto" or (window is None and not chain.views):
@@ -269,27 +294,6 @@ class Image:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
             raise
-
-    @contextmanager
-    def _opened(self) -> Iterator[Frames]:
-        """The frames, where row and header say they are."""
-        from wetread.pixels.access import integer
-        from wetread.pixels.form import describe
-        from wetread.pixels.frames import open_frames
-        from wetread.sources import open_source
-
-        header = self.header
-        with self._named():
-            if self.row["pixel_length"] is None:
-                rows, columns = integer(header, "Rows"), integer(header, "Columns")
-                lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
-                raise UsageError(f"no pixels: {describe(header)}{lacking}")
-            header = _with_syntax(header, self.row["transfer_syntax"])
-            with (
-                open_source(self.root, *self._source) as file,
-                open_frames(file, header, self.row["pixel_offset"]) as frames,
-            ):
-                yield frames
 
 
 def _decode(frames: Frames, frame: int, size: int | None = None, short: bool = False) -> Frame:

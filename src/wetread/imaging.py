@@ -14,6 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from wetread.errors import UsageError
 
+__all__ = [
+    "blur_gaussian",
+    "blur_uniform",
+    "crop_resize",
+    "fit",
+    "freqhist_bins",
+    "hist_scaled",
+    "mask_from_blur",
+    "mask_to_box",
+    "resize",
+    "shrink",
+    "to_channels",
+    "windowed",
+]
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 

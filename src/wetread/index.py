@@ -65,7 +65,7 @@ def scan(
     progress: bool = True,
     shard: str | None = None,
     engine: Engine | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Index:
     """Reads the header of every file: one row each, whatever the file holds.
 
@@ -332,7 +332,7 @@ class Index:
         self,
         to: PathLike,
         size: int | None = None,
-        format: Format = "png16",  # noqa: A002
+        format: Format = "png16",
         window: WindowLike = None,
         workers: int | None = None,
         progress: bool = True,

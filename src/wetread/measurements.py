@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +59,7 @@ def measure_images(
     size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     engine: Engine | None = None,
 ) -> Content:
     """The rows with the columns of `SCHEMA`; see `Index.measure`."""
@@ -85,7 +83,13 @@ def measure_images(
         todo = images if before is None else _unmeasured(images, before, size)
         kept = Options(content.root)
         found = [] if before is None else [before]
-        found += _kept(beside, fresh(todo), size, kept, settings)
+
+        def keep(rows: pa.Table) -> pa.Table:
+            rows = _with_size(rows, size)
+            write_part(beside, rows, kept)
+            return rows
+
+        found += bulk.keep_often(fresh(todo), keep, settings)
         columns = latest([_with_size(_nothing(), size), *found])
         if columns.num_rows:
             finish_beside(beside, columns, kept)
@@ -104,37 +108,6 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
     same &= then["px_size"].fill_null(0).to_numpy() == (size or 0)
     same &= ~np.asarray(pc.is_in(then["px_status"], TRY_AGAIN))
     return images.filter(pa.array(~same))
-
-
-def _kept(
-    beside: Path,
-    tables: Iterator[pa.Table],
-    size: int | None,
-    options: Options,
-    settings: Settings,
-) -> Iterator[pa.Table]:
-    """The tables, some at a time, once they are safe on disk; what is waiting also at an end."""
-    waiting: list[pa.Table] = []
-    written = time.monotonic()
-
-    def write() -> pa.Table:
-        rows = _with_size(pa.concat_tables(waiting), size)
-        write_part(beside, rows, options)
-        waiting.clear()
-        return rows
-
-    try:
-        for table in tables:
-            waiting.append(table)
-            if time.monotonic() - written >= settings.part_seconds:
-                yield write()
-                written = time.monotonic()
-    except BaseException:
-        if waiting:
-            write()
-        raise
-    if waiting:
-        yield write()
 
 
 def _with_size(rows: pa.Table, size: int | None) -> pa.Table:

@@ -13,7 +13,9 @@ GIB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits that a scan keeps; make another one to change them.
+    """The limits that wetread keeps; make another one to change them.
+
+    Sizes are in bytes; a `KIB` is 1024 of them, a `MIB` 1024 `KIB`, a `GIB` 1024 `MIB`.
 
     >>> Settings(block_files=512).block_files
     512

@@ -61,7 +61,7 @@ def find(
     *,
     stat: bool = False,
     size: int = 8192,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Origin:
     """Every source in `what`: a folder, a file, an archive, a glob, any of them in a list, a URL.
 
@@ -102,7 +102,7 @@ def open_source(
     root: str,
     path: bytes,
     member: bytes,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> BinaryIO:
     """A seekable stream of one source, in an archive too; close it.
 
@@ -126,7 +126,7 @@ def read_member(
     path: bytes,
     member: bytes,
     limit: int,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> bytes:
     """The first `limit` bytes of one source, fewer where it ends; raises as `open_source`."""
     with open_source(root, path, member, settings) as file:

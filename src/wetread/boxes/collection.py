@@ -26,7 +26,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Boxes:
-    """Boxes of readers or of a model, over many images: a table of `boxes.table.BOX_SCHEMA`.
+    """Boxes of readers or of a model, over many images: a table, a row for each.
 
     >>> boxes = Boxes.from_columns({"key": ["a", "a"], "label": ["Nodule", "ILD"], "x0": [1, 2],
     ...     "y0": [1, 2], "x1": [5, 6], "y1": [5, 6], "reader": ["R1", "R2"]})
@@ -200,7 +200,10 @@ class Boxes:
         ]
 
     def join(self, index: Indexed) -> Boxes:
-        """The same rows with `image`, `group` and `part` from the index; see `boxes.join`."""
+        """The same rows with `image`, `group` and `part` from the index.
+
+        See `wetread.boxes.join` for how a key is looked for.
+        """
         from wetread.boxes.join import join_boxes
 
         return join_boxes(self, index)
@@ -212,13 +215,16 @@ class Boxes:
         return check_boxes(self, index)
 
     def agreement(self, iou: float = 0.4) -> pd.DataFrame:
-        """How far the readers agree, per label and pair; see `boxes.agreement`."""
+        """How far the readers agree, per label and pair; see `wetread.boxes.agreement`."""
         from wetread.boxes.agreement import compare_readers
 
         return compare_readers(self, iou)
 
     def consensus(self, method: Method = "wbf", iou: float = 0.4) -> Boxes:
-        """One truth of several readers, one prediction of several runs; see `boxes.consensus`."""
+        """One truth of several readers, or one prediction of several runs.
+
+        See `wetread.boxes.consensus`.
+        """
         from wetread.boxes.consensus import merge_readers
 
         return merge_readers(self, method, iou)
@@ -244,7 +250,7 @@ class Boxes:
     def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
         """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
 
-        What comes back is a finding for each image whose UIDs had to be made up; see `boxes.sr`.
+        What comes back is a finding for each image whose UIDs had to be made up.
         """
         from wetread.boxes.sr import write_sr
 

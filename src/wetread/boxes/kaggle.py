@@ -36,7 +36,7 @@ class Dialect:
     read: Callable[[pd.DataFrame], Boxes]
 
 
-def read_table(path: str, format: str | None = None) -> Boxes:  # noqa: A002
+def read_table(path: str, format: str | None = None) -> Boxes:
     """Boxes from a CSV file, which may be gzipped, in the form its columns tell.
 
     Raises:
@@ -71,7 +71,7 @@ def _read_csv(path: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names, dtype=str)
 
 
-def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:  # noqa: A002
+def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:
     matched = {
         d.name: max((w for w in d.columns if w <= columns), key=len, default=None)
         for d in DIALECTS

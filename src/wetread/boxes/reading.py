@@ -38,7 +38,7 @@ ImageSize = int | Size | Mapping[str, Size]
 def read_boxes(
     path: PathLike,
     images: Indexed | None = None,
-    format: Format | None = None,  # noqa: A002
+    format: Format | None = None,
     image_size: ImageSize | None = None,
 ) -> Boxes:
     """Boxes of a label file, or a model's predictions, in one schema.

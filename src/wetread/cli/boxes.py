@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.cli.options import CONSENSUS
 from wetread.cli.output import (
     SEVERITY_COLOURS,
     box_fail_on_option,
@@ -17,6 +18,7 @@ from wetread.cli.output import (
     print_json,
     print_table,
     printable,
+    quiet_option,
 )
 from wetread.errors import UsageError
 
@@ -46,7 +48,7 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--images", "index", metavar="INDEX", help="The index whose images they are of.")
-@click.option("--format", "form", help="The form of FILE, where it must be said.")
+@click.option("--format", "form", metavar="NAME", help="The form of FILE, where it must be said.")
 @click.option(
     "--image-size",
     metavar="N|ROWSxCOLUMNS",
@@ -55,10 +57,23 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
 )
 @click.option("--check", is_flag=True, help="Say what is wrong with them.")
 @click.option("--agreement", is_flag=True, help="Say how far the readers agree.")
-@click.option("--consensus", metavar="METHOD", help="Make one of all readers: wbf, nms, ...")
-@click.option("--iou", default=0.4, show_default=True, help="Boxes overlap where theirs is larger.")
-@click.option("-o", "out", metavar="OUT", help="Write to a .parquet or .json (COCO) or a folder.")
+@click.option("--consensus", metavar="METHOD", help=CONSENSUS)
+@click.option(
+    "--iou",
+    metavar="SHARE",
+    default=0.4,
+    show_default=True,
+    help="Boxes overlap where their intersection over union is larger.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    metavar="OUT",
+    help="Write them there: a .parquet, a .json (COCO), or a folder in the form of --to.",
+)
 @click.option("--to", type=click.Choice([*FORMS]), help="The form of OUT.")
+@quiet_option
 @json_option
 @box_fail_on_option
 def boxes(
@@ -72,6 +87,7 @@ def boxes(
     iou: float,
     out: str | None,
     to: str | None,
+    quiet: bool,
     as_json: bool,
     fail_on: list[str],
 ) -> None:
@@ -91,6 +107,8 @@ def boxes(
     images = None if index is None else Index(open_index(index))
     if out is not None:
         to = _check_output(out, to, images)
+    elif to is not None:
+        raise UsageError("--to says the form of OUT: give -o OUT too")
     read = [read_boxes(file, images, form, image_size) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     said: dict[str, Any] = _count(found)
@@ -101,7 +119,7 @@ def boxes(
         found = found.consensus(consensus, iou)
         said["consensus"] = _count(found)
     if out is not None and to is not None:
-        findings += _write(found, out, to, images)
+        findings += _write(found, out, to, images, not quiet)
         said["out"] = out
     if findings:
         said["findings"] = [row for frame in findings for row in frame.to_dict("records")]
@@ -124,16 +142,18 @@ def _check_output(out: str, to: str | None, images: Index | None) -> str:
     return form
 
 
-def _write(found: Boxes, out: str, to: str, images: Index | None) -> list[pd.DataFrame]:
+def _write(
+    found: Boxes, out: str, to: str, images: Index | None, progress: bool
+) -> list[pd.DataFrame]:
     """What came up on the way, as findings."""
     if to == "parquet":
         found.save(out)
     elif to == "coco":
         found.to_coco(out, images)
     elif images is not None:
-        write = {"yolo": found.to_yolo, "voc": found.to_voc, "dicom-sr": found.to_dicom_sr}[to]
-        made = write(out, images)
-        return [] if made is None else [made]
+        if to == "dicom-sr":
+            return [found.to_dicom_sr(out, images, progress)]
+        (found.to_yolo if to == "yolo" else found.to_voc)(out, images)
     return []
 
 

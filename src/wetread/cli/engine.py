@@ -1,9 +1,10 @@
-"""The options that say who does the work."""
+"""The option that says who does the work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,24 +13,20 @@ from wetread.errors import UsageError
 if TYPE_CHECKING:
     from wetread.engines import Engine
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--engine` and `--scheduler`, as the parameter `engine`; None for this machine."""
 
-def engine_options(command: _F) -> _F:
-    """`--engine` and `--scheduler`, as the parameters `engine` and `scheduler`."""
+    @wraps(command)
+    def call(*args: Any, engine: str | None, scheduler: str | None, **options: Any) -> Any:
+        return command(*args, engine=_open(engine, scheduler), **options)
+
     said = "Who does the work: processes here, or a Dask cluster."
-    command = click.option("--scheduler", metavar="ADDRESS", help="Of Dask, as tcp://head:8786.")(
-        command
-    )
-    return click.option("--engine", type=click.Choice(["local", "dask"]), help=said)(command)
+    address = click.option("--scheduler", metavar="ADDRESS", help="Of Dask, as tcp://head:8786.")
+    return click.option("--engine", type=click.Choice(["local", "dask"]), help=said)(address(call))
 
 
-def open_engine(engine: str | None, scheduler: str | None) -> Engine | None:
-    """What the options ask for; None for this machine.
-
-    >>> open_engine(None, None) is None
-    True
-    """
+def _open(engine: str | None, scheduler: str | None) -> Engine | None:
     if engine != "dask" and scheduler is None:
         return None
     if engine == "local" or scheduler is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import json_option, print_json
 
 
@@ -12,21 +13,22 @@ from wetread.cli.output import json_option, print_json
 @click.argument("truth", type=click.Path())
 @click.option(
     "--metric",
+    metavar="NAME",
     default="vinbigdata",
     show_default=True,
     help="vinbigdata, siim-covid, rsna-pneumonia, voc2010@IOU, coco, froc, classification.",
 )
-@click.option(
+@number_option(
     "--resamples",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="How often patients are drawn anew for the 95 % intervals; 0: never.",
+    "How often patients are drawn anew for the 95 % intervals; 0: never.",
+    1000,
+    least=0,
 )
-@click.option("--seed", default=0, show_default=True, help="Another seed, other draws.")
+@number_option("--seed", "Another seed, other draws.", 0)
 @click.option("--allow-train", is_flag=True, help='Judge images of the part "train" too.')
 @click.option(
     "--prevalence",
+    metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Predictive values for this share of positives; with classification.",
 )
@@ -49,7 +51,7 @@ def evaluate(
 
     \b
     wetread evaluate submission.csv test_truth.csv
-    wetread evaluate found.parquet truth.parquet --metric voc2010@0.5 --json
+    wetread evaluate predictions.parquet truth.parquet --metric voc2010@0.5 --json
     """
     from wetread.evaluation import evaluate as judge
 

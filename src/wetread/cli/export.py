@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
     json_option,
+    list_failures,
     open_index,
     print_json,
-    printable,
     quiet_option,
     workers_option,
 )
-from wetread.cli.picture import window_option
+from wetread.cli.picture import size_option, window_option
 
-FORMATS = ("png16", "png8", "jpg", "tiff", "npy")
+if TYPE_CHECKING:
+    from wetread.exports import Format
 
 
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("-o", "--output", "to", required=True, type=click.Path(), help="The folder.")
-@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels; never enlarges.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="png16", show_default=True)
+@size_option
+@click.option(
+    "--format",
+    default="png16",
+    show_default=True,
+    help="png16, tiff or npy for all values; png8 or jpg for what is seen.",
+)
 @window_option
 @click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
 @workers_option
@@ -34,7 +42,7 @@ def export(
     index: str,
     to: str,
     size: int | None,
-    format_: str,
+    format: Format,
     window: str | tuple[float, float] | None,
     where: str | None,
     workers: int | None,
@@ -56,15 +64,13 @@ def export(
 
     content = open_index(index)
     content = choose(content, where) if where else content
-    lines = export_images(content, to, size, format_, window, workers, not quiet)  # type: ignore[arg-type]
-    problems = [text.partition(":")[0] for text in lines["text"].to_pylist() if text]
+    lines = export_images(content, to, size, format, window, workers, not quiet)
+    failures = list_failures(lines.to_pylist())
     if as_json:
         print_json(lines.to_pylist())
     else:
         files = lines.num_rows - lines["file"].null_count
         click.echo(f"{files:,} files in {to}, told apart by its manifest.csv")
-        for line in lines.to_pylist():
-            if line["status"] != "ok":
-                place = f"{line['path']} {line['member']}".strip()
-                click.echo(printable(f"{line['status']}: {place}: {line['text']}"))
-    exit_on(fail_on, problems)
+        for _, text in failures:
+            click.echo(f"not written, {text}")
+    exit_on(fail_on, (code for code, _ in failures))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("index", type=click.Path())
 @click.option(
     "--code",
+    metavar="CODE",
     callback=lambda ctx, param, code: code and code_of(code),
     help="Only this kind of finding.",
 )

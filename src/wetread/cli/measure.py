@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options, open_engine
+from wetread.cli.engine import engine_options
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
@@ -14,8 +15,12 @@ from wetread.cli.output import (
     open_index,
     print_json,
     quiet_option,
+    resumable,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
 
 COUNTS = "SELECT px_status, count(*) AS n FROM index GROUP BY ALL ORDER BY n DESC, px_status"
 FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n DESC, code".format(
@@ -35,8 +40,7 @@ def measure(
     index: str,
     size: int | None,
     workers: int | None,
-    engine: str | None,
-    scheduler: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -53,12 +57,8 @@ def measure(
     """
     from wetread.index import Index
 
-    try:
-        measured = Index(open_index(index)).measure(
-            size, workers, progress=not quiet, engine=open_engine(engine, scheduler)
-        )
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on from there") from None
+    with resumable():
+        measured = Index(open_index(index)).measure(size, workers, not quiet, engine)
     statuses = dict(measured.query(COUNTS).dropna().itertuples(index=False))
     findings = {code: int(n) for code, n in measured.query(FOUND).itertuples(index=False)}
     counts = {status: int(n) for status, n in statuses.items()}

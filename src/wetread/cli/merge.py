@@ -6,14 +6,15 @@ import shlex
 
 import click
 
-from wetread.cli.output import json_option, print_json
+from wetread.cli.output import exit_on, fail_on_option, json_option, print_json
 from wetread.cli.summary import print_summary
 
 
 @click.command()
 @click.argument("index", type=click.Path())
 @json_option
-def merge(index: str, as_json: bool) -> None:
+@fail_on_option
+def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
     """Join the shards of INDEX, which many jobs have read.
 
     \b
@@ -26,6 +27,7 @@ def merge(index: str, as_json: bool) -> None:
     summary = wetread.merge(index).summary()
     if as_json:
         print_json(summary)
-        return
-    print_summary(summary)
-    click.echo(f"\nnext: wetread query {shlex.quote(index)} 'SELECT * FROM index LIMIT 5'")
+    else:
+        print_summary(summary)
+        click.echo(f"\nNext: wetread query {shlex.quote(index)} 'SELECT * FROM index LIMIT 5'")
+    exit_on(fail_on, summary["findings"])

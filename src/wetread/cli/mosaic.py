@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import open_index
 from wetread.cli.picture import check_output, output_option, put_picture, window_option
 
@@ -11,15 +12,16 @@ from wetread.cli.picture import check_output, output_option, put_picture, window
 @click.command()
 @click.argument("index", type=click.Path())
 @output_option
-@click.option("-n", default=24, show_default=True, help="How many images.")
+@number_option("-n", "How many images.", 24)
 @click.option(
     "--columns",
     multiple=True,
     default=("PhotometricInterpretation",),
     metavar="COLUMN",
+    show_default=True,
     help="What stands below each; may be given more than once.",
 )
-@click.option("--where", metavar="SQL", help="Only of the rows that fulfil it.")
+@click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
 @window_option
 def mosaic(
     index: str,
@@ -45,4 +47,5 @@ def mosaic(
     rows = Index(open_index(index))
     picture = (rows.where(where) if where else rows).mosaic(n, columns, window)
     put_picture(np.asarray(picture), to)
-    click.echo(to or "", err=True)
+    if to:
+        click.echo(to, err=True)

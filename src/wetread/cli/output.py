@@ -6,7 +6,8 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,7 +42,7 @@ def quiet_option(command: _F) -> _F:
 def workers_option(command: _F) -> _F:
     """`--workers`, as the parameter `workers`, for what is always done in a process of its own."""
     said = "Processes; default: one per core."
-    return click.option("--workers", type=click.IntRange(min=1), help=said)(command)
+    return click.option("--workers", metavar="N", type=click.IntRange(min=1), help=said)(command)
 
 
 def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:
@@ -80,6 +81,16 @@ def exit_on(fail_on: Iterable[str], found: Iterable[str]) -> None:
         sys.exit(3)
 
 
+@contextmanager
+def resumable(kept: bool = True) -> Iterator[None]:
+    """Ctrl-C ends the command, and says where that is so that what was done is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        more = "; the same command goes on from there" if kept else ""
+        raise click.ClickException(f"stopped{more}") from None
+
+
 def open_index(path: str) -> Content:
     """The index in a folder; where there is none, the error says how to make one."""
     from wetread.table.parts import MARKER
@@ -112,6 +123,18 @@ def printable(text: str) -> str:
     'a\\x1b[31m'
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Finding code and text of the lines of `bulk.make_lines` that stand for no picture."""
+    failures = []
+    for line in lines:
+        if line["status"] != "ok":
+            place = f"{line['path']} {line['member']}".strip()
+            frame = "" if line["frame"] is None else f" frame {line['frame']}"
+            text = printable(f"{line['status']}: {place}{frame}: {line['text']}")
+            failures.append((line["text"].partition(":")[0], text))
+    return failures
 
 
 def print_table(table: pa.Table, max_rows: int = 1000) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.errors import StorageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ def output_option(command: _F) -> _F:
         metavar="PICTURE",
         help="Write it there, as .png, .jpg or .tif; else it is shown in the terminal.",
     )(command)
+
+
+def size_option(command: _F) -> _F:
+    """`--size`, as the parameter `size`."""
+    return number_option("--size", "Longest side in pixels; never enlarges.", least=1)(command)
 
 
 def parse_window(text: str) -> str | tuple[float, float]:

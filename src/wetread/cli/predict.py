@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
+
+if TYPE_CHECKING:
+    from wetread.learn.run import Weights
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("images", metavar="INDEX|CACHE", type=click.Path())
 @click.option(
-    "-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="PARQUET"
+    "-o",
+    "--output",
+    "to",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="PARQUET",
+    help="Write them there.",
 )
 @click.option(
     "--filter",
@@ -31,9 +42,9 @@ from wetread.cli.train import device_option, load_builder, open_images
     show_default=True,
     help="Of the best epoch or of the last one.",
 )
-@click.option("--model", metavar="FILE.py", help="Where the run's model is no one of wetread's.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="At once.")
-@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
+@click.option("--model", metavar="FILE.py", help="The run's model, if it is not wetread's.")
+@number_option("--batch", "Images at once.", 8, least=1)
+@number_option("--workers", "Processes that read images.", 0)
 @device_option
 @quiet_option
 @json_option
@@ -42,7 +53,7 @@ def predict(
     images: str,
     to: str,
     normal: str | None,
-    weights: str,
+    weights: Weights,
     model: str | None,
     batch: int,
     workers: int,
@@ -69,7 +80,7 @@ def predict(
         open_images(images),
         filter=classifier,
         thresholds=chosen and chosen[:2],
-        weights=weights,  # type: ignore[arg-type]
+        weights=weights,
         device=device,
         batch=batch,
         workers=workers,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options, open_engine
+from wetread.cli.engine import engine_options
 from wetread.cli.output import (
     exit_on,
     fail_on_option,
     json_option,
+    list_failures,
     open_index,
     print_json,
-    printable,
     quiet_option,
+    resumable,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
 
 
 @click.command()
@@ -37,8 +42,7 @@ def prepare(
     size: int,
     verify: bool,
     workers: int | None,
-    engine: str | None,
-    scheduler: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -56,21 +60,17 @@ def prepare(
     from wetread.index import Index
     from wetread.learn.prepare import prepare as run
 
-    try:
-        work = open_engine(engine, scheduler)
-        cache = run(Index(open_index(index)), to, size, workers, not quiet, work)
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on from there") from None
+    with resumable():
+        cache = run(Index(open_index(index)), to, size, workers, not quiet, engine)
     if verify:
         cache.verify()
     left = cache.left_out.to_pylist()
+    failures = list_failures(left)
     if as_json:
         print_json({"pictures": len(cache), "size": cache.size, "left_out": left})
     else:
         click.echo(f"{len(cache):,} pictures of at most {cache.size} pixels a side in {to}")
-        for line in left:
-            place = f"{line['path']} {line['member']}".strip()
-            frame = "" if line["frame"] is None else f" frame {line['frame']}"
-            click.echo(printable(f"left out, {line['status']}: {place}{frame}: {line['text']}"))
+        for _, text in failures:
+            click.echo(f"left out, {text}")
         click.echo(f"\nNext: wetread train {shlex.quote(to)} BOXES --task detect -o run/")
-    exit_on(fail_on, [line["text"].partition(":")[0] for line in left])
+    exit_on(fail_on, (code for code, _ in failures))

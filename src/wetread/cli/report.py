@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.output import (
-    open_index,
-    print_json,
-    quiet_option,
-    workers_option,
-)
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print what it says as JSON.")
+from wetread.cli.options import marks_options, phi_option
+from wetread.cli.output import json_option, open_index, print_json, quiet_option, workers_option
 
 
 @click.command()
@@ -26,8 +20,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print what i
     metavar="HTML",
     help="Write it there.",
 )
-@click.option("--boxes", type=click.Path(), metavar="FILE", help="Labels of the images.")
-@click.option("--predictions", type=click.Path(), metavar="FILE", help="What a model found.")
+@marks_options
 @click.option(
     "--split",
     is_flag=False,
@@ -35,7 +28,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print what i
     metavar="[COLUMN]",
     help="The column with the parts; default: part or fold, where the index has them.",
 )
-@click.option("--show-phi", is_flag=True, help="Show values that may tell who a patient is.")
+@phi_option
 @workers_option
 @quiet_option
 @json_option
@@ -74,5 +67,5 @@ def report(
     path = made.save(to)
     if as_json:
         print_json(made.data)
-    size = path.stat().st_size / 1000
-    click.echo(f"{to}: {size:,.0f} kB", err=True)
+    else:
+        click.echo(f"{path.stat().st_size / 1000:,.0f} kB in {to}")

@@ -6,15 +6,23 @@ import shlex
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import json_option, print_json, quiet_option
 
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@click.option("--images", type=click.IntRange(min=1), default=200, help="Images to train on.")
-@click.option("--test", type=click.IntRange(min=0), help="Images to test on; default: a quarter.")
-@click.option("--seed", type=int, default=0, help="Another seed, other images.")
-@click.option("--size", type=click.IntRange(32, 4096), default=640, help="Longer side in pixels.")
+@number_option("--images", "Images to train on.", 200, least=1)
+@number_option("--test", "Images to test on; default: a quarter of that.", least=0)
+@number_option("--seed", "Another seed, other images.", 0)
+@click.option(
+    "--size",
+    metavar="N",
+    type=click.IntRange(32, 4096),
+    default=640,
+    show_default=True,
+    help="Longest side in pixels.",
+)
 @quiet_option
 @json_option
 def sample(
@@ -40,4 +48,4 @@ def sample(
         return
     click.echo(f"{images} phantoms to train on and {count} to test on, in {written}")
     train = shlex.quote(str(written / "train"))
-    click.echo(f"next: wetread scan {train} -o {train}.index")
+    click.echo(f"\nNext: wetread scan {train} -o {train}.index")

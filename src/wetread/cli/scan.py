@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.engine import engine_options, open_engine
-from wetread.cli.output import exit_on, fail_on_option, json_option, print_json, quiet_option
+from wetread.cli.engine import engine_options
+from wetread.cli.options import number_option
+from wetread.cli.output import (
+    exit_on,
+    fail_on_option,
+    json_option,
+    print_json,
+    quiet_option,
+    resumable,
+)
 from wetread.cli.summary import print_summary
+
+if TYPE_CHECKING:
+    from wetread.engines import Engine
 
 
 @click.command()
@@ -21,7 +33,7 @@ from wetread.cli.summary import print_summary
     metavar="INDEX",
     help="Keep the table in this folder; scanning again reads only what changed.",
 )
-@click.option("--workers", type=click.IntRange(min=0), help="Processes; default: one per core.")
+@number_option("--workers", "Processes; default: one per core; 0: none beside this.", least=0)
 @click.option("--private", is_flag=True, help="Keep private elements too.")
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
 @click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")
@@ -38,8 +50,7 @@ def scan(
     sequences: bool,
     shard: str | None,
     anonymous: bool,
-    engine: str | None,
-    scheduler: str | None,
+    engine: Engine | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -58,7 +69,7 @@ def scan(
 
     if anonymous:
         what = tuple(map(with_anonymous, what))
-    try:
+    with resumable(kept=to is not None):
         index = wetread.scan(
             what[0] if len(what) == 1 else what,
             to,
@@ -67,11 +78,8 @@ def scan(
             sequences=sequences,
             progress=not quiet,
             shard=shard,
-            engine=open_engine(engine, scheduler),
+            engine=engine,
         )
-    except KeyboardInterrupt:
-        kept = "; the same command goes on from there" if to else ""
-        raise click.ClickException(f"stopped{kept}") from None
     summary = index.summary()
     if as_json:
         print_json(summary)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.picture import TERMINAL, check_output, output_option, put_picture, window_option
+from wetread.cli.options import number_option
+from wetread.cli.picture import (
+    TERMINAL,
+    check_output,
+    output_option,
+    put_picture,
+    size_option,
+    window_option,
+)
 
 
 @click.command()
 @click.argument("file", type=click.Path())
 @output_option
 @window_option
-@click.option("--frame", default=0, metavar="N", help="Which frame, counted from 0.")
-@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels; never enlarges.")
+@number_option("--frame", "Which frame, counted from 0.", 0)
+@size_option
 @click.option("--short", is_flag=True, help="Show what there is of a frame that is cut.")
 def show(
     file: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.cli.options import number_option
 from wetread.cli.output import (
     box_fail_on_option,
     exit_on,
@@ -50,9 +51,11 @@ def _shares_of(
     callback=_shares_of,
     help="The parts; default: train=.8,valid=.2.",
 )
-@click.option("--folds", type=click.IntRange(min=2), help="Instead, so many folds of equal size.")
+@number_option("--folds", "Instead, so many folds of equal size.", least=2)
 @click.option("--by", metavar="COLUMN", help="Who an image is of; default: the patient.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another split.")
+@click.option(
+    "--seed", metavar="N", default=0, show_default=True, help="Another seed, another split."
+)
 @click.option("--check", is_flag=True, help="Look for leaks in the split that INDEX has.")
 @json_option
 @box_fail_on_option
@@ -80,6 +83,8 @@ def split(
     import wetread
     from wetread.index import Index
 
+    if fail_on and not check:
+        raise UsageError("--fail-on goes with --check: a new split has no leaks")
     images = Index(open_index(index))
     if check:
         if labels or parts or folds:

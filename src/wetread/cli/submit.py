@@ -9,9 +9,18 @@ from wetread.cli.output import json_option, open_index, print_json
 
 @click.command()
 @click.argument("predictions", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="CSV")
+@click.option(
+    "-o",
+    "--output",
+    "to",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="CSV",
+    help="Write it there.",
+)
 @click.option(
     "--form",
+    metavar="NAME",
     default="vinbigdata",
     show_default=True,
     help="vinbigdata, rsna-pneumonia or siim-covid.",
@@ -31,8 +40,8 @@ def submit(predictions: str, to: str, form: str, images: str | None, as_json: bo
     are held to the sizes of the images.
 
     \b
-    wetread submit found.parquet -o submission.csv --images test.index
-    wetread submit found.parquet -o submission.csv --images test.index --form siim-covid
+    wetread submit predictions.parquet -o submission.csv --images test.index
+    wetread submit predictions.parquet -o submission.csv --images test.index --form siim-covid
     """
     from wetread.index import Index
     from wetread.submission import submit as hand_in

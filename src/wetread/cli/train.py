@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.output import json_option, open_index, print_json, quiet_option
+from wetread.cli.options import CONSENSUS, number_option
+from wetread.cli.output import json_option, open_index, print_json, quiet_option, resumable
 from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 
@@ -21,41 +22,63 @@ if TYPE_CHECKING:
 def device_option(command: Any) -> Any:
     """`--device`."""
     said = "cpu, cuda, ...; default: a GPU where there is one."
-    return click.option("--device", help=said)(command)
+    return click.option("--device", metavar="NAME", help=said)(command)
 
 
 @click.command()
 @click.argument("images", metavar="CACHE|INDEX", type=click.Path())
 @click.argument("truth", metavar="BOXES", type=click.Path())
-@click.option("-o", "--output", "out", required=True, type=click.Path(), help="The run's folder.")
-@click.option("--task", default="detect", show_default=True, help="detect or classify.")
 @click.option(
-    "--consensus", metavar="METHOD", help="Make one of all readers: wbf, nms, union, majority."
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    type=click.Path(),
+    metavar="RUN",
+    help="The run's folder.",
 )
 @click.option(
+    "--task", metavar="NAME", default="detect", show_default=True, help="detect or classify."
+)
+@click.option("--consensus", metavar="METHOD", help=CONSENSUS)
+@click.option(
     "--model",
+    metavar="NAME|FILE.py",
     default="small",
     show_default=True,
     help="small, resnet50, or a FILE.py with a function build.",
 )
-@click.option("--weights", help="To begin with: a .safetensors or .pth file, or torchvision.")
-@click.option("--size", default=512, show_default=True, help="Longest side the model sees.")
-@click.option("--epochs", default=12, show_default=True, help="How often each image is seen.")
-@click.option("--steps", type=int, help="Steps to take, instead of epochs.")
-@click.option("--batch", default=8, show_default=True, help="Images a step and process.")
-@click.option("--lr", type=float, help="The highest learning rate; default: the model's.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, another run.")
+@click.option(
+    "--weights",
+    metavar="FILE|torchvision",
+    help="To begin with: a .safetensors or .pth file, or torchvision.",
+)
+@number_option("--size", "Longest side of what the model sees, in pixels.", 512)
+@number_option("--epochs", "How often each image is seen.", 12)
+@number_option("--steps", "Steps to take, instead of epochs.")
+@number_option("--batch", "Images a step and process.", 8)
+@click.option(
+    "--lr", metavar="X", type=float, help="The highest learning rate; default: the model's."
+)
+@number_option("--seed", "Another seed, another run.", 0)
 @click.option(
     "--window",
+    metavar="NAME|CENTER/WIDTH",
     default="auto",
     show_default=True,
     callback=lambda ctx, param, text: parse_window(text),
     help="How values become grey: auto, file or CENTER/WIDTH.",
 )
 @click.option("--augment/--no-augment", default=True, help="Change pictures a little each time.")
-@click.option("--precision", default="float32", show_default=True, help="float32 or bfloat16.")
-@click.option("--threads", type=int, help="Of PyTorch; default: the cores that are free.")
-@click.option("--workers", default=0, show_default=True, help="Processes that read images.")
+@click.option(
+    "--precision",
+    metavar="NAME",
+    default="float32",
+    show_default=True,
+    help="float32 or bfloat16.",
+)
+@number_option("--threads", "Threads of PyTorch; default: the cores that are free.")
+@number_option("--workers", "Processes that read images.", 0)
 @device_option
 @quiet_option
 @json_option
@@ -83,10 +106,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     if method:
         boxes = boxes.consensus(method)
     options["model"] = load_builder(options["model"])
-    try:
+    with resumable():
         run = learn(source, boxes, progress=not quiet, **options)
-    except KeyboardInterrupt:
-        raise click.ClickException("stopped; the same command goes on from there") from None
     if _rank():
         return
     scores = _last_scores(run)

@@ -13,24 +13,40 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wetread.cli.options import CONSENSUS, marks_options, phi_option
+from wetread.cli.output import quiet_option
+
 if TYPE_CHECKING:
+    from wetread.boxes.consensus import Method
     from wetread.table.store import Content
 
 
 @click.command()
 @click.argument("what", type=click.Path())
-@click.option("--boxes", type=click.Path(), metavar="FILE", help="Boxes of readers.")
-@click.option("--predictions", type=click.Path(), metavar="FILE", help="Boxes of a model.")
+@marks_options
 @click.option(
     "--consensus",
-    type=click.Choice(["wbf", "nms", "union", "majority"]),
+    type=click.Choice(["wbf", "majority", "nms", "union"]),
+    metavar="METHOD",
     default="wbf",
     show_default=True,
-    help="How several readers become one.",
+    help=CONSENSUS,
 )
 @click.option("--at", metavar="ID", help="Start at the image with this id.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port to listen on; default: any that is free.",
+)
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on.",
+)
 @click.option(
     "--allow-host",
     "allow_hosts",
@@ -38,19 +54,21 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Another name by which browsers reach it, as behind a proxy; may be given more than once.",
 )
-@click.option("--show-phi", is_flag=True, help="Show the values that may name a person.")
+@phi_option
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@quiet_option
 def view(
     what: str,
     boxes: str | None,
     predictions: str | None,
-    consensus: str,
+    consensus: Method,
     at: str | None,
     port: int,
     host: str,
     allow_hosts: tuple[str, ...],
     show_phi: bool,
     no_browser: bool,
+    quiet: bool,
 ) -> None:
     """Look at an index in the browser, until Ctrl-C.
 
@@ -58,18 +76,18 @@ def view(
 
     \b
     wetread view train.index --boxes train.csv
-    wetread view train.index --boxes train.csv --predictions p.parquet --port 8000
+    wetread view train.index --boxes train.csv --predictions predictions.parquet --port 8000
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
     from wetread.viewer import view as start
 
-    index = Index(_open(what))
+    index = Index(_open(what, not quiet))
     with start(
         index,
         read_boxes(boxes, index) if boxes else None,
         read_boxes(predictions, index) if predictions else None,
-        consensus=consensus,  # type: ignore[arg-type]  # click has checked it
+        consensus=consensus,
         at=at,
         port=port,
         host=host,
@@ -86,13 +104,14 @@ def view(
                 click.echo("stopped", err=True)
 
 
-def _open(what: str) -> Content:
+def _open(what: str, progress: bool) -> Content:
     """An index, or files scanned in memory."""
     from wetread.table.parts import MARKER
     from wetread.table.scan import scan
     from wetread.table.store import open_content
 
-    return open_content(what) if Path(what, MARKER).exists() else scan(what)
+    known = Path(what, MARKER).exists()
+    return open_content(what) if known else scan(what, progress=progress)
 
 
 @contextlib.contextmanager

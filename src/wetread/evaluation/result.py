@@ -31,7 +31,9 @@ class Result:
     groups: int
     """Their patients; as many as images where no group is known."""
     resamples: int = 0
+    """How often patients were drawn anew for the intervals."""
     seed: int = 0
+    """Of these draws."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else the metric has: the figures of COCO's summary, the threshold, ..."""
     notes: tuple[str, ...] = ()

@@ -29,7 +29,7 @@ def read_dataset(
     root: str,
     path: bytes,
     member: bytes = b"",
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Header:
     """The header without pixels, whatever the file's preamble; warnings are findings elsewhere.
 

@@ -64,7 +64,7 @@ def read_headers(
     private: bool = False,
     sequences: bool = False,
     empties: bool = False,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> pa.Table:
     """Read the headers of sources (`wetread.sources.SOURCE_SCHEMA`), a row each, in their order.
 

@@ -118,7 +118,7 @@ class Cache:
 
     @cached_property
     def rows(self) -> pa.Table:
-        """A row for every picture, in the order of the index, then of the frames; see SCHEMA."""
+        """A row for every picture, in the order of the index, then of the frames."""
         rows = self._lines.filter(pc.equal(self._lines["status"], "ok"))
         return rows.drop_columns(["status", "text"]).combine_chunks()
 

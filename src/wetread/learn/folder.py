@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread import __version__
+from wetread import __version__, bulk
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.learn.cache import (
     FORMAT,
@@ -105,30 +104,15 @@ def still_right(folder: Path, lines: pa.Table, images: pa.Table) -> pa.Table:
 
 
 def committed(folder: Path, tables: Iterator[pa.Table], settings: Settings) -> Iterator[pa.Table]:
-    """The tables, once their pictures are safe on disk; what is waiting also at an end."""
-    waiting: list[pa.Table] = []
-    written = time.monotonic()
+    """The tables, once their pictures are safe on disk."""
 
-    def commit() -> pa.Table:
-        lines = pa.concat_tables(waiting)
+    def commit(lines: pa.Table) -> pa.Table:
         for shard in lines["shard"].drop_null().unique().to_pylist():
             sync_shard(shard_path(folder, shard))
         _write_table(folder / "commits" / f"{new_name()}.parquet", lines)
-        waiting.clear()
         return lines
 
-    try:
-        for table in tables:
-            waiting.append(table)
-            if time.monotonic() - written >= settings.part_seconds:
-                yield commit()
-                written = time.monotonic()
-    except BaseException:
-        if waiting:
-            commit()
-        raise
-    if waiting:
-        yield commit()
+    return bulk.keep_often(tables, commit, settings)
 
 
 def _write_table(path: Path, lines: pa.Table) -> None:
@@ -142,7 +126,7 @@ def finish(
     content: Content, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
 ) -> None:
     """Makes the lines count, in the order of the index, and sweeps up what no line names."""
-    lines = _in_order(_joined(content, lines), images)
+    lines = bulk.in_order(_joined(content, lines), images).combine_chunks()
     good = lines.filter(pc.equal(lines["status"], "ok"))
     if said["table"] is None or not read_lines(table_path(folder, said["table"])).equals(lines):
         finished = set(said.get("shards", ()))
@@ -174,13 +158,6 @@ def _joined(content: Content, lines: pa.Table) -> pa.Table:
         values = rows[name].cast(field.type) if name in names else pa.nulls(len(lines), field.type)
         lines = lines.set_column(SCHEMA.get_field_index(name), field, values)
     return lines
-
-
-def _in_order(lines: pa.Table, images: pa.Table) -> pa.Table:
-    at = pc.index_in(lines["id"], value_set=images["id"].combine_chunks())
-    keys = pa.table({"at": at, "frame": lines["frame"]})
-    order = pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")])
-    return lines.take(order).combine_chunks()
 
 
 def _hash_images(images: pa.Table) -> str:

@@ -66,11 +66,15 @@ def load_weights(model: Detector, weights: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         NotFoundError: there is no such file; for torchvision's the message has its address.
-        UsageError: it is no file of weights, or nothing in it fits.
+        UsageError: it is no file of weights, or nothing in it fits; or it is one of torch that is
+            not torchvision's own, and this torch is older than 2.10, in which such a file can break
+            out of `weights_only` (CVE-2026-24747).
     """
     path = _find_cached() if weights == TORCHVISION else Path(weights)
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
+    if weights != TORCHVISION and path.suffix != ".safetensors":
+        _check_torch(path)
     own = model.state_dict()
     given = _read(path)
     fit = {n: t for n, t in given.items() if n in own and t.shape == own[n].shape}
@@ -80,6 +84,17 @@ def load_weights(model: Detector, weights: str | os.PathLike[str]) -> list[str]:
         )
     model.load_state_dict(fit, strict=False)
     return [name for name in own if name not in fit]
+
+
+def _check_torch(path: Path) -> None:
+    """Refuse a foreign pickle where torch cannot be trusted with it."""
+    import torch
+
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10):
+        raise UsageError(
+            f"{path}: torch {torch.__version__} does not read a stranger's file safely "
+            "(CVE-2026-24747): pip install 'torch>=2.10', or save the weights as .safetensors"
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:

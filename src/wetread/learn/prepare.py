@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,13 @@ import pyarrow.compute as pc
 from wetread import bulk
 from wetread.engines import Engine
 from wetread.errors import StorageError, UsageError
+from wetread.image import Image
 from wetread.imaging import fit
 from wetread.learn.cache import SCHEMA, Cache, read_marker, table_path
 from wetread.learn.folder import committed, finish, latest, locked, still_right
 from wetread.learn.pictures import make_picture
-from wetread.learn.shards import (
-    PIXEL,
-    Shelf,
-    hash_picture,
-)
+from wetread.learn.shards import PIXEL, Shelf, hash_picture
+from wetread.pixels import Frames
 from wetread.settings import Settings
 from wetread.table.files import storage_errors
 from wetread.table.store import Content, Indexed, query
@@ -40,7 +37,7 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
     engine: Engine | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Cache:
     """Decodes every frame of every image once: 16-bit pictures, memory-mapped, ready to train on.
 
@@ -114,7 +111,8 @@ def _prepare(
         if todo.num_rows:
             _check_disk(content, folder, size, todo, images.num_rows, progress)
             options = {"root": content.root, "to": str(folder), "size": size}
-            tables = bulk.run(FUNCTION, todo, options, _failed, workers, progress, settings, engine)
+            failed = bulk.fail_line(SCHEMA)
+            tables = bulk.run(FUNCTION, todo, options, failed, workers, progress, settings, engine)
             kept = pa.concat_tables([kept, *committed(folder, tables, settings)])
         finish(content, folder, said, images, kept)
 
@@ -145,43 +143,14 @@ def _gb(count: int) -> str:
 
 def prepare_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Writes the pictures of images: the engine's function."""
-    settings = Settings.from_json(options["settings"])
-    lines = [line for row in images.to_pylist() for line in _lines(row, options, settings)]
-    return pa.Table.from_pylist(lines, SCHEMA)
+    return bulk.make_lines(images, options, _put, SCHEMA)
 
 
-def _lines(
-    row: dict[str, Any], options: dict[str, Any], settings: Settings
-) -> Iterator[dict[str, Any]]:
-    """The lines of one image, whatever happens."""
+def _put(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
+    """The picture of a frame on its shelf; what the cache says of it."""
     shelf = _SHELVES.setdefault(options["to"], Shelf(Path(options["to"])))
-    try:
-        with bulk.opened(options["root"], row, settings) as (_, frames):
-
-            def make(number: int) -> dict[str, Any]:
-                pixels, said = make_picture(frames, number, options["size"], settings)
-                return {**said, "hash": hash_picture(pixels), **shelf.put(pixels)}
-
-            for number, made in bulk.each_frame(frames, make, settings):
-                yield _line(row, number, made)
-    except BaseException as error:  # noqa: BLE001 - sorted out there
-        yield _line(row, None, bulk.explain(error))
-
-
-def _line(
-    row: dict[str, Any], frame: int | None, made: dict[str, Any] | bulk.Problem
-) -> dict[str, Any]:
-    known = {name: row[name] for name in ("id", "file_size", "mtime_ns")}
-    if isinstance(made, bulk.Problem):
-        said = {"status": made.status, "text": f"{made.code}: {made.text}"}
-        return {**known, "frame": frame, **said}
-    return {**known, "frame": frame, "status": "ok", **made}
-
-
-def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
-    """What becomes of an image that ended its worker; its frames before that do not count."""
-    problem = bulk.explain_end(status, text)
-    return pa.Table.from_pylist([_line(image.to_pylist()[0], None, problem)], SCHEMA)
+    pixels, said = make_picture(frames, number, options["size"], options["settings"])
+    return {**said, "hash": hash_picture(pixels), **shelf.put(pixels)}
 
 
 _SHELVES: dict[str, Shelf] = {}

@@ -49,6 +49,7 @@ class Run:
     """A trained model and how it came about: made by `train`, or opened from its folder."""
 
     path: Path
+    """The folder."""
     config: Mapping[str, Any]
     """What config.json says."""
     build: Builder
@@ -149,7 +150,7 @@ class Run:
         self,
         images: Indexed | Cache,
         *,
-        filter: Run | None = None,  # noqa: A002
+        filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
         weights: Weights = "best",
         device: str | None = None,

@@ -15,7 +15,7 @@ def read_frame(
     *,
     size: int | None = None,
     short: bool = False,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Frame:
     """One decoded frame.
 

@@ -42,7 +42,7 @@ class Frame:
 def decode(
     data: bytes,
     form: Form,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Frame:
     """The stored values in `data`, one frame as `frames.Frames.read` gives it.
 

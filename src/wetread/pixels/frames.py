@@ -198,7 +198,7 @@ def open_frames(
     source: str | os.PathLike[str] | bytes | BinaryIO,
     header: Dataset | None = None,
     offset: int | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Frames:
     """The frames of a file, or of its bytes.
 

@@ -32,7 +32,7 @@ def decode_reduced(
     data: bytes,
     form: Form,
     size: int,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Frame:
     """The frame at the smallest resolution whose longest side is at least `size` pixels.
 

@@ -45,7 +45,7 @@ def draw(
     room: int,
     workers: int | None = None,
     progress: bool = False,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> dict[Request, Drawn]:
     """What became of each request; those beyond the budget are left out, the first come first.
 

@@ -55,7 +55,7 @@ def scan(
     progress: bool = True,
     shard: str | None = None,
     engine: Engine | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
 ) -> Content:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
     share = None if shard is None else Shard.parse(shard)
@@ -85,7 +85,7 @@ def scan(
     return content
 
 
-def merge(folder: PathLike, settings: Settings = Settings()) -> Content:  # noqa: B008
+def merge(folder: PathLike, settings: Settings = Settings()) -> Content:
     """The shards in an index folder, joined; see `wetread.merge`."""
     path = local_folder(folder)
     pull(path)

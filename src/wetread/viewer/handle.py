@@ -47,10 +47,10 @@ class Handle:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, token and all."""
-        return f"http://127.0.0.1:{self.port}/{self.fragment}"
+        return f"http://127.0.0.1:{self.port}/{self._fragment}"
 
     @property
-    def fragment(self) -> str:
+    def _fragment(self) -> str:
         """What stands after the path: the browser never sends it anywhere."""
         image = f"#/image/{self.at}?" if self.at else "#"
         return f"{image}token={self.token}"
@@ -97,11 +97,11 @@ class Handle:
         return ssh_line(self.port)
 
     def _repr_html_(self) -> str:
-        return to_html(find_place(), self.port, self.fragment, self.url, self.running)
+        return to_html(find_place(), self.port, self._fragment, self.url, self.running)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         if self.running and find_place() == "colab":
-            show_in_colab(self.port, self.fragment)
+            show_in_colab(self.port, self._fragment)
             return {"text/plain": repr(self)}
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
@@ -137,7 +137,7 @@ def view(
         consensus: how several readers become one, as in `Boxes.consensus`.
         at: the id of the image to start at.
         allow_hosts: other names by which browsers reach it, as that of a JupyterHub.
-        show_phi: show the values that may name a person, which are masked otherwise.
+        show_phi: show values that may tell who a patient is, which are masked otherwise.
         title: shown above; by default the name of the folder.
 
     Raises:
@@ -179,7 +179,7 @@ def serve(
     token: str | None = None,
     at: str | None = None,
     thumbs: Path | None = None,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     **options: Any,
 ) -> Handle:
     """Starts a viewer of rows; `options` are those of `session.Viewer`, all else as in `view`.

@@ -48,7 +48,7 @@ class Viewer:
         title: str = "",
         show_phi: bool = False,
         thumbs: Path | None = None,
-        settings: Settings = Settings(),  # noqa: B008
+        settings: Settings = Settings(),
     ) -> None:
         self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(content.root).name
