@@ -6,7 +6,7 @@ python bench/boxes.py                   # 15,000 images x 3 readers
 from __future__ import annotations
 
 import argparse
-import json
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,10 +16,14 @@ from statistics import median
 import numpy as np
 from ensemble_boxes import weighted_boxes_fusion
 
+import wetread as wr
+from figures import Figure, name_version, save, tabulate
 from wetread.boxes.collection import Boxes
+from wetread.sample import write_sample
 from wetread.testing.boxes import SIDE, make_boxes
 
 READERS, LABELS, IOU = 3, 14, 0.4
+PEER = "their WBF"
 
 
 def make_readers(images: int, boxes: int) -> Boxes:
@@ -51,6 +55,22 @@ def peer(boxes: Boxes) -> Callable[[], int]:
     return lambda: sum(len(weighted_boxes_fusion(*one, iou_thr=IOU)[0]) for one in lists)
 
 
+def measure_reports(images: int) -> Figure:
+    """DICOM SR of phantoms that three simulated readers have read."""
+    import highdicom  # noqa: F401  (not on the clock)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_sample(folder, images, size=64, test=0, progress=False)
+        index = wr.scan(folder / "train", workers=0, progress=False)
+        boxes = wr.read_boxes(folder / "train.csv", images=index)
+        begun = time.perf_counter()
+        boxes.to_dicom_sr(folder / "sr", index)
+        seconds = time.perf_counter() - begun
+        reports = sum(path.is_file() for path in (folder / "sr").rglob("*"))
+    return Figure(f"DICOM SR of {reports} readings of phantoms", reports / seconds, "reports/s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=15_000)
@@ -60,12 +80,12 @@ def main() -> None:
     options = parser.parse_args()
     boxes = make_readers(options.images, options.boxes)
     contenders: dict[str, Callable[[], int]] = {
-        "ensemble-boxes, WBF": peer(boxes),
-        "wetread wbf": lambda: len(boxes.consensus("wbf", IOU)),
-        "wetread majority": lambda: len(boxes.consensus("majority", IOU)),
-        "wetread nms": lambda: len(boxes.consensus("nms", IOU)),
-        "wetread agreement": lambda: len(boxes.agreement(IOU)),
-        "wetread check": lambda: len(boxes.check()),
+        PEER: peer(boxes),
+        "consensus, `wbf`": lambda: len(boxes.consensus("wbf", IOU)),
+        "consensus, `majority`": lambda: len(boxes.consensus("majority", IOU)),
+        "consensus, `nms`": lambda: len(boxes.consensus("nms", IOU)),
+        "`agreement`": lambda: len(boxes.agreement(IOU)),
+        "`check`": lambda: len(boxes.check()),
     }
     took: dict[str, list[float]] = {name: [] for name in contenders}
     made = {}
@@ -74,14 +94,25 @@ def main() -> None:
             begun = time.process_time()
             made[name] = run()
             took[name].append(time.process_time() - begun)
-    if options.json:
-        options.json.write_text(json.dumps({"cpu_seconds": took, "made": made}, indent=1))
-    print(f"{options.images:,} images, {READERS} readers, {len(boxes):,} boxes\n")
-    print("| | CPU s, median | minimum | rows made |\n|---|---:|---:|---:|")
+    figures = [measure_reports(max(4, options.images // 300))]
     for name, seconds in took.items():
-        print(f"| {name} | {median(seconds):.2f} | {min(seconds):.2f} | {made[name]:,} |")
-    ratio = median(took["wetread wbf"]) / median(took["ensemble-boxes, WBF"])
-    print(f"\nwetread wbf: {ratio:.2f} x ensemble-boxes")
+        if name != PEER:
+            beside = {
+                "peer": name_version("ensemble-boxes"),
+                "other": median(took[PEER]),
+                "most": 10,
+            }
+            figures.append(
+                Figure(
+                    f"{name} of {len(boxes):,} boxes, {options.images:,} images: CPU",
+                    median(seconds),
+                    "s",
+                    note=f"{made[name]:,} rows",
+                    **(beside if "`wbf`" in name else {}),
+                )
+            )
+    save(options.json, figures, {"cpu_seconds": took, "made": made})
+    print("\n".join(tabulate(figures)))
 
 
 if __name__ == "__main__":

@@ -6,15 +6,17 @@ python bench/help.py
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 from statistics import median
 
+from figures import Figure, save, tabulate
+
+START = "python -c pass"
 COMMANDS = {
-    "python -c pass": ["-c", "pass"],
+    START: ["-c", "pass"],
     "import wetread": ["-c", "import wetread"],
     "wetread --help": ["-m", "wetread", "--help"],
 }
@@ -38,13 +40,13 @@ def main() -> None:
             seconds = seconds_of(arguments)
             if number:  # the first fills the page cache
                 took[name].append(seconds)
-    if options.json:
-        options.json.write_text(json.dumps(took, indent=1))
-    start = median(took["python -c pass"])
-    print("| | s, median | minimum | beyond the interpreter's start |\n|---|---:|---:|---:|")
-    for name, seconds in took.items():
-        middle = median(seconds)
-        print(f"| `{name}` | {middle:.3f} | {min(seconds):.3f} | {middle - start:.3f} |")
+    start = median(took.pop(START))
+    figures = [
+        Figure(f"`{name}`, beyond the interpreter's start", 1000 * (median(s) - start), "ms")
+        for name, s in took.items()
+    ]
+    save(options.json, figures, {START: start, **took})
+    print("\n".join(tabulate(figures)))
 
 
 if __name__ == "__main__":

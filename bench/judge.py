@@ -6,7 +6,6 @@ python bench/judge.py                   # 15,000 images x 10 boxes x 14 labels
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from statistics import median
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from figures import Figure, name_version, save, tabulate
 from wetread.boxes.collection import Boxes
 from wetread.evaluation import evaluate
 from wetread.testing.boxes import make_boxes
@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--boxes", type=int, default=10, help="of the truth, an image")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--resamples", type=int, default=1000, help="for the last rows")
+    parser.add_argument("--long", action="store_true", help="COCO with intervals too: minutes more")
     parser.add_argument("--json", type=Path, help="write the numbers there")
     options = parser.parse_args()
     found, truth = make_boxes(options.images, options.boxes, LABELS)
@@ -77,17 +78,22 @@ def main() -> None:
     def ours(metric: str, resamples: int = 0) -> Callable[[], float]:
         return lambda: evaluate(found, truth, metric, resamples=resamples).value or 0.0
 
+    peers = {"`voc2010@0.4`": "their VOC 2010 at .4", "`coco`": "their COCO"}
     contenders = {
-        "faster-coco-eval, VOC 2010 at .4": (peer(found, truth, voc=True), options.rounds),
-        "wetread voc2010@0.4": (ours("voc2010@0.4"), options.rounds),
-        "faster-coco-eval, COCO": (peer(found, truth, voc=False), options.rounds),
-        "wetread coco": (ours("coco"), options.rounds),
-        "wetread rsna-pneumonia": (ours("rsna-pneumonia"), options.rounds),
-        "wetread froc": (ours("froc"), options.rounds),
-        "wetread classification": (ours("classification"), options.rounds),
-        "wetread voc2010@0.4, intervals": (ours("voc2010@0.4", options.resamples), 1),
-        "wetread coco, intervals of 100": (ours("coco", 100), 1),
+        "their VOC 2010 at .4": (peer(found, truth, voc=True), options.rounds),
+        "`voc2010@0.4`": (ours("voc2010@0.4"), options.rounds),
+        "their COCO": (peer(found, truth, voc=False), options.rounds),
+        "`coco`": (ours("coco"), options.rounds),
+        "`rsna-pneumonia`": (ours("rsna-pneumonia"), options.rounds),
+        "`froc`": (ours("froc"), options.rounds),
+        "`classification`": (ours("classification"), options.rounds),
+        f"`voc2010@0.4`, {options.resamples:,} draws of patients": (
+            ours("voc2010@0.4", options.resamples),
+            1,
+        ),
     }
+    if options.long:
+        contenders["`coco`, 100 draws of patients"] = (ours("coco", 100), 1)
     took: dict[str, list[float]] = {name: [] for name in contenders}
     value = {}
     for number in range(options.rounds):
@@ -96,19 +102,22 @@ def main() -> None:
                 begun = time.process_time()
                 value[name] = run()
                 took[name].append(time.process_time() - begun)
-    if options.json:
-        options.json.write_text(json.dumps({"cpu_seconds": took, "value": value}, indent=1))
-    print(
-        f"{options.images:,} images, {len(truth):,} boxes of the truth, {len(found):,} predicted\n"
-    )
-    print("| | CPU s, median | minimum | figure |\n|---|---:|---:|---:|")
-    for name, seconds in took.items():
-        print(f"| {name} | {median(seconds):.2f} | {min(seconds):.2f} | {value[name]:.6f} |")
-    for mine, other in (
-        ("wetread voc2010@0.4", "faster-coco-eval, VOC 2010 at .4"),
-        ("wetread coco", "faster-coco-eval, COCO"),
-    ):
-        print(f"\n{mine}: {median(took[mine]) / median(took[other]):.2f} x {other}")
+    figures = [
+        Figure(
+            f"{name}, {options.images:,} images, {len(truth):,} boxes: CPU",
+            median(seconds),
+            "s",
+            peer=name_version("faster-coco-eval") if name in peers else "",
+            other=median(took[peers[name]]) if name in peers else None,
+            least=0.5 if name in peers else None,
+            note=f"gives {value[name]:.6f}"
+            + (f", the peer {value[peers[name]]:.6f}" if name in peers else ""),
+        )
+        for name, seconds in took.items()
+        if name not in peers.values()
+    ]
+    save(options.json, figures, {"cpu_seconds": took, "value": value})
+    print("\n".join(tabulate(figures)))
 
 
 if __name__ == "__main__":

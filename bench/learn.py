@@ -24,6 +24,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from torch.utils.data import DataLoader, Dataset
 
 import wetread as wr
+from figures import Figure, name_version, save, tabulate
 from wetread.sample import write_sample
 
 WANTED = 20
@@ -64,8 +65,8 @@ def find_fastai() -> tuple[str, Callable[[Path], Any]]:
     try:
         from fastai.medical.imaging import PILDicom
     except ImportError:
-        return "fastai's PILDicom, its lines", open_by_its_lines
-    return "fastai's PILDicom", PILDicom.create
+        return "fastai's PILDicom by its lines", open_by_its_lines
+    return f"{name_version('fastai')}, PILDicom", PILDicom.create
 
 
 def open_by_its_lines(path: Path) -> Any:
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--cache", type=int, default=1024, help="size of the cache")
     parser.add_argument("--size", type=int, default=512, help="size of an item")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the numbers there")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -125,26 +127,27 @@ def main() -> None:
         start = time.perf_counter()
         cache = wr.prepare(index, folder / "cache", size=asked.cache, progress=False)
         once = time.perf_counter() - start
-        print(f"{asked.images} files of {asked.side} pixels, items of {asked.size}, one worker")
-        print(f"prepare, once: {once:.1f} s, {len(cache) / once:.1f} images/s\n")
         peers = {
             _fastai: run(ByFastai(paths, asked.size))[0],
-            "pydicom in a Dataset": run(ByPydicom(paths, asked.size))[0],
+            f"{name_version('pydicom')} in a Dataset": run(ByPydicom(paths, asked.size))[0],
         }
+        files = f"{asked.images} films of {asked.side} pixels"
+        figures = [Figure(f"`prepare` of {files}, once", len(cache) / once, "images/s")]
         for kind, data in (
-            ("cache", cache.dataset(size=asked.size)),
-            ("cache, augmented", cache.dataset(size=asked.size, augment=True)),
-            (f"cache, items of {asked.cache}", cache.dataset()),
+            (f"items of {asked.size}", cache.dataset(size=asked.size)),
+            (f"items of {asked.size}, augmented", cache.dataset(size=asked.size, augment=True)),
+            (f"items of {asked.cache}", cache.dataset()),
         ):
+            title = f"an epoch of {files}, {kind}"
             rounds = [run(data) for _ in range(asked.rounds)]
             speed, growth = max(r[0] for r in rounds), max(r[1] for r in rounds)
-            verdict = "ok" if growth < GROWTH else "MISSED"
-            print(f"{kind}: {speed:,.0f} images/s, RssAnon {growth:+.1f} MB (< {GROWTH}) {verdict}")
             for peer, its in peers.items():
-                verdict = "ok" if speed >= WANTED * its else "MISSED"
-                print(
-                    f"    {peer}: {its:.2f} images/s, {speed / its:,.0f} x (>= {WANTED}) {verdict}"
-                )
+                figures.append(Figure(title, speed, "images/s", peer=peer, other=its, least=WANTED))
+            figures.append(
+                Figure(f"{title}: the worker's private memory grows by", growth, "MB", most=GROWTH)
+            )
+    save(asked.json, figures, {})
+    print("\n".join(tabulate(figures)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Ratios of the pixel rooms to pydicom and fastai on real radiographs: python bench/pixels.py.
+"""Pixels beside pydicom and fastai, on real radiographs: python bench/pixels.py.
 
 One thread, the best of several runs, so that a busy machine disturbs little.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import tempfile
 import time
@@ -22,6 +23,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import JPEG2000Lossless
 
 import wetread as wr
+from figures import Figure, name_version, save, tabulate
 from wetread.chain import read_chain
 from wetread.display import render
 from wetread.imaging import resize
@@ -29,7 +31,7 @@ from wetread.pixels import decode_reduced, open_frames, read_frame
 from wetread.statistics import measure
 
 FILES = Path(data_store.__file__).parent / "data"
-
+WHY_UNCOMPRESSED = "the histogram and the hash of all bytes take most of it, and the looks some"
 
 from_dicoms: Callable[..., object] | None = None
 
@@ -100,7 +102,7 @@ def make_radiographs(folder: Path, count: int, compressed: bool) -> list[Path]:
     return paths
 
 
-def compare_measure(count: int, compressed: bool, size: int | None, wanted: float) -> None:
+def compare_measure(count: int, compressed: bool, size: int | None, least: float) -> Figure:
     """`Index.measure` in one worker against fastai's loop over the files, a file.
 
     The start of the worker, 0.7 s, is taken off, as is the import of fastai.
@@ -121,11 +123,13 @@ def compare_measure(count: int, compressed: bool, size: int | None, wanted: floa
                 measure_as_fastai(path)
 
         kind = "JPEG 2000" if compressed else "uncompressed"
-        title = f"measure {count} {kind} 5-MP files, size={size}" + " *" * (from_dicoms is None)
+        title = f"`measure` of {count} {kind} 5-MP files, size={size}: a file"
         runs = 1 if compressed else 3
         start = best(lambda: ours(index[:1]), 3)
         a_file = (best(lambda: ours(index), 3) - start) / (count - 1)
-        compare(title, a_file, best(theirs, runs) / count, wanted)
+        why = "" if compressed else WHY_UNCOMPRESSED
+        peer = name_version("fastai") if from_dicoms else "fastai's lines in NumPy"
+        return compare(title, a_file, best(theirs, runs) / count, peer, least, why)
 
 
 def measure_file(path: Path, header: pydicom.Dataset, offset: int, size: int | None) -> object:
@@ -134,10 +138,62 @@ def measure_file(path: Path, header: pydicom.Dataset, offset: int, size: int | N
         return measure([(read_frame(frames, size=size), read_chain(header))])
 
 
-def compare(name: str, ours: float, theirs: float, wanted: float) -> None:
-    ratio = theirs / ours
-    verdict = "ok" if ratio >= wanted else "MISSED"
-    print(f"{name:44} {ours:8.1f} ms {theirs:8.1f} ms {ratio:7.1f} x  (>= {wanted:g}) {verdict}")
+def compare(
+    name: str, ours: float, theirs: float, peer: str, least: float | None, why: str = ""
+) -> Figure:
+    return Figure(name, ours, "ms", peer=peer, other=theirs, least=least, why=why)
+
+
+def compare_display() -> Figure:
+    with open_frames(FILES / "RG1_UNCR.dcm") as frames:
+        header, frame = frames.header, read_frame(frames)
+    chain, stored = read_chain(header), frame.values
+    return compare(
+        "display of a radiograph, 3.6 MP of 16 bits",
+        best(lambda: render(frame, chain)),
+        best(lambda: show_by_pydicom(stored, header)),
+        f"{name_version('pydicom')}, both LUTs and scaling",
+        10,
+    )
+
+
+def compare_reduced() -> list[Figure]:
+    """JPEG 2000 at a quarter of the size beside the full decode of the same library."""
+    figures = []
+    for name in ("RG1", "RG3", "MR2"):
+        for kind, least in (("R", 8), ("I", 5)):
+            with open_frames(FILES / f"{name}_J2K{kind}.dcm") as frames:
+                data, form = frames.read(0), frames.form
+                size = -(-max(form.rows, form.columns) // 4)
+                figures.append(
+                    compare(
+                        f"JPEG 2000 {'lossless' if kind == 'R' else 'lossy'}, {name}: a quarter",
+                        best(lambda d=data, f=form, s=size: decode_reduced(d, f, s)),
+                        best(lambda fs=frames: read_frame(fs), 5),
+                        "the full decode",
+                        least,
+                    )
+                )
+    return figures
+
+
+def compare_files() -> list[Figure]:
+    """One file measured, its header and offset known, beside fastai's lines."""
+    figures = []
+    for name, size, least in (("RG1_UNCR", None, 1), ("RG1_J2KR", None, 0.9), ("RG1_J2KR", 460, 8)):
+        path = FILES / f"{name}.dcm"
+        with open_frames(path) as frames:
+            header, offset = frames.header, frames.offset
+        figures.append(
+            compare(
+                f"the numbers of {name} from the file, size={size}",
+                best(lambda p=path, h=header, o=offset, s=size: measure_file(p, h, o, s), 3),
+                best(lambda p=path: measure_as_fastai(p), 3),
+                "fastai's lines in NumPy",
+                least,
+            )
+        )
+    return figures
 
 
 def find_fastai() -> Callable[..., object] | None:
@@ -147,63 +203,36 @@ def find_fastai() -> Callable[..., object] | None:
         import pandas
         import torch
     except ImportError:
-        print("* fastai is not installed: what it does, in NumPy")
         return None
     torch.set_num_threads(1)
     made: Callable[..., object] = pandas.DataFrame.from_dicoms
     return made
 
 
-def main() -> None:
-    warnings.simplefilter("ignore")
-    print(f"{'':44} {'wetread':>11} {'other':>11} {'ratio':>9}")
-    with open_frames(FILES / "RG1_UNCR.dcm") as frames:
-        header, frame = frames.header, read_frame(frames)
-        chain = read_chain(header)
-        stored = frame.values
-        compare(
-            "display, 3.6 MP 16 bit, against pydicom",
-            best(lambda: render(frame, chain)),
-            best(lambda: show_by_pydicom(stored, header)),
-            10,
-        )
-    for name, wanted in (("RG1", 8), ("RG3", 8), ("MR2", 8)):
-        for kind, least in (("R", wanted), ("I", 5)):
-            with open_frames(FILES / f"{name}_J2K{kind}.dcm") as frames:
-                data, form = frames.read(0), frames.form
-                size = -(-max(form.rows, form.columns) // 4)
-                compare(
-                    f"{name} JPEG 2000 {'lossless' if kind == 'R' else 'lossy'}, 1/4 against full",
-                    best(lambda d=data, f=form, s=size: decode_reduced(d, f, s)),
-                    best(lambda fs=frames: read_frame(fs), 5),
-                    least,
-                )
-    for name, size, least in (("RG1_UNCR", None, 1), ("RG1_J2KR", None, 0.9), ("RG1_J2KR", 460, 8)):
-        path = FILES / f"{name}.dcm"
-        with open_frames(path) as frames:
-            header, offset = frames.header, frames.offset
-        compare(
-            f"measure {name} from the file, size={size}",
-            best(lambda p=path, h=header, o=offset, s=size: measure_file(p, h, o, s), 3),
-            best(lambda p=path: measure_as_fastai(p), 3),
-            least,
-        )
-    print_worker_memory()
-    global from_dicoms
-    from_dicoms = find_fastai()
-    compare_measure(60, False, None, 4)
-    compare_measure(12, True, 512, 8)
-
-
-def print_worker_memory() -> None:
+def measure_memory() -> Figure:
     """The peak of a worker that measures, before fastai makes this process large: a fork counts."""
     with tempfile.TemporaryDirectory() as name:
         make_radiographs(Path(name), 6, True)
         wr.scan(name, workers=0, progress=False).measure(workers=1, progress=False)
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    frames = 3 * 2560 * 2048 * 2 / 2**20
-    verdict = "ok" if worker <= 300 + frames else "MISSED"
-    print(f"memory of a worker {worker:.0f} MiB (<= 300 MiB and three frames) {verdict}")
+    frames = 3 * 2560 * 2048 * 2 / 2**20  # the goal is 300 MiB and three frames
+    return Figure("`measure`: memory of a worker, 5-MP files", worker, "MiB", most=300 + frames)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", type=float, default=1, help="of the numbers of files")
+    parser.add_argument("--json", type=Path, help="write the numbers there")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    plain, compressed = (max(3, round(n * options.scale)) for n in (60, 12))
+    figures = [compare_display(), *compare_reduced(), *compare_files(), measure_memory()]
+    global from_dicoms
+    from_dicoms = find_fastai()
+    figures.append(compare_measure(plain, False, None, 4))
+    figures.append(compare_measure(compressed, True, 512, 8))
+    save(options.json, figures, {})
+    print("\n".join(tabulate(figures)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import wetread as wr
+from figures import Figure, save, tabulate
 from wetread.sample import write_sample
 
 
@@ -25,13 +26,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--threads", type=int, help="default: the cores that are free")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write the numbers there")
     asked = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # phantoms have no patients
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), asked)
+        figures = measure(Path(folder), asked)
+    save(asked.json, figures, {})
+    print("\n".join(tabulate(figures)))
 
 
-def measure(folder: Path, asked: argparse.Namespace) -> None:
+def measure(folder: Path, asked: argparse.Namespace) -> list[Figure]:
     write_sample(folder, asked.images, size=asked.size, progress=False)
     index, test = (wr.scan(folder / part, progress=False) for part in ("train", "test"))
     truth = wr.read_boxes(folder / "train.csv", images=index).consensus("majority")
@@ -39,7 +43,11 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
     start = time.perf_counter()
     cache = wr.prepare(index, folder / "train.cache", asked.size, progress=False)
     held_out = wr.prepare(test, folder / "test.cache", asked.size, progress=False)
-    print(f"prepare: {len(cache) + len(held_out)} images in {time.perf_counter() - start:.1f} s")
+    images = len(cache) + len(held_out)
+    prepared = images / (time.perf_counter() - start)
+    figures = [
+        Figure(f"`prepare` of {images} phantoms of {asked.size} pixels", prepared, "images/s")
+    ]
     ways: dict[str, dict[str, Any]] = {
         "detect": {"steps": asked.steps, "size": asked.size, "batch": 8},
         "classify": {"steps": asked.steps * 3 // 2, "size": asked.size // 2, "batch": 16},
@@ -52,12 +60,17 @@ def measure(folder: Path, asked: argparse.Namespace) -> None:
         metric = "voc2010@0.4" if task == "detect" else "classification"
         found = run.predict(held_out, progress=False)
         score = wr.evaluate(found, answers, metric, resamples=0).value
-        print(
-            f"{task}: {how['steps']} steps of {how['batch']} at {how['size']} pixels, "
-            f"{run.config['threads']} threads: {wall:.0f} s, {cpu:.0f} CPU s, with "
-            f"{run.metrics['epoch'].nunique()} rounds of validation; {metric} {score:.3f} "
-            f"on {len(held_out)} held-out phantoms"
+        figures.append(
+            Figure(
+                f"`{task}`: {how['steps']} steps of {how['batch']} at {how['size']} pixels",
+                wall,
+                "s",
+                note=f"{cpu:.0f} CPU s on {run.config['threads']} threads, "
+                f"{run.metrics['epoch'].nunique()} rounds of validation; {metric} {score:.3f} "
+                f"on {len(held_out)} held-out phantoms",
+            )
         )
+    return figures
 
 
 if __name__ == "__main__":

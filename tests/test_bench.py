@@ -1,0 +1,83 @@
+"""The page of benchmarks and README's figures are what the benches gave."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What bench/all.py defines."""
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return runpy.run_path(str(ROOT / "bench" / "all.py"))
+
+
+@pytest.fixture
+def figure(bench: dict[str, Any]) -> Any:
+    return bench["Figure"]
+
+
+def test_the_pages_are_up_to_date(bench: dict[str, Any]) -> None:
+    said = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
+    page, readme = ((ROOT / name).read_text() for name in ("docs/benchmarks.md", "README.md"))
+    assert page == bench["make_page"](said), "run python bench/all.py --page"
+    assert readme == bench["put_front"](readme, bench["make_front"](said))
+
+
+def test_no_kept_figure_is_of_a_smoke_run() -> None:
+    assert json.loads((ROOT / "docs" / "benchmarks.json").read_text())["quick"] is False
+
+
+def test_every_bench_is_there_and_has_a_command_of_its_own(bench: dict[str, Any]) -> None:
+    commands = [one.command for one in bench["BENCHES"]]
+    assert len(set(commands)) == len(commands)
+    assert all((ROOT / "bench" / command.split()[0]).exists() for command in commands)
+
+
+def test_a_smoke_run_of_one_bench(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "bench" / "all.py", "--quick", "--only", "help.py"]
+    subprocess.run([*command, "--to", tmp_path], check=True, capture_output=True)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "**A smoke run: the figures mean nothing.**" in page
+    assert "`python bench/help.py --rounds 3`" in page
+    assert "| `wetread --help`, beyond the interpreter's start | " in page
+    assert "`python bench/scan.py` was not run." in page
+
+
+def test_a_bench_that_fails_leaves_a_line(bench: dict[str, Any]) -> None:
+    record = bench["run"](bench["Bench"]("Nothing", "absent.py", ""))
+    assert record["failed"].startswith("ended with 2: ")
+    assert "absent.py" in record["failed"]
+    said = {"quick": False, "load": 0, "machine": {}, "python": "", "versions": []}
+    page = bench["make_page"]({**said, "benches": {"absent.py": record}})
+    assert f"**No figures: it {record['failed']}.**" in page
+
+
+def test_goals(figure: Any) -> None:
+    beside = figure("a", 2.0, "ms", peer="other", other=10.0, least=4)
+    assert (beside.ratio, beside.goal, beside.reached) == (5.0, "at least 4 x", True)
+    rate = figure("b", 20.0, "images/s", peer="other", other=10.0, least=4)
+    assert (rate.ratio, rate.reached) == (2.0, False)
+    alone = figure("c", 300.0, "MB", most=250)
+    assert (alone.ratio, alone.goal, alone.reached) == (None, "at most 250 MB", False)
+    missing = figure("d", 2.0, "ms", peer="other", least=4, note="not installed: other")
+    assert (missing.ratio, missing.reached) == (None, None)
+
+
+def test_a_missed_goal_is_listed_with_its_reason(bench: dict[str, Any], figure: Any) -> None:
+    one = figure("memory", 300.0, "MB", most=250, why="the libraries are large")
+    other = figure("time", 2.0, "s", most=3)
+    assert bench["list_missed"]([one], [one, other]) == [
+        "1 of 2 goals:",
+        "",
+        "- memory: 300 MB, at most 250 MB was the goal: the libraries are large.",
+    ]
