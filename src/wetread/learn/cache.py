@@ -141,7 +141,7 @@ class Cache:
     def _pictures(self) -> Pictures:
         return self.pictures(self.rows)
 
-    def take(self, places: pa.Array | pa.ChunkedArray) -> Cache:
+    def _take(self, places: pa.Array | pa.ChunkedArray) -> Cache:
         """The pictures of some of its rows, as a cache on the same disk."""
         return Cache(self.folder, self._said, self.rows.take(places))
 

@@ -173,7 +173,7 @@ def predict_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
         models = [_load(**said) for said in options["runs"]]
         whole = options["cache"] and _open(**options["cache"])
     if whole:
-        return find_on(whole.take(images["place"]), models, how)
+        return find_on(whole._take(images["place"]), models, how)
     schema = unify([CORE, images.schema])
     content = Content(options["root"], schema, conform(images, schema))
     cache = prepare(_Images(content), None, options["size"], workers=1, progress=False)
