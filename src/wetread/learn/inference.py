@@ -121,7 +121,7 @@ def _map(
     tasks = (table.slice(at, size) for at in range(0, table.num_rows, size))
     found = [SCHEMA.empty_table()]
     results = engine.map(FUNCTION, tasks, options, _failed)
-    with Progress(progress) as bar, closing(results):  # type: ignore[type-var]  # a generator
+    with Progress(progress) as bar, closing(results):
         for rows in results:
             bar.add(len(rows["image"].unique()))
             found.append(rows)
