@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import DecodeError, NotFoundError, UsageError
+from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +66,7 @@ class Image:
         from wetread.headers.dataset import read_dataset
 
         if self.row["read_status"] not in _WITH_HEADER:
-            found = "; ".join(f"{f['code']}: {f['text']}" for f in self.row["findings"] or [])
-            raise UsageError(f"{self.name} has no header ({self.row['read_status']}; {found})")
+            raise UsageError(f"{self.name} has no header ({self._problems()})")
         with self._named():
             try:
                 return read_dataset(self.root, *self._source)
@@ -270,6 +269,12 @@ class Image:
                 error.args = (f"{self.name}: {error}",)
             raise
 
+    def _problems(self) -> str:
+        """Its status, and the findings of its row in words."""
+        found = self.row["findings"] or []
+        told = [f"{f['code']}: {f['text'] or FINDINGS[f['code']].meaning}" for f in found]
+        return "; ".join([self.row["read_status"], *told])
+
     @contextmanager
     def _opened(self) -> Iterator[Frames]:
         """The frames, where row and header say they are."""
@@ -283,7 +288,8 @@ class Image:
             if self.row["pixel_length"] is None:
                 rows, columns = integer(header, "Rows"), integer(header, "Columns")
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
-                raise UsageError(f"no pixels: {describe(header)}{lacking}")
+                damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
+                raise UsageError(f"no pixels: {describe(header)}{lacking}{damage}")
             header = _with_syntax(header, self.row["transfer_syntax"])
             with (
                 open_source(self.root, *self._source) as file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -78,6 +79,22 @@ def exit_on(fail_on: Iterable[str], found: Iterable[str]) -> None:
     if hits := codes if "any" in asked else codes & asked:
         click.echo(f"found {', '.join(sorted(hits))}", err=True)
         sys.exit(3)
+
+
+class OutputFile(click.Path):
+    """The path of a file to write; where its folder is not there, that is said before any work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; ends in wrong usage where it cannot be written."""
+        folder = Path(value).parent
+        if not folder.is_dir():
+            self.fail(f"there is no folder {str(folder)!r}", param, ctx)
+        if not os.access(folder, os.W_OK):
+            self.fail(f"the folder {str(folder)!r} cannot be written", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def open_index(path: str) -> Content:

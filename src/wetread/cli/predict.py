@@ -7,16 +7,14 @@ from collections import Counter
 
 import click
 
-from wetread.cli.output import json_option, print_json, quiet_option
+from wetread.cli.output import OutputFile, json_option, print_json, quiet_option
 from wetread.cli.train import device_option, load_builder, open_images
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("images", metavar="INDEX|CACHE", type=click.Path())
-@click.option(
-    "-o", "--output", "to", required=True, type=click.Path(dir_okay=False), metavar="PARQUET"
-)
+@click.option("-o", "--output", "to", required=True, type=OutputFile(), metavar="PARQUET")
 @click.option(
     "--filter",
     "normal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wetread.cli.output import (
+    OutputFile,
     open_index,
     print_json,
     quiet_option,
@@ -20,7 +21,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print what i
     "-o",
     "--output",
     "to",
-    type=click.Path(dir_okay=False),
+    type=OutputFile(),
     default="report.html",
     show_default=True,
     metavar="HTML",

@@ -289,8 +289,8 @@ def _database(content: Content) -> Iterator[duckdb.DuckDBPyConnection]:
         database.execute(make_view(content.schema.names))
         try:
             yield database
-        except duckdb.Error as error:
-            raise QueryError(_explained(str(error), content.schema.names)) from error
+        except duckdb.Error as error:  # all that DuckDB says is in the message
+            raise QueryError(_explained(str(error), content.schema.names)) from None
 
 
 def _explained(message: str, columns: list[str]) -> str:
