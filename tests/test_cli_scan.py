@@ -92,3 +92,13 @@ def test_a_transfer_syntax_that_is_no_uid_is_counted_without_a_word(tmp_path: Pa
     assert "999.888.777.INVALID" in done.stdout
     assert "TSUID_UNKNOWN" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_file_that_may_not_be_read_is_not_wrong_usage(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)  # as click asks, also for root
+    files = [str(small_folder / name) for name in ("CT_small.dcm", "README.txt")]
+    done = CliRunner().invoke(main, ["scan", *files], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "2 files, 2 read" in done.stdout

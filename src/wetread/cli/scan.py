@@ -12,7 +12,7 @@ from wetread.cli.summary import print_summary
 
 
 @click.command()
-@click.argument("what", nargs=-1, required=True, type=click.Path())
+@click.argument("what", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "-o",
     "--output",
