@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydicom.data import get_testdata_file
 
 from wetread.cli import main
 
@@ -72,3 +73,32 @@ def test_interrupted(small_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     done = CliRunner().invoke(main, ["scan", str(small_folder), "-o", str(tmp_path / "index")])
     assert done.exit_code == 1
     assert "the same command goes on from there" in done.stderr
+
+
+def test_fewer_files_than_before_are_said(small_folder: Path, tmp_path: Path) -> None:
+    index = str(tmp_path / "index")
+    CliRunner().invoke(main, ["scan", str(small_folder), "-o", index], catch_exceptions=False)
+    one = ["scan", str(small_folder / "CT_small.dcm"), "-o", index]
+    done = CliRunner().invoke(main, one, catch_exceptions=False)
+    assert "1 files, 6 before, none of them new or changed" in done.stdout
+
+
+def test_a_transfer_syntax_that_is_no_uid_is_counted_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    data = Path(get_testdata_file("CT_small.dcm")).read_bytes()  # type: ignore[arg-type]
+    odd = data.replace(b"1.2.840.10008.1.2.1\0", b"999.888.777.INVALID\0", 1)
+    (tmp_path / "train" / "odd.dcm").write_bytes(odd)
+    done = CliRunner().invoke(main, ["scan", str(tmp_path / "train"), "-q"], catch_exceptions=False)
+    assert "999.888.777.INVALID" in done.stdout
+    assert "TSUID_UNKNOWN" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_file_that_may_not_be_read_is_not_wrong_usage(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)  # as click asks, also for root
+    files = [str(small_folder / name) for name in ("CT_small.dcm", "README.txt")]
+    done = CliRunner().invoke(main, ["scan", *files], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "2 files, 2 read" in done.stdout

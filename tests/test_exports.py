@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image as Pillow
 
@@ -129,3 +131,19 @@ def test_bad_usage(index: Index, tmp_path: Path) -> None:
         index.export(tmp_path / "file" / "below", progress=False)
     none = index.where("path LIKE 'rtplan%'")
     assert export_images(none._content, tmp_path / "none", progress=False).num_rows == 0
+
+
+def test_frames_that_are_only_announced_are_one_line(
+    real_file: Callable[[str], Path], tmp_path: Path
+) -> None:
+    header = pydicom.dcmread(real_file("MR_small.dcm"))
+    header.NumberOfFrames = 1_000_000
+    (tmp_path / "train").mkdir()
+    header.save_as(tmp_path / "train" / "lie.dcm")
+    index = wr.scan(tmp_path / "train", progress=False)
+    lines = index.export(tmp_path / "png", workers=1, progress=False)
+    assert lines["status"].to_list() == ["ok", "failed"]
+    assert lines["frame"].to_list() == [0, 1]
+    assert lines["text"][1] == "UNDECODABLE: nothing is there of 999,999 of 1,000,000 frames"
+    measured = index.measure(workers=1, progress=False).to_pandas()
+    assert measured["px_status"].to_list() == ["partial"]

@@ -185,3 +185,16 @@ def test_what_is_seen_is_where_it_is_at_every_size(
     for size in (None, rows // 2, 700, 400, 256, 200, 128):
         found = find_disc(image.display("full", size), rows, columns)
         assert found == pytest.approx(where, abs=near)
+
+
+def test_a_file_that_ends_before_its_pixels_says_so(real_file: Real, tmp_path: Path) -> None:
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(real_file("CT_small.dcm").read_bytes()[:3000])
+    with pytest.raises(UsageError, match=r"this is CT Image Storage.*; partial; TRUNCATED: have "):
+        wr.read(path).pixels()
+
+
+def test_a_broken_link_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "link.dcm").symlink_to("nowhere")
+    with pytest.raises(UsageError, match=r"no_access; BROKEN_LINK: A symbolic link that leads"):
+        wr.read(tmp_path / "link.dcm").pixels()

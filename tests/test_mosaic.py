@@ -43,7 +43,7 @@ def test_wrong_usage(index: wr.Index) -> None:
         index.mosaic(columns="modality")
     with pytest.raises(UsageError, match="n must be 1 to"):
         index.mosaic(0)
-    with pytest.raises(UsageError, match="no row of this index has pixels"):
+    with pytest.raises(UsageError, match="none of these rows has pixels"):
         index.where("path LIKE '%plan%'").mosaic()
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import wetread
-from wetread.errors import IndexFormatError, NotFoundError, StorageError
+from wetread.errors import IndexFormatError, NotFoundError, StorageError, UsageError
 from wetread.index import Index, scan
 from wetread.settings import Settings
 from wetread.table import merge, parts
@@ -158,6 +158,17 @@ def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Pa
     assert "private" in private.columns
     moved = folder.rename(tmp_path / "moved")
     assert read(kept(moved, tmp_path / "to", private=True)) == 100
+
+
+def test_an_index_of_another_folder_is_not_replaced(small_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.txt").write_bytes(b"not DICOM")
+    before = kept(small_folder, tmp_path / "to")
+    with pytest.raises(UsageError, match=r"is the index of .*choose another folder"):
+        kept(tmp_path / "other", tmp_path / "to")
+    assert kept(small_folder, tmp_path / "to").table == before.table
+    above = kept(small_folder.parent, tmp_path / "to")  # has all of its files
+    assert {small_folder.name} < {path.split("/")[0] for path in above.table["path"].to_pylist()}
 
 
 def test_members_of_archives_are_kept(small_folder: Path, tmp_path: Path) -> None:

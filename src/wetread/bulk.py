@@ -113,16 +113,20 @@ def each_frame(
 ) -> Iterator[tuple[int, T | Problem]]:
     """What `make` makes of every frame, or why it cannot; tells the engine how long each may take.
 
-    Of the frames that are announced and not in the file, which may be billions, only the first is
-    tried. Errors of storage are raised: they are not the image's.
+    Frames of which no byte is there are one problem, that of the first of them. Errors of storage
+    are raised: they are not the image's.
     """
-    for number in range(min(len(frames), frames.present + 1)):
+    count, present = len(frames), frames.present
+    for number in range(present):
         beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
         try:
             made: T | Problem = make(number)
         except BaseException as error:  # noqa: BLE001 - sorted out there
             made = explain(error)
         yield number, made
+    if present < count:
+        text = f"nothing is there of {count - present:,} of {count:,} frames"
+        yield present, Problem("failed", "UNDECODABLE", text)
 
 
 def make_lines(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import DecodeError, NotFoundError, UsageError
+from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Image:
         from wetread.headers.dataset import read_dataset
 
         if self.row["read_status"] not in _WITH_HEADER:
-            found = "; ".join(f"{f['code']}: {f['text']}" for f in self.row["findings"] or [])
-            raise UsageError(f"{self.name} has no header ({self.row['read_status']}; {found})")
+            raise UsageError(f"{self.name} has no header ({self._problems()})")
         with self._named():
             try:
                 return read_dataset(*self._source)
@@ -128,7 +127,8 @@ class Image:
             if self.row["pixel_length"] is None:
                 rows, columns = integer(header, "Rows"), integer(header, "Columns")
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
-                raise UsageError(f"no pixels: {describe(header)}{lacking}")
+                damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
+                raise UsageError(f"no pixels: {describe(header)}{lacking}{damage}")
             header = _with_syntax(header, self.row["transfer_syntax"])
             with (
                 open_source(*self._source) as file,
@@ -303,6 +303,12 @@ class Image:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
             raise
+
+    def _problems(self) -> str:
+        """Its status, and the findings of its row in words."""
+        found = self.row["findings"] or []
+        told = [f"{f['code']}: {f['text'] or FINDINGS[f['code']].meaning}" for f in found]
+        return "; ".join([self.row["read_status"], *told])
 
 
 def _decode(frames: Frames, frame: int, size: int | None = None, short: bool = False) -> Frame:

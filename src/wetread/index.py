@@ -88,6 +88,7 @@ def scan(
 
     Raises:
         NotFoundError: there is no `what`.
+        UsageError: `to` is the index of another folder, which is still there.
         IndexFormatError: `to` is something else, or was written by another version.
         StorageError: `to` cannot be written; what was there before still is.
 
@@ -136,7 +137,7 @@ def read(path: PathLike) -> Image:
         warnings.simplefilter("ignore", UserWarning)  # that it is empty: said below
         index = scan(path, workers=0, progress=False)
     if len(index) != 1:
-        raise UsageError(f"{os.fsdecode(path)} holds {len(index)} files, not one: scan it")
+        raise UsageError(f"{os.fsdecode(path)} holds {len(index)} files, not one: scan or view it")
     return index[0]
 
 

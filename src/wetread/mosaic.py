@@ -51,7 +51,7 @@ def mosaic(
         raise UsageError(f"n must be 1 to {MOST}, not {n}")
     images = _choose(content, n)
     if not images:
-        raise UsageError("no row of this index has pixels")
+        raise UsageError("none of these rows has pixels")
     return _compose([_make_tile(image, names, window) for image in images])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -55,6 +57,22 @@ def quiet_option(command: _F) -> _F:
     """`--quiet`, as the parameter `quiet`."""
     said = "Do not say how far it is."
     return click.option("-q", "--quiet", is_flag=True, help=said)(command)
+
+
+class OutputFile(click.Path):
+    """The path of a file to write; where its folder is not there, that is said before any work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; ends in wrong usage where it cannot be written."""
+        folder = Path(value).parent
+        if not folder.is_dir():
+            self.fail(f"there is no folder {str(folder)!r}", param, ctx)
+        if not os.access(folder, os.W_OK):
+            self.fail(f"the folder {str(folder)!r} cannot be written", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def workers_option(command: _F) -> _F:

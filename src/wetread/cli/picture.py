@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wetread.cli.options import number_option
+from wetread.cli.options import OutputFile, number_option
 from wetread.errors import StorageError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def output_option(command: _F) -> _F:
         "-o",
         "--output",
         "to",
-        type=click.Path(dir_okay=False),
+        type=OutputFile(),
         metavar="PICTURE",
         help="Write it there, as .png, .jpg or .tif; else it is shown in the terminal.",
     )(command)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import engine_options, json_option, number_option, quiet_option
+from wetread.cli.options import (
+    OutputFile,
+    engine_options,
+    json_option,
+    number_option,
+    quiet_option,
+)
 from wetread.cli.output import print_json
 from wetread.cli.train import device_option, load_builder, open_images
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     "--output",
     "to",
     required=True,
-    type=click.Path(dir_okay=False),
+    type=OutputFile(),
     metavar="PARQUET",
     help="Write them there.",
 )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.options import json_option, marks_options, phi_option, quiet_option, workers_option
+from wetread.cli.options import (
+    OutputFile,
+    json_option,
+    marks_options,
+    phi_option,
+    quiet_option,
+    workers_option,
+)
 from wetread.cli.output import open_index, print_json
 
 
@@ -14,7 +21,7 @@ from wetread.cli.output import open_index, print_json
     "-o",
     "--output",
     "to",
-    type=click.Path(dir_okay=False),
+    type=OutputFile(),
     default="report.html",
     show_default=True,
     metavar="HTML",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", nargs=-1, required=True, type=click.Path())
+@click.argument("what", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "-o",
     "--output",

@@ -40,10 +40,12 @@ def print_summary(summary: Summary) -> None:
 
 def _pace(summary: Summary) -> str:
     read, seconds = summary.get("read", 0), summary.get("seconds", 0)
+    before = summary.get("before", 0)
+    fewer = f", {before:,} before" if before > summary["files"] else ""
     if not read or not seconds:
-        return ", none of them new or changed" if summary["files"] else ""
+        return fewer + (", none of them new or changed" if summary["files"] else "")
     rate = f" [dim]({read / seconds:,.0f} files/s)[/]" if seconds >= 1 else ""  # too short to tell
-    return f", {read:,} read in {seconds:,.1f} s{rate}"
+    return f"{fewer}, {read:,} read in {seconds:,.1f} s{rate}"
 
 
 def _counts(
@@ -83,6 +85,6 @@ def _table(*titles: str) -> Table:
 
 def _by_name(syntaxes: Mapping[str, int]) -> dict[str, int]:
     """Transfer syntaxes by the names of the standard (PS3.6 A)."""
-    from pydicom.uid import UID
+    from wetread.table.summary import name_uid
 
-    return {UID(uid).name: count for uid, count in syntaxes.items()}
+    return {name_uid(uid): count for uid, count in syntaxes.items()}

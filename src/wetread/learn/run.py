@@ -325,4 +325,4 @@ def require_torch() -> None:
         for name in ("torch", "torchvision", "safetensors"):
             import_module(name)
     except ImportError as error:
-        raise MissingExtraError("training and prediction", "train") from error
+        raise MissingExtraError("what trains and predicts", "train") from error

@@ -15,6 +15,7 @@ from wetread.boxes.collection import Boxes
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
+from wetread.learn.cache import MARKER as CACHE_MARKER
 from wetread.learn.cache import Cache, Window
 from wetread.learn.detector import Builder, Detector
 from wetread.learn.loop import Plan, Precision, epoch_steps, fit
@@ -41,6 +42,7 @@ from wetread.learn.run import (
 )
 from wetread.learn.scores import Scores
 from wetread.learn.team import Team, free_cores, join_team, use_threads
+from wetread.table.parts import MARKER as INDEX_MARKER
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -107,7 +109,8 @@ def train(
 
     Raises:
         UsageError: boxes that know none of the images or come from several readers, a folder with
-            another run in it, no such device; machines that have not the same images.
+            another run, an index or a cache in it, no such device; machines that have not the same
+            images.
         EngineError: another process of the training has ended.
         UnknownNameError: no such task or model.
         MissingExtraError: PyTorch is not installed.
@@ -117,6 +120,7 @@ def train(
     recipe = find_recipe(task, model)
     _check(size, epochs, batch, steps, lr, threads, workers, precision)
     folder = Path(out)
+    _check_folder(folder)
     with join_team(device) as team:
         boxes = read_truth(images, truth)
         material = read_material(_open_cache(images, size, folder, team, progress), boxes)
@@ -168,6 +172,12 @@ def _check(
             raise UsageError(f"{name} must be at least {least}, not {value}")
     if lr is not None and not 0 < lr < 10:
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises UsageError for the folder of an index or a cache, whose files a run's would join."""
+    if any((folder / marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
+        raise UsageError(f"{folder} is an index or a cache, not a run: choose a new folder")
 
 
 def _open_cache(

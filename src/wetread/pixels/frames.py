@@ -74,11 +74,6 @@ class Frames:
         """Whether there are bytes for that many values in every frame announced."""
         return self.length >= values * self.form.allocated // 8 * (self.form.frames or 1)
 
-    @property
-    def present(self) -> int:
-        """Frames of which the file holds at least a part."""
-        return -(-8 * self.length // self.form.frame_bits) if self.is_native else len(self._groups)
-
     def __len__(self) -> int:
         """Frames that can be reached: those announced, or those present where there are more."""
         announced = self.form.frames or 1
@@ -87,6 +82,13 @@ class Frames:
         present, left = divmod(8 * self.length, self.form.frame_bits)
         whole = left <= 8  # at most the one byte that makes the length even
         return present if present > announced and whole else announced
+
+    @property
+    def present(self) -> int:
+        """Frames of which there are bytes; a header may announce any number."""
+        if not self.is_native:
+            return min(len(self), len(self._groups))
+        return min(len(self), -(-8 * self.length // self.form.frame_bits))
 
     def read(self, frame: int = 0, *, short: bool = False) -> bytes:
         """The bytes of a frame: values as they lie in the file, or one code-stream.
@@ -105,7 +107,7 @@ class Frames:
         if len(data) < last - first and not short:
             raise DecodeError(
                 f"frame {frame} is cut: {len(data):,} bytes of {need:,}; "
-                "short=True fills the rest with zeros"
+                "short=True or --short fills the rest with zeros"
             )
         data = data.ljust(last - first, b"\0")
         if spare:  # frames of single bits do not start at a byte (PS3.5 8.1.1)

@@ -32,7 +32,6 @@ __all__ = [
     "Links",
     "Subject",
     "name_column",
-    "name_uid",
 ]
 PIXELS = "pixel_length IS NOT NULL"
 """SQL: the row is an image."""
@@ -221,18 +220,6 @@ class Counts:
 def _bounded(value: Any) -> Any:
     """A value; of a text that no people would read to the end, the beginning."""
     return cut(value, _LONGEST_TEXT) if isinstance(value, str) and len(value) > 99 else value
-
-
-def name_uid(uid: str | None) -> str:
-    """What the standard calls a UID; itself, where it does not.
-
-    >>> name_uid("1.2.840.10008.1.2.1"), name_uid("none at all"), name_uid(None)
-    ('Explicit VR Little Endian', 'none at all', '')
-    """
-    from pydicom.config import IGNORE
-    from pydicom.uid import UID
-
-    return UID(uid, IGNORE).name if uid else ""
 
 
 def _quote(sql: str) -> str:

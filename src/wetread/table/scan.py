@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
+from wetread.errors import UsageError
 from wetread.headers.read import read_headers
 from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
@@ -125,6 +126,8 @@ def _on_disk(
 ) -> None:
     started = time.monotonic()
     state = read_state(folder)
+    _check_root(folder, state, options.root)
+    before = sum(part.rows for part in state.generation.parts) if state.generation else 0
     ordered, loose = _still_valid(folder, state, options)
     known = Known([*ordered, *loose])
 
@@ -144,10 +147,10 @@ def _on_disk(
         read += part.rows
     names = [stored.part.name for stored in written]  # which workers have sent to its bucket
     fetch(folder, [key for n in names for key in (f"parts/{n}.parquet", f"commits/{n}.json")])
-    before = state.generation.schema if state.generation and ordered else CORE
-    parts, schema = compact(folder, ordered, [*loose, *written], before, settings.compact_rows)
+    known = state.generation.schema if state.generation and ordered else CORE
+    parts, schema = compact(folder, ordered, [*loose, *written], known, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
-    done = _statistics(sum(part.rows for part in parts), read, started)
+    done = _statistics(sum(part.rows for part in parts), read, started, before)
     commit_generation(folder, Generation(number, options, schema, parts, done))
 
 
@@ -162,8 +165,19 @@ def _still_valid(folder: Path, state: State, options: Options) -> tuple[list[Sto
     )
 
 
-def _statistics(files: int, read: int, started: float) -> dict[str, Any]:
-    return {"files": files, "read": read, "seconds": round(time.monotonic() - started, 3)}
+def _check_root(folder: Path, state: State, root: str) -> None:
+    """Raises UsageError where the rows would go of a folder that is there and not scanned now."""
+    before = state.generation.options.root if state.generation else root
+    if os.path.isdir(before) and not Path(before).is_relative_to(root):
+        raise UsageError(
+            f"{folder} is the index of {before}, which {root} would replace: choose another folder "
+            "for the index, or delete that one first"
+        )
+
+
+def _statistics(files: int, read: int, started: float, before: int = 0) -> dict[str, Any]:
+    seconds = round(time.monotonic() - started, 3)
+    return {"files": files, "read": read, "seconds": seconds, "before": before}
 
 
 def _read(

@@ -308,8 +308,8 @@ def _database(
             kind = str(error).partition(":")[0]  # what follows may quote a patient's value
             hint = "TRY_CAST and TRY give null where a value does not fit"
             raise QueryError(f"{kind} in some row; {hint}") from None
-        except duckdb.Error as error:
-            raise QueryError(_explained(str(error), content.schema.names)) from error
+        except duckdb.Error as error:  # all that DuckDB says is in the message
+            raise QueryError(_explained(str(error), content.schema.names)) from None
 
 
 @contextlib.contextmanager

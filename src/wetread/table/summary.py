@@ -12,7 +12,7 @@ class Summary(dict[str, Any]):
 
     Keys: `root`, `files`, `bytes`, and counts by value in `read_status`, `modality`,
     `transfer_syntax` (by UID) and `findings` (by code); after a scan `read` (how many files it had
-    to read) and `seconds`.
+    to read), `seconds` and `before` (how many files the index had).
     """
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ def summarise(content: Content) -> Summary:
         modality=_counts(content, "Modality", "index"),
         transfer_syntax=_counts(content, "transfer_syntax", "index"),
         findings=_counts(content, "code", "findings"),
-        **{key: content.scan[key] for key in ("read", "seconds") if key in content.scan},
+        **{key: content.scan[key] for key in ("read", "seconds", "before") if key in content.scan},
     )
 
 
@@ -52,10 +52,20 @@ def _counts(content: Content, column: str, table: str) -> dict[str, int]:
     return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
 
 
-def _shown(key: str, value: str) -> str:
+def name_uid(uid: str | None) -> str:
+    """What the standard calls a UID; itself, where it does not.
+
+    >>> name_uid("1.2.840.10008.1.2.1"), name_uid("none at all"), name_uid(None)
+    ('Explicit VR Little Endian', 'none at all', '')
+    """
+    from pydicom.config import IGNORE
     from pydicom.uid import UID
 
-    return UID(value).name if key == "transfer_syntax" else value
+    return UID(uid, IGNORE).name if uid else ""
+
+
+def _shown(key: str, value: str) -> str:
+    return name_uid(value) if key == "transfer_syntax" else value
 
 
 def _size(count: float) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
-from wetread.reports.subject import PIXELS, Subject, name_uid
+from wetread.reports.subject import PIXELS, Subject
+from wetread.table.summary import name_uid
 
 _MATRIX = f"""
 SELECT transfer_syntax, PhotometricInterpretation AS photometric, BitsAllocated AS allocated,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.markup import cut
-from wetread.reports.subject import PIXELS, Subject, name_uid
+from wetread.reports.subject import PIXELS, Subject
+from wetread.table.summary import name_uid
 
 SAMPLE = 12
 """Images that are shown, spread evenly over the index."""
