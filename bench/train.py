@@ -55,7 +55,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> list[Figure]:
     for task, how in ways.items():
         how |= {"threads": asked.threads, "seed": asked.seed, "augment": False, "progress": False}
         wall, cpu = time.perf_counter(), time.process_time()
-        run = wr.train(cache, truth, task, out=folder / task, **how)
+        run = wr.train(cache, truth, task, to=folder / task, **how)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         metric = "voc2010@0.4" if task == "detect" else "classification"
         found = run.predict(held_out, progress=False)

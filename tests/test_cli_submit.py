@@ -39,7 +39,7 @@ def run(*arguments: str) -> Result:
     ],
 )
 def test_every_image_of_the_index_has_a_row(folder: Path, form: str, lines: list[str]) -> None:
-    done = run("--form", form, "--images", "test.index")
+    done = run("--format", form, "--images", "test.index")
     assert (done.exit_code, done.stderr) == (0, "")
     written = (folder / "s.csv").read_text().splitlines()
     assert written[1:3] == lines
@@ -59,4 +59,4 @@ def test_what_is_wrong_is_wrong_usage_and_writes_nothing(folder: Path) -> None:
     assert done.exit_code == 2
     assert "outside their image (1)" in done.stderr
     assert not Path("s.csv").exists()
-    assert run("--form", "vindr").exit_code == 2
+    assert run("--format", "vindr").exit_code == 2

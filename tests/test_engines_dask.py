@@ -122,8 +122,8 @@ def test_the_same_predictions(
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache).consensus("majority")
     how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
-    run = wr.train(cache, truth, out=tmp_path / "detect", **how)
-    normal = wr.train(cache, truth, "classify", out=tmp_path / "classify", **how)
+    run = wr.train(cache, truth, to=tmp_path / "detect", **how)
+    normal = wr.train(cache, truth, "classify", to=tmp_path / "classify", **how)
     folder = tmp_path / "test"
     for number, path in enumerate(sorted((phantoms / "test").iterdir())):
         data = path.read_bytes()

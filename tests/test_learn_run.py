@@ -55,13 +55,13 @@ def test_index(phantoms: Path) -> wr.Index:
 
 @pytest.fixture(scope="session")
 def detector(cache: Cache, truth: Boxes, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return wr.train(cache, truth, out=tmp_path_factory.mktemp("runs") / "detect", **SMALL)
+    return wr.train(cache, truth, to=tmp_path_factory.mktemp("runs") / "detect", **SMALL)
 
 
 @pytest.fixture(scope="session")
 def classifier(cache: Cache, truth: Boxes, tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("runs") / "classify"
-    return wr.train(cache, truth, "classify", out=out, **SMALL)
+    return wr.train(cache, truth, "classify", to=out, **SMALL)
 
 
 def same(one: Path, two: Path) -> bool:
@@ -129,11 +129,11 @@ def test_the_same_pictures_are_on_one_side(cache: Cache, truth: Boxes) -> None:
 def test_the_same_command_gives_the_same_run(
     detector: Run, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
-    again = wr.train(cache, truth, out=tmp_path / "again", **SMALL)
+    again = wr.train(cache, truth, to=tmp_path / "again", **SMALL)
     assert again.id == detector.id
     assert same(again.path, detector.path)
     changed = (detector.path / "last.safetensors").stat().st_mtime_ns
-    wr.train(cache, truth, out=detector.path, **SMALL)
+    wr.train(cache, truth, to=detector.path, **SMALL)
     assert (detector.path / "last.safetensors").stat().st_mtime_ns == changed
 
 
@@ -159,7 +159,7 @@ def test_what_was_killed_goes_on_bit_for_bit(
         process.send_signal(how)
         assert process.wait(60) == code
     assert load_tensors(out / "state.safetensors")[1]["step"] < 6
-    run = wr.train(cache, truth, out=out, **SMALL)
+    run = wr.train(cache, truth, to=out, **SMALL)
     assert run.id == detector.id
     assert same(out, detector.path)
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == FILES.split()
@@ -208,7 +208,7 @@ def build(shape: Shape) -> Detector:
 
 
 def test_a_model_of_ones_own(cache: Cache, truth: Boxes, tmp_path: Path) -> None:
-    run = wr.train(cache, truth, out=tmp_path / "own", model=build, **SMALL)
+    run = wr.train(cache, truth, to=tmp_path / "own", model=build, **SMALL)
     with pytest.raises(UsageError, match=r"test_learn_run:build, which is not wetread's"):
         Run.open(run.path)
     found = Run.open(run.path, build).predict(cache, progress=False).table.to_pylist()
@@ -223,7 +223,7 @@ def test_a_model_of_ones_own(cache: Cache, truth: Boxes, tmp_path: Path) -> None
     assert len(found) == len(rows)
     # What lies in the padding alone is no box, and without one there is a row that says so.
     small = {**SMALL, "size": 32}
-    run = wr.train(cache, truth, out=tmp_path / "none", model=build, **small)
+    run = wr.train(cache, truth, to=tmp_path / "none", model=build, **small)
     nothing = run.predict(cache, progress=False).table.to_pylist()
     assert {(row["kind"], row["score"], row["x0"]) for row in nothing} == {("nothing", None, None)}
     assert len(nothing) == len(rows)
@@ -296,7 +296,7 @@ def test_an_index_is_prepared_and_its_parts_hold(phantoms: Path, tmp_path: Path)
     index = wr.scan(phantoms / "train", workers=0, progress=False)
     boxes = wr.read_boxes(phantoms / "train.csv", images=index).consensus()
     index = wr.split(index, boxes, parts={"train": 0.5, "valid": 0.25, "test": 0.25})
-    run = wr.train(index, boxes, out=tmp_path / "run", model=build, **SMALL)
+    run = wr.train(index, boxes, to=tmp_path / "run", model=build, **SMALL)
     assert (run.path / "cache").is_dir()
     wanted = dict(zip(*(index.table[n].to_pylist() for n in ("id", "part")), strict=True))
     assert {row["id"]: row["part"] for row in run.split.to_pylist()} == wanted
@@ -312,7 +312,7 @@ def test_without_images_to_judge_by_the_last_weights_are_the_best(
     index = wr.scan(phantoms / "train", workers=0, progress=False)
     boxes = wr.read_boxes(phantoms / "train.csv", images=index).consensus()
     index = wr.split(index, boxes, parts={"train": 0.8, "test": 0.2})
-    run = wr.train(index, boxes, out=tmp_path / "run", model=build, **SMALL)
+    run = wr.train(index, boxes, to=tmp_path / "run", model=build, **SMALL)
     assert not (run.path / "valid.parquet").exists()
     best, last = (load_tensors(run.path / f"{name}.safetensors") for name in ("best", "last"))
     assert best[1] == last[1]
@@ -320,17 +320,17 @@ def test_without_images_to_judge_by_the_last_weights_are_the_best(
 
 def test_another_command_needs_another_folder(detector: Run, cache: Cache, truth: Boxes) -> None:
     with pytest.raises(UsageError, match=r"was begun with batch = 4, not 2: the same command"):
-        wr.train(cache, truth, out=detector.path, **{**SMALL, "batch": 2})
+        wr.train(cache, truth, to=detector.path, **{**SMALL, "batch": 2})
     columns = {name: truth.table[name] for name in truth.table.column_names}
     labels = [label and "Unknown" for label in truth.table["label"].to_pylist()]
     other = Boxes.from_columns({**columns, "label": labels})
     with pytest.raises(UsageError, match=r"was begun with classes = .*Cardiomegaly.*Unknown"):
-        wr.train(cache, other, out=detector.path, **SMALL)
+        wr.train(cache, other, to=detector.path, **SMALL)
 
 
 def test_several_readers_are_no_truth(phantoms: Path, cache: Cache, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--consensus wbf"):
-        wr.train(cache, phantoms / "train.csv", out=tmp_path / "run", **SMALL)
+        wr.train(cache, phantoms / "train.csv", to=tmp_path / "run", **SMALL)
     assert not (tmp_path / "run").exists()
 
 
@@ -354,7 +354,7 @@ def test_wrong_usage(
     changes: dict[str, Any], said: str, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
     with pytest.raises((UsageError, NotFoundError), match=said):
-        wr.train(cache, truth, out=tmp_path / "run", **{**SMALL, **changes})
+        wr.train(cache, truth, to=tmp_path / "run", **{**SMALL, **changes})
     assert not (tmp_path / "run").exists()
 
 
@@ -363,13 +363,13 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
         name: [1.0 + number] for number, name in enumerate(("x0", "y0", "x1", "y1"))
     }})  # fmt: skip
     with pytest.raises(UsageError, match="no image of the index has a key"):
-        wr.train(cache, keys, out=tmp_path, **SMALL)
+        wr.train(cache, keys, to=tmp_path, **SMALL)
     joined = keys.replace({"image": ["0" * 16]})
     with pytest.raises(UsageError, match="know no image that is in the cache"):
-        wr.train(cache, joined, out=tmp_path, **SMALL)
+        wr.train(cache, joined, to=tmp_path, **SMALL)
     normal = truth.select(pa.array([k == "nothing" for k in truth.table["kind"].to_pylist()]))
     with pytest.raises(UsageError, match="there is nothing to learn"):
-        wr.train(cache, normal, out=tmp_path, **SMALL)
+        wr.train(cache, normal, to=tmp_path, **SMALL)
 
 
 def test_folders_that_are_no_run(tmp_path: Path, detector: Run) -> None:

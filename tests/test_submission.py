@@ -165,7 +165,7 @@ def test_names_are_given_once_and_as_names(tmp_path):
         submit(found, tmp_path / "s.csv", "vinbigdata", images="test.index")
     with pytest.raises(UsageError, match="without a key"):
         submit(boxes_of({"key": None}), tmp_path / "s.csv", "vinbigdata")
-    with pytest.raises(UnknownNameError, match="form of submission"):
+    with pytest.raises(UnknownNameError, match="format of submission"):
         submit(found, tmp_path / "s.csv", "vindr")
 
 

@@ -89,8 +89,8 @@ class _Targets:
 
 def submit(
     predictions: Boxes | str | os.PathLike[str],
-    path: str | os.PathLike[str],
-    form: str,
+    to: str | os.PathLike[str],
+    format: str,
     images: Indexed | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Writes predictions as a competition wants them, unless something is wrong with them.
@@ -106,8 +106,8 @@ def submit(
 
     Args:
         predictions: boxes with scores, or a file that `read_boxes` reads.
-        path: the CSV file to write.
-        form: a name as above.
+        to: the CSV file to write.
+        format: a name as above.
         images: the images that must be in the file: the index of the test set, or their names;
             None takes those that have predictions. Only an index tells how large images are; a
             warning names its files that should have pixels and have none.
@@ -116,18 +116,18 @@ def submit(
         What was written.
 
     Raises:
-        UnknownNameError: no such form, or a label that the competition does not know.
+        UnknownNameError: no such format, or a label that the competition does not know.
         UsageError: predictions on other images, boxes that reach outside their image or are empty,
             scores that are not finite, several readers, a name twice. Nothing is written.
         StorageError: the file cannot be written.
     """
-    if form not in FORMS:
-        raise UnknownNameError("form of submission", form, FORMS)
+    if format not in FORMS:
+        raise UnknownNameError("format of submission", format, FORMS)
     boxes = open_boxes(predictions)
-    targets = _list_targets(boxes, form, images)
-    _check(boxes, targets, form)
-    frame = _compose(boxes, targets, form)
-    with written(path) as file:
+    targets = _list_targets(boxes, format, images)
+    _check(boxes, targets, format)
+    frame = _compose(boxes, targets, format)
+    with written(to) as file:
         frame.to_csv(file, index=False, lineterminator="\n")
     return frame
 

@@ -117,7 +117,7 @@ def boxes(
         said["consensus"] = _count(found)
     if out is not None and to is not None:
         findings += _write(found, out, to, images, not quiet)
-        said["out"] = out
+        said["file"] = out
     if findings:
         said["findings"] = [row for frame in findings for row in frame.to_dict("records")]
     if as_json:
@@ -183,8 +183,8 @@ def _print(said: dict[str, Any]) -> None:
     if "consensus" in said:
         click.echo("\nMade one of all readers:")
         _print_counts({**said["consensus"], "dialect": "", "labels": {}})
-    if "out" in said:
-        click.echo(f"\nWritten to {said['out']}")
+    if "file" in said:
+        click.echo(f"\nWritten to {said['file']}")
 
 
 def _print_agreement(frame: pd.DataFrame) -> None:

@@ -104,13 +104,13 @@ def _learn(
     cache = prepare(index, folder / "train.cache", size)
     click.echo(repr(cache))
     headline(f"A detector, from scratch, in {steps} steps")
-    detector = train(cache, truth, out=folder / "detector", size=size, steps=steps, augment=False)
+    detector = train(cache, truth, to=folder / "detector", size=size, steps=steps, augment=False)
     headline("A classifier: is there anything at all?")
     classifier = train(
         cache,
         truth,
         "classify",
-        out=folder / "classifier",
+        to=folder / "classifier",
         size=size // 2,
         batch=16,
         steps=steps * 3 // 2,

@@ -20,7 +20,7 @@ from wetread.cli.output import open_index, print_json
     help="Write it there.",
 )
 @click.option(
-    "--form",
+    "--format",
     metavar="NAME",
     default="vinbigdata",
     show_default=True,
@@ -33,7 +33,7 @@ from wetread.cli.output import open_index, print_json
     help="The index of the test set: each of its images gets a row; else those with predictions.",
 )
 @json_option
-def submit(predictions: str, to: str, form: str, images: str | None, as_json: bool) -> None:
+def submit(predictions: str, to: str, format: str, images: str | None, as_json: bool) -> None:
     """Write PREDICTIONS as a competition wants them, checked first.
 
     Nothing is written if a box reaches outside its image, a class or an image is not asked for, or
@@ -42,14 +42,14 @@ def submit(predictions: str, to: str, form: str, images: str | None, as_json: bo
 
     \b
     wetread submit predictions.parquet -o submission.csv --images test.index
-    wetread submit predictions.parquet -o submission.csv --images test.index --form siim-covid
+    wetread submit predictions.parquet -o submission.csv --images test.index --format siim-covid
     """
     from wetread.index import Index
     from wetread.submission import submit as hand_in
 
     index = None if images is None else Index(open_index(images))
-    frame = hand_in(predictions, to, form, images=index)
+    frame = hand_in(predictions, to, format, images=index)
     if as_json:
-        print_json({"file": to, "form": form, "rows": len(frame)})
+        print_json({"file": to, "format": format, "rows": len(frame)})
     else:
         click.echo(f"{len(frame):,} rows in {to}")

@@ -31,7 +31,7 @@ def device_option(command: Any) -> Any:
 @click.option(
     "-o",
     "--output",
-    "out",
+    "to",
     required=True,
     type=click.Path(),
     metavar="RUN",

@@ -59,7 +59,7 @@ def train(
     model: str | Builder = "small",
     size: int = 512,
     epochs: int = 12,
-    out: str | os.PathLike[str] = "run",
+    to: str | os.PathLike[str] = "run",
     batch: int = 8,
     lr: float | None = None,
     steps: int | None = None,
@@ -81,7 +81,7 @@ def train(
     machine or several; GPUs are written after PyTorch's documentation and untested.
 
     Args:
-        images: an index, which is decoded into `out`/cache, or a cache (`wetread.prepare`). Where
+        images: an index, which is decoded into `to`/cache, or a cache (`wetread.prepare`). Where
             neither has parts, patients are split in 80 % "train" and 20 % "valid".
         truth: boxes of one opinion an image, or a file; images they do not mention are not used,
             images with "nothing" are learnt from as normal.
@@ -90,7 +90,7 @@ def train(
             makes a model, see `learn.detector`.
         size: the longest side of what the model sees, in pixels.
         epochs: how often each image is seen; the weights of the best one are kept too.
-        out: the run's folder.
+        to: the run's folder.
         batch: images a step and process.
         lr: the highest learning rate; by default the model's.
         steps: steps to take, instead of epochs.
@@ -119,7 +119,7 @@ def train(
     require_torch()
     recipe = find_recipe(task, model)
     _check(size, epochs, batch, steps, lr, threads, workers, precision)
-    folder = Path(out)
+    folder = Path(to)
     _check_folder(folder)
     with join_team(device) as team:
         boxes = read_truth(images, truth)
