@@ -23,6 +23,8 @@ import wetread as wr
 from wetread.learn.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 
+pytestmark = pytest.mark.timeout(900)  # eight processes that import PyTorch, on a busy machine too
+
 TRAIN = ["train.cache", "truth.parquet", "-o", "run", "--size", "64", "--batch", "4"]
 TRAIN += ["--steps", "6", "--threads", "1", "-q"]
 RUN = ["-m", "torch.distributed.run"]
@@ -88,7 +90,7 @@ def kill(launcher: subprocess.Popen[str]) -> None:
                 process.kill()
 
 
-def end(launchers: list[subprocess.Popen[str]], seconds: float = 200) -> list[str]:
+def end(launchers: list[subprocess.Popen[str]], seconds: float = 400) -> list[str]:
     """Waits for all of them, not for ever; what they said."""
     timer = threading.Timer(seconds, lambda: [kill(launcher) for launcher in launchers])
     timer.start()
@@ -178,7 +180,7 @@ def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
 def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
     """Until an epoch is done."""
     state = run / "state.safetensors"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     while not state.exists():
         if time.monotonic() > deadline or any(launcher.poll() for launcher in launchers):
             pytest.fail("\n".join(end(launchers, 5)))
