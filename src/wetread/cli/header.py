@@ -31,8 +31,9 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
 
     image = wetread.read(file)
     names = [_checked(name) for name in keywords]
+    header = image.header  # where there is none, the error says what is wrong
     try:
-        _print(image.header, names, as_json)
+        _print(header, names, as_json)
     except WetreadError:
         raise
     except Exception as error:  # pydicom has many kinds for damaged values

@@ -30,5 +30,8 @@ def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
         print_json(summary)
     else:
         print_summary(summary)
-        click.echo(f"\nNext: wetread query {shlex.quote(index)} 'SELECT * FROM index LIMIT 5'")
+        then = (
+            f"wetread query {shlex.quote(index)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
+        )
+        click.echo(f"\nNext: {then}")
     exit_on(fail_on, summary["findings"])

@@ -88,6 +88,6 @@ def scan(
             f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}"
         )
     elif to and not as_json:
-        then = f"wetread query {shlex.quote(to)} 'SELECT * FROM index LIMIT 5'"
+        then = f"wetread query {shlex.quote(to)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
         click.echo(f"\nKept in {to}; next: {then}")
     exit_on(fail_on, summary["findings"])
