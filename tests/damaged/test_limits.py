@@ -87,7 +87,7 @@ print(json.dumps([status, grown, seconds, opened, syntaxes]))
 
 
 def test_pixel_bombs_are_refused_when_they_are_decoded(tmp_path: Path) -> None:
-    """Found by `bench/bombs.py`: an endless loop over frames, 1 GB for a header, 5 GB read."""
+    """Found by `bench/bombs.py`: endless frames, headers inflated whole, 5 GB read."""
     (tmp_path / "good.dcm").write_bytes(dicom_file(picture()))
     names = ("pixel_bombs", "pixels_over_4_gib")
     expected = [e for name in names for e in DAMAGES[name].make(tmp_path / "bad")]
