@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wetread.headers.encodings import is_decodable
-from wetread.pixels.codecs import Frame, decode
+from wetread.pixels.codecs import Frame, check_size, decode
 from wetread.pixels.frames import Frames, open_frames
 from wetread.pixels.reduced import decode_reduced
 from wetread.settings import Settings
@@ -23,6 +23,7 @@ def read_frame(
     `size` pixels; `Frame.scale` says which. With `short`, what an uncompressed frame lacks is zero.
     Raises DecodeError, and UsageError for a frame that does not exist.
     """
+    check_size(frames.form, frames.length, settings)  # before anything is read
     data = frames.read(frame, short=short)
     if size is None:
         return decode(data, frames.form, settings)

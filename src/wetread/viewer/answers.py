@@ -21,6 +21,7 @@ from wetread.engines.pulse import beat
 from wetread.errors import UsageError
 from wetread.image import Image
 from wetread.pixels import Frame, Frames, decode, decode_reduced
+from wetread.pixels.codecs import check_size
 from wetread.pixels.reduced import count_levels
 from wetread.plot import square_pixels
 from wetread.settings import Settings
@@ -63,6 +64,7 @@ def _frame(
 ) -> tuple[dict[str, Any], Any]:
     """A decoded frame, at the smallest resolution it holds of at least `size` pixels."""
     form, size = frames.form, ask["size"]
+    check_size(form, frames.length, settings)
     data = frames.read(ask["frame"], short=True)
     if size is None:
         frame = decode(data, form, settings)
