@@ -48,7 +48,7 @@ def test_every_image_of_the_index_has_a_row(folder: Path, form: str, lines: list
 
 def test_without_an_index_images_are_those_with_predictions(folder: Path) -> None:
     done = run("--json")
-    assert json.loads(done.stdout) == {"file": "s.csv", "form": "vinbigdata", "rows": 1}
+    assert json.loads(done.stdout) == {"file": "s.csv", "format": "vinbigdata", "rows": 1}
     assert (folder / "s.csv").read_text() == "image_id,PredictionString\n1,7 0.5 1 2 7 8\n"
 
 
