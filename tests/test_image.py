@@ -145,7 +145,7 @@ def test_a_file_that_is_gone(tmp_path: Path, real_file: Real) -> None:
 def test_read_opens_one_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds 0 files"):
         wr.read(tmp_path)
-    with pytest.raises(UsageError, match="scan it"):
+    with pytest.raises(UsageError, match="scan or view it"):
         wr.read(tmp_path)
     with pytest.raises(NotFoundError):
         wr.read(tmp_path / "absent.dcm")

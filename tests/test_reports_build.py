@@ -392,7 +392,7 @@ def test_the_file(reported: Path, tmp_path: Path) -> None:
     assert data["provenance"]["rows"] == 30
     assert "No label file was given." in page
     assert "No predictions were given." in page
-    with pytest.raises(StorageError, match="cannot write there"):
+    with pytest.raises(StorageError, match="cannot be written"):
         wr.report(index, to=tmp_path / "no" / "r.html", workers=1, progress=False)
 
 

@@ -17,7 +17,6 @@ import { dragged, label, resolve } from "./windows.js";
 
 /** @typedef {import("./types").Meta} Meta */
 /** @typedef {import("./types").Route} Route */
-/** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {import("./types").Place} Place */
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./app.js").App} App */
