@@ -33,7 +33,7 @@ REAL = (
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless."""
     from playwright.sync_api import sync_playwright
