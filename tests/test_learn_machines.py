@@ -219,7 +219,9 @@ def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None
     launchers = train(own_networks, *arguments, program=(str(program),))
     wait_for_state(own_networks[0].disk / "silent", launchers)
     subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
-    assert all("ended or is silent" in said for said in end(launchers))
+    said = end(launchers)
+    assert all(launcher.returncode for launcher in launchers)  # torchrun itself may be the first
+    assert any("ended or is silent" in one for one in said), "\n".join(said)
 
 
 def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> None:
