@@ -270,9 +270,8 @@ def make_page(said: dict[str, Any]) -> str:
         lines += [f"**No figures: it {record['failed']}.**"] if record["failed"] else []
         lines += tabulate(made[record["command"]]) if made[record["command"]] else []
         lines += ["", *record["tables"]] if record["tables"] else []
-    for bench in BENCHES:
-        if bench.command not in records:
-            lines += ["", f"## {bench.title}", f"`python bench/{bench.command}` was not run."]
+    if left := [f"`python bench/{b.command}`" for b in BENCHES if b.command not in records]:
+        lines += ["", "## What was not run", f"{', '.join(left)}."]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
