@@ -6,7 +6,6 @@ python bench/cuts.py --case 1234 --out .  # one case as a file, to look at
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import wetread as wr
+from cases import blocks, case_parser
 from mutants import SECONDS, WAYS, Hang, at_most
 from wetread.testing.cuts import (
     FLAGS,
@@ -54,13 +54,7 @@ def run(
 
 def main() -> None:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=3000, help="cases")
-    parser.add_argument("--start", type=int, default=0, help="the first case")
-    parser.add_argument("--block", type=int, default=1000, help="cases in one scan")
-    parser.add_argument("--case", type=int, help="write this case as a file and stop")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for --case")
-    options = parser.parse_args()
+    options = case_parser(__doc__, 3000).parse_args()
     wholes = whole_files()
     if options.case is not None:
         whole, at = cut_case(options.case, wholes)
@@ -70,9 +64,7 @@ def main() -> None:
         return
     counts: Counter[tuple[str, str]] = Counter()
     begun = time.monotonic()
-    end = options.start + options.n
-    for block, first in enumerate(range(options.start, end, options.block)):
-        numbers = range(first, min(first + options.block, end))
+    for block, numbers in enumerate(blocks(options)):
         run(numbers, wholes, WAYS[block % len(WAYS)], counts)
     seconds = time.monotonic() - begun
     print(f"{options.n:,} cuts of {len(wholes)} files, {len(WAYS)} ways in turn, {seconds:.0f} s")

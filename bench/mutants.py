@@ -8,7 +8,6 @@ One integer is one case: file `n % files` of pydicom's and pydicom-data's, damag
 
 from __future__ import annotations
 
-import argparse
 import signal
 import tempfile
 import time
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import wetread as wr
+from cases import blocks, case_parser
 from wetread.settings import Settings
 from wetread.testing import case, seed_files
 
@@ -85,13 +85,7 @@ def run_alone(path: Path, way: dict[str, Any], counts: Counter[str]) -> None:
 
 def main() -> None:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=50_000, help="cases")
-    parser.add_argument("--start", type=int, default=0, help="the first case")
-    parser.add_argument("--block", type=int, default=1000, help="cases in one scan")
-    parser.add_argument("--case", type=int, help="write this case as a file and stop")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for --case")
-    options = parser.parse_args()
+    options = case_parser(__doc__, 50_000).parse_args()
     seeds = seed_files()
     if options.case is not None:
         path = options.out / f"{options.case:09}.dcm"
@@ -100,9 +94,7 @@ def main() -> None:
         return
     counts: Counter[str] = Counter({"escaped exceptions": 0, "lost rows": 0, "hangs": 0})
     begun = time.monotonic()
-    end = options.start + options.n
-    for block, first in enumerate(range(options.start, end, options.block)):
-        numbers = range(first, min(first + options.block, end))
+    for block, numbers in enumerate(blocks(options)):
         run(numbers, seeds, WAYS[block % len(WAYS)], counts)
     seconds = time.monotonic() - begun
     print(f"{options.n} mutants of {len(seeds)} files, {len(WAYS)} ways in turn, {seconds:.0f} s")

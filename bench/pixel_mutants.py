@@ -8,13 +8,13 @@ This process is the parent: that it prints its counts says that no mutant ended 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import wetread as wr
+from cases import blocks, case_parser
 from wetread.testing import pixel_case, pixel_seeds
 
 
@@ -37,14 +37,9 @@ def run(numbers: range, seeds: dict, counts: Counter[tuple[str, str]], workers: 
 
 def main() -> None:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=10_000, help="cases")
-    parser.add_argument("--start", type=int, default=0, help="the first case")
-    parser.add_argument("--block", type=int, default=1000, help="cases in one index")
+    parser = case_parser(__doc__, 10_000)
     parser.add_argument("--workers", type=int, help="processes")
     parser.add_argument("--folder", type=Path, action="append", default=[], help="more real files")
-    parser.add_argument("--case", type=int, help="write this case as a file and stop")
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for --case")
     options = parser.parse_args()
     seeds = pixel_seeds(options.folder)
     if options.case is not None:
@@ -55,9 +50,8 @@ def main() -> None:
         return
     counts: Counter[tuple[str, str]] = Counter()
     begun = time.monotonic()
-    end = options.start + options.n
-    for first in range(options.start, end, options.block):
-        run(range(first, min(first + options.block, end)), seeds, counts, options.workers)
+    for numbers in blocks(options):
+        run(numbers, seeds, counts, options.workers)
     seconds = time.monotonic() - begun
     statuses = sorted({status for _, status in counts})
     print(f"{options.n:,} mutants of {sum(map(len, seeds.values()))} files, {seconds:.0f} s")
