@@ -31,7 +31,7 @@ from contenders import readable
 from corpus import copy_mixed, link_many, mixed_sources, write_films
 from pixels import make_radiographs
 from wetread.buckets import open_bucket
-from wetread.headers.read import read_headers
+from wetread.headers.reading import read_headers
 from wetread.settings import Settings
 from wetread.sources import SOURCE_SCHEMA
 

@@ -65,7 +65,7 @@ def test_what_is_odd_goes_to_stderr(real_file: Real, tmp_path: Path) -> None:
         ("CT_small.dcm", ["-o", "x.png", "--window", "40/wide"], 2, "CENTER/WIDTH"),
         ("CT_small.dcm", ["-o", "x.png", "--frame", "1"], 2, "frame 1 does not exist"),
         ("MR_small.dcm", ["-o", "x.png", "--window", "lung"], 2, "CT in HU, this image is MR"),
-        ("rtplan.dcm", ["-o", "x.png"], 2, "no pixels: this is RT Plan Storage"),
+        ("rtplan.dcm", ["-o", "x.png"], 1, "no pixels: this is RT Plan Storage"),
         ("MR_truncated.dcm", ["-o", "x.png"], 1, "frame 0 is cut"),
         ("MR_truncated.dcm", ["-o", "x.png", "--short"], 0, "x.png, window 600/1600"),
     ],

@@ -75,11 +75,11 @@ def test_the_result_says_what_was_done(real_file: Real) -> None:
         ("CT_small.dcm", None, 1, UsageError, "frame 1 does not exist: 1 frames"),
         ("CT_small.dcm", None, -1, UsageError, "frame -1 does not exist"),
         ("MR_truncated.dcm", None, 0, DecodeError, "cut: 8,130 bytes of 8,192"),
-        ("rtstruct.dcm", None, 0, UsageError, "no pixels: this is RT Structure Set Storage"),
-        ("test-SR.dcm", None, 0, UsageError, "no pixels: this is "),
-        ("waveform_ecg.dcm", None, 0, UsageError, "this is 12-lead ECG Waveform Storage"),
-        ("DICOMDIR", None, 0, UsageError, "this is Media Storage Directory Storage"),
-        ("README.txt", None, 0, UsageError, "has no header"),
+        ("rtstruct.dcm", None, 0, DecodeError, "no pixels: this is RT Structure Set Storage"),
+        ("test-SR.dcm", None, 0, DecodeError, "no pixels: this is "),
+        ("waveform_ecg.dcm", None, 0, DecodeError, "this is 12-lead ECG Waveform Storage"),
+        ("DICOMDIR", None, 0, DecodeError, "this is Media Storage Directory Storage"),
+        ("README.txt", None, 0, DecodeError, "has no header"),
     ],
 )
 def test_wrong_usage_names_the_file(
@@ -190,11 +190,11 @@ def test_what_is_seen_is_where_it_is_at_every_size(
 def test_a_file_that_ends_before_its_pixels_says_so(real_file: Real, tmp_path: Path) -> None:
     path = tmp_path / "cut.dcm"
     path.write_bytes(real_file("CT_small.dcm").read_bytes()[:3000])
-    with pytest.raises(UsageError, match=r"this is CT Image Storage.*; partial; TRUNCATED: have "):
+    with pytest.raises(DecodeError, match=r"this is CT Image Storage.*; partial; TRUNCATED: have "):
         wr.read(path).pixels()
 
 
 def test_a_broken_link_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "link.dcm").symlink_to("nowhere")
-    with pytest.raises(UsageError, match=r"no_access; BROKEN_LINK: A symbolic link that leads"):
+    with pytest.raises(DecodeError, match=r"no_access; BROKEN_LINK: A symbolic link that leads"):
         wr.read(tmp_path / "link.dcm").pixels()

@@ -12,7 +12,7 @@ Bad *usage* raises:
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── EngineError                        the machines that were to do the work are lost
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
-    └── DecodeError                        a header or pixels that cannot be decoded
+    └── DecodeError                        a file without header or pixels, or damaged ones
 
 Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`; of
 labels and splits, one of `BOX_FINDINGS`.
@@ -78,7 +78,7 @@ class MissingExtraError(WetreadError, ImportError):
 
 
 class DecodeError(WetreadError):
-    """A header or pixels that cannot be decoded; the message says the file and what was found."""
+    """No header or pixels, or none that can be decoded; the message says the file and why."""
 
 
 def suggest(name: str, known: Iterable[str]) -> list[str]:

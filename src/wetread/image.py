@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError
+from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError, WetreadError
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Image:
     """One file or member of an archive; nothing but its row is read before it is asked for.
 
     Frames count from 0. In every method `short=True` takes what there is of an uncompressed frame
-    that is cut, and zeros for the rest. What cannot be decoded is a DecodeError; a file without
-    pixels or a frame that does not exist is a UsageError; both name the file.
+    that is cut, and zeros for the rest. A file without pixels, or with damaged ones, is
+    a DecodeError; a frame or window that does not exist is a UsageError; both name the file.
     """
 
     def __init__(
@@ -67,18 +67,17 @@ class Image:
         """The file's elements without its pixels, as pydicom has them.
 
         Raises:
-            UsageError: the file has no header that can be read; the message says why.
-            DecodeError: pydicom cannot read it.
+            DecodeError: the file has no header that can be read; the message says why.
             NotFoundError: the file is not there any more.
         """
         from wetread.headers.dataset import read_dataset
 
         if self.row["read_status"] not in _WITH_HEADER:
-            raise UsageError(f"{self.name} has no header ({self._problems()})")
+            raise DecodeError(f"{self.name} has no header ({self._problems()})")
         with self._named():
             try:
                 return read_dataset(*self._source)
-            except (OSError, UsageError, DecodeError):
+            except (OSError, WetreadError):
                 raise
             except Exception as error:  # pydicom raises many kinds
                 raise DecodeError(f"no header: {type(error).__name__}: {error}") from error
@@ -128,7 +127,7 @@ class Image:
                 rows, columns = integer(header, "Rows"), integer(header, "Columns")
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
                 damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
-                raise UsageError(f"no pixels: {describe(header)}{lacking}{damage}")
+                raise DecodeError(f"no pixels: {describe(header)}{lacking}{damage}")
             header = _with_syntax(header, self.row["transfer_syntax"])
             with (
                 open_source(*self._source) as file,

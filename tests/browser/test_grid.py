@@ -230,6 +230,21 @@ def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
     assert len([url for url in failed if "thumb" in url]) == 4
 
 
+def test_a_picture_on_its_way_is_marked_until_it_is_there(page: Any, mixed: Any) -> None:
+    def marked(where: str) -> bool:
+        mark = f"getComputedStyle(document.querySelector('{where}'), '::before')"
+        return bool(page.evaluate(f"{mark}.animationName.includes('turn')"))
+
+    held: list[Any] = []
+    page.route("**/thumb?*", lambda route: held.append(route))
+    show(page, mixed)
+    page.until("document.querySelector('.tile:has(.name) .picture:empty')")
+    assert marked(".tile:has(.name) .picture:empty")
+    held[0].continue_()
+    page.wait_for_selector(".picture img")
+    assert not marked(".picture:has(img)")
+
+
 def test_a_filter_that_takes_too_long_says_so(page: Any, mixed: Any, open_site: Any) -> None:
     site = open_site(mixed.index, settings=Settings(filter_seconds=0.5))
     show(page, site)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.chain import Chain, read_chain
 from wetread.display import SAMPLE, Picture, render
-from wetread.errors import UsageError
+from wetread.errors import DecodeError
 from wetread.pixels import Frames, read_frame
 from wetread.pixels.form import describe
 from wetread.pixels.frames import ELEMENTS, UNDEFINED
@@ -26,15 +26,14 @@ def open_dataset(dataset: Dataset) -> Frames:
     """The frames of a data set whose pixels are in memory.
 
     Raises:
-        UsageError: it has no pixels.
-        DecodeError: its header announces no image, or an impossible one.
+        DecodeError: it has no pixels, or its header announces an impossible image.
     """
     for tag in ELEMENTS:
         if tag in dataset and dataset[tag].value:
             element = dataset[tag]
             break
     else:
-        raise UsageError(f"no pixels: {describe(dataset)}")
+        raise DecodeError(f"no pixels: {describe(dataset)}")
     # Frames reads from a file and wants the head of the pixel element in front of its value.
     length = UNDEFINED if element.is_undefined_length else len(element.value)
     vr = str(element.VR)[:2].encode()

@@ -42,8 +42,7 @@ def show(
             `titles`, `suptitle`; the others go to `Axes.imshow`.
 
     Raises:
-        UsageError: there are no pixels.
-        DecodeError: they cannot be decoded.
+        DecodeError: there are no pixels, or they cannot be decoded.
     """
     opened = open_dataset(self)
     shown = min(max(1, frames), len(opened))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wetread.fastai.arrays import dicom_windows
 from wetread.fastai.datasets import LONGEST_LIST, WindowPair
 from wetread.fastai.summary import STATISTICS, list_pixels, summarise_file
-from wetread.headers.read import read_headers
+from wetread.headers.reading import read_headers
 from wetread.headers.schema import AT, DATE, LENGTH, SWAPPED_VRS, TEXT, Column, column_of
 from wetread.sources import SOURCE_SCHEMA
 

@@ -2,5 +2,5 @@
 
 `blocks` reads the bytes, `walk` steps through thousands of headers at once, `single` through the
 odd ones, `columns` turns the elements into Arrow arrays, `schema` says which column has which type,
-and `read` puts the rows together.
+and `reading` puts the rows together.
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
-from wetread.headers.reader import Reader
+from wetread.headers.pages import Reader
 from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS
 
 IMPLICIT_LE = "1.2.840.10008.1.2"

@@ -20,8 +20,8 @@ from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
 from wetread.headers.extent import Announced, check_extent
 from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
+from wetread.headers.pages import FileReader
 from wetread.headers.pictures import check_burned_in, find_decodable
-from wetread.headers.reader import FileReader
 from wetread.headers.schema import (
     FINDING_TYPE,
     INVALID_TYPE,

@@ -7,7 +7,7 @@ import struct
 from wetread.headers.blocks import DELIMITER
 from wetread.headers.encodings import Encoding, parse_head
 from wetread.headers.nesting import UNDEFINED, pass_elements
-from wetread.headers.reader import BudgetError, Reader
+from wetread.headers.pages import BudgetError, Reader
 from wetread.headers.schema import FAMILY_OF_VR
 from wetread.headers.walked import Walked
 from wetread.settings import Settings

@@ -20,7 +20,7 @@ from wetread.headers.encodings import (
 )
 from wetread.headers.endian import swap_value
 from wetread.headers.nesting import UNDEFINED
-from wetread.headers.reader import BudgetError, DeflatedReader, FileReader, Reader
+from wetread.headers.pages import BudgetError, DeflatedReader, FileReader, Reader
 from wetread.headers.schema import (
     FAMILY_OF_VR,
     LENGTH,

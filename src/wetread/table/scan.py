@@ -17,7 +17,7 @@ import pyarrow as pa
 from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
 from wetread.errors import UsageError
-from wetread.headers.read import read_headers
+from wetread.headers.reading import read_headers
 from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
 from wetread.settings import Settings

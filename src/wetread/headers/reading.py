@@ -30,8 +30,8 @@ from wetread.headers.empties import list_empties
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
 from wetread.headers.endian import swap_values
 from wetread.headers.gather import gather, gather_strings
+from wetread.headers.pages import FileReader
 from wetread.headers.peeks import peek_member, peek_object, read_object_windows
-from wetread.headers.reader import FileReader
 from wetread.headers.registry import Registry
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, format_tag, pack_vr, unify
