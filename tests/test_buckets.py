@@ -85,6 +85,15 @@ def upload(client: Client, folder: Path, prefix: str) -> str:
     return f"s3://{BUCKET}/{prefix}"
 
 
+def test_view_opens_an_index_in_a_bucket_and_scans_other_objects(s3: Client, folder: Path) -> None:
+    from wetread.cli.view import _open
+
+    url = upload(s3, folder, "seen")
+    index = wr.scan(url, f"s3://{BUCKET}/seen.index", progress=False)
+    for what in (url, f"s3://{BUCKET}/seen.index"):
+        assert wr.Index(_open(what, progress=False)).table["id"].equals(index.table["id"])
+
+
 def test_a_bucket_and_a_folder_give_the_same_table(s3: Client, folder: Path) -> None:
     url = upload(s3, folder, "same")
     s3.put_object(Bucket=BUCKET, Key="same/sub folder/", Body=b"")  # as consoles make them

@@ -16,10 +16,11 @@ import pytest
 
 import wetread as wr
 from wetread.headers.schema import CORE
+from wetread.plain import printable
 from wetread.reports import page
 from wetread.reports.blocks import Section
 from wetread.reports.build import MOST_BYTES, build
-from wetread.reports.markup import Html, clean, el, to_html
+from wetread.reports.markup import Html, el, to_html
 from wetread.table.store import Content
 from wetread.testing.files import changed, dicom_file, element, picture
 
@@ -186,7 +187,7 @@ def test_whatever_files_hold_stays_text(text: str) -> None:
     )
     made = build(index, boxes, boxes.consensus(), show_phi=True)
     found = check(made.html)
-    assert clean(text)[:30] in " ".join(found.texts)
+    assert printable(text)[:30] in " ".join(found.texts)
     values = json.dumps(data_of(made.html), ensure_ascii=False)
     assert all(c.isprintable() for c in values)
 
@@ -195,7 +196,7 @@ def test_names_in_real_files_stay_text(tmp_path: Path) -> None:
     for number, text in enumerate(HOSTILE):
         value = text.replace("\\", "").encode()[:60]
         more = [element(k, value) for k in ("PatientName", "Manufacturer", "StudyDescription")]
-        name = f"{number} {clean(text).replace('/', '')}.dcm"
+        name = f"{number} {printable(text).replace('/', '')}.dcm"
         (tmp_path / name).write_bytes(dicom_file(changed(picture(number, 8, 8), *more)))
     for show in (False, True):
         check(build(wr.scan(tmp_path, progress=False), show_phi=show, workers=1).html)

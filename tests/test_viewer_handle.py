@@ -109,6 +109,15 @@ def test_an_address_of_its_own(index: wr.Index) -> None:
         assert get(viewer, "api/about", Host="10.1.2.3:80").status_code == 421
 
 
+def test_the_address_that_is_printed_is_the_one_that_answers(index: wr.Index) -> None:
+    with serve(index.content, host="127.0.0.2") as viewer:
+        assert viewer.url.startswith(f"http://127.0.0.2:{viewer.port}/#token=")
+        assert viewer.ssh.startswith(f"ssh -N -L {viewer.port}:127.0.0.2:{viewer.port} ")
+        address, _, _ = viewer.url.partition("#")
+        token = {"X-Wetread-Token": viewer.token}
+        assert httpx.get(f"{address}api/about", headers=token).status_code == 200
+
+
 def test_boxes_of_other_images_are_refused(index: wr.Index) -> None:
     strange = wr.Boxes.from_columns({"key": ["elsewhere"], "label": ["Nodule"]})
     with pytest.raises(UsageError, match="no image of the index"):

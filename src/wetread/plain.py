@@ -1,4 +1,4 @@
-"""What JSON can say of any value."""
+"""What JSON, a terminal and a page can show of any value."""
 
 from __future__ import annotations
 
@@ -23,3 +23,27 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     return value if isinstance(value, str | int | None) else str(value)
+
+
+def printable(text: str) -> str:
+    r"""Text with what is not seen, steers a terminal or turns the rest around, written out.
+
+    >>> printable("a\x1b[31m"), printable("a\u202eb\x00")
+    ('a\\x1b[31m', 'a\\u202eb\\x00')
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def name_bytes(count: float) -> str:
+    """A number of bytes for people.
+
+    >>> name_bytes(1536)
+    '1.5 kB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1024 or unit == "TB":
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"

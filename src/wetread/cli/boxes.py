@@ -15,9 +15,9 @@ from wetread.cli.output import (
     open_index,
     print_json,
     print_table,
-    printable,
 )
 from wetread.errors import UsageError
+from wetread.plain import printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.options import fail_on_option, json_option
-from wetread.cli.output import SEVERITY_COLOURS, code_of, exit_on, open_index, print_json, printable
+from wetread.cli.output import SEVERITY_COLOURS, code_of, exit_on, open_index, print_json
+from wetread.plain import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.errors import FINDINGS, IndexFormatError, UnknownNameError, UsageError
-from wetread.plain import to_plain
+from wetread.plain import printable, to_plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,15 +79,6 @@ def print_json(value: Any) -> None:
 
 def _to_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
-
-
-def printable(text: str) -> str:
-    r"""Text from a file, with what could steer a terminal escaped.
-
-    >>> printable("a\x1b[31m")
-    'a\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import box_fail_on_option, json_option, number_option
-from wetread.cli.output import exit_on, open_index, print_json, print_table, printable
+from wetread.cli.output import exit_on, open_index, print_json, print_table
 from wetread.errors import UsageError
+from wetread.plain import printable
 
 if TYPE_CHECKING:
     from wetread.boxes import Boxes

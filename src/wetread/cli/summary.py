@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from wetread.cli.output import SEVERITY_COLOURS, open_console, printable
+from wetread.cli.output import SEVERITY_COLOURS, open_console
 from wetread.errors import FINDINGS
+from wetread.plain import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen on.",
+    help="The address to listen on, and the name that browsers give it.",
 )
 @click.option(
     "--allow-host",
@@ -105,12 +105,22 @@ def view(
 
 def _open(what: str, progress: bool) -> Content:
     """An index, or files scanned in memory."""
-    from wetread.table.parts import MARKER
     from wetread.table.scan import scan
     from wetread.table.store import open_content
 
-    known = Path(what, MARKER).exists()
-    return open_content(what) if known else scan(what, progress=progress)
+    return open_content(what) if _is_index(what) else scan(what, progress=progress)
+
+
+def _is_index(what: str) -> bool:
+    from wetread.buckets import is_url, open_bucket
+    from wetread.table.parts import MARKER
+
+    if not is_url(what):
+        return Path(what, MARKER).exists()
+    try:
+        return bool(open_bucket(what).stat(MARKER))
+    except OSError:  # a scan will say what else is wrong
+        return False
 
 
 @contextlib.contextmanager

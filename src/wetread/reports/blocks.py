@@ -155,9 +155,9 @@ def share(part: float | None, whole: float | None) -> Html:
     return el("span", drawn, " ", percent(value), class_="share")
 
 
-def figure(caption: str, drawn: Html, command: str | None = None, more: Any = "") -> Words:
+def figure(caption: str, drawn: Html, command: str | None = None) -> Words:
     """A chart with its caption."""
-    return Words(el("figure", el("figcaption", caption), drawn, to_html(more), how(command)))
+    return Words(el("figure", el("figcaption", caption), drawn, how(command)))
 
 
 def unfold(title: str, *blocks: Words, is_open: bool = False) -> Words:

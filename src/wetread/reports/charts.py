@@ -34,14 +34,13 @@ def bar(share: float) -> Html:
     return _svg(100, 8, drawn, class_="bar", preserveAspectRatio="none", aria_hidden="true")
 
 
-def histogram(bins: Sequence[Bin], label: str, unit: str = "", ticks: bool = True) -> Html:
+def histogram(bins: Sequence[Bin], label: str, unit: str = "") -> Html:
     """Bars beside each other, from the first bin to the last.
 
     Args:
         bins: at least one, in order and of equal width on the axis.
         label: what is counted.
         unit: of the axis.
-        ticks: whether the bins' bounds are written below, else only the first and the last.
     """
     most = max(n for _, _, n in bins) or 1
     step = (WIDTH - _LEFT - _RIGHT) / len(bins)
@@ -63,8 +62,7 @@ def histogram(bins: Sequence[Bin], label: str, unit: str = "", ticks: bool = Tru
         )
     every = max(1, math.ceil(len(bins) / 8))
     bounds = [low for low, _, _ in bins] + [bins[-1][1]]
-    shown = range(0, len(bounds), every) if ticks else (0, len(bins))
-    for place in shown:
+    for place in range(0, len(bounds), every):
         x = _LEFT + place * step
         parts.append(_text(number(bounds[place]), x, HEIGHT - _BOTTOM + 14, "middle"))
     parts.append(_text(unit, WIDTH - _RIGHT, HEIGHT - 4, "end"))

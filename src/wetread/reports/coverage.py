@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from wetread.privacy import Kind, kind_of_column
 from wetread.reports.markup import cut
-from wetread.table.store import Ask
+from wetread.table.store import Ask, name_column
 
 TOP = 5
 """Values of a column that are listed."""
@@ -126,8 +126,3 @@ def _describe(field: pa.Field, rows: list[dict[str, Any]], show_phi: bool) -> Co
         kind,
         kind is not None and not show_phi,
     )
-
-
-def name_column(name: str) -> str:
-    """A column in SQL."""
-    return '"' + name.replace('"', '""') + '"'

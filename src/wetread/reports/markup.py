@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from wetread.plain import printable
+
 
 class Html(str):
     """Text that is markup already."""
@@ -22,24 +24,13 @@ class Fixed(float):
         return super().__new__(cls, float("nan") if value is None else value)
 
 
-def clean(text: str) -> str:
-    r"""Text with what is not seen, or turns the rest around, written out.
-
-    >>> clean("a\u202eb\x00")
-    'a\\u202eb\\x00'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def cut(text: str, most: int) -> str:
     """The text as it is shown, or its beginning.
 
     >>> cut("abcdef", 4)
     'abc…'
     """
-    text = clean(text)
+    text = printable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -74,21 +65,6 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
-def size(count: float | None) -> str:
-    """Bytes for people.
-
-    >>> size(1536)
-    '1.5 kB'
-    """
-    if count is None:
-        return "–"
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if abs(count) < 1024 or unit == "TB":
-            break
-        count /= 1024
-    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-
-
 def to_html(content: Any) -> Html:
     """Markup as it is, several one after the other, text and numbers escaped.
 
@@ -100,7 +76,7 @@ def to_html(content: Any) -> Html:
     if isinstance(content, list | tuple):
         return Html("".join(to_html(one) for one in content))
     if isinstance(content, str):
-        return Html(escape(clean(content), quote=False))
+        return Html(escape(printable(content), quote=False))
     return Html(escape(number(content)))
 
 
@@ -111,7 +87,7 @@ def el(tag: str, *content: Any, **attributes: Any) -> Html:
     '<p class="note" aria-label="&quot;">a &lt; b</p>'
     """
     named = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(clean(str(value)))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{escape(printable(str(value)))}"'
         for name, value in attributes.items()
         if value is not None
     )

@@ -10,8 +10,9 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+from wetread.plain import printable
 from wetread.reports.blocks import Pictures, Section
-from wetread.reports.markup import Html, clean, cut, el
+from wetread.reports.markup import Html, cut, el
 
 NEEDS = {
     "headers": ("H", "from headers alone"),
@@ -132,7 +133,7 @@ def to_json(data: Any) -> Html:
 def plain(value: Any) -> Any:
     """What JSON can say: null for what is no number, text for the rest, without control letters."""
     if isinstance(value, Mapping):
-        return {clean(str(key)): plain(one) for key, one in value.items()}
+        return {printable(str(key)): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     if isinstance(value, float):
@@ -142,4 +143,4 @@ def plain(value: Any) -> Any:
         )
     if isinstance(value, str):
         return cut(value, 500)
-    return value if isinstance(value, int | None) else clean(str(value))
+    return value if isinstance(value, int | None) else printable(str(value))

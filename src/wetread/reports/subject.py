@@ -14,9 +14,9 @@ import pyarrow as pa
 from wetread.privacy import names_in
 from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Tile, Words
-from wetread.reports.coverage import LONGEST, Coverage, cover, name_column
+from wetread.reports.coverage import LONGEST, Coverage, cover
 from wetread.reports.markup import Html, cut, el
-from wetread.table.store import Ask, Content
+from wetread.table.store import Ask, Content, name_column
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes

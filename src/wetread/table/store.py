@@ -210,6 +210,11 @@ def query(
         return database.sql(sql, params=list(values)).to_arrow_table()
 
 
+def name_column(name: str) -> str:
+    """A column in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 class Ask(Protocol):
     """One SELECT statement answered; `tables` are others that it may name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wetread.plain import name_bytes
 from wetread.table.store import Content, query
 
 
@@ -16,7 +17,7 @@ class Summary(dict[str, Any]):
     """
 
     def __str__(self) -> str:
-        lines = [f"{self['files']:,} files, {_size(self['bytes'])}, in {self['root']}"]
+        lines = [f"{self['files']:,} files, {name_bytes(self['bytes'])}, in {self['root']}"]
         if "read" in self:
             rate = self["read"] / self["seconds"] if self["seconds"] else 0
             lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")
@@ -66,16 +67,3 @@ def name_uid(uid: str | None) -> str:
 
 def _shown(key: str, value: str) -> str:
     return name_uid(value) if key == "transfer_syntax" else value
-
-
-def _size(count: float) -> str:
-    """Bytes for people.
-
-    >>> _size(1536)
-    '1.5 kB'
-    """
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1024 or unit == "TB":
-            break
-        count /= 1024
-    return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"

@@ -20,8 +20,8 @@ from wetread import bulk
 from wetread.errors import UnknownNameError
 from wetread.settings import Settings
 from wetread.table import store
-from wetread.table.store import Content, all_rows, fetch, query
-from wetread.viewer.facets import count_values, kind_of, quoted
+from wetread.table.store import Content, all_rows, fetch, name_column, query
+from wetread.viewer.facets import count_values, kind_of
 from wetread.viewer.ids import Ids, to_number, to_numbers
 from wetread.viewer.kept import Kept
 
@@ -94,7 +94,7 @@ class Catalogue:
         """What tiles show of every row, in memory: pages of any order come at once."""
         wanted = (name for name in dict.fromkeys([*CARD, *FEW]) if name in self.columns)
         codes = "list_distinct(list_transform(findings, lambda f: f.code)) AS findings"
-        names = ", ".join(map(quoted, wanted))
+        names = ", ".join(map(name_column, wanted))
         cards = query(self.content, f"SELECT {names}, {codes} FROM index")
         for name in FEW:
             at = cards.column_names.index(name)
@@ -194,7 +194,7 @@ class Catalogue:
             if column in self._cards.column_names:
                 values = self._cards[column]
             else:
-                values = query(self.content, f"SELECT {quoted(column)} FROM index")[0]
+                values = query(self.content, f"SELECT {name_column(column)} FROM index")[0]
             chosen_values = values.take(pa.array(chosen)) if where or search else values
             return count_values(chosen_values, column)
 
@@ -250,9 +250,9 @@ class Catalogue:
         """What rows are ordered by: of lists the first value, of findings their number."""
         type_ = self.content.schema.field(column).type
         if kind_of(type_) != "list":
-            return quoted(column)
+            return name_column(column)
         records = pa.types.is_struct(type_.value_type)
-        return f"len({quoted(column)})" if records else f"{quoted(column)}[1]"
+        return f"len({name_column(column)})" if records else f"{name_column(column)}[1]"
 
     def _place(self, id_: str) -> int | None:
         ids, places = self._ids

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.table.store import name_column
+
 MOST_VALUES, BINS = 50, 40
 FEW = 12
 """A number with so many different values or fewer is counted by value."""
@@ -32,11 +34,6 @@ def kind_of(type_: pa.DataType) -> str:
     return "number" if any(is_(type_) for is_ in numbers) else "text"
 
 
-def quoted(name: str) -> str:
-    """A column in SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
     """The most frequent values, or a histogram of numbers or dates with many different ones.
 
@@ -48,9 +45,10 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
     """
     missing, condition = 0, ""
     if pa.types.is_list(column.type):
-        condition = f"list_contains({quoted(name)}, {{}})"
+        listed = name_column(name)
         if pa.types.is_struct(column.type.value_type) or name == "findings":
-            condition = f"list_contains(list_transform({quoted(name)}, lambda f: f.code), {{}})"
+            listed = f"list_transform({listed}, lambda f: f.code)"
+        condition = f"list_contains({listed}, {{}})"
         missing = int(pc.sum(pc.equal(pc.list_value_length(column).fill_null(0), 0)).as_py() or 0)
         column = pc.list_flatten(column)
         if pa.types.is_struct(column.type):

@@ -25,6 +25,7 @@ from wetread.viewer.places import (
     show_in_colab,
     ssh_line,
     to_html,
+    url_host,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Handle:
     @property
     def url(self) -> str:
         """The address for a browser on this machine, token and all."""
-        return f"http://127.0.0.1:{self.port}/{self._fragment}"
+        return f"http://{url_host(self.host)}:{self.port}/{self._fragment}"
 
     @property
     def _fragment(self) -> str:
@@ -94,7 +95,7 @@ class Handle:
     @property
     def ssh(self) -> str:
         """The command that brings its port to the machine with the browser."""
-        return ssh_line(self.port)
+        return ssh_line(self.url)
 
     def _repr_html_(self) -> str:
         return to_html(find_place(), self.port, self._fragment, self.url, self.running)
@@ -106,7 +107,8 @@ class Handle:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
-        return f"<Viewer at http://127.0.0.1:{self.port}/{'' if self.running else ', stopped'}>"
+        address = f"http://{url_host(self.host)}:{self.port}/"
+        return f"<Viewer at {address}{'' if self.running else ', stopped'}>"
 
 
 def view(
@@ -134,6 +136,7 @@ def view(
         predictions: what a model found.
         port: 0 takes any that is free.
         host: the address to listen on; any but the default lets other machines in, unencrypted.
+            Browsers may name it; 0.0.0.0 wants the names that they use in `allow_hosts`.
         consensus: how several readers become one, as in `Boxes.consensus`.
         at: the id of the image to start at.
         allow_hosts: other names by which browsers reach it, as that of a JupyterHub.
@@ -198,7 +201,7 @@ def serve(
     app = make_app(
         Viewer(content, *sides, thumbs=thumbs, settings=settings, **options),
         token,
-        allow_hosts,
+        [*allow_hosts, url_host(listener.getsockname()[0])],
         frame_ancestors,
     )
     config = uvicorn.Config(

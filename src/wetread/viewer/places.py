@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 Place = Literal["colab", "kaggle", "hub", "jupyter", "vscode", "plain"]
 COLAB_FRAMES = ("https://colab.research.google.com", "https://*.googleusercontent.com")
 HEIGHT = 720
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where all are listened on
 
 
 def find_place() -> Place:
@@ -61,13 +62,24 @@ def known_hosts(place: Place) -> list[str]:
     return [name for name in names if name]
 
 
-def ssh_line(port: int) -> str:
-    """The command that brings the port to another machine."""
+def url_host(address: str) -> str:
+    """What a browser on this machine calls the address that is listened on.
+
+    >>> url_host("192.168.1.5"), url_host("0.0.0.0"), url_host("::1")
+    ('192.168.1.5', '127.0.0.1', '[::1]')
+    """
+    here = _LOOPBACK.get(address, address)
+    return f"[{here}]" if ":" in here else here
+
+
+def ssh_line(url: str) -> str:
+    """The command that brings the port of a viewer to another machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = "USER"
-    return f"ssh -N -L {port}:127.0.0.1:{port} {user}@{socket.gethostname()}"
+    address = urlsplit(url)
+    return f"ssh -N -L {address.port}:{address.netloc} {user}@{socket.gethostname()}"
 
 
 def to_html(place: Place, port: int, fragment: str, url: str, running: bool) -> str:
@@ -91,7 +103,7 @@ def to_html(place: Place, port: int, fragment: str, url: str, running: bool) -> 
         return f"<p>The viewer is at {link}; VS Code forwards the port.</p>"
     return (
         f"<p>The viewer is at {link}. From another machine first: "
-        f"<code>{escape(ssh_line(port))}</code>. With jupyter-server-proxy installed beside "
+        f"<code>{escape(ssh_line(url))}</code>. With jupyter-server-proxy installed beside "
         "Jupyter it shows here.</p>"
     )
 

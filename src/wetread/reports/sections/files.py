@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wetread.plain import name_bytes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
-from wetread.reports.markup import size
 from wetread.reports.subject import PIXELS, Subject
 
 _STATUS = {
@@ -72,7 +72,7 @@ def describe(subject: Subject) -> Section:
     sizes = subject.ask(_SIZES)
     if len(sizes) > 1:
         found = {row["power"]: row["n"] for row in sizes}
-        names = [(size(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
+        names = [(name_bytes(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
         drawn = charts.columns(names, "Sizes of files")
         caption = "Sizes of files: each bar begins at the size below it and ends at its double"
         section.add(blocks.figure(caption, drawn, subject.command(_SIZES)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from wetread.errors import FINDINGS
+from wetread.plain import name_bytes
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
-from wetread.reports.markup import el, size
+from wetread.reports.markup import el
 from wetread.reports.subject import PIXELS, Subject
 
 _TOTALS = f"""
@@ -73,7 +74,7 @@ def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Words:
         (totals["patients"], "patients"),
         (totals["studies"], "studies"),
         (totals["series"], "series"),
-        (size(totals["bytes"]), "on disk"),
+        (name_bytes(totals["bytes"] or 0), "on disk"),
     ]
     return blocks.facts(shown, subject.command(_TOTALS))
 

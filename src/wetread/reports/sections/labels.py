@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -56,8 +57,8 @@ def describe(subject: Subject) -> Section:
     section = Section("labels", "Labels", ["labels"])
     boxes = subject.boxes
     if boxes is None:
-        section.add(blocks.prose("No label file was given."), blocks.Words(blocks.how(
-            f"wetread report {subject.name} --boxes train.csv -o report.html")))  # fmt: skip
+        command = f"wetread report {shlex.quote(subject.name)} --boxes train.csv -o report.html"
+        section.add(blocks.prose("No label file was given."), blocks.Words(blocks.how(command)))
         return section
     tables = {"boxes": boxes.table}
     totals = subject.ask(_TOTALS, **tables)[0]

@@ -428,6 +428,7 @@ export class ImageView {
     if (!about.boxes && !about.predictions) return this.readers.clear(route);
     try {
       const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
+      if (route.frame !== this.frame) return;
       this.readers.load(boxes, this.route);
       if (this.wantedMiss) this.readers.selectMiss(this.wantedMiss);
       this.wantedMiss = 0;
@@ -494,7 +495,5 @@ export class ImageView {
   }
 
   /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
-  key(event) {
-    return press(this, event);
-  }
+  key = (event) => press(this, event);
 }
