@@ -16,6 +16,7 @@ from rich.console import Console
 import wetread as wr
 from wetread.cli import main
 from wetread.cli.demo_train import show_training
+from wetread.learn.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
@@ -41,7 +42,7 @@ def trained(
 
 
 def test_train_says_what_came_out(phantoms: Path, phantom_cache: Path, tmp_path: Path) -> None:
-    options = ["--consensus", "majority", "-o", tmp_path / "run", *QUICK]
+    options = ["--consensus", "majority", "-o", tmp_path / "run", *QUICK[2:]]
     options += ["--window", "0.5/1", "--no-augment", "--lr", "0.001", "--seed", "3"]
     printed = run("train", phantom_cache, phantoms / "train.csv", *options)
     assert "small to detect Cardiomegaly" in printed
@@ -50,6 +51,7 @@ def test_train_says_what_came_out(phantoms: Path, phantom_cache: Path, tmp_path:
     assert "Next: wetread predict" in printed
     config = wr.Run.open(tmp_path / "run").config
     assert config["window"] == [0.5, 1.0]
+    assert config["size"] == Cache.open(phantom_cache).size
     assert (config["lr"], config["seed"], config["augment"]) == (0.001, 3, False)
     said = json.loads(run("train", phantom_cache, phantoms / "train.csv", *options, "--json"))
     assert said["run"] == config["id"]

@@ -53,7 +53,10 @@ def device_option(command: Any) -> Any:
     metavar="FILE|torchvision",
     help="To begin with: a .safetensors or .pth file, or torchvision.",
 )
-@number_option("--size", "Longest side of what the model sees, in pixels.", 512)
+@number_option(
+    "--size",
+    "Longest side of what the model sees, in pixels; default: 512, or the cache's if smaller.",
+)
 @number_option("--epochs", "How often each image is seen.", 12)
 @number_option("--steps", "Steps to take, instead of epochs.")
 @number_option("--batch", "Images a step and process.", 8)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from wetread.table.store import Indexed
 
 
+SIZE = 512
+"""Of what a model sees where no other is asked for."""
 _PLANNED = ("steps", "batch", "lr", "seed", "precision")
 """What of a `Plan` makes a run another one."""
 
@@ -57,7 +59,7 @@ def train(
     truth: Boxes | str | os.PathLike[str],
     task: Task = "detect",
     model: str | Builder = "small",
-    size: int = 512,
+    size: int | None = None,
     epochs: int = 12,
     to: str | os.PathLike[str] = "run",
     batch: int = 8,
@@ -88,7 +90,8 @@ def train(
         task: `"detect"` boxes, or `"classify"` images: each class, and whether there is any.
         model: `"small"` learns on a CPU; `"resnet50"` wants weights and a GPU; or a function that
             makes a model, see `learn.detector`.
-        size: the longest side of what the model sees, in pixels.
+        size: the longest side of what the model sees, in pixels; by default 512, or that of the
+            cache where it is smaller.
         epochs: how often each image is seen; the weights of the best one are kept too.
         to: the run's folder.
         batch: images a step and process.
@@ -123,7 +126,9 @@ def train(
     _check_folder(folder)
     with join_team(device) as team:
         boxes = read_truth(images, truth)
-        material = read_material(_open_cache(images, size, folder, team, progress), boxes)
+        cache = _open_cache(images, size or SIZE, folder, team, progress)
+        size = size or min(SIZE, cache.size)
+        material = read_material(cache, boxes)
         items = material.items(TRAIN, size, window, augment, seed)
         length = epoch_steps(len(items), batch, team.world)
         plan = Plan(steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers)
@@ -153,7 +158,7 @@ def train(
 
 
 def _check(
-    size: int,
+    size: int | None,
     epochs: int,
     batch: int,
     steps: int | None,
@@ -164,11 +169,11 @@ def _check(
 ) -> None:
     if precision not in get_args(Precision):
         raise UnknownNameError("precision", precision, get_args(Precision))
+    at_least: dict[str, tuple[int | None, int]]
     at_least = {"epochs": (epochs, 1), "batch": (batch, 1), "workers": (workers, 0)}
-    at_least |= {"size": (size, 32)}
-    at_least |= {n: (v, 1) for n, v in (("steps", steps), ("threads", threads)) if v is not None}
+    at_least |= {"size": (size, 32), "steps": (steps, 1), "threads": (threads, 1)}
     for name, (value, least) in at_least.items():
-        if value < least:
+        if value is not None and value < least:
             raise UsageError(f"{name} must be at least {least}, not {value}")
     if lr is not None and not 0 < lr < 10:
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
