@@ -162,6 +162,16 @@ def huge_header(to: Folder) -> None:
     to.put("private.dcm", many, "ok", values=RIGHT)
 
 
+@failure_class(14)
+def made_up_tags(to: Folder) -> None:
+    """Class 14: 6,000 tags that no dictionary has; HEADER_BUDGET, a column for 4,000."""
+    tags = [group << 16 | number for group in (6, 10) for number in range(1, 3_001)]
+    many = to.file(*(Element(tag, "LO") for tag in tags))
+    to.put("many.dcm", many, "partial", "HEADER_BUDGET", values=RIGHT)
+    rare = to.file(Element(0x000A8ABC, "LO", "rare"))
+    to.put("one.dcm", rare, "ok", values=RIGHT | {"x_000a_8abc": "rare"})
+
+
 @failure_class(15)
 def bad_charset(to: Folder) -> None:
     """Class 15: text that is not in the stated character set; read somehow, CHARSET, bytes kept."""
