@@ -41,6 +41,16 @@ def test_merged_shards_are_the_whole_scan(folder: Path, tmp_path: Path) -> None:
     assert wr.merge(tmp_path / "x.index").table.equals(wr.scan(folder, progress=False).table)
 
 
+def test_more_shards_than_files(folder: Path, tmp_path: Path) -> None:
+    for path in sorted(folder.rglob("*.dcm"))[10:]:
+        path.unlink()
+    for _ in range(2):  # again, over what is there
+        scan_shards(folder, tmp_path / "x.index", *range(64), of=64)
+        merged = wr.merge(tmp_path / "x.index")
+        assert merged.table.equals(wr.scan(folder, progress=False).table)
+        assert len(merged) == 10
+
+
 def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "x.index"
     with pytest.raises(NotFoundError, match="no shards"):

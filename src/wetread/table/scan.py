@@ -69,7 +69,7 @@ def scan(
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
-        origin = Origin(origin.root, map(share.take, origin.batches))
+        origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
     options = Options(origin.root, private, sequences)
     engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
