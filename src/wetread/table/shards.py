@@ -31,11 +31,10 @@ from wetread.table.merge import (
 from wetread.table.parts import (
     SHARDS,
     Generation,
-    State,
     commit_generation,
     locked,
     part_path,
-    read_state,
+    read_generation,
 )
 
 _NAME = re.compile(r"(\d{4,})-of-(\d{4,})")
@@ -88,7 +87,7 @@ def merge_shards(folder: Path, compact_rows: int) -> None:
             "remove those of one kind"
         )
     (total,) = count
-    done = {s.number: state.generation for s, state in shards.items() if state.generation}
+    done = {shard.number: made for shard, made in shards.items() if made}
     if missing := sorted(set(range(total)) - set(done)):
         listed = ", ".join(map(str, missing[:20])) + ", ..." * (len(missing) > 20)
         raise UsageError(f"{len(missing)} of {total} shards are missing or not finished: {listed}")
@@ -110,7 +109,7 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
                     _link(there, here)
                 stored.append(Stored(part, here))
     first = next(iter(done.values()))
-    before = read_state(folder).generation
+    before = read_generation(folder)
     ordered = valid_parts(folder, before, first.options)
     _keep_unchanged(ordered, stored)
     known = before.schema if before and ordered else first.schema
@@ -146,12 +145,12 @@ def _link(there: Path, here: Path) -> None:
         shutil.copyfile(there, here)
 
 
-def _find_shards(folder: Path) -> dict[Shard, State]:
-    """The shards in an index folder and what each holds."""
+def _find_shards(folder: Path) -> dict[Shard, Generation | None]:
+    """The shards in an index folder and what each holds, None where it is not finished."""
     found = {}
     for path in sorted((folder / SHARDS).glob("*-of-*")):
         if said := _NAME.fullmatch(path.name):
-            found[Shard(int(said[1]), int(said[2]))] = read_state(path)
+            found[Shard(int(said[1]), int(said[2]))] = read_generation(path)
     if not found:
         raise NotFoundError(
             f"{folder} has no shards: make them with wetread scan WHAT -o {folder} --shard K/N"
