@@ -25,8 +25,8 @@ _SEQUENCE = 0x00081032  # ProcedureCodeSequence, which stands before PatientName
 def bad_number(to: Folder) -> None:
     """Class 8: numbers and dates that do not parse; null, bytes kept, BAD_NUMBER or BAD_DATE."""
     numbers = {
-        "InstanceNumber": [b"14.5", b"Amadeus ", b"9" * 30, b"0x10", b"1 2 "],
-        "RescaleSlope": [b"1,0 ", b"1.5 mm", b"1e", b"--1 ", b"1_0 "],
+        "InstanceNumber": [b"14.5", b"Amadeus ", b"9" * 30, b"0x10", b"1 2 ", b"1e400 ", b"9" * 5000],
+        "RescaleSlope": [b"1,0 ", b"1.5 mm", b"1e", b"--1 ", b"1_0 ", b"1e400 "],
     }
     for keyword, raws in numbers.items():
         for i, raw in enumerate(raws):
