@@ -25,7 +25,15 @@ _SEQUENCE = 0x00081032  # ProcedureCodeSequence, which stands before PatientName
 def bad_number(to: Folder) -> None:
     """Class 8: numbers and dates that do not parse; null, bytes kept, BAD_NUMBER or BAD_DATE."""
     numbers = {
-        "InstanceNumber": [b"14.5", b"Amadeus ", b"9" * 30, b"0x10", b"1 2 ", b"1e400 ", b"9" * 5000],
+        "InstanceNumber": [
+            b"14.5",
+            b"Amadeus ",
+            b"9" * 30,
+            b"0x10",
+            b"1 2 ",
+            b"1e400 ",
+            b"9" * 5000,
+        ],
         "RescaleSlope": [b"1,0 ", b"1.5 mm", b"1e", b"--1 ", b"1_0 ", b"1e400 "],
     }
     for keyword, raws in numbers.items():
@@ -136,9 +144,9 @@ def wrong_delimiters(to: Folder) -> None:
 @failure_class(13)
 def too_deep(to: Folder) -> None:
     """Class 13: sequences nested deeper than 64; TOO_DEEP, the rest of the file still read."""
-    for depth in (10, 60):
+    for depth in (10, 64):
         to.put(f"{depth}.dcm", _before_name(to, _nested(depth)), "ok", values=RIGHT)
-    for depth in (70, 300, 5000):
+    for depth in (65, 300, 5000):
         data = _before_name(to, _nested(depth))
         to.put(f"{depth}.dcm", data, "repaired", "TOO_DEEP", values=RIGHT)
 
