@@ -353,21 +353,6 @@ def test_what_is_no_index_is_not_copied(s3: Client, folder: Path, tmp_path: Path
     assert not list((tmp_path / "home").rglob("*.dcm"))
 
 
-def test_an_index_that_cannot_be_fetched(
-    s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    to = f"s3://{BUCKET}/locked.index"
-    wr.scan(folder, to, progress=False, workers=0)
-    machines("b")
-
-    def refuse(*_: object) -> bytes:
-        raise PermissionError(13, "not for you")
-
-    monkeypatch.setattr(buckets.Bucket, "read", refuse)
-    with pytest.raises(StorageError, match=f"^{to}: cannot read or write there: not for you"):
-        wr.Index.open(to)
-
-
 def test_bad_usage(s3: Client) -> None:
     with pytest.raises(UsageError, match="names no bucket"):
         wr.scan("s3://", progress=False)
