@@ -18,6 +18,10 @@ LONG = "9" * 5000
 texts = st.lists(st.text("0123456789.+-eE x", max_size=6), max_size=6)
 
 
+def is_bad(values: list[float | None], written: list[str]) -> list[bool]:
+    return [v is None and text.strip() != "" for v, text in zip(values, written, strict=True)]
+
+
 def number(text: str) -> float | None:
     text = text.strip()
     return float(text) if FORM.fullmatch(text) and math.isfinite(float(text)) else None
@@ -32,7 +36,7 @@ def test_decimals(written: list[str]) -> None:
     found, bad = parse_decimals(pa.array(written, pa.string()))
     wanted = [number(text) for text in written]
     assert found.to_pylist() == wanted
-    assert list(bad) == [n is None and t.strip() != "" for n, t in zip(wanted, written, strict=True)]
+    assert list(bad) == is_bad(wanted, written)
 
 
 @settings(deadline=None)
@@ -44,7 +48,7 @@ def test_integers(written: list[str]) -> None:
     wanted = [number(text) for text in written]
     whole = [n if n is not None and n == n // 1 and abs(n) < 2**63 else None for n in wanted]
     assert found.to_pylist() == whole
-    assert list(bad) == [n is None and t.strip() != "" for n, t in zip(whole, written, strict=True)]
+    assert list(bad) == is_bad(whole, written)
 
 
 @pytest.mark.parametrize("text", ["9223372036854775807", "-9223372036854775808"])

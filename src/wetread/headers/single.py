@@ -30,11 +30,10 @@ from wetread.headers.schema import (
     format_tag,
 )
 from wetread.headers.sequences import skip_sequence, skip_unknown
-from wetread.headers.walked import Element, Walked
+from wetread.headers.walked import MOST_RAW, Element, Walked
 from wetread.settings import Settings
 
 _ITEM = 0xFFFEE000
-_MOST_RAW = 64 * 1024
 
 
 def walk_file(reader: FileReader, settings: Settings, deadline: float, *, whole: bool) -> Walked:
@@ -303,7 +302,7 @@ def _take_value(
             end = skip_sequence(reader, walked, start, implicit, encoding.big)
         value = reader.at(start, end - start) if whole and end is not None else None
         if end is None:
-            walked.clipped.append((tag, reader.at(start, _MOST_RAW)))
+            walked.clipped.append((tag, reader.at(start, MOST_RAW)))
         size = (end if end is not None else reader.size()) - start
         walked.elements.append(Element(tag, vr or "SQ", value, size, start))
         return end
@@ -314,7 +313,7 @@ def _take_value(
         name = format_tag(tag)
         walked.find("TRUNCATED", tag, start, f"have {have} of {length} bytes of {name}")
         walked.find("LENGTH_CLIPPED", tag, start, f"length {length} clipped to {have}")
-        walked.clipped.append((tag, reader.at(start, min(have, _MOST_RAW))))
+        walked.clipped.append((tag, reader.at(start, min(have, MOST_RAW))))
         return None
     needed = whole or not (tag & 0x10000 or _is_bulk(tag, known_vr))
     value = reader.at(start, length) if needed else None
