@@ -18,7 +18,7 @@ import pytest
 import wetread as wr
 from wetread import buckets
 from wetread.buckets import Listed, open_bucket
-from wetread.errors import DecodeError, NotFoundError, StorageError, UsageError
+from wetread.errors import DecodeError, IndexFormatError, NotFoundError, StorageError, UsageError
 from wetread.image import Image
 from wetread.settings import Settings
 from wetread.testing.files import dicom_file, picture
@@ -352,6 +352,14 @@ def test_shards_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
         wr.scan(folder, to, shard=f"{number}/3", progress=False, workers=0)
     machines("last")
     assert wr.merge(to).table.equals(wr.scan(folder, progress=False).table)
+
+
+def test_what_is_no_index_is_not_copied(s3: Client, folder: Path, tmp_path: Path) -> None:
+    url = upload(s3, folder, "images")
+    for ask in (wr.Index.open, wr.merge, lambda to: wr.scan(folder, to, progress=False)):
+        with pytest.raises(IndexFormatError, match=rf"^{url} is not an index: .* choose a new"):
+            ask(url)
+    assert not list((tmp_path / "home").rglob("*.dcm"))
 
 
 def test_bad_usage(s3: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from click.testing import CliRunner
 
@@ -39,6 +40,44 @@ def test_merged_shards_are_the_whole_scan(folder: Path, tmp_path: Path) -> None:
     (folder / "new.dcm").write_bytes(dicom_file(picture(99)))
     scan_shards(folder, tmp_path / "x.index", 0, 1, 2, 3)
     assert wr.merge(tmp_path / "x.index").table.equals(wr.scan(folder, progress=False).table)
+
+
+def test_a_merge_keeps_added_columns_as_a_rescan_does(folder: Path, tmp_path: Path) -> None:
+    """Of files that have not changed; others are measured and split anew."""
+    indexes, cut = [tmp_path / "merged.index", tmp_path / "plain.index"], folder / "0" / "3.dcm"
+    cut.write_bytes(dicom_file(picture(3))[:-9])
+
+    def read_both() -> list[wr.Index]:
+        scan_shards(folder, indexes[0], 0, 1, 2, 3)
+        plain = wr.scan(folder, indexes[1], progress=False, workers=0)
+        return [wr.merge(indexes[0]), plain]
+
+    for index in read_both():
+        wr.split(index.measure(workers=1, progress=False))
+    merged, plain = read_both()
+    assert merged.table["part"].null_count == 8
+    assert merged.table.equals(plain.table)
+    cut.write_bytes(dicom_file(picture(3)))
+    (folder / "1" / "1.dcm").unlink()
+    (folder / "new.dcm").write_bytes(dicom_file(picture(99)))
+    merged, plain = read_both()
+    assert merged.table.filter(pc.is_valid(merged.table["px_status"])).num_rows == 30
+    assert merged.table.equals(plain.table)
+    for part in (indexes[0] / "parts").iterdir():
+        part.write_bytes(b"damaged")
+    assert len(wr.merge(indexes[0])) == 40
+    scan_shards(folder, indexes[0], *range(4), private=True)
+    assert "part" not in wr.merge(indexes[0]).columns
+
+
+def test_more_shards_than_files(folder: Path, tmp_path: Path) -> None:
+    for path in sorted(folder.rglob("*.dcm"))[10:]:
+        path.unlink()
+    for _ in range(2):  # again, over what is there
+        scan_shards(folder, tmp_path / "x.index", *range(64), of=64)
+        merged = wr.merge(tmp_path / "x.index")
+        assert merged.table.equals(wr.scan(folder, progress=False).table)
+        assert len(merged) == 10
 
 
 def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wetread.errors import IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.index import Index, scan
 from wetread.settings import Settings
+from wetread.table.stamp import Stamp
+from wetread.testing.files import dicom_file, picture
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -156,3 +159,26 @@ def test_an_index_that_was_scanned_again_says_so(small_folder: Path, tmp_path: P
     with pytest.raises(NotFoundError, match="open it again"):
         old.table  # noqa: B018
     assert len(new.table) == 7
+
+
+def test_an_index_is_opened_while_a_scan_of_it_finishes(
+    small_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, read, waiting = tmp_path / "to", Stamp.read, [1]
+    scan(small_folder, to, progress=False)
+    (small_folder / "new.dcm").write_bytes(dicom_file(picture()))
+
+    def read_late(self: Stamp, path: Path) -> dict[str, Any]:
+        if "generation" in path.name and waiting:
+            waiting.clear()
+            scan(small_folder, to, progress=False)
+        return read(self, path)
+
+    monkeypatch.setattr(Stamp, "read", read_late)
+    assert len(Index.open(to)) == 7
+
+
+def test_commits_of_a_scan_under_way_are_not_opened(small_folder: Path, tmp_path: Path) -> None:
+    scan(small_folder, tmp_path / "to", progress=False)
+    (tmp_path / "to" / "commits" / "0.json").symlink_to("swept")
+    assert len(Index.open(tmp_path / "to")) == 6

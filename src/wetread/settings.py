@@ -39,8 +39,6 @@ class Settings:
     """Header bytes read from one file, deflated ones counted after inflation."""
     header_seconds: float = 5.0
     """Time spent on one header."""
-    nesting: int = 64
-    """Depth of nested sequences (DCMTK's limit)."""
     member_bytes: int = 4 * GIB
     """Size of an archive member."""
     member_ratio: int = 1000

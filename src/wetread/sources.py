@@ -37,6 +37,8 @@ SOURCE_SCHEMA = pa.schema(
 """`path` is relative, POSIX, as bytes; `problem` the code of a finding: do not open."""
 
 INDEX_MARKER = b"wetread-index.json"
+PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
+"""Errors after which another try may do."""
 _INDEX_FILES = re.compile(
     r"(^|/)(wetread-index\.json|parts/\d{20}-[0-9a-f]{8}\.parquet"
     r"|commits/(\d{20}-[0-9a-f]{8}|generation-\d{6})\.json)$"
@@ -294,7 +296,7 @@ class _Walk:
                 break
             except OSError as error:
                 complete = False
-                if error.errno not in _PASSING or pause == 1:
+                if error.errno not in PASSING or pause == 1:
                     break
                 time.sleep(0.1)
         # Only names that end in p, r or z can be an archive's: one cheap look at most files.
@@ -398,9 +400,6 @@ class _Walk:
             return True
         self._trees[stat.st_dev, stat.st_ino] = real
         return True
-
-
-_PASSING = (errno.EIO, errno.EINTR, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT)
 
 
 def _lies_in(path: bytes, tree: bytes) -> bool:

@@ -13,8 +13,8 @@ import pytest
 
 import wetread as wr
 from wetread.settings import KIB, Settings
-from wetread.testing import damages, dicom_file, element, killed_write, picture
-from wetread.testing.files import DEFLATED
+from wetread.testing import Element, damages, dicom_file, element, killed_write, picture
+from wetread.testing.files import DEFLATED, changed
 
 DAMAGES = {d.name: d for d in damages()}
 
@@ -38,6 +38,23 @@ def test_a_header_over_the_limit_of_time_is_read_up_to_there(tmp_path: Path) -> 
     settings = Settings(few_files=10**9, header_seconds=0.05)
     [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
     assert "HEADER_BUDGET" in {f["code"] for f in row["findings"]}
+
+
+def test_more_tags_than_have_numbers_take_no_room_from_others(tmp_path: Path) -> None:
+    """They ended the scan: 16 bits number the columns of a block."""
+    tags = [group << 16 | number for group in (6, 10) for number in range(1, 35_001)]
+    many = dicom_file(changed(picture(1), *(Element(tag, "LO") for tag in tags)))
+    rare = dicom_file(changed(picture(2), Element(0x000AFFFE, "LO", "rare")))
+    for name, data in {"many": many, "more": many, "rare": rare}.items():
+        (tmp_path / name).write_bytes(data)
+    rows = wr.scan(tmp_path, workers=0, progress=False).table.select(
+        ["read_status", "PatientName", "Rows", "x_000a_fffe"]
+    )
+    assert [tuple(row.values()) for row in rows.to_pylist()] == [
+        ("partial", "Doe^Jane", 8, None),
+        ("partial", "Doe^Jane", 8, None),
+        ("ok", "Doe^Jane", 8, "rare"),
+    ]
 
 
 READ = """

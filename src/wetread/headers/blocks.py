@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from wetread.archives import ArchiveError
 from wetread.settings import Settings
+from wetread.sources import PASSING
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
@@ -31,7 +31,6 @@ DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _ENCAPSULATED = re.compile(rb"1\.2\.840\.10008\.1\.2\.[45]")
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _FLAGS |= getattr(os, "O_BINARY", 0)
-_PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
 _readv = getattr(os, "readv", None)
 _pread = getattr(os, "pread", None)
 
@@ -200,7 +199,7 @@ class _Reading:
                     self._read_files(range(i, i + 1))
                 return
             except (OSError, ArchiveError) as error:
-                if getattr(error, "errno", None) not in _PASSING or not left:
+                if getattr(error, "errno", None) not in PASSING or not left:
                     self.problems[i] = describe_error(error)
                     return
                 time.sleep(0.01)

@@ -14,8 +14,7 @@ from wetread.headers.charset import read_charsets
 from wetread.headers.registry import Registry
 from wetread.headers.schema import format_tag
 from wetread.headers.walk import Elements
-
-_MOST_RAW = 64 * 1024
+from wetread.headers.walked import MOST_RAW
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class Work:
         start = int(self.elements.start[i])
         if start < 0:
             return b""
-        return self.arena[start : start + min(int(self.elements.length[i]), _MOST_RAW)].tobytes()
+        return self.arena[start : start + min(int(self.elements.length[i]), MOST_RAW)].tobytes()
 
     def charset(self, i: int) -> str:
         """Specific Character Set of an element's row, "" where it states none."""

@@ -16,7 +16,7 @@ from wetread.headers.blocks import Bytes
 from wetread.headers.building import Built, Work
 from wetread.headers.charset import decode_text
 from wetread.headers.gather import trim
-from wetread.headers.registry import Registry
+from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
 from wetread.headers.texts import TEXTUAL, convert_lists, convert_texts, gather_texts
 from wetread.headers.values import parse_ages, parse_moments, parse_times
@@ -47,7 +47,9 @@ _UN = pack_vr("UN")
 def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> Built:
     """Typed columns of the public elements of `rows` rows; arrays of that length by name."""
     built = Built(rows)
-    codes = registry.codes_of(elements.tag)
+    codes = registry.codes_of(elements.tag, elements.row)
+    if (codes == NO_CODE).any():
+        elements, codes = _drop_strange(built, elements, codes)
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
     work = Work(arena, elements, codes, registry, built)
@@ -58,6 +60,19 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     _build_lengths(work, np.flatnonzero(family == s.LENGTH))
     _add_extra(work)
     return built
+
+
+def _drop_strange(
+    built: Built, elements: Elements, codes: npt.NDArray[np.uint16]
+) -> tuple[Elements, npt.NDArray[np.uint16]]:
+    """Without the elements that get no column; a finding for every row that has some."""
+    left = np.flatnonzero(codes == NO_CODE)
+    rows, first, counts = np.unique(elements.row[left], return_index=True, return_counts=True)
+    for row, i, count in zip(rows, left[first], counts, strict=True):
+        text = f"{count} tags that no dictionary has are too many for columns, from this one on"
+        built.find(row, "HEADER_BUDGET", int(elements.tag[i]), elements.offset[i], text)
+    kept = np.flatnonzero(codes != NO_CODE)
+    return elements.take(kept), codes[kept]
 
 
 def _settle_families(work: Work) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, pack_vr
 
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 128
-"""64 sequences with an item in each."""
+"""64 sequences with an item in each, which is DCMTK's limit too."""
 _HEAD, _LENGTH = struct.Struct("<IHH"), struct.Struct("<I")
 # tags as the little-endian number that their four bytes are
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xE000FFFE, 0xE00DFFFE, 0xE0DDFFFE

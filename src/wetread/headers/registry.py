@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pydicom._dicom_dict import DicomDictionary
 
 from wetread.headers.schema import Column, column_of, pack_vr
+
+_MOST_STRANGE = 4000
+"""Tags beside the dictionary's that get a column; all overlays and curves have under 1,000."""
+NO_CODE = 65535
+"""The number of a tag that gets none."""
 
 
 class Registry:
@@ -22,24 +28,38 @@ class Registry:
         self.dual, self.is_list, self.is_title, self.is_name, self.unknown = flags
         self.vr = np.zeros(65536, np.uint16)
         """The column's VR, packed as in a file."""
+        self._strange = 0
         self._codes: dict[int, int] = {}
         self._slot_tag = np.zeros(65536, np.uint32)
         self._slot_code = np.zeros(65536, np.uint16)
 
-    def codes_of(self, tags: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
-        """The numbers of tags; new ones are added."""
+    def codes_of(
+        self, tags: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.uint16]:
+        """The numbers of tags; new ones are added, those of rows with few new ones first.
+
+        So a data set of made-up tags takes the room for them from no other.
+        """
         slots = (tags * np.uint32(2654435769)) >> np.uint32(16)
         codes: npt.NDArray[np.uint16] = self._slot_code[slots]
         missed = np.flatnonzero(self._slot_tag[slots] != tags)
         if missed.size:
             distinct, inverse = np.unique(tags[missed], return_inverse=True)
-            found = np.array([self._code_of(int(tag)) for tag in distinct], np.uint16)
+            fewest = np.full(len(distinct), len(tags))
+            np.minimum.at(fewest, inverse, np.bincount(rows[missed])[rows[missed]])
+            found = np.empty(len(distinct), np.uint16)
+            for i in np.argsort(fewest, kind="stable"):
+                found[i] = self._code_of(int(distinct[i]))
             codes[missed] = found[inverse]
         return codes
 
     def _code_of(self, tag: int) -> int:
         if tag in self._codes:
             return self._codes[tag]
+        if tag not in DicomDictionary:
+            if self._strange == _MOST_STRANGE:
+                return NO_CODE
+            self._strange += 1
         code = len(self.columns)
         column = column_of(tag)
         self.columns.append(column)
@@ -57,5 +77,5 @@ class Registry:
 
     @property
     def full(self) -> bool:
-        """Near the end of its 65,536 numbers; a damaged data set may hold any tag."""
-        return len(self.columns) > 50_000
+        """Whether tags that the next block has may find no room; then another one is due."""
+        return self._strange > _MOST_STRANGE // 10

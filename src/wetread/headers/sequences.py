@@ -6,23 +6,22 @@ import struct
 
 from wetread.headers.blocks import DELIMITER
 from wetread.headers.encodings import Encoding, parse_head
-from wetread.headers.nesting import UNDEFINED, pass_elements
+from wetread.headers.nesting import DEEPEST, UNDEFINED, pass_elements
 from wetread.headers.pages import BudgetError, Reader
 from wetread.headers.schema import FAMILY_OF_VR
 from wetread.headers.walked import Walked
-from wetread.settings import Settings
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _CUT = {"TRUNCATED", "LENGTH_CLIPPED", "DELIMITER"}
 _PIECE = 64 * 1024
 
 
-def skip_unknown(reader: Reader, walked: Walked, start: int, settings: Settings) -> int | None:
+def skip_unknown(reader: Reader, walked: Walked, start: int) -> int | None:
     """The position after UN of undefined length: implicit (CP-246), else explicit, else bytes."""
     trials = []
     for implicit in (True, False):
         trial = Walked()
-        end = skip_sequence(reader, trial, start, implicit, False, settings)
+        end = skip_sequence(reader, trial, start, implicit, False)
         if end is not None and not trial.findings:
             return end
         trials.append((end, trial))
@@ -42,7 +41,7 @@ def skip_unknown(reader: Reader, walked: Walked, start: int, settings: Settings)
 
 
 def skip_sequence(
-    reader: Reader, walked: Walked, start: int, implicit: bool, big: bool, settings: Settings
+    reader: Reader, walked: Walked, start: int, implicit: bool, big: bool
 ) -> int | None:
     """The position after a sequence of undefined length; None where the file ends inside it.
 
@@ -82,10 +81,8 @@ def skip_sequence(
             pos += 12 + struct.unpack_from(order + "I", head, 8)[0] if long else size + length
         else:
             pos += size + length
-        if depth > 2 * settings.nesting:
-            walked.find(
-                "TOO_DEEP", tag, pos, f"more than {settings.nesting} sequences in one another"
-            )
+        if depth > DEEPEST:
+            walked.find("TOO_DEEP", tag, pos, f"more than {DEEPEST // 2} sequences in one another")
         if reader.ends_before(pos):
             have = reader.size() - start
             walked.find(

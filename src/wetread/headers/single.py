@@ -30,11 +30,10 @@ from wetread.headers.schema import (
     format_tag,
 )
 from wetread.headers.sequences import skip_sequence, skip_unknown
-from wetread.headers.walked import Element, Walked
+from wetread.headers.walked import MOST_RAW, Element, Walked
 from wetread.settings import Settings
 
 _ITEM = 0xFFFEE000
-_MOST_RAW = 64 * 1024
 
 
 def walk_file(reader: FileReader, settings: Settings, deadline: float, *, whole: bool) -> Walked:
@@ -131,10 +130,10 @@ def _read_data_set(
         if not inflated.at(0, 8) and (seen := probe(reader, start)) is not None:
             walked.find("TSUID_WRONG", 0x00020010, start, "not deflated")
             walked.syntax, walked.encoding = seen.syntax, seen
-            _walk_elements(reader, start, walked, seen, settings, whole)
+            _walk_elements(reader, start, walked, seen, whole)
             return
         walked.encoding, source = encoding, inflated
-        _walk_elements(source, 0, walked, encoding, settings, whole)
+        _walk_elements(source, 0, walked, encoding, whole)
         if inflated.damaged:
             walked.find(
                 "DEFLATE_DAMAGED", None, None, "the deflated stream ends early or is damaged"
@@ -142,7 +141,7 @@ def _read_data_set(
         return
     encoding = _settle_encoding(reader, start, walked, stated, encoding)
     walked.encoding = encoding
-    _walk_elements(source, start, walked, encoding, settings, whole)
+    _walk_elements(source, start, walked, encoding, whole)
     if stated is None and walked.pixel_length == -1 and walked.pixel_offset is not None:
         walked.syntax = infer_compression(reader, walked.pixel_offset)
         walked.find("TSUID_INFERRED", None, None, f"encapsulated, taken as {walked.syntax}")
@@ -189,7 +188,6 @@ def _walk_elements(
     start: int,
     walked: Walked,
     encoding: Encoding,
-    settings: Settings,
     whole: bool,
 ) -> None:
     """The elements of the top level up to Pixel Data or the end."""
@@ -221,9 +219,7 @@ def _walk_elements(
         if tag < last:
             walked.find_first("TAG_ORDER", tag, pos, f"after {format_tag(last)}")
         last = tag
-        end = _take_value(
-            reader, walked, tag, vr, value, length, implicit, encoding, settings, whole
-        )
+        end = _take_value(reader, walked, tag, vr, value, length, implicit, encoding, whole)
         if end is None:
             return
         pos = end
@@ -292,7 +288,6 @@ def _take_value(
     length: int,
     implicit: bool,
     encoding: Encoding,
-    settings: Settings,
     whole: bool,
 ) -> int | None:
     """Keep one element; where the next one starts, None where reading must stop."""
@@ -300,14 +295,14 @@ def _take_value(
     if length == UNDEFINED:
         if vr == "UN":
             walked.find("UN_SEQUENCE", tag, start, "a sequence in UN of undefined length")
-            end = skip_unknown(reader, walked, start, settings)
+            end = skip_unknown(reader, walked, start)
         else:
             if vr not in ("SQ", ""):
                 walked.find("DELIMITER", tag, start, f"{vr} of undefined length")
-            end = skip_sequence(reader, walked, start, implicit, encoding.big, settings)
+            end = skip_sequence(reader, walked, start, implicit, encoding.big)
         value = reader.at(start, end - start) if whole and end is not None else None
         if end is None:
-            walked.clipped.append((tag, reader.at(start, _MOST_RAW)))
+            walked.clipped.append((tag, reader.at(start, MOST_RAW)))
         size = (end if end is not None else reader.size()) - start
         walked.elements.append(Element(tag, vr or "SQ", value, size, start))
         return end
@@ -318,7 +313,7 @@ def _take_value(
         name = format_tag(tag)
         walked.find("TRUNCATED", tag, start, f"have {have} of {length} bytes of {name}")
         walked.find("LENGTH_CLIPPED", tag, start, f"length {length} clipped to {have}")
-        walked.clipped.append((tag, reader.at(start, min(have, _MOST_RAW))))
+        walked.clipped.append((tag, reader.at(start, min(have, MOST_RAW))))
         return None
     needed = whole or not (tag & 0x10000 or _is_bulk(tag, known_vr))
     value = reader.at(start, length) if needed else None

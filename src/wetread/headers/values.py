@@ -6,7 +6,9 @@ empty or does not parse, and a mask of those that do not parse.
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +73,8 @@ def _parse_numbers(
     if numbers is None:  # plain bytes in an order that is no number: look at each
         strange = ~empty
         numbers = pa.nulls(len(texts), kind)
+    else:  # of `1e400` Arrow makes inf
+        strange |= ~pc.is_finite(numbers).fill_null(True).to_numpy(zero_copy_only=False)
     return _replace(numbers, texts, strange, kind)
 
 
@@ -104,10 +108,11 @@ def _replace(
 def _read_number(text: str, whole: bool) -> float | int | None:
     if not _NUMBER.fullmatch(text):
         return None
-    if not whole:
-        value = float(text)
-        return value if abs(value) != float("inf") else None
-    number = int(text) if text.lstrip("+-").isdigit() else float(text)
+    value = float(text)
+    if not whole or math.isinf(value):
+        return None if math.isinf(value) else value
+    # A Decimal, as an int is made of at most 4,300 digits, and these may be zeros.
+    number = Decimal(text) if text.lstrip("+-").isdigit() else value
     if number != int(number) or not -(2**63) <= number < 2**63:
         return None
     return int(number)

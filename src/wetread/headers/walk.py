@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wetread.headers.blocks import Bytes
-from wetread.headers.nesting import DEEPEST, pass_elements
+from wetread.headers.nesting import DEEPEST, UNDEFINED, pass_elements
 from wetread.headers.schema import (
     FAMILY_OF_VR,
     LENGTH,
@@ -33,7 +33,6 @@ UInt32s = npt.NDArray[np.uint32]
 DONE, PIXELS, NEXT, ODD = 1, 2, 3, 4
 """How a row left the walk: at its end, at its pixels, at the end of its window, or by oddness."""
 
-UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 _FEW_OPEN = 64

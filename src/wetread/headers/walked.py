@@ -8,6 +8,8 @@ from wetread.headers.encodings import Encoding
 
 Finding = tuple[str, int | None, int | None, str]
 """Code, tag, position in the file, text."""
+MOST_RAW = 64 * 1024
+"""Bytes that are kept of a value that does not become one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ import numpy as np
 
 from wetread.errors import DecodeError, UsageError
 from wetread.headers.deflated import inflate
-from wetread.headers.encodings import EXPLICIT_BE, NATIVE
+from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE
+from wetread.headers.nesting import UNDEFINED
 from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
 from wetread.pixels.streams import STARTS
@@ -28,8 +29,6 @@ ELEMENTS = {
     0x7FE00008: "FloatPixelData",
     0x7FE00009: "DoubleFloatPixelData",
 }
-DEFLATED = "1.2.840.10008.1.2.1.99"
-UNDEFINED = 0xFFFFFFFF
 Fragment = tuple[int, int]
 """Where a fragment lies in the file, and its length."""
 
@@ -235,7 +234,7 @@ def _open(file: BinaryIO, header: Dataset | None, offset: int | None, settings: 
         from wetread.headers.dataset import read_header
 
         header, offset = read_header(file, settings), None
-    if transfer_syntax(header) == DEFLATED:
+    if transfer_syntax(header) == DEFLATED_LE:
         file, offset = _inflated(file, header, settings), None
     return Frames(file, header, _find_pixels(file, header) if offset is None else offset)
 

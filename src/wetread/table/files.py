@@ -29,7 +29,7 @@ def storage_errors(folder: Path | str) -> Iterator[None]:
         if error.errno in _FULL:
             said = "the disk is full; what is complete there is kept"
         else:
-            said = f"cannot write there: {error.strerror or error}"
+            said = f"cannot read or write there: {error.strerror or error}"
         raise StorageError(f"{folder}: {said}") from error
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,8 @@ from wetread.headers.schema import unify
 from wetread.table.files import storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
+    Generation,
+    Options,
     Part,
     new_name,
     part_path,
@@ -30,7 +32,8 @@ from wetread.table.parts import (
     used_schema,
 )
 
-_KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
+KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
 TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
@@ -62,6 +65,14 @@ class Stored:
 
     def __post_init__(self) -> None:
         self.keep = np.zeros(self.part.rows, bool)
+
+
+def valid_parts(folder: Path, generation: Generation | None, options: Options) -> list[Stored]:
+    """The parts of the last generation that a scan may go on from, none of their rows kept yet."""
+    if generation is None or generation.options != options:
+        return []
+    paths = [(part, part_path(folder, part.name)) for part in generation.parts]
+    return [Stored(part, path) for part, path in paths if path.exists()]
 
 
 class Feed:
@@ -142,13 +153,13 @@ class Known:
 
     def __init__(self, stored: Iterable[Stored]) -> None:
         # The newest first: where a stopped scan had read a file again, that row is looked at.
-        self._feeds = [Feed(s, _KEY_COLUMNS) for s in reversed(list(stored))]
+        self._feeds = [Feed(s, KEY_COLUMNS) for s in reversed(list(stored))]
 
-    def changed(self, walk: pa.RecordBatch) -> pa.RecordBatch:
+    def changed(self, walk: Rows) -> Rows:
         """The sources to read; marks the rows of the others as kept.
 
         Args:
-            walk: sources in order, after those of the last call, with sizes and times.
+            walk: sources or rows in order, after those of the last call, with sizes and times.
         """
         keys = row_keys(walk)
         old, places = self._until(keys[-1].as_py())

@@ -17,12 +17,16 @@ from typing import TypeVar
 
 from wetread.buckets import Bucket, is_url, open_bucket
 from wetread.disk import cache_folder
-from wetread.errors import NotFoundError, StorageError
+from wetread.errors import IndexFormatError, NotFoundError, StorageError
+from wetread.sources import INDEX_MARKER
 from wetread.table.files import TEMPORARY, storage_errors, whole_file
 
 T = TypeVar("T")
 _OWN = re.compile(r"(parts|commits)/")
 """What is gone from the bucket is removed here only where all of it was sent."""
+_MARKER = os.fsdecode(INDEX_MARKER)
+_MARKERS = re.compile(rf"(shards/[^/]+/)?{re.escape(_MARKER)}")
+"""What an index has, or one that is to be merged."""
 _FASTER = "another scan of it has finished meanwhile; scan again"
 _FOLDER, _ADDRESS = "index", "url.txt"
 
@@ -52,6 +56,7 @@ def pull(folder: Path) -> None:
     """Makes a copy what the bucket has now; does nothing for a folder that is no copy.
 
     Raises:
+        IndexFormatError: what the bucket has there is no index; nothing is copied.
         StorageError: the bucket cannot be read, or the disk is full.
     """
     url = address_of(folder)
@@ -69,6 +74,10 @@ def pull(folder: Path) -> None:
 
     with storage_errors(url):
         there = _list(bucket)
+        if there and not any(map(_MARKERS.fullmatch, there)):
+            raise IndexFormatError(
+                f"{url} is not an index: it has files and no {_MARKER}; choose a new folder for one"
+            )
         for key in _local(folder) - set(there):
             if _OWN.match(key):
                 (folder / key).unlink(missing_ok=True)

@@ -243,9 +243,8 @@ def read_state(folder: Path) -> State:
     Raises:
         IndexFormatError: a commit is damaged or of another schema version.
     """
+    generation = read_generation(folder)
     names = sorted(p.stem for p in (folder / "commits").glob("*.json"))
-    generations = [n for n in names if n.startswith("generation-")]
-    generation = _generation(folder, generations[-1]) if generations else None
     known = {part.name for part in generation.parts} if generation else set()
     loose = []
     for name in names:
@@ -258,8 +257,25 @@ def read_state(folder: Path) -> State:
     return State(generation, tuple(loose))
 
 
-def _generation(folder: Path, name: str) -> Generation:
-    said = STAMP.read(folder / "commits" / f"{name}.json")
+def read_generation(folder: Path) -> Generation | None:
+    """The last finished scan; needs no lock.
+
+    Raises:
+        IndexFormatError: it is damaged or of another schema version.
+    """
+    paths = sorted((folder / "commits").glob("generation-*.json"))
+    while paths:
+        try:
+            return _generation(paths[-1])
+        except FileNotFoundError:  # a scan that has finished since has removed it
+            before, paths = paths, sorted((folder / "commits").glob("generation-*.json"))
+            if paths == before:
+                raise
+    return None
+
+
+def _generation(path: Path) -> Generation:
+    said = STAMP.read(path)
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
     parts = tuple(Part.from_json(part) for part in said["parts"])
     return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])

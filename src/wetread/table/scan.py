@@ -22,7 +22,7 @@ from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
-from wetread.table.merge import Known, Stored, compact, concat
+from wetread.table.merge import Known, Stored, compact, concat, valid_parts
 from wetread.table.mirror import address_of, fetch, local_folder, pull, push_marker, push_part
 from wetread.table.parts import (
     MARKER,
@@ -69,7 +69,7 @@ def scan(
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
-        origin = Origin(origin.root, map(share.take, origin.batches))
+        origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
     options = Options(origin.root, private, sequences)
     engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
@@ -128,7 +128,9 @@ def _on_disk(
     state = read_state(folder)
     _check_root(folder, state, options.root)
     before = sum(part.rows for part in state.generation.parts) if state.generation else 0
-    ordered, loose = _still_valid(folder, state, options)
+    ordered = valid_parts(folder, state.generation, options)
+    valid = [part for part, made_with in state.loose if made_with == options]
+    loose = [Stored(part, part_path(folder, part.name)) for part in valid]
     known = Known([*ordered, *loose])
 
     def changed() -> Iterator[pa.RecordBatch]:
@@ -147,22 +149,12 @@ def _on_disk(
         read += part.rows
     names = [stored.part.name for stored in written]  # which workers have sent to its bucket
     fetch(folder, [key for n in names for key in (f"parts/{n}.parquet", f"commits/{n}.json")])
-    known = state.generation.schema if state.generation and ordered else CORE
-    parts, schema = compact(folder, ordered, [*loose, *written], known, settings.compact_rows)
+    before_schema = state.generation.schema if state.generation and ordered else CORE
+    fresh = [*loose, *written]
+    parts, schema = compact(folder, ordered, fresh, before_schema, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
     done = _statistics(sum(part.rows for part in parts), read, started, before)
     commit_generation(folder, Generation(number, options, schema, parts, done))
-
-
-def _still_valid(folder: Path, state: State, options: Options) -> tuple[list[Stored], list[Stored]]:
-    """The parts that this scan may go on from, of the last generation and of a stopped scan."""
-    generation = state.generation
-    ordered = generation.parts if generation and generation.options == options else ()
-    loose = [part for part, made_with in state.loose if made_with == options]
-    return (
-        [Stored(p, path) for p in ordered if (path := part_path(folder, p.name)).exists()],
-        [Stored(p, part_path(folder, p.name)) for p in loose],
-    )
 
 
 def _check_root(folder: Path, state: State, root: str) -> None:

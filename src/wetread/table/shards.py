@@ -15,18 +15,26 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.errors import NotFoundError, UsageError
 from wetread.table.files import storage_errors
-from wetread.table.merge import Stored, compact
+from wetread.table.merge import (
+    KEY_COLUMNS,
+    TRY_AGAIN,
+    Feed,
+    Known,
+    Stored,
+    compact,
+    valid_parts,
+)
 from wetread.table.parts import (
     SHARDS,
     Generation,
-    State,
     commit_generation,
     locked,
     part_path,
-    read_state,
+    read_generation,
 )
 
 _NAME = re.compile(r"(\d{4,})-of-(\d{4,})")
@@ -64,6 +72,8 @@ class Shard(NamedTuple):
 def merge_shards(folder: Path, compact_rows: int) -> None:
     """Makes an index of all shards in its folder; they stay, and may be scanned and merged again.
 
+    Rows of files that have not changed since the last merge keep what was added to them there.
+
     Raises:
         NotFoundError: there are no shards.
         UsageError: shards are missing or not finished, or were not read alike; says which.
@@ -77,7 +87,7 @@ def merge_shards(folder: Path, compact_rows: int) -> None:
             "remove those of one kind"
         )
     (total,) = count
-    done = {s.number: state.generation for s, state in shards.items() if state.generation}
+    done = {shard.number: made for shard, made in shards.items() if made}
     if missing := sorted(set(range(total)) - set(done)):
         listed = ", ".join(map(str, missing[:20])) + ", ..." * (len(missing) > 20)
         raise UsageError(f"{len(missing)} of {total} shards are missing or not finished: {listed}")
@@ -98,15 +108,34 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
                 if not here.exists():
                     _link(there, here)
                 stored.append(Stored(part, here))
-                stored[-1].keep[:] = True
     first = next(iter(done.values()))
-    parts, schema = compact(folder, [], stored, first.schema, compact_rows)
-    before = read_state(folder).generation
+    before = read_generation(folder)
+    ordered = valid_parts(folder, before, first.options)
+    _keep_unchanged(ordered, stored)
+    known = before.schema if before and ordered else first.schema
+    parts, schema = compact(folder, ordered, stored, known, compact_rows)
     seconds = sum(generation.scan["seconds"] for generation in done.values())
     files = sum(part.rows for part in parts)
     scan = {"files": files, "read": files, "seconds": round(seconds, 3), "shards": total}
     number = before.number + 1 if before else 1
     commit_generation(folder, Generation(number, first.options, schema, parts, scan))
+
+
+def _keep_unchanged(ordered: list[Stored], stored: list[Stored]) -> None:
+    """Marks the rows of the last merge that still hold, and all others of the shards."""
+    known = Known(stored)
+    for old in ordered:
+        try:
+            rows = pa.concat_tables(Feed(old, KEY_COLUMNS).until(None))
+        except (pa.ArrowInvalid, OSError):
+            continue  # damaged: the shards have all its rows
+        old.keep[:] = ~pc.is_in(rows["read_status"], TRY_AGAIN).to_numpy()
+        rows = rows.append_column("at", pa.array(np.arange(rows.num_rows)))
+        if old.keep.any():
+            changed = known.changed(rows.filter(pa.array(old.keep)))
+            old.keep[changed["at"].to_numpy()] = False
+    for new in stored:
+        new.keep = ~new.keep
 
 
 def _link(there: Path, here: Path) -> None:
@@ -116,12 +145,12 @@ def _link(there: Path, here: Path) -> None:
         shutil.copyfile(there, here)
 
 
-def _find_shards(folder: Path) -> dict[Shard, State]:
-    """The shards in an index folder and what each holds."""
+def _find_shards(folder: Path) -> dict[Shard, Generation | None]:
+    """The shards in an index folder and what each holds, None where it is not finished."""
     found = {}
     for path in sorted((folder / SHARDS).glob("*-of-*")):
         if said := _NAME.fullmatch(path.name):
-            found[Shard(int(said[1]), int(said[2]))] = read_state(path)
+            found[Shard(int(said[1]), int(said[2]))] = read_generation(path)
     if not found:
         raise NotFoundError(
             f"{folder} has no shards: make them with wetread scan WHAT -o {folder} --shard K/N"

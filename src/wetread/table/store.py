@@ -24,7 +24,7 @@ from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
 from wetread.table.mirror import local_folder, pull
-from wetread.table.parts import Part, check_folder, part_path, read_state
+from wetread.table.parts import Part, check_folder, part_path, read_generation
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,7 +91,7 @@ def open_content(path: str | os.PathLike[str]) -> Content:
 def read_content(folder: Path) -> Content:
     """The same of a folder on this machine, or of a copy as it is."""
     check_folder(folder)
-    generation = read_state(folder).generation
+    generation = read_generation(folder)
     if generation is None:
         raise IndexFormatError(
             f"{folder}: its first scan did not finish; the same scan again goes on from there"

@@ -25,8 +25,16 @@ _SEQUENCE = 0x00081032  # ProcedureCodeSequence, which stands before PatientName
 def bad_number(to: Folder) -> None:
     """Class 8: numbers and dates that do not parse; null, bytes kept, BAD_NUMBER or BAD_DATE."""
     numbers = {
-        "InstanceNumber": [b"14.5", b"Amadeus ", b"9" * 30, b"0x10", b"1 2 "],
-        "RescaleSlope": [b"1,0 ", b"1.5 mm", b"1e", b"--1 ", b"1_0 "],
+        "InstanceNumber": [
+            b"14.5",
+            b"Amadeus ",
+            b"9" * 30,
+            b"0x10",
+            b"1 2 ",
+            b"1e400 ",
+            b"9" * 5000,
+        ],
+        "RescaleSlope": [b"1,0 ", b"1.5 mm", b"1e", b"--1 ", b"1_0 ", b"1e400 "],
     }
     for keyword, raws in numbers.items():
         for i, raw in enumerate(raws):
@@ -136,9 +144,9 @@ def wrong_delimiters(to: Folder) -> None:
 @failure_class(13)
 def too_deep(to: Folder) -> None:
     """Class 13: sequences nested deeper than 64; TOO_DEEP, the rest of the file still read."""
-    for depth in (10, 60):
+    for depth in (10, 64):
         to.put(f"{depth}.dcm", _before_name(to, _nested(depth)), "ok", values=RIGHT)
-    for depth in (70, 300, 5000):
+    for depth in (65, 300, 5000):
         data = _before_name(to, _nested(depth))
         to.put(f"{depth}.dcm", data, "repaired", "TOO_DEEP", values=RIGHT)
 
@@ -160,6 +168,16 @@ def huge_header(to: Folder) -> None:
     owners = [Element(e.tag & 0xFFFF0000 | 0x10, "LO", "WETREAD") for e in private[::256]]
     many = to.file(creator, *owners, *private)
     to.put("private.dcm", many, "ok", values=RIGHT)
+
+
+@failure_class(14)
+def made_up_tags(to: Folder) -> None:
+    """Class 14: 6,000 tags that no dictionary has; HEADER_BUDGET, a column for 4,000."""
+    tags = [group << 16 | number for group in (6, 10) for number in range(1, 3_001)]
+    many = to.file(*(Element(tag, "LO") for tag in tags))
+    to.put("many.dcm", many, "partial", "HEADER_BUDGET", values=RIGHT)
+    rare = to.file(Element(0x000A8ABC, "LO", "rare"))
+    to.put("one.dcm", rare, "ok", values=RIGHT | {"x_000a_8abc": "rare"})
 
 
 @failure_class(15)
