@@ -142,6 +142,26 @@ def test_a_file_that_is_gone(tmp_path: Path, real_file: Real) -> None:
             ask()
 
 
+def test_a_file_that_cannot_be_read_now_is_no_damaged_one(tmp_path: Path, real_file: Real) -> None:
+    shutil.copy(real_file("CT_small.dcm"), tmp_path)
+    image = wr.read(tmp_path / "CT_small.dcm")
+    (tmp_path / "CT_small.dcm").unlink()
+    (tmp_path / "CT_small.dcm").mkdir()
+    for ask in (lambda: image.header, image.pixels):
+        with pytest.raises(DecodeError, match=r"CT_small.dcm: .*not a regular file") as raised:
+            ask()
+        assert isinstance(raised.value, OSError)
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path, real_file: Real) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(real_file("CT_small.dcm"), "ct.dcm")
+    image = wr.read(tmp_path / "a.zip")
+    (tmp_path / "a.zip").write_bytes(b"PK\x05\x06 damaged")
+    with pytest.raises(DecodeError, match=r"a.zip ct.dcm: not a readable zip"):
+        image.pixels()
+
+
 def test_read_opens_one_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds 0 files"):
         wr.read(tmp_path)

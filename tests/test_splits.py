@@ -114,6 +114,8 @@ def test_members_of_archives_are_compared(tmp_path: Path, make_index: Make) -> N
     index = wr.split(wr.scan(tmp_path / "all.zip", progress=False), parts=HALVES)
     found = dict(index.query("SELECT member, part FROM index").itertuples(index=False))
     assert found["0-0.dcm"] == found["1-0.dcm"]
+    (tmp_path / "all.zip").write_bytes(b"PK\x05\x06 damaged")
+    assert len(sides(wr.split(index, parts=HALVES))) == 1  # an archive that cannot be read any more
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError, WetreadError
+from wetread.errors import (
+    FINDINGS,
+    AccessError,
+    DecodeError,
+    NotFoundError,
+    UsageError,
+    WetreadError,
+)
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +39,8 @@ class Image:
 
     Frames count from 0. In every method `short=True` takes what there is of an uncompressed frame
     that is cut, and zeros for the rest. A file without pixels, or with damaged ones, is
-    a DecodeError; a frame or window that does not exist is a UsageError; both name the file.
+    a DecodeError, and an OSError too where it cannot be read now; a frame or window that does not
+    exist is a UsageError; both name the file.
     """
 
     def __init__(
@@ -296,12 +304,12 @@ class Image:
                 yield
         except FileNotFoundError as error:
             raise NotFoundError(f"{self.name}: the file is not there any more") from error
-        except OSError as error:
-            raise DecodeError(f"{self.name}: {error}") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
             raise
+        except OSError as error:
+            raise AccessError(f"{self.name}: {error}") from error
 
     def _problems(self) -> str:
         """Its status, and the findings of its row in words."""
