@@ -11,7 +11,16 @@ import pydicom
 import pytest
 
 import wetread as wr
-from wetread.errors import DecodeError, NotFoundError, UnknownNameError, UsageError
+from wetread.errors import (
+    DecodeError,
+    LimitError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+)
+from wetread.settings import Settings
+from wetread.testing import dicom_file, element, picture
+from wetread.testing.files import DEFLATED, changed
 
 Real = Callable[[str], Path]
 
@@ -111,6 +120,19 @@ def stated(tmp_path: Path, real_file: Real, syntax: bytes) -> Path:
     file = tmp_path / "stated.dcm"
     file.write_bytes(data.replace(b"1.2.840.10008.1.2.1\0", syntax.ljust(20, b"\0"), 1))
     return file
+
+
+def test_every_step_keeps_the_limits_that_are_given(tmp_path: Path, real_file: Real) -> None:
+    row = wr.read(real_file("CT_small.dcm")).row
+    image = wr.Image(str(real_file("CT_small.dcm").parent), row, Settings(frame_bytes=1000))
+    for ask in (image.pixels, image.values, image.padding, image.render):
+        with pytest.raises(LimitError, match="refused: a frame of 32,768 bytes"):
+            ask()
+    padded = changed(picture(), element("ImageComments", "x" * 9000))
+    (path := tmp_path / "deflated.dcm").write_bytes(dicom_file(padded, DEFLATED))
+    image = wr.Image(str(tmp_path), wr.read(path).row, Settings(header_bytes=6000))
+    with pytest.raises(LimitError, match="refused: the deflated data set grows beyond"):
+        image.pixels()
 
 
 def test_the_transfer_syntax_that_the_scan_found_is_used(tmp_path: Path, real_file: Real) -> None:
