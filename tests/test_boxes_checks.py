@@ -48,6 +48,7 @@ def test_what_a_reader_says() -> None:
     assert found["text"].tolist() == ["ILD, Mass", "ILD, 2 times"]
     assert codes(make({}, nothing())) == ["NOTHING_AND_BOX"]
     assert codes(make({}, nothing(reader="R2"))) == []
+    assert codes(make({}, {"x1": 1, "y1": 1, "kind": "point"})) == []
     # a model may well say how sure it is that there is nothing
     assert codes(make({"score": 0.5}, nothing(score=0.5))) == []
 

@@ -85,7 +85,8 @@ def _check_readings(rows: list[Row]) -> Iterator[Finding]:
         said[row["key"], row["frame"], row["reader"]].append(row)
     for of_image in said.values():
         boxes = [row for row in of_image if row["kind"] == "box"]
-        if len(boxes) < len(of_image) and boxes and boxes[0]["score"] is None:
+        none = any(row["kind"] == "nothing" for row in of_image)
+        if none and boxes and boxes[0]["score"] is None:
             yield "NOTHING_AND_BOX", of_image[0], f"{len(boxes)} boxes"
         places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
         for row in boxes:
