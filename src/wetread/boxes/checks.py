@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wetread.boxes.join import joined
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
 from wetread.errors import BOX_FINDINGS
@@ -41,8 +42,8 @@ def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
     >>> boxes.check()["code"].tolist()
     ['BOX_EMPTY']
     """
-    if index is not None and boxes.table["image"].null_count == len(boxes):
-        boxes = boxes.join(index)
+    if index is not None:
+        boxes = joined(boxes, index)
     rows = boxes.table.to_pylist()
     found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
     if index is not None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
@@ -106,9 +107,7 @@ def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
     Raises:
         UsageError: boxes that know none of the images, several readers an image, or no box.
     """
-    boxes = open_boxes(truth)
-    if boxes.table["image"].null_count:
-        boxes = boxes.join(images)
+    boxes = joined(open_boxes(truth), images)
     seen = boxes.table.select(["image", "reader"]).group_by("image")
     counts = seen.aggregate([("reader", "count_distinct")])["reader_count_distinct"]
     several = pc.sum(pc.greater(counts, 1)).as_py() or 0

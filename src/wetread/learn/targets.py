@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.boxes.join import joined
 from wetread.boxes.kaggle import NOTHING
 from wetread.errors import UnknownNameError, UsageError
 
@@ -40,7 +41,7 @@ def choose(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
         rows = _of_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
         return Targets((), rows, np.zeros(len(rows) + 1, np.int64), np.zeros((0, 4)), *none)
-    truth = _joined(cache, truth)
+    truth = joined(truth, cache)
     _check_readers(truth)
     said = truth.table
     at, row = _places(cache, said)
@@ -72,10 +73,6 @@ def find_classes(truth: Boxes) -> tuple[str, ...]:
     columns = (truth.table[name].to_pylist() for name in ("label", "kind"))
     nothing = {label for label, kind in zip(*columns, strict=True) if kind == "nothing"}
     return tuple(label for label in truth.labels if label not in nothing | {NOTHING})
-
-
-def _joined(cache: Cache, truth: Boxes) -> Boxes:
-    return truth.join(cache) if truth.table["image"].null_count == len(truth) else truth
 
 
 def _check_readers(truth: Boxes) -> None:

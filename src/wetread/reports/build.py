@@ -186,6 +186,8 @@ def _has_place(labels: Boxes) -> NDArray[np.bool_]:
 
 def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> Boxes | None:
     """Boxes that know their images, and the parts of them."""
+    from wetread.boxes.join import joined
+
     if given is None:
         return None
     if isinstance(given, str | os.PathLike):
@@ -193,10 +195,9 @@ def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> B
 
         return read_boxes(given, images=index)
     table = given.table
-    joined = table["image"].null_count < len(given)
     parts = "part" in content.schema.names and table["part"].null_count == len(given)
     named = not table["key"].null_count
-    return given.join(index) if named and (not joined or parts) else given
+    return given.join(index) if named and parts else joined(given, index)
 
 
 def _find_part(content: Content, answer: Ask, split: str | None) -> str | None:
