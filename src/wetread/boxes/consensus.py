@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import BOX_SCHEMA, CORNERS
@@ -81,6 +82,36 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
     return Boxes.from_columns(named, boxes.classes, boxes.run, boxes.dialect)
+
+
+def check_readers(rows: pa.Table, what: str = "truth") -> None:
+    """Refuses boxes of several readers on one frame: several opinions of one lesion are no truth.
+
+    A row without a frame is about all of them, rows without a reader are those of one more, and
+    rows without an image are passed over.
+
+    Args:
+        rows: columns `image`, `frame` and `reader`.
+        what: what the rows are.
+
+    Raises:
+        UsageError: there are several; names some of the images.
+    """
+    rows = rows.filter(rows["image"].is_valid()).group_by(["image", "frame", "reader"])
+    found: dict[str, dict[int | None, set[str | None]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows.aggregate([]).to_pylist():
+        found[row["image"]][row["frame"]].add(row["reader"])
+    several = sorted(
+        image
+        for image, frames in found.items()
+        if any(len(readers | frames.get(None, set())) > 1 for readers in frames.values())
+    )
+    if several:
+        raise UsageError(
+            f"the {what} of {len(several)} images comes from several readers, such as "
+            f"{', '.join(several[:3])}; make them one first: Boxes.consensus(), on the command "
+            "line --consensus wbf"
+        )
 
 
 def _by_image(boxes: Boxes) -> dict[str, list[dict[str, Any]]]:

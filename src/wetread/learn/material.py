@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.consensus import check_readers
 from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.boxes.table import CORNERS
@@ -108,14 +109,7 @@ def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
         UsageError: boxes that know none of the images, several readers an image, or no box.
     """
     boxes = joined(open_boxes(truth), images)
-    seen = boxes.table.select(["image", "reader"]).group_by("image")
-    counts = seen.aggregate([("reader", "count_distinct")])["reader_count_distinct"]
-    several = pc.sum(pc.greater(counts, 1)).as_py() or 0
-    if several:
-        raise UsageError(
-            f"{several} images were marked by several readers, which is no truth yet: merge them, "
-            "boxes.consensus() in Python or --consensus wbf on the command line"
-        )
+    check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
         raise UsageError("the truth has no box: there is nothing to learn")
     return boxes
