@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import BOX_SCHEMA, CORNERS
@@ -68,7 +69,7 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
         raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
-    lost = np.isnan(boxes.corners).any(axis=1) & (np.asarray(boxes.table["kind"]) != "nothing")
+    lost = ~have_place(boxes)
     if lost.any():
         key = boxes.table["key"][int(lost.argmax())].as_py()
         raise UsageError(
@@ -82,6 +83,12 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
     return Boxes.from_columns(named, boxes.classes, boxes.run, boxes.dialect)
+
+
+def have_place(boxes: Boxes) -> NDArray[np.bool_]:
+    """Which rows can be merged: those of nothing, and those that have all corners."""
+    place: NDArray[np.bool_] = np.isfinite(boxes.corners).all(axis=1)
+    return place | (np.asarray(boxes.table["kind"]) == "nothing")
 
 
 def check_readers(rows: pa.Table, what: str = "truth") -> None:
