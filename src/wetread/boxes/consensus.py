@@ -87,8 +87,8 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
 
 def have_place(boxes: Boxes) -> NDArray[np.bool_]:
     """Which rows can be merged: those of nothing, and those that have all corners."""
-    place: NDArray[np.bool_] = np.isfinite(boxes.corners).all(axis=1)
-    return place | (np.asarray(boxes.table["kind"]) == "nothing")
+    nothing = np.asarray(boxes.table["kind"]) == "nothing"
+    return np.asarray(nothing | np.isfinite(boxes.corners).all(axis=1), bool)
 
 
 def check_readers(rows: pa.Table, what: str = "truth") -> None:

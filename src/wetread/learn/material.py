@@ -157,20 +157,12 @@ def _split_anew(cache: Cache, images: pa.Table, truth: Boxes) -> pa.Table:
     from dataclasses import replace
 
     content = cache.content
-    assert content.rows is not None
-    at = pc.index_in(content.rows["id"], value_set=images["id"].combine_chunks())
     rows = content.rows
-    known = {
-        "file_size": images["file_size"].take(at),
-        # Pictures are told apart by their pixels in the cache: no file is read again.
-        "px_hash": images["hash"].take(at),
-        "px_scale": pa.nulls(len(rows), pa.int32()),
-        "pixel_offset": pa.nulls(len(rows), pa.int64()),
-        "path_bytes": pa.nulls(len(rows), pa.binary()),
-    }
-    for name, column in known.items():
-        if name not in rows.column_names:
-            rows = rows.append_column(name, column)
+    assert rows is not None
+    at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
+    # Pictures are told apart by their pixels in the cache: no file is read again.
+    rows = rows.append_column("px_hash", images["hash"].take(at))
+    rows = rows.append_column("px_scale", pa.nulls(len(rows), pa.int32()))
     found = split_rows(replace(content, schema=rows.schema, rows=rows), truth).rows
     assert found is not None
     at = pc.index_in(images["id"], value_set=found["id"].combine_chunks())
