@@ -48,6 +48,7 @@ def test_what_a_reader_says() -> None:
     assert found["text"].tolist() == ["ILD, Mass", "ILD, 2 times"]
     assert codes(make({}, nothing())) == ["NOTHING_AND_BOX"]
     assert codes(make({}, nothing(reader="R2"))) == []
+    assert codes(make({}, {"x1": 1, "y1": 1, "kind": "point"})) == []
     # a model may well say how sure it is that there is nothing
     assert codes(make({"score": 0.5}, nothing(score=0.5))) == []
 
@@ -84,6 +85,9 @@ def test_with_the_images(make_index: Make) -> None:
     assert found["text"][2] == "0, 0, 60.5, 40 in 60 x 40 pixels"
     # what is joined already says the same
     assert boxes.join(index).check(index).equals(found)
+    # and so does what is joined in part
+    half = Boxes.concat([make(inside).join(index), make(nothing(key="b"), {"key": "z"})])
+    assert codes(half, index) == ["NO_FILE", "NO_LABEL"]
 
 
 def test_every_way_out_of_the_image(make_index: Make) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wetread.boxes import Boxes
-from wetread.boxes.consensus import METHODS
+from wetread.boxes.consensus import METHODS, check_readers
 from wetread.errors import UnknownNameError, UsageError
 
 SIDE = 1000.0
@@ -125,6 +125,19 @@ def test_points_group_part_and_classes_stay() -> None:
     assert table["reader"].null_count == 2
     boxes = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]}, [("7", "X")], "run", "coco")
     assert boxes.consensus().classes == (("7", "X"),)
+
+
+def test_one_reader_a_frame() -> None:
+    def check(*rows: dict[str, Any]) -> None:
+        check_readers(make(list(rows)).table)
+
+    one, two = ({"image": "i", **box("a", reader, 0, 0, 9, 9)} for reader in ("R1", "R2"))
+    check(one, one, {**two, "image": "j"})
+    check({**one, "frame": 0}, {**two, "frame": 1})
+    check({**one, "image": None}, {**two, "image": None})
+    for other in (two, {**two, "frame": 1}, {**two, "reader": None}):
+        with pytest.raises(UsageError, match="truth of 1 images comes from several readers"):
+            check(one, other)
 
 
 def test_wrong_usage() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import wetread as wr
 from wetread.boxes import Boxes
-from wetread.boxes.join import bare, stem
+from wetread.boxes.join import bare, joined, stem
 from wetread.errors import UsageError
 
 Make = Callable[..., wr.Index]
@@ -78,6 +78,17 @@ def test_group_and_part_come_along(make_index: Make) -> None:
     parts = dict(split.query('SELECT "group", part FROM index').itertuples(index=False))
     joined = boxes.join(split).table
     assert joined["part"].to_pylist() == [parts["P0"], parts["P0"], parts["P2"], None]
+
+
+def test_only_rows_that_know_no_image_are_joined(make_index: Make) -> None:
+    index = make_index({"a.dcm": {"PatientID": "P1"}, "b.dcm": {"PatientID": "P2"}})
+    known = {"key": [None, "a", "b", "z"], "image": ["elsewhere", "other", None, None]}
+    boxes = Boxes.from_columns({**known, "group": ["G", None, "G", None]})
+    table = joined(boxes, index).table
+    assert table["image"].to_pylist() == ["elsewhere", "other", index[1].id, None]
+    assert table["group"].to_pylist() == ["G", None, "P2", None]
+    whole = boxes.select([True, True, False, False])
+    assert joined(whole, index) is whole
 
 
 def test_rows_without_pixels_are_no_images(small_folder: Path) -> None:

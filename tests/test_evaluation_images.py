@@ -80,7 +80,9 @@ def test_the_whole_of_a_part_is_judged_and_no_other():
 
 def test_several_readers_are_no_truth():
     truth = boxes_of({"reader": "R1"}, {"reader": "R2"}, key="a")
-    with pytest.raises(UsageError, match=r"several readers \(a\); .*consensus"):
+    with pytest.raises(
+        UsageError, match=r"the truth of 1 images .* several readers, such as a; .*consensus"
+    ):
         value(boxes_of({"key": "a"}, score=0.5), truth)
     each = boxes_of({"key": "a", "reader": "R1"}, {"key": "b", "reader": "R2"})
     assert value(boxes_of({"key": "a"}, {"key": "b"}, score=0.5), each) == 1

@@ -11,7 +11,16 @@ import pydicom
 import pytest
 
 import wetread as wr
-from wetread.errors import DecodeError, NotFoundError, UnknownNameError, UsageError
+from wetread.errors import (
+    DecodeError,
+    LimitError,
+    NotFoundError,
+    UnknownNameError,
+    UsageError,
+)
+from wetread.settings import Settings
+from wetread.testing import dicom_file, element, picture
+from wetread.testing.files import DEFLATED, changed
 
 Real = Callable[[str], Path]
 
@@ -113,6 +122,19 @@ def stated(tmp_path: Path, real_file: Real, syntax: bytes) -> Path:
     return file
 
 
+def test_every_step_keeps_the_limits_that_are_given(tmp_path: Path, real_file: Real) -> None:
+    row = wr.read(real_file("CT_small.dcm")).row
+    image = wr.Image(str(real_file("CT_small.dcm").parent), row, Settings(frame_bytes=1000))
+    for ask in (image.pixels, image.values, image.padding, image.render):
+        with pytest.raises(LimitError, match="refused: a frame of 32,768 bytes"):
+            ask()
+    padded = changed(picture(), element("ImageComments", "x" * 9000))
+    (path := tmp_path / "deflated.dcm").write_bytes(dicom_file(padded, DEFLATED))
+    image = wr.Image(str(tmp_path), wr.read(path).row, Settings(header_bytes=6000))
+    with pytest.raises(LimitError, match="refused: the deflated data set grows beyond"):
+        image.pixels()
+
+
 def test_the_transfer_syntax_that_the_scan_found_is_used(tmp_path: Path, real_file: Real) -> None:
     image = wr.read(stated(tmp_path, real_file, b"1.2.840.10008.1.2"))
     assert image.header.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
@@ -140,6 +162,26 @@ def test_a_file_that_is_gone(tmp_path: Path, real_file: Real) -> None:
     for ask in (lambda: image.header, image.pixels):
         with pytest.raises(NotFoundError, match=r"CT_small.dcm: the file is not there any more"):
             ask()
+
+
+def test_a_file_that_cannot_be_read_now_is_no_damaged_one(tmp_path: Path, real_file: Real) -> None:
+    shutil.copy(real_file("CT_small.dcm"), tmp_path)
+    image = wr.read(tmp_path / "CT_small.dcm")
+    (tmp_path / "CT_small.dcm").unlink()
+    (tmp_path / "CT_small.dcm").mkdir()
+    for ask in (lambda: image.header, image.pixels):
+        with pytest.raises(DecodeError, match=r"CT_small.dcm: .*not a regular file") as raised:
+            ask()
+        assert isinstance(raised.value, OSError)
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path, real_file: Real) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(real_file("CT_small.dcm"), "ct.dcm")
+    image = wr.read(tmp_path / "a.zip")
+    (tmp_path / "a.zip").write_bytes(b"PK\x05\x06 damaged")
+    with pytest.raises(DecodeError, match=r"a.zip ct.dcm: not a readable zip"):
+        image.pixels()
 
 
 def test_read_opens_one_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,7 @@ from wetread.learn.prepare import prepare
 from wetread.learn.shards import Pictures, Shelf
 from wetread.sample.files import encode
 from wetread.settings import Settings
-from wetread.testing import dicom_file, element, picture
+from wetread.testing import damages, dicom_file, element, picture
 from wetread.testing.files import JPEG2000, changed
 
 NAMES = (
@@ -333,6 +334,19 @@ def test_what_it_takes_is_said_and_checked(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 30_000))
     with pytest.raises(StorageError, match="3e-05 GB are free: choose another disk or size"):
         make(index, tmp_path / "b", 64)
+
+
+def test_a_file_takes_no_more_frames_than_it_has_bytes_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    next(d for d in damages() if d.name == "pixel_bombs").make(tmp_path / "bombs")
+    index = wr.scan(tmp_path / "bombs", progress=False).where("path LIKE '%frames.dcm'")
+    assert set(index.query("SELECT NumberOfFrames n FROM index")["n"]) == {2**31 - 1}
+    prepare(index, tmp_path / "cache", 64, workers=1)
+    said = re.search("([0-9]) of [0-9] images take ([^ ]+) GB", capfd.readouterr().err)
+    assert said is not None
+    assert said[1] == "6"
+    assert float(said[2]) < 0.01
 
 
 def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path) -> None:

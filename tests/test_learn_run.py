@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from wetread.errors import MissingExtraError, NotFoundError, UsageError
 from wetread.learn.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.detector import Detector, Shape
-from wetread.learn.material import hash_truth, known_parts, read_material
+from wetread.learn.material import hash_truth, known_parts, read_material, read_truth
 from wetread.learn.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
@@ -332,6 +334,35 @@ def test_several_readers_are_no_truth(phantoms: Path, cache: Cache, tmp_path: Pa
     with pytest.raises(UsageError, match="--consensus wbf"):
         wr.train(cache, phantoms / "train.csv", to=tmp_path / "run", **SMALL)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("frames", "readers", "several"),
+    [
+        ([None, None], ["R1", "R2"], True),
+        ([None, None], [None, "R1"], True),
+        ([0, 0], ["R1", "R2"], True),
+        ([0, 1], ["R1", "R2"], False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:1 images of the truth are not in the cache:UserWarning")
+def test_several_readers_are_the_same_to_all(
+    cache: Cache, truth: Boxes, frames: list[int | None], readers: list[str | None], several: bool
+) -> None:
+    """Before anything is decoded, by the data set, and by `wetread.evaluate`."""
+    place = truth.table["kind"].to_pylist().index("box")
+    two = truth.select(np.arange(len(truth)) == place)
+    two = Boxes(pa.concat_tables([two.table, two.table]))
+    two = two.replace({"frame": frames, "reader": readers})
+    found = two.replace({"reader": [None, None], "score": [0.5, 0.5]})
+    checks: list[Callable[[], object]] = [
+        lambda: read_truth(cache, two),
+        lambda: cache.dataset(two),
+        lambda: wr.evaluate(found, two, "voc2010@0.4", resamples=0, allow_train=True),
+    ]
+    for check in checks:
+        with pytest.raises(UsageError, match="several readers") if several else nullcontext():
+            check()
 
 
 @pytest.mark.parametrize(

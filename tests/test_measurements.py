@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,44 @@ def test_a_file_that_is_gone(folder: Path) -> None:
     row = index.measure(progress=False)[0].row
     assert (row["px_status"], row["px_findings"][0]["code"]) == ("no_access", "NO_ACCESS")
     assert row["px_mean"] is None
+
+
+def test_what_cannot_be_read_now_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        archive.write(folder / "MR_small.dcm", "MR_small.dcm")
+    wr.scan(folder, to=tmp_path / "index", progress=False)
+    names = ("CT_small.dcm", "all.zip")
+    for name in names:
+        (folder / name).rename(tmp_path / name)
+    (folder / "CT_small.dcm").mkdir()
+    (folder / "all.zip").write_bytes(b"PK\x05\x06 damaged")
+    index = wr.Index.open(tmp_path / "index").measure(progress=False)
+    lost = index.where("px_status = 'no_access'")
+    found = lost.query("SELECT path, px_findings[1].code FROM index")
+    assert sorted(found.itertuples(index=False, name=None)) == [
+        ("CT_small.dcm", "NO_ACCESS"),
+        ("all.zip", "BAD_ARCHIVE"),
+    ]
+    (folder / "CT_small.dcm").rmdir()
+    for name in names:
+        (tmp_path / name).replace(folder / name)
+    again = wr.Index.open(tmp_path / "index").measure(progress=False)
+    assert not len(again.where("px_status = 'no_access'"))
+
+
+def test_only_what_grows_beyond_a_limit_is_refused(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "CT_small.dcm").read_bytes()
+    swapped = b"1.2.840.10008.1.2.2\0"
+    (path := tmp_path / "MemoryError.dcm").write_bytes(
+        data.replace(b"1.2.840.10008.1.2.1\0", swapped, 1)
+    )
+    index = wr.scan(path, progress=False).measure(progress=False)
+    assert index.table["px_status"].to_pylist() == ["failed"]
+    assert index[0].row["px_findings"][0]["code"] == "UNDECODABLE"
+    limits = Settings(frame_bytes=1000)
+    index = wr.scan(folder / "CT_small.dcm", progress=False)
+    row = Index(measure_images(index.content, progress=False, settings=limits))[0].row
+    assert (row["px_status"], row["px_findings"][0]["code"]) == ("refused", "BOMB")
 
 
 def test_frames_that_do_not_decode_are_left_out(folder: Path) -> None:

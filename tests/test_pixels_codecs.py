@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from wetread.errors import DecodeError
+from wetread.headers.encodings import is_decodable
 from wetread.pixels import (
     Frame,
     codecs,
     decode,
     decode_reduced,
-    is_decodable,
     open_frames,
     read_frame,
 )

@@ -18,6 +18,8 @@ import wetread as wr
 from wetread.boxes import Boxes
 from wetread.errors import UnknownNameError, UsageError
 from wetread.splits import assign
+from wetread.testing import dicom_file, element, picture
+from wetread.testing.files import DEFLATED, changed
 
 Make = Callable[..., wr.Index]
 HALVES = {"left": 0.5, "right": 0.5}
@@ -114,6 +116,23 @@ def test_members_of_archives_are_compared(tmp_path: Path, make_index: Make) -> N
     index = wr.split(wr.scan(tmp_path / "all.zip", progress=False), parts=HALVES)
     found = dict(index.query("SELECT member, part FROM index").itertuples(index=False))
     assert found["0-0.dcm"] == found["1-0.dcm"]
+    (tmp_path / "all.zip").write_bytes(b"PK\x05\x06 damaged")
+    assert len(sides(wr.split(index, parts=HALVES))) == 1  # an archive that cannot be read any more
+
+
+def test_deflated_pixels_of_undefined_length(tmp_path: Path, make_index: Make) -> None:
+    """Their place in the file is unknown."""
+    make_index(patients(4, 1))
+    for number, name in enumerate(("x.dcm", "y.dcm"), 5):
+        pixels = element("PixelData", [b"", bytes(4800)], vr="OB")
+        elements = changed(picture(number, 40, 60), pixels, element("PatientID", name))
+        (tmp_path / "pictures" / name).write_bytes(dicom_file(elements, DEFLATED))
+    index = wr.scan(tmp_path / "pictures", workers=0, progress=False)
+    extents = index.where("pixel_length < 0").table.select(["pixel_offset", "pixel_length"])
+    assert extents.to_pylist() == 2 * [{"pixel_offset": None, "pixel_length": -1}]
+    index = wr.split(index, parts=HALVES)
+    assert set(sides(index).values()) == {"left", "right"}
+    assert index.leaks().empty
 
 
 @pytest.mark.parametrize(

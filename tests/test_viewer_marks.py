@@ -66,6 +66,13 @@ def test_consensus_where_two_or_more_read() -> None:
     assert sorted(row["x0"] for row in Marks(opinion).on(A)) == [0, 1]  # one reader: as drawn
 
 
+def test_a_box_without_a_place_is_in_nobodys_way() -> None:
+    lost = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
+    marks = Marks(Boxes.concat([READERS, boxes_of(lost)]))
+    assert marks.merged(B, 0, "wbf") == Marks(READERS).merged(B, 0, "wbf")
+    assert marks.opinion("wbf").table.equals(Marks(READERS).opinion("wbf").table)
+
+
 def test_no_boxes() -> None:
     marks = Marks(None)
     assert not marks.given

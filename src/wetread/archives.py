@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from wetread.errors import WetreadError
+from wetread.errors import AccessError
 from wetread.settings import KIB, MIB, Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _ReadAt = Callable[[int, int], bytes]
 """Up to so many bytes from an offset."""
 
 
-class ArchiveError(WetreadError):
+class ArchiveError(AccessError):
     """A member that cannot be read; `code` is the finding: BAD_ARCHIVE, BOMB, ..."""
 
     def __init__(self, code: str, text: str) -> None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from wetread.engines import Engine, LocalEngine
 from wetread.engines.local import count_cores
 from wetread.engines.pulse import beat
-from wetread.errors import DecodeError, NotFoundError, StorageError, UsageError
+from wetread.errors import DecodeError, StorageError, UsageError
 from wetread.image import Image
 from wetread.pixels import Frames
 from wetread.settings import Settings
@@ -46,7 +46,8 @@ COLUMNS = (
     "pixel_length",
 )
 """What a worker needs to know of an image."""
-
+_STATUS_OF = {"UNDECODABLE": "failed", "BOMB": "refused", "NOT_A_FILE": "refused"}
+"""By the code of an error; of the others "no_access", as in a scan."""
 
 Make = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
 """From an image, its frames, the options and a frame's number: what a line says of that frame."""
@@ -214,11 +215,13 @@ def explain(error: BaseException) -> Problem:
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | StorageError):
         raise error
     text = str(error)[:300]
-    if isinstance(error, MemoryError) or "refused:" in text or "MemoryError" in text:
+    if isinstance(error, MemoryError):
         return Problem("refused", "BOMB", text or "it takes more memory than it may")
-    if isinstance(error, NotFoundError | OSError):
+    if isinstance(error, DecodeError):
+        return Problem(_STATUS_OF.get(error.code, "no_access"), error.code, text)
+    if isinstance(error, OSError):
         return Problem("no_access", "NO_ACCESS", text)
-    if isinstance(error, DecodeError | UsageError):
+    if isinstance(error, UsageError):
         return Problem("failed", "UNDECODABLE", text)
     return Problem("failed", "UNDECODABLE", f"{type(error).__name__}: {text}")
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.chain import Chain, Lut, View, Window, read_chain
+from wetread.chain import Chain, Lut, View, Window
 from wetread.errors import UnknownNameError, UsageError
 from wetread.imaging import all_values, crop_resize, fit, look_up, shrink
 from wetread.pixels.codecs import Frame
@@ -300,14 +300,11 @@ def _make_transform(profile: bytes) -> Any:
 __all__ = [
     "PRESETS",
     "SAMPLE",
-    "Chain",
     "Picture",
-    "Window",
     "auto_window",
     "choose_view",
     "fit_frame",
     "full_window",
     "make_table",
-    "read_chain",
     "render",
 ]

@@ -13,6 +13,8 @@ Bad *usage* raises:
     ├── EngineError                        the machines that were to do the work are lost
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a file without header or pixels, or damaged ones
+        ├── AccessError (also an OSError)  a file that cannot be opened or read now
+        └── LimitError                     pixels that grow beyond a limit of `Settings`
 
 Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`; of
 labels and splits, one of `BOX_FINDINGS`.
@@ -79,6 +81,21 @@ class MissingExtraError(WetreadError, ImportError):
 
 class DecodeError(WetreadError):
     """No header or pixels, or none that can be decoded; the message says the file and why."""
+
+    code = "UNDECODABLE"
+    """The finding that it becomes where many images are decoded."""
+
+
+class AccessError(DecodeError, OSError):
+    """A file that cannot be opened or read now; another try may succeed."""
+
+    code = "NO_ACCESS"
+
+
+class LimitError(DecodeError):
+    """Pixels that grow beyond a limit of `Settings`."""
+
+    code = "BOMB"
 
 
 def suggest(name: str, known: Iterable[str]) -> list[str]:

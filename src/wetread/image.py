@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import FINDINGS, DecodeError, NotFoundError, UsageError, WetreadError
+from wetread.errors import (
+    FINDINGS,
+    AccessError,
+    DecodeError,
+    NotFoundError,
+    UsageError,
+    WetreadError,
+)
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +39,8 @@ class Image:
 
     Frames count from 0. In every method `short=True` takes what there is of an uncompressed frame
     that is cut, and zeros for the rest. A file without pixels, or with damaged ones, is
-    a DecodeError; a frame or window that does not exist is a UsageError; both name the file.
+    a DecodeError, and an OSError too where it cannot be read now; a frame or window that does not
+    exist is a UsageError; both name the file.
     """
 
     def __init__(
@@ -131,7 +139,7 @@ class Image:
             header = _with_syntax(header, self.row["transfer_syntax"])
             with (
                 open_source(*self._source) as file,
-                open_frames(file, header, self.row["pixel_offset"]) as frames,
+                open_frames(file, header, self.row["pixel_offset"], self._settings) as frames,
             ):
                 yield frames
 
@@ -142,14 +150,14 @@ class Image:
         size, or as float where the file holds float.
         """
         with self.open_frames() as frames:
-            return _decode(frames, frame, short=short).values
+            return self._decode(frames, frame, short=short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
         """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
         from wetread.chain import read_chain
 
         with self.open_frames() as frames:
-            stored = _decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short=short).values
             if stored.ndim == 3:
                 return stored.astype(np.float32)
             return read_chain(frames.header, frame).to_modality(stored).astype(np.float32)
@@ -159,7 +167,7 @@ class Image:
         from wetread.chain import read_chain
 
         with self.open_frames() as frames:
-            stored = _decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short=short).values
             if stored.ndim == 3:
                 return np.zeros(stored.shape[:2], bool)
             return read_chain(frames.header, frame).is_padding(stored)
@@ -207,11 +215,11 @@ class Image:
             sample = None
             if window == "auto" or (window is None and not chain.views):
                 # Always from the same level: a thumbnail and the full picture have one window.
-                sample = _decode(frames, frame, SAMPLE, short)
+                sample = self._decode(frames, frame, SAMPLE, short)
             if sample and (sample.scale == 1 or (size is not None and size <= SAMPLE)):
                 decoded = sample
             else:
-                decoded = _decode(frames, frame, size, short)
+                decoded = self._decode(frames, frame, size, short)
             picture = render(decoded, chain, window, None if sample is None else sample.values)
             if size is None:
                 return picture
@@ -296,24 +304,25 @@ class Image:
                 yield
         except FileNotFoundError as error:
             raise NotFoundError(f"{self.name}: the file is not there any more") from error
-        except OSError as error:
-            raise DecodeError(f"{self.name}: {error}") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
             raise
+        except OSError as error:
+            raise AccessError(f"{self.name}: {error}") from error
+
+    def _decode(
+        self, frames: Frames, frame: int, size: int | None = None, short: bool = False
+    ) -> Frame:
+        from wetread.pixels import read_frame
+
+        return read_frame(frames, frame, size=size, short=short, settings=self._settings)
 
     def _problems(self) -> str:
         """Its status, and the findings of its row in words."""
         found = self.row["findings"] or []
         told = [f"{f['code']}: {f['text'] or FINDINGS[f['code']].meaning}" for f in found]
         return "; ".join([self.row["read_status"], *told])
-
-
-def _decode(frames: Frames, frame: int, size: int | None = None, short: bool = False) -> Frame:
-    from wetread.pixels import read_frame
-
-    return read_frame(frames, frame, size=size, short=short)
 
 
 def _with_syntax(header: Dataset, syntax: str | None) -> Dataset:

@@ -135,7 +135,7 @@ def _extent(row: Mapping[str, Any]) -> str:
 
 def _bytes(row: Mapping[str, Any]) -> int:
     length = int(row["pixel_length"])
-    return int(row["file_size"] or 0) - int(row["pixel_offset"]) if length < 0 else length
+    return int(row["file_size"] or 0) - (row["pixel_offset"] or 0) if length < 0 else length
 
 
 def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:

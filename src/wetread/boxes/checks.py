@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wetread.boxes.join import joined
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
 from wetread.errors import BOX_FINDINGS
@@ -41,8 +42,8 @@ def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
     >>> boxes.check()["code"].tolist()
     ['BOX_EMPTY']
     """
-    if index is not None and boxes.table["image"].null_count == len(boxes):
-        boxes = boxes.join(index)
+    if index is not None:
+        boxes = joined(boxes, index)
     rows = boxes.table.to_pylist()
     found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
     if index is not None:
@@ -85,7 +86,8 @@ def _check_readings(rows: list[Row]) -> Iterator[Finding]:
         said[row["key"], row["frame"], row["reader"]].append(row)
     for of_image in said.values():
         boxes = [row for row in of_image if row["kind"] == "box"]
-        if len(boxes) < len(of_image) and boxes and boxes[0]["score"] is None:
+        none = any(row["kind"] == "nothing" for row in of_image)
+        if none and boxes and boxes[0]["score"] is None:
             yield "NOTHING_AND_BOX", of_image[0], f"{len(boxes)} boxes"
         places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
         for row in boxes:

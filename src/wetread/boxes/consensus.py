@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import BOX_SCHEMA, CORNERS
@@ -67,7 +69,7 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
         raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
-    lost = np.isnan(boxes.corners).any(axis=1) & (np.asarray(boxes.table["kind"]) != "nothing")
+    lost = ~have_place(boxes)
     if lost.any():
         key = boxes.table["key"][int(lost.argmax())].as_py()
         raise UsageError(
@@ -81,6 +83,42 @@ def merge_readers(boxes: Boxes, method: Method = "wbf", iou: float = 0.4) -> Box
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     named = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
     return Boxes.from_columns(named, boxes.classes, boxes.run, boxes.dialect)
+
+
+def have_place(boxes: Boxes) -> NDArray[np.bool_]:
+    """Which rows can be merged: those of nothing, and those that have all corners."""
+    nothing = np.asarray(boxes.table["kind"]) == "nothing"
+    return np.asarray(nothing | np.isfinite(boxes.corners).all(axis=1), bool)
+
+
+def check_readers(rows: pa.Table, what: str = "truth") -> None:
+    """Refuses boxes of several readers on one frame: several opinions of one lesion are no truth.
+
+    A row without a frame is about all of them, rows without a reader are those of one more, and
+    rows without an image are passed over.
+
+    Args:
+        rows: columns `image`, `frame` and `reader`.
+        what: what the rows are.
+
+    Raises:
+        UsageError: there are several; names some of the images.
+    """
+    rows = rows.filter(rows["image"].is_valid()).group_by(["image", "frame", "reader"])
+    found: dict[str, dict[int | None, set[str | None]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows.aggregate([]).to_pylist():
+        found[row["image"]][row["frame"]].add(row["reader"])
+    several = sorted(
+        image
+        for image, frames in found.items()
+        if any(len(readers | frames.get(None, set())) > 1 for readers in frames.values())
+    )
+    if several:
+        raise UsageError(
+            f"the {what} of {len(several)} images comes from several readers, such as "
+            f"{', '.join(several[:3])}; make them one first: Boxes.consensus(), on the command "
+            "line --consensus wbf"
+        )
 
 
 def _by_image(boxes: Boxes) -> dict[str, list[dict[str, Any]]]:

@@ -69,13 +69,27 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
     if "group" in extra:  # null of what came after the split
         groups = pc.coalesce(rows["group"], groups)
     at = pa.array([place.get(key) for key in boxes.table["key"].to_pylist()], pa.int64())
-    joined: dict[str, Any] = {
+    more: dict[str, Any] = {
         "image": rows["id"].take(at),
         "group": groups.take(at),
     }
     if "part" in extra:
-        joined["part"] = rows["part"].take(at)
-    return boxes.replace(joined)
+        more["part"] = rows["part"].take(at)
+    return boxes.replace(more)
+
+
+def joined(boxes: Boxes, index: Indexed) -> Boxes:
+    """The boxes, where rows know no image yet joined to the index; other rows stay as they are.
+
+    Raises:
+        UsageError: as `join_boxes`.
+    """
+    here, lost = boxes.table, boxes.table["image"].is_null()
+    if not here["image"].null_count:
+        return boxes
+    there = join_boxes(boxes, index).table
+    names = ("image", "group", "part")
+    return boxes.replace({name: pc.if_else(lost, there[name], here[name]) for name in names})
 
 
 def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from wetread.boxes.join import NAMES, find_rows
+from wetread.boxes.join import NAMES, find_rows, joined
 from wetread.errors import UsageError
 from wetread.table.store import query
 
@@ -58,10 +58,8 @@ def sizes_of(boxes: Boxes, index: Indexed) -> dict[str, Size]:
     Raises:
         UsageError: an image whose size is not known.
     """
-    joined = boxes if not boxes.table["image"].null_count else boxes.join(index)
-    known = image_sizes(index)
-    pairs = zip(joined.table["key"].to_pylist(), joined.table["image"].to_pylist(), strict=True)
-    images = dict(pairs)
+    known, table = image_sizes(index), joined(boxes, index).table
+    images = dict(zip(table["key"].to_pylist(), table["image"].to_pylist(), strict=True))
     lost = [key for key, image in images.items() if image not in known]
     if lost:
         raise UsageError(f"{len(lost)} images of no known size, such as {lost[0]!r}")

@@ -15,6 +15,7 @@ import numpy as np
 from wetread.boxes.checks import list_findings
 from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.files import check_place, list_files
+from wetread.boxes.join import joined
 from wetread.boxes.table import CORNERS
 from wetread.errors import MissingExtraError, StorageError, UsageError
 from wetread.table.files import written
@@ -56,10 +57,9 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = Tr
         StorageError: the folder cannot be written.
     """
     _import_highdicom()
-    joined = boxes if not boxes.table["image"].null_count else boxes.join(index)
     images = {row["id"]: row for row in _images(index)}
     reports: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in joined.table.to_pylist():
+    for row in joined(boxes, index).table.to_pylist():
         if row["image"] not in images:
             raise UsageError(f"{row['key']}: no image of the index has this key")
         if row["kind"] != "nothing":

@@ -96,6 +96,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     wetread train train.cache train.csv --consensus wbf --task classify -o normal/
     torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
     """
+    from wetread.boxes.join import joined
     from wetread.boxes.reading import read_boxes
     from wetread.learn.run import require_torch
     from wetread.learn.training import train as learn
@@ -103,9 +104,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     require_torch()
     method = options.pop("consensus")
     source = open_images(images)
-    boxes = read_boxes(truth)
-    if boxes.table["image"].null_count:
-        boxes = boxes.join(source)
+    boxes = joined(read_boxes(truth), source)
     if method:
         boxes = boxes.consensus(method)
     options["model"] = load_builder(options["model"])

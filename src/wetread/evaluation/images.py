@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wetread.boxes.consensus import check_readers
 from wetread.errors import UsageError
 from wetread.evaluation.intervals import Flags, Ints
 
@@ -39,7 +40,9 @@ def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> Images:
     """
     number, seen, names = _number(found, truth)
     for side, table, rows in (("truth", truth, number), ("predictions", found, seen)):
-        _check_readers(side, table, rows, names)
+        frames = pa.nulls(len(rows), pa.int32())  # the names say which
+        named = [pa.array(names, pa.string()).take(pa.array(rows)), frames, table["reader"]]
+        check_readers(pa.table(named, ["image", "frame", "reader"]), side)
     judged, notes = _choose(found, truth, seen, number, names, allow_train)
     given = _first((truth["group"], number), (found["group"], seen), count=len(names))[judged]
     if not any(given):
@@ -109,20 +112,6 @@ def _refuse_unknown(names: list[str]) -> None:
         f"images with predictions that do not occur in the truth, {len(names)} of them: "
         f'{show_some(names)}; an image without findings needs a row of kind "nothing" there'
     )
-
-
-def _check_readers(side: str, table: pa.Table, number: Ints, names: list[str]) -> None:
-    """Boxes of several readers are several opinions of one lesion, so no truth."""
-    readers = _ints(table["reader"].combine_chunks().dictionary_encode().indices.fill_null(-1))
-    step = int(readers.max(initial=0)) + 2
-    images, counts = np.unique(np.unique(number * step + readers + 1) // step, return_counts=True)
-    several = [names[image] for image in images[counts > 1]]
-    if several:
-        raise UsageError(
-            f"the {side} of {len(several)} images come from several readers "
-            f"({show_some(several)}); make them one first: Boxes.consensus(), on the command line "
-            "wetread boxes --consensus wbf"
-        )
 
 
 def _choose(

@@ -125,8 +125,8 @@ LEAST_SCORE = 0.001
 """Boxes below are not kept; average precision loses nothing by more boxes of low score."""
 
 
-def narrow_resnet(width: int = 32) -> nn.Sequential:
-    """ResNet (He et al. 2015) for one channel: a block a stage, `width` to 8 x `width` channels."""
+def narrow_resnet() -> nn.Sequential:
+    """ResNet (He et al. 2015) for one channel: a block a stage, of 32, 64, 128 and 256 channels."""
     from torch import nn
     from torchvision.models.resnet import BasicBlock, conv1x1
 
@@ -137,15 +137,14 @@ def narrow_resnet(width: int = 32) -> nn.Sequential:
         return cast("nn.Module", BasicBlock(before, after, stride, down))
 
     stem = nn.Sequential(
-        nn.Conv2d(1, width, 7, 2, 3, bias=False),
-        nn.BatchNorm2d(width),
+        nn.Conv2d(1, 32, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(32),
         nn.ReLU(inplace=True),
         nn.MaxPool2d(3, 2, 1),
     )
-    widths = [width * 2**stage for stage in range(4)]
-    body = nn.Sequential(OrderedDict([("stem", stem), ("layer1", block(width, width, 1))]))
-    for stage in range(1, 4):
-        body.add_module(f"layer{stage + 1}", block(widths[stage - 1], widths[stage], 2))
+    body = nn.Sequential(OrderedDict([("stem", stem), ("layer1", block(32, 32, 1))]))
+    for stage, width in enumerate((64, 128, 256), 2):
+        body.add_module(f"layer{stage}", block(width // 2, width, 2))
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.consensus import check_readers
+from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
@@ -106,17 +108,8 @@ def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
     Raises:
         UsageError: boxes that know none of the images, several readers an image, or no box.
     """
-    boxes = open_boxes(truth)
-    if boxes.table["image"].null_count:
-        boxes = boxes.join(images)
-    seen = boxes.table.select(["image", "reader"]).group_by("image")
-    counts = seen.aggregate([("reader", "count_distinct")])["reader_count_distinct"]
-    several = pc.sum(pc.greater(counts, 1)).as_py() or 0
-    if several:
-        raise UsageError(
-            f"{several} images were marked by several readers, which is no truth yet: merge them, "
-            "boxes.consensus() in Python or --consensus wbf on the command line"
-        )
+    boxes = joined(open_boxes(truth), images)
+    check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
         raise UsageError("the truth has no box: there is nothing to learn")
     return boxes
@@ -164,20 +157,12 @@ def _split_anew(cache: Cache, images: pa.Table, truth: Boxes) -> pa.Table:
     from dataclasses import replace
 
     content = cache.content
-    assert content.rows is not None
-    at = pc.index_in(content.rows["id"], value_set=images["id"].combine_chunks())
     rows = content.rows
-    known = {
-        "file_size": images["file_size"].take(at),
-        # Pictures are told apart by their pixels in the cache: no file is read again.
-        "px_hash": images["hash"].take(at),
-        "px_scale": pa.nulls(len(rows), pa.int32()),
-        "pixel_offset": pa.nulls(len(rows), pa.int64()),
-        "path_bytes": pa.nulls(len(rows), pa.binary()),
-    }
-    for name, column in known.items():
-        if name not in rows.column_names:
-            rows = rows.append_column(name, column)
+    assert rows is not None
+    at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
+    # Pictures are told apart by their pixels in the cache: no file is read again.
+    rows = rows.append_column("px_hash", images["hash"].take(at))
+    rows = rows.append_column("px_scale", pa.nulls(len(rows), pa.int32()))
     found = split_rows(replace(content, schema=rows.schema, rows=rows), truth).rows
     assert found is not None
     at = pc.index_in(images["id"], value_set=found["id"].combine_chunks())

@@ -121,20 +121,28 @@ def _check_disk(
     content: Content, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
 ) -> None:
     """Says what the pictures will take, and refuses to begin where that is not free."""
-    names = 'id, "Rows", "Columns", NumberOfFrames'
+    names = 'id, "Rows", "Columns", NumberOfFrames, file_size, pixel_length'
     rows = query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
     rows = rows.filter(pc.is_in(rows["id"], value_set=todo["id"].combine_chunks()))
     need = 0
     for row in rows.to_pylist():
         known = row["Rows"] and row["Columns"]
         height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
-        need += PIXEL.itemsize * height * width * max(1, row["NumberOfFrames"] or 1)
+        need += PIXEL.itemsize * height * width * _count_frames(row)
     free = shutil.disk_usage(folder).free
     said = f"{todo.num_rows:,} of {count:,} images take {_gb(need)} GB in {folder}"
     if need > free:
         raise StorageError(f"{said}, where {_gb(free)} GB are free: choose another disk or size")
     if progress:
         print(f"wetread: {said}, where {_gb(free)} GB are free", file=sys.stderr, flush=True)
+
+
+def _count_frames(row: dict[str, Any]) -> int:
+    """The frames announced, as far as the file has bytes for them: a bit a pixel, or an item."""
+    native = row["pixel_length"] >= 0 and row["Rows"] and row["Columns"]
+    least = max(1, row["Rows"] * row["Columns"] // 8) if native else 8
+    announced = row["NumberOfFrames"] or 1
+    return max(1, min(announced, (row["file_size"] or sys.maxsize) // least))
 
 
 def _gb(count: int) -> str:

@@ -300,8 +300,6 @@ def open_cache(
         return images
     from wetread.learn.prepare import prepare
 
-    if to is None:
-        return prepare(images, None, size, progress=progress)
     return prepare(images, to, size, progress=progress)
 
 

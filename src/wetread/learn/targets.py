@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.boxes.consensus import check_readers
+from wetread.boxes.join import joined
 from wetread.boxes.kaggle import NOTHING
 from wetread.errors import UnknownNameError, UsageError
 
@@ -40,8 +42,8 @@ def choose(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
         rows = _of_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
         return Targets((), rows, np.zeros(len(rows) + 1, np.int64), np.zeros((0, 4)), *none)
-    truth = _joined(cache, truth)
-    _check_readers(truth)
+    truth = joined(truth, cache)
+    check_readers(truth.table)
     said = truth.table
     at, row = _places(cache, said)
     classes = find_classes(truth)
@@ -72,25 +74,6 @@ def find_classes(truth: Boxes) -> tuple[str, ...]:
     columns = (truth.table[name].to_pylist() for name in ("label", "kind"))
     nothing = {label for label, kind in zip(*columns, strict=True) if kind == "nothing"}
     return tuple(label for label in truth.labels if label not in nothing | {NOTHING})
-
-
-def _joined(cache: Cache, truth: Boxes) -> Boxes:
-    return truth.join(cache) if truth.table["image"].null_count == len(truth) else truth
-
-
-def _check_readers(truth: Boxes) -> None:
-    """Boxes of several readers are several opinions of one lesion, so nothing to learn from."""
-    readers: dict[tuple[str, int | None], set[str | None]] = defaultdict(set)
-    columns = (truth.table[name].to_pylist() for name in ("image", "frame", "reader"))
-    for image, frame, reader in zip(*columns, strict=True):
-        if image is not None:
-            readers[image, frame].add(reader)
-    several = sum(len(names) > 1 for names in readers.values())
-    if several:
-        raise UsageError(
-            f"{several} images have several readers: merge them to one truth first, "
-            "boxes.consensus() or --consensus wbf"
-        )
 
 
 def _places(cache: Cache, said: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

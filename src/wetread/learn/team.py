@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wetread.engines.local import count_cores
 from wetread.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -167,8 +168,7 @@ def free_cores() -> int:
 
     A thread too many makes training many times slower, as threads wait for one another.
     """
-    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, have - _busy_cores())
+    return max(1, count_cores() - _busy_cores())
 
 
 def _busy_cores() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wetread.headers.encodings import is_decodable
 from wetread.pixels.codecs import Frame, check_size, decode
 from wetread.pixels.frames import Frames, open_frames
 from wetread.pixels.reduced import decode_reduced
@@ -35,7 +34,6 @@ __all__ = [
     "Frames",
     "decode",
     "decode_reduced",
-    "is_decodable",
     "open_frames",
     "read_frame",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wetread.errors import DecodeError
+from wetread.errors import DecodeError, LimitError
 from wetread.headers.encodings import DEFLATED_FRAMES, EXPLICIT_BE, KINDS
 from wetread.pixels.bits import Note, Pixels, mask, settle
 from wetread.pixels.colour import to_rgb
@@ -81,21 +81,22 @@ def guarded(decoder: Callable[..., Pixels], *args: Any) -> Pixels:
     except (KeyboardInterrupt, SystemExit, DecodeError):
         raise
     except BaseException as error:  # a Rust panic is no Exception
-        raise DecodeError(f"{type(error).__name__}: {str(error)[:200]}") from error
+        kind = LimitError if isinstance(error, MemoryError) else DecodeError
+        raise kind(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def check_size(form: Form, have: int, settings: Settings) -> None:
     """Refuse a frame larger than the limits, before a byte of it is allocated."""
     need = form.frame_bytes
     if need > settings.frame_bytes:
-        raise DecodeError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
+        raise LimitError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
     check_growth(need, have, settings)
 
 
 def check_growth(need: int, have: int, settings: Settings) -> None:
     """Refuse bytes that say they hold more than any encoding packs into so few."""
     if need > settings.free_bytes and need > settings.frame_ratio * have:
-        raise DecodeError(f"refused: {have:,} bytes that claim to hold {need:,}")
+        raise LimitError(f"refused: {have:,} bytes that claim to hold {need:,}")
 
 
 def check_stream(stream: Stream, form: Form) -> Stream:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from wetread.errors import DecodeError, UsageError
+from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.headers.deflated import inflate
 from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE
 from wetread.headers.nesting import UNDEFINED
@@ -283,7 +283,7 @@ def _inflated(file: BinaryIO, header: Dataset, settings: Settings) -> BinaryIO:
     except zlib.error as error:
         raise DecodeError(f"the deflated data set is damaged: {error}") from error
     if not complete:
-        raise DecodeError(f"refused: the deflated data set grows beyond {limit:,} bytes")
+        raise LimitError(f"refused: the deflated data set grows beyond {limit:,} bytes")
     return plain
 
 

@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wetread import __version__
+from wetread.boxes.consensus import have_place
+from wetread.boxes.join import joined
 from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
@@ -173,15 +172,9 @@ def _subject(
     labels, found = _open(boxes, content, index), _open(predictions, content, index)
     truth = labels
     if labels is not None and len(labels.readers) > 1:
-        truth = labels.select(_has_place(labels)).consensus()
+        truth = labels.select(have_place(labels)).consensus()  # the others are findings
     part = _find_part(content, answer, split)
     return Subject(content, answer, labels, truth, found, part, show_phi, links, sources)
-
-
-def _has_place(labels: Boxes) -> NDArray[np.bool_]:
-    """Which rows can be merged; the others are among the findings of the labels."""
-    nothing = np.array([kind == "nothing" for kind in labels.table["kind"].to_pylist()], bool)
-    return nothing | np.isfinite(labels.corners).all(axis=1)
 
 
 def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> Boxes | None:
@@ -193,10 +186,9 @@ def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> B
 
         return read_boxes(given, images=index)
     table = given.table
-    joined = table["image"].null_count < len(given)
     parts = "part" in content.schema.names and table["part"].null_count == len(given)
     named = not table["key"].null_count
-    return given.join(index) if named and (not joined or parts) else given
+    return given.join(index) if named and parts else joined(given, index)
 
 
 def _find_part(content: Content, answer: Ask, split: str | None) -> str | None:

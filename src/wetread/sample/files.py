@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.engines.local import count_cores
 from wetread.errors import StorageError, UsageError
 from wetread.sample.lesions import CLASSES
 from wetread.sample.phantom import Phantom, draw_phantom
@@ -82,7 +83,7 @@ def write_sample(
     folder = Path(folder)
     try:
         _clear(folder)
-        with Progress(progress) as bar, ThreadPoolExecutor(os.cpu_count()) as threads:
+        with Progress(progress) as bar, ThreadPoolExecutor(count_cores()) as threads:
 
             def write(how: Write, name: str, first: int, count: int) -> list[Row]:
                 rows: list[Row] = []

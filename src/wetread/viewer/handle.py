@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
+from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.disk import cache_folder
 from wetread.errors import UsageError
@@ -238,9 +239,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _joined(boxes: Boxes | None, content: Content) -> Boxes | None:
     """Boxes with the ids of this index."""
-    if boxes is None or not boxes.table["image"].null_count:
-        return boxes
-    return boxes.join(_Rows(content))
+    return None if boxes is None else joined(boxes, _Rows(content))
 
 
 class _Rows:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.boxes import Boxes
-from wetread.boxes.consensus import Method, merge_readers
+from wetread.boxes.consensus import Method, have_place, merge_readers
 from wetread.boxes.table import CORNERS
 from wetread.evaluation.cases import Cases, Side
 from wetread.evaluation.matching import match_free, pair_boxes
@@ -44,7 +44,7 @@ class Marks:
 
     def merged(self, id_: str, frame: int, method: Method) -> list[dict[str, Any]] | None:
         """What the readers of an image agree on; None where fewer than two read it."""
-        rows = self._rows(id_)
+        rows = _placed(self._rows(id_))
         if len(rows.table["reader"].fill_null("").unique()) < 2:
             return None
         return Marks(merge_readers(rows, method)).on(id_, frame)
@@ -77,7 +77,7 @@ class Marks:
         several = np.isin(self._ids, read[readers > 1])
         if not several.any():
             return self.boxes
-        merged = merge_readers(self.boxes.select(several), method)
+        merged = merge_readers(_placed(self.boxes.select(several)), method)
         alone = self.boxes.select(~several)
         return Boxes(pa.concat_tables([alone.table, merged.table.cast(alone.table.schema)]))
 
@@ -85,6 +85,10 @@ class Marks:
         number = to_number(id_)
         low, high = np.searchsorted(self._ids, number), np.searchsorted(self._ids, number, "right")
         return Boxes(self.boxes.table.slice(low, high - low))
+
+
+def _placed(boxes: Boxes) -> Boxes:
+    return boxes.select(have_place(boxes))
 
 
 def count_misses(truth: Boxes, found: Boxes, iou: float, score: float) -> dict[str, dict[str, int]]:
