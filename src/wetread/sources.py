@@ -36,7 +36,7 @@ SOURCE_SCHEMA = pa.schema(
 )
 """`path` is relative, POSIX, as bytes; `problem` the code of a finding: do not open."""
 
-INDEX_MARKER = b"wetread-index.json"
+INDEX_MARKER = "wetread-index.json"
 PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
 """Errors after which another try may do."""
 _INDEX_FILES = re.compile(
@@ -90,7 +90,7 @@ def find(
     folders = {path for path in paths if os.path.isdir(path)}
     tops = folders | {os.path.dirname(path) for path in paths if path not in folders}
     root = os.path.commonpath(tops) if tops else os.fsencode(os.getcwd())
-    if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], INDEX_MARKER)):
+    if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], os.fsencode(INDEX_MARKER))):
         name = os.fsdecode(paths[0])
         raise UsageError(f"{name} is an index, not DICOM files; open it: Index.open({name!r})")
     prefix = os.path.join(root, b"")
@@ -263,7 +263,7 @@ class _Walk:
 
     def _folder(self, folder: bytes) -> Iterator[_Rows | bytes]:
         files, others, complete = self._list(folder)
-        if INDEX_MARKER in files:
+        if os.fsencode(INDEX_MARKER) in files:
             return
         if not complete:
             yield self._row(folder or b"./", "NO_ACCESS")

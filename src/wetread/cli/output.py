@@ -58,13 +58,13 @@ def resumable(kept: bool = True) -> Iterator[None]:
 
 def open_index(path: str) -> Content:
     """The index in a folder; where there is none, the error says how to make one."""
-    from wetread.table.parts import MARKER
+    from wetread.sources import INDEX_MARKER
     from wetread.table.store import open_content
 
     try:
         return open_content(path)
     except IndexFormatError as error:
-        if Path(path, MARKER).exists():
+        if Path(path, INDEX_MARKER).exists():
             raise
         raise UsageError(f"{error}; make one: wetread scan {shlex.quote(path)} -o INDEX") from error
 

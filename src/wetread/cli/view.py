@@ -113,12 +113,12 @@ def _open(what: str, progress: bool) -> Content:
 
 def _is_index(what: str) -> bool:
     from wetread.buckets import is_url, open_bucket
-    from wetread.table.parts import MARKER
+    from wetread.sources import INDEX_MARKER
 
     if not is_url(what):
-        return Path(what, MARKER).exists()
+        return Path(what, INDEX_MARKER).exists()
     try:
-        return bool(open_bucket(what).stat(MARKER))
+        return bool(open_bucket(what).stat(INDEX_MARKER))
     except OSError:  # a scan will say what else is wrong
         return False
 

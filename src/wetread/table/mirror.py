@@ -24,8 +24,7 @@ from wetread.table.files import TEMPORARY, storage_errors, whole_file
 T = TypeVar("T")
 _OWN = re.compile(r"(parts|commits)/")
 """What is gone from the bucket is removed here only where all of it was sent."""
-_MARKER = os.fsdecode(INDEX_MARKER)
-_MARKERS = re.compile(rf"(shards/[^/]+/)?{re.escape(_MARKER)}")
+_MARKERS = re.compile(rf"(shards/[^/]+/)?{re.escape(INDEX_MARKER)}")
 """What an index has, or one that is to be merged."""
 _FASTER = "another scan of it has finished meanwhile; scan again"
 _FOLDER, _ADDRESS = "index", "url.txt"
@@ -76,7 +75,8 @@ def pull(folder: Path) -> None:
         there = _list(bucket)
         if there and not any(map(_MARKERS.fullmatch, there)):
             raise IndexFormatError(
-                f"{url} is not an index: it has files and no {_MARKER}; choose a new folder for one"
+                f"{url} is not an index: it has files and no {INDEX_MARKER}; choose a new folder "
+                "for one"
             )
         for key in _local(folder) - set(there):
             if _OWN.match(key):

@@ -27,12 +27,12 @@ import pyarrow as pa
 from wetread import __version__
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
+from wetread.sources import INDEX_MARKER
 from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
 from wetread.table.mirror import push
 from wetread.table.stamp import Stamp
 
 STAMP = Stamp("wetread-index", 1, IndexFormatError, "scan into a new folder, or use that version")
-MARKER = "wetread-index.json"
 SHARDS = "shards"
 """The folder in an index that is made of shards, where these are."""
 GROUP_ROWS = 8192
@@ -205,9 +205,9 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.exists():
         raise NotFoundError(f"{folder}: no such index")
-    if not (folder / MARKER).is_file():
-        raise IndexFormatError(f"{folder} is not an index: it has no {MARKER}")
-    STAMP.read(folder / MARKER)
+    if not (folder / INDEX_MARKER).is_file():
+        raise IndexFormatError(f"{folder} is not an index: it has no {INDEX_MARKER}")
+    STAMP.read(folder / INDEX_MARKER)
 
 
 @contextlib.contextmanager
@@ -220,17 +220,17 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / MARKER).exists():
+        if not (folder / INDEX_MARKER).exists():
             names = [entry.name for entry in folder.iterdir() if entry.name != SHARDS]
             if not all(name.startswith(TEMPORARY) for name in names):
                 raise IndexFormatError(
                     f"{folder} has files in it and is no index: choose a new folder"
                 )
-            STAMP.write(folder / MARKER, {})
+            STAMP.write(folder / INDEX_MARKER, {})
         check_folder(folder)
         for name in ("parts", "commits"):
             (folder / name).mkdir(exist_ok=True)
-        file = open(folder / MARKER, "r+b")  # noqa: SIM115  (held until the scan ends)
+        file = open(folder / INDEX_MARKER, "r+b")  # noqa: SIM115  (held until the scan ends)
     with file:
         if not take_lock(file):
             raise StorageError(f"{folder}: another scan is writing this index")

@@ -21,11 +21,10 @@ from wetread.headers.reading import read_headers
 from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
-from wetread.sources import SOURCE_SCHEMA, Origin, PathLike, find
+from wetread.sources import INDEX_MARKER, SOURCE_SCHEMA, Origin, PathLike, find
 from wetread.table.merge import Known, Stored, compact, concat, valid_parts
 from wetread.table.mirror import address_of, fetch, local_folder, pull, push_marker, push_part
 from wetread.table.parts import (
-    MARKER,
     Generation,
     Options,
     Part,
@@ -78,7 +77,7 @@ def scan(
             content = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                push_marker(folder, MARKER)  # it says what the parts will be
+                push_marker(folder, INDEX_MARKER)  # it says what the parts will be
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             content = read_content(folder)
