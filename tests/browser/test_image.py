@@ -235,7 +235,9 @@ def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
 def test_deep_link_brings_back_the_same_view(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small", window="-600,1500", zoom=5.5, x=60, y=70, tab="header", invert=1)
     before = address(page)
+    page.wait_for_selector(".tree .element")
     page.evaluate("document.querySelector('.stage').focus()")
+    page.wait_for_timeout(400)
     shot = page.screenshot()
     page.reload()
     page.wait_for_selector(DRAWN)

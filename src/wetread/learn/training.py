@@ -42,10 +42,10 @@ from wetread.learn.run import (
 )
 from wetread.learn.scores import Scores
 from wetread.learn.team import Team, free_cores, join_team, use_threads
+from wetread.sources import INDEX_MARKER
 
 if TYPE_CHECKING:
-    from wetread.sources import INDEX_MARKER
-from wetread.table.store import Indexed
+    from wetread.table.store import Indexed
 
 SIZE = 512
 """Of what a model sees where no other is asked for."""
