@@ -22,9 +22,9 @@ INTRO = """\
 Made by `python docs/make_dependencies.py`: the requirements of `pyproject.toml`, and what they bring, with the \
 licences that their packages state. Every one of them comes as a wheel: `pip install` needs no compiler on Linux.
 
-`.ci/release` walks through the commands with the lowest and with the newest versions of the core and of `demo`, \
-`dask` and `cloud`; the lowest of `train` were not tried yet. Below stands which bounds an advisory has set. There are \
-no upper bounds but one.
+`.ci/release` walks through the commands with the lowest versions of all below but `fastai` on Python 3.11, and with \
+the newest on 3.13: scan to report, `demo`, `dask`, `cloud`, and from training to a submission. Below stands which \
+bounds an advisory has set. There are no upper bounds but one.
 
 """
 
