@@ -24,7 +24,7 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
     notebook.cells = [c for c in cells if "install" not in c.metadata.get("tags", ())]
     resources = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
-        notebook, timeout=250, kernel_name="python3", resources=resources, record_timing=False
+        notebook, timeout=1000, kernel_name="python3", resources=resources, record_timing=False
     )
     client.execute()
     notebook.cells = cells

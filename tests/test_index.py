@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wetread.errors import UsageError
+from wetread.errors import DecodeError
 from wetread.index import Index, scan
 
 
@@ -38,7 +38,7 @@ def test_a_header_is_pydicoms(index: Index) -> None:
     header = index[0].header
     assert header.PatientID == index[0].row["PatientID"] == "1CT1"
     assert "PixelData" not in header
-    with pytest.raises(UsageError, match=r"README.txt has no header \(not_dicom; NOT_DICOM"):
+    with pytest.raises(DecodeError, match=r"README.txt has no header \(not_dicom; NOT_DICOM"):
         index[4].header  # noqa: B018
 
 

@@ -205,6 +205,12 @@ def test_a_lesion_is_seen_where_its_box_is(monkeypatch):
     assert max(shade[PNEUMOTHORAX]) < -0.03
 
 
+def test_small_phantoms_are_radiographs_too(tmp_path):
+    write_sample(tmp_path, 40, size=64, test=0, progress=False)
+    measured = wr.scan(tmp_path / "train", progress=False).measure(workers=1, progress=False)
+    assert measured.query("SELECT count(*) n FROM index WHERE px_std > 0")["n"].tolist() == [40]
+
+
 def test_an_earlier_sample_is_replaced_and_nothing_else(tmp_path):
     write_sample(tmp_path / "s", 3, 0, 32)
     write_sample(tmp_path / "s", 2, 1, 32, test=0)

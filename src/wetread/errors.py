@@ -48,7 +48,8 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = list(known)
         near = suggest(name, choices)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(choices[:20])}"
+        listed = ", ".join(choices[:20]) + f" and {len(choices) - 20} more" * (len(choices) > 20)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
 

@@ -92,7 +92,10 @@ def find(
     root = os.path.commonpath(tops) if tops else os.fsencode(os.getcwd())
     if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], os.fsencode(INDEX_MARKER))):
         name = os.fsdecode(paths[0])
-        raise UsageError(f"{name} is an index, not DICOM files; open it: Index.open({name!r})")
+        raise UsageError(
+            f"{name} is an index, not DICOM files: wetread view, query and mosaic take it, "
+            f"in Python Index.open({name!r})"
+        )
     prefix = os.path.join(root, b"")
     keys = {os.path.join(path, b"") if path in folders else path for path in paths}
     relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)

@@ -140,7 +140,7 @@ def _show_boxes(console: Console, folder: Path) -> None:
     print_headline(console, "Boxes: what three readers marked")
     click.echo(
         f"{PHANTOMS} phantoms are computed for this, radiographs of nobody, in VinBigData's form;\n"
-        f"simulated readers marked them: {boxes!r}"
+        f"three of 17 simulated readers marked each: {boxes!r}"
     )
     _draw_boxes(index, boxes)
     print_headline(console, "How far they agree, pair by pair: kappa, boxes matched, overlap")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @json_option
 @fail_on_option
 def findings(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
-    """List what is wrong with the files of an INDEX.
+    """List what is wrong with the files of an INDEX, the worst first.
 
     \b
     wetread findings train.index --code TRUNCATED
@@ -46,6 +46,7 @@ def print_findings(found: pa.Table) -> None:
         (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
         for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
     ]
+    rows.sort(key=lambda row: list(SEVERITY_COLOURS).index(row[0]))
     code_width = max((len(row[1]) for row in rows), default=0)
     place_width = min(max((len(row[2]) for row in rows), default=0), 60)
     for severity, code, place, text in rows:

@@ -96,17 +96,20 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     wetread train train.cache train.csv --consensus wbf --task classify -o normal/
     torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
     """
+    from wetread.boxes.consensus import check_readers
     from wetread.boxes.join import joined
     from wetread.boxes.reading import read_boxes
-    from wetread.learn.run import require_torch
-    from wetread.learn.training import train as learn
 
-    require_torch()
     method = options.pop("consensus")
     source = open_images(images)
     boxes = joined(read_boxes(truth), source)
     if method:
         boxes = boxes.consensus(method)
+    check_readers(boxes.table)  # all of this before PyTorch, which takes seconds to load
+    from wetread.learn.run import require_torch
+    from wetread.learn.training import train as learn
+
+    require_torch()
     options["model"] = load_builder(options["model"])
     with resumable():
         run = learn(source, boxes, progress=not quiet, **options)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 0.3
 """The least score of a box that is drawn."""
+_BACK = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.0}
+"""Of text on an image."""
 _EXAMPLES = 6
 
 
@@ -136,7 +138,7 @@ def _list_classes(
         transform=axes.transAxes,
         fontsize=7,
         color="white",
-        bbox={"facecolor": "black", "alpha": 0.6, "edgecolor": "none"},
+        bbox=_BACK,
         parse_math=False,
     )
 
@@ -157,4 +159,4 @@ def _draw_rows(axes: Axes, run: Run, rows: list[dict[str, Any]], style: str) -> 
         )
         text = f"{row['label']} {row['score']:.2f}" if predicted else row["label"]
         at, va = ((x0, y1), "top") if predicted else ((x0, y0), "bottom")
-        axes.text(*at, text, color=colour, fontsize=7, va=va, parse_math=False)
+        axes.text(*at, text, color=colour, fontsize=7, va=va, bbox=_BACK, parse_math=False)

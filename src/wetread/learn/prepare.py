@@ -23,6 +23,7 @@ from wetread.learn.folder import committed, finish, latest, locked, still_right
 from wetread.learn.pictures import make_picture
 from wetread.learn.shards import PIXEL, Shelf, hash_picture
 from wetread.pixels import Frames
+from wetread.plain import name_bytes
 from wetread.settings import Settings
 from wetread.table.files import storage_errors
 from wetread.table.store import Content, Indexed, query
@@ -130,11 +131,13 @@ def _check_disk(
         height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
         need += PIXEL.itemsize * height * width * _count_frames(row)
     free = shutil.disk_usage(folder).free
-    said = f"{todo.num_rows:,} of {count:,} images take {_gb(need)} GB in {folder}"
+    said = f"{todo.num_rows:,} of {count:,} images take {name_bytes(need)} in {folder}"
     if need > free:
-        raise StorageError(f"{said}, where {_gb(free)} GB are free: choose another disk or size")
+        raise StorageError(
+            f"{said}, where {name_bytes(free)} are free: choose another disk or size"
+        )
     if progress:
-        print(f"wetread: {said}, where {_gb(free)} GB are free", file=sys.stderr, flush=True)
+        print(f"wetread: {said}, where {name_bytes(free)} are free", file=sys.stderr, flush=True)
 
 
 def _count_frames(row: dict[str, Any]) -> int:
@@ -143,10 +146,6 @@ def _count_frames(row: dict[str, Any]) -> int:
     least = max(1, row["Rows"] * row["Columns"] // 8) if native else 8
     announced = row["NumberOfFrames"] or 1
     return max(1, min(announced, (row["file_size"] or sys.maxsize) // least))
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:,.3g}"
 
 
 def prepare_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:

@@ -235,6 +235,6 @@ def _expose(density: Plane, chance: np.random.Generator) -> Plane:
     exposed += grain * (0.0015 + 0.002 * exposed)
     if chance.random() < 0.3:
         edge = int(chance.uniform(0.01, 0.03) * rows)
-        exposed[:edge] = exposed[-edge:] = 0.0
+        exposed[:edge] = exposed[rows - edge :] = 0.0
         exposed[:, : edge // 2] = exposed[:, columns - edge // 2 :] = 0.0
     return np.asarray(np.clip(exposed, 0, 1), np.float32)
