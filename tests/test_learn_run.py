@@ -450,14 +450,17 @@ def test_statistics_are_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
     assert (labels == items.data.labels).all()
 
 
-def test_without_pytorch_the_pip_line_is_said(phantom_cache: Path, tmp_path: Path) -> None:
+def test_without_pytorch_the_pip_line_is_said(
+    phantoms: Path, phantom_cache: Path, tmp_path: Path
+) -> None:
+    how = [str(phantom_cache), str(phantoms / "train.csv"), "--consensus", "wbf", "-o", "run"]
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "import wetread as wr\n"
         "from wetread.cli import main\n"
         f"try: wr.train({str(phantom_cache)!r}, 'x')\n"
         "except wr.errors.MissingExtraError as error: print(error)\n"
-        f"main(['train', {str(phantom_cache)!r}, 'x.csv', '-o', 'run'])"
+        f"main({['train', *how]!r})"
     )
     home = str(Path(wr.__file__).parents[1])
     done = subprocess.run(
