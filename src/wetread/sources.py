@@ -37,6 +37,7 @@ SOURCE_SCHEMA = pa.schema(
 """`path` is relative, POSIX, as bytes; `problem` the code of a finding: do not open."""
 
 INDEX_MARKER = "wetread-index.json"
+_MARKER = os.fsencode(INDEX_MARKER)
 PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
 """Errors after which another try may do."""
 _INDEX_FILES = re.compile(
@@ -90,7 +91,7 @@ def find(
     folders = {path for path in paths if os.path.isdir(path)}
     tops = folders | {os.path.dirname(path) for path in paths if path not in folders}
     root = os.path.commonpath(tops) if tops else os.fsencode(os.getcwd())
-    if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], os.fsencode(INDEX_MARKER))):
+    if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], _MARKER)):
         name = os.fsdecode(paths[0])
         raise UsageError(
             f"{name} is an index, not DICOM files: wetread view, query and mosaic take it, "
@@ -266,7 +267,7 @@ class _Walk:
 
     def _folder(self, folder: bytes) -> Iterator[_Rows | bytes]:
         files, others, complete = self._list(folder)
-        if os.fsencode(INDEX_MARKER) in files:
+        if _MARKER in files:
             return
         if not complete:
             yield self._row(folder or b"./", "NO_ACCESS")

@@ -46,7 +46,8 @@ def print_findings(found: pa.Table) -> None:
         (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
         for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
     ]
-    rows.sort(key=lambda row: list(SEVERITY_COLOURS).index(row[0]))
+    worst_first = list(SEVERITY_COLOURS)
+    rows.sort(key=lambda row: worst_first.index(row[0]))
     code_width = max((len(row[1]) for row in rows), default=0)
     place_width = min(max((len(row[2]) for row in rows), default=0), 60)
     for severity, code, place, text in rows:

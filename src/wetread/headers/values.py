@@ -109,8 +109,10 @@ def _read_number(text: str, whole: bool) -> float | int | None:
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
-    if not whole or math.isinf(value):
-        return None if math.isinf(value) else value
+    if math.isinf(value):
+        return None
+    if not whole:
+        return value
     # A Decimal, as an int is made of at most 4,300 digits, and these may be zeros.
     number = Decimal(text) if text.lstrip("+-").isdigit() else value
     if number != int(number) or not -(2**63) <= number < 2**63:

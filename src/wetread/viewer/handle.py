@@ -108,7 +108,7 @@ class Handle:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
-        address = f"http://{url_host(self.host)}:{self.port}/"
+        address, _, _ = self.url.partition("#")  # the token is for nobody's screen
         return f"<Viewer at {address}{'' if self.running else ', stopped'}>"
 
 
