@@ -20,6 +20,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from wetread.archives import ArchiveError, is_archive_name, open_archive
+from wetread.arrays import array
 from wetread.buckets import Listed, find_objects, is_url, open_bucket
 from wetread.errors import NotFoundError, StorageError, UsageError
 from wetread.settings import Settings
@@ -174,7 +175,7 @@ def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
         [None if is_there else "NO_ACCESS" for is_there in there],
         [one.etag for one in objects],
     ]
-    arrays = [pa.array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
+    arrays = [array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 
 
@@ -223,7 +224,7 @@ class _Rows:
                 arrays.append(pa.nulls(len(arrays[0]), kind))
                 continue
             column = getattr(self, name)
-            arrays.append(pa.array(column[:count], kind))
+            arrays.append(array(column[:count], kind))
             del column[:count]
         return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 

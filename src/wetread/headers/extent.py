@@ -10,11 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
+
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Found = tuple[int, str, str]
 """Row, finding code, text."""
-_HALVED = pa.array(["YBR_FULL_422", "YBR_PARTIAL_422"])
+_HALVED = array(["YBR_FULL_422", "YBR_PARTIAL_422"], pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,8 @@ class Announced:
         """From the columns of a block, by keyword; what stands for an element that is not there."""
 
         def number(keyword: str, default: int = 0) -> Int64s:
-            array = columns.get(keyword, pa.nulls(count))
-            values: Int64s = (
-                array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
-            )
-            return values
+            column = columns.get(keyword, pa.nulls(count)).cast(pa.int64())
+            return filled(column, default)
 
         photometric = columns.get("PhotometricInterpretation", pa.nulls(count, pa.string()))
         return cls(
@@ -49,7 +48,7 @@ class Announced:
             number("NumberOfFrames", 1),
             number("BitsAllocated"),
             number("BitsStored"),
-            np.asarray(pc.is_in(photometric, _HALVED)),
+            filled(pc.is_in(photometric, _HALVED), False),
         )
 
 

@@ -6,6 +6,8 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
+from wetread.arrays import array
+
 
 def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:
     """The identity of sources: `id` is 16 hex digits of BLAKE2b(path, NUL, member).
@@ -18,9 +20,9 @@ def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:
     shown = _as_text(paths)
     escaped = [None] * len(paths) if shown is not None else map(_unless_text, paths.to_pylist())
     return {
-        "id": pa.array(ids, pa.string()),
+        "id": array(ids, pa.string()),
         "path": shown if shown is not None else _escape(paths),
-        "path_bytes": pa.array(list(escaped), pa.binary()),
+        "path_bytes": array(list(escaped), pa.binary()),
         "member": _escape(members) if (inner := _as_text(members)) is None else inner,
     }
 
@@ -39,7 +41,7 @@ def _as_text(names: pa.Array) -> pa.Array | None:
 
 def _escape(names: pa.Array) -> pa.Array:
     texts = [name.decode("utf-8", "backslashreplace") for name in names.to_pylist()]
-    return pa.array(texts, pa.string())
+    return array(texts, pa.string())
 
 
 def _unless_text(name: bytes) -> bytes | None:

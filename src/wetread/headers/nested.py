@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.arrays import array
 from wetread.headers.charset import _python_encodings
 from wetread.headers.encodings import Encoding
 from wetread.headers.schema import PRIVATE_TYPE, format_tag
@@ -105,4 +106,4 @@ def _sequence_model(
 
 def private_array(values: list[list[dict[str, Any]]]) -> pa.Array:
     """The column `private`."""
-    return pa.array(values, PRIVATE_TYPE)
+    return array(values, PRIVATE_TYPE)

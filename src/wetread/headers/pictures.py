@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
 from wetread.headers.encodings import is_decodable
 from wetread.headers.extent import Announced
 
@@ -17,8 +18,8 @@ Bools = npt.NDArray[np.bool_]
 # PS3.4 B.5: the storage classes of captured screens and of ultrasound, which draw names.
 _CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{n}" for n in ("", ".1", ".2", ".3", ".4"))
 _SOUNDS = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3", "3.1", "6", "6.1", "6.2"))
-_KINDS = pa.array([*_CAPTURES, *_SOUNDS])
-_MODALITIES = pa.array(["US", "IVUS"])
+_KINDS = [*_CAPTURES, *_SOUNDS]
+_MODALITIES = ["US", "IVUS"]
 
 
 def find_decodable(
@@ -38,7 +39,7 @@ def find_decodable(
     yes &= np.isin(said.samples, range(5))
     bits = said.allocated
     yes &= floats | ((bits > 0) & (bits <= 64) & (said.stored <= bits))
-    return pa.array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), mask=~pixels)
+    return array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), ~pixels)
 
 
 def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
@@ -47,14 +48,14 @@ def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tup
     Burned In Annotation NO is believed only where the header says it; nothing here reads pixels.
     """
 
-    def holds(keyword: str, values: pa.Array) -> Bools:
-        array = columns.get(keyword)
-        if array is None:
+    def holds(keyword: str, wanted: list[str]) -> Bools:
+        values = columns.get(keyword)
+        if values is None:
             return np.zeros(len(pixels), np.bool_)
-        return np.asarray(pc.is_in(array, values), np.bool_)
+        return filled(pc.is_in(values, array(wanted, pa.string())), False)
 
-    said = holds("BurnedInAnnotation", pa.array(["YES"])) & pixels
-    denied = holds("BurnedInAnnotation", pa.array(["NO"]))
+    said = holds("BurnedInAnnotation", ["YES"]) & pixels
+    denied = holds("BurnedInAnnotation", ["NO"])
     kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
     for row in np.flatnonzero(said | kind):
         why = "the header says so" if said[row] else "a screen capture or ultrasound"

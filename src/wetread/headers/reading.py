@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.archives import ArchiveError
+from wetread.arrays import filled
 from wetread.buckets import Bucket, is_url, open_bucket
 from wetread.headers.blocks import (
     Arena,
@@ -82,7 +83,7 @@ def read_headers(
         for i in range(0, sources.num_rows, size)
     ]
     if not tables:
-        return CORE.empty_table()
+        return pa.Table.from_batches([], CORE)
     if len(tables) == 1:
         return tables[0]
     schema = unify(table.schema for table in tables)
@@ -178,7 +179,7 @@ def _open_block(
     pool = None if bucket is None else bucket.pool
     heads = read_heads(names, workspace.arena, window, peekers, problems, settings, pool)
     if bucket is not None:  # of which the listing alone knows it
-        heads.mtime_ns[:] = sources.column("mtime_ns").fill_null(0).to_numpy()
+        heads.mtime_ns[:] = filled(sources.column("mtime_ns"), 0)
     rows = Rows.of(heads.size)
     rows.base[:] = np.arange(len(names)) * window
     rows.limit[:] = rows.base + heads.got
@@ -223,7 +224,7 @@ def _settle_syntax(block: _Block, elements: Elements) -> None:
     kinds = [_lockstep_kind(uid, block.whole) for uid in syntaxes.dictionary.to_pylist()]
     kind = np.full(len(rows.size), -1, np.int8)
     if len(found):
-        kind[elements.row[found]] = np.array(kinds, np.int8)[syntaxes.indices.to_numpy()]
+        kind[elements.row[found]] = np.array(kinds, np.int8)[filled(syntaxes.indices, 0)]
         block.answer.set_syntaxes(elements.row[found], syntaxes)
     at = rows.base + rows.at
     rows.implicit[:], rows.big[:] = kind == 1, kind == 2

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
+from wetread.arrays import array, filled
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
@@ -122,7 +123,7 @@ class Answer:
     def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
         """The stated Transfer Syntax UID of rows."""
         names = np.array(syntaxes.dictionary.to_pylist(), object)
-        self.syntax[rows] = names[syntaxes.indices.to_numpy()]
+        self.syntax[rows] = names[filled(syntaxes.indices, 0)]
 
     def set_walked(self, row: int, walked: Walked) -> None:
         """Take over what the scalar walk says of a row."""
@@ -198,7 +199,7 @@ class Answer:
                 self.clipped += [(row, tag, raw) for tag, _, raw in raws if tag in failed]
                 for tag in failed:
                     self.find(row, "BAD_VALUE", tag, None, "a sequence that does not convert")
-            self.extra["sequences"] = pa.array(models, pa.string())
+            self.extra["sequences"] = array(models, pa.string())
 
 
 def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
@@ -235,7 +236,7 @@ def assemble(
     _check_pixels(answer, arrays, heads, rows)
     _check_preambles(answer, heads, arena)
     identity = identify(sources)
-    for row in np.flatnonzero(identity["path_bytes"].is_valid()).tolist():
+    for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
         answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
@@ -244,7 +245,7 @@ def assemble(
     arrays.update(_own_columns(answer, sources, heads, arena))
     arrays["findings"] = _list_of(findings, rows, FINDING_TYPE)
     arrays["invalid"] = _list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
-    arrays["read_status"] = pa.array(_statuses(findings, rows))
+    arrays["read_status"] = array(_statuses(findings, rows), pa.string())
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
 
@@ -272,20 +273,18 @@ def _own_columns(
 ) -> dict[str, Any]:
     unread = np.zeros(len(heads.size), np.bool_)
     unread[list(heads.problems)] = True
-    members = pc.greater(pc.binary_length(sources.column("member")), 0)
-    is_file = pa.array(~np.asarray(members, np.bool_) & ~unread)
+    is_member = filled(pc.binary_length(sources.column("member")), 0) > 0
+    is_file = array(~is_member & ~unread, pa.bool_())
     return {
-        "file_size": pc.if_else(
-            is_file, pa.array(heads.size), _column(sources, "file_size", heads.size, unread)
-        ),
-        "mtime_ns": pc.if_else(
-            is_file, pa.array(heads.mtime_ns), _column(sources, "mtime_ns", heads.mtime_ns, unread)
-        ),
+        **{
+            name: pc.if_else(is_file, array(read, pa.int64()), _column(sources, name, read, unread))
+            for name, read in (("file_size", heads.size), ("mtime_ns", heads.mtime_ns))
+        },
         "etag": sources.column("etag"),
-        "transfer_syntax": pa.array(answer.syntax, pa.string()),
-        "pixel_offset": pa.array(answer.pixel_offset, mask=answer.pixel_offset < 0),
-        "pixel_length": pa.array(answer.pixel_length, mask=answer.without_pixels),
-        "header_hash": pa.array(answer.header_hash, mask=unread),
+        "transfer_syntax": array(answer.syntax, pa.string()),
+        "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
+        "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
+        "header_hash": array(answer.header_hash, pa.int64(), unread),
     }
 
 
@@ -295,7 +294,7 @@ def _column(
     """What the source's listing says, else what was read."""
     listed = sources.column(name)
     listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
-    return pc.coalesce(listed, pa.array(read, mask=unread))
+    return pc.coalesce(listed, array(read, pa.int64(), unread))
 
 
 def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
@@ -346,11 +345,10 @@ def _list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     struct = kind.value_type
     fields = [
-        pa.array([entry[i + 1] for entry in entries], struct[i].type)
-        for i in range(struct.num_fields)
+        array([entry[i + 1] for entry in entries], struct[i].type) for i in range(struct.num_fields)
     ]
     flat = pa.StructArray.from_arrays(fields, fields=list(struct))
-    return pa.ListArray.from_arrays(pa.array(bounds), flat).cast(kind)
+    return pa.ListArray.from_arrays(array(bounds, pa.int32()), flat).cast(kind)
 
 
 def failed_row(source: pa.Table | pa.RecordBatch, status: str, text: str) -> pa.Table:

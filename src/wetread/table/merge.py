@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled, scalar
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
 from wetread.table.files import storage_errors
@@ -34,7 +35,7 @@ from wetread.table.parts import (
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
-TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
+TRY_AGAIN = array(["no_access", "timeout", "crashed"], pa.string())
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
 """Rows that a merge takes from each part at once; of their keys, twice as many."""
@@ -101,9 +102,9 @@ class Feed:
         with pq.ParquetFile(self.stored.path, pre_buffer=False) as file:
             size = 2 * _BATCH_ROWS if columns else _BATCH_ROWS
             for batch in file.iter_batches(size, columns=columns):
-                rows = pa.table(batch)
+                rows = pa.Table.from_batches([batch])
                 if keep is not None:
-                    rows = rows.filter(pa.array(keep[at : at + len(batch)]))
+                    rows = rows.filter(array(keep[at : at + len(batch)], pa.bool_()))
                 at += len(batch)
                 if rows.num_rows:
                     yield rows
@@ -128,7 +129,7 @@ class Feed:
             rows = self._rows
             assert rows is not None
             if after(reach, last):
-                count = pc.sum(pc.less_equal(self._keys, pa.scalar(last, pa.binary()))).as_py()
+                count = pc.sum(pc.less_equal(self._keys, scalar(last, pa.binary()))).as_py()
                 self._rows, self._keys = rows.slice(count), self._keys.slice(count)
                 self.head = self._keys[0].as_py()
                 rows = rows.slice(0, count)
@@ -169,15 +170,13 @@ class Known:
         if keys.equals(before):  # as most often, and faster
             found = np.arange(len(keys))
         else:
-            found = pc.index_in(keys, value_set=before).fill_null(-1).to_numpy()
-        same = (found >= 0) & ~pc.is_in(old["read_status"], TRY_AGAIN).to_numpy()[found]
+            found = filled(pc.index_in(keys, value_set=before), -1)
+        same = (found >= 0) & ~filled(pc.is_in(old["read_status"], TRY_AGAIN), False)[found]
         for name in ("file_size", "mtime_ns"):
-            then, now = (_numbers(rows[name]) for rows in (old, walk))
+            then, now = (filled(rows[name], -1) for rows in (old, walk))
             same &= then[found] == now
         if walk["etag"].null_count < len(walk):
-            then, now = (
-                rows["etag"].fill_null("").to_numpy(zero_copy_only=False) for rows in (old, walk)
-            )
+            then, now = (np.array(rows["etag"].to_pylist(), object) for rows in (old, walk))
             same &= then[found] == now
         kept = np.sort(found[same])
         at = 0
@@ -185,7 +184,7 @@ class Known:
             mine = kept[np.searchsorted(kept, at) : np.searchsorted(kept, at + count)]
             stored.keep[first + mine - at] = True
             at += count
-        return walk.filter(pa.array(~same))
+        return walk.filter(array(~same, pa.bool_()))
 
     def _until(self, last: bytes) -> tuple[pa.Table | None, list[tuple[Stored, int, int]]]:
         """The old rows up to a key, and for each run of them its part, first row and length."""
@@ -206,11 +205,6 @@ class Known:
                 places.append((feed.stored, first, feed.taken - first))
         self._feeds = [feed for feed in self._feeds if feed.head is not None]
         return (pa.concat_tables(tables) if tables else None), places
-
-
-def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    numbers: np.ndarray[Any, np.dtype[np.int64]] = column.fill_null(-1).to_numpy()
-    return numbers
 
 
 def compact(
@@ -292,7 +286,7 @@ def write_parts(
     folder: Path, tables: Iterator[pa.Table], schema: pa.Schema, size: int
 ) -> Iterator[Part]:
     """Writes rows as parts of `size`, a row group in memory at a time."""
-    rows = schema.empty_table()
+    rows = pa.Table.from_batches([], schema)
     while True:
         done, first, last, name = 0, b"", b"", new_name()
         used: set[str] = set()

@@ -25,6 +25,7 @@ from typing import Any
 import pyarrow as pa
 
 from wetread import __version__
+from wetread.arrays import scalar
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.sources import INDEX_MARKER
@@ -105,7 +106,7 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
     if path.type == pa.string():
         path = pc.coalesce(rows["path_bytes"], path.cast(pa.binary()))
     keys = pc.binary_join_element_wise(
-        path, rows["member"].cast(pa.binary()), pa.scalar(b"\0", pa.binary())
+        path, rows["member"].cast(pa.binary()), scalar(b"\0", pa.binary())
     )
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 

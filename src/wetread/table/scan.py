@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.arrays import array
 from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
 from wetread.errors import UsageError
@@ -108,7 +109,7 @@ def _in_memory(
     started = time.monotonic()
     tables = list(_read(origin.batches, None, options, engine, settings, bar))
     tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
-    rows = concat(tables) if tables else CORE.empty_table()
+    rows = concat(tables) if tables else pa.Table.from_batches([], CORE)
     rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
     rows = rows.replace_schema_metadata(None)
     done = _statistics(rows.num_rows, rows.num_rows, started)
@@ -240,11 +241,11 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
         part = push_part(to, write) if is_url(to) else write(Path(to))
         rows = pa.table(
             {
-                "name": [part.name],
-                "rows": [part.rows],
-                "first": pa.array([part.first], pa.binary()),
-                "last": pa.array([part.last], pa.binary()),
-                "columns": pa.array([part.columns], pa.list_(pa.string())),
+                "name": array([part.name], pa.string()),
+                "rows": array([part.rows], pa.int64()),
+                "first": array([part.first], pa.binary()),
+                "last": array([part.last], pa.binary()),
+                "columns": array([part.columns], pa.list_(pa.string())),
             }
         )
     return rows.replace_schema_metadata(said)
@@ -264,7 +265,7 @@ class _Pace:
 
     def tasks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         """Tables of at most the present size, in order."""
-        waiting = SOURCE_SCHEMA.empty_table()
+        waiting = pa.Table.from_batches([], SOURCE_SCHEMA)
         for batch in batches:
             waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
             while waiting.num_rows >= (size := self._size):
