@@ -22,7 +22,7 @@ from wetread.settings import Settings
 from wetread.table import merge, parts
 from wetread.table import scan as rooms
 
-SMALL = Settings(part_files=8, compact_rows=32)
+SMALL = Settings(part_files=8, compact_rows=32, start_seconds=0)
 
 
 @pytest.fixture

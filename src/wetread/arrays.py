@@ -95,7 +95,8 @@ def _stored(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy type of the values in an Arrow buffer."""
     if pa.types.is_temporal(kind):
         return np.dtype(f"i{kind.bit_width // 8}")
-    return np.dtype(kind.to_pandas_dtype())
+    stored: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return stored
 
 
 def _bits(flags: Bools) -> pa.Buffer:

@@ -15,7 +15,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -167,7 +167,7 @@ def _object_batches(
 
 def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
     there = [one.size >= 0 for one in objects]
-    columns = [
+    columns: list[list[Any]] = [
         [one.key.encode() for one in objects],
         [b""] * len(objects),
         [one.size if is_there else None for one, is_there in zip(objects, there, strict=True)],

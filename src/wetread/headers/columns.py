@@ -15,7 +15,7 @@ from wetread.arrays import array
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
 from wetread.headers.building import Built, Work
-from wetread.headers.charset import decode_text
+from wetread.headers.charset import CHARSET, decode_text, is_defined
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
@@ -54,6 +54,7 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
     work = Work(arena, elements, codes, registry, built)
+    _check_charsets(work)
     family = _settle_families(work)
     _build_texts(work, np.flatnonzero(np.isin(family, TEXTUAL)), family)
     for number in _DTYPES:
@@ -61,6 +62,15 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     _build_lengths(work, np.flatnonzero(family == s.LENGTH))
     _add_extra(work)
     return built
+
+
+def _check_charsets(work: Work) -> None:
+    """A finding for every Specific Character Set with a term that the standard does not define."""
+    elements = work.elements
+    for i in np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0)):
+        if not is_defined(work.charset(int(i))):
+            text = "not a defined term of the standard"
+            work.built.find(elements.row[i], "CHARSET", CHARSET, elements.offset[i], text)
 
 
 def _drop_strange(
@@ -295,7 +305,10 @@ def _read_values(work: Work, i: int) -> list[Any]:
         raise ValueError("its bytes were not read")
     raw = work.arena[start : start + int(work.elements.length[i])].tobytes()
     if family in TEXTUAL or family == s.LENGTH:
-        return [part.strip(" \0") for part in decode_text(raw, work.charset(i))[0].split("\\")]
+        return [
+            part.strip(" \0")
+            for part in decode_text(raw, work.charset(i), work.delimiters(i))[0].split("\\")
+        ]
     if family in _DTYPES:
         kind = np.dtype(_DTYPES[family])
         values = np.frombuffer(raw[: len(raw) - len(raw) % kind.itemsize], kind)

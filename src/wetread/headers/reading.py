@@ -16,6 +16,7 @@ import pyarrow as pa
 from wetread.archives import ArchiveError
 from wetread.arrays import filled
 from wetread.buckets import Bucket, is_url, open_bucket
+from wetread.errors import DecodeError, WetreadError
 from wetread.headers.blocks import (
     Arena,
     Bytes,
@@ -30,6 +31,7 @@ from wetread.headers.columns import build_columns
 from wetread.headers.empties import list_empties
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
 from wetread.headers.endian import swap_values
+from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.gather import gather, gather_strings
 from wetread.headers.pages import FileReader
 from wetread.headers.peeks import peek_member, peek_object, read_object_windows
@@ -79,15 +81,14 @@ def read_headers(
     """
     size = settings.block_files
     tables = [
-        _read_block(root, sources.slice(i, size), private, sequences, empties, settings)
+        _read_safely(root, sources.slice(i, size), private, sequences, empties, settings)
         for i in range(0, sources.num_rows, size)
     ]
     if not tables:
         return pa.Table.from_batches([], CORE)
     if len(tables) == 1:
         return tables[0]
-    schema = unify(table.schema for table in tables)
-    return pa.concat_tables(tables, promote_options="default").select(schema.names)
+    return _join(tables)
 
 
 @dataclass(slots=True)
@@ -109,6 +110,35 @@ class _Block:
     parts: list[Elements] = field(default_factory=list)
     meta_end: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
     """Where the File Meta group ends in each file."""
+
+
+def _read_safely(
+    root: str,
+    sources: pa.RecordBatch | pa.Table,
+    private: bool,
+    sequences: bool,
+    empties: bool,
+    settings: Settings,
+) -> pa.Table:
+    """A block, where an exception costs the row that causes it and no other."""
+    try:
+        return _read_block(root, sources, private, sequences, empties, settings)
+    except Exception as error:  # the last resort: a scan ends for no file
+        if isinstance(error, WetreadError) and not isinstance(error, DecodeError):
+            raise  # it concerns the root, not a row
+        if sources.num_rows == 1:
+            return failed_row(sources, "crashed", describe_exception(error))
+    half = sources.num_rows // 2
+    parts = [
+        _read_safely(root, part, private, sequences, empties, settings)
+        for part in (sources.slice(0, half), sources.slice(half))
+    ]
+    return _join(parts)
+
+
+def _join(tables: list[pa.Table]) -> pa.Table:
+    schema = unify(table.schema for table in tables)
+    return pa.concat_tables(tables, promote_options="default").select(schema.names)
 
 
 def _read_block(

@@ -243,8 +243,8 @@ def assemble(
     findings = sorted(answer.findings + built.findings, key=_by_place)
     arrays.update(identity)
     arrays.update(_own_columns(answer, sources, heads, arena))
-    arrays["findings"] = _list_of(findings, rows, FINDING_TYPE)
-    arrays["invalid"] = _list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
+    arrays["findings"] = list_of(findings, rows, FINDING_TYPE)
+    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
     arrays["read_status"] = array(_statuses(findings, rows), pa.string())
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
@@ -339,7 +339,7 @@ def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
     return [STATUSES[r] for r in rank]
 
 
-def _list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
+def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
     """A list column of structs from entries (row, field, field, ...) sorted by row."""
     counts = np.bincount(np.array([e[0] for e in entries], np.int64), minlength=rows)
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
@@ -349,12 +349,3 @@ def _list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
     ]
     flat = pa.StructArray.from_arrays(fields, fields=list(struct))
     return pa.ListArray.from_arrays(array(bounds, pa.int32()), flat).cast(kind)
-
-
-def failed_row(source: pa.Table | pa.RecordBatch, status: str, text: str) -> pa.Table:
-    """The row of a source that ended its worker: `status` is crashed or timeout."""
-    heads = Heads.of(source.num_rows, 1)
-    code = "CRASHED" if status == "crashed" else "TIMEOUT"
-    heads.problems.update(dict.fromkeys(range(source.num_rows), (code, text)))
-    arena = np.zeros(64, np.uint8)
-    return assemble(Answer.of(source.num_rows), source, Built(source.num_rows), heads, arena)

@@ -52,7 +52,7 @@ def _decode_strange(
         element = int(index[i])
         row = int(work.elements.row[element])
         raw = data[bounds[i] : bounds[i + 1]].tobytes()
-        text, stated = decode_text(raw, work.charset(element))
+        text, stated = decode_text(raw, work.charset(element), work.delimiters(element))
         decoded.append(text.rstrip("\0 ").encode("utf-8"))
         if not stated:
             tag, offset = int(work.elements.tag[element]), work.elements.offset[element]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from wetread.arrays import array
 from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
 from wetread.errors import UsageError
+from wetread.headers.failures import failed_row
 from wetread.headers.reading import read_headers
-from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import INDEX_MARKER, SOURCE_SCHEMA, Origin, PathLike, find
@@ -71,6 +71,8 @@ def scan(
     if share is not None:
         origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
     options = Options(origin.root, private, sequences)
+    if engine is not None or workers is not None:
+        settings = replace(settings, start_seconds=0.0)
     engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
@@ -183,21 +185,33 @@ def _read(
     """What `scan_part` makes of every source, in order of completion."""
     pace = _Pace(settings)
     tasks = pace.tasks(batches)
-    first = list(islice(tasks, 2))
-    if not first:
-        return
-    if len(first) == 1 and isinstance(engine, LocalEngine):  # not worth a process
-        engine = LocalEngine(0)
     to = None if folder is None else address_of(folder) or str(folder)
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
     failed = _failed(arguments)
-    results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
-    with closing(results):
+    with closing(_map(tasks, engine, arguments, failed, settings.start_seconds)) as results:
         for table in results:
             rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
             pace.note(int(rows), seconds)
             bar.add(int(rows))
             yield table
+
+
+def _map(
+    tasks: Iterator[pa.Table],
+    engine: Engine,
+    arguments: dict[str, Any],
+    failed: Callable[[pa.Table, str, str], pa.Table],
+    seconds: float,
+) -> Generator[pa.Table, None, None]:
+    """Read here for some seconds, then by the engine: processes only pay for long scans."""
+    first = list(islice(tasks, 2))
+    tasks = chain(first, tasks)
+    if isinstance(engine, LocalEngine):
+        alone = len(first) < 2  # tasks, which is not worth a process either
+        end = time.monotonic() + seconds
+        while (alone or time.monotonic() < end) and (task := next(tasks, None)) is not None:
+            yield scan_part(task, arguments)
+    yield from engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
 
 
 def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:

@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.arrays import array
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
@@ -288,7 +289,7 @@ def _source(content: Content) -> pa.Table | ds.Dataset:
     if content.rows is not None:
         return content.rows
     paths = _paths(content)
-    return ds.dataset(paths, content.schema) if paths else content.schema.empty_table()
+    return ds.dataset(paths, content.schema) if paths else pa.Table.from_batches([], content.schema)
 
 
 @contextlib.contextmanager
@@ -298,10 +299,11 @@ def _database(
     """A database of its own for one question, which says plainly what is wrong with it."""
     import duckdb
 
-    codes = pa.Table.from_pylist([asdict(code) for code in FINDINGS.values()])
+    names = ("code", "severity", "meaning")
+    codes = {n: array([getattr(c, n) for c in FINDINGS.values()], pa.string()) for n in names}
     with duckdb.connect(":memory:", config=_CONFIG) as database:
         database.register("all_rows", _source(content))
-        database.register("finding_codes", codes)
+        database.register("finding_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {content.chosen or _EVERYTHING}')
         database.execute(make_view(content.schema.names))
         try:
