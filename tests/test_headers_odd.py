@@ -103,7 +103,7 @@ def test_elements_behind_the_pixels(tail: tuple[int, str], tmp_path: Path) -> No
 @pytest.mark.parametrize("length", [0, 4])
 def test_a_row_does_not_depend_on_its_neighbours(length: int, tmp_path: Path) -> None:
     odd = header(0, "UL", length) + bytes(length)
-    alone = read_row(file_with(odd), tmp_path)
+    alone = read_row(dicom_file(picture()[:2]) + odd + pack(picture()[4:6]), tmp_path)
     for n in range(20):
         (tmp_path / f"b{n:02}.dcm").write_bytes(dicom_file(picture(n)))
     among = wr.scan(tmp_path, progress=False).table.to_pylist()[0]
