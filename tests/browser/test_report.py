@@ -63,9 +63,10 @@ def test_axe_finds_nothing(opened: Any, axe: str, name: str, scheme: str) -> Non
     page = opened(name, scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     page.evaluate(axe)
-    result = page.evaluate(
-        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES
+    run = (
+        "tags => axe.run({runOnly: tags, resultTypes: ['violations']})"  # or it takes twice as long
     )
+    result = page.evaluate(run, RULES)
     wrong = [
         (rule["id"], node["html"][:200], node["failureSummary"])
         for rule in result["violations"]
