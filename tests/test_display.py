@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -258,8 +257,7 @@ KNOWN = {
 def by_dcmtk(path: Path, options: list[str], work: Path) -> np.ndarray | None:
     """What dcmj2pnm makes of a file, or of its pixels decompressed by gdcm; None if neither."""
     plain, picture = work / "plain.dcm", work / "picture.pgm"
-    if shutil.which("gdcmconv"):
-        subprocess.run(["gdcmconv", "--raw", path, plain], capture_output=True)
+    subprocess.run(["gdcmconv", "--raw", path, plain], capture_output=True)
     for source in (path, plain):
         command = ["dcmj2pnm", "-O", *options, "+op", str(source), str(picture)]
         run = subprocess.run(command, capture_output=True)
@@ -273,6 +271,7 @@ def by_dcmtk(path: Path, options: list[str], work: Path) -> np.ndarray | None:
 
 
 @pytest.mark.apt("dcmtk", "dcmj2pnm")
+@pytest.mark.apt("libgdcm-tools", "gdcmconv")
 @pytest.mark.filterwarnings("ignore")  # what pydicom says of odd headers
 def test_every_monochrome_file_is_within_1_grey_level_of_dcmtk(
     real_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
