@@ -18,13 +18,14 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 RLE = "1.2.840.10008.1.2.5"
 GE_PRIVATE = "1.2.840.113619.5.2"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+ENCAPSULATED_RAW = "1.2.840.10008.1.2.1.98"
 JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, GE_PRIVATE})
 """Transfer syntaxes whose Pixel Data are not encapsulated; GE's has big-endian pixels."""
 
 KINDS: dict[str, str] = {
     **dict.fromkeys(NATIVE, "native"),
-    "1.2.840.10008.1.2.1.98": "native",  # Encapsulated Uncompressed
+    ENCAPSULATED_RAW: "native",
     DEFLATED_FRAMES: "native",
     RLE: "rle",
     **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in range(50, 57)},
