@@ -19,7 +19,7 @@ from wetread.headers.nesting import UNDEFINED
 from wetread.pixels.bits import Note
 from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
-from wetread.pixels.structure import HEAD, Layout, count_native, is_item, settle, starts_frame
+from wetread.pixels.structure import HEAD, Layout, count_native, item_order, settle, starts_frame
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ class Frames:
     def __init__(self, file: BinaryIO, header: Dataset, offset: int) -> None:
         self.file, self.header, self.offset = file, header, offset
         self.size = file.seek(0, os.SEEK_END)
-        keyword, self.vr, stated, self._order = _parse_head(file, offset)
+        keyword, self.vr, stated = _parse_head(file, offset)
         self.form: Form = read_form(header, keyword)
         """Form of the pixels; its `syntax` is the one they are in, whatever is stated."""
         rest = max(0, self.size - offset)
         self.length = rest if stated == UNDEFINED else min(self._unwrapped(stated), rest)
         self.layout: Layout
         self.layout, self.form, self._notes = settle(
-            self.form, self._read_at, self.length, stated == UNDEFINED, self._order
+            self.form, self._read_at, self.length, stated == UNDEFINED
         )
         if stated == UNDEFINED and self.is_native:
             self.length -= _DELIMITER
@@ -193,11 +193,11 @@ class Frames:
         """
         at, items, starts = 0, list[Fragment](), list[int]()
         table: list[int] = []
-        while is_item(head := self._read_at(at, 8 + HEAD), self._order):
-            (length,) = unpack(f"{self._order}I", head[4:8])
+        while order := item_order(head := self._read_at(at, 8 + HEAD)):
+            (length,) = unpack(f"{order}I", head[4:8])
             length = min(length, self.length - at - 8)
             if at == 0:
-                table = np.frombuffer(self._read_at(8, length & ~3), f"{self._order}u4").tolist()
+                table = np.frombuffer(self._read_at(8, length & ~3), f"{order}u4").tolist()
             elif length:
                 if starts_frame(head[8:], length, self.form):
                     starts.append(len(items))
@@ -288,17 +288,16 @@ def _tag(head: bytes, order: str) -> int:
     return int(group) << 16 | int(element)
 
 
-def _parse_head(file: BinaryIO, offset: int) -> tuple[str, str, int, str]:
-    """Keyword, VR ("" if implicit), stated length and byte order of the head before `offset`."""
+def _parse_head(file: BinaryIO, offset: int) -> tuple[str, str, int]:
+    """Keyword, VR ("" if implicit) and stated length of the pixel element that ends at `offset`."""
     file.seek(max(0, offset - 12))
     head = file.read(12)
     if offset >= 12 and len(head) == 12:
         for order in "<>":
             if (tag := _tag(head, order)) in ELEMENTS and head[4:6].isalpha():
-                length = int(unpack(f"{order}I", head[8:])[0])
-                return ELEMENTS[tag], head[4:6].decode(), length, order
+                return ELEMENTS[tag], head[4:6].decode(), int(unpack(f"{order}I", head[8:])[0])
         if (tag := _tag(head[4:], "<")) in ELEMENTS:
-            return ELEMENTS[tag], "", int(unpack("<I", head[8:])[0]), "<"
+            return ELEMENTS[tag], "", int(unpack("<I", head[8:])[0])
     raise DecodeError(f"no pixel element ends its header at byte {offset}")
 
 

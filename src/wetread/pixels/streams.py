@@ -7,13 +7,10 @@ from struct import error, unpack_from
 from typing import Literal
 
 from wetread.errors import DecodeError
+from wetread.headers.encodings import JP2, JXL, JXL_BARE, SOC, STREAM_STARTS
 
 Codec = Literal["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg2000", "htj2k", "jpegxl"]
-JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
-JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
-SOC = b"\xff\x4f\xff\x51"
-JXL_BARE = b"\xff\x0a"
-STARTS = (b"\xff\xd8\xff", SOC, JP2, JXL, JXL_BARE)
+STARTS = (*STREAM_STARTS, JXL_BARE)
 """First bytes of every code-stream that may start a frame."""
 
 

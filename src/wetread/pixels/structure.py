@@ -18,19 +18,23 @@ from wetread.headers.encodings import (
     EXPLICIT_BE,
     EXPLICIT_LE,
     GE_PRIVATE,
+    JXL_BARE,
     KINDS,
     NATIVE,
     RLE,
 )
 from wetread.pixels.bits import Note
 from wetread.pixels.form import Form
-from wetread.pixels.streams import JXL_BARE, STARTS, Codec, read_stream
+from wetread.pixels.streams import STARTS, Codec, read_stream
 
 Layout = Literal["native", "items", "stream"]
 """Uncompressed frames, fragments in items, or one code-stream without items."""
 
 HEAD = 64
 """Bytes that tell whether a fragment starts a frame: the length of an RLE header."""
+DELIMITERS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
+"""Ends of a value of undefined length, in both byte orders."""
+_ORDERS = {b"\xfe\xff\x00\xe0": "<", b"\xff\xfe\xe0\x00": ">"}
 _ENOUGH = 1 << 18
 """Bytes in which the header of a code-stream ends, thumbnails and profiles included."""
 _SYNTAX_OF: dict[Codec, str] = {
@@ -45,45 +49,45 @@ _SYNTAX_OF: dict[Codec, str] = {
 
 
 def settle(
-    form: Form, read: Callable[[int, int], bytes], length: int, undefined: bool, order: str
+    form: Form, read: Callable[[int, int], bytes], length: int, undefined: bool
 ) -> tuple[Layout, Form, tuple[Note, ...]]:
     """Layout of the `length` bytes of a pixel element, and its form with the syntax they are in.
 
     `read(at, count)` gives bytes of the element. A note TSUID_WRONG is added where the syntax is
     another than stated. What nothing settles stays in the stated syntax.
     """
-    stated = KINDS.get(form.syntax or EXPLICIT_LE)
     first = read(0, 8 + HEAD)
     whole = not undefined and _has_uncompressed_length(form, length)
-    if whole and stated == "native" and form.syntax in NATIVE and not _may_be_encoded(first, order):
+    native = form.syntax in NATIVE or not form.syntax
+    order = item_order(first)
+    if whole and native and not (order or _may_be_stream(first)):
         return "native", form, ()
-    if is_item(first, order):
+    if order:
         at = 8 + int(unpack_from(f"{order}I", first, 4)[0])
         head = read(at, 8)
-        size = int(unpack_from(f"{order}I", head, 4)[0]) if is_item(head, order) else 0
+        size = int(unpack_from(f"{order}I", head, 4)[0]) if item_order(head) == order else 0
         found = _identify(form, read, at + 8, min(size, length - at - 8), strict=False)
         if found or not whole:
             return _settled("items", form, found)
     elif found := _identify(form, read, 0, length, strict=whole, raw=False):
         return _settled("stream", form, found)
-    if stated != "native" and whole:
+    if whole and not native:
         return _settled("native", form, EXPLICIT_LE)
     if undefined:
-        ended = length >= 8 and is_item(read(length - 8, 8), order, 0xE0DD)
+        ended = length >= 8 and read(length - 8, 8) in DELIMITERS
         if ended and _has_uncompressed_length(form, length - 8):
             return _settled("native", form, EXPLICIT_LE)
         return "items", form, ()
-    native = form.syntax in NATIVE or not form.syntax
     return ("native" if native else "items"), form, ()
 
 
-def is_item(head: bytes, order: str = "<", element: int = 0xE000) -> bool:
-    """True if an item (or another element of group FFFE) starts here.
+def item_order(head: bytes) -> str:
+    """Byte order, "<" or ">", of the item that starts here; "" for none.
 
-    >>> is_item(bytes.fromhex("feff00e000000000"))
-    True
+    >>> item_order(bytes.fromhex("feff00e000000000"))
+    '<'
     """
-    return len(head) >= 8 and unpack_from(f"{order}HH", head) == (0xFFFE, element)
+    return _ORDERS.get(head[:4], "") if len(head) >= 8 else ""
 
 
 def count_native(form: Form, length: int) -> int | None:
@@ -174,8 +178,8 @@ def _is_rle(head: bytes, length: int, form: Form) -> bool:
     )
 
 
-def _may_be_encoded(first: bytes, order: str) -> bool:
-    return is_item(first, order) or first.startswith(STARTS) or first[4:8] == b"\x40\0\0\0"
+def _may_be_stream(first: bytes) -> bool:
+    return first.startswith(STARTS) or first[4:8] == b"\x40\0\0\0"
 
 
 def _has_uncompressed_length(form: Form, length: int) -> bool:
