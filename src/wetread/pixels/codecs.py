@@ -87,7 +87,7 @@ def _rebuild_jpeg(data: bytes, form: Form) -> bytes:
     from imagecodecs import jpegxl_decode_jpeg
 
     limit = form.frame_bytes + 4 * len(data) + 65536  # libjxl unpacks markers of any length
-    return bytes(jpegxl_decode_jpeg(data, 1, out=bytearray(limit)))
+    return bytes(jpegxl_decode_jpeg(data, numthreads=1, out=bytearray(limit)))
 
 
 def _check_kind(data: bytes, stream: Stream, kind: str) -> list[Note]:
