@@ -92,8 +92,9 @@ def _rebuild_jpeg(data: bytes, form: Form) -> bytes:
 
 def _check_kind(data: bytes, stream: Stream, kind: str) -> list[Note]:
     notes = []
-    if stream.codec != kind and not (stream.holds_jpeg and kind == "jpegxl"):
-        notes.append(("TSUID_WRONG", f"a {stream.codec} stream, stated to be {kind}"))
+    codec = "jpegxl" if stream.holds_jpeg else stream.codec
+    if codec != kind:
+        notes.append(("TSUID_WRONG", f"a {codec} stream, stated to be {kind}"))
     # The other decoders refuse a stream that is cut; those of JPEG fill it up with grey.
     if stream.codec in ("jpeg", "jpeg-lossless") and b"\xff\xd9" not in data[-64:]:
         notes.append(("STREAM_CUT", f"no end marker in the {len(data):,} bytes of the stream"))
@@ -141,7 +142,7 @@ def unpack(data: bytes, form: Form) -> Pixels:
     if form.syntax == DEFLATED_FRAMES:
         data = zlib.decompressobj(-15).decompress(data, -(-form.frame_bits // 8))
     need = form.frame_bits // form.allocated
-    if 8 * len(data) < form.frame_bits:
+    if not 0 <= len(data) - -(-form.frame_bits // 8) <= 1:
         raise DecodeError(f"{len(data):,} bytes for a frame of {-(-form.frame_bits // 8):,}")
     if form.allocated % 8 or form.allocated == 24:
         flat = _unpack_bits(data, need, form)
