@@ -73,6 +73,17 @@ def real_file() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def shared_case() -> Callable[[str], Path]:
+    """The folder of a case beside the project, by its number; skips where there is none."""
+
+    def find(number: str) -> Path:
+        found = sorted((SHARED / "cases").glob(f"{number}-*"))
+        return found[0] if found else pytest.skip("no cases beside the project")
+
+    return find
+
+
 @pytest.fixture
 def small_folder(tmp_path: Path) -> Path:
     """A folder of five real files and one that is not DICOM."""

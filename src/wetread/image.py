@@ -136,11 +136,15 @@ class Image:
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
                 damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
                 raise DecodeError(f"no pixels: {describe(header)}{lacking}{damage}")
-            header = _with_syntax(header, self.row["transfer_syntax"])
+            syntax = self.row["transfer_syntax"]
+            header = header if syntax is None else _with_syntax(header, syntax)
             with (
                 open_source(*self._source) as file,
                 open_frames(file, header, self.row["pixel_offset"], self._settings) as frames,
             ):
+                if syntax is None and frames.is_native:  # never swapped by a guess
+                    stated = "refused: the bytes are not in the transfer syntax that is stated"
+                    raise DecodeError(stated)
                 yield frames
 
     def pixels(self, frame: int = 0, *, short: bool = False) -> NDArray[Any]:
@@ -325,15 +329,13 @@ class Image:
         return "; ".join([self.row["read_status"], *told])
 
 
-def _with_syntax(header: Dataset, syntax: str | None) -> Dataset:
+def _with_syntax(header: Dataset, syntax: str) -> Dataset:
     """The header with the transfer syntax that the scan found, where the file's is wrong."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID
 
     from wetread.pixels.form import transfer_syntax
 
-    if syntax is None:
-        raise DecodeError("refused: the bytes are not in the transfer syntax that is stated")
     if transfer_syntax(header) == syntax:
         return header
     mended = Dataset(header)

@@ -70,12 +70,24 @@ def check_extent(
         have = max(int(size[row] - offset[row]), 0)
         yield int(row), "TRUNCATED", f"have {have} of {length[row]} bytes of pixels"
     for row in np.flatnonzero(here & (length < 0) & (native == 1)):
-        yield int(row), "DELIMITER", "pixels of undefined length in an uncompressed syntax"
+        yield int(row), "TSUID_WRONG", "pixels of undefined length in an uncompressed syntax"
+    raw = known & (expected > 0) & np.isin(length - expected, (0, 1))
     for row in np.flatnonzero(here & (length >= 0) & (native == 0)):
-        yield int(row), "DELIMITER", "encapsulated pixels with a length"
+        if raw[row]:
+            yield int(row), "TSUID_WRONG", f"{length[row]} bytes of pixels are uncompressed"
+        else:
+            yield int(row), "DELIMITER", "encapsulated pixels with a length"
     compared = here & ~cut & known & (length >= 0) & (native == 1) & (expected > 0)
     for row in np.flatnonzero(compared & (length != expected)):
         yield from _compare(int(row), int(length[row]), int(expected[row]), int(frame[row]))
+
+
+def is_cut(said: Announced, have: Int64s) -> Bools:
+    """Rows whose `have` bytes of uncompressed pixels are fewer than one frame takes."""
+    pixels = said.rows * said.columns * np.where(said.halved, 2, np.maximum(said.samples, 1))
+    known = (said.allocated > 0) & (said.allocated <= 64)
+    need: Bools = known & (have < (pixels * np.where(known, said.allocated, 0) + 7) // 8)
+    return need
 
 
 def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found]:

@@ -23,17 +23,24 @@ _MODALITIES = ["US", "IVUS"]
 
 
 def find_decodable(
-    said: Announced, syntax: npt.NDArray[np.object_], pixels: Bools, floats: Bools
+    said: Announced,
+    syntax: npt.NDArray[np.object_],
+    pixels: Bools,
+    floats: Bools,
+    cut: Bools,
+    open_ended: Bools,
 ) -> pa.Array:
     """Texts "yes" or "no" for rows with pixels, null for the others.
 
-    "no" is a transfer syntax that has no decoder, such as video, or a form that cannot be: no
-    size, more bits stored than allocated, more than four samples.
+    "no" is a transfer syntax that has no decoder, such as video; a form that cannot be: no size,
+    more bits stored than allocated, more than four samples; or an uncompressed frame that is `cut`.
+    Without a transfer syntax only pixels of undefined length are decoded, by what they hold.
     """
-    yes = np.zeros(len(pixels), np.bool_)
-    for name in set(syntax[pixels].tolist()):
-        if is_decodable(name or ""):
+    yes = np.array([s is None for s in syntax], np.bool_) & open_ended
+    for name in {s for s in syntax[pixels].tolist() if s is not None}:
+        if is_decodable(name):
             yes |= syntax == name
+    yes &= ~cut
     for size in (said.rows, said.columns):
         yes &= (size > 0) & (size <= 65535)
     yes &= np.isin(said.samples, range(5))

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -165,9 +166,16 @@ def _read_block(
         swap_values(block.arena.bytes, elements.take(big[elements.row] & (elements.start >= 0)))
     arena, rows = block.arena.bytes, len(block.names)
     built = build_columns(arena, elements, rows, block.registry)
+    block.answer.check_frames(
+        partial(_open_row, block), built.arrays, block.heads, block.arena.bytes
+    )
     if empties:
         block.answer.extra["empties"] = list_empties(arena, elements, rows, block.registry)
     return assemble(block.answer, sources, built, block.heads, block.arena.bytes)
+
+
+def _open_row(block: _Block, row: int) -> BinaryIO:
+    return open_source(block.root, block.paths[row], block.members[row], block.settings)
 
 
 def _take_public(elements: Elements) -> Elements:

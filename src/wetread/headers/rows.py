@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import numpy as np
@@ -18,7 +20,8 @@ from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
 from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
-from wetread.headers.extent import Announced, check_extent
+from wetread.headers.extent import Announced, check_extent, is_cut
+from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
 from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
 from wetread.headers.pages import FileReader
@@ -78,6 +81,7 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _PROGRAMS = (
@@ -157,6 +161,7 @@ class Answer:
     ) -> None:
         """Encapsulated pixels that do not end with their delimiter: follow the fragments."""
         open_ended = (rows.pixel_offset >= 0) & (rows.pixel_length < 0) & ~heads.ended
+        open_ended[[row for row, encoding in self.encodings.items() if encoding.deflated]] = False
         for row in np.flatnonzero(open_ended):
             deadline = time.monotonic() + settings.header_seconds
             size = int(heads.size[row])
@@ -171,6 +176,27 @@ class Answer:
             if missing:
                 tag = int(rows.pixel_tag[row])
                 self.find(int(row), "TRUNCATED", tag, int(rows.pixel_offset[row]), missing)
+
+    def check_frames(
+        self,
+        open_row: Callable[[int], BinaryIO],
+        arrays: dict[str, tuple[pa.Field, pa.Array]],
+        heads: Heads,
+        arena: Bytes,
+    ) -> None:
+        """More encapsulated frames than announced; with many announced, left to decoding."""
+        deflated = [row for row, encoding in self.encodings.items() if encoding.deflated]
+        offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
+        offset[deflated] = -1
+        _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
+        for row in in_many_fragments(offset, heads, arena).tolist():
+            announced = max(1, frames[row].as_py() or 1)
+            if announced > FEW:
+                continue
+            count = count_frames(partial(open_row, row), int(offset[row]))
+            if count > announced:
+                text = f"{count} frames are there, the header announces {announced}"
+                self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
 
     def convert_nested(
         self,
@@ -233,7 +259,7 @@ def assemble(
     arrays = {name: array for name, (_, array) in built.arrays.items()}
     for row, (code, text) in heads.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, heads, rows)
+    _check_pixels(answer, arrays, heads, arena, rows)
     _check_preambles(answer, heads, arena)
     identity = identify(sources)
     for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
@@ -308,7 +334,9 @@ def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
             answer.find(int(row), "EXECUTABLE_PREAMBLE", None, 0, magic.hex(" "))
 
 
-def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, rows: int) -> None:
+def _check_pixels(
+    answer: Answer, arrays: dict[str, pa.Array], heads: Heads, arena: Bytes, rows: int
+) -> None:
     native = np.full(rows, -1, np.int64)
     deflated = np.zeros(rows, np.bool_)
     for syntax in {s for s in answer.syntax if s}:
@@ -318,17 +346,27 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
     size = np.where(deflated, np.int64(1) << 62, heads.size)
     said = Announced.of(arrays, rows)
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
+    have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
+    cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(said, have)
     known = {(f[0], f[1]) for f in answer.findings}
     stopped = {f[0] for f in answer.findings if _STATUS_OF.get(f[1]) in ("partial", "refused")}
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
+            if native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]:
+                start, end = row * heads.window + offset, row * heads.window + int(heads.got[row])
+                if is_encoded(arena[start : min(end, start + 12)].tobytes()):
+                    code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
+                    cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
     pixels = ~answer.without_pixels
     for row, text in check_burned_in(arrays, pixels):
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
-    arrays["decodable"] = find_decodable(said, answer.syntax, pixels, answer.floats)
+    open_ended = pixels & (answer.pixel_length < 0)
+    arrays["decodable"] = find_decodable(
+        said, answer.syntax, pixels, answer.floats, cut, open_ended
+    )
 
 
 def _statuses(findings: list[RowFinding], rows: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ COLOURS = frozenset(
         "YBR_PARTIAL_422",
         "YBR_ICT",
         "YBR_RCT",
+        "XYB",
     }
 )
 GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -80,6 +81,10 @@ class Form:
         """Bits of an uncompressed frame."""
         values = self.rows * self.columns * 2 if self.subsampled else self.values
         return values * self.allocated
+
+    def without_subsampling(self) -> Form:
+        """YBR_FULL_422 in name, with three samples per pixel in fact."""
+        return replace(self, photometric=self.photometric.replace("_422", ""))
 
     @property
     def frame_bytes(self) -> int:
