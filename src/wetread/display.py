@@ -114,6 +114,7 @@ def make_table(dtype: np.dtype[Any], chain: Chain, view: View) -> Grey:
 
 def _shader(chain: Chain, view: View) -> Callable[[Array], Grey]:
     """The chain as a function: modality, VOI, presentation, 8 bits; padding is black."""
+    chain = chain.shown
     top = (1 << view.bits) - 1 if isinstance(view, Lut) else 1.0
 
     def shade(stored: Array) -> Grey:
@@ -202,7 +203,8 @@ def _between(low: float, high: float, name: str) -> Window:
 
 
 def count_values(stored: Array, chain: Chain) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The modality values present that are no padding, ascending, and how often each occurs."""
+    """The values to show that are no padding, ascending, and how often each occurs."""
+    chain = chain.shown
     raw, counts = histogram(stored)
     keep = ~chain.is_padding(raw)
     values = chain.to_modality(raw[keep])
@@ -244,7 +246,8 @@ def percentiles(values: Array, counts: Array, shares: tuple[float, ...]) -> NDAr
 
 def _name_steps(chain: Chain, view: View) -> tuple[str, ...]:
     """The chain in words."""
-    steps = []
+    steps = ["Modality LUT is for measuring"] if chain.measure_only else []
+    chain = chain.shown
     if chain.padding is not None:
         low, high = chain.padding
         steps.append(f"padding {low:g}" + (f" to {high:g}" if high != low else ""))

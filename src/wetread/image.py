@@ -153,7 +153,10 @@ class Image:
             return self._decode(frames, frame, short=short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
-        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
+        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`.
+
+        A DecodeError where slope, intercept or LUT are there and cannot be read.
+        """
         from wetread.chain import read_chain
 
         with self.open_frames() as frames:
