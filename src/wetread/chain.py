@@ -22,6 +22,8 @@ Notes = list[tuple[str, str]]
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _XA_XRF = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2")
 """X-Ray Angiographic and X-Ray Radiofluoroscopic Image Storage."""
+_LOSSY = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 53, 55, 81, 91, 93, 112, 203))
+"""Transfer syntaxes that may change values a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def read_chain(header: Dataset, frame: int = 0) -> Chain:
         units="" if error else _read_units(header, scale),
         function=_read_function(voi, notes),
         invert=photometric == "MONOCHROME1" or text(header, "PresentationLUTShape") == "INVERSE",
-        padding=_read_padding(header, stored[0] < 0, notes),
+        padding=_read_padding(header, stored, notes),
         icc=_read_profile(header),
         found=found,
     )
@@ -340,8 +342,13 @@ def _read_luts(
     return luts
 
 
-def _read_padding(header: Dataset, signed: bool, notes: Notes) -> tuple[float, float] | None:
-    """The range of padding values (PS3.3 C.7.5.1.1.2), in the sign of the stored values."""
+def _read_padding(
+    header: Dataset, stored: tuple[float, float], notes: Notes
+) -> tuple[float, float] | None:
+    """The range of padding values (PS3.3 C.7.5.1.1.2), in the sign of the stored values.
+
+    After lossy compression padding is no longer exact: near values count, too.
+    """
     keyword = "FloatPixelPadding" if present(header, "FloatPixelPaddingValue") else "PixelPadding"
     value = _numbers(header, f"{keyword}Value", notes).first
     limit = _numbers(header, f"{keyword}RangeLimit", notes).first
@@ -350,8 +357,17 @@ def _read_padding(header: Dataset, signed: bool, notes: Notes) -> tuple[float, f
     ends = [value, value if limit is None else limit]
     if keyword == "PixelPadding":
         words = np.array([int(n) & 0xFFFF for n in ends], "u2")
-        ends = (words.view("i2") if signed else words).tolist()
-    return float(min(ends)), float(max(ends))
+        ends = (words.view("i2") if stored[0] < 0 else words).tolist()
+    margin = 0
+    if keyword == "PixelPadding" and _is_lossy(header):
+        margin = 16 if stored[1] - stored[0] > 1023 else 4
+    return float(min(ends) - margin), float(max(ends) + margin)
+
+
+def _is_lossy(header: Dataset) -> bool:
+    """True if stored values are not exactly those of the device (PS3.3 C.7.6.1.1.5)."""
+    said = text(header, "LossyImageCompression")
+    return said == "01" or (said != "00" and transfer_syntax(header) in _LOSSY)
 
 
 def _read_profile(header: Dataset) -> bytes | None:
