@@ -266,13 +266,13 @@ def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple
 
 
 def _is_for_measuring(header: Dataset) -> bool:
-    """Angiograms of which the Modality LUT leads back to X-Ray intensity, away from the picture.
+    """Angiograms, whose Modality LUT leads from the picture back to X-Ray intensity.
 
-    PS3.3 C.8.7.1.1.2 and A.14.3: with Pixel Intensity Relationship LOG or DISP.
+    They have one where Pixel Intensity Relationship is LOG or DISP (PS3.3 A.14.3, C.8.7.1.1.2).
     """
     kind = text(header, "SOPClassUID")
     is_xray = kind in _XA_XRF if kind else text(header, "Modality") in ("XA", "RF")
-    return is_xray and text(header, "PixelIntensityRelationship").upper() in ("LOG", "DISP")
+    return is_xray and text(header, "PixelIntensityRelationship").upper() != "LIN"
 
 
 def _read_units(header: Dataset, scale: Dataset | None) -> str:

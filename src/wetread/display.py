@@ -299,7 +299,8 @@ def percentiles(values: Array, counts: Array, shares: tuple[float, ...]) -> NDAr
 
 def _name_steps(chain: Chain, view: View) -> tuple[str, ...]:
     """The chain in words."""
-    steps = ["Modality LUT is for measuring"] if chain.measure_only else []
+    has_scale = chain.modality_lut is not None or (chain.slope, chain.intercept) != (1.0, 0.0)
+    steps = ["Modality LUT is for measuring"] if chain.measure_only and has_scale else []
     chain = chain.shown
     if chain.padding is not None:
         low, high = chain.padding
