@@ -169,6 +169,7 @@ def test_a_lut_shorter_than_it_says_is_noted() -> None:
         ({"Modality": "CT", "RescaleIntercept": 0, "RescaleType": "US"}, "US"),
         ({"Modality": "CR", "RescaleIntercept": 0}, ""),
         ({"DoseGridScaling": "0.001", "DoseUnits": "GY"}, "GY"),
+        ({"Modality": "PT", "Units": "BQML"}, "BQML"),
     ],
 )
 def test_units(elements: dict[str, Any], units: str) -> None:

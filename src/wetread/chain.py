@@ -280,6 +280,8 @@ def _read_units(header: Dataset, scale: Dataset | None) -> str:
         return units.upper()
     if text(header, "DoseGridScaling"):
         return text(header, "DoseUnits").upper()
+    if text(header, "Modality") == "PT":
+        return text(header, "Units").upper()
     # A CT image with a rescale is in HU unless it says otherwise (PS3.3 C.8.2.1.1.1).
     is_ct = text(header, "Modality") == "CT" and read_numbers(scale, "RescaleIntercept").values
     return "HU" if is_ct and "LOCALIZER" not in texts(header, "ImageType") else ""

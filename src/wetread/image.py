@@ -187,7 +187,7 @@ class Image:
 
         Args:
             window: None is the file's first window or VOI LUT, or "auto" where it has none;
-                "auto" the 1st to 99th percentile; "1", "2" the file's n-th; "full"; (center,
+                "auto" a window made of the pixels; "1", "2" the file's n-th; "full"; (center,
                 width); or one for CT in HU: brain, subdural, stroke, lung, mediastinum, soft,
                 bone, liver, spine.
             size: the longest side, never enlarged; the file's own lower resolutions are used.
