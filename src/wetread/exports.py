@@ -177,6 +177,7 @@ def _kept(
 
 def _as_words(stored: Array, chain: Chain) -> tuple[NDArray[np.uint16], float, float]:
     """Stored values of at most 16 bits as uint16 without loss, with slope and intercept."""
+    chain.check_scale()
     if chain.modality_lut is not None:
         return chain.to_modality(stored).astype(np.uint16), 1.0, 0.0
     low = int(np.iinfo(stored.dtype).min)

@@ -157,7 +157,10 @@ class Image:
             return self._decode(frames, frame, short=short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
-        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
+        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`.
+
+        A DecodeError where slope, intercept or LUT are there and cannot be read.
+        """
         from wetread.chain import read_chain
 
         with self.open_frames() as frames:
@@ -188,7 +191,7 @@ class Image:
 
         Args:
             window: None is the file's first window or VOI LUT, or "auto" where it has none;
-                "auto" the 1st to 99th percentile; "1", "2" the file's n-th; "full"; (center,
+                "auto" a window made of the pixels; "1", "2" the file's n-th; "full"; (center,
                 width); or one for CT in HU: brain, subdural, stroke, lung, mediastinum, soft,
                 bone, liver, spine.
             size: the longest side, never enlarged; the file's own lower resolutions are used.
