@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
     ]
 )
 FUNCTION = "wetread.measurements:measure_part"
-_IDENTITY = ("id", "path", "path_bytes", "member", "file_size", "mtime_ns")
+_IDENTITY = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "mtime_ns")
 _BESIDE = "measured"
 """The folder in an index folder."""
 

@@ -13,9 +13,9 @@ import re
 import stat as mode
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -102,6 +102,12 @@ def find(
     relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)
     walk = _Walk(prefix, stat, size, settings)
     return Origin(os.fsdecode(root), _batches(walk.rows(_uncovered(relative)), size))
+
+
+def name_bytes(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Path and member of a row of an index, as `open_source` takes them."""
+    path, member = (row.get(f"{n}_bytes") or (row[n] or "").encode() for n in ("path", "member"))
+    return path, member
 
 
 def open_source(

@@ -33,7 +33,16 @@ from wetread.table.parts import (
 )
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
-KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
+KEY_COLUMNS = [
+    "path",
+    "path_bytes",
+    "member",
+    "member_bytes",
+    "file_size",
+    "mtime_ns",
+    "etag",
+    "read_status",
+]
 TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096

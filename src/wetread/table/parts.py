@@ -101,11 +101,14 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
     """The key of every source or row: path, NUL, member, as bytes that sort as the table does."""
     import pyarrow.compute as pc
 
-    path = rows["path"]
-    if path.type == pa.string():
-        path = pc.coalesce(rows["path_bytes"], path.cast(pa.binary()))
+    def names(name: str) -> pa.Array | pa.ChunkedArray:
+        column = rows[name]
+        if column.type == pa.string():
+            column = pc.coalesce(rows[f"{name}_bytes"], column.cast(pa.binary()))
+        return column
+
     keys = pc.binary_join_element_wise(
-        path, rows["member"].cast(pa.binary()), pa.scalar(b"\0", pa.binary())
+        names("path"), names("member"), pa.scalar(b"\0", pa.binary())
     )
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 
