@@ -26,7 +26,7 @@ PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB
 _COLUMNS = (
     "id, path, path_bytes, member, member_bytes, file_size, pixel_offset, pixel_length, Rows, "
-    '"Columns"'
+    "Columns"
 )
 
 

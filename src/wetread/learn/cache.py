@@ -12,7 +12,6 @@ what no line names of them does not count. A shard that a table names is never w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from wetread.errors import CacheError, NotFoundError
 from wetread.headers.schema import CORE, unify
 from wetread.learn.shards import Pictures, ends, hash_picture, shard_path
+from wetread.table.files import hash_file
 from wetread.table.merge import conform
 from wetread.table.stamp import Stamp
 from wetread.table.store import Content
@@ -233,11 +233,6 @@ class Cache:
 def table_path(folder: Path, name: str) -> Path:
     """Where the table is."""
     return folder / "tables" / f"{name}.parquet"
-
-
-def hash_file(path: Path) -> str:
-    """32 hex digits of BLAKE2b over the bytes of a file."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def read_lines(*paths: Path) -> pa.Table:

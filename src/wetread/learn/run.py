@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from wetread.learn.filter import Thresholds
     from wetread.table.store import Indexed
 
-STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder, or use that version")
+STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
 Weights = Literal["best", "last"]
 
 

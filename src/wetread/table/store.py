@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
-from wetread.table.mirror import local_folder, pull
-from wetread.table.parts import Part, check_folder, part_path, read_generation
+from wetread.table.mirror import address_of, local_folder, pull
+from wetread.table.parts import Part, check_folder, check_parts, part_path, read_generation
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,11 +85,18 @@ def open_content(path: str | os.PathLike[str]) -> Content:
     """
     folder = local_folder(path)
     pull(folder)
-    return read_content(folder)
+    content = read_content(folder)
+    try:
+        check_parts(folder, content.parts, _remedy(folder))
+    except IndexFormatError:
+        if read_content(folder).parts == content.parts:
+            raise
+        return open_content(path)  # another scan has finished meanwhile and removed its parts
+    return content
 
 
 def read_content(folder: Path) -> Content:
-    """The same of a folder on this machine, or of a copy as it is."""
+    """The rows of a folder on this machine, or of a copy as it is; parts are not checked."""
     check_folder(folder)
     generation = read_generation(folder)
     if generation is None:
@@ -98,6 +105,16 @@ def read_content(folder: Path) -> Content:
         )
     root, parts = generation.options.root, generation.parts
     return Content(root, generation.schema, folder=folder, parts=parts, scan=generation.scan)
+
+
+def _remedy(folder: Path) -> str:
+    """Advice for a part that is damaged."""
+    if url := address_of(folder):
+        return (
+            f"delete {folder}, the copy of {url}, to fetch it again; if that does not help, scan "
+            "again"
+        )
+    return "the same scan again reads its files anew, or put back a copy"
 
 
 def all_rows(content: Content) -> pa.Table:
