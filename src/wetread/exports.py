@@ -25,7 +25,7 @@ from wetread.image import Image
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
-from wetread.table.store import Content
+from wetread.table.store import Content, check_files
 
 Array = NDArray[Any]
 Format = Literal["png16", "png8", "jpg", "tiff", "npy"]
@@ -86,6 +86,7 @@ def export_images(
         raise UsageError(f"size must be at least 1, not {size}")
     if not isinstance(window, str | tuple | None):
         raise UsageError("window must be a name or (center, width)")
+    check_files(content)
     folder = Path(os.path.abspath(to))
     options: dict[str, Any] = {"root": content.root, "to": str(folder), "size": size}
     options |= {"format": format, "window": window}
