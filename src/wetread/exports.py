@@ -23,6 +23,7 @@ from wetread.display import WindowLike, fit_frame, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
 from wetread.pixels import Frame, Frames, read_frame
+from wetread.plain import guard_cell
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
 from wetread.table.store import Content, check_files
@@ -104,6 +105,10 @@ def export_images(
 def _to_csv(manifest: pa.Table) -> bytes:
     import pyarrow.csv
 
+    for at, field in enumerate(manifest.schema):
+        if field.type == pa.string():
+            cells = [text and guard_cell(text) for text in manifest[at].to_pylist()]
+            manifest = manifest.set_column(at, field, pa.array(cells, field.type))
     sink = BytesIO()
     pyarrow.csv.write_csv(manifest, sink)
     return sink.getvalue()

@@ -7,7 +7,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +115,9 @@ def print_table(table: pa.Table, max_rows: int = 1000) -> None:
     import duckdb
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
-    with duckdb.connect() as database:
+    with duckdb.connect() as database, redirect_stdout(shown := StringIO()):
         database.from_arrow(table).show(max_width=width, max_rows=max_rows)
+    echo(shown.getvalue().rstrip("\n"))
 
 
 def print_headline(console: Console, text: str) -> None:

@@ -239,7 +239,10 @@ def read_lines(*paths: Path) -> pa.Table:
     """The lines of tables and commits, in the order of the paths."""
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(path, columns=SCHEMA.names) for path in paths]
+    try:
+        tables = [pq.read_table(path, columns=SCHEMA.names) for path in paths]
+    except (pa.ArrowException, OSError) as error:
+        raise CacheError(f"{' or '.join(map(str, paths))} is damaged: {error}") from error
     return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
 
@@ -255,4 +258,9 @@ def read_marker(folder: Path) -> dict[str, Any]:
         raise NotFoundError(f"{folder}: no such cache")
     if not path.is_file():
         raise CacheError(f"{folder} is not a cache: it has no {MARKER}")
-    return STAMP.read(path)
+    said = STAMP.read(path)
+    texts = [said.get("table"), *(said.get(n) for n in ("root", "index_hash", "hash") if n in said)]
+    finished = all(isinstance(text, str) for text in texts)
+    if not isinstance(said.get("size"), int) or not (finished or texts == [None]):
+        raise CacheError(f"{path} is damaged: {said}; {STAMP.remedy}")
+    return said
