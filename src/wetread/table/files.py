@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -59,6 +60,18 @@ def written(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 and size of a file: three times as fast as a hash, and no protection against intent.
+
+    Every error of up to 32 bits in a row is detected, others but for one in 4 billion.
+    """
+    crc, size = 0, 0
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            crc, size = zlib.crc32(piece, crc), size + len(piece)
+    return f"{crc:08x}-{size}"
 
 
 def hash_file(path: Path) -> str:

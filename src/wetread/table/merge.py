@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
-from wetread.table.files import hash_file, storage_errors
+from wetread.table.files import checksum, storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,
@@ -335,7 +335,7 @@ def write_parts(
                 used.update(used_columns(group))
                 done += group.num_rows
                 rows = _fill(rows.slice(group.num_rows), tables, min(GROUP_ROWS, size))
-        yield Part(name, done, first, last, tuple(sorted(used)), hash_file(path))
+        yield Part(name, done, first, last, tuple(sorted(used)), checksum(path))
 
 
 def _fill(rows: pa.Table, tables: Iterator[pa.Table], wanted: int) -> pa.Table:

@@ -30,7 +30,7 @@ from wetread import __version__
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.sources import INDEX_MARKER
-from wetread.table.files import TEMPORARY, hash_file, storage_errors, take_lock, whole_file
+from wetread.table.files import TEMPORARY, checksum, storage_errors, take_lock, whole_file
 from wetread.table.mirror import push
 from wetread.table.stamp import Stamp
 
@@ -53,8 +53,8 @@ class Part:
     """The key of its last row."""
     columns: tuple[str, ...]
     """The columns that have a value, but for the core."""
-    hash: str
-    """Checksum of the file; see `hash_file`."""
+    checksum: str
+    """Of the file; see `files.checksum`."""
 
     def to_json(self) -> dict[str, Any]:
         """The part as JSON can hold it; bytes that are not UTF-8 as lone surrogates."""
@@ -65,7 +65,9 @@ class Part:
     def from_json(cls, said: dict[str, Any]) -> Part:
         """The inverse of `to_json`."""
         first, last = (said[k].encode("utf-8", "surrogateescape") for k in ("first", "last"))
-        return cls(said["name"], said["rows"], first, last, tuple(said["columns"]), said["hash"])
+        return cls(
+            said["name"], said["rows"], first, last, tuple(said["columns"]), said["checksum"]
+        )
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
     with storage_errors(folder):
         with part_writer(path, rows.schema) as writer:
             writer.write_table(rows, row_group_size=GROUP_ROWS)
-        part = Part(name, rows.num_rows, *ends, tuple(used_columns(rows)), hash_file(path))
+        part = Part(name, rows.num_rows, *ends, tuple(used_columns(rows)), checksum(path))
         commit = {"part": part.to_json(), "options": asdict(options)}
         STAMP.write(folder / "commits" / f"{part.name}.json", commit)
     return part
@@ -207,7 +209,7 @@ def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:
 def find_damage(folder: Path, part: Part) -> str | None:
     """Problem of a part's file, None if it is as it was written."""
     try:
-        same = hash_file(part_path(folder, part.name)) == part.hash
+        same = checksum(part_path(folder, part.name)) == part.checksum
     except OSError as error:
         return error.strerror or str(error)
     return None if same else "its checksum differs"

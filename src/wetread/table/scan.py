@@ -261,7 +261,7 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
                 "first": pa.array([part.first], pa.binary()),
                 "last": pa.array([part.last], pa.binary()),
                 "columns": pa.array([part.columns], pa.list_(pa.string())),
-                "hash": [part.hash],
+                "checksum": [part.checksum],
             }
         )
     return rows.replace_schema_metadata(said)

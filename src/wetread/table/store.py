@@ -88,16 +88,28 @@ def open_content(
     """
     folder = local_folder(path)
     pull(folder)
-    content = read_content(folder)
     try:
-        check_parts(folder, content.parts, _remedy(folder))
-    except IndexFormatError:
-        if read_content(folder).parts == content.parts:
-            raise
-        return open_content(path, root)  # another scan has finished meanwhile, with other parts
+        content = _checked(folder)
+    except IndexFormatError as error:
+        if url := address_of(folder):
+            said = f"{error}. It is a copy of {url}: delete {folder} to fetch it again"
+            raise IndexFormatError(said) from error
+        raise
     if root is None:
         return content
     return replace(content, root=os.fspath(root) if is_url(root) else os.path.abspath(root))
+
+
+def _checked(folder: Path) -> Content:
+    """The rows of a folder whose parts are as they were written."""
+    content = read_content(folder)
+    try:
+        check_parts(folder, content.parts, "the same scan again reads its files anew")
+    except IndexFormatError:
+        if read_content(folder).parts == content.parts:
+            raise
+        return _checked(folder)  # another scan has finished meanwhile and removed its parts
+    return content
 
 
 def check_files(content: Content) -> None:
@@ -142,16 +154,6 @@ def read_content(folder: Path) -> Content:
         )
     root, parts = generation.options.root, generation.parts
     return Content(root, generation.schema, folder=folder, parts=parts, scan=generation.scan)
-
-
-def _remedy(folder: Path) -> str:
-    """Advice for a part that is damaged."""
-    if url := address_of(folder):
-        return (
-            f"delete {folder}, the copy of {url}, to fetch it again; if that does not help, scan "
-            "again"
-        )
-    return "the same scan again reads its files anew, or put back a copy"
 
 
 def all_rows(content: Content) -> pa.Table:
