@@ -298,7 +298,9 @@ class Image:
     @property
     def _source(self) -> tuple[str, bytes, bytes, Settings, int | None, str | None]:
         """The arguments of `open_source`."""
-        path, member = self.row["path_bytes"] or self.path.encode(), os.fsencode(self.row["member"])
+        from wetread.sources import name_bytes
+
+        path, member = name_bytes(self.row)
         size, etag = self.row.get("file_size"), self.row.get("etag")
         return self.root, path, member, self._settings, size, etag
 
@@ -310,7 +312,7 @@ class Image:
                 warnings.simplefilter("ignore")
                 yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{self.name}: the file is not there any more") from error
+            raise NotFoundError(f"{self.name}: no such file in {self.root}") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)

@@ -13,7 +13,7 @@ import re
 import stat as mode
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -58,6 +58,12 @@ class Origin:
     """An absolute folder, or the URL of one."""
     batches: Iterator[pa.RecordBatch]
     """SOURCE_SCHEMA, by the bytes of (path, member), read from the disk as it is consumed."""
+    items: tuple[str, ...]
+    """What was asked for: absolute paths and globs, or a URL."""
+
+    def covers(self, item: str) -> bool:
+        """Whether all files of an item of another `Origin` are among those found here."""
+        return any(item == mine or item.startswith(mine.rstrip("/") + "/") for mine in self.items)
 
 
 def find(
@@ -102,7 +108,15 @@ def find(
     keys = {os.path.join(path, b"") if path in folders else path for path in paths}
     relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)
     walk = _Walk(prefix, stat, size, settings)
-    return Origin(os.fsdecode(root), _batches(walk.rows(_uncovered(relative)), size))
+    rows = _batches(walk.rows(_uncovered(relative)), size)
+    asked = sorted({os.path.abspath(os.fsdecode(item)) for item in items})
+    return Origin(os.fsdecode(root), rows, tuple(asked))
+
+
+def name_bytes(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Path and member of a row of an index, as `open_source` takes them."""
+    path, member = (row.get(f"{n}_bytes") or (row[n] or "").encode() for n in ("path", "member"))
+    return path, member
 
 
 def open_source(
@@ -143,7 +157,7 @@ def _open_regular(path: str, flags: int) -> int:
 
 def _find_objects(url: str, size: int, settings: Settings) -> Origin:
     root, pages = find_objects(url, settings)
-    return Origin(root, _object_batches(root, pages, size))
+    return Origin(root, _object_batches(root, pages, size), (url.rstrip("/"),))
 
 
 def _object_batches(

@@ -6,6 +6,7 @@ part is opened only while the walk passes it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -19,12 +20,13 @@ import pyarrow.compute as pc
 from wetread.arrays import array, filled, scalar
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
-from wetread.table.files import storage_errors
+from wetread.table.files import checksum, storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,
     Options,
     Part,
+    find_damage,
     new_name,
     part_path,
     part_writer,
@@ -34,7 +36,16 @@ from wetread.table.parts import (
 )
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
-KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
+KEY_COLUMNS = [
+    "path",
+    "path_bytes",
+    "member",
+    "member_bytes",
+    "file_size",
+    "mtime_ns",
+    "etag",
+    "read_status",
+]
 TRY_AGAIN = array(["no_access", "timeout", "crashed"], pa.string())
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
@@ -69,11 +80,26 @@ class Stored:
 
 
 def valid_parts(folder: Path, generation: Generation | None, options: Options) -> list[Stored]:
-    """The parts of the last generation that a scan may go on from, none of their rows kept yet."""
+    """The parts of the last generation that a scan may go on from, none of their rows kept yet.
+
+    Warns:
+        UserWarning: one is damaged or missing: its files are read again.
+    """
     if generation is None or generation.options != options:
         return []
-    paths = [(part, part_path(folder, part.name)) for part in generation.parts]
-    return [Stored(part, path) for part, path in paths if path.exists()]
+    valid = []
+    for part in generation.parts:
+        path = part_path(folder, part.name)
+        if problem := find_damage(folder, part):
+            warnings.warn(
+                f"{path} is damaged: {problem}; its {part.rows:,} files are read again, and "
+                "columns that were added to them are lost",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            valid.append(Stored(part, path))
+    return valid
 
 
 class Feed:
@@ -293,7 +319,8 @@ def write_parts(
         rows = _fill(rows, tables, min(GROUP_ROWS, size))
         if not rows.num_rows:
             return
-        with part_writer(part_path(folder, name), schema) as writer:
+        path = part_path(folder, name)
+        with part_writer(path, schema) as writer:
             while done < size and rows.num_rows:
                 group = rows.slice(0, min(GROUP_ROWS, size - done))
                 keys = row_keys(group)
@@ -302,7 +329,7 @@ def write_parts(
                 used.update(used_columns(group))
                 done += group.num_rows
                 rows = _fill(rows.slice(group.num_rows), tables, min(GROUP_ROWS, size))
-        yield Part(name, done, first, last, tuple(sorted(used)))
+        yield Part(name, done, first, last, tuple(sorted(used)), checksum(path))
 
 
 def _fill(rows: pa.Table, tables: Iterator[pa.Table], wanted: int) -> pa.Table:

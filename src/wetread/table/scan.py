@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 import warnings
@@ -29,11 +30,11 @@ from wetread.table.parts import (
     Generation,
     Options,
     Part,
-    State,
     check_folder,
     commit_generation,
     locked,
     part_path,
+    read_generation,
     read_state,
     row_keys,
     used_columns,
@@ -56,6 +57,7 @@ def scan(
     sequences: bool = False,
     progress: bool = True,
     shard: str | None = None,
+    replace: bool = False,
     engine: Engine | None = None,
     settings: Settings = Settings(),
 ) -> Content:
@@ -69,7 +71,8 @@ def scan(
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
-        origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
+        shared = filter(len, map(share.take, origin.batches))
+        origin = Origin(origin.root, shared, origin.items)
     options = Options(origin.root, private, sequences)
     if engine is not None or workers is not None:
         settings = replace(settings, start_seconds=0.0)
@@ -81,6 +84,8 @@ def scan(
         else:
             with locked(folder):
                 push_marker(folder, INDEX_MARKER)  # it says what the parts will be
+                if not replace:
+                    _check_items(folder, read_generation(folder), origin)
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             content = read_content(folder)
@@ -128,7 +133,6 @@ def _on_disk(
 ) -> None:
     started = time.monotonic()
     state = read_state(folder)
-    _check_root(folder, state, options.root)
     before = sum(part.rows for part in state.generation.parts) if state.generation else 0
     ordered = valid_parts(folder, state.generation, options)
     valid = [part for part, made_with in state.loose if made_with == options]
@@ -156,16 +160,28 @@ def _on_disk(
     parts, schema = compact(folder, ordered, fresh, before_schema, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
     done = _statistics(sum(part.rows for part in parts), read, started, before)
+    done["items"] = list(origin.items)
     commit_generation(folder, Generation(number, options, schema, parts, done))
 
 
-def _check_root(folder: Path, state: State, root: str) -> None:
-    """Raises UsageError where the rows would go of a folder that is there and not scanned now."""
-    before = state.generation.options.root if state.generation else root
-    if os.path.isdir(before) and not Path(before).is_relative_to(root):
+def _check_items(folder: Path, before: Generation | None, origin: Origin) -> None:
+    """UsageError where rows would go of files that were scanned before and are not scanned now.
+
+    A file of a list that is gone may go, unless all are: then the folder was moved or is not
+    mounted.
+    """
+    if before is None:
+        return
+    root = before.options.root
+    lost = [i for i in before.scan.get("items", [root]) if not origin.covers(i)]
+    if root == origin.root:
+        lost = [item for item in lost if glob.has_magic(item) or os.path.lexists(item)]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise UsageError(
-            f"{folder} is the index of {before}, which {root} would replace: choose another folder "
-            "for the index, or delete that one first"
+            f"{folder} is the index of {', '.join(lost[:3])}{more}, which this scan would replace: "
+            "choose another folder for the index, or replace it (--replace, replace=True); if the "
+            "files were moved, the index still serves with --root or Index.open(..., root=)"
         )
 
 
@@ -260,6 +276,7 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
                 "first": array([part.first], pa.binary()),
                 "last": array([part.last], pa.binary()),
                 "columns": array([part.columns], pa.list_(pa.string())),
+                "checksum": array([part.checksum], pa.string()),
             }
         )
     return rows.replace_schema_metadata(said)

@@ -32,6 +32,7 @@ from wetread.table.merge import (
 from wetread.table.parts import (
     SHARDS,
     Generation,
+    check_parts,
     commit_generation,
     locked,
     part_path,
@@ -103,8 +104,10 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
     stored = []
     with storage_errors(folder):
         for number, generation in done.items():
+            shard = folder / Shard(number, total).folder
+            check_parts(shard, generation.parts, "the same scan of that shard again reads it anew")
             for part in generation.parts:
-                there = part_path(folder / Shard(number, total).folder, part.name)
+                there = part_path(shard, part.name)
                 here = part_path(folder, part.name)
                 if not here.exists():
                     _link(there, here)
