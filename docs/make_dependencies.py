@@ -43,8 +43,6 @@ FOR = {
     "uvicorn": "the viewer's server",
     "pydicom-data": "real files to try wetread on",
     "faster-coco-eval": "the COCO metric",
-    "scikit-learn": "AUC, stratified splits",
-    "scipy": "matching, intervals",
     "safetensors": "weights without pickle",
     "torch": "training",
     "torchvision": "detectors",
@@ -74,7 +72,7 @@ a tool. Where an older version than the fix is allowed, this says why.
 
 ## What is used in tests alone
 
-`ensemble-boxes`, `map-boxes`, `pycocotools`, `supervision`, `scikit-image`, `kornia`, `moto`, `playwright`, \
+`ensemble-boxes`, `map-boxes`, `pycocotools`, `supervision`, `scikit-image`, `scikit-learn`, `scipy`, `kornia`, `moto`, `playwright`, \
 `hypothesis` and pytest's plug-ins are never imported by wetread. `pylibjpeg-libjpeg` (GPL-3) judges our decoders \
 in tests and is no part of an installation.
 """

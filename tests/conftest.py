@@ -36,11 +36,14 @@ CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose programs are absent, before any fixture runs; in CI it fails instead."""
-    for mark in item.iter_markers("apt"):
-        package, command = mark.args
-        if shutil.which(command) is None:
-            absent = pytest.fail if os.environ.get("WETREAD_REQUIRE_APT") else pytest.skip
-            absent(f"{command} is absent: apt-get install {package}")
+    absent = [
+        f"{command} is absent: apt-get install {package}"
+        for package, command in (mark.args for mark in item.iter_markers("apt"))
+        if shutil.which(command) is None
+    ]
+    if absent:
+        end = pytest.fail if os.environ.get("WETREAD_REQUIRE_APT") else pytest.skip
+        end("; ".join(absent))
 
 
 def real_folders() -> list[Path]:

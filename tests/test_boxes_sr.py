@@ -242,7 +242,7 @@ def test_without_highdicom(
     tmp_path: Path, pictures: wr.Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'wetread\[sr\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[sr\]'"):
         BOXES.to_dicom_sr(tmp_path / "sr", pictures)
-    with pytest.raises(MissingExtraError, match=r"pip install 'wetread\[sr\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[sr\]'"):
         wr.read_boxes(tmp_path, format="dicom-sr")

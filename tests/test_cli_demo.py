@@ -69,7 +69,7 @@ def test_without_the_extra_it_says_the_pip_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "data_store", None)
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
-    assert "pip install 'wetread[demo]'" in done.stderr
+    assert "pip install '.[demo]' in the clone of wetread" in done.stderr
 
 
 def test_it_needs_no_other_extra_and_leaves_files_of_those_names(tmp_path: Path) -> None:

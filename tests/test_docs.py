@@ -173,6 +173,17 @@ def test_dependencies_names_every_requirement() -> None:
             assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"
 
 
+def test_extras_are_installed_from_the_clone() -> None:
+    """There is no release on an index: only wheels gathered before are found by name."""
+    files = [
+        path for kind in ("src", "docs", "examples", "bench") for path in (ROOT / kind).rglob("*")
+    ]
+    for path in [*files, *ROOT.glob("*.md")]:
+        if path.suffix in {".py", ".md", ".ipynb", ".sh"} and path.name != "CHANGELOG.md":
+            lines = re.findall(r"pip install.*wetread\[.*", path.read_text())
+            assert all("--no-index" in line for line in lines), path
+
+
 def test_readme_has_the_two_commands_that_ci_runs() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     found = [line for line in lines if line.startswith("python -m venv ")]

@@ -75,7 +75,7 @@ def test_row_by_row_one_that_hangs_costs_one_timeout(tmp_path: Path) -> None:
     found = [row.get("status") for row in rows]
     assert found == [None, None, None, "timeout", None, "crashed", None, None, "timeout"]
     assert "SIGKILL" in rows[5]["text"]
-    assert len(log.read_text().split()) == 10  # the row that kills is tried again, alone
+    assert log.read_text().split().count("sleep") == 2  # no row that hangs is tried again
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -78,5 +78,5 @@ def test_without_predictions_nothing_is_found():
 
 def test_without_the_extra_an_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    with pytest.raises(MissingExtraError, match=r"wetread\[metrics\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[metrics\]'"):
         evaluate(*make_boxes(3, 2), "coco")

@@ -21,7 +21,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-pytest.importorskip("fastai", reason="pip install 'wetread[fastai]'")
+pytest.importorskip("fastai", reason="pip install '.[fastai]'")
 
 import matplotlib as mpl
 

@@ -130,7 +130,9 @@ for name, use in uses.items():
     try:
         use()
     except wetread.errors.MissingExtraError as error:
-        assert str(error) == f"{name} needs an optional dependency: pip install 'wetread[fastai]'"
+        assert str(error) == (
+            f"{name} needs an optional dependency: {wetread.errors.install_line('fastai')}"
+        )
     else:
         raise AssertionError(name)
 try:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("fastai", reason="pip install 'wetread[fastai]'")
+pytest.importorskip("fastai", reason="pip install '.[fastai]'")
 
 import matplotlib as mpl
 

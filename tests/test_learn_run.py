@@ -470,7 +470,7 @@ def test_without_pytorch_the_pip_line_is_said(
         env={**os.environ, "PYTHONPATH": home},
         cwd=tmp_path,
     )
-    assert "pip install 'wetread[train]'" in done.stdout
-    assert "pip install 'wetread[train]'" in done.stderr
+    assert "pip install '.[train]' in the clone of wetread" in done.stdout
+    assert "pip install '.[train]' in the clone of wetread" in done.stderr
     assert done.returncode == 1
     assert issubclass(MissingExtraError, ImportError)

@@ -73,11 +73,20 @@ class EngineError(WetreadError):
     """The machines that were to do the work cannot be reached; what was written is kept."""
 
 
+def install_line(extra: str) -> str:
+    """Return the command that installs an extra; wetread is installed from a clone so far.
+
+    >>> install_line("train")
+    "pip install '.[train]' in the clone of wetread"
+    """
+    return f"pip install '.[{extra}]' in the clone of wetread"
+
+
 class MissingExtraError(WetreadError, ImportError):
     """An optional dependency is not installed; the message is the line that installs it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: pip install 'wetread[{extra}]'")
+        super().__init__(f"{what} needs an optional dependency: {install_line(extra)}")
 
 
 class DecodeError(WetreadError):

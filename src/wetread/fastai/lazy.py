@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import MissingExtraError
+from wetread.errors import MissingExtraError, install_line
 
 Array = NDArray[Any]
 
@@ -37,7 +37,7 @@ class Absent:
         raise MissingExtraError(self._name, "fastai")
 
     def __repr__(self) -> str:
-        return f"<{self._name} needs: pip install 'wetread[fastai]'>"
+        return f"<{self._name} needs: {install_line('fastai')}>"
 
 
 @contextmanager

@@ -18,14 +18,14 @@ def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
 
     `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), wait (until the
     file of option `until` exists), raise, end, print. With an option `log`, a file, each call adds
-    a line to it.
+    a line of its words to it.
 
     >>> obey(pa.table({"do": [None]}), {}).column_names
     ['do', 'pid']
     """
     if "log" in options:
         with open(options["log"], "a") as file:
-            file.write("called\n")
+            file.write(",".join(map(str, table["do"].to_pylist())) + "\n")
     for word in table["do"].to_pylist():
         if word == "exit":
             os._exit(3)
