@@ -30,6 +30,7 @@ WORDS = "gdcm swaps the two bytes of each 16-bit word, which leaves 32-bit value
 PLANES = "gdcm 3.0.21 mixes the byte planes of colour deeper than 8 bits; pydicom and dcmtk agree"
 TAG = "dcmtk and gdcm believe the header's RGB; the stream's JFIF marker says YBR, and it is"
 WRAP = "a lossy 1024 in 10 bits stored: pydicom, reading what the others decoded, masks it to 0"
+SIGN = "the code-stream is signed, the header is not: others show words, salt and pepper here"
 
 KNOWN: dict[tuple[str, str], tuple[int, str]] = {
     ("pydicom", "SC_rgb_dcmtk_+eb+cy+n1.dcm"): (2, CHROMA),
@@ -46,6 +47,8 @@ KNOWN: dict[tuple[str, str], tuple[int, str]] = {
     ("pydicom", "pydicom__pylibjpeg-data__JPEGExtended_3s_1f_u_08_08.dcm"): (3, CHROMA),
     ("dcmtk", "fo-dicom__fo-dicom__GH195.dcm"): (148, TAG),
     ("gdcm", "fo-dicom__fo-dicom__GH195.dcm"): (148, TAG),
+    ("pydicom", "pydicom__pylibjpeg-data__TOSHIBA_J2K_SIZ1_PixRep0.dcm"): (2**16, SIGN),
+    ("gdcm", "pydicom__pylibjpeg-data__TOSHIBA_J2K_SIZ1_PixRep0.dcm"): (2**16, SIGN),
     ("dcmtk", "robyoung__dicom-test-files__RG3_JPLY"): (1024, WRAP),
     ("gdcm", "robyoung__dicom-test-files__RG3_JPLY"): (1024, WRAP),
     ("gdcm", "rtdose_expb.dcm"): (2**32, WORDS),

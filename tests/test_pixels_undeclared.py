@@ -109,7 +109,7 @@ def huge(tmp_path: Path) -> wr.Index:
 def test_a_frame_of_which_no_byte_is_there_is_never_black(huge: wr.Index, short: bool) -> None:
     assert huge[0].display("full", short=short).max() > 200
     for method in (huge[0].pixels, huge[0].values, huge[0].display, huge[0].padding):
-        with pytest.raises(DecodeError, match=r"frame 7 is missing: bytes for 1 frames only"):
+        with pytest.raises(DecodeError, match=r"frame 7 is missing: bytes for 1 only"):
             method(frame=7, short=short)
 
 

@@ -131,7 +131,9 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
 
     def decoded(frames: Frames) -> Iterator[tuple[Frame, Chain]]:
         def decode(number: int) -> Frame:
-            return read_frame(frames, number, size=options["size"], settings=settings)
+            # A lower resolution mixes padding with the pixels beside it, which no mask undoes.
+            size = None if read_chain(frames.header, number).padding else options["size"]
+            return read_frame(frames, number, size=size, settings=settings)
 
         for number, found in bulk.each_frame(frames, decode, settings):
             if isinstance(found, bulk.Problem):

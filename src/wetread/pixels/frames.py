@@ -126,7 +126,7 @@ class Frames:
         last = -(-(frame * bits + bits) // 8)
         data = self._read_bytes(first, min(last, self.length))
         if not data:
-            raise DecodeError(f"frame {frame} is missing: bytes for {self.present:,} frames only")
+            raise DecodeError(f"frame {frame} is missing: bytes for {self.present:,} only")
         if len(data) < last - first and not short:
             raise DecodeError(
                 f"frame {frame} is cut: {len(data):,} bytes of {need:,}; "

@@ -37,7 +37,9 @@ def encode_jpeg(values: np.ndarray) -> bytes:
     return bytes(imagecodecs.jpeg8_encode(values, level=98))
 
 
-CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
+Encode = Callable[[np.ndarray], bytes | bytearray]
+
+CODECS: dict[str, tuple[str, Encode]] = {
     "jpeg": (JPEG, encode_jpeg),
     "jpeg-lossless": (LOSSLESS, imagecodecs.ljpeg_encode),
     "jpeg-ls": (JPEGLS, imagecodecs.jpegls_encode),
@@ -52,7 +54,7 @@ CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
 """Transfer syntax and encoder of grey 8-bit pictures; the JPEG ones are off by up to 3."""
 
 
-def even(data: bytes) -> bytes:
+def even(data: bytes | bytearray) -> bytes:
     """The bytes, padded to an even length."""
     return bytes(data) + b"\0" * (len(data) % 2)
 
