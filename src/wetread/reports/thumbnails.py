@@ -23,6 +23,8 @@ MOST = 60
 """Pictures in a report."""
 MOST_BYTES = 450_000
 """All of them together, as JPEG; base64 makes a third more of it."""
+_MARKUP = 200
+"""Bytes of the tag around a picture, before base64; an upper bound."""
 SIDE, CROP_SIDE = 160, 224
 """The longest side of a whole image, and of a part of one."""
 QUALITY = 72
@@ -65,7 +67,7 @@ def draw(
     most = min(MOST_BYTES, room * 3 // 4)
     for row in rows:
         request = wanted[row["number"]]
-        used += times[request] * len(row["jpeg"] or b"")
+        used += times[request] * (len(row["jpeg"] or b"") + _MARKUP)
         if used <= most:
             pictures[request] = _drawn(row)
     return pictures
