@@ -79,7 +79,10 @@ def test_fewer_files_than_before_are_said(small_folder: Path, tmp_path: Path) ->
     index = str(tmp_path / "index")
     CliRunner().invoke(main, ["scan", str(small_folder), "-o", index], catch_exceptions=False)
     one = ["scan", str(small_folder / "CT_small.dcm"), "-o", index]
-    done = CliRunner().invoke(main, one, catch_exceptions=False)
+    refused = CliRunner().invoke(main, one, catch_exceptions=False)
+    assert refused.exit_code == 2
+    assert "--replace" in refused.stderr
+    done = CliRunner().invoke(main, [*one, "--replace"], catch_exceptions=False)
     assert "1 files, 6 before, none of them new or changed" in done.stdout
 
 

@@ -7,7 +7,7 @@ Bad *usage* raises:
     │   ├── QueryError                     SQL that is not one SELECT, or an unknown column
     │   └── UnknownNameError               a name that does not exist, with the nearest ones
     ├── NotFoundError (also a FileNotFoundError)   no such folder, file or index
-    ├── IndexFormatError                   not an index, or one written by another version
+    ├── IndexFormatError                   not an index, damaged, or another version's
     ├── CacheError                         not a cache, unfinished, damaged or another version's
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── EngineError                        the machines that were to do the work are lost
@@ -58,7 +58,7 @@ class NotFoundError(WetreadError, FileNotFoundError):
 
 
 class IndexFormatError(WetreadError):
-    """A folder that is not an index, or one that another version of wetread wrote."""
+    """A folder that is not an index, or one that is damaged or another version's."""
 
 
 class CacheError(WetreadError):

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from wetread.archives import ArchiveError, is_archive_name, open_archive
 from wetread.arrays import array
-from wetread.buckets import Listed, find_objects, is_url, open_bucket
+from wetread.buckets import ANONYMOUS, Listed, find_objects, is_url, open_bucket
 from wetread.errors import NotFoundError, StorageError, UsageError
 from wetread.settings import Settings
 
@@ -157,7 +157,8 @@ def _open_regular(path: str, flags: int) -> int:
 
 def _find_objects(url: str, size: int, settings: Settings) -> Origin:
     root, pages = find_objects(url, settings)
-    return Origin(root, _object_batches(root, pages, size), (url.rstrip("/"),))
+    item = url.replace(f"://{ANONYMOUS}@", "://").rstrip("/")
+    return Origin(root, _object_batches(root, pages, size), (item,))
 
 
 def _object_batches(

@@ -173,7 +173,7 @@ def _check_items(folder: Path, before: Generation | None, origin: Origin) -> Non
     if before is None:
         return
     root = before.options.root
-    lost = [i for i in before.scan.get("items", [root]) if not origin.covers(i)]
+    lost = [i for i in before.scan["items"] if not origin.covers(i)]
     if root == origin.root:
         lost = [item for item in lost if glob.has_magic(item) or os.path.lexists(item)]
     if lost:

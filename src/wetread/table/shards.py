@@ -121,6 +121,7 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
     seconds = sum(generation.scan["seconds"] for generation in done.values())
     files = sum(part.rows for part in parts)
     scan = {"files": files, "read": files, "seconds": round(seconds, 3), "shards": total}
+    scan["items"] = first.scan["items"]
     number = before.number + 1 if before else 1
     commit_generation(folder, Generation(number, first.options, schema, parts, scan))
 
