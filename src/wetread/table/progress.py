@@ -28,8 +28,8 @@ class Progress:
 
     >>> with Progress(shown=False, total=10) as progress:
     ...     progress.add(3)
-    >>> progress.done, str(progress)[:16]
-    (3, '3 of 10 files, 3')
+    >>> progress.done, str(progress)[:13]
+    (3, '3 of 10 files')
     """
 
     def __init__(self, shown: bool = True, total: int | None = None, unit: str = "files") -> None:
