@@ -159,6 +159,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_DATE", "warning", "A date that does not parse; raw bytes in `invalid`."),
     ("BAD_VALUE", "warning", "A value of the wrong length or kind; raw bytes in `invalid`."),
     ("OLD_DATE", "info", "A date in the form YYYY.MM.DD of before 1993."),
+    ("AGE_SUSPECT", "warning", "An age that is unknown, impossible or against the dates."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
     # the pixels, as far as the header tells

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
+from wetread.headers.ages import check_ages
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
@@ -77,6 +78,7 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_AGE = 0x00101010
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _PROGRAMS = (
@@ -233,6 +235,8 @@ def assemble(
     for row, (code, text) in heads.problems.items():
         answer.find(row, code, None, None, text)
     _check_pixels(answer, arrays, heads, rows)
+    for row, text in check_ages(arrays):
+        answer.find(row, "AGE_SUSPECT", _AGE, None, text)
     _check_preambles(answer, heads, arena)
     identity = identify(sources)
     for row in np.flatnonzero(identity["path_bytes"].is_valid()).tolist():
