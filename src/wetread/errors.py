@@ -121,7 +121,7 @@ class FindingCode:
 
 _CODES: tuple[tuple[str, Severity, str], ...] = (
     # the file as a whole
-    ("NOT_DICOM", "info", "The first bytes are not DICOM."),
+    ("NOT_DICOM", "info", "Not a DICOM file; the text names its type where it is known."),
     ("EMPTY_FILE", "warning", "The file has no bytes."),
     ("NO_ACCESS", "error", "The file could not be opened or read."),
     ("NOT_A_FILE", "info", "A pipe, socket or device, which is never opened."),
