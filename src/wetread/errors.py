@@ -13,6 +13,7 @@ Bad *usage* raises:
     ├── EngineError                        the machines that were to do the work are lost
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a file without header or pixels, or damaged ones
+        ├── NoPixelsError                  an object that is no image, such as a report or a plan
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
         └── LimitError                     pixels that grow beyond a limit of `Settings`
 
@@ -85,6 +86,10 @@ class DecodeError(WetreadError):
 
     code = "UNDECODABLE"
     """The finding that it becomes where many images are decoded."""
+
+
+class NoPixelsError(DecodeError):
+    """A sound DICOM object that is no image, such as a report or a plan; the message names it."""
 
 
 class AccessError(DecodeError, OSError):

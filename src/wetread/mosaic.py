@@ -16,6 +16,7 @@ from wetread.image import Image
 from wetread.notebook import to_text
 from wetread.plot import square_pixels
 from wetread.table.store import Content, all_rows, query, where
+from wetread.table.summary import say_without_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -51,7 +52,7 @@ def mosaic(
         raise UsageError(f"n must be 1 to {MOST}, not {n}")
     images = _choose(content, n)
     if not images:
-        raise UsageError("none of these rows has pixels")
+        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(content)]))
     return _compose([_make_tile(image, names, window) for image in images])
 
 

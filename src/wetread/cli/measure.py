@@ -53,6 +53,7 @@ def measure(
     wetread query train.index "SELECT path, px_mean, px_p99 FROM index WHERE px_status = 'ok'"
     """
     from wetread.index import Index
+    from wetread.table.summary import say_without_pixels
 
     with resumable():
         measured = Index(open_index(index)).measure(size, workers, not quiet, engine)
@@ -66,6 +67,8 @@ def measure(
         click.echo(f"{sum(counts.values()):,} images: {said or 'none'}")
         for code, n in findings.items():
             click.echo(f"{n:9,}  {code}")
+        for line in say_without_pixels(measured.content):
+            click.echo(line)
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
         click.echo(f"\nKept in {index}; next: {then}")
     exit_on(fail_on, findings)

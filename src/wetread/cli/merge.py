@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from wetread.cli.options import fail_on_option, json_option
-from wetread.cli.output import exit_on, print_json
+from wetread.cli.output import exit_on, first_query, print_json
 from wetread.cli.summary import print_summary
 
 
@@ -30,8 +28,5 @@ def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
         print_json(summary)
     else:
         print_summary(summary)
-        then = (
-            f"wetread query {shlex.quote(index)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
-        )
-        click.echo(f"\nNext: {then}")
+        click.echo(f"\nNext: {first_query(index)}")
     exit_on(fail_on, summary["findings"])
