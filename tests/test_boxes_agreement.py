@@ -72,3 +72,36 @@ def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]])
     best = possible[linear_sum_assignment(-possible.astype(int))].sum()
     assert best / 2 <= len(found) <= best
     assert np.allclose(found, match(b, a, 0.3))
+
+
+def match_one_by_one(a: np.ndarray, b: np.ndarray, iou: float) -> list[float]:
+    """The definition: the largest overlap first, then neither box counts any more."""
+    ratios = overlap(a, b)
+    matched = []
+    while ratios.size and (best := ratios.max()) > iou:
+        matched.append(best)
+        row, column = np.unravel_index(ratios.argmax(), ratios.shape)
+        ratios[row, :] = ratios[:, column] = 0
+    return matched
+
+
+@settings(deadline=None)
+@given(*[st.lists(place, min_size=1, max_size=12)] * 2, st.sampled_from([0.0, 0.3, 0.9]))
+def test_matching_takes_the_largest_overlap_first(
+    first: list[list[int]], second: list[list[int]], iou: float
+) -> None:
+    a, b = np.array(sorted(first), float), np.array(sorted(second), float)
+    assert match(a, b, iou).tolist() == match_one_by_one(a, b, iou)
+    twice = np.repeat([0, 1], len(a)), np.repeat([0, 1], len(b))  # the same on two images
+    both = match(np.vstack([a, a]), np.vstack([b, b]), iou, *twice)
+    assert both.tolist() == np.repeat(match(a, b, iou), 2).tolist()
+
+
+def test_equal_boxes_are_matched_by_number() -> None:
+    a, b = np.array([[0.0, 0, 10, 10]] * 5000), np.array([[0.0, 0, 10, 9]] * 3000)
+    assert match(a, b, 0.4).tolist() == [0.9] * 3000
+
+
+def test_a_box_without_a_place_does_not_hide_the_others() -> None:
+    a = np.array([[0.0, 0, 10, 10], [np.nan] * 4])
+    assert match(a, a, 0.4).tolist() == [1.0]

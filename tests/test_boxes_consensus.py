@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ensemble_boxes import weighted_boxes_fusion
+from ensemble_boxes import nms, weighted_boxes_fusion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wetread.boxes import Boxes
+from wetread.boxes import Boxes, consensus
 from wetread.boxes.consensus import METHODS, check_readers
 from wetread.errors import UnknownNameError, UsageError
 
@@ -240,3 +240,39 @@ def test_names_of_readers_do_not_matter(rows: list[dict[str, Any]], method: Any)
         rtol=1e-12,
         equal_nan=True,
     )
+
+
+def crowd(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Many boxes on one image, each of a reader of its own, with scores that do not tie."""
+    random = np.random.default_rng(seed)
+    low = random.uniform(0, 700, (count, 2))
+    corners = np.hstack([low, low + random.uniform(20, 300, (count, 2))])
+    scores = (random.permutation(count) + 1) / (count + 1)
+    return [
+        box("a", f"R{n}", *place, score=float(score))
+        for n, (place, score) in enumerate(zip(corners.tolist(), scores, strict=True))
+    ]
+
+
+def corners_of(rows: list[dict[str, Any]]) -> list[list[float]]:
+    return [[row[name] / SIDE for name in ("x0", "y0", "x1", "y1")] for row in rows]
+
+
+@pytest.mark.parametrize("iou", [0.2, 0.5])
+def test_a_crowd_on_one_image_as_ensemble_boxes(iou: float) -> None:
+    rows = crowd(400)
+    lists = [[[c] for c in corners_of(rows)], [[r["score"]] for r in rows], [[0]] * len(rows)]
+    for method, theirs in (("wbf", weighted_boxes_fusion), ("nms", nms)):
+        want = [c * SIDE for c in theirs(*lists, iou_thr=iou)[0]]
+        got = [row[3:7] for row in merged(rows, method, iou)]
+        assert len(got) > consensus._FEW
+        assert np.allclose(sorted(got), sorted(map(tuple, want)), rtol=1e-4, atol=1e-3)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(drawn, min_size=1, max_size=25), st.sampled_from(METHODS))
+def test_few_and_many_boxes_are_compared_alike(rows: list[dict[str, Any]], method: Any) -> None:
+    table = make(rows).consensus(method, 0.3).table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(consensus, "_FEW", 0)
+        assert make(rows).consensus(method, 0.3).table.equals(table)

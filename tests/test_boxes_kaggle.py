@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wetread as wr
-from wetread.boxes import Boxes
+from wetread.boxes import Boxes, kaggle
 from wetread.errors import UsageError
 
 VINBIGDATA = """\
@@ -256,3 +256,29 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, written: list[Any]
     assert rows(boxes, "key", "label", "reader") == [row[:3] for row in written]
     assert np.array_equal(boxes.corners, np.array([row[3:] for row in written]))
     assert boxes.classes == tuple((str(number), label) for label, number in ids.items())
+
+
+LONG = (
+    "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\n"
+    "a,Cardiomegaly,3,R1,1,2,3,4\n"
+    "b,No finding,14,R1,,,,\n\n"
+    "a,Aortic enlargement,0,R2,1,2,3,4\n"
+    "c,Cardiomegaly,3,R2,1,2,3,{}\n"
+)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_a_file_read_in_parts_is_the_same_file(
+    read: Any, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    whole = read(LONG.format(4))
+    monkeypatch.setattr(kaggle, "_ROWS", rows)
+    assert read(LONG.format(4)).table.equals(whole.table, check_metadata=True)
+    assert whole.classes == (("0", "Aortic enlargement"), ("3", "Cardiomegaly"))
+    vindr = read(LONG.format(4).replace("class_id", "other"))
+    assert vindr.classes == (("0", "Aortic enlargement"), ("1", "Cardiomegaly"))
+    with pytest.raises(UsageError, match="y_max of line 5 is no number"):
+        read(LONG.format("four"))
+    with pytest.raises(UsageError, match="line 5 has 9 fields, the first 8"):
+        read(LONG.format("4,5"))
+    assert len(read(LONG.splitlines()[0] + "\n")) == 0

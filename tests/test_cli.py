@@ -11,7 +11,7 @@ from click import Option
 from click.testing import CliRunner
 
 from wetread import __version__
-from wetread.cli import main
+from wetread.cli import main, name_flags
 
 HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow", "pydicom", "rich", "torch"}
 
@@ -94,3 +94,18 @@ def test_one_option_has_one_form_and_one_text_everywhere() -> None:
     assert {name: len(texts[f"--{name}"]) for name in alike.split()} == dict.fromkeys(
         alike.split(), 1
     )
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "shown"),
+    [
+        ("evaluate", "say allow_train=True", "say --allow-train"),
+        ("boxes", "give image_size=(512, 640), or", "give --image-size 512x640, or"),
+        ("boxes", "shares; give images=index", "shares; give --images INDEX"),
+        ("boxes", "it has none; give format=", "it has none; give --format"),
+        ("boxes", "say allow_train=True", "say allow_train=True"),  # another command's
+        ("predict", "Run.open(path, model=...)", "Run.open(path, model=...)"),
+    ],
+)
+def test_errors_name_the_flags_of_their_command(verb: str, text: str, shown: str) -> None:
+    assert name_flags(text, main.commands[verb]) == shown

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from wetread.cli import main
+from wetread.testing import radiograph_file
 
 
 @pytest.fixture
@@ -50,3 +53,18 @@ def test_what_is_not_one_good_select(index: str, sql: str, said: str) -> None:
     done = ask(index, sql)
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def test_the_first_queries_have_values_in_vinbigdata(tmp_path: Path) -> None:
+    """Its files have eleven elements, and no Modality."""
+    for number in range(3):
+        (tmp_path / f"{number}.dicom").write_bytes(radiograph_file(number))
+    index = str(tmp_path / "train.index")
+    done = CliRunner().invoke(main, ["scan", str(tmp_path), "-o", index])
+    readme = Path(__file__).parent.parent.joinpath("README.md").read_text()
+    first = re.search(r"wetread query \S+ (\".*?\")", readme)
+    assert first is not None
+    for sql in (shlex.split(done.stdout.splitlines()[-1])[-1], shlex.split(first[1])[0]):
+        rows = json.loads(ask(index, sql, "--json").stdout)
+        assert rows
+        assert all(value is not None for row in rows for value in row.values())

@@ -43,12 +43,19 @@ def test_every_image_of_the_index_has_a_row(folder: Path, form: str, lines: list
     assert (done.exit_code, done.stderr) == (0, "")
     written = (folder / "s.csv").read_text().splitlines()
     assert written[1:3] == lines
-    assert done.stdout == f"{len(written) - 1} rows in s.csv\n"
+    lines = done.stdout.splitlines()
+    low = 0 if form == "rsna-pneumonia" else 1
+    middle = (low + 1) / 2
+    assert lines[0] == f"{len(written) - 1} rows in s.csv"
+    assert lines[1] == f"entries per image: {low} to 1, median {middle:g}"
+    assert (form == "vinbigdata") == any("wetread predict --filter RUN" in line for line in lines)
 
 
 def test_without_an_index_images_are_those_with_predictions(folder: Path) -> None:
     done = run("--json")
-    assert json.loads(done.stdout) == {"file": "s.csv", "format": "vinbigdata", "rows": 1}
+    said = {"file": "s.csv", "format": "vinbigdata", "rows": 1}
+    entries = {"entries_per_image": {"min": 1.0, "median": 1.0, "max": 1.0}}
+    assert json.loads(done.stdout) == said | entries
     assert (folder / "s.csv").read_text() == "image_id,PredictionString\n1,7 0.5 1 2 7 8\n"
 
 
@@ -60,3 +67,16 @@ def test_what_is_wrong_is_wrong_usage_and_writes_nothing(folder: Path) -> None:
     assert "outside their image (1)" in done.stderr
     assert not Path("s.csv").exists()
     assert run("--format", "vindr").exit_code == 2
+
+
+def test_entries_are_counted_and_a_filter_needs_no_hint(folder: Path) -> None:
+    one = wr.read_boxes("found.parquet")
+    columns = {name: one.table[name].to_pylist() for name in one.table.column_names}
+    many = {name: value * 5 for name, value in columns.items()}
+    many["score"] = [0.9, 0.8, 0.7, 0.6, 0.5]
+    many["kind"] = ["box"] * 4 + ["nothing"]
+    for name in ("label", "x0", "y0", "x1", "y1"):
+        many[name][4] = None
+    wr.Boxes.from_columns(many).save("found.parquet")
+    lines = run("--images", "test.index").stdout.splitlines()
+    assert lines == ["2 rows in s.csv", "entries per image: 1 to 5, median 3"]

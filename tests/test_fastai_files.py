@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import wetread as wr
 from wetread.fastai import dcmread, get_dicom_files
 from wetread.fastai.files import FileList
-from wetread.testing.files import dicom_file, picture
+from wetread.testing.files import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    IMPLICIT,
+    changed,
+    dicom_file,
+    element,
+    picture,
+)
 
 
 @pytest.fixture
@@ -74,3 +83,32 @@ def test_png16read(tmp_path: Path) -> None:
     pixels = np.arange(12, dtype="u2").reshape(3, 4) * 5000
     Image.fromarray(pixels).save(tmp_path / "16.png")
     assert np.array_equal((tmp_path / "16.png").png16read(), pixels)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize("preamble", [None, bytes(128)])
+def test_a_file_without_file_meta_is_read_as_a_scan_reads_it(
+    tmp_path: Path, syntax: str, preamble: bytes | None
+) -> None:
+    values = np.arange(64, dtype="<u2").reshape(8, 8)
+    elements = changed(picture(), element("PixelData", values.tobytes(), vr="OW"))
+    data = dicom_file(elements, syntax, preamble=preamble, meta=[])
+    path = tmp_path / "a.dcm"
+    path.write_bytes(data)
+    for dataset in (path.dcmread(), dcmread(BytesIO(data))):
+        assert dataset.file_meta.TransferSyntaxUID == syntax
+        assert np.array_equal(dataset.pixels, values)
+        assert np.array_equal(dataset.pixel_array, values)
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom's own
+def test_the_articles_lines_run_on_pydicoms_own_folder(
+    real_files: list[Path],
+) -> None:
+    """`items[3].dcmread()`, whichever file that is: all that a scan reads."""
+    index = wr.scan(real_files, progress=False).where("read_status IN ('ok', 'repaired')")
+    alone = [image for image in index if not image.row["member"]]
+    assert any(f["code"] == "NO_META" for image in alone for f in image.row["findings"])
+    for image in alone:
+        dataset = Path(index.root, image.path).dcmread()
+        assert dataset.get("Rows") == image.header.get("Rows"), image.path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import wetread as wr
 from wetread.errors import UnknownNameError, UsageError
-from wetread.mosaic import GAP, LINE, TILE, _choose
+from wetread.mosaic import GAP, LINE, TILE, _choose, _make_tile
 
 
 @pytest.fixture(params=["memory", "disk", "chosen"])
@@ -51,3 +52,13 @@ def test_every_real_file_is_a_tile(real_files: list[Path]) -> None:
     index = wr.scan(real_files, progress=False)
     picture = index.mosaic(60, ["path", "PatientName", "WindowCenter", "findings"], "lung")
     assert picture.size[0] == GAP + 9 * (TILE + GAP)
+
+
+def test_captions_name_the_file(small_folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(small_folder / "CT_small.dcm", "a/b/ct.dcm")
+    images = [*wr.scan(tmp_path / "x.zip", workers=0), *wr.scan(small_folder, workers=0)[:1]]
+    captions = [_make_tile(i, ["path", "PhotometricInterpretation"], None).captions for i in images]
+    assert captions == [("ct.dcm", "MONOCHROME2"), ("CT_small.dcm", "MONOCHROME2")]
+    picture = wr.scan(small_folder, workers=0)[:1].mosaic()
+    assert picture.size == (TILE + 2 * GAP, TILE + 2 * GAP + 2 * LINE)

@@ -416,11 +416,29 @@ def test_without_anything(tmp_path: Path) -> None:
 def test_predictions_that_cannot_be_judged(reported: Path, boxes: wr.Boxes) -> None:
     index = wr.Index.open(reported / "train.index")
     everywhere = boxes.consensus()
-    made = build(index, boxes, everywhere, workers=1)
-    assert 'of the part "train"' in made.data["sections"]["predictions"]["error"]
+    strange = everywhere.replace({"label": ["another"] * len(everywhere)})
+    made = build(index, boxes, strange, workers=1)
+    assert "no label in common" in made.data["sections"]["predictions"]["error"]
     assert "could not be judged" in made.html
     alone = build(index, None, everywhere, workers=1)
     assert "no label file to judge them by" in alone.html
+
+
+def test_images_of_the_part_train_are_left_out_and_counted(reported: Path, boxes: wr.Boxes) -> None:
+    index = wr.Index.open(reported / "train.index")
+    everywhere = boxes.consensus()
+    train = np.array(everywhere.table["part"].to_pylist()) == "train"
+    held = everywhere.select(~train)
+    expected = wr.evaluate(held, everywhere, "voc2010@0.4", resamples=0)
+    count = len(set(everywhere.select(train).images.to_pylist()))
+    made = build(index, boxes, everywhere, workers=1)
+    said = made.data["sections"]["predictions"]
+    assert (said["left_out"], said["ap"]["value"]) == (count, expected.value)
+    assert said["ap"]["images"] == expected.images
+    assert f"{count} images of the part train are left out" in made.html
+    assert "--allow-train" in made.html
+    alone = build(index, boxes, everywhere.select(train), workers=1)
+    assert alone.data["sections"]["predictions"] == {"left_out": count}
 
 
 def test_labels_of_nothing(reported: Path, boxes: wr.Boxes) -> None:

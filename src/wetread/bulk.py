@@ -89,14 +89,18 @@ def run(
     if (pc.sum(images["file_size"]).as_py() or 0) > settings.kept_bytes:
         settings = replace(settings, kept_bytes=0)  # each would push out another, for nothing
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
-    tasks = (images.slice(at, size) for at in range(0, images.num_rows, size))
+
+    def cut() -> Iterator[pa.Table]:
+        return (images.slice(at, size) for at in range(0, images.num_rows, size))
+
     engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
     engine.check(options["root"], None)
-    results = engine.map(function, tasks, {**options, "settings": asdict(settings)}, failed)
-    with Progress(progress) as bar, closing(results):
-        for table in results:
-            bar.add(len(set(table["id"].to_pylist())))
-            yield table
+    results = engine.map(function, cut(), {**options, "settings": asdict(settings)}, failed)
+    # A table has all lines of some images: of every frame, in a report of every part that is shown.
+    total = sum(pc.count_distinct(task["id"]).as_py() for task in cut())
+    with closing(results):
+        bar = Progress(progress, total, "images")
+        yield from bar.track(results, lambda table: pc.count_distinct(table["id"]).as_py())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ Bad *usage* raises:
     ├── EngineError                        the machines that were to do the work are lost
     ├── MissingExtraError (also an ImportError)    says the `pip install` line
     └── DecodeError                        a file without header or pixels, or damaged ones
+        ├── NoPixelsError                  an object that is no image, such as a report or a plan
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
         └── LimitError                     pixels that grow beyond a limit of `Settings`
 
@@ -96,6 +97,10 @@ class DecodeError(WetreadError):
     """The finding that it becomes where many images are decoded."""
 
 
+class NoPixelsError(DecodeError):
+    """A sound DICOM object that is no image, such as a report or a plan; the message names it."""
+
+
 class AccessError(DecodeError, OSError):
     """A file that cannot be opened or read now; another try may succeed."""
 
@@ -130,7 +135,7 @@ class FindingCode:
 
 _CODES: tuple[tuple[str, Severity, str], ...] = (
     # the file as a whole
-    ("NOT_DICOM", "info", "The first bytes are not DICOM."),
+    ("NOT_DICOM", "info", "Not a DICOM file; the text names its type where it is known."),
     ("EMPTY_FILE", "warning", "The file has no bytes."),
     ("NO_ACCESS", "error", "The file could not be opened or read."),
     ("NOT_A_FILE", "info", "A pipe, socket or device, which is never opened."),
@@ -168,6 +173,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_DATE", "warning", "A date that does not parse; raw bytes in `invalid`."),
     ("BAD_VALUE", "warning", "A value of the wrong length or kind; raw bytes in `invalid`."),
     ("OLD_DATE", "info", "A date in the form YYYY.MM.DD of before 1993."),
+    ("AGE_SUSPECT", "warning", "An age that is unknown, impossible or against the dates."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
     # the pixels, as far as the header tells

@@ -16,6 +16,7 @@ from wetread.errors import (
     FINDINGS,
     AccessError,
     DecodeError,
+    NoPixelsError,
     NotFoundError,
     UsageError,
     WetreadError,
@@ -133,6 +134,8 @@ class Image:
         with self._named():
             if self.row["pixel_length"] is None:
                 rows, columns = integer(header, "Rows"), integer(header, "Columns")
+                if self.row["read_status"] != "partial" and not (rows and columns):
+                    raise NoPixelsError(f"no pixels: {describe(header)}")
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
                 damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
                 raise DecodeError(f"no pixels: {describe(header)}{lacking}{damage}")

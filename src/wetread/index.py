@@ -290,7 +290,7 @@ class Index:
     def mosaic(
         self,
         n: int = 24,
-        columns: str | Sequence[str] = "PhotometricInterpretation",
+        columns: str | Sequence[str] = ("path", "PhotometricInterpretation"),
         window: WindowLike = None,
     ) -> Picture:
         """One picture (of Pillow) of `n` images, spread evenly over the rows with pixels.
@@ -299,7 +299,8 @@ class Index:
 
         Args:
             n: how many, at most 400.
-            columns: one column or several, whose values stand below each image.
+            columns: one column or several, whose values stand below each image; of `path` the
+                name of the file or the member of an archive.
             window: as in `Image.display`.
 
         Raises:

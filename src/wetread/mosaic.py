@@ -16,6 +16,7 @@ from wetread.image import Image
 from wetread.notebook import to_text
 from wetread.plot import square_pixels
 from wetread.table.store import Content, all_rows, check_files, query, where
+from wetread.table.summary import say_without_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -51,7 +52,7 @@ def mosaic(
         raise UsageError(f"n must be 1 to {MOST}, not {n}")
     images = _choose(content, n)
     if not images:
-        raise UsageError("none of these rows has pixels")
+        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(content)]))
     check_files(content)
     return _compose([_make_tile(image, names, window) for image in images])
 
@@ -70,7 +71,7 @@ def _choose(content: Content, n: int) -> list[Image]:
 def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:
     from PIL import Image as Pillow
 
-    captions = tuple(to_text(image.row[name]) or "–" for name in names)
+    captions = tuple(_caption(image, name) or "–" for name in names)
     try:
         pixels = square_pixels(image.display(window, TILE), image.aspect)
         picture = Pillow.fromarray(pixels)
@@ -79,6 +80,13 @@ def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:
     except Exception as error:  # noqa: BLE001 - one bad file is one tile
         reason = str(error).removeprefix(f"{image.name}: ").partition(";")[0]
         return _Tile(f"{Path(image.path).name}: {reason}", captions)
+
+
+def _caption(image: Image, name: str) -> str:
+    """A value as text; of the path, which is too long for a tile, the name of the file."""
+    if name == "path":
+        return Path(image.row["member"] or image.path).name
+    return to_text(image.row[name])
 
 
 def _compose(tiles: list[_Tile]) -> Picture:

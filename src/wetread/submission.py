@@ -136,6 +136,24 @@ def submit(
     return frame
 
 
+def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
+    """Number of entries of each image in a submission; "nothing found" is an entry too.
+
+    Args:
+        frame: as `submit` returns it; rows of studies are left out.
+        format: the same name.
+
+    >>> import pandas as pd
+    >>> strings = ["7 0.5 1 2 7 8 3 0.4 1 2 7 8", "14 1 0 0 1 1"]
+    >>> frame = pd.DataFrame({"image_id": ["a", "b"], "PredictionString": strings})
+    >>> count_entries(frame, "vinbigdata").tolist()
+    [2, 1]
+    """
+    studies = frame[FORMS[format].column].str.endswith(STUDY) & (format == "siim-covid")
+    words = frame["PredictionString"][~studies].str.split().str.len()
+    return words // (5 if format == "rsna-pneumonia" else 6)
+
+
 def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | None) -> _Targets:
     """The rows of the file, and the row of each prediction."""
     if isinstance(images, str | os.PathLike):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
@@ -21,18 +23,26 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def read_text(path: PathLike) -> str:
-    """The text of a file in UTF-8, which may be gzipped and start with a byte order mark.
+@contextmanager
+def open_text(path: PathLike) -> Iterator[TextIO]:
+    """A text file in UTF-8, which may be gzipped and start with a byte order mark.
 
-    Raises:
-        UsageError: it is none.
+    Lines keep their ends. Raises UsageError, also while it is read, where it is no such file.
     """
     try:
-        data = Path(path).read_bytes()
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
-        return data.decode("utf-8-sig")
+        with open(path, "rb") as file:
+            zipped = file.peek(2).startswith(b"\x1f\x8b")
+            data = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
+            with TextIOWrapper(data, "utf-8-sig", newline="") as text:
+                yield text
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no text file: {error}") from error
+
+
+def read_text(path: PathLike) -> str:
+    """The whole text of a file; see `open_text`."""
+    with open_text(path) as text:
+        return text.read()
 
 
 def write_folder(folder: PathLike, texts: Mapping[str, str]) -> None:

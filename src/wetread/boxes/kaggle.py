@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import csv
-import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from wetread.boxes.collection import Boxes
-from wetread.boxes.files import read_text
-from wetread.boxes.table import CORNERS
+from wetread.boxes.files import open_text
+from wetread.boxes.table import CORNERS, make_table
 from wetread.errors import UsageError
 from wetread.plain import unguard_cell
 
@@ -25,6 +28,13 @@ _NOTHING = ("no finding", "none", "normal")
 OPACITY = "Lung Opacity"
 """What RSNA's Target 1 and SIIM's "opacity" mean; the forms have no other class."""
 Rows = dict[str, list[Any]]
+Named = dict[tuple[str, str], None]
+"""(id, name) of classes, without order."""
+Read = tuple[pa.Table, Named | None]
+"""Rows of a part of a table, and its classes; None where they have no ids."""
+_ROWS = 1 << 15
+"""Rows of a CSV file that are Python's objects at once."""
+_WRONG = (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Dialect:
     name: str
     columns: tuple[frozenset[str], ...]
     """Sets of columns; a table that has all of one of them is of this form."""
-    read: Callable[[pd.DataFrame], Boxes]
+    read: Callable[[pd.DataFrame], Read]
 
 
 def read_table(path: str, format: str | None = None) -> Boxes:
@@ -43,33 +53,55 @@ def read_table(path: str, format: str | None = None) -> Boxes:
     Raises:
         UsageError: columns that fit no form, or several.
     """
-    frame = _read_csv(path)
-    dialect = _recognise(path, set(frame.columns), format)
-    try:
-        return dialect.read(frame).replace({}, dialect=dialect.name)
-    except (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError) as error:
-        if isinstance(error, UsageError):
-            raise UsageError(f"{path}: {error}") from error
-        raise UsageError(f"{path}: not in the form {dialect.name}: {error}") from error
+    tables: list[pa.Table] = []
+    classes: dict[tuple[str, str], None] | None = {}
+    with closing(_read_csv(path)) as frames:
+        for frame in frames:
+            dialect = _recognise(path, set(frame.columns), format)
+            try:
+                table, named = dialect.read(frame)
+                tables.append(table)
+                classes = None if named is None or classes is None else classes | named
+            except _WRONG as error:
+                if isinstance(error, UsageError):
+                    raise UsageError(f"{path}: {error}") from error
+                raise UsageError(f"{path}: not in the form {dialect.name}: {error}") from error
+    rows = pa.concat_tables(tables)
+    columns = {name: rows[name] for name in rows.column_names}
+    in_order = classes and sorted(classes, key=lambda pair: (int(pair[0]), pair[1]))
+    return Boxes.from_columns(columns, in_order, dialect=dialect.name)
 
 
-def _read_csv(path: str) -> pd.DataFrame:
-    """Every field as text, without spaces around it."""
+def _read_csv(path: str) -> Generator[pd.DataFrame]:
+    """Every field as text, without spaces around it; some rows at a time, numbered by the index.
+
+    All of a large file as Python's objects takes gigabytes. Of a file without rows there is one
+    frame, without rows.
+    """
     import pandas as pd
 
-    try:
-        lines = [line for line in csv.reader(io.StringIO(read_text(path), newline="")) if line]
-    except csv.Error as error:
-        raise UsageError(f"{path} is no CSV file: {error}") from error
-    if not lines:
-        raise UsageError(f"{path} is empty")
-    names, *rows = [[unguard_cell(field.strip()) for field in line] for line in lines]
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(names):
-            raise UsageError(f"{path}: line {number} has {len(row)} fields, the first {len(names)}")
-    if len(set(names)) < len(names):
-        raise UsageError(f"{path}: two columns have one name; its columns: {', '.join(names)}")
-    return pd.DataFrame(rows, columns=names, dtype=str)
+    with open_text(path) as text:
+        try:
+            lines = (
+                [unguard_cell(field.strip()) for field in line] for line in csv.reader(text) if line
+            )
+            names = next(lines, None)
+            if names is None:
+                raise UsageError(f"{path} is empty")
+            if len(set(names)) < len(names):
+                said = ", ".join(names)
+                raise UsageError(f"{path}: two columns have one name; its columns: {said}")
+            start = 0
+            while (rows := list(islice(lines, _ROWS))) or not start:
+                for number, row in enumerate(rows, start + 2):
+                    if len(row) != len(names):
+                        said = f"line {number} has {len(row)} fields, the first {len(names)}"
+                        raise UsageError(f"{path}: {said}")
+                index = range(start, start + len(rows))
+                yield pd.DataFrame(rows, index, names, dtype=object)
+                start += max(len(rows), 1)
+        except csv.Error as error:
+            raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
 def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:
@@ -91,7 +123,7 @@ def _recognise(path: str, columns: set[str], format: str | None) -> Dialect:
     raise UsageError(f"{path} {what}; its columns: {', '.join(sorted(columns))}; known: {known}")
 
 
-def _read_corners(frame: pd.DataFrame) -> Boxes:
+def _read_corners(frame: pd.DataFrame) -> Read:
     """A row a box with its corners: VinBigData, VinDr-CXR, VinDr-SpineXR, VinDr-Mammo."""
     ends = ("x_min", "y_min", "x_max", "y_max")
     if "x_min" not in frame:
@@ -116,8 +148,8 @@ def _read_corners(frame: pd.DataFrame) -> Boxes:
     return _make(columns, _classes(frame[~nothing]))
 
 
-def _make(columns: dict[str, Any], classes: Iterable[Sequence[Any]] | None) -> Boxes:
-    """Boxes; where nothing was found, one without area or of one pixel at 0, 0 is no place.
+def _make(columns: dict[str, Any], classes: Iterable[Sequence[Any]] | None) -> Read:
+    """Rows of boxes; where nothing was found, one without area or of one pixel at 0, 0 is no place.
 
     Another stays, for `Boxes.check` to say so.
     """
@@ -129,7 +161,9 @@ def _make(columns: dict[str, Any], classes: Iterable[Sequence[Any]] | None) -> B
     empty = (x1 <= x0) | (y1 <= y0) | ((x0 == 0) & (y0 == 0) & (x1 == 1) & (y1 == 1))
     blank = empty & (columns["kind"] == "nothing")
     corners = [np.where(blank, np.nan, place) for place in places]
-    return Boxes.from_columns(columns | dict(zip(CORNERS, corners, strict=True)), classes)
+    table = make_table(columns | dict(zip(CORNERS, corners, strict=True)))
+    named = None if classes is None else {(str(i), str(n)): None for i, n in classes}
+    return table, named
 
 
 def _classes(frame: pd.DataFrame) -> list[tuple[str, str]] | None:
@@ -140,7 +174,7 @@ def _classes(frame: pd.DataFrame) -> list[tuple[str, str]] | None:
     return sorted((tuple(pair) for pair in pairs), key=lambda pair: (int(pair[0]), pair[1]))
 
 
-def _read_rsna(frame: pd.DataFrame) -> Boxes:
+def _read_rsna(frame: pd.DataFrame) -> Read:
     """A row a box as x, y, width, height; Target 0 has none."""
     x, y, width, height = (_numbers(frame[name]) for name in ("x", "y", "width", "height"))
     without = x.isna() & y.isna() & width.isna() & height.isna()
@@ -155,7 +189,7 @@ def _read_rsna(frame: pd.DataFrame) -> Boxes:
     return _make(columns, [("1", OPACITY)])
 
 
-def _read_siim(frame: pd.DataFrame) -> Boxes:
+def _read_siim(frame: pd.DataFrame) -> Read:
     """A row an image: `label` with corners, and `boxes` with width and height; they must agree."""
     rows = _new_rows()
     for name, text, listed in zip(frame["id"], frame["label"], frame["boxes"], strict=True):
@@ -188,7 +222,7 @@ def _same_boxes(corners: Sequence[Sequence[float]], listed: Any) -> bool:
     return len(sizes) == len(corners) and near
 
 
-def _read_submission(frame: pd.DataFrame) -> Boxes:
+def _read_submission(frame: pd.DataFrame) -> Read:
     """A row an image: `PredictionString`, in one of three competitions' forms."""
     name = next(n for n in ("image_id", "patientId", "id") if n in frame)
     rows, classes = _new_rows(), set()

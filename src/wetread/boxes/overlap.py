@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_CHUNK = 1 << 20
+"""Candidate pairs that are compared at once: about 100 MB."""
+
+
+class Overlaps(NamedTuple):
+    """Pairs of boxes that overlap, sorted by `first`, then by `second`."""
+
+    first: Ints
+    """Row of the first array."""
+    second: Ints
+    """Row of the second array."""
+    iou: NDArray[np.float64]
 
 
 def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
@@ -21,9 +36,9 @@ def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
 
 def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     """Intersection over union of boxes that stand side by side: (..., 4) and (..., 4) -> (...)."""
-    low = np.maximum(first[..., :2], second[..., :2])
-    high = np.minimum(first[..., 2:], second[..., 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    width = np.minimum(first[..., 2], second[..., 2]) - np.maximum(first[..., 0], second[..., 0])
+    height = np.minimum(first[..., 3], second[..., 3]) - np.maximum(first[..., 1], second[..., 1])
+    shared = np.clip(width, 0, None) * np.clip(height, 0, None)
     union = _area(first) + _area(second) - shared
     ratio: NDArray[np.float64] = np.divide(
         shared, union, out=np.zeros_like(shared), where=union > 0
@@ -31,6 +46,62 @@ def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     return ratio
 
 
+def find_overlaps(
+    first: Boxes, second: Boxes, first_group: Ints, second_group: Ints, least: float = 0.0
+) -> Overlaps:
+    """All pairs of boxes of one group whose intersection over union is larger than `least`.
+
+    Memory grows with the pairs found, not with the pairs that there are: boxes are sorted by their
+    left edges, and only those that can overlap horizontally are compared, in chunks.
+
+    Args:
+        first: (n, 4), x0, y0, x1, y1. A box with NaN overlaps nothing.
+        second: (m, 4).
+        first_group: (n,), such as the number of the image; 0 or more.
+        second_group: (m,).
+        least: from 0.
+
+    >>> boxes = np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])
+    >>> group = np.zeros(3, np.int64)
+    >>> find_overlaps(boxes, boxes[:1], group, group[:1]).iou.round(3)
+    array([1.   , 0.333])
+    """
+    order = np.lexsort((second[:, 0], second_group))
+    boxes, group = second[order], second_group[order]
+    top, bottom = boxes[:, 1].copy(), boxes[:, 3].copy()
+    widest = np.zeros(int(max(first_group.max(initial=0), group.max(initial=0))) + 1)
+    np.fmax.at(widest, group, boxes[:, 2] - boxes[:, 0])
+    edges = np.unique(boxes[:, 0])
+    place = group * (len(edges) + 1) + np.searchsorted(edges, boxes[:, 0])
+
+    def before(edge: NDArray[np.float64]) -> Ints:
+        """Number of sorted boxes of smaller groups, or of the group and left of the edge."""
+        wanted = first_group * (len(edges) + 1) + np.searchsorted(edges, edge)
+        return np.searchsorted(place, wanted).astype(np.int64)
+
+    start = before(first[:, 0] - widest[first_group])
+    count = np.maximum(before(first[:, 2]) - start, 0)
+    ends = np.cumsum(count)
+    found = [Overlaps(*(np.zeros(0, np.int64),) * 2, np.zeros(0))]
+    at = 0
+    while at < len(first):
+        end = max(at + 1, int(np.searchsorted(ends, ends[at] - count[at] + _CHUNK, "right")))
+        some = count[at:end]
+        here = np.repeat(np.arange(at, end), some)
+        within = np.arange(len(here)) - np.repeat(np.cumsum(some) - some, some)
+        there = np.repeat(start[at:end], some) + within
+        near = np.flatnonzero((top[there] < first[here, 3]) & (bottom[there] > first[here, 1]))
+        here, there = here[near], there[near]
+        iou = overlap_pairs(first[here], boxes[there])
+        near = np.flatnonzero(iou > least)
+        here, there, iou = here[near], order[there[near]], iou[near]
+        sort = np.argsort(here * len(boxes) + there, kind="stable")
+        found.append(Overlaps(here[sort], there[sort], iou[sort]))
+        at = end
+    return Overlaps(*map(np.concatenate, zip(*found, strict=True)))
+
+
 def _area(boxes: Boxes) -> NDArray[np.float64]:
-    area: NDArray[np.float64] = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None).prod(axis=-1)
+    width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    area: NDArray[np.float64] = np.clip(width, 0, None) * np.clip(height, 0, None)
     return area

@@ -72,7 +72,7 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = Tr
     made = {}
     series: Counter[tuple[str, str]] = Counter()
     numbers = {reader: number for number, reader in enumerate(sorted({r for _, r in reports}))}
-    with Progress(progress) as bar:
+    with Progress(progress, len(reports), "reports") as bar:
         for (image, reader), rows in reports.items():
             source, lacking = _evidence(images[image])
             series[source.StudyInstanceUID, reader] += 1

@@ -6,6 +6,7 @@ A verb's file imports at its top only what `wetread --help` can afford.
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any, TextIO
 
@@ -53,10 +54,33 @@ class _Verbs(click.Group):
             except WetreadError as error:
                 usage = isinstance(error, UsageError | NotFoundError)
                 failure = click.UsageError if usage else click.ClickException
-                raise failure(printable_lines(str(error))) from error
+                command = self.commands.get(ctx.invoked_subcommand or "", self)
+                raise failure(printable_lines(name_flags(str(error), command))) from error
             except click.ClickException as error:  # click quotes an argument as it is
                 error.message = printable_lines(error.message)  # type: ignore[misc]
                 raise
+
+
+_ARGUMENT = re.compile(r"\b([a-z_]+)=(?!\.)(?:\((\d+), (\d+)\)|(\w+))?")
+
+
+def name_flags(text: str, command: click.Command) -> str:
+    """The message of an error with the flags of a command in place of Python's arguments.
+
+    >>> option = click.Option(["--allow-train"], is_flag=True)
+    >>> name_flags("say allow_train=True", click.Command("evaluate", params=[option]))
+    'say --allow-train'
+    """
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+
+    def flag(found: re.Match[str]) -> str:
+        name = f"--{found[1].replace('_', '-')}"
+        if name not in flags:
+            return found[0]
+        value = f"{found[2]}x{found[3]}" if found[2] else (found[4] or "").replace("index", "INDEX")
+        return name if value in ("", "True") else f"{name} {value}"
+
+    return _ARGUMENT.sub(flag, text)
 
 
 def _show_warning(

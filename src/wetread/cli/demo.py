@@ -58,7 +58,7 @@ FROM truth GROUP BY part ORDER BY part
 NEXT = """\
 wetread scan FOLDER -o train.index       your own files, kept in a folder
 wetread findings train.index             what is wrong, file by file
-wetread query train.index "SELECT Modality, count(*) FROM index GROUP BY ALL"
+wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
 wetread header FILE PatientAge Rows      one file, all of its header or some
 wetread show FILE -o picture.png         the image in it; wetread mosaic train.index: many
 wetread sample phantoms                  200 phantoms with boxes, to try the rest on

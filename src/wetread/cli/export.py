@@ -66,6 +66,7 @@ def export(
     """
     from wetread.exports import export_images
     from wetread.table.store import where as choose
+    from wetread.table.summary import say_without_pixels
 
     content = open_index(index)
     content = choose(content, where) if where else content
@@ -78,4 +79,6 @@ def export(
         echo(f"{files:,} files in {to}, told apart by its manifest.csv")
         for _, text in failures:
             echo(f"not written, {text}")
+        for line in say_without_pixels(content):
+            echo(line)
     exit_on(fail_on, (code for code, _ in failures))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.options import fail_on_option, json_option
-from wetread.cli.output import SEVERITY_COLOURS, code_of, exit_on, open_index, print_json
+from wetread.cli.output import SEVERITY_COLOURS, code_of, echo, exit_on, open_index, print_json
 from wetread.plain import printable
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ def findings(index: str, code: str | None, as_json: bool, fail_on: list[str]) ->
     """
     from wetread.table import store
 
-    found = store.findings(open_index(index), code)
+    content = open_index(index)
+    found = store.findings(content, code)
     if as_json:
         print_json(found.to_pylist())
+    elif not len(found):
+        what = f"No {code}" if code else "No findings"
+        echo(f"{what} in {len(content):,} files.")
     else:
         print_findings(found)
     exit_on(fail_on, found["code"].to_pylist())

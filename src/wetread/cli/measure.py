@@ -61,6 +61,7 @@ def measure(
     wetread query train.index "SELECT path, px_mean, px_p99 FROM index WHERE px_status = 'ok'"
     """
     from wetread.index import Index
+    from wetread.table.summary import say_without_pixels
 
     with resumable():
         measured = Index(open_index(index)).measure(size, workers, not quiet, engine)
@@ -74,6 +75,8 @@ def measure(
         echo(f"{sum(counts.values()):,} images: {said or 'none'}")
         for code, n in findings.items():
             echo(f"{n:9,}  {code}")
+        for line in say_without_pixels(measured.content):
+            echo(line)
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
         echo(f"\nKept in {index}; next: {then}")
     exit_on(fail_on, findings)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from wetread.cli.options import fail_on_option, json_option
-from wetread.cli.output import (
-    echo,
-    exit_on,
-    print_json,
-)
+from wetread.cli.output import echo, exit_on, first_query, print_json
 from wetread.cli.summary import print_summary
 
 
@@ -34,8 +28,5 @@ def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
         print_json(summary)
     else:
         print_summary(summary)
-        then = (
-            f"wetread query {shlex.quote(index)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
-        )
-        echo(f"\nNext: {then}")
+        echo(f"\nNext: {first_query(index)}")
     exit_on(fail_on, summary["findings"])

@@ -22,7 +22,7 @@ from wetread.cli.picture import check_output, output_option, put_picture, window
 @click.option(
     "--columns",
     multiple=True,
-    default=("PhotometricInterpretation",),
+    default=("path", "PhotometricInterpretation"),
     metavar="COLUMN",
     show_default=True,
     help="What stands below each; may be given more than once.",

@@ -84,6 +84,12 @@ def open_index(path: str) -> Content:
         raise UsageError(f"{error}; make one: wetread scan {shlex.quote(path)} -o INDEX") from error
 
 
+def first_query(index: str) -> str:
+    """Command line of a query that has values in every data set, competition files included."""
+    sql = "SELECT path, Rows, PhotometricInterpretation FROM index LIMIT 5"
+    return f"wetread query {shlex.quote(index)} '{sql}'"
+
+
 def print_json(value: Any) -> None:
     """JSON on stdout; a list of rows has one row a line."""
     if isinstance(value, list):

@@ -18,7 +18,7 @@ def query(index: str, sql: str, as_json: bool) -> None:
     One SELECT statement, as DuckDB has it; the tables are index, findings and finding_codes.
 
     \b
-    wetread query train.index "SELECT Modality, count(*) FROM index GROUP BY ALL"
+    wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
     """
     from wetread.table import store
 

@@ -14,12 +14,7 @@ from wetread.cli.options import (
     number_option,
     quiet_option,
 )
-from wetread.cli.output import (
-    echo,
-    exit_on,
-    print_json,
-    resumable,
-)
+from wetread.cli.output import echo, exit_on, first_query, print_json, resumable
 from wetread.cli.summary import print_summary
 
 if TYPE_CHECKING:
@@ -94,6 +89,5 @@ def scan(
     if shard and to and not as_json:
         echo(f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}")
     elif to and not as_json:
-        then = f"wetread query {shlex.quote(to)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
-        echo(f"\nKept in {to}; next: {then}")
+        echo(f"\nKept in {to}; next: {first_query(to)}")
     exit_on(fail_on, summary["findings"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from wetread.cli.options import number_option
@@ -14,6 +16,7 @@ from wetread.cli.picture import (
     size_option,
     window_option,
 )
+from wetread.errors import NoPixelsError
 
 
 @click.command()
@@ -33,7 +36,8 @@ def show(
 ) -> None:
     """Show the image in a FILE as a radiologist sees it.
 
-    Its own first window is used unless --window names another; pixels come out square.
+    Its own first window is used unless --window names another; pixels come out square. Of an
+    object that is no image, such as a report or a plan, one line says what it is.
 
     \b
     wetread show train/0001.dicom -o 0001.png
@@ -46,7 +50,12 @@ def show(
     image = wetread.read(file)
     if to is None:
         size = size or TERMINAL
-    picture = image.render(window, size, frame, short=short)
+    try:
+        picture = image.render(window, size, frame, short=short)
+    except NoPixelsError as error:
+        name = shlex.quote(file)
+        echo(f"{error}; what it holds: wetread header {name}", err=True)
+        return
     put_picture(square_pixels(picture.pixels, image.aspect), to)
     echo(", ".join([to or image.name, *picture.steps]), err=True)
     for code, text in picture.notes:

@@ -48,12 +48,27 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
     wetread submit predictions.parquet -o submission.csv --images test.index
     wetread submit predictions.parquet -o submission.csv --images test.index --format siim-covid
     """
+    import pyarrow.compute as pc
+
+    from wetread.boxes.reading import open_boxes
     from wetread.index import Index
+    from wetread.submission import count_entries
     from wetread.submission import submit as hand_in
 
     index = None if images is None else Index(open_index(images))
-    frame = hand_in(predictions, to, format, images=index)
+    boxes = open_boxes(predictions)
+    frame = hand_in(boxes, to, format, images=index)
+    counts = count_entries(frame, format)
+    spread = {name: float(getattr(counts, name)()) for name in ("min", "median", "max")}
     if as_json:
-        print_json({"file": to, "format": format, "rows": len(frame)})
-    else:
-        echo(f"{len(frame):,} rows in {to}")
+        print_json({"file": to, "format": format, "rows": len(frame), "entries_per_image": spread})
+        return
+    echo(f"{len(frame):,} rows in {to}")
+    if len(counts):
+        echo("entries per image: {min:g} to {max:g}, median {median:g}".format(**spread))
+    nothing = boxes.table.filter(pc.equal(boxes.table["kind"], "nothing"))
+    if format == "vinbigdata" and nothing["score"].null_count == len(nothing):
+        echo(
+            "No image has a score for No finding; wetread predict --filter RUN adds it, from a run "
+            "with --task classify."
+        )

@@ -34,9 +34,8 @@ def print_summary(summary: Summary) -> None:
     ]
     console.print()
     console.print(Columns(counts, padding=(0, 4)))
-    if summary["findings"]:
-        console.print()
-        console.print(_findings(summary["findings"]))
+    console.print()
+    console.print(_findings(summary["findings"]) if summary["findings"] else "No findings.")
 
 
 def _pace(summary: Summary) -> str:
@@ -60,6 +59,8 @@ def _counts(
     table.columns[0].no_wrap = True
     for value, count in list(counts.items())[:MOST]:
         table.add_row(Text(printable(value), (colours or {}).get(value, other)), f"{count:,}")
+    if not counts:
+        table.add_row("[dim]in no file[/]", "")
     if rest := list(counts.values())[MOST:]:
         table.add_row(f"[dim]{len(rest)} others[/]", f"{sum(rest):,}")
     return table

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wetread.boxes.overlap import overlap_pairs
+from wetread.boxes.overlap import find_overlaps
 from wetread.evaluation.cases import Cases
 from wetread.evaluation.intervals import Flags, Floats, Ints
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Every box of the predictions beside every box of the truth in its image, with its label."""
+    """Boxes of the predictions and of the truth that overlap: of one image and label."""
 
     found: Ints
     truth: Ints
@@ -30,19 +30,16 @@ def pair_boxes(cases: Cases) -> Pairs:
     found, truth = (
         side.image * len(cases.labels) + side.label for side in (cases.found, cases.truth)
     )
-    first = np.searchsorted(truth, found, "left")
-    count = np.searchsorted(truth, found, "right") - first
-    here = np.repeat(np.arange(len(found)), count)
-    within = np.arange(len(here)) - np.repeat(np.cumsum(count) - count, count)
-    there = np.repeat(first, count) + within
-    return Pairs(here, there, overlap_pairs(cases.found.box[here], cases.truth.box[there]))
+    return Pairs(*find_overlaps(cases.found.box, cases.truth.box, found, truth))
 
 
 def match_largest(pairs: Pairs) -> Pairs:
     """For each box of the predictions the pair with the truth box that it overlaps most."""
-    order = np.lexsort((pairs.truth, -pairs.iou, pairs.found))
-    first = order[np.unique(pairs.found[order], return_index=True)[1]]
-    return pairs.take(first)
+    start = np.unique(pairs.found, return_index=True)[1]  # pairs are sorted by found, then truth
+    count = np.diff(start, append=len(pairs.found))
+    largest = np.maximum.reduceat(pairs.iou, start) if len(start) else pairs.iou
+    best = pairs.take(pairs.iou == np.repeat(largest, count))
+    return best.take(np.unique(best.found, return_index=True)[1])
 
 
 def match_free(

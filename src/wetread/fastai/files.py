@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -106,16 +108,50 @@ def _list_type() -> Callable[[list[Path]], Any]:
 def dcmread(fn: str | os.PathLike[str] | BinaryIO, force: bool = False) -> FileDataset:
     """A DICOM file as pydicom's data set, pixels included.
 
+    A file without preamble or File Meta is read as a scan reads it: where its first bytes are a
+    data set, with the transfer syntax that they are in.
+
     Args:
         fn: the file; as a method of `pathlib.Path`, the path.
-        force: read also what has no DICOM preamble.
+        force: read also what a scan does not recognise as DICOM.
 
     Raises:
-        pydicom.errors.InvalidDicomError: no preamble, and not `force`.
+        pydicom.errors.InvalidDicomError: not DICOM, and not `force`.
     """
     import pydicom
+    from pydicom.errors import InvalidDicomError
+    from pydicom.uid import UID
 
-    return pydicom.dcmread(fn, force=force)
+    start = fn.tell() if hasattr(fn, "tell") else 0
+    syntax = ""
+    try:
+        dataset = pydicom.dcmread(fn, force=force)
+    except InvalidDicomError:
+        syntax = _find_syntax(fn, start)
+        if not syntax:
+            raise
+        dataset = pydicom.dcmread(fn, force=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        syntax = syntax or _find_syntax(fn, start)
+        if syntax:
+            dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    return dataset
+
+
+def _find_syntax(fn: str | os.PathLike[str] | BinaryIO, start: int) -> str:
+    """Transfer syntax of a file by its bytes; empty if it is not DICOM."""
+    from wetread.headers.pages import FileReader
+    from wetread.headers.single import walk_file
+    from wetread.settings import Settings
+
+    settings = Settings()
+    with open(fn, "rb") if isinstance(fn, str | os.PathLike) else nullcontext(fn) as file:
+        size = file.seek(0, os.SEEK_END)
+        deadline = time.monotonic() + settings.header_seconds
+        reader = FileReader(file, size, settings.header_bytes, deadline)
+        walked = walk_file(reader, settings, deadline, whole=False)
+        file.seek(start)
+    return (walked.syntax or "") if walked.is_dicom else ""
 
 
 def png16read(self: Path) -> NDArray[np.uint16]:

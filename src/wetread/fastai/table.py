@@ -22,6 +22,7 @@ from wetread.fastai.summary import STATISTICS, list_pixels, summarise_file
 from wetread.headers.reading import read_headers
 from wetread.headers.schema import AT, DATE, LENGTH, SWAPPED_VRS, TEXT, Column, column_of
 from wetread.sources import SOURCE_SCHEMA
+from wetread.table.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,6 @@ Bools = NDArray[np.bool_]
 PARALLEL = frozenset(
     (
         "total",
-        "progress",
         "pause",
         "method",
         "threadpool",
@@ -59,6 +59,7 @@ def from_dicoms(
     window: WindowPair = dicom_windows.brain,
     file_meta: bool = False,
     private: bool = False,
+    progress: bool | None = None,
     **kwargs: Any,
 ) -> pd.DataFrame:
     """A row for each file, in the order given: its elements by keyword, and `fname`.
@@ -79,6 +80,7 @@ def from_dicoms(
         window: (width, level).
         file_meta: the File Meta elements too, in front: TransferSyntaxUID and others.
         private: a column `private` with a list of the private elements.
+        progress: False hides the progress on stderr.
         **kwargs: what fastai passes on to fastcore's `parallel`; taken and ignored.
 
     Raises:
@@ -90,17 +92,20 @@ def from_dicoms(
     if not names:
         return cls()
     pool = ThreadPoolExecutor(n_workers) if n_workers > 0 else nullcontext()
+    shown = progress is not False
     with pool as threads:
         each = map if threads is None else threads.map
         parts = [names[i : i + TASK_FILES] for i in range(0, len(names), TASK_FILES)]
-        tables = list(each(lambda part: _read(part, private), parts))
+        read_parts = each(lambda part: _read(part, private), parts)
+        tables = list(Progress(shown, len(names), "headers").track(read_parts, len))
         rows = pa.concat_tables(tables, promote_options="default")
         status = rows["read_status"].to_pylist()
         read = np.array([one in READ for one in status], bool)
         _warn("could not be read", status, ~read)
         made = list(_columns(rows, np.array(names, object), read, file_meta, private))
         if px_summ:
-            found = list(each(lambda row: summarise_file(row, window), list_pixels(rows)))
+            summaries = each(lambda row: summarise_file(row, window), list_pixels(rows))
+            found = list(Progress(shown, len(names), "images").track(summaries))
             _warn("have no pixel statistics", found, read & [isinstance(f, str) for f in found])
             for i, name in enumerate(STATISTICS):
                 numbers = [nan if isinstance(one, str) else one[name] for one in found]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
 from wetread.arrays import array, filled
+from wetread.headers.ages import check_ages
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
@@ -82,6 +83,7 @@ _STATUS_OF = {
     "CRASHED": "crashed",
 }
 _OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
+_AGE = 0x00101010
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _PROGRAMS = (
@@ -260,6 +262,8 @@ def assemble(
     for row, (code, text) in heads.problems.items():
         answer.find(row, code, None, None, text)
     _check_pixels(answer, arrays, heads, arena, rows)
+    for row, text in check_ages(arrays):
+        answer.find(row, "AGE_SUSPECT", _AGE, None, text)
     _check_preambles(answer, heads, arena)
     identity = identify(sources)
     for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():

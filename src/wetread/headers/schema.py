@@ -244,7 +244,7 @@ OWN_MEANINGS = {
     "header_hash": "CRC-32 of the first bytes of the header, at most 8 KiB",
     "private": "the private elements of the top level, where asked for",
     "sequences": "the sequences of the top level as DICOM JSON, where asked for",
-    "patient_age_years": "PatientAge in years, where it is valid",
+    "patient_age_years": "PatientAge in years; null if unknown (000Y) or impossible",
 }
 
 # fmt: off

@@ -19,6 +19,7 @@ from wetread.headers.encodings import (
     probe,
 )
 from wetread.headers.endian import swap_value
+from wetread.headers.magic import HEAD, name_file_type
 from wetread.headers.nesting import UNDEFINED
 from wetread.headers.pages import BudgetError, DeflatedReader, FileReader, Reader
 from wetread.headers.schema import (
@@ -109,8 +110,9 @@ def _find_meta(reader: FileReader, walked: Walked) -> int | None:
                 walked.find("NO_PREAMBLE", None, 0, "a data set starts at 0")
             return start
     walked.is_dicom = False
-    shown = head[:16].hex(" ")
-    walked.find("NOT_DICOM", None, 0, f"neither DICM at 128 nor a data set; starts with {shown}")
+    kind = name_file_type(reader.at(0, HEAD))
+    text = kind or f"neither DICM at 128 nor a data set; starts with {head[:16].hex(' ')}"
+    walked.find("NOT_DICOM", None, 0, text)
     return None
 
 

@@ -67,7 +67,8 @@ def predict(
         cache = open_cache(images, runs[0].size, progress=progress)
         device = find_device(how.device)
         models = [(run, run.model(how.weights).to(device)) for run in runs]
-        with Progress(progress) as bar, use_threads(free_cores()):
+        bar = Progress(progress, len(cache) * len(models), "pictures")
+        with bar, use_threads(free_cores()):
             rows = find_on(cache, models, how, bar.add)
         left = cache.left_out
     else:
@@ -118,14 +119,13 @@ def _map(
     for folder in (where["root"], *(said["path"] for said in models)):
         engine.check(folder, None)
     size = max(how.batch, _TASK_IMAGES // how.batch * how.batch)  # batches as without an engine
-    tasks = (table.slice(at, size) for at in range(0, table.num_rows, size))
-    found = [SCHEMA.empty_table()]
+    tasks = [table.slice(at, size) for at in range(0, table.num_rows, size)]
     results = engine.map(FUNCTION, tasks, options, _failed)
-    with Progress(progress) as bar, closing(results):
-        for rows in results:
-            bar.add(len(rows["image"].unique()))
-            found.append(rows)
-    rows = pa.concat_tables(found).combine_chunks()
+    total = sum(pc.count_distinct(task["id"]).as_py() for task in tasks)
+    bar = Progress(progress, total, "images")
+    with closing(results):
+        found = list(bar.track(results, lambda rows: pc.count_distinct(rows["image"]).as_py()))
+    rows = pa.concat_tables([SCHEMA.empty_table(), *found]).combine_chunks()
     at = pc.index_in(rows["image"], value_set=table["id"].combine_chunks())
     keys = pa.table({"at": at, "frame": rows["frame"]})
     return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))

@@ -27,6 +27,7 @@ from wetread.plain import name_bytes
 from wetread.settings import Settings
 from wetread.table.files import storage_errors
 from wetread.table.store import Content, Indexed, check_files, query
+from wetread.table.summary import say_without_pixels
 
 FUNCTION = "wetread.learn.prepare:prepare_part"
 
@@ -67,7 +68,8 @@ def prepare(
     content = index.content
     images = bulk.list_images(content)
     if not images.num_rows:
-        raise UsageError("no image to prepare: no row has pixels")
+        said = ["no image to prepare: no row has pixels", *say_without_pixels(content)]
+        raise UsageError("; ".join(said))
     if to is not None:
         folder = Path(os.path.abspath(to))
         _prepare(content, images, folder, size, workers, progress, settings, engine)

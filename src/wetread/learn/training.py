@@ -43,6 +43,7 @@ from wetread.learn.run import (
 from wetread.learn.scores import Scores
 from wetread.learn.team import Team, free_cores, join_team, use_threads
 from wetread.sources import INDEX_MARKER
+from wetread.table.progress import Progress
 
 if TYPE_CHECKING:
     from wetread.table.store import Indexed
@@ -300,10 +301,9 @@ def _train(
 ) -> None:
     """Trains, judges and draws."""
     from wetread.learn.curves import draw_run
-    from wetread.learn.progress import Steps
 
     scores = Scores(run, material, team)
-    with Steps(plan.steps, progress and team.leads) as bar:
+    with Progress(progress and team.leads, plan.steps, "steps") as bar:
         fit(
             model,
             items,

@@ -130,7 +130,7 @@ class Frames:
         if len(data) < last - first and not short:
             raise DecodeError(
                 f"frame {frame} is cut: {len(data):,} bytes of {need:,}; "
-                "short=True or --short fills the rest with zeros"
+                "short=True fills the rest with zeros"
             )
         data = data.ljust(last - first, b"\0")
         if spare:  # frames of single bits do not start at a byte (PS3.5 8.1.1)

@@ -83,7 +83,8 @@ def write_sample(
     folder = Path(folder)
     try:
         _clear(folder)
-        with Progress(progress) as bar, ThreadPoolExecutor(count_cores()) as threads:
+        bar = Progress(progress, images + count, "images")
+        with bar, ThreadPoolExecutor(count_cores()) as threads:
 
             def write(how: Write, name: str, first: int, count: int) -> list[Row]:
                 rows: list[Row] = []

@@ -114,9 +114,7 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
             column = pc.coalesce(rows[f"{name}_bytes"], column.cast(pa.binary()))
         return column
 
-    keys = pc.binary_join_element_wise(
-        names("path"), names("member"), scalar(b"\0", pa.binary())
-    )
+    keys = pc.binary_join_element_wise(names("path"), names("member"), scalar(b"\0", pa.binary()))
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def scan(
         origin = Origin(origin.root, shared, origin.items)
     options = Options(origin.root, private, sequences)
     if engine is not None or workers is not None:
-        settings = replace(settings, start_seconds=0.0)
+        settings = dataclasses.replace(settings, start_seconds=0.0)
     engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
@@ -202,7 +202,7 @@ def _read(
     pace = _Pace(settings)
     tasks = pace.tasks(batches)
     to = None if folder is None else address_of(folder) or str(folder)
-    arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
+    arguments = {**dataclasses.asdict(options), "to": to, "settings": dataclasses.asdict(settings)}
     failed = _failed(arguments)
     with closing(_map(tasks, engine, arguments, failed, settings.start_seconds)) as results:
         for table in results:

@@ -7,6 +7,9 @@ from typing import Any
 from wetread.plain import name_bytes
 from wetread.table.store import Content, query
 
+WITH_HEADER = ("ok", "repaired", "partial")
+"""Values of `read_status` of files whose header was read."""
+
 
 class Summary(dict[str, Any]):
     """Counts of an index; JSON can hold it, and printed it reads well.
@@ -44,6 +47,25 @@ def summarise(content: Content) -> Summary:
         findings=_counts(content, "code", "findings"),
         **{key: content.scan[key] for key in ("read", "seconds", "before") if key in content.scan},
     )
+
+
+def count_without_pixels(content: Content) -> dict[str, int]:
+    """Number of the rows without pixels, by SOP class, or by status of those without a header."""
+    sql = f"""
+        SELECT CASE WHEN read_status IN {WITH_HEADER} THEN
+            coalesce(nullif(SOPClassUID, ''), nullif(MediaStorageSOPClassUID, ''), 'no SOP class')
+            ELSE read_status END AS value, count(*) AS n
+        FROM index WHERE pixel_length IS NULL GROUP BY ALL
+    """
+    found = [(name_uid(row["value"]), row["n"]) for row in query(content, sql).to_pylist()]
+    return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+
+
+def say_without_pixels(content: Content) -> list[str]:
+    """One line of text for these rows, or none: "2 files without pixels: RT Plan Storage 2"."""
+    counts = count_without_pixels(content)
+    listed = ", ".join(f"{name} {n:,}" for name, n in counts.items())
+    return [f"{sum(counts.values()):,} files without pixels: {listed}"] if counts else []
 
 
 def _counts(content: Content, column: str, table: str) -> dict[str, int]:

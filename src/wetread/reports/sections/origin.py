@@ -27,6 +27,9 @@ SELECT CASE WHEN patient_age_years < 1 THEN 0 WHEN patient_age_years < 10 THEN 1
     CAST(least(floor(patient_age_years / 10) * 10, 90) AS INTEGER) END AS age, count(*) AS n
 FROM index WHERE {PIXELS} AND patient_age_years IS NOT NULL GROUP BY ALL ORDER BY age
 """
+NO_AGES = f"""
+SELECT count(*) AS n FROM index WHERE {PIXELS} AND PatientAge <> '' AND patient_age_years IS NULL
+"""
 _SAMPLE = f"""
 SELECT id, path, member, Modality, photometric FROM (
     SELECT id, path, member, Modality, PhotometricInterpretation AS photometric,
@@ -104,6 +107,10 @@ def _show_times(subject: Subject, section: Section) -> None:
     if ages:
         drawn = charts.columns([(name_age(row["age"]), row["n"]) for row in ages], "Age")
         figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
+    if unknown := subject.ask(NO_AGES)[0]["n"]:
+        section.data["ages_unknown"] = unknown
+        said = f"{unknown:,} images give an age that is unknown or impossible, such as 000Y."
+        section.add(blocks.prose(said), blocks.Words(blocks.how(subject.command(NO_AGES))))
     if dated:
         drawn = charts.columns(dated[-60:], "Year")
         figures.append(blocks.figure("Year of the study", drawn, subject.command(_YEARS)))

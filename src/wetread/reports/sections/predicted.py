@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
 from wetread.errors import UsageError
@@ -14,7 +16,7 @@ from wetread.evaluation import evaluate
 from wetread.evaluation.cases import Cases, Side, read_cases
 from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.detection import first_over
-from wetread.evaluation.images import match_images
+from wetread.evaluation.images import TRAIN, match_images
 from wetread.evaluation.intervals import Flags, Floats
 from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
 from wetread.reports import blocks, charts
@@ -47,13 +49,26 @@ def describe(subject: Subject) -> Section:
             f"wetread report {shlex.quote(subject.name)} --boxes train.csv "
             "--predictions predictions.parquet -o report.html")))  # fmt: skip
         return section
+    predictions, left = _held_out(predictions, truth)
+    if left:
+        section.data["left_out"] = left
+        section.add(
+            blocks.note(
+                f"{left:,} images of the part {TRAIN} are left out: a score on images that the "
+                "model has learnt from promises too much. wetread evaluate --allow-train scores "
+                "them too."
+            )
+        )
+    if left and not len(predictions):
+        section.add(blocks.prose("No prediction is left to be judged."))
+        return section
     try:
         cases = read_cases(predictions, truth)
-        section.data = _judge(predictions, truth)
+        section.data |= _judge(predictions, truth)
     except UsageError as error:
         why = cut(str(error), 400) if subject.names_files else "wetread evaluate says why"
         section.add(blocks.note(f"The predictions could not be judged: {why}", "error"))
-        section.data = {"error": why}
+        section.data["error"] = why
         return section
     pairs = pair_boxes(cases)
     hit = first_over(match_largest(pairs), len(cases.found), IOU)
@@ -63,6 +78,20 @@ def describe(subject: Subject) -> Section:
     names = match_images(predictions.table, truth.table, allow_train=False).names
     _show_misses(subject, section, _Judged(cases, pairs, hit, names))
     return section
+
+
+def _held_out(predictions: Boxes, truth: Boxes) -> tuple[Boxes, int]:
+    """Predictions on images that are not of the part train, and the number of those that are."""
+    sides = [boxes.table for boxes in (predictions, truth)]
+    names = [pc.coalesce(table["image"], table["key"]) for table in sides]
+    train = [
+        name.filter(pc.fill_null(pc.equal(table["part"], TRAIN), False))
+        for name, table in zip(names, sides, strict=True)
+    ]
+    learnt = pa.chunked_array([c for one in train for c in one.chunks], pa.string())
+    out = pc.is_in(names[0], value_set=learnt.unique())
+    kept = predictions.select(np.asarray(pc.invert(out), bool))
+    return kept, int(pc.count_distinct(names[0].filter(out)).as_py())
 
 
 def _judge(predictions: Boxes, truth: Boxes) -> dict[str, Any]:

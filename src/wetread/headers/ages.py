@@ -1,0 +1,57 @@
+"""Ages that cannot be right, by the text itself and by the other elements of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+OLDEST = 120.0
+"""Years; the oldest person whose age was verified lived 122."""
+APART = 2.0
+"""Years between an age and the dates, above which they contradict each other: an age is rounded
+down, and de-identified birth dates are often moved to 1 January."""
+_YEAR = 365.25
+_ZERO_YEARS = r"^0{1,3}Y$"
+
+
+def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
+    """Rows whose Patient's Age is suspect, and why; `columns` loses the years that are no age.
+
+    `000Y` is no age: below one year it is given in days, weeks or months (PS3.5 6.2, AS), and in
+    public data sets it stands for an unknown one. It and ages above OLDEST become null in
+    `patient_age_years`. An age that contradicts Patient's Birth Date and Study Date stays, as the
+    dates may be the wrong ones. `PatientAge` itself stays as the file has it.
+    """
+    years, texts = columns.get("patient_age_years"), columns.get("PatientAge")
+    if years is None or texts is None or years.null_count == len(years):
+        return
+    age = years.to_numpy(zero_copy_only=False)
+    zero = _as_flags(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _ZERO_YEARS))
+    old = age > OLDEST
+    known = years.is_valid().to_numpy(zero_copy_only=False) & ~zero & ~old
+    off = known & (np.abs(_years_between(columns, len(age)) - age) > APART)
+    columns["patient_age_years"] = pa.array(age, years.type, mask=~known)
+    for rows, text in (
+        (zero, "zero years stand for an unknown age"),
+        (old, f"more than {OLDEST:.0f} years"),
+        (off, f"more than {APART:.0f} years off Patient's Birth Date and Study Date"),
+    ):
+        yield from ((int(row), text) for row in np.flatnonzero(rows))
+
+
+def _years_between(columns: dict[str, pa.Array], rows: int) -> npt.NDArray[np.float64]:
+    """Age by the dates, in years; NaN where one of them is absent."""
+    born, study = columns.get("PatientBirthDate"), columns.get("StudyDate")
+    if born is None or study is None:
+        return np.full(rows, np.nan)
+    days = pc.subtract(study.cast(pa.int32()), born.cast(pa.int32()))
+    between: npt.NDArray[np.float64] = days.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return between / _YEAR
+
+
+def _as_flags(mask: pa.BooleanArray) -> npt.NDArray[np.bool_]:
+    return np.asarray(mask.fill_null(False), np.bool_)
