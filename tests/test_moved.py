@@ -66,7 +66,6 @@ def test_the_same_in_python(moved: Path) -> None:
         lambda: wr.split(index),
         lambda: wr.view(index),
         lambda: index[:2].mosaic(2),
-        lambda: index[0].pixels(),
     ):
         with pytest.raises(NotFoundError, match=r"old"):
             use()

@@ -315,7 +315,7 @@ class Image:
                 warnings.simplefilter("ignore")
                 yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{self.name}: no such file in {self.root}") from error
+            raise NotFoundError(f"{self.name}: the file is not there any more") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
