@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+
+def natural_key(text: str) -> list[tuple[str, int]]:
+    """Sort key that counts digits as numbers.
+
+    >>> sorted(["R10", "R2", "R1"], key=natural_key)
+    ['R1', 'R2', 'R10']
+    """
+    pieces = re.findall(r"([^0-9]*)([0-9]*)", text)
+    return [(words, int(digits or -1)) for words, digits in pieces]
 
 
 def to_plain(value: Any) -> Any:

@@ -125,7 +125,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
     click.echo(f"the best epoch, on {rests}")
     folder = shlex.quote(str(run.path))
-    click.echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
+    runs = f"DETECTOR INDEX --filter {folder}" if run.task == "classify" else f"{folder} INDEX"
+    click.echo(f"\nNext: wetread predict {runs} -o predictions.parquet")
 
 
 def _last_scores(run: Any) -> dict[str, Any]:
