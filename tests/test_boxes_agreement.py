@@ -105,3 +105,12 @@ def test_equal_boxes_are_matched_by_number() -> None:
 def test_a_box_without_a_place_does_not_hide_the_others() -> None:
     a = np.array([[0.0, 0, 10, 10], [np.nan] * 4])
     assert match(a, a, 0.4).tolist() == [1.0]
+
+
+def test_readers_are_in_natural_order() -> None:
+    names = ["R10", "R1", "R2"]
+    boxes = Boxes.from_columns({"key": ["a"] * 3, "reader": names, "label": ["X"] * 3})
+    assert boxes.readers == ("R1", "R2", "R10")
+    found = boxes.agreement()
+    pairs = list(zip(found["reader_a"], found["reader_b"], strict=True))
+    assert pairs == [("R1", "R2"), ("R1", "R10"), ("R2", "R10")]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wetread.errors import DecodeError
-from wetread.index import Index, scan
+from wetread.errors import DecodeError, NotFoundError, UsageError
+from wetread.index import Index, read, scan
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -80,3 +82,21 @@ def test_an_empty_folder_is_an_empty_index(tmp_path: Path) -> None:
         assert len(index.where("Rows > 1")) == 0
         assert index.to_pandas().shape == (0, len(index.columns))
         assert "0 files" in index._repr_html_()
+
+
+def test_a_member_of_an_archive_is_read_by_its_name(small_folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "scans.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in ("CT_small.dcm", "MR_small.dcm"):
+            packed.write(small_folder / name, f"a/{name}")
+    image = read(f"{archive}::a/MR_small.dcm")
+    assert (image.row["member"], image.row["Modality"]) == ("a/MR_small.dcm", "MR")
+    assert np.array_equal(image.pixels(), read(small_folder / "MR_small.dcm").pixels())
+    with pytest.raises(NotFoundError, match="has no member 'b'; it has a/CT_small"):
+        read(f"{archive}::b")
+    with pytest.raises(UsageError, match=r"holds 2 files.*scans.zip::a/CT_small.dcm"):
+        read(archive)
+    with pytest.raises(NotFoundError):
+        read(f"{tmp_path}/absent.zip::a")
+    (tmp_path / "a::b.dcm").write_bytes((small_folder / "CT_small.dcm").read_bytes())
+    assert read(tmp_path / "a::b.dcm").row["Modality"] == "CT"

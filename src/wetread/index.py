@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 import pyarrow as pa
 
 from wetread.engines import Engine
-from wetread.errors import UsageError
+from wetread.errors import NotFoundError, UsageError
 from wetread.exports import Format, export_images
 from wetread.image import Image
 from wetread.measurements import measure_images
@@ -133,15 +133,29 @@ def merge(to: PathLike) -> Index:
 def read(path: PathLike) -> Image:
     """One file, opened: its header is read, its pixels are not decoded yet.
 
+    Args:
+        path: the file, or a member of an archive as `"scans.zip::a/b.dcm"`.
+
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: there is no such file or member.
         UsageError: it holds no file or several, as a folder or an archive does.
     """
+    archive, colons, member = os.fsdecode(path).rpartition("::")
+    inside = bool(colons) and not os.path.lexists(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it is empty: said below
-        index = scan(path, workers=0, progress=False)
+        index = scan(archive if inside else path, workers=0, progress=False)
+    if inside:
+        members: list[str] = index.table["member"].to_pylist()
+        if member not in members:
+            some = ", ".join(members[:3])
+            raise NotFoundError(f"{archive} has no member {member!r}; it has {some}, ...")
+        return index[members.index(member)]
     if len(index) != 1:
-        raise UsageError(f"{os.fsdecode(path)} holds {len(index)} files, not one: scan or view it")
+        example = next(filter(None, index.table["member"].to_pylist()), None)
+        hint = f", or name one as {os.fsdecode(path)}::{example}" if example else ""
+        name = os.fsdecode(path)
+        raise UsageError(f"{name} holds {len(index)} files, not one: scan or view it{hint}")
     return index[0]
 
 

@@ -7,6 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def natural_key(text: str) -> list[tuple[str, int]]:
+    """Sort key that counts digits as numbers.
+
+    >>> sorted(["R10", "R2", "R1"], key=natural_key)
+    ['R1', 'R2', 'R10']
+    """
+    pieces = re.findall(r"([^0-9]*)([0-9]*)", text)
+    return [(words, int(digits or -1)) for words, digits in pieces]
+
+
 def to_plain(value: Any) -> Any:
     """Dicts, lists, text and numbers: bytes in hex, dates in ISO 8601, NaN and infinity as None.
 

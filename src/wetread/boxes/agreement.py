@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wetread.boxes.collection import Boxes
 from wetread.boxes.overlap import Boxes as Corners
 from wetread.boxes.overlap import Ints, find_overlaps
+from wetread.plain import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ def compare_readers(boxes: Boxes, iou: float = 0.4) -> pd.DataFrame:
     drawn, read = _collect(boxes)
     rows = []
     for label in boxes.labels:
-        for a, b in combinations(sorted(read), 2):
+        for a, b in combinations(sorted(read, key=natural_key), 2):
             both = np.intersect1d(read[a], read[b])
             if len(both):
                 named = {"label": label, "reader_a": a, "reader_b": b}

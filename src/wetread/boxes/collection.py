@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from wetread.boxes.table import CORNERS, METADATA, Classes, describe, description, make_table
 from wetread.errors import NotFoundError, UsageError
+from wetread.plain import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,8 +143,9 @@ class Boxes:
 
     @property
     def readers(self) -> tuple[str, ...]:
-        """Who drew them, sorted; () where the file does not say."""
-        return tuple(sorted(self.table["reader"].drop_null().unique().to_pylist()))
+        """Who drew them, sorted with R2 before R10; () where the file does not say."""
+        names = self.table["reader"].drop_null().unique().to_pylist()
+        return tuple(sorted(names, key=natural_key))
 
     @property
     def run(self) -> str | None:

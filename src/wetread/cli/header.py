@@ -28,6 +28,7 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
 
     \b
     wetread header train/0001.dicom
+    wetread header scans.zip::ct/0001.dcm
     wetread header train/0001.dicom PatientAge WindowCenter --json
     """
     import wetread

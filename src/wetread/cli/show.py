@@ -42,6 +42,7 @@ def show(
     \b
     wetread show train/0001.dicom -o 0001.png
     wetread show ct.dcm --window lung --size 512 -o ct.png
+    wetread show scans.zip::ct/0001.dcm -o 0001.png
     """
     import wetread
     from wetread.plot import square_pixels

@@ -137,7 +137,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
     echo(f"the best epoch, on {rests}")
     folder = shlex.quote(str(run.path))
-    echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
+    runs = f"DETECTOR INDEX --filter {folder}" if run.task == "classify" else f"{folder} INDEX"
+    echo(f"\nNext: wetread predict {runs} -o predictions.parquet")
 
 
 def _last_scores(run: Any) -> dict[str, Any]:

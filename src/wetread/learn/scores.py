@@ -102,7 +102,7 @@ class Scores:
 def say_result(result: Result, patients: bool) -> str:
     """The figure and what it rests on; `patients` is whether they are known."""
     value = "no truth" if result.value is None else f"{result.value:.3f}"
-    whose = f"of {result.groups:,} patients" if patients else "of unknown patients"
+    whose = f"of {result.groups:,} patients or groups" if patients else "of unknown patients"
     return f"{result.metric} {value} on {result.images:,} images {whose}"
 
 

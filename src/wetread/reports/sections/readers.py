@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from wetread.plain import natural_key
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.markup import Fixed, cut, percent
@@ -57,6 +58,7 @@ def describe(subject: Subject) -> Section:
         return section
     tables = {"boxes": boxes.table}
     each = subject.ask(_READERS, **tables)
+    each.sort(key=lambda row: (-row["images"], natural_key(row["reader"])))
     rows = [
         (cut(row["reader"], LONGEST), row["images"], row["boxes"],
          Fixed(row["boxes"] / row["images"]),
@@ -77,7 +79,7 @@ def describe(subject: Subject) -> Section:
         "by_pair": by_pair[:MOST_IN_JSON],
     }
     _show_labels(subject, section, by_label)
-    names: list[str] = sorted(row["reader"] for row in each[:_SHOWN_READERS])
+    names: list[str] = sorted((row["reader"] for row in each[:_SHOWN_READERS]), key=natural_key)
     _show_pairs(subject, section, names, by_pair)
     confused = subject.ask(_CONFUSED, **tables)
     section.data["confused"] = [list(row.values()) for row in confused]
