@@ -62,7 +62,7 @@ order of tag, by these rules:
 | private elements | `private`, with `private=True` | |
 
 A value that does not parse is null in its column, its raw bytes are kept in `invalid`, and a \
-[finding](findings.md) says so. Tag, VR, VM and unit of a column stand in the metadata of its Arrow field:
+[finding](problems.md) says so. Tag, VR, VM and unit of a column stand in the metadata of its Arrow field:
 
 ```python
 import wetread as wr

@@ -135,7 +135,7 @@ def make() -> str:
     project_file = (ROOT / "pyproject.toml").read_text()
     project = tomllib.loads(project_file)["project"]
     groups = {"always": project["dependencies"]} | project["optional-dependencies"]
-    del groups["test"]
+    del groups["docs"], groups["test"]
     rows, direct = [], set()
     for group, wanted in groups.items():
         for one in map(Requirement, wanted):
