@@ -47,7 +47,7 @@ def test_a_smoke_run_of_one_bench(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "bench" / "all.py", "--quick", "--only", "help.py"]
     subprocess.run([*command, "--to", tmp_path], check=True, capture_output=True)
     page = (tmp_path / "benchmarks.md").read_text()
-    assert "**A smoke run: the figures mean nothing.**" in page
+    assert "**Smoke run: the figures are meaningless.**" in page
     assert "`python bench/help.py --rounds 3`" in page
     assert "| `wetread --help`, beyond the interpreter's start | " in page
     assert "`python bench/scan.py`" in page.partition("## What was not run")[2]
