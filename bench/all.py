@@ -161,7 +161,7 @@ def read_scale(measured: dict[str, Any]) -> list[Figure]:
                 f"{name}: headers",
                 one["scan"],
                 "headers/s",
-                note=f"the same requests alone: {one['limit']:,.0f}/s",
+                note=f"requests only: {one['limit']:,.0f}/s",
             ),
             Figure(f"{name}: against one request at a time", one["ratio"], "x", **waits),
         ]
@@ -284,7 +284,7 @@ def list_missed(missed: list[Figure], all_: list[Figure]) -> list[str]:
         value = tell(one.ratio, "x") if one.peer and one.least else tell(one.value, one.unit)
         beside = f", {one.peer}" if one.peer else ""
         why = f": {one.why}" if one.why else ""
-        lines.append(f"- {one.name}{beside}: {value}, {one.goal} was the goal{why}.")
+        lines.append(f"- {one.name}{beside}: {value} (goal: {one.goal}){why}.")
     return lines
 
 
