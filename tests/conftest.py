@@ -33,6 +33,16 @@ CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {
 """Transfer syntaxes and encoders by name; the last holds no smaller versions of itself."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are absent, before any fixture runs; in CI it fails instead."""
+    for mark in item.iter_markers("apt"):
+        package, command = mark.args
+        if shutil.which(command) is None:
+            absent = pytest.fail if os.environ.get("WETREAD_REQUIRE_APT") else pytest.skip
+            absent(f"{command} is absent: apt-get install {package}")
+
+
 def real_folders() -> list[Path]:
     """The folders of real DICOM files on this machine: pydicom's, pydicom-data's, conformance."""
     import data_store
@@ -59,6 +69,17 @@ def real_file() -> Callable[[str], Path]:
 
     def find(name: str) -> Path:
         return next(path for folder in real_folders() for path in folder.rglob(name))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def shared_case() -> Callable[[str], Path]:
+    """The folder of a case beside the project, by its number; skips where there is none."""
+
+    def find(number: str) -> Path:
+        found = sorted((SHARED / "cases").glob(f"{number}-*"))
+        return found[0] if found else pytest.skip("no cases beside the project")
 
     return find
 
@@ -118,18 +139,6 @@ def supervision() -> Any:
         warnings.simplefilter("ignore")
         import supervision
     return supervision
-
-
-@pytest.fixture(autouse=True)
-def _apt(request: pytest.FixtureRequest) -> None:
-    """`@pytest.mark.apt("dcmtk", "dcmdump")`: skip where the program is absent, or fail in CI."""
-    for mark in request.node.iter_markers("apt"):
-        package, command = mark.args
-        if shutil.which(command) is None:
-            message = f"{command} is absent: apt-get install {package}"
-            if os.environ.get("WETREAD_REQUIRE_APT"):
-                pytest.fail(message)
-            pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

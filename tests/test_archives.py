@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import subprocess
 import tarfile
 import time
 import warnings
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import pytest
 
+import wetread as wr
 from wetread import archives
 from wetread.archives import ArchiveError
+from wetread.learn.prepare import prepare
 from wetread.settings import MIB, Settings
 from wetread.sources import find, open_source
+from wetread.testing.files import dicom_file, element, picture
 
 Found = dict[tuple[str, str], str | None]
 MEMBERS = {"b/2.dcm": b"two" * 999, "a.dcm": b"one", "../up": b"", "/absolute": b"4"}
@@ -95,22 +99,133 @@ def test_the_name_alone_makes_no_archive(tmp_path: Path, name: str) -> None:
     assert found(make(path, {})) == {(name, ""): None}  # an empty one is not lost either
 
 
+def make_tar_of(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def make_zip_of(path: Path, members: list[tuple[bytes, bytes]], utf8: bool = False) -> Path:
+    """A zip with any bytes as names, as other tools write them."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, (name, data) in enumerate(members):
+            stand_in = zipfile.ZipInfo(f"{number:x}".rjust(len(name), "?")[: len(name)])
+            with archive.open(stand_in, "w") as member:
+                member.write(data)
+    whole, at = bytearray(path.read_bytes()), 0
+    for number, (name, _) in enumerate(members * 2):
+        local = number < len(members)
+        at = whole.index(b"PK\3\4" if local else b"PK\1\2", at)
+        whole[at + (7 if local else 9)] |= 8 * utf8
+        at += 30 if local else 46
+        whole[at : at + len(name)] = name
+    path.write_bytes(whole)
+    return path
+
+
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
-def test_a_later_member_replaces_one_of_its_name(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    pack = make_zip if name == "x.zip" else make_tar
-    pack(path, {"a": b"1", "b": b"2"})
+def test_members_of_one_name_are_all_there(tmp_path: Path, name: str) -> None:
+    members = [("a", b"1"), ("b", b"2"), ("a#2", b"3"), ("a", b"4"), ("a", b"5")]
     if name == "x.zip":
-        with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-            archive.writestr("a", b"new")
+        make_zip_of(tmp_path / name, [(key.encode(), data) for key, data in members])
     else:
-        with tarfile.open(path, "w:gz" if name == "x.tgz" else "w") as tar:
-            for data in (b"1", b"new"):
-                info = tarfile.TarInfo("a")
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    assert (name, "a") in found(path)
-    assert read_member(str(tmp_path), name.encode(), b"a", 9) == b"new"
+        make_tar_of(tmp_path / name, members)
+    there = found(tmp_path / name)
+    read = {m: read_member(str(tmp_path), name.encode(), m.encode(), 9) for _, m in there}
+    assert read == {"a": b"1", "a#2": b"3", "a#3": b"4", "a#4": b"5", "b": b"2"}
+
+
+NAMES = [
+    "tête/I1".encode("cp437"),
+    "张三/I1".encode("gbk"),
+    "画像/I1".encode("shift_jis"),
+    "Müller/I1".encode("latin-1"),
+    "Иванов/I1".encode("koi8-r"),
+    "김/I1".encode("cp949"),
+    "tête".encode(),
+    bytes([*range(1, 47), *range(48, 256)]),
+    b"DICOM\\I1",
+    b"C:\\data\\I1",
+    b"/absolute/I1",
+    b"../../up",
+    b"a\0b",
+    b"folder/",
+    b"folder\\",
+]
+
+
+@pytest.mark.parametrize("utf8", [False, True])
+def test_zip_names_of_any_bytes(tmp_path: Path, utf8: bool) -> None:
+    """The UTF-8 flag may lie; names that end like a folder's are members where they have data."""
+    path = make_zip_of(tmp_path / "x.zip", [(name, name * 2) for name in NAMES], utf8)
+    assert [os.fsencode(member) for _, member in found(path)] == sorted(NAMES)
+    for name in NAMES:
+        assert read_member(str(tmp_path), b"x.zip", name, MIB) == name * 2
+
+
+def test_folders_and_nameless_members_of_a_zip(tmp_path: Path) -> None:
+    members = [(b"a/", b""), (b"b\\", b""), (b"", b"1"), (b"c", b"")]
+    path = make_zip_of(tmp_path / "x.zip", members)
+    assert [member for _, member in found(path)] == ["#1", "c"]
+    assert read_member(str(tmp_path), b"x.zip", b"#1", 9) == b"1"
+
+
+def test_a_name_that_differs_from_the_directory(tmp_path: Path) -> None:
+    path = make_zip_of(tmp_path / "x.zip", [(b"a/1", b"one")])
+    path.write_bytes(path.read_bytes().replace(b"a/1", b"b\\1", 1))  # the local one
+    assert read_member(str(tmp_path), b"x.zip", b"a/1", 9) == b"one"
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_tar_names_of_any_bytes(tmp_path: Path, form: int) -> None:
+    names = [name for name in NAMES if not name.endswith(b"/") and b"\0" not in name]
+    names = [name for name in names if len(name) < 100]
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz", format=form) as tar:
+        for name in names * 2:
+            text = name.decode("utf-8", "surrogateescape")
+            info = tarfile.TarInfo(text)
+            info.size = len(name)
+            tar.addfile(info, io.BytesIO(name))
+        info = tarfile.TarInfo("link")
+        info.type, info.linkname = tarfile.LNKTYPE, names[0].decode("utf-8", "surrogateescape")
+        tar.addfile(info)
+    keys = sorted([*names, *(name + b"#2" for name in names), b"link"])
+    assert [os.fsencode(member) for _, member in found(tmp_path / "x.tar.gz")] == keys
+    for key in keys:
+        data = read_member(str(tmp_path), b"x.tar.gz", key, MIB)
+        assert data == (names[0] if key == b"link" else key.removesuffix(b"#2"))
+
+
+@pytest.mark.apt("tar", "tar")
+def test_a_file_that_tar_was_given_twice_is_one_member(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    subprocess.run(["tar", "cf", "x.tar", "a", "a"], cwd=tmp_path, check=True)
+    assert list(found(tmp_path / "x.tar")) == [("x.tar", "a")]
+
+
+def test_members_of_any_name_all_the_way(tmp_path: Path) -> None:
+    """Rows, pixels, measurements, export, cache and a second scan find each member."""
+    pictures = [
+        dicom_file([*picture(number), element("PatientID", f"P{number}")]) for number in range(5)
+    ]
+    names = ["画像/1".encode("shift_jis"), b"DICOM/1", b"DICOM/1", b"t\x88te", "tête".encode()]
+    make_zip_of(tmp_path / "in.zip", list(zip(names, pictures, strict=True)), utf8=True)
+    index = wr.scan(tmp_path / "in.zip", tmp_path / "index", workers=0)
+    assert sorted(index.table["PatientID"].to_pylist()) == [f"P{number}" for number in range(5)]
+    assert len(set(index.table["id"].to_pylist())) == 5
+    assert index.findings().query("code == 'BAD_ARCHIVE'").empty
+    for image in index:
+        number = int(image.row["PatientID"][1:])
+        assert image.header.PatientID == f"P{number}"
+        assert image.pixels().shape == (8, 8)
+    assert wr.scan(tmp_path / "in.zip", tmp_path / "index", workers=0).summary()["read"] == 0
+    measured = index.measure(workers=1, progress=False)
+    assert measured.table["px_status"].to_pylist() == ["ok"] * 5
+    assert set(measured.export(tmp_path / "out", workers=1, progress=False)["status"]) == {"ok"}
+    assert len(prepare(measured, tmp_path / "cache", workers=1, progress=False)) == 5
 
 
 def test_a_changed_archive_is_opened_anew(tmp_path: Path) -> None:

@@ -278,6 +278,41 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return go_to
 
 
+def test_damage_of_an_index_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
+    """In the bucket and in a copy of it; what is missing in a copy is fetched."""
+    url = f"s3://{BUCKET}/damaged.index"
+    wr.scan(folder, url, workers=0, progress=False)
+    for number, key in enumerate(keys_below(s3, "damaged.index")):
+        machines(f"good {number}")
+        table = wr.Index.open(url).table
+        [copy] = (path for path in Path(os.environ["XDG_CACHE_HOME"]).rglob(Path(key).name))
+        whole = copy.read_bytes()
+        at = whole.index(b"wetread") if key.endswith(".json") else len(whole) // 2
+        flipped = bytearray(whole)
+        flipped[at] ^= 1
+        copy.write_bytes(flipped)
+        with pytest.raises(IndexFormatError, match=rf"{copy.name}.* copy of {url}: delete "):
+            wr.Index.open(url)
+        copy.unlink()
+        assert wr.Index.open(url).table.equals(table)
+        s3.put_object(Bucket=BUCKET, Key=f"damaged.index/{key}", Body=bytes(flipped))
+        machines(f"bad {number}")
+        with pytest.raises(IndexFormatError, match=copy.name):
+            wr.Index.open(url)
+        s3.put_object(Bucket=BUCKET, Key=f"damaged.index/{key}", Body=whole)
+
+
+def test_files_that_left_the_bucket(s3: Client, folder: Path, tmp_path: Path) -> None:
+    for path in folder.glob("*.dcm"):
+        s3.put_object(Bucket=BUCKET, Key=f"here/{path.name}", Body=path.read_bytes())
+    wr.scan(f"s3://{BUCKET}/here", tmp_path / "to", workers=0, progress=False)
+    gone = wr.Index.open(tmp_path / "to", root=f"s3://{BUCKET}/gone")
+    with pytest.raises(NotFoundError, match=r"none of the .* is in s3://.*/gone.*--root"):
+        gone.mosaic(4)
+    assert wr.Index.open(tmp_path / "to", root=folder)[0].header
+    assert wr.Index.open(tmp_path / "to").mosaic(1)
+
+
 def keys_below(client: Client, prefix: str) -> list[str]:
     said = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
     return [one["Key"].removeprefix(f"{prefix}/") for one in said]

@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from wetread.chain import Lut, Window, read_chain
 from wetread.spacing import read_aspect, read_spacing
 
+pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")  # of values that do not parse
+
 
 def make(**elements: Any) -> Dataset:
     header = Dataset()
@@ -84,10 +86,29 @@ def test_several_windows_are_alternatives_and_luts_come_first() -> None:
 
 
 @pytest.mark.parametrize("width", [0, -3])
-def test_a_width_of_nothing_is_noted(width: int) -> None:
-    chain = read_chain(make(WindowCenter=40, WindowWidth=width))
-    assert chain.notes[0][0] == "BAD_WINDOW"
-    assert chain.windows == (Window(40, width),)
+def test_a_window_without_a_width_is_none(width: int) -> None:
+    chain = read_chain(make(WindowCenter=[40, 50], WindowWidth=[width, 400]))
+    assert chain.notes == (("BAD_WINDOW", f"center and width 40, {width}: no window"),)
+    assert chain.windows == (Window(50, 400),)
+
+
+def test_windows_keep_their_names_where_one_is_left_out() -> None:
+    header = make(WindowCenterWidthExplanation=["A", "B"])
+    header.add_new(0x00281050, "LO", ["many", "50"])
+    header.add_new(0x00281051, "LO", ["80", "400"])
+    chain = read_chain(header)
+    assert chain.windows == (Window(50, 400, name="B"),)
+    assert [code for code, _ in chain.notes] == ["BAD_NUMBER", "BAD_WINDOW"]
+
+
+def test_a_linear_window_of_less_than_1_and_an_unknown_function_are_noted() -> None:
+    narrow = make(WindowCenter=0.25, WindowWidth=0.5)
+    assert read_chain(narrow).windows == (Window(0.25, 0.5),)
+    assert read_chain(narrow).notes[0][0] == "BAD_WINDOW"
+    narrow.VOILUTFunction = "LINEAR_EXACT"
+    assert read_chain(narrow).notes == ()
+    narrow.VOILUTFunction = "CUBIC"
+    assert [code for code, _ in read_chain(narrow).notes] == ["BAD_WINDOW"] * 2
 
 
 def test_centers_without_widths_are_noted() -> None:
@@ -148,6 +169,7 @@ def test_a_lut_shorter_than_it_says_is_noted() -> None:
         ({"Modality": "CT", "RescaleIntercept": 0, "RescaleType": "US"}, "US"),
         ({"Modality": "CR", "RescaleIntercept": 0}, ""),
         ({"DoseGridScaling": "0.001", "DoseUnits": "GY"}, "GY"),
+        ({"Modality": "PT", "Units": "BQML"}, "BQML"),
     ],
 )
 def test_units(elements: dict[str, Any], units: str) -> None:
@@ -159,12 +181,42 @@ def test_units(elements: dict[str, Any], units: str) -> None:
     [
         ({}, 1),
         ({"PixelSpacing": [1, 2]}, 0.5),
-        ({"PixelAspectRatio": [4, 3], "PixelSpacing": [1, 1]}, 4 / 3),
+        ({"PixelAspectRatio": [4, 3]}, 4 / 3),
+        ({"PixelAspectRatio": [4, 3], "PixelSpacing": [1, 1]}, 1),
+        ({"PixelAspectRatio": [4, 3], "ImagerPixelSpacing": [1, 2]}, 0.5),
+        ({"PixelAspectRatio": [0, 3]}, 1),
         ({"PixelSpacing": [0, 0], "NominalScannedPixelSpacing": [3, 1]}, 3),
     ],
 )
 def test_aspect(elements: dict[str, Any], aspect: float) -> None:
     assert read_aspect(make(**elements)) == aspect
+
+
+def test_the_spacing_of_a_functional_group_goes_before_the_aspect_ratio() -> None:
+    shared = make(PixelMeasuresSequence=[make(PixelSpacing=[1, 1])])
+    header = make(PixelAspectRatio=[4, 3], SharedFunctionalGroupsSequence=[shared])
+    assert read_aspect(header) == 1
+
+
+def test_the_aspect_ratio_goes_before_ultrasound_regions() -> None:
+    """They are not among the elements that PS3.3 C.7.6.3.1.7 names."""
+    region = make(PhysicalUnitsXDirection=3, PhysicalUnitsYDirection=3)
+    region.PhysicalDeltaX, region.PhysicalDeltaY = 0.02, 0.01
+    header = make(SequenceOfUltrasoundRegions=[region])
+    assert read_aspect(header) == pytest.approx(0.5)
+    header.PixelAspectRatio = [4, 3]
+    assert read_aspect(header) == pytest.approx(4 / 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_unreadable_spacing_is_none_not_another_one() -> None:
+    header = make(ImagerPixelSpacing=[0.1, 0.1])
+    header.add_new(0x00280030, "LO", ["0,5", "0,25"])
+    spacing = read_spacing(header)
+    assert spacing is not None
+    assert (spacing.row, spacing.column, spacing.source) == (0.5, 0.25, "PixelSpacing")
+    header.add_new(0x00280030, "LO", ["wide", "0.25"])
+    assert read_spacing(header) is None
 
 
 def test_spacing_of_ultrasound_in_mm() -> None:

@@ -238,6 +238,8 @@ def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> N
     assert "process 1 does not see run, where the first one has prepared the images" in said
 
 
+@pytest.mark.apt("dash", "sh")
+@pytest.mark.apt("coreutils", "cp")
 def test_the_example(tmp_path: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**ENVIRONMENT, "PATH": path, "PORT": str(find_port())}

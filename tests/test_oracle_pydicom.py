@@ -127,6 +127,9 @@ def compare(
             if name not in kept or not isinstance(row.get(name), list | None):
                 wrong.append(f"{path}: {name} does not parse: {row.get(name)!r}, kept {kept}")
             continue
+        if r"\x1b" in repr(expected):  # pydicom 3.0 leaves escapes of GB 2312 in the text
+            seen["texts whose escapes pydicom does not follow"] += 1
+            continue
         seen["elements"] += 1
         if not same(row.get(name), expected):
             wrong.append(f"{path}: {name} ({raw.VR}) is {row.get(name)!r}, pydicom {expected!r}")

@@ -36,7 +36,7 @@ def test_keys_sort_as_paths_and_members_do() -> None:
 
 
 def test_a_part_goes_to_json_and_back() -> None:
-    part = Part("x", 2, b"a\0", b"b\xff\0member", ("PatientComments",))
+    part = Part("x", 2, b"a\0", b"b\xff\0member", ("PatientComments",), "5f")
     assert Part.from_json(json.loads(json.dumps(part.to_json()))) == part
 
 
@@ -68,8 +68,8 @@ def test_damaged_or_foreign_commits_are_said(folder: Path) -> None:
     part = parts.write_part(folder, rows("a"), Options("/"))
     commit = folder / "commits" / f"{part.name}.json"
     said = json.loads(commit.read_text())
-    commit.write_text(json.dumps({**said, "schema": 2, "wetread": "7.0"}))
-    with pytest.raises(IndexFormatError, match=r"wetread 7\.0 \(schema 2\)"):
+    commit.write_text(json.dumps({**said, "schema": 3, "wetread": "7.0"}))
+    with pytest.raises(IndexFormatError, match=r"wetread 7\.0 \(schema 3\)"):
         parts.read_state(folder)
     commit.write_text("{")
     with pytest.raises(IndexFormatError, match="is damaged"):

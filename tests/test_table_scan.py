@@ -22,7 +22,7 @@ from wetread.settings import Settings
 from wetread.table import merge, parts
 from wetread.table import scan as rooms
 
-SMALL = Settings(part_files=8, compact_rows=32)
+SMALL = Settings(part_files=8, compact_rows=32, start_seconds=0)
 
 
 @pytest.fixture
@@ -157,7 +157,28 @@ def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Pa
     assert read(private) == 100
     assert "private" in private.columns
     moved = folder.rename(tmp_path / "moved")
-    assert read(kept(moved, tmp_path / "to", private=True)) == 100
+    with pytest.raises(UsageError, match=r"--replace.*--root"):
+        kept(moved, tmp_path / "to", private=True)
+    assert read(kept(moved, tmp_path / "to", private=True, replace=True)) == 100
+
+
+def test_a_scan_of_fewer_files_does_not_drop_the_others(folder: Path, tmp_path: Path) -> None:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    kept(folder, tmp_path / "to")
+    for fewer in (paths[0], paths[:3], folder / "**" / "*.dcm"):
+        with pytest.raises(UsageError, match="which this scan would replace"):
+            kept(fewer, tmp_path / "to")  # type: ignore[arg-type]
+    assert len(kept(paths[0], tmp_path / "to", replace=True)) == 1
+    assert len(kept(folder, tmp_path / "to")) == len(paths)
+
+
+def test_files_of_a_list_that_are_gone_may_go(folder: Path, tmp_path: Path) -> None:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())[:3]
+    kept(paths, tmp_path / "to")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="would replace"):
+        kept(paths[:2], tmp_path / "to")  # type: ignore[arg-type]
+    paths[2].unlink()
+    assert len(kept(paths[:2], tmp_path / "to")) == 2  # type: ignore[arg-type]
 
 
 def test_an_index_of_another_folder_is_not_replaced(small_folder: Path, tmp_path: Path) -> None:
@@ -355,7 +376,8 @@ def test_a_lost_part_is_read_again(folder: Path, tmp_path: Path) -> None:
     one, two, *_ = sorted((to / "parts").iterdir())
     one.unlink()
     two.write_bytes(b"damaged")
-    again = kept(folder, to)
+    with pytest.warns(UserWarning, match="is damaged: .* read again"):
+        again = kept(folder, to)
     assert again.table == whole
     assert read(again) == 50
 

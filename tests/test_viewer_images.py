@@ -275,7 +275,7 @@ def opened(answer: httpx.Response) -> np.ndarray:
 
 def assert_alike(got: np.ndarray, expected: np.ndarray) -> None:
     assert got.shape == expected.shape
-    assert np.abs(got.astype(float) - expected).mean() < 6
+    assert np.abs(got.astype(float) - expected).mean() < 6.5  # JPEG of noise
 
 
 @pytest.mark.parametrize("name", GREY)

@@ -6,11 +6,13 @@ import functools
 import io
 import os
 import posixpath
+import struct
 import tarfile
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from wetread.errors import AccessError
@@ -41,6 +43,7 @@ class Member(NamedTuple):
     """One source in an archive; the name b"" stands for the archive itself, with its problem."""
 
     name: bytes
+    """Unique in its archive: the second member named `a.dcm` is `a.dcm#2`."""
     size: int
     problem: str | None
 
@@ -49,7 +52,7 @@ class Archive(Protocol):
     """What a zip and a tar have in common."""
 
     def __iter__(self) -> Iterator[Member]:
-        """The members in the order of their names' bytes; of equal names the last one counts."""
+        """The members in the order of their names' bytes."""
 
     def open(self, name: bytes) -> BinaryIO:
         """A seekable stream of one member; ArchiveError if it cannot be read."""
@@ -88,15 +91,40 @@ def _open(path: bytes, settings: Settings, version: tuple[int, ...]) -> Archive 
     return _Tar.at(path, settings, gzipped=head[:2] == _GZIP)
 
 
+def _unique_names(names: Sequence[bytes]) -> list[bytes]:
+    """Names of members made unique: the second `a` becomes `a#2`, the empty name `#1`.
+
+    The first member keeps its plain name, so appending to an archive renames nothing. The empty
+    name stands for the archive itself.
+
+    >>> _unique_names([b"a", b"a", b"a#2", b""])
+    [b'a', b'a#3', b'a#2', b'#1']
+    """
+    taken, counts = {b"", *names}, Counter[bytes]()
+    unique = []
+    for name in names:
+        counts[name] += 1
+        key = name
+        if not name or counts[name] > 1:
+            while (key := b"%b#%d" % (name, counts[name])) in taken:
+                counts[name] += 1
+            taken.add(key)
+        unique.append(key)
+    return unique
+
+
 class _Zip:
     def __init__(self, path: bytes, settings: Settings) -> None:
         try:
-            self._zip = zipfile.ZipFile(os.fsdecode(path))
+            with _ZipDirectory(path) as file:
+                infos = [i for i in zipfile.ZipFile(file).infolist() if not _is_folder(i)]
         except Exception as error:  # damage shows as half a dozen types
             raise ArchiveError("BAD_ARCHIVE", f"not a readable zip: {error}") from error
-        self._infos = {_raw_name(i): i for i in self._zip.infolist() if not i.is_dir()}
+        # zipfile decoded them as cp437, which has a character for every byte.
+        names = _unique_names([info.orig_filename.encode("cp437") for info in infos])
+        self._infos = dict(zip(names, infos, strict=True))
+        self._bytes = _Stored(path)
         self._settings = settings
-        self._lock = threading.RLock()  # zipfile counts its open members without one
 
     def __iter__(self) -> Iterator[Member]:
         for name in sorted(self._infos):
@@ -108,10 +136,10 @@ class _Zip:
         too_large = info.file_size > limits.member_bytes
         if too_large or info.file_size > limits.member_ratio * max(info.compress_size, 1):
             return "BOMB"
-        # Encrypted; or bzip2 and LZMA, whose decompressors in zipfile have no limit on what
-        # one step yields.
+        # Encrypted or a patch; or bzip2 and LZMA, whose decompressors in zipfile have no limit on
+        # what one step yields.
         stored_or_deflated = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        return None if stored_or_deflated and not info.flag_bits & 1 else "BAD_ARCHIVE"
+        return None if stored_or_deflated and not info.flag_bits & 0x61 else "BAD_ARCHIVE"
 
     def open(self, name: bytes) -> BinaryIO:
         info = self._infos.get(name)
@@ -120,8 +148,9 @@ class _Zip:
         if problem := self._problem(info):
             raise ArchiveError(problem, "a member that is not read")
         try:
-            with self._lock:
-                member = self._zip.open(info)
+            start = self._find_data(info)
+            packed = _Stream(lambda n, at: self._bytes.pread(n, start + at), info.compress_size)
+            member = zipfile.ZipExtFile(packed, "r", info)
         except Exception as error:
             raise ArchiveError("BAD_ARCHIVE", str(error)) from error
 
@@ -133,25 +162,50 @@ class _Zip:
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise ArchiveError("BAD_ARCHIVE", str(error)) from error
 
-        def close() -> None:
-            with self._lock:
-                member.close()
+        return io.BufferedReader(_Stream(read_at, info.file_size))
 
-        return io.BufferedReader(_Stream(read_at, info.file_size, close))
-
-
-def _raw_name(info: zipfile.ZipInfo) -> bytes:
-    # zipfile decodes as UTF-8 if the flag says so, else as cp437, which gives the bytes back.
-    utf8 = info.flag_bits & 0x800 or not _is_cp437(info.orig_filename)
-    return info.orig_filename.encode("utf-8" if utf8 else "cp437")
+    def _find_data(self, info: zipfile.ZipInfo) -> int:
+        """Offset of a member's bytes; the name in front of them may differ from the directory's."""
+        header = self._bytes.pread(_LOCAL_HEADER.size, info.header_offset)
+        signature, *_, name, extra = _LOCAL_HEADER.unpack(header)
+        if signature != b"PK\x03\x04":
+            raise zipfile.BadZipFile("no header where the directory says")
+        return info.header_offset + _LOCAL_HEADER.size + int(name) + int(extra)
 
 
-def _is_cp437(text: str) -> bool:
-    try:
-        text.encode("cp437")
-    except UnicodeEncodeError:
-        return False
-    return True
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_DIRECTORY_ENTRY = struct.Struct("<4s24x3H12x")
+"""Signature, and the lengths of name, extra field and comment (APPNOTE 4.3.12)."""
+
+
+class _ZipDirectory(io.FileIO):
+    """A zip file whose directory nowhere says that a name is UTF-8.
+
+    Names are in any code page, whatever their flag says, and zipfile gives up on the whole archive
+    where it cannot decode one.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = bytearray(super().read(-1 if size is None else size) or b"")
+        at = 0
+        while data.startswith(b"PK\x01\x02", at) and at + _DIRECTORY_ENTRY.size <= len(data):
+            data[at + 9] &= ~0x08
+            _, *lengths = _DIRECTORY_ENTRY.unpack_from(data, at)
+            at += _DIRECTORY_ENTRY.size + sum(lengths)
+        return bytes(data)
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    """Folders have no data; Windows tools end their names in a backslash."""
+    return info.file_size == 0 and info.orig_filename.endswith(("/", "\\"))
+
+
+class _Place(NamedTuple):
+    """Bytes of a tar member."""
+
+    start: int = 0
+    size: int = 0
+    problem: str | None = None
 
 
 class _Tar:
@@ -160,8 +214,7 @@ class _Tar:
     def __init__(self, bytes_: _Stored | _Gzipped, settings: Settings) -> None:
         self._bytes = bytes_
         self._settings = settings
-        self._places: dict[bytes, tuple[int, int]] = {}
-        self._problems: dict[bytes, str] = {}
+        self._members: dict[bytes, _Place] = {}
 
     @classmethod
     def at(cls, path: bytes, settings: Settings, gzipped: bool) -> _Tar | None:
@@ -175,8 +228,11 @@ class _Tar:
         return archive
 
     def _list(self) -> None:
-        links: list[tuple[bytes, bytes]] = []
+        found: list[tuple[bytes, _Place | None]] = []
+        links: list[tuple[int, bytes]] = []
+        files: dict[bytes, _Place] = {}
         folders = set()
+        problem = None
         last = -1
         # Raises ReadError where the first header is none; later damage ends the list.
         tar = tarfile.TarFile(
@@ -193,50 +249,55 @@ class _Tar:
                 name, target = (
                     text.encode("utf-8", "surrogateescape") for text in (info.name, info.linkname)
                 )
-                self._problems.pop(name, None)
                 if info.isdir():
                     folders.add(name)
-                elif info.islnk():
-                    links.append((name, target))
-                elif info.issym():
-                    target = posixpath.join(posixpath.dirname(name), target)
-                    links.append((name, posixpath.normpath(target)))
+                    continue
+                place: _Place | None = None
+                if info.issym():
+                    target = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+                if info.islnk() or info.issym():
+                    if target == name and name in files:  # a file that was archived twice
+                        continue
+                    links.append((len(found), target))
                 elif info.isreg():
-                    self._places[name] = (info.offset_data, info.size)
-                    if info.size > self._settings.member_bytes:
-                        self._problems[name] = "BOMB"
-                    elif info.issparse():
-                        self._problems[name] = "BAD_ARCHIVE"
+                    too_large = info.size > self._settings.member_bytes
+                    refused = "BOMB" if too_large else "BAD_ARCHIVE" if info.issparse() else None
+                    place = files[name] = _Place(info.offset_data, info.size, refused)
                 else:
-                    self._add_problem(name, "NOT_A_FILE")
+                    place = _Place(problem="NOT_A_FILE")
+                found.append((name, place))
             rest = self._bytes.pread(tarfile.BLOCKSIZE, tar.offset)
             if rest.strip(b"\0") or self._bytes.damaged:
                 raise ArchiveError("BAD_ARCHIVE", "the archive is cut or damaged")
         except ArchiveError as error:
-            self._add_problem(b"", error.code)
+            problem = error.code
         except Exception:  # noqa: BLE001 - ReadError, ValueError, RecursionError, ...
-            self._add_problem(b"", "BAD_ARCHIVE")
-        for name, target in links:
-            if target in self._places:
-                self._places[name] = self._places[target]
-            elif target not in folders:
-                self._add_problem(name, "BROKEN_LINK")
-
-    def _add_problem(self, name: bytes, code: str) -> None:
-        self._places[name] = (0, 0)
-        self._problems[name] = code
+            problem = "BAD_ARCHIVE"
+        for number, target in links:
+            name = found[number][0]
+            linked = files.get(target, _Place(problem="BROKEN_LINK"))
+            files.setdefault(name, linked)
+            found[number] = name, None if target in folders else linked
+        there = [(name, place) for name, place in found if place]
+        names = _unique_names([name for name, _ in there])
+        self._members = {key: place for key, (_, place) in zip(names, there, strict=True)}
+        if problem:
+            self._members[b""] = _Place(problem=problem)
 
     def __iter__(self) -> Iterator[Member]:
-        for name in sorted(self._places):
-            yield Member(name, self._places[name][1], self._problems.get(name))
+        for name, place in sorted(self._members.items()):
+            yield Member(name, place.size, place.problem)
 
     def open(self, name: bytes) -> BinaryIO:
-        if problem := self._problems.get(name):
-            raise ArchiveError(problem, "a member that is not read")
-        if name not in self._places:
+        place = self._members.get(name)
+        if place is None:
             raise ArchiveError("BAD_ARCHIVE", "no such member")
-        start, size = self._places[name]
-        return io.BufferedReader(_Stream(lambda n, at: self._bytes.pread(n, start + at), size))
+        if place.problem:
+            raise ArchiveError(place.problem, "a member that is not read")
+        start = place.start
+        return io.BufferedReader(
+            _Stream(lambda n, at: self._bytes.pread(n, start + at), place.size)
+        )
 
 
 class _Stored:
@@ -356,10 +417,8 @@ class _Stream(io.RawIOBase):
     name = ""
     """pydicom wants one of every file."""
 
-    def __init__(
-        self, read_at: _ReadAt, size: int, close: Callable[[], None] = lambda: None
-    ) -> None:
-        self._read_at, self._size, self._close, self._at = read_at, size, close, 0
+    def __init__(self, read_at: _ReadAt, size: int) -> None:
+        self._read_at, self._size, self._at = read_at, size, 0
 
     def readable(self) -> bool:
         return True
@@ -381,8 +440,3 @@ class _Stream(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
-
-    def close(self) -> None:
-        if not self.closed:
-            self._close()
-        super().close()

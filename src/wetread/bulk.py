@@ -37,6 +37,7 @@ COLUMNS = (
     "path",
     "path_bytes",
     "member",
+    "member_bytes",
     "file_size",
     "mtime_ns",
     "etag",

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.pixels.access import groups, integer, is_many, items, numbers, text, texts
+from wetread.errors import DecodeError
+from wetread.pixels.access import Numbers, groups, items, present, read_numbers, text, texts
+from wetread.pixels.form import transfer_syntax
+from wetread.pixels.luts import fit_bits, place, read_palette, read_table
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 Array = NDArray[Any]
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
+Notes = list[tuple[str, str]]
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_XA_XRF = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2")
+"""X-Ray Angiographic and X-Ray Radiofluoroscopic Image Storage."""
+_LOSSY = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 53, 55, 81, 91, 93, 112, 203))
+"""Transfer syntaxes that may change values a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,10 @@ class Chain:
     slope: float = 1.0
     intercept: float = 0.0
     modality_lut: Lut | None = None
+    scale_error: str = ""
+    """Reason why stored values have no modality values; "" where they have."""
+    measure_only: bool = False
+    """The Modality LUT is for measuring: the picture is made of stored values."""
     units: str = ""
     """Of modality values: "HU", "US" (unspecified), "OD", "GY" ...; "" where nothing says."""
     views: tuple[View, ...] = ()
@@ -107,12 +120,30 @@ class Chain:
     """Findings, as (code, text)."""
 
     def to_modality(self, stored: Array) -> NDArray[np.float64]:
-        """Stored values -> modality values, float64: through the LUT, or slope and intercept."""
+        """Stored values -> modality values, float64: through the LUT, or slope and intercept.
+
+        Raises:
+            DecodeError: the header has a Modality LUT or rescale that cannot be read.
+        """
+        self.check_scale()
         if self.modality_lut is not None:
             return np.asarray(self.modality_lut(stored), np.float64)
         if self.slope == 1 and self.intercept == 0:
             return np.asarray(stored, np.float64)
         return np.asarray(stored, np.float64) * self.slope + self.intercept
+
+    def check_scale(self) -> None:
+        """Raise DecodeError where stored values have no modality values."""
+        if self.scale_error:
+            raise DecodeError(f"no modality values: {self.scale_error}; pixels() has stored values")
+
+    @property
+    def shown(self) -> Chain:
+        """The chain of the picture: without the Modality LUT where that is not for showing."""
+        if not (self.measure_only or self.scale_error):
+            return self
+        identity: dict[str, Any] = {"slope": 1.0, "intercept": 0.0, "modality_lut": None}
+        return replace(self, **identity, units="", scale_error="", measure_only=False)
 
     def is_padding(self, stored: Array) -> NDArray[np.bool_]:
         """Which stored values stand for no image."""
@@ -142,58 +173,106 @@ def read_chain(header: Dataset, frame: int = 0) -> Chain:
     ('HU', ['40/400', '-600/1500'])
     """
     found: dict[str, str] = {}
-    notes: list[tuple[str, str]] = []
-    signed = integer(header, "PixelRepresentation") == 1
+    notes: Notes = []
+    _numbers(header, "NumberOfFrames", notes)  # without it the pixels tell
+    stored = _stored_range(header)
+    swapped = transfer_syntax(header) == _BIG_ENDIAN
     photometric = text(header, "PhotometricInterpretation") or "MONOCHROME2"
     voi = _group(header, frame, "FrameVOILUTSequence", "WindowCenter", found, "VOILUTSequence")
     scale = _group(
         header, frame, "PixelValueTransformationSequence", "RescaleSlope", found, "RescaleIntercept"
     )
-    slope, intercept = _read_rescale(header, scale)
-    modality_lut = _first(_read_luts(header, "ModalityLUTSequence", signed, notes))
-    # The first value of a VOI LUT is signed where modality values may be (PS3.3 C.11.2.1.1).
-    below_zero = modality_lut is None and (signed or intercept < 0 or slope < 0)
-    luts = _read_luts(voi, "VOILUTSequence", below_zero, notes)
-    function = _read_function(voi)
-    palette, palette_first = _read_palette(header, photometric, notes)
-    return Chain(
+    slope, intercept, error = _read_rescale(header, scale, notes)
+    modality_luts = _read_luts(header, "ModalityLUTSequence", stored, swapped, notes)
+    if modality_luts:
+        error = ""  # the LUT goes before
+    elif any(present(one, "LUTData") for one in items(header, "ModalityLUTSequence")):
+        error = "Modality LUT Sequence cannot be read"
+    chain = Chain(
         photometric=photometric,
         modality=text(header, "Modality"),
         slope=slope,
         intercept=intercept,
-        modality_lut=modality_lut,
-        units=_read_units(header, scale),
-        views=(*luts, *_read_windows(voi, function, notes)),
-        function=function,
+        modality_lut=modality_luts[0] if modality_luts else None,
+        scale_error=error,
+        measure_only=_is_for_measuring(header),
+        units="" if error else _read_units(header, scale),
+        function=_read_function(voi, notes),
         invert=photometric == "MONOCHROME1" or text(header, "PresentationLUTShape") == "INVERSE",
-        padding=_read_padding(header, signed),
-        palette=palette,
-        palette_first=palette_first,
+        padding=_read_padding(header, stored, notes),
         icc=_read_profile(header),
         found=found,
-        notes=tuple(notes),
     )
+    if error:
+        notes.append(("BAD_RESCALE", f"{error}: stored values are shown"))
+    if not error or chain.measure_only:  # else the windows are of values that nobody knows
+        ends = chain.shown.to_modality(np.array(stored))
+        luts = _read_luts(voi, "VOILUTSequence", (ends.min(), ends.max()), swapped, notes)
+        windows = _read_windows(voi, chain.function, notes) or _read_fraction(header, notes)
+        chain = replace(chain, views=(*luts, *windows))
+    if photometric == "PALETTE COLOR":
+        palette, red, problems = read_palette(header, swapped)
+        notes += [("BAD_LUT", problem) for problem in problems]
+        first = place(red, *stored) if red else 0
+        chain = replace(chain, palette=palette, palette_first=first)
+    return replace(chain, notes=tuple(dict.fromkeys(notes)))
+
+
+def _numbers(group: Dataset | None, keyword: str, notes: Notes) -> Numbers:
+    """Numbers of an element, with a note where they are not as the standard writes them."""
+    numbers = read_numbers(group, keyword)
+    if numbers.problem:
+        notes.append(("BAD_NUMBER", numbers.problem))
+    return numbers
+
+
+def _stored_range(header: Dataset) -> tuple[float, float]:
+    """Smallest and largest stored value that the header allows."""
+    numbers = (read_numbers(header, keyword).first for keyword in ("BitsStored", "BitsAllocated"))
+    bits = next((int(n) for n in numbers if n is not None and 1 <= n <= 64), 16)
+    if read_numbers(header, "PixelRepresentation").first == 1:
+        return -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1
 
 
 def _group(
-    header: Dataset, frame: int, sequence: str, keyword: str, found: dict[str, str], other: str = ""
+    header: Dataset, frame: int, sequence: str, keyword: str, found: dict[str, str], other: str
 ) -> Dataset | None:
     """The data set that holds a parameter for this frame, and a record of where that was."""
-    for place, group in groups(header, frame, sequence):
-        if keyword in group or (other and other in group):
-            found[keyword if keyword in group else other] = place
-            return group
+    for place_, group in groups(header, frame, sequence):
+        for name in (keyword, other):
+            if present(group, name):
+                found[name] = place_
+                return group
     return None
 
 
-def _first(luts: list[Lut]) -> Lut | None:
-    return luts[0] if luts else None
+def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple[float, float, str]:
+    """Slope and intercept, and the reason why they cannot be used; 1 and 0 where absent."""
+    slope = _numbers(scale, "RescaleSlope", notes)
+    intercept = _numbers(scale, "RescaleIntercept", notes)
+    if not slope.values:
+        slope = _numbers(header, "DoseGridScaling", notes)
+    for numbers in (slope, intercept):
+        if numbers.values and numbers.first is None:
+            return 1.0, 0.0, numbers.problem
+    if slope.first == 0:
+        return 1.0, 0.0, "Rescale Slope is 0"
+    return (
+        1.0 if slope.first is None else slope.first,
+        0.0 if intercept.first is None else intercept.first,
+        "",
+    )
 
 
-def _read_rescale(header: Dataset, scale: Dataset | None) -> tuple[float, float]:
-    slope = (*numbers(scale, "RescaleSlope"), *numbers(header, "DoseGridScaling"), 1.0)[0]
-    intercept = (*numbers(scale, "RescaleIntercept"), 0.0)[0]
-    return slope or 1.0, intercept
+def _is_for_measuring(header: Dataset) -> bool:
+    """Angiograms, whose Modality LUT leads from the picture back to X-Ray intensity.
+
+    They have one where Pixel Intensity Relationship is LOG or DISP (PS3.3 A.14.3, C.8.7.1.1.2).
+    """
+    kind = text(header, "SOPClassUID")
+    is_xray = kind in _XA_XRF if kind else text(header, "Modality") in ("XA", "RF")
+    return is_xray and text(header, "PixelIntensityRelationship").upper() != "LIN"
 
 
 def _read_units(header: Dataset, scale: Dataset | None) -> str:
@@ -201,126 +280,96 @@ def _read_units(header: Dataset, scale: Dataset | None) -> str:
         return units.upper()
     if text(header, "DoseGridScaling"):
         return text(header, "DoseUnits").upper()
+    if text(header, "Modality") == "PT":
+        return text(header, "Units").upper()
     # A CT image with a rescale is in HU unless it says otherwise (PS3.3 C.8.2.1.1.1).
-    is_ct = text(header, "Modality") == "CT" and numbers(scale, "RescaleIntercept")
+    is_ct = text(header, "Modality") == "CT" and read_numbers(scale, "RescaleIntercept").values
     return "HU" if is_ct and "LOCALIZER" not in texts(header, "ImageType") else ""
 
 
-def _read_function(voi: Dataset | None) -> Function:
+def _read_function(voi: Dataset | None, notes: Notes) -> Function:
     name = text(voi, "VOILUTFunction").upper()
-    return (
-        "SIGMOID" if name == "SIGMOID" else "LINEAR_EXACT" if name == "LINEAR_EXACT" else "LINEAR"
-    )
+    if name == "SIGMOID":
+        return "SIGMOID"
+    if name == "LINEAR_EXACT":
+        return "LINEAR_EXACT"
+    if name not in ("", "LINEAR"):
+        notes.append(("BAD_WINDOW", f"VOI LUT Function {name[:40]!r} is unknown: LINEAR is used"))
+    return "LINEAR"
 
 
-def _read_windows(
-    voi: Dataset | None, function: Function, notes: list[tuple[str, str]]
-) -> list[Window]:
+def _read_windows(voi: Dataset | None, function: Function, notes: Notes) -> list[Window]:
     """Center and width go in pairs, each an alternative view (PS3.3 C.11.2.1.2)."""
-    centers, widths = numbers(voi, "WindowCenter"), numbers(voi, "WindowWidth")
+    centers = _numbers(voi, "WindowCenter", notes).values
+    widths = _numbers(voi, "WindowWidth", notes).values
     names = texts(voi, "WindowCenterWidthExplanation")
     if len(centers) != len(widths):
         notes.append(("BAD_WINDOW", f"{len(centers)} centers for {len(widths)} widths"))
     windows = []
     for i, (center, width) in enumerate(zip(centers, widths, strict=False)):
-        name = names[i] if i < len(names) else ""
-        windows.append(Window(center, width, function, name))
-        if width <= 0:
-            notes.append(("BAD_WINDOW", f"width {width:g}: shown as a threshold at {center:g}"))
+        if center is None or width is None or width <= 0:
+            said = ", ".join("unreadable" if n is None else f"{n:g}" for n in (center, width))
+            notes.append(("BAD_WINDOW", f"center and width {said}: no window"))
+            continue
+        if width < 1 and function == "LINEAR":
+            notes.append(("BAD_WINDOW", f"width {width:g} of LINEAR: used as LINEAR_EXACT"))
+        windows.append(Window(center, width, function, names[i] if i < len(names) else ""))
     return windows
 
 
+def _read_fraction(header: Dataset, notes: Notes) -> list[Window]:
+    """Zero to Maximum Fractional Value of a fractional segmentation (PS3.3 C.8.20.2.3)."""
+    if text(header, "SegmentationType") != "FRACTIONAL":
+        return []
+    top = _numbers(header, "MaximumFractionalValue", notes).first
+    return [Window(top / 2, top, "LINEAR_EXACT", "fraction")] if top and top > 0 else []
+
+
 def _read_luts(
-    group: Dataset | None, keyword: str, signed: bool, notes: list[tuple[str, str]]
+    group: Dataset | None, keyword: str, range_: tuple[float, float], swapped: bool, notes: Notes
 ) -> list[Lut]:
+    """LUTs of a sequence for input values of a range."""
     luts = []
     for item in items(group, keyword):
         name = text(item, "LUTExplanation") or text(item, "ModalityLUTType")
-        table = _read_table(item, "LUTDescriptor", "LUTData", notes)
-        if table is not None:
-            first, bits, entries = table
-            first = first - 65536 if signed and first > 32767 else first
-            luts.append(Lut(first, bits, entries, name))
+        table = read_table(item, "LUTDescriptor", "LUTData", swapped=swapped)
+        if isinstance(table, str):
+            notes.append(("BAD_LUT", table))
+            continue
+        # The output of a Modality LUT is its entries, whatever bits they leave free.
+        if keyword != "ModalityLUTSequence" or table.needed > table.bits:
+            table = fit_bits(table)
+        notes += [("BAD_LUT", problem) for problem in table.problems]
+        luts.append(Lut(place(table, *range_), table.bits, table.entries, name))
     return luts
 
 
-def _read_table(
-    item: Dataset, descriptor: str, data: str, notes: list[tuple[str, str]]
-) -> tuple[int, int, Array] | None:
-    """First value, bits and entries of a look-up table; None, with a note, where it has none."""
-    head = [int(n) for n in numbers(item, descriptor)]
-    entries = _read_entries(item, data, head)
-    if len(head) != 3 or not len(entries) or not 1 <= head[2] <= 16:
-        notes.append(("BAD_LUT", f"{data}: descriptor {head}, {len(entries)} entries"))
+def _read_padding(
+    header: Dataset, stored: tuple[float, float], notes: Notes
+) -> tuple[float, float] | None:
+    """The range of padding values (PS3.3 C.7.5.1.1.2), in the sign of the stored values.
+
+    After lossy compression padding is no longer exact: near values count, too.
+    """
+    keyword = "FloatPixelPadding" if present(header, "FloatPixelPaddingValue") else "PixelPadding"
+    value = _numbers(header, f"{keyword}Value", notes).first
+    limit = _numbers(header, f"{keyword}RangeLimit", notes).first
+    if value is None:
         return None
-    announced, first, bits = head[0] & 0xFFFF or 65536, head[1], head[2]
-    if len(entries) < announced:
-        notes.append(("BAD_LUT", f"{data}: {len(entries)} entries of {announced}"))
-    entries = entries[:announced]
-    # Some files say 16 bits and hold 8: then 255 is the brightest they mean.
-    return first, 8 if bits == 16 and entries.max() < 256 else bits, entries
-
-
-def _read_entries(item: Dataset, keyword: str, head: list[int]) -> Array:
-    try:
-        value = item.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom converts at access
-        return np.zeros(0, "u2")
-    if isinstance(value, bytes):
-        # Entries of 8 bits may lie two to a word (PS3.3 C.11.1.1.1).
-        packed = len(head) == 3 and len(value) < 2 * (head[0] & 0xFFFF or 65536)
-        small = packed and head[2] <= 8
-        return np.frombuffer(value, "u1" if small else "<u2", len(value) // (1 if small else 2))
-    many = value if is_many(value) else () if value is None or value == "" else (value,)
-    return np.array([int(n) & 0xFFFF for n in many], "u2")
-
-
-def _read_palette(
-    header: Dataset, photometric: str, notes: list[tuple[str, str]]
-) -> tuple[Array | None, int]:
-    """The palette as uint8 (entries, 3); segmented ones expanded by pydicom (PS3.3 C.7.9.2)."""
-    if photometric != "PALETTE COLOR":
-        return None, 0
-    channels, first = [], 0
-    for colour in ("Red", "Green", "Blue"):
-        descriptor = f"{colour}PaletteColorLookupTableDescriptor"
-        data = f"{colour}PaletteColorLookupTableData"
-        if f"Segmented{data}" in header:
-            return _read_segmented(header, notes)
-        table = _read_table(header, descriptor, data, notes)
-        if table is None:
-            return None, 0
-        first, bits, entries = table
-        channels.append((entries >> bits - 8 if bits > 8 else entries).astype(np.uint8))
-    size = min(len(channel) for channel in channels)
-    return np.stack([channel[:size] for channel in channels], axis=-1), first
-
-
-def _read_segmented(header: Dataset, notes: list[tuple[str, str]]) -> tuple[Array | None, int]:
-    from pydicom.pixels.processing import apply_color_lut
-
-    try:
-        head = [int(n) for n in numbers(header, "RedPaletteColorLookupTableDescriptor")]
-        indices = np.arange(head[1], head[1] + (head[0] or 65536))
-        colours = apply_color_lut(indices, header)[..., :3]
-        return (colours >> 8 if colours.dtype.itemsize > 1 else colours).astype("u1"), head[1]
-    except Exception as error:  # noqa: BLE001 - damaged segments raise whatever comes
-        notes.append(("BAD_LUT", f"segmented palette: {type(error).__name__}"))
-        return None, 0
-
-
-def _read_padding(header: Dataset, signed: bool) -> tuple[float, float] | None:
-    """The range of padding values (PS3.3 C.7.5.1.1.2), in the sign of the stored values."""
-    keyword = "FloatPixelPadding" if "FloatPixelPaddingValue" in header else "PixelPadding"
-    ends = [*numbers(header, f"{keyword}Value")[:1], *numbers(header, f"{keyword}RangeLimit")[:1]]
-    if not ends or not numbers(header, f"{keyword}Value"):
-        return None
+    ends = [value, value if limit is None else limit]
     if keyword == "PixelPadding":
         words = np.array([int(n) & 0xFFFF for n in ends], "u2")
-        bits = integer(header, "BitsAllocated") or 16
-        if bits == 16:
-            ends = (words.view("i2") if signed else words).tolist()
-    return float(min(ends)), float(max(ends))
+        ends = (words.view("i2") if stored[0] < 0 else words).tolist()
+    margin = 0
+    if keyword == "PixelPadding" and _is_lossy(header):
+        margin = 16 if stored[1] - stored[0] > 1023 else 4
+    return float(min(ends) - margin), float(max(ends) + margin)
+
+
+def _is_lossy(header: Dataset) -> bool:
+    """True if stored values are not exactly those of the device (PS3.3 C.7.6.1.1.5)."""
+    said = text(header, "LossyImageCompression")
+    return said == "01" or (said != "00" and transfer_syntax(header) in _LOSSY)
 
 
 def _read_profile(header: Dataset) -> bytes | None:

@@ -34,6 +34,14 @@ PRESETS: dict[str, tuple[float, float]] = {
 SAMPLE = 512
 """`auto_window` wants the frame at the level whose longest side is at least this, always the
 same one, so that a thumbnail and the full picture agree."""
+_AIR = -1024.0
+"""In HU, nothing of a patient is below."""
+_FEW = 64
+"""Images with fewer different values are masks, label maps and test pictures."""
+_ENDS = 64
+"""An end of the range is one of so many equal parts."""
+_HEADROOM = 0.25
+"""Share of its width by which an automatic window grows at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +122,7 @@ def make_table(dtype: np.dtype[Any], chain: Chain, view: View) -> Grey:
 
 def _shader(chain: Chain, view: View) -> Callable[[Array], Grey]:
     """The chain as a function: modality, VOI, presentation, 8 bits; padding is black."""
+    chain = chain.shown
     top = (1 << view.bits) - 1 if isinstance(view, Lut) else 1.0
 
     def shade(stored: Array) -> Grey:
@@ -131,8 +140,8 @@ def choose_view(window: WindowLike, chain: Chain, stored: Array, bits: int) -> V
     """The view that `window` names.
 
     None is the file's first VOI LUT or window, or "auto" where it has none; "1", "2" ... the
-    file's n-th; "auto" the 1st to 99th percentile of the pixels that are not padding; "full" all
-    of them; a name of `PRESETS` a CT window; the file's own name for one, e.g. "BONE"; or
+    file's n-th; "auto" a window made of the pixels, see `auto_window`; "full" all pixels that are
+    not padding; a name of `PRESETS` a CT window; the file's own name for one, e.g. "BONE"; or
     (center, width) in modality values. Raises UsageError, saying which there are.
     """
     if isinstance(window, (Window, Lut)):
@@ -175,19 +184,64 @@ def _from_preset(name: str, chain: Chain) -> Window:
 
 
 def auto_window(stored: Array, chain: Chain, bits: int = 16) -> Window:
-    """1st to 99th percentile of the modality values that are not padding.
+    """Window made of the pixels: contrast for the patient, not for what surrounds them.
 
-    The whole range where those two are one, as in a mask, and for pixels of one bit.
+    Of the values that are no padding, in HU of those from -1024 on:
+
+    1. All of them where fewer than 64 are different.
+    2. Else the 1st to 99th percentile, background, collimation and burned-in labels left out: a
+       64th of the range at one of its ends, with more than 1 % of the pixels and at least twice as
+       many as the next 64th. Where only a tenth of the pixels would stay, nothing is left out.
+    3. But for HU, the median is to be a middle grey: where it is brighter, the white end moves
+       out, by up to a quarter of the width; where it is darker, the black end does, up to the
+       background that was left out.
     """
-    values, counts = count_values(stored, chain)
     if bits == 1:
         return Window(0.5, 1.0, "LINEAR_EXACT", "auto")
+    values, counts = count_values(stored, chain)
+    chain = chain.shown
+    if chain.units == "HU" and values[-1:] >= _AIR:
+        values, counts = values[values >= _AIR], counts[values >= _AIR]
     if not len(values):
         return Window(0.0, 1.0, "LINEAR_EXACT", "auto")
-    low, high = percentiles(values, counts, (0.01, 0.99))
-    if low == high:
-        low, high = values[0], values[-1]
+    kept = np.ones(len(values), bool) if len(values) < _FEW else ~_find_ends(values, counts)
+    low, median, high = percentiles(values[kept], counts[kept], (0.01, 0.5, 0.99))
+    if len(values) < _FEW or low == high:
+        return _between(values[0], values[-1], "auto")
+    if chain.units != "HU":
+        first, last = percentiles(values, counts, (0.01, 0.99))
+        if chain.invert:
+            high, low = _balance(high, median, low, last)
+        else:
+            low, high = _balance(low, median, high, first)
     return _between(low, high, "auto")
+
+
+def _find_ends(values: NDArray[np.float64], counts: Array) -> NDArray[np.bool_]:
+    """Values at an end of the range that stand for no patient; see `auto_window`."""
+    parts = (values - values[0]) * (_ENDS / (values[-1] - values[0]))
+    places = np.minimum(parts.astype(np.intp), _ENDS - 1)
+    shares = np.bincount(places, counts, _ENDS) / counts.sum()
+    out = np.zeros(len(values), bool)
+    for end, beside in ((0, 1), (-1, -2)):
+        if shares[end] > 0.01 and shares[end] > 2 * shares[beside]:
+            out |= places == end % _ENDS
+    return out if counts[~out].sum() > counts.sum() / 10 else np.zeros(len(values), bool)
+
+
+def _balance(black: float, median: float, white: float, background: float) -> tuple[float, float]:
+    """Ends of a window, moved out until the median is in the middle; see `auto_window`.
+
+    >>> _balance(100, 700, 1000, 0), _balance(100, 200, 1000, 0), _balance(100, 200, 1000, 100)
+    ((100, 1225.0), (0.0, 1000), (100.0, 1000))
+    """
+    off = 2 * median - black - white
+    width = white - black
+    most = _HEADROOM * abs(width)
+    if off * width > 0:
+        return black, white + float(np.clip(off, -most, most))
+    lowest, highest = sorted((black, background))
+    return float(np.clip(black + np.clip(off, -most, most), lowest, highest)), white
 
 
 def full_window(stored: Array, chain: Chain) -> Window:
@@ -202,7 +256,8 @@ def _between(low: float, high: float, name: str) -> Window:
 
 
 def count_values(stored: Array, chain: Chain) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The modality values present that are no padding, ascending, and how often each occurs."""
+    """The values to show that are no padding, ascending, and how often each occurs."""
+    chain = chain.shown
     raw, counts = histogram(stored)
     keep = ~chain.is_padding(raw)
     values = chain.to_modality(raw[keep])
@@ -244,7 +299,9 @@ def percentiles(values: Array, counts: Array, shares: tuple[float, ...]) -> NDAr
 
 def _name_steps(chain: Chain, view: View) -> tuple[str, ...]:
     """The chain in words."""
-    steps = []
+    has_scale = chain.modality_lut is not None or (chain.slope, chain.intercept) != (1.0, 0.0)
+    steps = ["Modality LUT is for measuring"] if chain.measure_only and has_scale else []
+    chain = chain.shown
     if chain.padding is not None:
         low, high = chain.padding
         steps.append(f"padding {low:g}" + (f" to {high:g}" if high != low else ""))

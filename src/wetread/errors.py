@@ -172,8 +172,9 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BITS_MISMATCH", "warning", "The code-stream and Bits Stored or the sign disagree."),
     ("COLOR_TAG", "warning", "The code-stream is not in the colour space that is stated."),
     ("STREAM_CUT", "warning", "A JPEG stream without its end; what it lacks is shown grey."),
-    ("BAD_WINDOW", "warning", "A window without a width; shown as a threshold."),
-    ("BAD_LUT", "warning", "A look-up table that is not as long as it says."),
+    ("BAD_RESCALE", "error", "Rescale Slope, Intercept or Modality LUT that cannot be used."),
+    ("BAD_WINDOW", "warning", "A window that cannot be used as it is written."),
+    ("BAD_LUT", "warning", "A look-up table whose descriptor and data disagree."),
     ("BAD_PROFILE", "warning", "An ICC profile that cannot be used; colours left as they are."),
     # across files
     ("UID_CLASH", "warning", "Two files have one SOP Instance UID and other contents."),

@@ -23,9 +23,10 @@ from wetread.display import WindowLike, fit_frame, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
 from wetread.pixels import Frame, Frames, read_frame
+from wetread.plain import guard_cell
 from wetread.settings import Settings
 from wetread.table.files import TEMPORARY, storage_errors
-from wetread.table.store import Content
+from wetread.table.store import Content, check_files
 
 Array = NDArray[Any]
 Format = Literal["png16", "png8", "jpg", "tiff", "npy"]
@@ -86,6 +87,7 @@ def export_images(
         raise UsageError(f"size must be at least 1, not {size}")
     if not isinstance(window, str | tuple | None):
         raise UsageError("window must be a name or (center, width)")
+    check_files(content)
     folder = Path(os.path.abspath(to))
     options: dict[str, Any] = {"root": content.root, "to": str(folder), "size": size}
     options |= {"format": format, "window": window}
@@ -103,6 +105,10 @@ def export_images(
 def _to_csv(manifest: pa.Table) -> bytes:
     import pyarrow.csv
 
+    for at, field in enumerate(manifest.schema):
+        if field.type == pa.string():
+            cells = [text and guard_cell(text) for text in manifest[at].to_pylist()]
+            manifest = manifest.set_column(at, field, pa.array(cells, field.type))
     sink = BytesIO()
     pyarrow.csv.write_csv(manifest, sink)
     return sink.getvalue()
@@ -177,6 +183,7 @@ def _kept(
 
 def _as_words(stored: Array, chain: Chain) -> tuple[NDArray[np.uint16], float, float]:
     """Stored values of at most 16 bits as uint16 without loss, with slope and intercept."""
+    chain.check_scale()
     if chain.modality_lut is not None:
         return chain.to_modality(stored).astype(np.uint16), 1.0, 0.0
     low = int(np.iinfo(stored.dtype).min)

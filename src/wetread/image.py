@@ -136,11 +136,15 @@ class Image:
                 lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
                 damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
                 raise DecodeError(f"no pixels: {describe(header)}{lacking}{damage}")
-            header = _with_syntax(header, self.row["transfer_syntax"])
+            syntax = self.row["transfer_syntax"]
+            header = header if syntax is None else _with_syntax(header, syntax)
             with (
                 open_source(*self._source) as file,
                 open_frames(file, header, self.row["pixel_offset"], self._settings) as frames,
             ):
+                if syntax is None and frames.is_native:  # never swapped by a guess
+                    stated = "refused: the bytes are not in the transfer syntax that is stated"
+                    raise DecodeError(stated)
                 yield frames
 
     def pixels(self, frame: int = 0, *, short: bool = False) -> NDArray[Any]:
@@ -153,7 +157,10 @@ class Image:
             return self._decode(frames, frame, short=short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
-        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`."""
+        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`.
+
+        A DecodeError where slope, intercept or LUT are there and cannot be read.
+        """
         from wetread.chain import read_chain
 
         with self.open_frames() as frames:
@@ -184,7 +191,7 @@ class Image:
 
         Args:
             window: None is the file's first window or VOI LUT, or "auto" where it has none;
-                "auto" the 1st to 99th percentile; "1", "2" the file's n-th; "full"; (center,
+                "auto" a window made of the pixels; "1", "2" the file's n-th; "full"; (center,
                 width); or one for CT in HU: brain, subdural, stroke, lung, mediastinum, soft,
                 bone, liver, spine.
             size: the longest side, never enlarged; the file's own lower resolutions are used.
@@ -291,7 +298,9 @@ class Image:
     @property
     def _source(self) -> tuple[str, bytes, bytes, Settings, int | None, str | None]:
         """The arguments of `open_source`."""
-        path, member = self.row["path_bytes"] or self.path.encode(), os.fsencode(self.row["member"])
+        from wetread.sources import name_bytes
+
+        path, member = name_bytes(self.row)
         size, etag = self.row.get("file_size"), self.row.get("etag")
         return self.root, path, member, self._settings, size, etag
 
@@ -303,7 +312,7 @@ class Image:
                 warnings.simplefilter("ignore")
                 yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{self.name}: the file is not there any more") from error
+            raise NotFoundError(f"{self.name}: no such file in {self.root}") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
@@ -325,15 +334,13 @@ class Image:
         return "; ".join([self.row["read_status"], *told])
 
 
-def _with_syntax(header: Dataset, syntax: str | None) -> Dataset:
+def _with_syntax(header: Dataset, syntax: str) -> Dataset:
     """The header with the transfer syntax that the scan found, where the file's is wrong."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID
 
     from wetread.pixels.form import transfer_syntax
 
-    if syntax is None:
-        raise DecodeError("refused: the bytes are not in the transfer syntax that is stated")
     if transfer_syntax(header) == syntax:
         return header
     mended = Dataset(header)

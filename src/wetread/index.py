@@ -64,6 +64,7 @@ def scan(
     sequences: bool = False,
     progress: bool = True,
     shard: str | None = None,
+    replace: bool = False,
     engine: Engine | None = None,
     settings: Settings = Settings(),
 ) -> Index:
@@ -80,6 +81,8 @@ def scan(
         progress: say on stderr how far it is.
         shard: `"3/64"`: only the fourth of 64 shares of the paths, as one job of many; `to` is
             the same for all, and `wetread.merge` then makes the index of it.
+        replace: replace the index of other files. Without it a scan that leaves out files which
+            `to` has, and which are still there or were moved with their folder, is refused.
         engine: who does the work; a `wetread.DaskEngine` is a cluster.
         settings: the limits that the scan keeps.
 
@@ -88,7 +91,7 @@ def scan(
 
     Raises:
         NotFoundError: there is no `what`.
-        UsageError: `to` is the index of another folder, which is still there.
+        UsageError: `to` is the index of other files; see `replace`.
         IndexFormatError: `to` is something else, or was written by another version.
         StorageError: `to` cannot be written; what was there before still is.
 
@@ -109,6 +112,7 @@ def scan(
         sequences=sequences,
         progress=progress,
         shard=shard,
+        replace=replace,
         engine=engine,
         settings=settings,
     )
@@ -185,14 +189,18 @@ class Index:
         self._content = content
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Index:
+    def open(cls, path: str | os.PathLike[str], root: PathLike | None = None) -> Index:
         """The index in a folder; its rows are read when they are asked for.
+
+        Args:
+            path: the index folder.
+            root: the folder or URL that the files are in now, if they were moved since the scan.
 
         Raises:
             NotFoundError: there is no such folder.
-            IndexFormatError: it is no index, or another version's.
+            IndexFormatError: it is no index, damaged, or another version's.
         """
-        return cls(open_content(path))
+        return cls(open_content(path, root))
 
     @property
     def content(self) -> Content:

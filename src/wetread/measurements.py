@@ -28,7 +28,7 @@ from wetread.table.beside import (
 )
 from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import Options, locked, write_part
-from wetread.table.store import Content, read_content
+from wetread.table.store import Content, check_files, read_content
 
 MEANINGS = {
     "px_status": "ok; partial: some frames cannot be decoded; failed, refused, no_access, timeout "
@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
     ]
 )
 FUNCTION = "wetread.measurements:measure_part"
-_IDENTITY = ("id", "path", "path_bytes", "member", "file_size", "mtime_ns")
+_IDENTITY = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "mtime_ns")
 _BESIDE = "measured"
 """The folder in an index folder."""
 
@@ -68,6 +68,8 @@ def measure_images(
     options = {"root": content.root, "size": size}
 
     def fresh(images: pa.Table) -> Iterator[pa.Table]:
+        if images.num_rows:
+            check_files(content)
         return bulk.run(FUNCTION, images, options, _failed, workers, progress, settings, engine)
 
     if content.folder is None:
@@ -94,7 +96,7 @@ def measure_images(
         if columns.num_rows:
             finish_beside(beside, columns, kept)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
-    return replace(read_content(content.folder), chosen=content.chosen)
+    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
 
 
 def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:

@@ -15,7 +15,7 @@ from wetread.errors import UnknownNameError, UsageError
 from wetread.image import Image
 from wetread.notebook import to_text
 from wetread.plot import square_pixels
-from wetread.table.store import Content, all_rows, query, where
+from wetread.table.store import Content, all_rows, check_files, query, where
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -52,6 +52,7 @@ def mosaic(
     images = _choose(content, n)
     if not images:
         raise UsageError("none of these rows has pixels")
+    check_files(content)
     return _compose([_make_tile(image, names, window) for image in images])
 
 

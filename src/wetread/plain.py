@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,31 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def guard_cell(text: str) -> str:
+    """A cell of a CSV file that no spreadsheet takes for a formula: one gets a leading quote.
+
+    Numbers stay as they are. `unguard_cell` is the inverse.
+
+    >>> guard_cell("=1+1"), guard_cell("-5"), guard_cell("a=b")
+    ("'=1+1", '-5', 'a=b')
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def unguard_cell(text: str) -> str:
+    """The text of a cell that `guard_cell` has written.
+
+    >>> unguard_cell("'=1+1"), unguard_cell("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How a formula begins, in full-width letters too, and what `guard_cell` makes of one."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
 def name_bytes(count: float) -> str:

@@ -33,6 +33,8 @@ class Settings:
     """Sources in a task, which becomes one part of the index on disk."""
     part_seconds: float = 30.0
     """A task that took longer makes the next ones smaller."""
+    start_seconds: float = 1.5
+    """Reading in the caller's process before worker processes are started (which takes 0.8 s)."""
     compact_rows: int = 100_000
     """Rows in a part once the scan is complete."""
     header_bytes: int = 64 * MIB

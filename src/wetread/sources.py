@@ -13,13 +13,14 @@ import re
 import stat as mode
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from wetread.archives import ArchiveError, is_archive_name, open_archive
+from wetread.arrays import array
 from wetread.buckets import Listed, find_objects, is_url, open_bucket
 from wetread.errors import NotFoundError, StorageError, UsageError
 from wetread.settings import Settings
@@ -57,6 +58,12 @@ class Origin:
     """An absolute folder, or the URL of one."""
     batches: Iterator[pa.RecordBatch]
     """SOURCE_SCHEMA, by the bytes of (path, member), read from the disk as it is consumed."""
+    items: tuple[str, ...]
+    """What was asked for: absolute paths and globs, or a URL."""
+
+    def covers(self, item: str) -> bool:
+        """Whether all files of an item of another `Origin` are among those found here."""
+        return any(item == mine or item.startswith(mine.rstrip("/") + "/") for mine in self.items)
 
 
 def find(
@@ -101,7 +108,15 @@ def find(
     keys = {os.path.join(path, b"") if path in folders else path for path in paths}
     relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)
     walk = _Walk(prefix, stat, size, settings)
-    return Origin(os.fsdecode(root), _batches(walk.rows(_uncovered(relative)), size))
+    rows = _batches(walk.rows(_uncovered(relative)), size)
+    asked = sorted({os.path.abspath(os.fsdecode(item)) for item in items})
+    return Origin(os.fsdecode(root), rows, tuple(asked))
+
+
+def name_bytes(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Path and member of a row of an index, as `open_source` takes them."""
+    path, member = (row.get(f"{n}_bytes") or (row[n] or "").encode() for n in ("path", "member"))
+    return path, member
 
 
 def open_source(
@@ -142,7 +157,7 @@ def _open_regular(path: str, flags: int) -> int:
 
 def _find_objects(url: str, size: int, settings: Settings) -> Origin:
     root, pages = find_objects(url, settings)
-    return Origin(root, _object_batches(root, pages, size))
+    return Origin(root, _object_batches(root, pages, size), (url.rstrip("/"),))
 
 
 def _object_batches(
@@ -166,7 +181,7 @@ def _object_batches(
 
 def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
     there = [one.size >= 0 for one in objects]
-    columns = [
+    columns: list[list[Any]] = [
         [one.key.encode() for one in objects],
         [b""] * len(objects),
         [one.size if is_there else None for one, is_there in zip(objects, there, strict=True)],
@@ -174,7 +189,7 @@ def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
         [None if is_there else "NO_ACCESS" for is_there in there],
         [one.etag for one in objects],
     ]
-    arrays = [pa.array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
+    arrays = [array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 
 
@@ -223,7 +238,7 @@ class _Rows:
                 arrays.append(pa.nulls(len(arrays[0]), kind))
                 continue
             column = getattr(self, name)
-            arrays.append(pa.array(column[:count], kind))
+            arrays.append(array(column[:count], kind))
             del column[:count]
         return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 

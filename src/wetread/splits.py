@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +17,17 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
 from wetread.errors import UnknownNameError, UsageError
 from wetread.settings import KIB
-from wetread.sources import open_source
+from wetread.sources import name_bytes, open_source
 from wetread.table.beside import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.store import Content, query, read_content
+from wetread.table.store import Content, check_files, query, read_content
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB
-_COLUMNS = "id, path, path_bytes, member, file_size, pixel_offset, pixel_length, Rows, Columns"
+_COLUMNS = (
+    "id, path, path_bytes, member, member_bytes, file_size, pixel_offset, pixel_length, Rows, "
+    "Columns"
+)
 
 
 def split_rows(
@@ -44,6 +46,8 @@ def split_rows(
     grouping = group_images(images, by)
     if not grouping.certain:
         warnings.warn(f"split by {grouping.by}: {grouping.why}", UserWarning, stacklevel=3)
+    if content.folder is not None:
+        check_files(content)
     sets = _unite(grouping.names, *find_equal_pixels(content.root, images))
     number = _assign_images(images["id"].to_pylist(), sets, boxes, list(shares.values()), seed)
     names = list(shares)
@@ -72,7 +76,7 @@ def _keep(content: Content, columns: pa.Table) -> Content:
         return replace(content, schema=schema, rows=join(content.rows, columns, schema))
     with locked(content.folder):
         join_index(content.folder, columns)
-    return replace(read_content(content.folder), chosen=content.chosen)
+    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
 
 
 def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
@@ -142,7 +146,7 @@ def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
     """A hash of the pixel element, or of 4 KiB in its middle; "" where it cannot be read."""
     length = _bytes(row)
     start, count = (max(0, length // 2 - _SAMPLE // 2), _SAMPLE) if sample else (0, length)
-    path, member = row["path_bytes"] or row["path"].encode(), os.fsencode(row["member"] or "")
+    path, member = name_bytes(row)
     try:
         with open_source(root, path, member, size=row["file_size"]) as file:
             file.seek((row["pixel_offset"] or 0) + start)
@@ -287,6 +291,8 @@ def find_leaks(content: Content, column: str = "part", by: str | None = None) ->
     sides, paths, ids = (images[name].to_pylist() for name in ("side", "path", "id"))
     if not any(side is not None for side in sides):
         raise UsageError(f"no image has a {column!r}; after a split into folds it is 'fold'")
+    if content.folder is not None:
+        check_files(content)
     rows: set[tuple[str, ...]] = set()
     for code, names in (
         ("LEAK_GROUP", group_images(images, by).names),

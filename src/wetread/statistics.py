@@ -44,7 +44,8 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     """The statistics of one instance over the frames given, a value for every name of COLUMNS.
 
     One frame is held at a time. Colour counts every sample; a palette's indices count as they
-    are. What does not exist is None: everything where there are no finite pixels.
+    are. What does not exist is None: everything where there are no finite pixels, and what is of
+    modality values where a frame has none (`Chain.scale_error`).
 
     >>> from pydicom.dataset import Dataset
     >>> from wetread.chain import read_chain
@@ -56,7 +57,7 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     (-10.0, 5.0, 5.0, 7.5)
     """
     digest = hashlib.sha256()
-    scale, inside = 1, None
+    scale, inside, kept, known = 1, None, 0, True
     raw: list[tuple[Array, Array]] = []
     modality: list[tuple[Array, Array]] = []
     look: dict[str, Any] = {}
@@ -64,11 +65,13 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
         look = look or describe_look(frame, chain)
         stored, counts = histogram(frame.values)
         keep = ~chain.is_padding(stored)
-        values = chain.to_modality(stored[keep])
         raw.append((stored.astype(np.float64), counts))
-        modality.append((values, counts[keep]))
+        kept += int(counts[keep].sum())
+        known = known and not chain.scale_error
+        values = chain.to_modality(stored[keep]) if known else np.zeros(0)
+        modality.append((values, counts[keep][: len(values)]))
         scale = max(scale, frame.scale)
-        inside = _count_inside(values, counts[keep], chain, inside)
+        inside = _count_inside(stored[keep], counts[keep], chain, inside)
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
     row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
@@ -79,24 +82,24 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
         row |= _moments("raw", all_values, all_counts)
         share = all_counts / all_counts.sum()
         row["px_entropy"] = float(-(share * np.log2(share)).sum()) + 0.0
-        row["px_padding"] = 1 - float(counts.sum() / all_counts.sum())
-    if len(values):
+        row["px_padding"] = 1 - kept / float(all_counts.sum())
+        row["px_in_window"] = inside / kept if inside is not None and kept else None
+    if known and len(values):
         row |= _moments("px", values, counts)
         total = float(counts.sum())
         quantiles = percentiles(values, counts, (0.01, 0.5, 0.99))
         row |= dict(zip(("px_p01", "px_p50", "px_p99"), map(float, quantiles), strict=True))
         row["px_saturated_low"] = float(counts[0]) / total
         row["px_saturated_high"] = float(counts[-1]) / total
-        row["px_in_window"] = None if inside is None else inside / total
     return row
 
 
-def _count_inside(values: Array, counts: Array, chain: Chain, before: int | None) -> int | None:
+def _count_inside(stored: Array, counts: Array, chain: Chain, before: int | None) -> int | None:
     """How many values the first window neither clips to black nor to white, added up."""
-    window = next((w for w in chain.views[:1] if isinstance(w, Window) and w.width > 0), None)
+    window = next((w for w in chain.views[:1] if isinstance(w, Window)), None)
     if window is None:
         return before
-    inside = np.abs(values - window.center) <= window.width / 2
+    inside = np.abs(chain.shown.to_modality(stored) - window.center) <= window.width / 2
     return (before or 0) + int(counts[inside].sum())
 
 

@@ -19,6 +19,7 @@ from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.cases import STUDY
 from wetread.evaluation.images import show_some
 from wetread.evaluation.intervals import Floats, Ints
+from wetread.plain import guard_cell
 from wetread.table.files import written
 from wetread.table.store import query
 
@@ -102,6 +103,9 @@ def submit(
       `_study` (labels negative, typical, indeterminate, atypical) are those of studies; a study
       of an index without one gets `negative 1 0 0 1 1`, as in the competition's sample.
 
+    An id that a spreadsheet would take for a formula gets a leading quote, which `read_boxes`
+    takes away again; ids of the competitions do not look like that.
+
     A score of a row of kind "nothing" stands in place of the 1, beside boxes too.
 
     Args:
@@ -128,7 +132,7 @@ def submit(
     _check(boxes, targets, format)
     frame = _compose(boxes, targets, format)
     with written(to) as file:
-        frame.to_csv(file, index=False, lineterminator="\n")
+        frame.map(guard_cell).to_csv(file, index=False, lineterminator="\n")
     return frame
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import numpy as np
 import pytest
@@ -30,14 +32,18 @@ REAL = (
     "JPEG2000-embedded-sequence-delimiter.dcm",
     "reportsi.dcm",
 )
+AXE = "axe-core@4.11"
+SECONDS = 120
+"""Upper bound of every wait; a browser on a busy machine takes many times as long."""
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, headless."""
-    from playwright.sync_api import sync_playwright
+    """Debian's Chromium, headless; its pages have the methods `until` and `address`."""
+    from playwright.sync_api import Page, sync_playwright
 
+    Page.until, Page.address = until, address  # type: ignore[attr-defined]
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
@@ -52,24 +58,42 @@ def page(chromium: Any) -> Iterator[Any]:
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
     page.on("console", lambda said: wrong.append(said.text) if is_wrong(said) else None)
-    page.set_default_timeout(20_000)
-    page.until = lambda expression: until(page, expression)
+    page.set_default_timeout(1000 * SECONDS)
     yield page
     context.close()
     assert not wrong
 
 
-def until(page: Any, expression: str) -> None:
-    """Waits until it is true; the page's policy forbids the eval of `wait_for_function`."""
-    end = time.monotonic() + 20
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, f"never true: {expression}"
+def until(page: Any, condition: str | Callable[[], Any]) -> None:
+    """Wait until a JavaScript expression or a function is true.
+
+    Playwright's own `wait_for_function` needs eval, which the page's policy forbids.
+    """
+    end = time.monotonic() + SECONDS
+    while not (page.evaluate(condition) if isinstance(condition, str) else condition()):
+        assert time.monotonic() < end, f"never true: {condition}"
         page.wait_for_timeout(20)
+
+
+def address(page: Any) -> str:
+    """Return the fragment; the page, which writes it 0.2 s after a change, is told to do it now."""
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    return unquote_plus(str(page.evaluate("location.hash")))
 
 
 def is_wrong(said: Any) -> bool:
     """An error of the page, which an answer of 4xx alone is not."""
     return said.type == "error" and not said.text.startswith("Failed to load resource")
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Source of axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", AXE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
 class Site:

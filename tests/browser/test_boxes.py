@@ -53,8 +53,7 @@ def test_a_reader_is_switched_by_key_and_by_mouse(page: Any, phantoms: Any) -> N
     assert rects(page, "reader") == len(truth) - own[readers[0]]
     page.click(f".toggle:has-text('{readers[1]}')")
     assert rects(page, "reader") == own[readers[2]]
-    page.wait_for_timeout(300)
-    assert f"readers={readers[2]}" in page.evaluate("location.hash")
+    assert f"readers={readers[2]}" in page.address()
     page.reload()
     page.wait_for_selector(".marks .mark")
     assert rects(page, "reader") == own[readers[2]]

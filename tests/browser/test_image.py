@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_plus
 
 import numpy as np
 import pytest
@@ -21,10 +20,13 @@ def show(page: Any, site: Any, name: str, **state: Any) -> None:
     page.wait_for_selector(DRAWN)
 
 
-def address(page: Any) -> str:
-    """The fragment, once it has caught up with what is seen."""
-    page.wait_for_timeout(300)
-    return unquote_plus(str(page.evaluate("location.hash")))
+def still(page: Any) -> bytes:
+    """Screenshot of the page, once two of them are equal."""
+    shots = [b"", page.screenshot()]
+    while shots[-2] != shots[-1]:
+        page.wait_for_timeout(200)
+        shots.append(page.screenshot())
+    return shots[-1]
 
 
 def caption(page: Any) -> str:
@@ -51,7 +53,7 @@ def test_drag_changes_the_window_by_the_range(page: Any, mixed: Any) -> None:
     step = float(values.max() - values.min()) / 1024  # 1,024 pixels are the range of the image
     assert field(page, "width") == pytest.approx(width + 64 * step, abs=step)
     assert field(page, "center") == pytest.approx(center - 32 * step, abs=step)
-    assert f"window={page.input_value('[data-field=center]')}," in address(page)
+    assert f"window={page.input_value('[data-field=center]')}," in page.address()
 
 
 def test_drag_from_a_look_up_table_starts_at_auto(page: Any, mixed: Any) -> None:
@@ -68,11 +70,11 @@ def test_drag_from_a_look_up_table_starts_at_auto(page: Any, mixed: Any) -> None
 def test_drag_where_the_server_windows(page: Any, mixed: Any) -> None:
     show(page, mixed, "rtdose_1frame")
     width = field(page, "width")
-    before = page.screenshot()
+    stage = page.locator(".stage")
+    before = stage.screenshot()
     drag(page, 150, 100)
     assert field(page, "width") > width
-    page.wait_for_timeout(600)
-    assert page.screenshot() != before
+    page.until(lambda: stage.screenshot() != before)
     page.wait_for_selector(".stage:not([aria-busy])")
 
 
@@ -86,7 +88,7 @@ def test_exact_numbers(page: Any, mixed: Any) -> None:
     page.fill("[data-field=high]", "839")
     page.press("[data-field=high]", "Enter")
     assert (field(page, "center"), field(page, "width")) == (340, 1000)
-    assert "window=340,1000" in address(page)
+    assert "window=340,1000" in page.address()
     page.fill("[data-field=width]", "-5")
     page.press("[data-field=width]", "Enter")
     assert field(page, "width") == 1000
@@ -126,7 +128,7 @@ def test_zoom_at_the_pointer_and_back(page: Any, mixed: Any) -> None:
     page.keyboard.down("Control")
     page.mouse.wheel(0, -240)
     page.keyboard.up("Control")
-    assert page.inner_text(".zoom") != fitted
+    page.until(lambda: page.inner_text(".zoom") != fitted)
     page.mouse.move(301, 250)
     page.mouse.move(300, 250)
     assert page.inner_text(".probe").splitlines()[1] == before
@@ -136,7 +138,7 @@ def test_zoom_at_the_pointer_and_back(page: Any, mixed: Any) -> None:
     assert page.inner_text(".zoom") == "150 %"
     page.keyboard.press("=")
     assert page.inner_text(".zoom") == fitted
-    assert "zoom" not in address(page)
+    assert "zoom" not in page.address()
 
 
 def test_probe_says_what_is_stored(page: Any, mixed: Any) -> None:
@@ -190,7 +192,7 @@ def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
     page.keyboard.press("Home")
     assert frame() == "1 / 6"
     page.keyboard.press("End")
-    assert "frame=5" in address(page)
+    assert "frame=5" in page.address()
     page.keyboard.press("Space")
     page.until("document.querySelector('.frames .number').textContent === '2 / 6'")
     page.keyboard.press("Space")
@@ -217,7 +219,7 @@ def test_series_in_its_order(page: Any, mixed: Any) -> None:
     page.mouse.move(300, 300)
     page.mouse.wheel(0, -50)
     page.until("document.querySelector('.path').textContent === 'stack2.dcm'")
-    assert "window=500,900" in address(page)
+    assert "window=500,900" in page.address()
 
 
 def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
@@ -234,18 +236,16 @@ def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
 
 def test_deep_link_brings_back_the_same_view(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small", window="-600,1500", zoom=5.5, x=60, y=70, tab="header", invert=1)
-    before = address(page)
+    before = page.address()
     page.wait_for_selector(".tree .element")
     page.evaluate("document.querySelector('.stage').focus()")
-    page.wait_for_timeout(400)
-    shot = page.screenshot()
+    shot = still(page)
     page.reload()
     page.wait_for_selector(DRAWN)
     page.wait_for_selector(".tree .element")
     page.evaluate("document.querySelector('.stage').focus()")
-    page.wait_for_timeout(400)
-    assert address(page) == before
-    assert page.screenshot() == shot
+    assert page.address() == before
+    page.until(lambda: page.screenshot() == shot)
 
 
 def test_preview_comes_first_and_then_the_scale_that_is_needed(page: Any, phantoms: Any) -> None:
@@ -312,5 +312,6 @@ def test_the_next_image_is_fetched_ahead_however_late_its_place_comes(
     page.route("**/api/place*", lambda route: held.append(route))
     page.goto(phantoms.image(Path(phantoms.index[0].path).stem))
     page.wait_for_selector(DRAWN)
+    page.until(lambda: held)
     with page.expect_response(lambda answer: f"{phantoms.index[1].id}/pixels" in answer.url):
         held[0].continue_()

@@ -14,6 +14,7 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.files import read_text
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
+from wetread.plain import unguard_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +63,7 @@ def _read_csv(path: str) -> pd.DataFrame:
         raise UsageError(f"{path} is no CSV file: {error}") from error
     if not lines:
         raise UsageError(f"{path} is empty")
-    names, *rows = [[field.strip() for field in line] for line in lines]
+    names, *rows = [[unguard_cell(field.strip()) for field in line] for line in lines]
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise UsageError(f"{path}: line {number} has {len(row)} fields, the first {len(names)}")

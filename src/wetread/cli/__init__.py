@@ -34,6 +34,7 @@ from wetread.cli import (
     train,
     view,
 )
+from wetread.cli.output import echo, printable_lines
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
@@ -52,7 +53,10 @@ class _Verbs(click.Group):
             except WetreadError as error:
                 usage = isinstance(error, UsageError | NotFoundError)
                 failure = click.UsageError if usage else click.ClickException
-                raise failure(str(error)) from error
+                raise failure(printable_lines(str(error))) from error
+            except click.ClickException as error:  # click quotes an argument as it is
+                error.message = printable_lines(error.message)  # type: ignore[misc]
+                raise
 
 
 def _show_warning(
@@ -63,7 +67,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

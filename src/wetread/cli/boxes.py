@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import CONSENSUS, box_fail_on_option, json_option, quiet_option
+from wetread.cli.options import (
+    CONSENSUS,
+    box_fail_on_option,
+    json_option,
+    quiet_option,
+    root_option,
+)
 from wetread.cli.output import (
     SEVERITY_COLOURS,
+    echo,
     exit_on,
     open_index,
     print_json,
@@ -70,6 +77,7 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
     help="Write them there: a .parquet, a .json (COCO), or a folder in the form of --to.",
 )
 @click.option("--to", type=click.Choice([*FORMS]), help="The form of OUT.")
+@root_option
 @quiet_option
 @json_option
 @box_fail_on_option
@@ -181,10 +189,10 @@ def _print(said: dict[str, Any]) -> None:
     if "agreement" in said:
         _print_agreement(said["agreement"])
     if "consensus" in said:
-        click.echo("\nMade one of all readers:")
+        echo("\nMade one of all readers:")
         _print_counts({**said["consensus"], "dialect": "", "labels": {}})
     if "file" in said:
-        click.echo(f"\nWritten to {said['file']}")
+        echo(f"\nWritten to {said['file']}")
 
 
 def _print_agreement(frame: pd.DataFrame) -> None:
@@ -193,36 +201,36 @@ def _print_agreement(frame: pd.DataFrame) -> None:
 
     seen = frame[frame["present_a"] + frame["present_b"] > 0]
     most = seen.sort_values("images", ascending=False, kind="stable").groupby("label").head(_PAIRS)
-    click.echo()
+    echo()
     print_table(pa.Table.from_pandas(most.sort_index().round(3), preserve_index=False))
     if more := len(frame) - len(most):
-        click.echo(f"and {more:,} pairs more; --json has them all")
+        echo(f"and {more:,} pairs more; --json has them all")
 
 
 def _print_counts(said: dict[str, Any]) -> None:
     points = f", {said['points']:,} points" if said["points"] else ""
     form = f" ({said['dialect']})" if said["dialect"] else ""
-    click.echo(
+    echo(
         f"{said['boxes']:,} boxes{points}, {said['nothing']:,} times nothing found, on "
         f"{said['images']:,} images{form}"
     )
     for label, count in said["labels"].items():
-        click.echo(f"{count:9,}  {printable(label)}")
+        echo(f"{count:9,}  {printable(label)}")
     if said["readers"]:
         each = ", ".join(f"{printable(name)} {count:,}" for name, count in said["readers"].items())
-        click.echo(f"{len(said['readers'])} readers, by rows: {each}")
+        echo(f"{len(said['readers'])} readers, by rows: {each}")
 
 
 def _print_findings(rows: list[dict[str, Any]]) -> None:
     """A line per finding, but not thousands of one code."""
     counts = Counter(row["code"] for row in rows)
     if not rows:
-        click.echo("\nNothing is wrong with them.")
+        echo("\nNothing is wrong with them.")
     for code, count in counts.items():
-        click.echo()
+        echo()
         for row in [row for row in rows if row["code"] == code][:_LINES]:
             severity = click.style(f"{row['severity']:7}", SEVERITY_COLOURS[row["severity"]])
             place = [row[name] for name in ("key", "label", "reader") if row[name]]
             click.echo(f"{severity}  {code}  {printable(', '.join([*place, row['text']]))}")
         if count > _LINES:
-            click.echo(f"{'':7}  {code}  and {count - _LINES:,} more; --json has them all")
+            echo(f"{'':7}  {code}  and {count - _LINES:,} more; --json has them all")

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.findings import print_findings
-from wetread.cli.output import open_console, print_headline, print_table
+from wetread.cli.output import (
+    echo,
+    open_console,
+    print_headline,
+    print_table,
+)
 from wetread.cli.picture import to_bytes
 from wetread.cli.summary import print_summary
 from wetread.errors import MissingExtraError, StorageError
@@ -92,14 +97,14 @@ def demo(train: bool) -> None:
     print_table(query(content, HEAD))
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index(content).where(CHEST)[0]
-    click.echo(str(chest.header))
+    echo(str(chest.header))
     _draw(chest)
     print_headline(console, "What is wrong is said, file by file")
     print_findings(query(content, WORST))
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         _show_boxes(console, Path(folder))
     print_headline(console, "Now yours")
-    click.echo(NEXT)
+    echo(NEXT)
 
 
 def _train() -> None:
@@ -119,13 +124,13 @@ def _draw(image: Image) -> None:
 
 def _keep(path: Path, made: bytes, said: str) -> None:
     if path.exists() and path.read_bytes() != made:
-        click.echo(f"\n{path} is there already, and left as it is.")
+        echo(f"\n{path} is there already, and left as it is.")
         return
     try:
         path.write_bytes(made)
     except OSError as error:
         raise StorageError(f"{path} cannot be written here: {error.strerror}") from error
-    click.echo(f"\nWritten to {path}, {said}")
+    echo(f"\nWritten to {path}, {said}")
 
 
 def _show_boxes(console: Console, folder: Path) -> None:
@@ -138,7 +143,7 @@ def _show_boxes(console: Console, folder: Path) -> None:
     index = scan(folder / "train", progress=False)
     boxes = read_boxes(folder / "train.csv", images=index)
     print_headline(console, "Boxes: what three readers marked")
-    click.echo(
+    echo(
         f"{PHANTOMS} phantoms are computed for this, radiographs of nobody, in VinBigData's form;\n"
         f"three of 17 simulated readers marked each: {boxes!r}"
     )
@@ -148,12 +153,12 @@ def _show_boxes(console: Console, folder: Path) -> None:
     truth = boxes.consensus("wbf", iou=0.4)
     print_headline(console, "One truth, and a split by patient where the files tell")
     count, kept = (sum(k == "box" for k in b.table["kind"].to_pylist()) for b in (boxes, truth))
-    click.echo(f"{count} boxes of the readers become {kept} by weighted boxes fusion.")
+    echo(f"{count} boxes of the readers become {kept} by weighted boxes fusion.")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         index = split(index, truth)
     for warning in said:
-        click.echo(f"What it says: {warning.message}.")
+        echo(f"What it says: {warning.message}.")
     labels = ", ".join(
         f"count(DISTINCT image) FILTER (label = '{label}') AS \"{label}\"" for label in truth.labels
     )

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from wetread.cli.output import print_headline
+from wetread.cli.output import (
+    echo,
+    print_headline,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +66,7 @@ def show_training(
     found = detector.predict(unseen, filter=classifier, thresholds=chosen[:2])
     answers = read_boxes(folder / "test_truth.csv", images=unseen)
     for metric in ("voc2010@0.4", "vinbigdata"):
-        click.echo(f"{evaluate(found, answers, metric, resamples=200)}\n")
+        echo(f"{evaluate(found, answers, metric, resamples=200)}\n")
     headline("What is handed in")
     submit(found, folder / "submission.csv", "vinbigdata", images=unseen)
     for path, said in (
@@ -84,7 +85,7 @@ def _read_truth(folder: Path) -> tuple[Index, Boxes]:
     index = scan(folder / "train", to=folder / "train.index", progress=False)
     truth = read_boxes(folder / "train.csv", images=index).consensus("majority")
     index = split(index, truth, by="MediaStorageSOPInstanceUID")  # no patients
-    click.echo(f"{index!r}\n{truth!r}, where most of three readers agree")
+    echo(f"{index!r}\n{truth!r}, where most of three readers agree")
     return index, truth
 
 
@@ -102,7 +103,7 @@ def _learn(
 
     headline("Decoded once")
     cache = prepare(index, folder / "train.cache", size)
-    click.echo(repr(cache))
+    echo(repr(cache))
     headline(f"A detector, from scratch, in {steps} steps")
     detector = train(cache, truth, to=folder / "detector", size=size, steps=steps, augment=False)
     headline("A classifier: is there anything at all?")

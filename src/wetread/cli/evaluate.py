@@ -5,7 +5,10 @@ from __future__ import annotations
 import click
 
 from wetread.cli.options import json_option, number_option
-from wetread.cli.output import print_json
+from wetread.cli.output import (
+    echo,
+    print_json,
+)
 
 
 @click.command()
@@ -67,4 +70,4 @@ def evaluate(
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(str(result))
+        echo(str(result))

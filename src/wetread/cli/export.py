@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import fail_on_option, json_option, quiet_option, workers_option
-from wetread.cli.output import exit_on, list_failures, open_index, print_json
+from wetread.cli.options import (
+    fail_on_option,
+    json_option,
+    quiet_option,
+    root_option,
+    workers_option,
+)
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    list_failures,
+    open_index,
+    print_json,
+)
 from wetread.cli.picture import size_option, window_option
 
 if TYPE_CHECKING:
@@ -26,6 +38,7 @@ if TYPE_CHECKING:
 )
 @window_option
 @click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
+@root_option
 @workers_option
 @quiet_option
 @json_option
@@ -62,7 +75,7 @@ def export(
         print_json(lines.to_pylist())
     else:
         files = lines.num_rows - lines["file"].null_count
-        click.echo(f"{files:,} files in {to}, told apart by its manifest.csv")
+        echo(f"{files:,} files in {to}, told apart by its manifest.csv")
         for _, text in failures:
-            click.echo(f"not written, {text}")
+            echo(f"not written, {text}")
     exit_on(fail_on, (code for code, _ in failures))

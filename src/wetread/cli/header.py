@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import json_option
-from wetread.cli.output import print_json
+from wetread.cli.output import (
+    echo,
+    print_json,
+)
 from wetread.errors import DecodeError, UnknownNameError, WetreadError
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
         raise DecodeError(f"{file}: pydicom cannot show this header: {error}") from error
     finally:
         for finding in image.row["findings"] or []:
-            click.echo(f"{finding['code']}: {finding['text']}", err=True)
+            echo(f"{finding['code']}: {finding['text']}", err=True)
 
 
 def _print(dataset: Dataset, names: list[str], as_json: bool) -> None:
@@ -49,9 +52,9 @@ def _print(dataset: Dataset, names: list[str], as_json: bool) -> None:
         print_json({name: values.get(name) for name in names} if names else values)
     elif names:
         for name in names:
-            click.echo(str(_element(dataset, name) or f"{name} is not in this file"))
+            echo(str(_element(dataset, name) or f"{name} is not in this file"))
     else:
-        click.echo(str(dataset))
+        echo(str(dataset))
 
 
 def _checked(keyword: str) -> str:

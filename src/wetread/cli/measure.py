@@ -12,9 +12,16 @@ from wetread.cli.options import (
     fail_on_option,
     json_option,
     quiet_option,
+    root_option,
     workers_option,
 )
-from wetread.cli.output import exit_on, open_index, print_json, resumable
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    open_index,
+    print_json,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from wetread.engines import Engine
@@ -28,6 +35,7 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("--size", type=click.IntRange(min=1), help="Longest side at which to measure.")
+@root_option
 @workers_option
 @engine_options
 @quiet_option
@@ -63,9 +71,9 @@ def measure(
         print_json({"images": sum(counts.values()), "px_status": counts, "findings": findings})
     else:
         said = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-        click.echo(f"{sum(counts.values()):,} images: {said or 'none'}")
+        echo(f"{sum(counts.values()):,} images: {said or 'none'}")
         for code, n in findings.items():
-            click.echo(f"{n:9,}  {code}")
+            echo(f"{n:9,}  {code}")
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
-        click.echo(f"\nKept in {index}; next: {then}")
+        echo(f"\nKept in {index}; next: {then}")
     exit_on(fail_on, findings)

@@ -7,7 +7,11 @@ import shlex
 import click
 
 from wetread.cli.options import fail_on_option, json_option
-from wetread.cli.output import exit_on, print_json
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    print_json,
+)
 from wetread.cli.summary import print_summary
 
 
@@ -33,5 +37,5 @@ def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
         then = (
             f"wetread query {shlex.quote(index)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
         )
-        click.echo(f"\nNext: {then}")
+        echo(f"\nNext: {then}")
     exit_on(fail_on, summary["findings"])

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.options import number_option
-from wetread.cli.output import open_index
+from wetread.cli.options import (
+    number_option,
+    root_option,
+)
+from wetread.cli.output import (
+    echo,
+    open_index,
+)
 from wetread.cli.picture import check_output, output_option, put_picture, window_option
 
 
@@ -22,6 +28,7 @@ from wetread.cli.picture import check_output, output_option, put_picture, window
     help="What stands below each; may be given more than once.",
 )
 @click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
+@root_option
 @window_option
 def mosaic(
     index: str,
@@ -48,4 +55,4 @@ def mosaic(
     picture = (rows.where(where) if where else rows).mosaic(n, columns, window)
     put_picture(np.asarray(picture), to)
     if to:
-        click.echo(to, err=True)
+        echo(to, err=True)

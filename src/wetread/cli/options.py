@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wetread.cli.output import code_of
+from wetread.cli.output import ROOT, code_of
 from wetread.errors import BOX_FINDINGS, FINDINGS, UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +51,17 @@ def phi_option(command: _F) -> _F:
 def json_option(command: _F) -> _F:
     """`--json`, as the parameter `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def root_option(command: _F) -> _F:
+    """`--root`, which `output.open_index` heeds; no parameter."""
+
+    def keep(ctx: click.Context, param: click.Parameter, root: str | None) -> None:
+        ctx.meta[ROOT] = root
+
+    said = "Folder or URL where the files are now, if they were moved since the scan."
+    option = click.option("--root", metavar="FOLDER", expose_value=False, callback=keep, help=said)
+    return option(command)
 
 
 def quiet_option(command: _F) -> _F:

@@ -7,7 +7,8 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,20 @@ if TYPE_CHECKING:
 
     from wetread.table.store import Content
 
+ROOT = "wetread.root"
+"""Where `click.Context.meta` has the value of `--root`."""
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 """The worst first."""
+
+
+def echo(message: object = "", err: bool = False) -> None:
+    """Print text; control characters of a file's name or values are written out, as `\\x1b`."""
+    click.echo(printable_lines(str(message)), err=err)
+
+
+def printable_lines(text: str) -> str:
+    """`printable` text that keeps its line breaks."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def code_of(text: str, codes: Iterable[str] = FINDINGS) -> str:
@@ -42,7 +55,7 @@ def exit_on(fail_on: Iterable[str], found: Iterable[str]) -> None:
     """End with exit code 3 if one of the codes in `fail_on` was found."""
     asked, codes = set(fail_on), set(found)
     if hits := codes if "any" in asked else codes & asked:
-        click.echo(f"found {', '.join(sorted(hits))}", err=True)
+        echo(f"found {', '.join(sorted(hits))}", err=True)
         sys.exit(3)
 
 
@@ -57,12 +70,14 @@ def resumable(kept: bool = True) -> Iterator[None]:
 
 
 def open_index(path: str) -> Content:
-    """The index in a folder; where there is none, the error says how to make one."""
+    """The index in a folder, with the command's `--root`; the error says how to make one."""
     from wetread.sources import INDEX_MARKER
     from wetread.table.store import open_content
 
+    context = click.get_current_context(silent=True)
+    root = context.meta.get(ROOT) if context else None
     try:
-        return open_content(path)
+        return open_content(path, root)
     except IndexFormatError as error:
         if Path(path, INDEX_MARKER).exists():
             raise
@@ -78,7 +93,9 @@ def print_json(value: Any) -> None:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    # What JSON leaves as it is and a terminal heeds: only inside texts, so an escape is the same.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -98,8 +115,9 @@ def print_table(table: pa.Table, max_rows: int = 1000) -> None:
     import duckdb
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
-    with duckdb.connect() as database:
+    with duckdb.connect() as database, redirect_stdout(shown := StringIO()):
         database.from_arrow(table).show(max_width=width, max_rows=max_rows)
+    echo(shown.getvalue().rstrip("\n"))
 
 
 def print_headline(console: Console, text: str) -> None:

@@ -14,8 +14,12 @@ from wetread.cli.options import (
     json_option,
     number_option,
     quiet_option,
+    root_option,
 )
-from wetread.cli.output import print_json
+from wetread.cli.output import (
+    echo,
+    print_json,
+)
 from wetread.cli.train import device_option, load_builder, open_images
 
 if TYPE_CHECKING:
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="FILE.py", help="The run's model, if it is not wetread's.")
 @number_option("--batch", "Images at once.", 8, least=1)
 @number_option("--workers", "Processes that read images.", 0)
+@root_option
 @device_option
 @engine_options
 @quiet_option
@@ -104,12 +109,12 @@ def predict(
         chance = chosen and chosen._asdict()
         print_json({**said, "nothing": kinds["nothing"], "filter": chance})
         return
-    click.echo(f"{kinds['box']:,} boxes on {count:,} images in {to}")
+    echo(f"{kinds['box']:,} boxes on {count:,} images in {to}")
     if chosen:
-        click.echo(
+        echo(
             "filter: nothing below {low:.3f}, doubt below {high:.3f}; vinbigdata {before:.3f} "
             "without it, {value:.3f} with it, on the images it was chosen on".format(
                 **chosen._asdict()
             )
         )
-    click.echo(f"\nNext: wetread evaluate {shlex.quote(to)} TRUTH")
+    echo(f"\nNext: wetread evaluate {shlex.quote(to)} TRUTH")

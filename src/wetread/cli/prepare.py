@@ -12,9 +12,17 @@ from wetread.cli.options import (
     fail_on_option,
     json_option,
     quiet_option,
+    root_option,
     workers_option,
 )
-from wetread.cli.output import exit_on, list_failures, open_index, print_json, resumable
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    list_failures,
+    open_index,
+    print_json,
+    resumable,
+)
 
 if TYPE_CHECKING:
     from wetread.engines import Engine
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     "--size", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest side."
 )
 @click.option("--verify", is_flag=True, help="Read every picture and compare its hash.")
+@root_option
 @workers_option
 @engine_options
 @quiet_option
@@ -65,8 +74,8 @@ def prepare(
     if as_json:
         print_json({"pictures": len(cache), "size": cache.size, "left_out": left})
     else:
-        click.echo(f"{len(cache):,} pictures of at most {cache.size} pixels a side in {to}")
+        echo(f"{len(cache):,} pictures of at most {cache.size} pixels a side in {to}")
         for _, text in failures:
-            click.echo(f"left out, {text}")
-        click.echo(f"\nNext: wetread train {shlex.quote(to)} BOXES --task detect -o run/")
+            echo(f"left out, {text}")
+        echo(f"\nNext: wetread train {shlex.quote(to)} BOXES --task detect -o run/")
     exit_on(fail_on, (code for code, _ in failures))

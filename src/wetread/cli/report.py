@@ -10,9 +10,14 @@ from wetread.cli.options import (
     marks_options,
     phi_option,
     quiet_option,
+    root_option,
     workers_option,
 )
-from wetread.cli.output import open_index, print_json
+from wetread.cli.output import (
+    echo,
+    open_index,
+    print_json,
+)
 
 
 @click.command()
@@ -35,6 +40,7 @@ from wetread.cli.output import open_index, print_json
     metavar="[COLUMN]",
     help="The column with the parts; default: part or fold, where the index has them.",
 )
+@root_option
 @phi_option
 @workers_option
 @quiet_option
@@ -75,4 +81,4 @@ def report(
     if as_json:
         print_json(made.data)
     else:
-        click.echo(f"{path.stat().st_size / 1000:,.0f} kB in {to}")
+        echo(f"{path.stat().st_size / 1000:,.0f} kB in {to}")

@@ -7,7 +7,10 @@ import shlex
 import click
 
 from wetread.cli.options import json_option, number_option, quiet_option
-from wetread.cli.output import print_json
+from wetread.cli.output import (
+    echo,
+    print_json,
+)
 
 
 @click.command()
@@ -46,6 +49,6 @@ def sample(
     if as_json:
         print_json({"folder": str(written), "train": images, "test": count})
         return
-    click.echo(f"{images} phantoms to train on and {count} to test on, in {written}")
+    echo(f"{images} phantoms to train on and {count} to test on, in {written}")
     train = shlex.quote(str(written / "train"))
-    click.echo(f"\nNext: wetread scan {train} -o {train}.index")
+    echo(f"\nNext: wetread scan {train} -o {train}.index")

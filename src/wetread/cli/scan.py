@@ -14,7 +14,12 @@ from wetread.cli.options import (
     number_option,
     quiet_option,
 )
-from wetread.cli.output import exit_on, print_json, resumable
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    print_json,
+    resumable,
+)
 from wetread.cli.summary import print_summary
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--private", is_flag=True, help="Keep private elements too.")
 @click.option("--sequences", is_flag=True, help="Keep sequences too.")
 @click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")
+@click.option("--replace", is_flag=True, help="Replace INDEX if it is of other files.")
 @click.option("--anonymous", is_flag=True, help="Send no credentials: for public buckets.")
 @engine_options
 @quiet_option
@@ -47,6 +53,7 @@ def scan(
     private: bool,
     sequences: bool,
     shard: str | None,
+    replace: bool,
     anonymous: bool,
     engine: Engine | None,
     quiet: bool,
@@ -76,6 +83,7 @@ def scan(
             sequences=sequences,
             progress=not quiet,
             shard=shard,
+            replace=replace,
             engine=engine,
         )
     summary = index.summary()
@@ -84,10 +92,8 @@ def scan(
     else:
         print_summary(summary)
     if shard and to and not as_json:
-        click.echo(
-            f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}"
-        )
+        echo(f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}")
     elif to and not as_json:
         then = f"wetread query {shlex.quote(to)} 'SELECT path, Modality, Rows FROM index LIMIT 5'"
-        click.echo(f"\nKept in {to}; next: {then}")
+        echo(f"\nKept in {to}; next: {then}")
     exit_on(fail_on, summary["findings"])

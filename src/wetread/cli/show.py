@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wetread.cli.options import number_option
+from wetread.cli.output import echo
 from wetread.cli.picture import (
     TERMINAL,
     check_output,
@@ -47,6 +48,6 @@ def show(
         size = size or TERMINAL
     picture = image.render(window, size, frame, short=short)
     put_picture(square_pixels(picture.pixels, image.aspect), to)
-    click.echo(", ".join([to or image.name, *picture.steps]), err=True)
+    echo(", ".join([to or image.name, *picture.steps]), err=True)
     for code, text in picture.notes:
-        click.echo(f"{code}: {text}", err=True)
+        echo(f"{code}: {text}", err=True)

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import box_fail_on_option, json_option, number_option
-from wetread.cli.output import exit_on, open_index, print_json, print_table
+from wetread.cli.options import (
+    box_fail_on_option,
+    json_option,
+    number_option,
+    root_option,
+)
+from wetread.cli.output import (
+    echo,
+    exit_on,
+    open_index,
+    print_json,
+    print_table,
+)
 from wetread.errors import UsageError
 from wetread.plain import printable
 
@@ -50,6 +61,7 @@ def _shares_of(
     "--seed", metavar="N", default=0, show_default=True, help="Another seed, another split."
 )
 @click.option("--check", is_flag=True, help="Look for leaks in the split that INDEX has.")
+@root_option
 @json_option
 @box_fail_on_option
 def split(
@@ -100,7 +112,7 @@ def split(
         for name, side in said["parts"].items()
     ]
     print_table(pa.Table.from_pylist(rows))
-    click.echo(f"split by {said['by']} ({said['why']}), seed {said['seed']}; kept in {index}")
+    echo(f"split by {said['by']} ({said['why']}), seed {said['seed']}; kept in {index}")
 
 
 def _count(made: Index, boxes: Boxes | None) -> dict[str, Any]:
@@ -147,7 +159,7 @@ def _say_leaks(leaks: list[dict[str, Any]], as_json: bool) -> None:
         print_json(leaks)
         return
     if not leaks:
-        click.echo("No patient and no picture is on two sides.")
+        echo("No patient and no picture is on two sides.")
     for row in leaks:
         number, code, part = row["leak"], row["code"], row["part"]
-        click.echo(f"{number:4}  {code:11}  {printable(part)}  {printable(row['path'])}")
+        echo(f"{number:4}  {code:11}  {printable(part)}  {printable(row['path'])}")

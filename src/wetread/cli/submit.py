@@ -5,7 +5,11 @@ from __future__ import annotations
 import click
 
 from wetread.cli.options import json_option
-from wetread.cli.output import open_index, print_json
+from wetread.cli.output import (
+    echo,
+    open_index,
+    print_json,
+)
 
 
 @click.command()
@@ -52,4 +56,4 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
     if as_json:
         print_json({"file": to, "format": format, "rows": len(frame)})
     else:
-        click.echo(f"{len(frame):,} rows in {to}")
+        echo(f"{len(frame):,} rows in {to}")

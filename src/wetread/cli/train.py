@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wetread.cli.options import CONSENSUS, json_option, number_option, quiet_option
-from wetread.cli.output import open_index, print_json, resumable
+from wetread.cli.options import (
+    CONSENSUS,
+    json_option,
+    number_option,
+    quiet_option,
+    root_option,
+)
+from wetread.cli.output import (
+    echo,
+    open_index,
+    print_json,
+    resumable,
+)
 from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 
@@ -82,6 +93,7 @@ def device_option(command: Any) -> Any:
 )
 @number_option("--threads", "Threads of PyTorch; default: the cores that are free.")
 @number_option("--workers", "Processes that read images.", 0)
+@root_option
 @device_option
 @quiet_option
 @json_option
@@ -119,13 +131,13 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     if as_json:
         print_json({"run": run.id, "folder": str(run.path), **scores})
         return
-    click.echo(f"{run!r}")
+    echo(f"{run!r}")
     for name, value in scores["scores"].items():
-        click.echo(f"{value:7.3f}  {name}")
+        echo(f"{value:7.3f}  {name}")
     rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
-    click.echo(f"the best epoch, on {rests}")
+    echo(f"the best epoch, on {rests}")
     folder = shlex.quote(str(run.path))
-    click.echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
+    echo(f"\nNext: wetread predict {folder} INDEX -o predictions.parquet")
 
 
 def _last_scores(run: Any) -> dict[str, Any]:

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import CONSENSUS, marks_options, phi_option, quiet_option
+from wetread.cli.options import (
+    CONSENSUS,
+    marks_options,
+    phi_option,
+    quiet_option,
+    root_option,
+)
+from wetread.cli.output import (
+    ROOT,
+    echo,
+    open_index,
+)
+from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.consensus import Method
@@ -53,6 +65,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Another name by which browsers reach it, as behind a proxy; may be given more than once.",
 )
+@root_option
 @phi_option
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @quiet_option
@@ -94,21 +107,24 @@ def view(
         show_phi=show_phi,
         title=Path(what).name,
     ) as viewer:
-        click.echo(viewer.url)
-        click.echo(f"From another machine first: {viewer.ssh}", err=True)
+        echo(viewer.url)
+        echo(f"From another machine first: {viewer.ssh}", err=True)
         with contextlib.nullcontext() if no_browser else open_browser(viewer.url):
             try:
                 viewer.wait()
             except KeyboardInterrupt:
-                click.echo("stopped", err=True)
+                echo("stopped", err=True)
 
 
 def _open(what: str, progress: bool) -> Content:
     """An index, or files scanned in memory."""
     from wetread.table.scan import scan
-    from wetread.table.store import open_content
 
-    return open_content(what) if _is_index(what) else scan(what, progress=progress)
+    if _is_index(what):
+        return open_index(what)
+    if click.get_current_context().meta.get(ROOT):
+        raise UsageError(f"--root goes with an INDEX, and {what} is none")
+    return scan(what, progress=progress)
 
 
 def _is_index(what: str) -> bool:

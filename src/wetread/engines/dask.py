@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 _AHEAD = 2
 """Tasks that wait for each thread of the cluster, so that none is idle."""
+_PATIENCE = 60
+"""Seconds to wait for the first worker: it may still be starting, or be restarted by its nanny."""
 
 
 class DaskEngine:
     """The workers of a Dask cluster.
 
-    A worker that dies costs another try of its tasks; one that kills workers when nothing else runs
-    is cut up until the row that does it is alone. The workers read and write for themselves, with
+    A worker that dies costs another try of its tasks. A task that has killed workers is tried again
+    in a process of its own beside a worker, and cut up until the row that does it is alone. The
+    workers read and write for themselves, with
     credentials of their own environment: they must see the same folders or buckets and have the
     same wetread. Anyone who reaches an open scheduler can run code on it: use `tls://`.
 
@@ -66,7 +69,8 @@ class DaskEngine:
         """Asks every worker whether it can do the work, before any of it is done.
 
         Raises:
-            UsageError: there are no workers, or one has another wetread, or cannot see a folder.
+            UsageError: no worker comes within a minute, or one has another wetread, or cannot see
+                a folder.
             EngineError: the scheduler does not answer.
         """
         probe = None
@@ -75,6 +79,8 @@ class DaskEngine:
             probe.parent.mkdir(parents=True, exist_ok=True)
             probe.touch()
         try:
+            with contextlib.suppress(TimeoutError):
+                self.client.wait_for_workers(1, timeout=_PATIENCE)
             said = self.client.run(_preflight, root, None if probe is None else str(probe))
         except (OSError, TimeoutError) as error:
             raise EngineError(f"the scheduler does not answer: {error}") from error
@@ -110,8 +116,8 @@ class DaskEngine:
         under_way: dict[str, pa.Table] = {}
         waiting = as_completed()
 
-        def submit(task: pa.Table) -> None:
-            future = self.client.submit(_work, _to_bytes(task), *call, pure=False)
+        def submit(task: pa.Table, apart: bool = self.each) -> None:
+            future = self.client.submit(_work, _to_bytes(task), *call, apart, pure=False)
             under_way[future.key] = task
             waiting.add(future)
 
@@ -119,7 +125,9 @@ class DaskEngine:
         for task in islice(more, _AHEAD * max(1, sum(self.client.nthreads().values()))):
             submit(task)
         # A worker that dies takes the good name of all tasks that it had waiting along: these are
-        # tried again when nothing else is, one by one, and only then is a task found guilty.
+        # tried again when nothing else is, one by one and apart from the worker. Dask's nanny does
+        # not restart a worker that dies while it starts (distributed 2026.8), which is what happens
+        # where a task that kills is tried again and again.
         suspects: list[pa.Table] = []
         alone = False
         try:
@@ -143,7 +151,7 @@ class DaskEngine:
                     submit(following)
                 elif suspects and not under_way:
                     alone = True
-                    submit(suspects.pop())
+                    submit(suspects.pop(), apart=True)
         finally:
             with contextlib.suppress(Exception):  # it may be the scheduler that is gone
                 self.client.cancel([*waiting.futures])
@@ -171,13 +179,18 @@ def _result(future: Future) -> Result | None:
 
 
 def _work(
-    data: bytes, function: str, options: dict[str, Any], timeout: float | None, each: bool
+    data: bytes,
+    function: str,
+    options: dict[str, Any],
+    timeout: float | None,
+    each: bool,
+    apart: bool,
 ) -> tuple[str, Any]:
-    """A task, in a worker."""
+    """Do a task in a worker; `apart`: in a process beside it, which may die."""
     task = _from_bytes(data)
     failures: list[tuple[bytes, str, str]] = []
     try:
-        if not each:
+        if not apart:
             return "done", ([_to_bytes(resolve(function)(task, options))], failures)
         nothing = pa.table({})
 
@@ -185,7 +198,7 @@ def _work(
             failures.append((_to_bytes(row), status, text))
             return nothing
 
-        tables = LocalEngine(1, timeout, each=True).map(function, [task], options, note)
+        tables = LocalEngine(1, timeout, each=each).map(function, [task], options, note)
         return "done", ([_to_bytes(t) for t in tables if t is not nothing], failures)
     except Exception as error:  # noqa: BLE001 - raised by the caller, whatever it is
         return "error", describe(error)

@@ -32,7 +32,7 @@ def show(
     Args:
         self: the data set.
         frames: how many frames, from the first.
-        scale: None is the file's own window, else the 1st to 99th percentile. A tuple is a window
+        scale: None is the file's own window, else the automatic one. A tuple is a window
             (width, level); True uses all greys about equally, an array or tensor does so with
             these break points; False is the modality values as they are. Colour ignores it.
         cmap: the colours; reversed where the largest value is black (MONOCHROME1).

@@ -126,6 +126,7 @@ def _sums(piece: Array, pivot: float) -> tuple[float, float]:
 
 
 def _count_inside(piece: Array, chain: Chain, low: float, high: float) -> int:
+    chain.check_scale()
     if piece.dtype.itemsize <= 2 and chain.modality_lut is None and chain.slope > 0:
         first, last = _bounds(piece.dtype, chain.slope, chain.intercept, low, high)
         return int(np.count_nonzero((piece >= first) & (piece <= last))) if first <= last else 0
@@ -175,8 +176,8 @@ def _open(row: dict[str, Any]) -> Frames:
     path: bytes = row["path_bytes"] or row["path"].encode()
     name = os.fsdecode(b"/" + path)
     is_plain = row["transfer_syntax"] in LITTLE and (row["NumberOfFrames"] or 1) == 1
-    # Without a slope there may be a Modality LUT, which the row does not have.
-    if not is_plain or row["RescaleSlope"] is None:
+    # Without a rescale there may be a Modality LUT, or one that does not parse: not in the row.
+    if not is_plain or row["RescaleSlope"] is None or row["RescaleIntercept"] is None:
         return open_frames(name, read_dataset("/", path), row["pixel_offset"])
     header = _Row(row)
     header.file_meta = {"TransferSyntaxUID": row["transfer_syntax"]}

@@ -53,12 +53,12 @@ class PILDicom(PILBase):  # type: ignore[misc]
     def create(cls, fn: Any, mode: str | None = None) -> PILDicom:
         """The first frame: "L", or "RGB" in colour; 0 to 255 whatever the bits of the file.
 
-        Modality LUT, then the file's first window or else the 1st to 99th percentile, then
+        Modality LUT, then the file's first window or else the automatic one, then
         MONOCHROME1 turned round: what `wetread.read(fn).display()` gives.
 
         Args:
             fn: the file as path, bytes or stream; a pydicom data set; or a picture as an array, a
-                tensor or of Pillow. Arrays of other than 8 bits are scaled by percentile.
+                tensor or of Pillow. Arrays of other than 8 bits get the automatic window.
             mode: a mode of Pillow to convert to.
 
         Raises:

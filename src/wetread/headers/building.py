@@ -60,6 +60,13 @@ class Work:
             self.charsets = read_charsets(self.arena, self.elements)
         return self.charsets.get(int(self.elements.row[i]), "")
 
+    def delimiters(self, i: int) -> bytes:
+        """Characters of an element after which its first character set counts again."""
+        code = self.codes[i]
+        if self.registry.is_name[code]:
+            return b"\\^="
+        return b"\\" if self.registry.columns[code].splits else b""
+
     def reject(self, i: int, code: str, text: str) -> None:
         """A value that does not become a column's value: keep its bytes, say so."""
         row, tag = int(self.elements.row[i]), int(self.elements.tag[i])

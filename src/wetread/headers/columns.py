@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
 from wetread.headers.building import Built, Work
-from wetread.headers.charset import decode_text
+from wetread.headers.charset import CHARSET, decode_text, is_defined
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
@@ -53,6 +54,7 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
     work = Work(arena, elements, codes, registry, built)
+    _check_charsets(work)
     family = _settle_families(work)
     _build_texts(work, np.flatnonzero(np.isin(family, TEXTUAL)), family)
     for number in _DTYPES:
@@ -60,6 +62,15 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
     _build_lengths(work, np.flatnonzero(family == s.LENGTH))
     _add_extra(work)
     return built
+
+
+def _check_charsets(work: Work) -> None:
+    """A finding for every Specific Character Set with a term that the standard does not define."""
+    elements = work.elements
+    for i in np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0)):
+        if not is_defined(work.charset(int(i))):
+            text = "not a defined term of the standard"
+            work.built.find(elements.row[i], "CHARSET", CHARSET, elements.offset[i], text)
 
 
 def _drop_strange(
@@ -132,7 +143,7 @@ def _build_texts(work: Work, index: npt.NDArray[np.intp], family: npt.NDArray[np
             chosen = np.flatnonzero(of_family & (is_list == many))
             if not chosen.size:
                 continue
-            part = texts if len(chosen) == len(texts) else texts.take(pa.array(chosen))
+            part = texts if len(chosen) == len(texts) else texts.take(array(chosen, pa.int64()))
             convert = convert_lists if many else convert_texts
             values = convert(work, index[chosen], part, number)
             _cut_columns(work, index[chosen], values, length[chosen] > 0)
@@ -179,21 +190,22 @@ def _gather_numbers(
     np.cumsum(counts, out=bounds[1:])
     step = np.arange(bounds[-1]) - np.repeat(bounds[:-1], counts)
     flat = _number_array(view[np.repeat(start, counts) + step * size], number)
-    return pa.ListArray.from_arrays(pa.array(bounds.astype(np.int32)), flat)
+    return pa.ListArray.from_arrays(array(bounds.astype(np.int32), pa.int32()), flat)
 
 
 def _number_array(values: npt.NDArray[Any], number: int) -> pa.Array:
     if number == s.AT:
         swapped = (values << np.uint32(16)) | (values >> np.uint32(16))
         distinct, inverse = np.unique(swapped, return_inverse=True)
-        return pa.array([format_tag(int(tag)) for tag in distinct]).take(pa.array(inverse))
-    return pa.array(values).cast(s.ARROW_TYPES[number])
+        texts = array([format_tag(int(tag)) for tag in distinct], pa.string())
+        return texts.take(array(inverse, pa.int64()))
+    return array(values, s.ARROW_TYPES[number])
 
 
 def _build_lengths(work: Work, index: npt.NDArray[np.intp]) -> None:
     if index.size:
         length = work.elements.length[index]
-        _cut_columns(work, index, pa.array(length), length > 0)
+        _cut_columns(work, index, array(length, pa.int64()), length > 0)
 
 
 # --- from values to columns -------------------------------------------------------------------
@@ -216,7 +228,7 @@ def _cut_columns(work: Work, index: npt.NDArray[np.intp], values: pa.Array, fill
             _note_repeats(work, column, index[begin:end])
         part = values.slice(begin, end - begin)
         whole = len(part) == len(place) and place[0] >= 0 and bool((np.diff(place) == 1).all())
-        index_of = None if whole else pa.array(place - begin, mask=place < 0)
+        index_of = None if whole else array(place - begin, pa.int64(), place < 0)
         _place(work, column, part, index_of)
 
 
@@ -244,10 +256,10 @@ def _place(work: Work, column: Column, values: pa.Array, index: pa.Array | None 
 
 
 def _put(work: Work, field: pa.Field, values: pa.Array, index: pa.Array | None) -> None:
-    array = values if index is None else values.take(index)
+    column = values if index is None else values.take(index)
     if field.name in work.built.arrays:
-        array = pc.coalesce(array, work.built.arrays[field.name][1])
-    work.built.arrays[field.name] = (field, array)
+        column = pc.coalesce(column, work.built.arrays[field.name][1])
+    work.built.arrays[field.name] = (field, column)
 
 
 _field_of = lru_cache(maxsize=65536)(Column.field)
@@ -277,7 +289,7 @@ def _read_other(work: Work, i: int) -> None:
         if len(coerced) != 1 and not column.is_list:
             raise ValueError("more than one value")
         value = coerced if column.is_list else coerced[0]
-        pa.array([value], column.type)
+        array([value], column.type)
     except (ValueError, TypeError, OverflowError, pa.ArrowInvalid):
         vr = unpack_vr(int(work.elements.vr[i]))
         work.reject(i, "BAD_VALUE", f"a value in {vr} that does not fit {column.vrs[0]}")
@@ -293,7 +305,10 @@ def _read_values(work: Work, i: int) -> list[Any]:
         raise ValueError("its bytes were not read")
     raw = work.arena[start : start + int(work.elements.length[i])].tobytes()
     if family in TEXTUAL or family == s.LENGTH:
-        return [part.strip(" \0") for part in decode_text(raw, work.charset(i))[0].split("\\")]
+        return [
+            part.strip(" \0")
+            for part in decode_text(raw, work.charset(i), work.delimiters(i))[0].split("\\")
+        ]
     if family in _DTYPES:
         kind = np.dtype(_DTYPES[family])
         values = np.frombuffer(raw[: len(raw) - len(raw) % kind.itemsize], kind)
@@ -323,8 +338,8 @@ def _read_unknown(work: Work, i: int) -> None:
     values = _read_values(work, i) if said < s.LENGTH and work.elements.start[i] >= 0 else []
     column = s.unknown_column(tag, text=bool(values))
     value: Any = "\\".join(map(str, values)) if values else int(work.elements.length[i])
-    array = pa.array([None] * row + [value] + [None] * (work.built.rows - row - 1), column.type)
-    _place(work, column, array)
+    one = [None] * row + [value] + [None] * (work.built.rows - row - 1)
+    _place(work, column, array(one, column.type))
 
 
 def _add_extra(work: Work) -> None:
@@ -332,4 +347,4 @@ def _add_extra(work: Work) -> None:
         column = work.registry.columns[code]
         by_row = dict(found)
         values = [by_row.get(row) for row in range(work.built.rows)]
-        _place(work, column, pa.array(values, column.type))
+        _place(work, column, array(values, column.type))

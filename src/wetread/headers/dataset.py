@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import warnings
 from html import escape
+from io import BytesIO
 from itertools import chain
 from typing import BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+)
 
-from wetread.headers.deflated import inflate
+from wetread.headers.deflated import inflate, read_meta
 from wetread.settings import Settings
 from wetread.sources import open_source
 
@@ -56,10 +61,27 @@ def read_dataset(
 def read_header(file: BinaryIO, settings: Settings) -> FileDataset:
     """What pydicom makes of a file without its pixels; a deflated one grows to the limit only."""
     plain, _ = inflate(file, settings.header_bytes)
+    stated = DeflatedExplicitVRLittleEndian if plain is not file else ExplicitVRBigEndian
+    if plain is file and _is_little_as_big(file):
+        big, little = ExplicitVRBigEndian.encode(), ExplicitVRLittleEndian.encode()
+        plain = BytesIO(file.read(settings.header_bytes).replace(big, little, 1))
     header = dcmread(plain, stop_before_pixels=True, force=True)
     if plain is not file:
-        header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        header.file_meta.TransferSyntaxUID = stated
     return header
+
+
+def _is_little_as_big(file: BinaryIO) -> bool:
+    """True if Explicit VR Big Endian is stated of a little-endian data set; `file` is at its start.
+
+    pydicom reads nothing of such a file.
+    """
+    start, syntax = read_meta(file)
+    file.seek(start)
+    first = file.read(6)
+    file.seek(0)
+    stated_big = syntax.rstrip(b"\0 ") == ExplicitVRBigEndian.encode()
+    return stated_big and first[1:2] == b"\0" != first[:1] and first[4:6].isalpha()
 
 
 def _to_html(dataset: Dataset, depth: int = 0) -> str:

@@ -22,7 +22,7 @@ def inflate(file: BinaryIO, limit: int) -> tuple[BinaryIO, bool]:
     Raises:
         zlib.error: the deflated stream is damaged.
     """
-    start, syntax = _read_meta(file)
+    start, syntax = read_meta(file)
     file.seek(0)
     if syntax != DEFLATED_LE.encode():
         return file, True
@@ -39,7 +39,7 @@ def inflate(file: BinaryIO, limit: int) -> tuple[BinaryIO, bool]:
     return plain, complete
 
 
-def _read_meta(file: BinaryIO) -> tuple[int, bytes]:
+def read_meta(file: BinaryIO) -> tuple[int, bytes]:
     """Where File Meta ends, and the transfer syntax that it states."""
     file.seek(128)
     at, syntax = 132 if file.read(4) == b"DICM" else 0, b""

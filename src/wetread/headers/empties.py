@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from wetread.arrays import array
 from wetread.headers.blocks import Bytes
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry
@@ -20,6 +21,8 @@ def list_empties(arena: Bytes, elements: Elements, rows: int, registry: Registry
     length[texts] = trim(arena, elements.start[texts], length[texts])
     found = np.flatnonzero((length == 0) & (codes != NO_CODE))
     found = found[np.argsort(elements.row[found], kind="stable")]
-    names = pa.array([column.name for column in registry.columns], pa.string())
+    names = array([column.name for column in registry.columns], pa.string())
     bounds = np.searchsorted(elements.row[found], np.arange(rows + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(bounds), names.take(pa.array(codes[found])))
+    return pa.ListArray.from_arrays(
+        array(bounds, pa.int32()), names.take(array(codes[found], pa.uint16()))
+    )

@@ -18,13 +18,20 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 RLE = "1.2.840.10008.1.2.5"
 GE_PRIVATE = "1.2.840.113619.5.2"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+ENCAPSULATED_RAW = "1.2.840.10008.1.2.1.98"
 JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
+JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
+JXL_BARE = b"\xff\x0a"
+SOC = b"\xff\x4f\xff\x51"
+STREAM_STARTS = (b"\xff\xd8\xff", SOC, JP2, JXL)
+"""First bytes of a code-stream, but for the two (`JXL_BARE`) that may stand anywhere."""
 NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, GE_PRIVATE})
 """Transfer syntaxes whose Pixel Data are not encapsulated; GE's has big-endian pixels."""
 
 KINDS: dict[str, str] = {
     **dict.fromkeys(NATIVE, "native"),
-    "1.2.840.10008.1.2.1.98": "native",  # Encapsulated Uncompressed
+    ENCAPSULATED_RAW: "native",
     DEFLATED_FRAMES: "native",
     RLE: "rle",
     **{f"1.2.840.10008.1.2.4.{n}": "jpeg" for n in range(50, 57)},
@@ -143,8 +150,10 @@ def infer_compression(reader: Reader, offset: int) -> str | None:
     if len(table) < 8 or table[:4] != b"\xfe\xff\x00\xe0":
         return None
     fragment = reader.at(offset + 16 + struct.unpack_from("<I", table, 4)[0], 4096)
-    if fragment[:4] == b"\xff\x4f\xff\x51":
+    if fragment.startswith((SOC, JP2)):
         return "1.2.840.10008.1.2.4.91"
+    if fragment.startswith((JXL, JXL_BARE)):
+        return "1.2.840.10008.1.2.4.112"
     if fragment[:2] == b"\xff\xd8":
         return _infer_jpeg(fragment)
     if len(fragment) >= 64:

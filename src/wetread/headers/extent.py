@@ -10,11 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
+
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Found = tuple[int, str, str]
 """Row, finding code, text."""
-_HALVED = pa.array(["YBR_FULL_422", "YBR_PARTIAL_422"])
+_HALVED = array(["YBR_FULL_422", "YBR_PARTIAL_422"], pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,8 @@ class Announced:
         """From the columns of a block, by keyword; what stands for an element that is not there."""
 
         def number(keyword: str, default: int = 0) -> Int64s:
-            array = columns.get(keyword, pa.nulls(count))
-            values: Int64s = (
-                array.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
-            )
-            return values
+            column = columns.get(keyword, pa.nulls(count)).cast(pa.int64())
+            return filled(column, default)
 
         photometric = columns.get("PhotometricInterpretation", pa.nulls(count, pa.string()))
         return cls(
@@ -49,7 +48,7 @@ class Announced:
             number("NumberOfFrames", 1),
             number("BitsAllocated"),
             number("BitsStored"),
-            np.asarray(pc.is_in(photometric, _HALVED)),
+            filled(pc.is_in(photometric, _HALVED), False),
         )
 
 
@@ -71,12 +70,24 @@ def check_extent(
         have = max(int(size[row] - offset[row]), 0)
         yield int(row), "TRUNCATED", f"have {have} of {length[row]} bytes of pixels"
     for row in np.flatnonzero(here & (length < 0) & (native == 1)):
-        yield int(row), "DELIMITER", "pixels of undefined length in an uncompressed syntax"
+        yield int(row), "TSUID_WRONG", "pixels of undefined length in an uncompressed syntax"
+    raw = known & (expected > 0) & np.isin(length - expected, (0, 1))
     for row in np.flatnonzero(here & (length >= 0) & (native == 0)):
-        yield int(row), "DELIMITER", "encapsulated pixels with a length"
+        if raw[row]:
+            yield int(row), "TSUID_WRONG", f"{length[row]} bytes of pixels are uncompressed"
+        else:
+            yield int(row), "DELIMITER", "encapsulated pixels with a length"
     compared = here & ~cut & known & (length >= 0) & (native == 1) & (expected > 0)
     for row in np.flatnonzero(compared & (length != expected)):
         yield from _compare(int(row), int(length[row]), int(expected[row]), int(frame[row]))
+
+
+def is_cut(said: Announced, have: Int64s) -> Bools:
+    """Rows whose `have` bytes of uncompressed pixels are fewer than one frame takes."""
+    pixels = said.rows * said.columns * np.where(said.halved, 2, np.maximum(said.samples, 1))
+    known = (said.allocated > 0) & (said.allocated <= 64)
+    need: Bools = known & (have < (pixels * np.where(known, said.allocated, 0) + 7) // 8)
+    return need
 
 
 def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found]:

@@ -1,4 +1,4 @@
-"""Who a row is: the columns id, path, path_bytes and member."""
+"""Identity of a row: the columns id, path, path_bytes, member and member_bytes."""
 
 from __future__ import annotations
 
@@ -6,40 +6,36 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
+from wetread.arrays import array
+
 
 def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:
     """The identity of sources: `id` is 16 hex digits of BLAKE2b(path, NUL, member).
 
-    A name that is not UTF-8 is shown with escapes; its bytes are in `path_bytes`, null otherwise.
+    A name that is not UTF-8 is shown with escapes; its bytes are in `path_bytes` or
+    `member_bytes`, null otherwise.
     """
     paths, members = (_whole(sources.column(name)) for name in ("path", "member"))
     keys = zip(paths.to_pylist(), members.to_pylist(), strict=True)
     ids = [blake2b(path + b"\0" + member, digest_size=8).hexdigest() for path, member in keys]
-    shown = _as_text(paths)
-    escaped = [None] * len(paths) if shown is not None else map(_unless_text, paths.to_pylist())
-    return {
-        "id": pa.array(ids, pa.string()),
-        "path": shown if shown is not None else _escape(paths),
-        "path_bytes": pa.array(list(escaped), pa.binary()),
-        "member": _escape(members) if (inner := _as_text(members)) is None else inner,
-    }
+    columns = {"id": array(ids, pa.string())}
+    for name, column in (("path", paths), ("member", members)):
+        columns[name], columns[f"{name}_bytes"] = _shown(column)
+    return columns
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _as_text(names: pa.Array) -> pa.Array | None:
-    """All names as text, None where one is not UTF-8."""
+def _shown(names: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Names as text, and the bytes of those that are not UTF-8."""
     try:
-        return names.cast(pa.string())
+        return names.cast(pa.string()), pa.nulls(len(names), pa.binary())
     except pa.ArrowInvalid:
-        return None
-
-
-def _escape(names: pa.Array) -> pa.Array:
-    texts = [name.decode("utf-8", "backslashreplace") for name in names.to_pylist()]
-    return pa.array(texts, pa.string())
+        raw = names.to_pylist()
+    texts = [name.decode("utf-8", "backslashreplace") for name in raw]
+    return array(texts, pa.string()), array(list(map(_unless_text, raw)), pa.binary())
 
 
 def _unless_text(name: bytes) -> bytes | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.headers.charset import _python_encodings
+from wetread.arrays import array
+from wetread.headers.charset import pydicom_encodings
 from wetread.headers.encodings import Encoding
 from wetread.headers.schema import PRIVATE_TYPE, format_tag
 
@@ -27,11 +28,8 @@ def convert_private(raws: list[Raw], charset: str) -> list[dict[str, Any]]:
     from pydicom.dataset import Dataset
     from pydicom.tag import Tag
 
-    encodings = list(_python_encodings(charset)) or ["latin-1"]
-    if encodings == ["ascii"]:
-        encodings = ["latin-1"]
     dataset = Dataset()
-    dataset.set_original_encoding(False, True, encodings)
+    dataset.set_original_encoding(False, True, list(pydicom_encodings(charset)))
     for tag, vr, value in raws:
         dataset._dict[Tag(tag)] = RawDataElement(
             Tag(tag), vr or None, len(value), value, 0, not vr, True
@@ -95,8 +93,7 @@ def _sequence_model(
     from pydicom.values import convert_SQ
 
     implicit = vr == "UN" or encoding.implicit
-    names = list(_python_encodings(charset)) or ["iso8859"]
-    names = ["iso8859"] if names == ["ascii"] else names
+    names = list(pydicom_encodings(charset))
     dataset = Dataset()
     dataset.add(DataElement(tag, "SQ", convert_SQ(value, implicit, not encoding.big, names)))
     model: dict[str, Any] = dataset.to_json_dict()
@@ -105,4 +102,4 @@ def _sequence_model(
 
 def private_array(values: list[list[dict[str, Any]]]) -> pa.Array:
     """The column `private`."""
-    return pa.array(values, PRIVATE_TYPE)
+    return array(values, PRIVATE_TYPE)

@@ -104,17 +104,16 @@ class DeflatedReader:
             if not self._pending:
                 self._pending = self._source.at(self._next, _PAGE)
                 self._next += len(self._pending)
-                if not self._pending:
-                    self.damaged = True
-                    return self._inflate.flush()
-            try:
+            try:  # with nothing pending too: zlib may hold output back
                 piece = self._inflate.decompress(self._pending, 1 << 20)
             except zlib.error:
                 self.damaged = True
                 break
+            ended = not self._pending and not piece and not self._inflate.eof
             self._pending = self._inflate.unconsumed_tail
             if piece:
                 return piece
+            self.damaged = ended
         return b""
 
     def at(self, offset: int, count: int) -> bytes:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
 from wetread.headers.encodings import is_decodable
 from wetread.headers.extent import Announced
 
@@ -17,28 +18,35 @@ Bools = npt.NDArray[np.bool_]
 # PS3.4 B.5: the storage classes of captured screens and of ultrasound, which draw names.
 _CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{n}" for n in ("", ".1", ".2", ".3", ".4"))
 _SOUNDS = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3", "3.1", "6", "6.1", "6.2"))
-_KINDS = pa.array([*_CAPTURES, *_SOUNDS])
-_MODALITIES = pa.array(["US", "IVUS"])
+_KINDS = [*_CAPTURES, *_SOUNDS]
+_MODALITIES = ["US", "IVUS"]
 
 
 def find_decodable(
-    said: Announced, syntax: npt.NDArray[np.object_], pixels: Bools, floats: Bools
+    said: Announced,
+    syntax: npt.NDArray[np.object_],
+    pixels: Bools,
+    floats: Bools,
+    cut: Bools,
+    open_ended: Bools,
 ) -> pa.Array:
     """Texts "yes" or "no" for rows with pixels, null for the others.
 
-    "no" is a transfer syntax that has no decoder, such as video, or a form that cannot be: no
-    size, more bits stored than allocated, more than four samples.
+    "no" is a transfer syntax that has no decoder, such as video; a form that cannot be: no size,
+    more bits stored than allocated, more than four samples; or an uncompressed frame that is `cut`.
+    Without a transfer syntax only pixels of undefined length are decoded, by what they hold.
     """
-    yes = np.zeros(len(pixels), np.bool_)
-    for name in set(syntax[pixels].tolist()):
-        if is_decodable(name or ""):
+    yes = np.array([s is None for s in syntax], np.bool_) & open_ended
+    for name in {s for s in syntax[pixels].tolist() if s is not None}:
+        if is_decodable(name):
             yes |= syntax == name
+    yes &= ~cut
     for size in (said.rows, said.columns):
         yes &= (size > 0) & (size <= 65535)
     yes &= np.isin(said.samples, range(5))
     bits = said.allocated
     yes &= floats | ((bits > 0) & (bits <= 64) & (said.stored <= bits))
-    return pa.array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), mask=~pixels)
+    return array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), ~pixels)
 
 
 def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
@@ -47,14 +55,14 @@ def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tup
     Burned In Annotation NO is believed only where the header says it; nothing here reads pixels.
     """
 
-    def holds(keyword: str, values: pa.Array) -> Bools:
-        array = columns.get(keyword)
-        if array is None:
+    def holds(keyword: str, wanted: list[str]) -> Bools:
+        values = columns.get(keyword)
+        if values is None:
             return np.zeros(len(pixels), np.bool_)
-        return np.asarray(pc.is_in(array, values), np.bool_)
+        return filled(pc.is_in(values, array(wanted, pa.string())), False)
 
-    said = holds("BurnedInAnnotation", pa.array(["YES"])) & pixels
-    denied = holds("BurnedInAnnotation", pa.array(["NO"]))
+    said = holds("BurnedInAnnotation", ["YES"]) & pixels
+    denied = holds("BurnedInAnnotation", ["NO"])
     kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
     for row in np.flatnonzero(said | kind):
         why = "the header says so" if said[row] else "a screen capture or ultrasound"

@@ -8,13 +8,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.archives import ArchiveError
+from wetread.arrays import filled
 from wetread.buckets import Bucket, is_url, open_bucket
+from wetread.errors import DecodeError, WetreadError
 from wetread.headers.blocks import (
     Arena,
     Bytes,
@@ -29,6 +32,7 @@ from wetread.headers.columns import build_columns
 from wetread.headers.empties import list_empties
 from wetread.headers.encodings import KNOWN_SYNTAXES, encoding_of
 from wetread.headers.endian import swap_values
+from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.gather import gather, gather_strings
 from wetread.headers.pages import FileReader
 from wetread.headers.peeks import peek_member, peek_object, read_object_windows
@@ -78,15 +82,14 @@ def read_headers(
     """
     size = settings.block_files
     tables = [
-        _read_block(root, sources.slice(i, size), private, sequences, empties, settings)
+        _read_safely(root, sources.slice(i, size), private, sequences, empties, settings)
         for i in range(0, sources.num_rows, size)
     ]
     if not tables:
-        return CORE.empty_table()
+        return pa.Table.from_batches([], CORE)
     if len(tables) == 1:
         return tables[0]
-    schema = unify(table.schema for table in tables)
-    return pa.concat_tables(tables, promote_options="default").select(schema.names)
+    return _join(tables)
 
 
 @dataclass(slots=True)
@@ -108,6 +111,35 @@ class _Block:
     parts: list[Elements] = field(default_factory=list)
     meta_end: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
     """Where the File Meta group ends in each file."""
+
+
+def _read_safely(
+    root: str,
+    sources: pa.RecordBatch | pa.Table,
+    private: bool,
+    sequences: bool,
+    empties: bool,
+    settings: Settings,
+) -> pa.Table:
+    """A block, where an exception costs the row that causes it and no other."""
+    try:
+        return _read_block(root, sources, private, sequences, empties, settings)
+    except Exception as error:  # the last resort: a scan ends for no file
+        if isinstance(error, WetreadError) and not isinstance(error, DecodeError):
+            raise  # it concerns the root, not a row
+        if sources.num_rows == 1:
+            return failed_row(sources, "crashed", describe_exception(error))
+    half = sources.num_rows // 2
+    parts = [
+        _read_safely(root, part, private, sequences, empties, settings)
+        for part in (sources.slice(0, half), sources.slice(half))
+    ]
+    return _join(parts)
+
+
+def _join(tables: list[pa.Table]) -> pa.Table:
+    schema = unify(table.schema for table in tables)
+    return pa.concat_tables(tables, promote_options="default").select(schema.names)
 
 
 def _read_block(
@@ -134,9 +166,16 @@ def _read_block(
         swap_values(block.arena.bytes, elements.take(big[elements.row] & (elements.start >= 0)))
     arena, rows = block.arena.bytes, len(block.names)
     built = build_columns(arena, elements, rows, block.registry)
+    block.answer.check_frames(
+        partial(_open_row, block), built.arrays, block.heads, block.arena.bytes
+    )
     if empties:
         block.answer.extra["empties"] = list_empties(arena, elements, rows, block.registry)
     return assemble(block.answer, sources, built, block.heads, block.arena.bytes)
+
+
+def _open_row(block: _Block, row: int) -> BinaryIO:
+    return open_source(block.root, block.paths[row], block.members[row], block.settings)
 
 
 def _take_public(elements: Elements) -> Elements:
@@ -178,7 +217,7 @@ def _open_block(
     pool = None if bucket is None else bucket.pool
     heads = read_heads(names, workspace.arena, window, peekers, problems, settings, pool)
     if bucket is not None:  # of which the listing alone knows it
-        heads.mtime_ns[:] = sources.column("mtime_ns").fill_null(0).to_numpy()
+        heads.mtime_ns[:] = filled(sources.column("mtime_ns"), 0)
     rows = Rows.of(heads.size)
     rows.base[:] = np.arange(len(names)) * window
     rows.limit[:] = rows.base + heads.got
@@ -223,7 +262,7 @@ def _settle_syntax(block: _Block, elements: Elements) -> None:
     kinds = [_lockstep_kind(uid, block.whole) for uid in syntaxes.dictionary.to_pylist()]
     kind = np.full(len(rows.size), -1, np.int8)
     if len(found):
-        kind[elements.row[found]] = np.array(kinds, np.int8)[syntaxes.indices.to_numpy()]
+        kind[elements.row[found]] = np.array(kinds, np.int8)[filled(syntaxes.indices, 0)]
         block.answer.set_syntaxes(elements.row[found], syntaxes)
     at = rows.base + rows.at
     rows.implicit[:], rows.big[:] = kind == 1, kind == 2

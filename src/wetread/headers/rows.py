@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import numpy as np
@@ -13,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.archives import ArchiveError
+from wetread.arrays import array, filled
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
 from wetread.headers.charset import read_charsets
 from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
-from wetread.headers.extent import Announced, check_extent
+from wetread.headers.extent import Announced, check_extent, is_cut
+from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
 from wetread.headers.identity import identify
 from wetread.headers.nested import convert_private, convert_sequences, private_array
 from wetread.headers.pages import FileReader
@@ -77,6 +81,7 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _PROGRAMS = (
@@ -122,7 +127,7 @@ class Answer:
     def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
         """The stated Transfer Syntax UID of rows."""
         names = np.array(syntaxes.dictionary.to_pylist(), object)
-        self.syntax[rows] = names[syntaxes.indices.to_numpy()]
+        self.syntax[rows] = names[filled(syntaxes.indices, 0)]
 
     def set_walked(self, row: int, walked: Walked) -> None:
         """Take over what the scalar walk says of a row."""
@@ -156,6 +161,7 @@ class Answer:
     ) -> None:
         """Encapsulated pixels that do not end with their delimiter: follow the fragments."""
         open_ended = (rows.pixel_offset >= 0) & (rows.pixel_length < 0) & ~heads.ended
+        open_ended[[row for row, encoding in self.encodings.items() if encoding.deflated]] = False
         for row in np.flatnonzero(open_ended):
             deadline = time.monotonic() + settings.header_seconds
             size = int(heads.size[row])
@@ -170,6 +176,27 @@ class Answer:
             if missing:
                 tag = int(rows.pixel_tag[row])
                 self.find(int(row), "TRUNCATED", tag, int(rows.pixel_offset[row]), missing)
+
+    def check_frames(
+        self,
+        open_row: Callable[[int], BinaryIO],
+        arrays: dict[str, tuple[pa.Field, pa.Array]],
+        heads: Heads,
+        arena: Bytes,
+    ) -> None:
+        """More encapsulated frames than announced; with many announced, left to decoding."""
+        deflated = [row for row, encoding in self.encodings.items() if encoding.deflated]
+        offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
+        offset[deflated] = -1
+        _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
+        for row in in_many_fragments(offset, heads, arena).tolist():
+            announced = max(1, frames[row].as_py() or 1)
+            if announced > FEW:
+                continue
+            count = count_frames(partial(open_row, row), int(offset[row]))
+            if count > announced:
+                text = f"{count} frames are there, the header announces {announced}"
+                self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
 
     def convert_nested(
         self,
@@ -198,7 +225,7 @@ class Answer:
                 self.clipped += [(row, tag, raw) for tag, _, raw in raws if tag in failed]
                 for tag in failed:
                     self.find(row, "BAD_VALUE", tag, None, "a sequence that does not convert")
-            self.extra["sequences"] = pa.array(models, pa.string())
+            self.extra["sequences"] = array(models, pa.string())
 
 
 def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
@@ -232,19 +259,19 @@ def assemble(
     arrays = {name: array for name, (_, array) in built.arrays.items()}
     for row, (code, text) in heads.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, heads, rows)
+    _check_pixels(answer, arrays, heads, arena, rows)
     _check_preambles(answer, heads, arena)
     identity = identify(sources)
-    for row in np.flatnonzero(identity["path_bytes"].is_valid()).tolist():
+    for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
         answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
     findings = sorted(answer.findings + built.findings, key=_by_place)
     arrays.update(identity)
     arrays.update(_own_columns(answer, sources, heads, arena))
-    arrays["findings"] = _list_of(findings, rows, FINDING_TYPE)
-    arrays["invalid"] = _list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
-    arrays["read_status"] = pa.array(_statuses(findings, rows))
+    arrays["findings"] = list_of(findings, rows, FINDING_TYPE)
+    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
+    arrays["read_status"] = array(_statuses(findings, rows), pa.string())
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
 
@@ -272,20 +299,18 @@ def _own_columns(
 ) -> dict[str, Any]:
     unread = np.zeros(len(heads.size), np.bool_)
     unread[list(heads.problems)] = True
-    members = pc.greater(pc.binary_length(sources.column("member")), 0)
-    is_file = pa.array(~np.asarray(members, np.bool_) & ~unread)
+    is_member = filled(pc.binary_length(sources.column("member")), 0) > 0
+    is_file = array(~is_member & ~unread, pa.bool_())
     return {
-        "file_size": pc.if_else(
-            is_file, pa.array(heads.size), _column(sources, "file_size", heads.size, unread)
-        ),
-        "mtime_ns": pc.if_else(
-            is_file, pa.array(heads.mtime_ns), _column(sources, "mtime_ns", heads.mtime_ns, unread)
-        ),
+        **{
+            name: pc.if_else(is_file, array(read, pa.int64()), _column(sources, name, read, unread))
+            for name, read in (("file_size", heads.size), ("mtime_ns", heads.mtime_ns))
+        },
         "etag": sources.column("etag"),
-        "transfer_syntax": pa.array(answer.syntax, pa.string()),
-        "pixel_offset": pa.array(answer.pixel_offset, mask=answer.pixel_offset < 0),
-        "pixel_length": pa.array(answer.pixel_length, mask=answer.without_pixels),
-        "header_hash": pa.array(answer.header_hash, mask=unread),
+        "transfer_syntax": array(answer.syntax, pa.string()),
+        "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
+        "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
+        "header_hash": array(answer.header_hash, pa.int64(), unread),
     }
 
 
@@ -295,7 +320,7 @@ def _column(
     """What the source's listing says, else what was read."""
     listed = sources.column(name)
     listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
-    return pc.coalesce(listed, pa.array(read, mask=unread))
+    return pc.coalesce(listed, array(read, pa.int64(), unread))
 
 
 def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
@@ -309,7 +334,9 @@ def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
             answer.find(int(row), "EXECUTABLE_PREAMBLE", None, 0, magic.hex(" "))
 
 
-def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, rows: int) -> None:
+def _check_pixels(
+    answer: Answer, arrays: dict[str, pa.Array], heads: Heads, arena: Bytes, rows: int
+) -> None:
     native = np.full(rows, -1, np.int64)
     deflated = np.zeros(rows, np.bool_)
     for syntax in {s for s in answer.syntax if s}:
@@ -319,17 +346,27 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
     size = np.where(deflated, np.int64(1) << 62, heads.size)
     said = Announced.of(arrays, rows)
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
+    have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
+    cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(said, have)
     known = {(f[0], f[1]) for f in answer.findings}
     stopped = {f[0] for f in answer.findings if _STATUS_OF.get(f[1]) in ("partial", "refused")}
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
+            if native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]:
+                start, end = row * heads.window + offset, row * heads.window + int(heads.got[row])
+                if is_encoded(arena[start : min(end, start + 12)].tobytes()):
+                    code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
+                    cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
     pixels = ~answer.without_pixels
     for row, text in check_burned_in(arrays, pixels):
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
-    arrays["decodable"] = find_decodable(said, answer.syntax, pixels, answer.floats)
+    open_ended = pixels & (answer.pixel_length < 0)
+    arrays["decodable"] = find_decodable(
+        said, answer.syntax, pixels, answer.floats, cut, open_ended
+    )
 
 
 def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
@@ -340,23 +377,13 @@ def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
     return [STATUSES[r] for r in rank]
 
 
-def _list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
+def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
     """A list column of structs from entries (row, field, field, ...) sorted by row."""
     counts = np.bincount(np.array([e[0] for e in entries], np.int64), minlength=rows)
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     struct = kind.value_type
     fields = [
-        pa.array([entry[i + 1] for entry in entries], struct[i].type)
-        for i in range(struct.num_fields)
+        array([entry[i + 1] for entry in entries], struct[i].type) for i in range(struct.num_fields)
     ]
     flat = pa.StructArray.from_arrays(fields, fields=list(struct))
-    return pa.ListArray.from_arrays(pa.array(bounds), flat).cast(kind)
-
-
-def failed_row(source: pa.Table | pa.RecordBatch, status: str, text: str) -> pa.Table:
-    """The row of a source that ended its worker: `status` is crashed or timeout."""
-    heads = Heads.of(source.num_rows, 1)
-    code = "CRASHED" if status == "crashed" else "TIMEOUT"
-    heads.problems.update(dict.fromkeys(range(source.num_rows), (code, text)))
-    arena = np.zeros(64, np.uint8)
-    return assemble(Answer.of(source.num_rows), source, Built(source.num_rows), heads, arena)
+    return pa.ListArray.from_arrays(array(bounds, pa.int32()), flat).cast(kind)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
 from wetread.headers.building import Work
@@ -51,7 +52,7 @@ def _decode_strange(
         element = int(index[i])
         row = int(work.elements.row[element])
         raw = data[bounds[i] : bounds[i + 1]].tobytes()
-        text, stated = decode_text(raw, work.charset(element))
+        text, stated = decode_text(raw, work.charset(element), work.delimiters(element))
         decoded.append(text.rstrip("\0 ").encode("utf-8"))
         if not stated:
             tag, offset = int(work.elements.tag[element]), work.elements.offset[element]
@@ -60,7 +61,7 @@ def _decode_strange(
             work.built.invalid.append((row, name, work.raw(element)))
     mask = np.zeros(len(binary), np.bool_)
     mask[which] = True
-    mended = pc.replace_with_mask(binary, pa.array(mask), pa.array(decoded, pa.binary()))
+    mended = pc.replace_with_mask(binary, array(mask, pa.bool_()), array(decoded, pa.binary()))
     return mended.cast(pa.string())
 
 
@@ -112,12 +113,12 @@ def _strip_texts(work: Work, index: npt.NDArray[np.intp], texts: pa.StringArray)
         (work.registry.is_name, pc.utf8_rtrim, "="),
     ):
         where = np.flatnonzero(chosen[work.codes[index]])
-        part = texts.take(pa.array(where))
+        part = texts.take(array(where, pa.int64()))
         trimmed = trim_side(part, mark)
         if not trimmed.equals(part):
             mask = np.zeros(len(texts), np.bool_)
             mask[where] = True
-            texts = pc.replace_with_mask(texts, pa.array(mask), trimmed)
+            texts = pc.replace_with_mask(texts, array(mask, pa.bool_()), trimmed)
     return texts
 
 
@@ -131,7 +132,7 @@ def convert_lists(
         return pa.ListArray.from_arrays(offsets, flat)
     flat = pc.utf8_ltrim(flat, " ")
     values, bad, old = _parse(flat, number)
-    bounds = offsets.to_numpy()
+    bounds = filled(offsets, 0)
     if bad.any():
         owners = np.unique(np.searchsorted(bounds, np.flatnonzero(bad), side="right") - 1)
         for i in owners:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
+
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
 
@@ -74,14 +76,14 @@ def _parse_numbers(
         strange = ~empty
         numbers = pa.nulls(len(texts), kind)
     else:  # of `1e400` Arrow makes inf
-        strange |= ~pc.is_finite(numbers).fill_null(True).to_numpy(zero_copy_only=False)
+        strange |= ~filled(pc.is_finite(numbers), True)
     return _replace(numbers, texts, strange, kind)
 
 
 def _cast(texts: pa.StringArray, kind: pa.DataType, without: Bools) -> pa.Array | None:
     try:
         if without.any():
-            texts = pc.if_else(pa.array(without), None, texts)
+            texts = pc.if_else(array(without, pa.bool_()), pa.nulls(len(texts), texts.type), texts)
         return pc.cast(texts, kind)
     except pa.ArrowInvalid:
         return None
@@ -102,7 +104,7 @@ def _replace(
         value = _read_number(text, whole)
         bad[i] = value is None and bool(text)
         values.append(value)
-    return pc.replace_with_mask(numbers, pa.array(strange), pa.array(values, kind)), bad
+    return pc.replace_with_mask(numbers, array(strange, pa.bool_()), array(values, kind)), bad
 
 
 def _read_number(text: str, whole: bool) -> float | int | None:
@@ -137,7 +139,7 @@ def parse_dates(texts: pa.StringArray) -> tuple[pa.Array, Bools, Bools]:
     days, valid = _days(chars[:, :8])
     valid &= (lengths == 8) | old
     bad = ~valid & (lengths > 0)
-    return pa.array(days.astype(np.int32), mask=~valid).cast(pa.date32()), bad, old & valid
+    return array(days.astype(np.int32), pa.date32(), ~valid), bad, old & valid
 
 
 def _days(chars: npt.NDArray[np.uint8]) -> tuple[Int64s, Bools]:
@@ -159,7 +161,7 @@ def _days(chars: npt.NDArray[np.uint8]) -> tuple[Int64s, Bools]:
 def parse_times(texts: pa.StringArray) -> pa.Array:
     """TM as time64[us] where it is valid (HH, HHMM, HHMMSS or HHMMSS.F to HHMMSS.FFFFFF)."""
     micros, valid = _micros(fixed_width(texts, 13, b"0"), lengths_of(texts))
-    return pa.array(micros, mask=~valid).cast(pa.time64("us"))
+    return array(micros, pa.time64("us"), ~valid)
 
 
 def _micros(chars: npt.NDArray[np.uint8], lengths: Int64s) -> tuple[Int64s, Bools]:
@@ -192,7 +194,7 @@ def parse_moments(texts: pa.StringArray) -> pa.Array:
     micros, is_time = _micros(chars[:, 8:21], lengths - 8)
     valid &= (lengths == 8) | is_time
     moments = days * 86_400_000_000 + np.where(lengths > 8, micros, 0)
-    return pa.array(moments, mask=~valid).cast(pa.timestamp("us"))
+    return array(moments, pa.timestamp("us"), ~valid)
 
 
 _YEARS = {ord("Y"): 1.0, ord("M"): 1 / 12, ord("W"): 7 / 365.25, ord("D"): 1 / 365.25}
@@ -213,4 +215,4 @@ def parse_ages(texts: pa.StringArray) -> pa.Array:
         used = i < lengths - 1
         valid &= ~used | ((digit >= 0) & (digit <= 9))
         count = np.where(used, count * 10 + digit, count)
-    return pa.array(count * unit, mask=~valid)
+    return array(count * unit, pa.float64(), ~valid)

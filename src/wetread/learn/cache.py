@@ -12,7 +12,6 @@ what no line names of them does not count. A shard that a table names is never w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from wetread.errors import CacheError, NotFoundError
 from wetread.headers.schema import CORE, unify
 from wetread.learn.shards import Pictures, ends, hash_picture, shard_path
+from wetread.table.files import hash_file
 from wetread.table.merge import conform
 from wetread.table.stamp import Stamp
 from wetread.table.store import Content
@@ -235,16 +235,14 @@ def table_path(folder: Path, name: str) -> Path:
     return folder / "tables" / f"{name}.parquet"
 
 
-def hash_file(path: Path) -> str:
-    """32 hex digits of BLAKE2b over the bytes of a file."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
 def read_lines(*paths: Path) -> pa.Table:
     """The lines of tables and commits, in the order of the paths."""
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(path, columns=SCHEMA.names) for path in paths]
+    try:
+        tables = [pq.read_table(path, columns=SCHEMA.names) for path in paths]
+    except (pa.ArrowException, OSError) as error:
+        raise CacheError(f"{' or '.join(map(str, paths))} is damaged: {error}") from error
     return pa.concat_tables([SCHEMA.empty_table(), *tables])
 
 
@@ -260,4 +258,9 @@ def read_marker(folder: Path) -> dict[str, Any]:
         raise NotFoundError(f"{folder}: no such cache")
     if not path.is_file():
         raise CacheError(f"{folder} is not a cache: it has no {MARKER}")
-    return STAMP.read(path)
+    said = STAMP.read(path)
+    texts = [said.get("table"), *(said.get(n) for n in ("root", "index_hash", "hash") if n in said)]
+    finished = all(isinstance(text, str) for text in texts)
+    if not isinstance(said.get("size"), int) or not (finished or texts == [None]):
+        raise CacheError(f"{path} is damaged: {said}; {STAMP.remedy}")
+    return said

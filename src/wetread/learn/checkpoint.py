@@ -52,7 +52,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, "pt") as file:
             said = json.loads((file.metadata() or {})[_SAID])
             return {name: file.get_tensor(name) for name in file.keys()}, said  # noqa: SIM118 - no dict
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise UsageError(f"{path} was not written by wetread: {error}") from error
 
 

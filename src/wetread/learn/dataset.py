@@ -46,7 +46,7 @@ class Images(Dataset[Item]):
             targets. Points count for `labels` of the data set only.
         part: only the images in this part.
         size: side of an item; by default that of the cache.
-        window: `"auto"` is the 1st to 99th percentile of each image; `"file"` its own first
+        window: `"auto"` is made of the pixels of each image; `"file"` its own first
             window, else `"auto"`; or (center, width) in modality values. Colour is as it is.
         augment: True, or an `Augment`, changes the pictures for training: boxes are clipped to
             the item, and dropped where hardly anything of them is left.

@@ -19,13 +19,12 @@ from wetread.learn.cache import (
     NAMED,
     SCHEMA,
     STAMP,
-    hash_file,
     read_lines,
     table_path,
 )
 from wetread.learn.shards import close_shard, ends, shard_path, sync_shard
 from wetread.settings import Settings
-from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
+from wetread.table.files import TEMPORARY, hash_file, storage_errors, take_lock, whole_file
 from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import new_name
 from wetread.table.store import Content, query

@@ -29,7 +29,7 @@ from wetread.learn.run import Run, Weights, open_cache, weights_path
 from wetread.learn.team import Team, find_device, free_cores, use_threads
 from wetread.table.merge import conform
 from wetread.table.progress import Progress
-from wetread.table.store import Content, Indexed, query
+from wetread.table.store import Content, Indexed, check_files, query
 
 if TYPE_CHECKING:
     from wetread.learn.detector import Detector
@@ -145,6 +145,7 @@ def _list_images(images: Indexed | Cache) -> tuple[pa.Table, dict[str, Any]]:
     rows = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     if not rows.num_rows:
         raise UsageError("no image to predict: no row has pixels")
+    check_files(content)
     return rows, {"root": content.root, "cache": None}
 
 

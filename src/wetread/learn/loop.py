@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.errors import WetreadError
+from wetread.errors import UsageError, WetreadError
 from wetread.learn.checkpoint import load_tensors, put_state, save_state
 from wetread.learn.detector import Detector, Found, Target
 from wetread.learn.signals import Signals
@@ -142,8 +142,13 @@ def _go_on(state: Path, model: Detector, optimiser: Optimizer, team: Team) -> tu
     if kept is None:
         return 0, []
     tensors, said = kept
-    put_state(tensors, said, model, optimiser)
-    return int(said["step"]), [tuple(row) for row in said["rows"]]
+    try:
+        put_state(tensors, said, model, optimiser)
+        return int(said["step"]), [tuple(row) for row in said["rows"]]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{state} is damaged: {error!r}; train into a new folder, or delete it to begin anew"
+        ) from error
 
 
 def _wrap(model: Detector, team: Team) -> Any:

@@ -31,11 +31,14 @@ def make_picture(
 ) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     """The picture of a frame, (height, width), and what the cache's table says of it.
 
-    Values are those of the Modality LUT, not clipped; colour is its luminance, 0 to 255. Padding,
-    and what is no number, gets the darkest value of the frame.
+    Values are those that are shown, as a rule after the Modality LUT, not clipped; colour is its
+    luminance, 0 to 255. Padding, and what is no number, gets the darkest value of the frame.
     """
     frame, sample = _decode(frames, number, size, settings)
     chain = read_chain(frames.header, number)
+    if not chain.measure_only:
+        chain.check_scale()  # the values of a cache are compared with each other
+    chain = chain.shown
     view: Window | None = None
     if frame.values.ndim == 3 or chain.palette is not None:
         words, auto, invert = Words(_luminance(frame, chain), 1.0, 0.0), _COLOUR, False

@@ -26,7 +26,7 @@ from wetread.pixels import Frames
 from wetread.plain import name_bytes
 from wetread.settings import Settings
 from wetread.table.files import storage_errors
-from wetread.table.store import Content, Indexed, query
+from wetread.table.store import Content, Indexed, check_files, query
 
 FUNCTION = "wetread.learn.prepare:prepare_part"
 
@@ -110,6 +110,7 @@ def _prepare(
         done = pc.is_in(images["id"], value_set=kept["id"].combine_chunks())
         todo = images.filter(pc.invert(done))
         if todo.num_rows:
+            check_files(content)
             _check_disk(content, folder, size, todo, images.num_rows, progress)
             options = {"root": content.root, "to": str(folder), "size": size}
             failed = bulk.fail_line(SCHEMA)

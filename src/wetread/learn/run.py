@@ -15,9 +15,10 @@ run/
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from wetread.learn.filter import Thresholds
     from wetread.table.store import Indexed
 
-STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder, or use that version")
+STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
 Weights = Literal["best", "last"]
 
 
@@ -243,7 +244,10 @@ class Run:
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise NotFoundError(f"{path}: no such file; training has not come that far")
-        return pq.read_table(path)
+        try:
+            return pq.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{path} is damaged: {error}; {STAMP.remedy}") from error
 
     def __repr__(self) -> str:
         names = ", ".join(name for _, name in self.classes[:3])
@@ -272,7 +276,57 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         UsageError: it is damaged, or another version's.
     """
     path = folder / "config.json"
-    return STAMP.read(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    config = STAMP.read(path)
+    wrong = [name for name, is_right in _CONFIG.items() if not is_right(config.get(name))]
+    if wrong:
+        raise UsageError(
+            f"{path} is damaged: {', '.join(wrong)} cannot be as it says; {STAMP.remedy}"
+        )
+    return config
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _MOST
+
+
+def _are_classes(value: Any) -> bool:
+    """A list of (id, name), of a length that a model can be built for."""
+    return (
+        isinstance(value, list)
+        and 1 <= len(value) <= _MOST
+        and all(
+            isinstance(one, list) and [type(text) for text in one] == [str, str] for one in value
+        )
+    )
+
+
+_MOST = 2**16
+"""Classes, and pixels on a side."""
+_CONFIG: dict[str, Callable[[Any], bool]] = {
+    "id": lambda value: isinstance(value, str),
+    "task": lambda value: value in ("detect", "classify"),
+    "model": lambda value: isinstance(value, str),
+    "classes": _are_classes,
+    "size": _is_count,
+    "mean": _is_number,
+    "std": lambda value: _is_number(value) and value > 0,
+    "window": lambda value: (
+        isinstance(value, str)
+        or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)))
+    ),
+    "precision": lambda value: value in ("float32", "bfloat16"),
+    "threads": _is_count,
+    "images": lambda value: (
+        isinstance(value, dict) and all(type(value.get(part)) is int for part in ("train", VALID))
+    ),
+}
+"""Configuration that opening a run relies on, and a check of each value."""
 
 
 def write_file(path: Path, data: bytes) -> None:

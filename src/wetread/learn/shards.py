@@ -71,6 +71,9 @@ class Pictures:
         """
         (height, width), place = self.size(i), int(self._places[i])
         pixels = self._map(int(self._shards[i]))[place : place + height * width]
+        if pixels.size != height * width:
+            path = self._paths[int(self._shards[i])]
+            raise CacheError(f"{path} is damaged: it ends before a picture does")
         return pixels.reshape(height, width)
 
     def _map(self, shard: int) -> NDArray[np.uint16]:
@@ -79,9 +82,11 @@ class Pictures:
             if len(self._maps) >= _OPEN:
                 self._maps.pop(next(iter(self._maps)))
             try:
-                mapped = np.memmap(self._paths[shard], PIXEL, "r", HEADER)
+                mapped = np.lib.format.open_memmap(self._paths[shard], "r")
             except (OSError, ValueError) as error:
                 raise CacheError(f"{self._paths[shard]} cannot be read: {error}") from error
+            if mapped.dtype != PIXEL or mapped.ndim != 1:
+                raise CacheError(f"{self._paths[shard]} is damaged: not uint16 in one dimension")
             pixels = self._maps[shard] = np.asarray(mapped)
         return pixels
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wetread.pixels.codecs import Frame, check_size, decode
 from wetread.pixels.frames import Frames, open_frames
 from wetread.pixels.reduced import decode_reduced
@@ -25,8 +27,10 @@ def read_frame(
     check_size(frames.form, frames.length, settings)  # before anything is read
     data = frames.read(frame, short=short)
     if size is None:
-        return decode(data, frames.form, settings)
-    return decode_reduced(data, frames.form, size, settings)
+        found = decode(data, frames.form, settings)
+    else:
+        found = decode_reduced(data, frames.form, size, settings)
+    return replace(found, notes=(*frames.notes, *found.notes))
 
 
 __all__ = [

@@ -29,22 +29,23 @@ def settle(
     """Decoded values -> stored values, where `precision` and Bits Stored may disagree.
 
     The code-stream's precision wins, unless every value fits Bits Stored (JPEG streams of 12 or
-    16 bits that hold fewer are common) or an overlay lies in the bits above. The sign is that of
-    Pixel Representation.
+    16 bits that hold fewer are common) or an overlay lies in the bits above. A signed stream holds
+    signed values; any other has the sign of Pixel Representation.
     """
+    is_signed = form.signed or signed
     width = max(form.dtype.itemsize, raw.dtype.itemsize)
     bits = min(precision, form.stored)
     words: Pixels = raw.astype(f"u{width}")  # two's complement where the stream is signed
     if precision > form.stored and not form.embedded:
-        kept = _extend(words.copy(), form.stored, form.signed)
+        kept = _extend(words.copy(), form.stored, is_signed)
         full = _extend(words.copy(), precision, signed)
-        if not (kept == full).all() and (not form.signed or int(words.max()) >> form.stored):
+        if not (kept == full).all() and (not is_signed or int(words.max()) >> form.stored):
             bits = precision
     if bits != form.stored or (signed and not form.signed):
         sign = "signed " if signed else ""
         seen = f"{sign}{precision} bits in the stream, {form.stored} in the header"
         notes.append(("BITS_MISMATCH", seen))
-    return _extend(words, bits, form.signed), bits
+    return _extend(words, bits, is_signed), bits
 
 
 def _extend(values: Pixels, bits: int, signed: bool) -> Pixels:

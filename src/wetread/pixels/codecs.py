@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from wetread.pixels.colour import to_rgb
 from wetread.pixels.form import COLOURS, Form
 from wetread.pixels.streams import Stream, read_stream
 from wetread.settings import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +59,49 @@ def decode(
     if kind in ("native", "rle"):
         raw = guarded(unpack_rle if kind == "rle" else unpack, data, form)
         return finish(raw, form, None)
-    stream = check_stream(read_stream(data), form)
+    data, stream = open_stream(data, form)
     decoder = DECODERS[stream.codec]
     raw = guarded(decoder, data[stream.start :], form, stream)
     frame = finish(raw, form, stream)
     return replace(frame, notes=(*frame.notes, *_check_kind(data, stream, kind)))
 
 
+def open_stream(data: bytes, form: Form) -> tuple[bytes, Stream]:
+    """The code-stream of a frame and its header; a JPEG that JPEG XL holds comes as that JPEG.
+
+    Raises DecodeError for another size than the header announces.
+    """
+    stream = check_stream(read_stream(data), form)
+    if stream.holds_jpeg:
+        try:
+            inner = guarded(_rebuild_jpeg, data, form)
+            jpeg = check_stream(read_stream(inner), form)
+        except DecodeError:  # its pixels may still be there
+            return data, stream
+        return inner, replace(jpeg, holds_jpeg=True)
+    return data, stream
+
+
+def _rebuild_jpeg(data: bytes, form: Form) -> bytes:
+    """The JPEG file from which a JPEG XL file was made (ISO 18181-2, 9.2)."""
+    from imagecodecs import jpegxl_decode_jpeg
+
+    limit = form.frame_bytes + 4 * len(data) + 65536  # libjxl unpacks markers of any length
+    return bytes(jpegxl_decode_jpeg(data, numthreads=1, out=bytearray(limit)))
+
+
 def _check_kind(data: bytes, stream: Stream, kind: str) -> list[Note]:
     notes = []
-    if stream.codec != kind:
-        notes.append(("TSUID_WRONG", f"a {stream.codec} stream, stated to be {kind}"))
+    codec = "jpegxl" if stream.holds_jpeg else stream.codec
+    if codec != kind:
+        notes.append(("TSUID_WRONG", f"a {codec} stream, stated to be {kind}"))
     # The other decoders refuse a stream that is cut; those of JPEG fill it up with grey.
     if stream.codec in ("jpeg", "jpeg-lossless") and b"\xff\xd9" not in data[-64:]:
         notes.append(("STREAM_CUT", f"no end marker in the {len(data):,} bytes of the stream"))
     return notes
 
 
-def guarded(decoder: Callable[..., Pixels], *args: Any) -> Pixels:
+def guarded(decoder: Callable[..., T], *args: Any) -> T:
     """Call a decoder; whatever it raises becomes a DecodeError."""
     try:
         return decoder(*args)
@@ -115,7 +142,7 @@ def unpack(data: bytes, form: Form) -> Pixels:
     if form.syntax == DEFLATED_FRAMES:
         data = zlib.decompressobj(-15).decompress(data, -(-form.frame_bits // 8))
     need = form.frame_bits // form.allocated
-    if 8 * len(data) < form.frame_bits:
+    if not 0 <= len(data) - -(-form.frame_bits // 8) <= 1:
         raise DecodeError(f"{len(data):,} bytes for a frame of {-(-form.frame_bits // 8):,}")
     if form.allocated % 8 or form.allocated == 24:
         flat = _unpack_bits(data, need, form)
@@ -158,21 +185,48 @@ def _expand_422(flat: Pixels, form: Form) -> Pixels:
 
 
 def unpack_rle(data: bytes, form: Form) -> Pixels:
-    """RLE Lossless (PS3.5 G): one segment a byte plane, most significant first."""
-    from imagecodecs import dicomrle_decode
-
+    """RLE Lossless (PS3.5 G): one segment per byte plane, most significant first."""
     if form.allocated % 8:
         raise DecodeError(f"RLE with {form.allocated} bits allocated")
-    width = form.allocated // 8
-    (segments,) = np.frombuffer(data, "<u4", 1)
-    if segments != width * form.samples:
-        raise DecodeError(f"{segments} RLE segments for {form.samples} samples of {width} bytes")
-    out = bytearray(form.values * width)
-    written = dicomrle_decode(data, np.dtype(f"<u{width}"), out=out)
-    if len(written) != len(out):
-        raise DecodeError(f"RLE gives {len(written):,} bytes of {len(out):,}")
-    planes = np.frombuffer(out, f"<u{width}").reshape(form.samples, form.rows, form.columns)
-    return planes[0] if form.samples == 1 else planes.transpose(1, 2, 0)
+    if len(data) < 64:
+        raise DecodeError(f"{len(data)} bytes are no RLE header")
+    width, size = form.allocated // 8, form.rows * form.columns
+    count, *starts = np.frombuffer(data, "<u4", 16).tolist()
+    if count != width * form.samples:
+        raise DecodeError(f"{count} RLE segments for {form.samples} samples of {width} bytes")
+    ends = [*starts[1:count], len(data)]
+    planes = np.empty((form.samples, size, width), "u1")
+    for number, (start, end) in enumerate(zip(starts[:count], ends, strict=True)):
+        plane = _unpack_segment(data[start:end], size)
+        planes[number // width, :, width - 1 - number % width] = np.frombuffer(plane, "u1")
+    values = planes.view(f"<u{width}").reshape(form.samples, form.rows, form.columns)
+    return values[0] if form.samples == 1 else values.transpose(1, 2, 0)
+
+
+def _unpack_segment(segment: bytes, size: int) -> bytes:
+    """The first `size` bytes that a segment holds; what is behind them is padding."""
+    from imagecodecs import PackbitsError, packbits_decode
+
+    try:
+        plane = packbits_decode(segment, out=bytearray(size))
+        if len(plane) == size:
+            return bytes(plane)
+    except PackbitsError:  # more than `size`, or padding that is no run
+        pass
+    out, at = bytearray(), 0
+    while len(out) < size and at < len(segment):
+        head = segment[at]
+        if head < 128:
+            out += segment[at + 1 : at + 2 + head]
+            at += 2 + head
+        elif head > 128:
+            out += segment[at + 1 : at + 2] * (257 - head)
+            at += 2
+        else:
+            at += 1
+    if len(out) < size:
+        raise DecodeError(f"an RLE segment gives {len(out):,} bytes of {size:,}")
+    return bytes(out[:size])
 
 
 def _decode_jpeg(data: bytes, form: Form, stream: Stream) -> Pixels:
@@ -246,19 +300,31 @@ def finish(raw: Pixels, form: Form, stream: Stream | None, scale: int = 1) -> Fr
 def _read_colour(form: Form, stream: Stream | None, notes: list[Note]) -> tuple[str, str]:
     """The colour space of decoded samples, and what was or will be converted to RGB.
 
-    What a code-stream says of itself goes before the header's tag (`COLOR_TAG` where they differ).
+    What the decoder returns goes before the header's tag (`COLOR_TAG` where they contradict):
+
+    ===========================  ==========================================================
+    uncompressed, RLE, JPEG-LS,  samples as stored, in the colour space of the tag; RGB if that
+    lossless JPEG                is YBR_ICT, YBR_RCT or XYB, which no such samples are in
+    JPEG                         RGB, converted as markers, component ids or else the tag say
+    JPEG 2000, HTJ2K             RGB if the stream has a colour transform, else as stored
+    JPEG XL                      RGB if the stream is XYB or was a JPEG, else as stored
+    ===========================  ==========================================================
     """
-    tag = form.photometric
-    if stream is None or not (stream.colour or stream.codec == "jpeg" or tag[4:] in ("ICT", "RCT")):
-        return tag, "" if tag == "RGB" else f"{tag} to RGB"
-    if stream.codec == "jpeg":
+    tag, codec = form.photometric, stream.codec if stream else ""
+    was_jpeg = codec == "jpegxl" and (form.syntax.endswith(".4.111") or "_42" in tag)
+    if stream and codec == "jpeg":
         ybr = jpeg_colour(stream, form) == "YCBCR"
         differs = ybr != (tag != "RGB")
-    else:  # JPEG 2000: its own colour transform is undone by the decoder
-        ybr = bool(stream.colour)
-        differs = (not ybr and tag != "RGB") or (ybr and tag.startswith("YBR_FULL"))
+    elif was_jpeg or (stream and stream.colour):
+        ybr = tag != "RGB" or codec != "jpegxl"
+        differs = codec != "jpegxl" and tag.startswith("YBR_FULL")
+    elif tag in ("YBR_ICT", "YBR_RCT", "XYB"):
+        ybr, differs = False, True
+    else:
+        return tag, "" if tag == "RGB" else f"{tag} to RGB"
     if differs:
         said = "YBR" if ybr else "RGB"
-        notes.append(("COLOR_TAG", f"the code-stream is {said}, the header says {tag}"))
+        where = "code-stream is" if stream else "samples are"
+        notes.append(("COLOR_TAG", f"the {where} {said}, the header says {tag}"))
     name = tag if tag != "RGB" else "YBR_FULL"
     return "RGB", f"{name} to RGB" if ybr else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wetread.errors import DecodeError
-from wetread.pixels.access import integer, text
+from wetread.pixels.access import integer, read_numbers, text
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -22,6 +22,7 @@ COLOURS = frozenset(
         "YBR_PARTIAL_422",
         "YBR_ICT",
         "YBR_RCT",
+        "XYB",
     }
 )
 GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -81,6 +82,10 @@ class Form:
         values = self.rows * self.columns * 2 if self.subsampled else self.values
         return values * self.allocated
 
+    def without_subsampling(self) -> Form:
+        """YBR_FULL_422 in name, with three samples per pixel in fact."""
+        return replace(self, photometric=self.photometric.replace("_422", ""))
+
     @property
     def frame_bytes(self) -> int:
         """Bytes of a decoded frame in memory."""
@@ -90,7 +95,8 @@ class Form:
 def read_form(header: Dataset, element: str = "PixelData") -> Form:
     """The form that `header` announces for the pixels in `element`.
 
-    Raises DecodeError where it announces none, or an impossible one; says what the file is instead.
+    Raises DecodeError where it announces none, an impossible one, or one that cannot be read; says
+    what the file is instead. A Number of Frames that cannot be read is as none: the pixels tell.
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
@@ -106,27 +112,27 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
     samples = integer(header, "SamplesPerPixel") or 1
     allocated = floats or integer(header, "BitsAllocated") or 0
     stored = floats or integer(header, "BitsStored") or allocated
-    high_bit = integer(header, "HighBit")
+    high_bit = read_numbers(header, "HighBit").first  # one that cannot be is mended below
     if not (0 < rows <= 65535 and 0 < columns <= 65535 and 1 <= samples <= 4):
         raise DecodeError(f"impossible size: {rows} rows, {columns} columns, {samples} samples")
     if not (0 < stored <= allocated <= 64):
         raise DecodeError(f"impossible depth: {stored} bits stored in {allocated} allocated")
     if floats or high_bit is None or not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
-    frames = integer(header, "NumberOfFrames")
+    frames = read_numbers(header, "NumberOfFrames").first
     return Form(
         syntax=transfer_syntax(header),
         rows=rows,
         columns=columns,
         samples=samples,
-        frames=frames if frames and frames > 0 else None,
+        frames=int(frames) if frames and frames >= 1 and frames.is_integer() else None,
         allocated=allocated,
         stored=stored,
-        high_bit=high_bit,
+        high_bit=int(high_bit),
         signed=not floats and integer(header, "PixelRepresentation") == 1,
         photometric=text(header, "PhotometricInterpretation")
         or ("RGB" if samples == 3 else "MONOCHROME2"),
-        planar=integer(header, "PlanarConfiguration") == 1,
+        planar=samples > 1 and integer(header, "PlanarConfiguration") == 1,
         element=element,
         embedded=_has_embedded_overlay(header),
     )

@@ -16,9 +16,10 @@ from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.headers.deflated import inflate
 from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE
 from wetread.headers.nesting import UNDEFINED
+from wetread.pixels.bits import Note
 from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
-from wetread.pixels.streams import STARTS
+from wetread.pixels.structure import HEAD, Layout, count_native, item_order, settle, starts_frame
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ ELEMENTS = {
 }
 Fragment = tuple[int, int]
 """Where a fragment lies in the file, and its length."""
+_DELIMITER = 8
+"""Bytes of the delimiter behind pixels of undefined length."""
 
 
 class Frames:
@@ -52,16 +55,36 @@ class Frames:
         self.size = file.seek(0, os.SEEK_END)
         keyword, self.vr, stated = _parse_head(file, offset)
         self.form: Form = read_form(header, keyword)
-        self.undefined = stated == UNDEFINED
+        """Form of the pixels; its `syntax` is the one they are in, whatever is stated."""
         rest = max(0, self.size - offset)
-        self.length = rest if self.undefined else min(self._unwrapped(stated), rest)
+        self.length = rest if stated == UNDEFINED else min(self._unwrapped(stated), rest)
+        self.layout: Layout
+        self.layout, self.form, self._notes = settle(
+            self.form, self._read_at, self.length, stated == UNDEFINED
+        )
+        if stated == UNDEFINED and self.is_native:
+            self.length -= _DELIMITER
         if self.form.subsampled and self.is_native and self._holds(self.form.values):
-            self.form = _without_subsampling(self.form)
+            self.form = self.form.without_subsampling()
 
     @property
     def is_native(self) -> bool:
         """Whether the pixels lie uncompressed, frame after frame."""
-        return (self.form.syntax in NATIVE or not self.form.syntax) and not self.undefined
+        return self.layout == "native"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Findings about the structure of the pixels, which hold for every frame."""
+        announced = self.form.frames or 1
+        if (count := len(self)) == announced:
+            return self._notes
+        text = f"{count:,} frames are there, the header announces {announced:,}"
+        return (*self._notes, ("FRAMES_UNDECLARED", text))
+
+    def _read_at(self, at: int, count: int) -> bytes:
+        """Up to `count` bytes of the pixel element, from its byte `at` on."""
+        self.file.seek(self.offset + at)
+        return self.file.read(max(0, min(count, self.length - at)))
 
     def _unwrapped(self, stated: int) -> int:
         """The length, also of more than 4 GiB, which its 32 bits cannot say."""
@@ -76,11 +99,9 @@ class Frames:
     def __len__(self) -> int:
         """Frames that can be reached: those announced, or those present where there are more."""
         announced = self.form.frames or 1
-        if not self.is_native:
-            return max(announced, len(self._groups)) if self.form.frames else announced
-        present, left = divmod(8 * self.length, self.form.frame_bits)
-        whole = left <= 8  # at most the one byte that makes the length even
-        return present if present > announced and whole else announced
+        if self.is_native:
+            return count_native(self.form, self.length) or announced
+        return max(announced, len(self._groups))
 
     @property
     def present(self) -> int:
@@ -93,7 +114,8 @@ class Frames:
         """The bytes of a frame: values as they lie in the file, or one code-stream.
 
         With `short=True`, what the file lacks of an uncompressed frame is filled with zeros.
-        Raises UsageError for a frame out of range, DecodeError for one that is not all there.
+        Raises UsageError for a frame out of range, DecodeError for one that is not all there, or
+        of which no byte is there.
         """
         if not 0 <= frame < len(self):
             raise UsageError(f"frame {frame} does not exist: {len(self)} frames, counted from 0")
@@ -103,6 +125,8 @@ class Frames:
         first, spare = divmod(frame * bits, 8)
         last = -(-(frame * bits + bits) // 8)
         data = self._read_bytes(first, min(last, self.length))
+        if not data:
+            raise DecodeError(f"frame {frame} is missing: bytes for {self.present:,} frames only")
         if len(data) < last - first and not short:
             raise DecodeError(
                 f"frame {frame} is cut: {len(data):,} bytes of {need:,}; "
@@ -128,6 +152,9 @@ class Frames:
         return data[first - start : last - start]
 
     def _read_fragments(self, frame: int) -> bytes:
+        if self.form.syntax in NATIVE or not self.form.syntax:
+            stated = "of an uncompressed" if self.form.syntax else "without a"
+            raise DecodeError(f"encapsulated pixels {stated} transfer syntax, in no known encoding")
         if frame >= len(self._groups):
             raise DecodeError(f"frame {frame} is missing: fragments for {len(self._groups)} only")
         parts = []
@@ -139,50 +166,52 @@ class Frames:
     @cached_property
     def _groups(self) -> list[list[Fragment]]:
         """The fragments of every frame (PS3.5 A.4)."""
-        table, fragments = self._walk_items()
+        if self.layout == "stream":
+            return [[(self.offset, self.length)]]
+        table, fragments, starts = self._walk_items()
         announced = self.form.frames or 1
         if not fragments:
             raise DecodeError("encapsulated pixels without a fragment")
-        if announced == 1:
-            return [fragments]
+        frames = _split(fragments, starts) if starts[:1] == [0] else []
+        if len(frames) > announced:
+            return frames
         if len(fragments) == announced:
             return [[one] for one in fragments]
         for offsets in (table, self._extended_offsets()):
-            if groups := _group_by_offset(fragments, offsets, announced):
+            if announced > 1 and (groups := _group_by_offset(fragments, offsets, announced)):
                 return groups
-        starts = [i for i, (at, _) in enumerate(fragments) if self._starts_frame(at)]
-        if not starts or starts[0] != 0:
+        if announced == 1:
+            return [fragments]
+        if not frames:
             raise DecodeError(f"{len(fragments)} fragments for {announced} frames, no offsets")
-        ends = [*starts[1:], len(fragments)]
-        return [fragments[i:j] for i, j in zip(starts, ends, strict=True)]
+        return frames
 
-    def _walk_items(self) -> tuple[list[int], list[Fragment]]:
-        """The Basic Offset Table and the fragments, up to a delimiter, a cut or nonsense."""
-        at, end = self.offset, self.offset + self.length
-        items: list[Fragment] = []
-        while at + 8 <= end:
-            self.file.seek(at)
-            group, element, length = unpack("<HHI", self.file.read(8))
-            if (group, element) != (0xFFFE, 0xE000):
-                break
-            items.append((at + 8, min(length, end - at - 8)))
+    def _walk_items(self) -> tuple[list[int], list[Fragment], list[int]]:
+        """The Basic Offset Table, the fragments, and which of them start a frame.
+
+        The walk ends at a delimiter, a cut or nonsense.
+        """
+        at, items, starts = 0, list[Fragment](), list[int]()
+        table: list[int] = []
+        while order := item_order(head := self._read_at(at, 8 + HEAD)):
+            (length,) = unpack(f"{order}I", head[4:8])
+            length = min(length, self.length - at - 8)
+            if at == 0:
+                table = np.frombuffer(self._read_at(8, length & ~3), f"{order}u4").tolist()
+            elif length:
+                if starts_frame(head[8:], length, self.form):
+                    starts.append(len(items))
+                items.append((self.offset + at + 8, length))
             at += 8 + length
-        if not items:
+        if not at:
             raise DecodeError("encapsulated pixels do not start with an item")
-        start, length = items[0]
-        self.file.seek(start)
-        table = np.frombuffer(self.file.read(length & ~3), "<u4").tolist()
-        return table, [(at, length) for at, length in items[1:] if length]
+        return table, items, starts
 
     def _extended_offsets(self) -> list[int]:
         value = self.header.get("ExtendedOffsetTable")
         if not isinstance(value, bytes):
             return []
         return [int(n) for n in np.frombuffer(value[: len(value) & ~7], "<u8")]
-
-    def _starts_frame(self, at: int) -> bool:
-        self.file.seek(at)
-        return self.file.read(12).startswith(STARTS)
 
     def close(self) -> None:
         """Close the file, unless it is the caller's."""
@@ -298,12 +327,10 @@ def _group_by_offset(
     starts = [index[o] for o in offsets]
     if sorted(set(starts)) != starts:
         return []
+    return _split(fragments, starts)
+
+
+def _split(fragments: list[Fragment], starts: list[int]) -> list[list[Fragment]]:
+    """Fragments in groups that begin at the places `starts`, the first of which is 0."""
     ends = [*starts[1:], len(fragments)]
     return [fragments[i:j] for i, j in zip(starts, ends, strict=True)]
-
-
-def _without_subsampling(form: Form) -> Form:
-    """YBR_FULL_422 in name, with three samples a pixel in fact."""
-    from dataclasses import replace
-
-    return replace(form, photometric=form.photometric.replace("_422", ""))

@@ -15,14 +15,14 @@ from wetread.headers.encodings import KINDS
 from wetread.pixels.codecs import (
     Frame,
     check_size,
-    check_stream,
     decode,
     finish,
     guarded,
     jpeg_colour,
+    open_stream,
 )
 from wetread.pixels.form import COLOURS, GREYS, Form
-from wetread.pixels.streams import Stream, read_stream
+from wetread.pixels.streams import Stream
 from wetread.settings import Settings
 
 Pixels = NDArray[Any]
@@ -37,18 +37,19 @@ def decode_reduced(
     """The frame at the smallest resolution whose longest side is at least `size` pixels.
 
     JPEG 2000, HTJ2K and JPEG of 8 bits hold smaller versions of themselves; everything else
-    comes in full, with `scale` 1. Palette indices have no averages, so they come in full too.
+    comes in full, with `scale` 1. Palette indices have no averages, so they come in full too, and
+    so do values whose sign is not the stream's.
     """
     kind = KINDS.get(form.syntax, "native")
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
         return decode(data, form, settings)
     check_size(form, len(data), settings)
-    stream = check_stream(read_stream(data), form)
+    inner, stream = open_stream(data, form)
     times = min(halvings(max(form.rows, form.columns), size), _levels(stream, form))
     if times == 0:
         return decode(data, form, settings)
     try:
-        raw = guarded(DECODERS[stream.codec], data[stream.start :], form, stream, times)
+        raw = guarded(DECODERS[stream.codec], inner[stream.start :], form, stream, times)
     except DecodeError:  # what only the full decoder can read, it may still read
         return decode(data, form, settings)
     scale = 1 << times
@@ -61,7 +62,7 @@ def count_levels(data: bytes, form: Form) -> int:
     kind = KINDS.get(form.syntax, "native")
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
         return 0
-    return _levels(check_stream(read_stream(data), form), form)
+    return _levels(open_stream(data, form)[1], form)
 
 
 def halvings(longest: int, size: int) -> int:
@@ -74,7 +75,14 @@ def halvings(longest: int, size: int) -> int:
 
 
 def _levels(stream: Stream, form: Form) -> int:
-    """How often the decoder at hand can halve this stream."""
+    """How often the decoder at hand can halve this stream.
+
+    Not at all where the mask or the sign changes values afterwards: an average of words on both
+    sides of a wrap (0 and 65535 for 0 and -1) is neither's, and nor is one with overlay bits.
+    """
+    above = stream.precision > form.stored
+    if form.signed > stream.signed or (above and (form.embedded or stream.signed)):
+        return 0
     if stream.codec in ("jpeg2000", "htj2k") and (form.samples == 1 or stream.precision == 8):
         return stream.levels
     if stream.codec == "jpeg" and stream.precision == 8:

@@ -7,12 +7,10 @@ from struct import error, unpack_from
 from typing import Literal
 
 from wetread.errors import DecodeError
+from wetread.headers.encodings import JP2, JXL, JXL_BARE, SOC, STREAM_STARTS
 
 Codec = Literal["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg2000", "htj2k", "jpegxl"]
-JP2 = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
-JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
-SOC = b"\xff\x4f\xff\x51"
-STARTS = (b"\xff\xd8\xff", SOC, JP2, JXL, b"\xff\x0a")
+STARTS = (*STREAM_STARTS, JXL_BARE)
 """First bytes of every code-stream that may start a frame."""
 
 
@@ -30,9 +28,12 @@ class Stream:
     levels: int = 0
     """Times that JPEG 2000 can halve the image on decoding."""
     colour: Literal["", "RGB", "YBR"] = ""
-    """What the stream itself says of its colour; "" where it leaves that to the header."""
+    """Of a JPEG, the colour space of its samples; of other codecs "RGB" if the decoder returns RGB
+    whatever the samples are. "" where the stream leaves that to the header."""
     start: int = 0
     """Where the code-stream starts; not 0 inside a JP2 file."""
+    holds_jpeg: bool = False
+    """A JPEG XL file made of a JPEG file, which it can give back."""
 
 
 def read_stream(data: bytes) -> Stream:
@@ -52,7 +53,7 @@ def read_stream(data: bytes) -> Stream:
             return _read_jpeg2000(data, 0)
         if data[:12] == JP2 and (start := data.find(SOC)) > 0:
             return _read_jpeg2000(data, start)
-        if data[:12] == JXL or data[:2] == b"\xff\x0a":
+        if data[:12] == JXL or data[:2] == JXL_BARE:
             return _read_jpegxl(data)
     except (error, IndexError) as cut:
         raise DecodeError(f"the code-stream ends in its header ({len(data)} bytes)") from cut
@@ -124,25 +125,60 @@ def _read_jpeg2000(data: bytes, start: int) -> Stream:
 
 
 def _read_jpegxl(data: bytes) -> Stream:
-    """The size header (ISO 18181-1 D.2); depth and colour are left to the decoder."""
+    """The size header and the image metadata (ISO 18181-1 D.2, D.3); depth is the decoder's."""
     start = data.find(b"jxlc") + 4 if data[:12] == JXL else 0
     if start == 3 and (start := data.find(b"jxlp") + 8) == 7:
         raise DecodeError("a JPEG XL file without a code-stream")
-    bits = int.from_bytes(data[start + 2 : start + 18], "little")
-    used = 0
+    bits = _Bits(data[start + 2 : start + 66])
+    rows, ratio, columns = _read_size(bits)
+    if ratio:
+        columns = rows * ratio[0] // ratio[1]
+    holds_jpeg = data[:12] == JXL and b"jbrd" in data
+    colour: Literal["", "RGB"] = "RGB" if _is_xyb(bits) else ""
+    return Stream("jpegxl", rows, columns, 0, 0, colour=colour, holds_jpeg=holds_jpeg)
 
-    def take(n: int) -> int:
-        nonlocal used
-        used += n
-        return bits >> (used - n) & ((1 << n) - 1)
+
+class _Bits:
+    """Bit fields of a JPEG XL header, lowest bit first; zeros beyond its end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits, self._used = int.from_bytes(data, "little"), 0
+
+    def take(self, count: int) -> int:
+        """The next `count` bits as a number."""
+        self._used += count
+        return self._bits >> (self._used - count) & ((1 << count) - 1)
+
+    def choose(self, *widths: int) -> int:
+        """A U32 of which only the number of bits matters: 2 bits select one of four widths."""
+        return self.take(widths[self.take(2)])
+
+
+def _read_size(bits: _Bits) -> tuple[int, tuple[int, int] | None, int]:
+    """Rows, and either the ratio of width to height or the columns."""
 
     def size(small: int) -> int:
-        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+        return (bits.take(5) + 1) * 8 if small else bits.choose(9, 13, 18, 30) + 1
 
-    small = take(1)
+    small = bits.take(1)
     rows = size(small)
-    ratio = take(3)
+    ratio = bits.take(3)
     # Fixed ratios of width to height, by the standard's table.
     over = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-    columns = rows * over[ratio - 1][0] // over[ratio - 1][1] if ratio else size(small)
-    return Stream("jpegxl", rows, columns, samples=0, precision=0)
+    return (rows, over[ratio - 1], 0) if ratio else (rows, None, size(small))
+
+
+def _is_xyb(bits: _Bits) -> bool:
+    """The colour transform of ImageMetadata (ISO 18181-1 D.3); False beyond a preview or alpha."""
+    if bits.take(1):
+        return True  # all by default
+    if bits.take(1):
+        bits.take(3)  # orientation
+        if bits.take(1):
+            _read_size(bits)
+        if bits.take(2):  # a preview, an animation
+            return False
+    is_float = bits.take(1)
+    bits.choose(0, 0, 0, 6)  # bits per sample
+    bits.take(4 * is_float + 1)  # exponent bits, 16-bit buffers
+    return not bits.take(2) and bool(bits.take(1))  # extra channels, XYB

@@ -17,7 +17,7 @@ from wetread.plot import square_pixels
 from wetread.reports.blocks import Drawn, Request
 from wetread.reports.markup import cut
 from wetread.settings import Settings
-from wetread.table.store import Content, questions
+from wetread.table.store import Content, check_files, questions
 
 MOST = 60
 """Pictures in a report."""
@@ -56,6 +56,7 @@ def draw(
     wanted = list(times)[:MOST]
     if not wanted:
         return {}
+    check_files(content)
     images = _rows(content, wanted)
     options: dict[str, Any] = {"root": content.root}
     results = bulk.run(FUNCTION, images, options, _failed, workers, progress, settings)

@@ -17,6 +17,7 @@ from wetread.table.parts import (
     Generation,
     Options,
     Part,
+    check_parts,
     commit_generation,
     part_path,
     read_state,
@@ -30,8 +31,8 @@ def read_beside(folder: Path) -> pa.Table | None:
 
     state = read_state(folder)
     parts = [*(state.generation.parts if state.generation else ()), *(p for p, _ in state.loose)]
-    paths = [part_path(folder, part.name) for part in parts]
-    tables = [pq.read_table(path) for path in paths if path.exists()]
+    check_parts(folder, parts, f"delete {folder}, and what it holds is made again")
+    tables = [pq.read_table(part_path(folder, part.name)) for part in parts]
     return latest(tables) if tables else None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -58,6 +60,24 @@ def written(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 and size of a file: three times as fast as a hash, and no protection against intent.
+
+    Every error of up to 32 bits in a row is detected, others but for one in 4 billion.
+    """
+    crc, size = 0, 0
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            crc, size = zlib.crc32(piece, crc), size + len(piece)
+    return f"{crc:08x}-{size}"
+
+
+def hash_file(path: Path) -> str:
+    """32 hex digits of BLAKE2b over the bytes of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

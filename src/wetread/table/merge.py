@@ -6,6 +6,7 @@ part is opened only while the walk passes it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -16,14 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled, scalar
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
-from wetread.table.files import storage_errors
+from wetread.table.files import checksum, storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,
     Options,
     Part,
+    find_damage,
     new_name,
     part_path,
     part_writer,
@@ -33,8 +36,17 @@ from wetread.table.parts import (
 )
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
-KEY_COLUMNS = ["path", "path_bytes", "member", "file_size", "mtime_ns", "etag", "read_status"]
-TRY_AGAIN = pa.array(["no_access", "timeout", "crashed"])
+KEY_COLUMNS = [
+    "path",
+    "path_bytes",
+    "member",
+    "member_bytes",
+    "file_size",
+    "mtime_ns",
+    "etag",
+    "read_status",
+]
+TRY_AGAIN = array(["no_access", "timeout", "crashed"], pa.string())
 """Statuses that may be another one the next time."""
 _BATCH_ROWS = 4096
 """Rows that a merge takes from each part at once; of their keys, twice as many."""
@@ -68,11 +80,26 @@ class Stored:
 
 
 def valid_parts(folder: Path, generation: Generation | None, options: Options) -> list[Stored]:
-    """The parts of the last generation that a scan may go on from, none of their rows kept yet."""
+    """The parts of the last generation that a scan may go on from, none of their rows kept yet.
+
+    Warns:
+        UserWarning: one is damaged or missing: its files are read again.
+    """
     if generation is None or generation.options != options:
         return []
-    paths = [(part, part_path(folder, part.name)) for part in generation.parts]
-    return [Stored(part, path) for part, path in paths if path.exists()]
+    valid = []
+    for part in generation.parts:
+        path = part_path(folder, part.name)
+        if problem := find_damage(folder, part):
+            warnings.warn(
+                f"{path} is damaged: {problem}; its {part.rows:,} files are read again, and "
+                "columns that were added to them are lost",
+                UserWarning,
+                stacklevel=2,
+            )
+        else:
+            valid.append(Stored(part, path))
+    return valid
 
 
 class Feed:
@@ -101,9 +128,9 @@ class Feed:
         with pq.ParquetFile(self.stored.path, pre_buffer=False) as file:
             size = 2 * _BATCH_ROWS if columns else _BATCH_ROWS
             for batch in file.iter_batches(size, columns=columns):
-                rows = pa.table(batch)
+                rows = pa.Table.from_batches([batch])
                 if keep is not None:
-                    rows = rows.filter(pa.array(keep[at : at + len(batch)]))
+                    rows = rows.filter(array(keep[at : at + len(batch)], pa.bool_()))
                 at += len(batch)
                 if rows.num_rows:
                     yield rows
@@ -128,7 +155,7 @@ class Feed:
             rows = self._rows
             assert rows is not None
             if after(reach, last):
-                count = pc.sum(pc.less_equal(self._keys, pa.scalar(last, pa.binary()))).as_py()
+                count = pc.sum(pc.less_equal(self._keys, scalar(last, pa.binary()))).as_py()
                 self._rows, self._keys = rows.slice(count), self._keys.slice(count)
                 self.head = self._keys[0].as_py()
                 rows = rows.slice(0, count)
@@ -169,15 +196,13 @@ class Known:
         if keys.equals(before):  # as most often, and faster
             found = np.arange(len(keys))
         else:
-            found = pc.index_in(keys, value_set=before).fill_null(-1).to_numpy()
-        same = (found >= 0) & ~pc.is_in(old["read_status"], TRY_AGAIN).to_numpy()[found]
+            found = filled(pc.index_in(keys, value_set=before), -1)
+        same = (found >= 0) & ~filled(pc.is_in(old["read_status"], TRY_AGAIN), False)[found]
         for name in ("file_size", "mtime_ns"):
-            then, now = (_numbers(rows[name]) for rows in (old, walk))
+            then, now = (filled(rows[name], -1) for rows in (old, walk))
             same &= then[found] == now
         if walk["etag"].null_count < len(walk):
-            then, now = (
-                rows["etag"].fill_null("").to_numpy(zero_copy_only=False) for rows in (old, walk)
-            )
+            then, now = (np.array(rows["etag"].to_pylist(), object) for rows in (old, walk))
             same &= then[found] == now
         kept = np.sort(found[same])
         at = 0
@@ -185,7 +210,7 @@ class Known:
             mine = kept[np.searchsorted(kept, at) : np.searchsorted(kept, at + count)]
             stored.keep[first + mine - at] = True
             at += count
-        return walk.filter(pa.array(~same))
+        return walk.filter(array(~same, pa.bool_()))
 
     def _until(self, last: bytes) -> tuple[pa.Table | None, list[tuple[Stored, int, int]]]:
         """The old rows up to a key, and for each run of them its part, first row and length."""
@@ -206,11 +231,6 @@ class Known:
                 places.append((feed.stored, first, feed.taken - first))
         self._feeds = [feed for feed in self._feeds if feed.head is not None]
         return (pa.concat_tables(tables) if tables else None), places
-
-
-def _numbers(column: pa.Array | pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    numbers: np.ndarray[Any, np.dtype[np.int64]] = column.fill_null(-1).to_numpy()
-    return numbers
 
 
 def compact(
@@ -292,14 +312,15 @@ def write_parts(
     folder: Path, tables: Iterator[pa.Table], schema: pa.Schema, size: int
 ) -> Iterator[Part]:
     """Writes rows as parts of `size`, a row group in memory at a time."""
-    rows = schema.empty_table()
+    rows = pa.Table.from_batches([], schema)
     while True:
         done, first, last, name = 0, b"", b"", new_name()
         used: set[str] = set()
         rows = _fill(rows, tables, min(GROUP_ROWS, size))
         if not rows.num_rows:
             return
-        with part_writer(part_path(folder, name), schema) as writer:
+        path = part_path(folder, name)
+        with part_writer(path, schema) as writer:
             while done < size and rows.num_rows:
                 group = rows.slice(0, min(GROUP_ROWS, size - done))
                 keys = row_keys(group)
@@ -308,7 +329,7 @@ def write_parts(
                 used.update(used_columns(group))
                 done += group.num_rows
                 rows = _fill(rows.slice(group.num_rows), tables, min(GROUP_ROWS, size))
-        yield Part(name, done, first, last, tuple(sorted(used)))
+        yield Part(name, done, first, last, tuple(sorted(used)), checksum(path))
 
 
 def _fill(rows: pa.Table, tables: Iterator[pa.Table], wanted: int) -> pa.Table:

@@ -16,23 +16,26 @@ import base64
 import contextlib
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from wetread import __version__
+from wetread.arrays import scalar
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
 from wetread.sources import INDEX_MARKER
-from wetread.table.files import TEMPORARY, storage_errors, take_lock, whole_file
+from wetread.table.files import TEMPORARY, checksum, storage_errors, take_lock, whole_file
 from wetread.table.mirror import push
 from wetread.table.stamp import Stamp
 
-STAMP = Stamp("wetread-index", 1, IndexFormatError, "scan into a new folder, or use that version")
+STAMP = Stamp("wetread-index", 2, IndexFormatError, "scan into a new folder")
 SHARDS = "shards"
 """The folder in an index that is made of shards, where these are."""
 GROUP_ROWS = 8192
@@ -51,6 +54,8 @@ class Part:
     """The key of its last row."""
     columns: tuple[str, ...]
     """The columns that have a value, but for the core."""
+    checksum: str
+    """Of the file; see `files.checksum`."""
 
     def to_json(self) -> dict[str, Any]:
         """The part as JSON can hold it; bytes that are not UTF-8 as lone surrogates."""
@@ -61,7 +66,9 @@ class Part:
     def from_json(cls, said: dict[str, Any]) -> Part:
         """The inverse of `to_json`."""
         first, last = (said[k].encode("utf-8", "surrogateescape") for k in ("first", "last"))
-        return cls(said["name"], said["rows"], first, last, tuple(said["columns"]))
+        return cls(
+            said["name"], said["rows"], first, last, tuple(said["columns"]), said["checksum"]
+        )
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,14 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
     """The key of every source or row: path, NUL, member, as bytes that sort as the table does."""
     import pyarrow.compute as pc
 
-    path = rows["path"]
-    if path.type == pa.string():
-        path = pc.coalesce(rows["path_bytes"], path.cast(pa.binary()))
+    def names(name: str) -> pa.Array | pa.ChunkedArray:
+        column = rows[name]
+        if column.type == pa.string():
+            column = pc.coalesce(rows[f"{name}_bytes"], column.cast(pa.binary()))
+        return column
+
     keys = pc.binary_join_element_wise(
-        path, rows["member"].cast(pa.binary()), pa.scalar(b"\0", pa.binary())
+        names("path"), names("member"), scalar(b"\0", pa.binary())
     )
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 
@@ -142,10 +152,11 @@ def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
     """
     keys = row_keys(rows)
     ends = keys[0].as_py(), keys[-1].as_py()
-    part = Part(new_name(), rows.num_rows, *ends, tuple(used_columns(rows)))
+    path = part_path(folder, name := new_name())
     with storage_errors(folder):
-        with part_writer(part_path(folder, part.name), rows.schema) as writer:
+        with part_writer(path, rows.schema) as writer:
             writer.write_table(rows, row_group_size=GROUP_ROWS)
+        part = Part(name, rows.num_rows, *ends, tuple(used_columns(rows)), checksum(path))
         commit = {"part": part.to_json(), "options": asdict(options)}
         STAMP.write(folder / "commits" / f"{part.name}.json", commit)
     return part
@@ -196,6 +207,28 @@ def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:
                     entry.unlink()
 
 
+def find_damage(folder: Path, part: Part) -> str | None:
+    """Problem of a part's file, None if it is as it was written."""
+    try:
+        same = checksum(part_path(folder, part.name)) == part.checksum
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if same else "its checksum differs"
+
+
+def check_parts(folder: Path, parts: Sequence[Part], remedy: str) -> None:
+    """Compare the files of parts with their checksums, several at once.
+
+    Raises:
+        IndexFormatError: one is damaged or missing; says which, and the `remedy`.
+    """
+    with ThreadPoolExecutor(min(8, len(parts) or 1)) as pool:
+        for part, problem in zip(parts, pool.map(partial(find_damage, folder), parts), strict=True):
+            if problem:
+                path = part_path(folder, part.name)
+                raise IndexFormatError(f"{path} is damaged: {problem}; {remedy}")
+
+
 def check_folder(folder: Path) -> None:
     """Says what is wrong with a folder that should be an index.
 
@@ -206,8 +239,13 @@ def check_folder(folder: Path) -> None:
     if not folder.exists():
         raise NotFoundError(f"{folder}: no such index")
     if not (folder / INDEX_MARKER).is_file():
-        raise IndexFormatError(f"{folder} is not an index: it has no {INDEX_MARKER}")
+        raise IndexFormatError(
+            f"{folder} is not an index: it has no {INDEX_MARKER}; {STAMP.remedy}"
+        )
     STAMP.read(folder / INDEX_MARKER)
+    for name in ("parts", "commits"):
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise IndexFormatError(f"{folder / name} is damaged: no folder; {STAMP.remedy}")
 
 
 @contextlib.contextmanager
@@ -244,16 +282,17 @@ def read_state(folder: Path) -> State:
         IndexFormatError: a commit is damaged or of another schema version.
     """
     generation = read_generation(folder)
-    names = sorted(p.stem for p in (folder / "commits").glob("*.json"))
+    names = sorted(p.stem for p in (folder / "commits").iterdir() if p.suffix == ".json")
     known = {part.name for part in generation.parts} if generation else set()
     loose = []
     for name in names:
         if name.startswith(("generation-", TEMPORARY)) or name in known:
             continue
-        said = STAMP.read(folder / "commits" / f"{name}.json")
-        part = Part.from_json(said["part"])
-        if part_path(folder, part.name).exists():
-            loose.append((part, Options(**said["options"])))
+        with _readable(path := folder / "commits" / f"{name}.json"):
+            said = STAMP.read(path)
+            part, options = Part.from_json(said["part"]), Options(**said["options"])
+        if find_damage(folder, part) is None:  # else its files are read again
+            loose.append((part, options))
     return State(generation, tuple(loose))
 
 
@@ -263,19 +302,34 @@ def read_generation(folder: Path) -> Generation | None:
     Raises:
         IndexFormatError: it is damaged or of another schema version.
     """
-    paths = sorted((folder / "commits").glob("generation-*.json"))
+    paths = _generations(folder)
     while paths:
         try:
             return _generation(paths[-1])
         except FileNotFoundError:  # a scan that has finished since has removed it
-            before, paths = paths, sorted((folder / "commits").glob("generation-*.json"))
+            before, paths = paths, _generations(folder)
             if paths == before:
                 raise
     return None
 
 
+def _generations(folder: Path) -> list[Path]:
+    names = (folder / "commits").glob("generation-*.json")
+    return sorted(path for path in names if path.stem[11:].isdecimal())
+
+
 def _generation(path: Path) -> Generation:
-    said = STAMP.read(path)
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
-    parts = tuple(Part.from_json(part) for part in said["parts"])
-    return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])
+    with _readable(path):
+        said = STAMP.read(path)
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
+        parts = tuple(Part.from_json(part) for part in said["parts"])
+        return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """IndexFormatError for a commit that does not say what it should."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+        raise IndexFormatError(f"{path} is damaged: {error!r}; {STAMP.remedy}") from error

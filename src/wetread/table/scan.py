@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from wetread.arrays import array
 from wetread.buckets import is_url
 from wetread.engines import Engine, LocalEngine
 from wetread.errors import UsageError
+from wetread.headers.failures import failed_row
 from wetread.headers.reading import read_headers
-from wetread.headers.rows import failed_row
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.sources import INDEX_MARKER, SOURCE_SCHEMA, Origin, PathLike, find
@@ -28,11 +30,11 @@ from wetread.table.parts import (
     Generation,
     Options,
     Part,
-    State,
     check_folder,
     commit_generation,
     locked,
     part_path,
+    read_generation,
     read_state,
     row_keys,
     used_columns,
@@ -55,6 +57,7 @@ def scan(
     sequences: bool = False,
     progress: bool = True,
     shard: str | None = None,
+    replace: bool = False,
     engine: Engine | None = None,
     settings: Settings = Settings(),
 ) -> Content:
@@ -68,8 +71,11 @@ def scan(
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
     if share is not None:
-        origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
+        shared = filter(len, map(share.take, origin.batches))
+        origin = Origin(origin.root, shared, origin.items)
     options = Options(origin.root, private, sequences)
+    if engine is not None or workers is not None:
+        settings = replace(settings, start_seconds=0.0)
     engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
@@ -78,6 +84,8 @@ def scan(
         else:
             with locked(folder):
                 push_marker(folder, INDEX_MARKER)  # it says what the parts will be
+                if not replace:
+                    _check_items(folder, read_generation(folder), origin)
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             content = read_content(folder)
@@ -108,7 +116,7 @@ def _in_memory(
     started = time.monotonic()
     tables = list(_read(origin.batches, None, options, engine, settings, bar))
     tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
-    rows = concat(tables) if tables else CORE.empty_table()
+    rows = concat(tables) if tables else pa.Table.from_batches([], CORE)
     rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
     rows = rows.replace_schema_metadata(None)
     done = _statistics(rows.num_rows, rows.num_rows, started)
@@ -125,7 +133,6 @@ def _on_disk(
 ) -> None:
     started = time.monotonic()
     state = read_state(folder)
-    _check_root(folder, state, options.root)
     before = sum(part.rows for part in state.generation.parts) if state.generation else 0
     ordered = valid_parts(folder, state.generation, options)
     valid = [part for part, made_with in state.loose if made_with == options]
@@ -153,16 +160,28 @@ def _on_disk(
     parts, schema = compact(folder, ordered, fresh, before_schema, settings.compact_rows)
     number = state.generation.number + 1 if state.generation else 1
     done = _statistics(sum(part.rows for part in parts), read, started, before)
+    done["items"] = list(origin.items)
     commit_generation(folder, Generation(number, options, schema, parts, done))
 
 
-def _check_root(folder: Path, state: State, root: str) -> None:
-    """Raises UsageError where the rows would go of a folder that is there and not scanned now."""
-    before = state.generation.options.root if state.generation else root
-    if os.path.isdir(before) and not Path(before).is_relative_to(root):
+def _check_items(folder: Path, before: Generation | None, origin: Origin) -> None:
+    """UsageError where rows would go of files that were scanned before and are not scanned now.
+
+    A file of a list that is gone may go, unless all are: then the folder was moved or is not
+    mounted.
+    """
+    if before is None:
+        return
+    root = before.options.root
+    lost = [i for i in before.scan.get("items", [root]) if not origin.covers(i)]
+    if root == origin.root:
+        lost = [item for item in lost if glob.has_magic(item) or os.path.lexists(item)]
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise UsageError(
-            f"{folder} is the index of {before}, which {root} would replace: choose another folder "
-            "for the index, or delete that one first"
+            f"{folder} is the index of {', '.join(lost[:3])}{more}, which this scan would replace: "
+            "choose another folder for the index, or replace it (--replace, replace=True); if the "
+            "files were moved, the index still serves with --root or Index.open(..., root=)"
         )
 
 
@@ -182,21 +201,33 @@ def _read(
     """What `scan_part` makes of every source, in order of completion."""
     pace = _Pace(settings)
     tasks = pace.tasks(batches)
-    first = list(islice(tasks, 2))
-    if not first:
-        return
-    if len(first) == 1 and isinstance(engine, LocalEngine):  # not worth a process
-        engine = LocalEngine(0)
     to = None if folder is None else address_of(folder) or str(folder)
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
     failed = _failed(arguments)
-    results = engine.map("wetread.table.scan:scan_part", chain(first, tasks), arguments, failed)
-    with closing(results):
+    with closing(_map(tasks, engine, arguments, failed, settings.start_seconds)) as results:
         for table in results:
             rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
             pace.note(int(rows), seconds)
             bar.add(int(rows))
             yield table
+
+
+def _map(
+    tasks: Iterator[pa.Table],
+    engine: Engine,
+    arguments: dict[str, Any],
+    failed: Callable[[pa.Table, str, str], pa.Table],
+    seconds: float,
+) -> Generator[pa.Table, None, None]:
+    """Read here for some seconds, then by the engine: processes only pay for long scans."""
+    first = list(islice(tasks, 2))
+    tasks = chain(first, tasks)
+    if isinstance(engine, LocalEngine):
+        alone = len(first) < 2  # tasks, which is not worth a process either
+        end = time.monotonic() + seconds
+        while (alone or time.monotonic() < end) and (task := next(tasks, None)) is not None:
+            yield scan_part(task, arguments)
+    yield from engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
 
 
 def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
@@ -240,11 +271,12 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
         part = push_part(to, write) if is_url(to) else write(Path(to))
         rows = pa.table(
             {
-                "name": [part.name],
-                "rows": [part.rows],
-                "first": pa.array([part.first], pa.binary()),
-                "last": pa.array([part.last], pa.binary()),
-                "columns": pa.array([part.columns], pa.list_(pa.string())),
+                "name": array([part.name], pa.string()),
+                "rows": array([part.rows], pa.int64()),
+                "first": array([part.first], pa.binary()),
+                "last": array([part.last], pa.binary()),
+                "columns": array([part.columns], pa.list_(pa.string())),
+                "checksum": array([part.checksum], pa.string()),
             }
         )
     return rows.replace_schema_metadata(said)
@@ -264,7 +296,7 @@ class _Pace:
 
     def tasks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         """Tables of at most the present size, in order."""
-        waiting = SOURCE_SCHEMA.empty_table()
+        waiting = pa.Table.from_batches([], SOURCE_SCHEMA)
         for batch in batches:
             waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
             while waiting.num_rows >= (size := self._size):

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.arrays import array, filled
 from wetread.errors import NotFoundError, UsageError
 from wetread.table.files import storage_errors
 from wetread.table.merge import (
@@ -31,6 +32,7 @@ from wetread.table.merge import (
 from wetread.table.parts import (
     SHARDS,
     Generation,
+    check_parts,
     commit_generation,
     locked,
     part_path,
@@ -61,7 +63,7 @@ class Shard(NamedTuple):
     def take(self, sources: pa.RecordBatch) -> pa.RecordBatch:
         """The sources of this share: by the hash of the path, so members stay together."""
         hashes = np.array([zlib.crc32(path) for path in sources["path"].to_pylist()], np.int64)
-        return sources.filter(pa.array(hashes % self.of == self.number))
+        return sources.filter(array(hashes % self.of == self.number, pa.bool_()))
 
     @property
     def folder(self) -> str:
@@ -102,8 +104,10 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
     stored = []
     with storage_errors(folder):
         for number, generation in done.items():
+            shard = folder / Shard(number, total).folder
+            check_parts(shard, generation.parts, "the same scan of that shard again reads it anew")
             for part in generation.parts:
-                there = part_path(folder / Shard(number, total).folder, part.name)
+                there = part_path(shard, part.name)
                 here = part_path(folder, part.name)
                 if not here.exists():
                     _link(there, here)
@@ -129,11 +133,11 @@ def _keep_unchanged(ordered: list[Stored], stored: list[Stored]) -> None:
             rows = pa.concat_tables(Feed(old, KEY_COLUMNS).until(None))
         except (pa.ArrowInvalid, OSError):
             continue  # damaged: the shards have all its rows
-        old.keep[:] = ~pc.is_in(rows["read_status"], TRY_AGAIN).to_numpy()
-        rows = rows.append_column("at", pa.array(np.arange(rows.num_rows)))
+        old.keep[:] = ~filled(pc.is_in(rows["read_status"], TRY_AGAIN), False)
+        rows = rows.append_column("at", array(np.arange(rows.num_rows), pa.int64()))
         if old.keep.any():
-            changed = known.changed(rows.filter(pa.array(old.keep)))
-            old.keep[changed["at"].to_numpy()] = False
+            changed = known.changed(rows.filter(array(old.keep, pa.bool_())))
+            old.keep[filled(changed["at"], 0)] = False
     for new in stored:
         new.keep = ~new.keep
 

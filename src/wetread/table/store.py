@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,11 +20,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.arrays import array
+from wetread.buckets import is_url, open_bucket
 from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.table.checks import make_view
 from wetread.table.merge import conform
-from wetread.table.mirror import local_folder, pull
-from wetread.table.parts import Part, check_folder, part_path, read_generation
+from wetread.table.mirror import address_of, local_folder, pull
+from wetread.table.parts import Part, check_folder, check_parts, part_path, read_generation
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,8 +77,10 @@ class Indexed(Protocol):
         """The rows."""
 
 
-def open_content(path: str | os.PathLike[str]) -> Content:
-    """The rows of an index folder, none of them read yet.
+def open_content(
+    path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+) -> Content:
+    """The rows of an index folder, none of them read yet; `root` is where their files are now.
 
     Raises:
         NotFoundError: there is no such folder.
@@ -85,11 +89,64 @@ def open_content(path: str | os.PathLike[str]) -> Content:
     """
     folder = local_folder(path)
     pull(folder)
-    return read_content(folder)
+    try:
+        content = _checked(folder)
+    except IndexFormatError as error:
+        if url := address_of(folder):
+            said = f"{error}. It is a copy of {url}: delete {folder} to fetch it again"
+            raise IndexFormatError(said) from error
+        raise
+    if root is None:
+        return content
+    return replace(content, root=os.fspath(root) if is_url(root) else os.path.abspath(root))
+
+
+def _checked(folder: Path) -> Content:
+    """The rows of a folder whose parts are as they were written."""
+    content = read_content(folder)
+    try:
+        check_parts(folder, content.parts, "the same scan again reads its files anew")
+    except IndexFormatError:
+        if read_content(folder).parts == content.parts:
+            raise
+        return _checked(folder)  # another scan has finished meanwhile and removed its parts
+    return content
+
+
+def check_files(content: Content) -> None:
+    """Check that files of an index are where its `root` says: one is enough.
+
+    Of an index in a bucket 16 objects are looked for.
+
+    Raises:
+        NotFoundError: none is there; names the option `--root`.
+    """
+    paths = query(content, "SELECT DISTINCT path, path_bytes FROM index ORDER BY ALL")
+    rows = paths.to_pylist()
+    if is_url(content.root):
+        rows = rows[:: -(-len(rows) // 16) or 1]
+    if rows and not any(_exists(content.root, row["path_bytes"] or row["path"]) for row in rows):
+        raise NotFoundError(
+            f"none of the {len(paths):,} files of the index is in {content.root}, such as "
+            f"{rows[0]['path']}: if they were moved, say where they are now, --root FOLDER or "
+            "Index.open(..., root=FOLDER)"
+        )
+
+
+def _exists(root: str, path: str | bytes) -> bool:
+    if not is_url(root):
+        return os.path.exists(os.path.join(os.fsencode(root), os.fsencode(path)))
+    try:
+        open_bucket(root).stat(os.fsdecode(path))
+    except FileNotFoundError:
+        return False
+    except OSError:  # no answer does not mean that it is gone
+        return True
+    return True
 
 
 def read_content(folder: Path) -> Content:
-    """The same of a folder on this machine, or of a copy as it is."""
+    """The rows of a folder on this machine, or of a copy as it is; parts are not checked."""
     check_folder(folder)
     generation = read_generation(folder)
     if generation is None:
@@ -288,7 +345,7 @@ def _source(content: Content) -> pa.Table | ds.Dataset:
     if content.rows is not None:
         return content.rows
     paths = _paths(content)
-    return ds.dataset(paths, content.schema) if paths else content.schema.empty_table()
+    return ds.dataset(paths, content.schema) if paths else pa.Table.from_batches([], content.schema)
 
 
 @contextlib.contextmanager
@@ -298,10 +355,11 @@ def _database(
     """A database of its own for one question, which says plainly what is wrong with it."""
     import duckdb
 
-    codes = pa.Table.from_pylist([asdict(code) for code in FINDINGS.values()])
+    names = ("code", "severity", "meaning")
+    codes = {n: array([getattr(c, n) for c in FINDINGS.values()], pa.string()) for n in names}
     with duckdb.connect(":memory:", config=_CONFIG) as database:
         database.register("all_rows", _source(content))
-        database.register("finding_codes", codes)
+        database.register("finding_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {content.chosen or _EVERYTHING}')
         database.execute(make_view(content.schema.names))
         try:

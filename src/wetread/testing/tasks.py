@@ -16,8 +16,9 @@ from wetread.engines.pulse import beat
 def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Do what column `do` says, row by row; return the table with the worker's `pid`.
 
-    `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), raise, end, print.
-    With an option `log`, a file, each call adds a line to it.
+    `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), wait (until the
+    file of option `until` exists), raise, end, print. With an option `log`, a file, each call adds
+    a line to it.
 
     >>> obey(pa.table({"do": [None]}), {}).column_names
     ['do', 'pid']
@@ -35,6 +36,10 @@ def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
         elif word == "beat":
             beat(60)
             time.sleep(3)
+        elif word == "wait":
+            beat(600)
+            while not os.path.exists(options["until"]):
+                time.sleep(0.01)
         elif word == "raise":
             raise KeyError("asked to")
         elif word == "end":

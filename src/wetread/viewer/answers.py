@@ -20,8 +20,7 @@ from wetread import bulk
 from wetread.engines.pulse import beat
 from wetread.errors import UsageError
 from wetread.image import Image
-from wetread.pixels import Frame, Frames, decode, decode_reduced
-from wetread.pixels.codecs import check_size
+from wetread.pixels import Frame, Frames, read_frame
 from wetread.pixels.reduced import count_levels
 from wetread.plot import square_pixels
 from wetread.settings import Settings
@@ -63,20 +62,15 @@ def _frame(
     image: Image, frames: Frames, ask: dict[str, Any], settings: Settings
 ) -> tuple[dict[str, Any], Any]:
     """A decoded frame, at the smallest resolution it holds of at least `size` pixels."""
-    form, size = frames.form, ask["size"]
-    check_size(form, frames.length, settings)
-    data = frames.read(ask["frame"], short=True)
-    if size is None:
-        frame = decode(data, form, settings)
-    else:
-        frame = decode_reduced(data, form, size, settings)
+    form, number = frames.form, ask["frame"]
+    frame = read_frame(frames, number, size=ask["size"], short=True, settings=settings)
     said = {name: value for name, value in asdict(frame).items() if name != "values"}
     said |= {
         "shape": frame.values.shape,
         "dtype": frame.values.dtype.str,
         "count": len(frames),
         "form": asdict(form),
-        "levels": count_levels(data, form),
+        "levels": count_levels(frames.read(number, short=True), form),
     }
     return said, np.ascontiguousarray(frame.values).data.cast("B")
 

@@ -18,7 +18,7 @@ from wetread.disk import cache_folder
 from wetread.errors import UsageError
 from wetread.settings import Settings
 from wetread.sources import PathLike
-from wetread.table.store import Content, Indexed
+from wetread.table.store import Content, Indexed, check_files
 from wetread.viewer.places import (
     COLAB_FRAMES,
     find_place,
@@ -196,6 +196,8 @@ def serve(
     from wetread.viewer.app import make_app
     from wetread.viewer.session import Viewer
 
+    if content.folder is not None:
+        check_files(content)
     token = token or secrets.token_urlsafe(32)
     sides = [_joined(side, content) for side in (boxes, predictions)]
     listener = _listen(host, port)

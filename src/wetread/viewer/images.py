@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from wetread.bulk import explain
@@ -147,7 +148,10 @@ class Images:
             small = Decoded(values, decoded.levels, decoded.count, decoded.form)
             dtype = _kind(decoded)
             if dtype in ("rgb8", "display8"):
-                data = _render(opened.image, small, frame, window, sample).pixels.tobytes()
+                shown = _render(opened.image, small, frame, window, sample).pixels
+                if dtype == "rgb8" and shown.ndim == 2:  # of a palette that cannot be used
+                    shown = np.repeat(shown[..., None], 3, axis=2)
+                data = shown.tobytes()
             else:
                 data = pack(values.values)
             data, encoding = compress(data, accepted)
@@ -184,7 +188,7 @@ class Images:
         sample = await self._sample(opened, frame)
 
         def make() -> bytes:
-            chain = read_chain(opened.image.header, frame)
+            chain = read_chain(opened.image.header, frame).shown
             return chain.to_modality(all_values(_tabled(sample).dtype)).astype("<f4").tobytes()
 
         return await self._run(make)
@@ -247,9 +251,10 @@ def _kind(decoded: Decoded) -> str:
 
 def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
     frame, form = decoded.frame, decoded.form
-    chain = read_chain(image.header, number)
+    whole = read_chain(image.header, number)
+    chain = whole.shown  # the page draws with it
     spacing = read_spacing(image.header, number)
-    picture = render(frame, chain, None)
+    picture = render(frame, whole, None)
     colour = _kind(decoded) == "rgb8"
     rows, columns = form["rows"], form["columns"]
     return {

@@ -99,7 +99,7 @@ def reduce(frame: Frame, chain: Chain, times: int) -> Frame:
     if values.ndim == 2 and chain.padding is not None:
         pad = chain.is_padding(blocks)
         spoilt = pad.reshape(total.shape[0], times, total.shape[1], times).any(axis=(1, 3))
-        small[spoilt] = np.asarray(chain.padding[0]).astype(values.dtype)
+        small[spoilt] = values[chain.is_padding(values)][:1]
     return replace(frame, values=small, scale=frame.scale * times)
 
 

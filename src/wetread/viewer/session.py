@@ -100,7 +100,7 @@ def about(viewer: Viewer) -> dict[str, Any]:
     columns = [
         {"name": field.name, "type": kind_of(field.type), "phi": viewer.is_masked(field.name)}
         for field in viewer.catalogue.content.schema
-        if field.name != "path_bytes"
+        if field.name not in ("path_bytes", "member_bytes")
     ]
     sides = (viewer.truth.boxes, viewer.found.boxes)
     labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))

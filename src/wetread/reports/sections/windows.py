@@ -11,9 +11,9 @@ THEN 'no window' WHEN len(WindowCenter) <> len(WindowWidth)
 THEN 'centres and widths differ in number' WHEN WindowWidth[1] <= 0 THEN 'no width'
 WHEN len(WindowCenter) = 1 THEN 'one window' ELSE 'several windows' END"""
 _MEANING = {
-    "no window": "shown through the 1st to 99th percentile, or a VOI LUT where the file has one",
+    "no window": "shown through the automatic window, or a VOI LUT where the file has one",
     "centres and widths differ in number": "the pairs that there are count",
-    "no width": "shown as a threshold",
+    "no width": "no window: the file's next one is taken, else the automatic one",
     "one window": "",
     "several windows": "alternatives; the first is shown",
 }

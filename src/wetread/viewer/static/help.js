@@ -29,7 +29,7 @@ export const KEYS = [
   ]],
   ["Window", [
     ["drag", "right: wider; down: higher center"],
-    ["0", "auto: 1st to 99th percentile"],
+    ["0", "auto: made of the pixels"],
     ["1 2", "the file's first and second window"],
     ["3 – 9", "CT in HU: the presets of the list"],
     ["F", "full range"],
