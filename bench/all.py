@@ -70,29 +70,29 @@ BENCHES = (
     Bench("The start of the command", "help.py", "--rounds 3"),
 )
 FRONT = (
-    ("scan.py", "(a): headers", "pydicom", "headers of radiographs, 17 elements: a file"),
-    ("scan.py", "(b): headers", "pydicom", "headers of mixed real files: a file"),
+    ("scan.py", "(a): headers", "pydicom", "radiograph headers, 17 elements, per file"),
+    ("scan.py", "(b): headers", "pydicom", "headers of mixed real files, per file"),
     (
         "million.py --files 200000",
         "200,000 files of (b) into",
         "",
-        "mixed real files into an index, a worker a core",
+        "mixed real files into an index, one worker per core",
     ),
-    ("pixels.py", "display", "pydicom", "display of a 16-bit radiograph of 3.6 MP"),
-    ("drop_in.py", "`from_dicoms` of 1,000", "fastai", "the article's `from_dicoms`: a file"),
-    ("learn.py", "an epoch", "fastai", "an epoch of films of 2560 pixels, at 512"),
-    ("judge.py", "`voc2010@0.4`", "faster", "VOC 2010 of 15,000 images, 150,000 boxes: CPU"),
-    ("viewer.py", "first preview", "", "the viewer's first preview, JPEG 2000 of 8 MP"),
+    ("pixels.py", "display", "pydicom", "display of a 16-bit radiograph, 3.6 MP"),
+    ("drop_in.py", "`from_dicoms` of 1,000", "fastai", "fastai tutorial: `from_dicoms`, per file"),
+    ("learn.py", "an epoch", "fastai", "training epoch, 2560-pixel radiographs at 512"),
+    ("judge.py", "`voc2010@0.4`", "faster", "VOC 2010, 15,000 images, 150,000 boxes, CPU time"),
+    ("viewer.py", "first preview", "", "first preview in the viewer, JPEG 2000, 8 MP"),
 )
 """README's rows: of which bench, how the figure and its peer begin, and what to call it there."""
 INTRODUCTION = """\
-`python bench/all.py` wrote this page; [how each figure comes about](../bench/README.md). There (a)
-are radiographs in the article's form and (b) mixed real files.
-Read ratios rather than times: both sides of one ran on one machine, in turn. Goals were set
-before anything was measured. Damage is measured elsewhere: [reliability](reliability.md).
+Written by `python bench/all.py`; the [methods](../bench/README.md) describe each benchmark. Data
+set (a) holds synthetic radiographs in the form of VinBigData, (b) mixed real files.
+Compare ratios rather than times: both contenders ran on the same machine, in turn. Goals were set
+before the first measurement. Tests with damaged files: [reliability](reliability.md).
 """.splitlines()
-SMOKE = "A smoke run: the figures mean nothing."
-BUSY = "The machine had other work: times are too long, ratios unsure."
+SMOKE = "Smoke run: the figures are meaningless."
+BUSY = "The machine was busy: times are too long, ratios uncertain."
 MARKS = ("<!-- figures: written by bench/all.py -->\n", "<!-- end of figures -->\n")
 
 
@@ -161,7 +161,7 @@ def read_scale(measured: dict[str, Any]) -> list[Figure]:
                 f"{name}: headers",
                 one["scan"],
                 "headers/s",
-                note=f"the same requests alone: {one['limit']:,.0f}/s",
+                note=f"requests only: {one['limit']:,.0f}/s",
             ),
             Figure(f"{name}: against one request at a time", one["ratio"], "x", **waits),
         ]
@@ -277,20 +277,20 @@ def make_page(said: dict[str, Any]) -> str:
 
 def list_missed(missed: list[Figure], all_: list[Figure]) -> list[str]:
     if not missed:
-        return ["Of the goals that were measured, every one was reached."]
+        return ["Every goal that was measured was reached."]
     goals = sum(one.reached is not None for one in all_)
     lines = [f"{len(missed)} of {goals} goals:", ""]
     for one in missed:
         value = tell(one.ratio, "x") if one.peer and one.least else tell(one.value, one.unit)
         beside = f", {one.peer}" if one.peer else ""
         why = f": {one.why}" if one.why else ""
-        lines.append(f"- {one.name}{beside}: {value}, {one.goal} was the goal{why}.")
+        lines.append(f"- {one.name}{beside}: {value} (goal: {one.goal}){why}.")
     return lines
 
 
 def make_front(said: dict[str, Any]) -> str:
     """README's table."""
-    lines = ["| | wetread | instead | ratio |", "|---|---:|---:|---:|"]
+    lines = ["| | wetread | compared with | ratio |", "|---|---:|---:|---:|"]
     for command, name, peer, label in FRONT:
         record = said["benches"].get(command, {"figures": []})
         figures = (Figure(**one) for one in record["figures"])

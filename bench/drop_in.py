@@ -84,7 +84,7 @@ def _write(folder: Path, number: int, rows: int, columns: int, *, compressed: bo
 
 
 CASES = (
-    Case("the article's form, `px_summ=False`", write_films, 1000, False, 40),
+    Case("VinBigData form, `px_summ=False`", write_films, 1000, False, 40),
     Case("512 x 512, uncompressed, `px_summ=True`", write_small, 200, True, 4),
     Case("2560 x 2048, uncompressed, `px_summ=True`", write_large, 20, True, 4),
     Case("2952 x 2744, JPEG 2000, `px_summ=True`", write_compressed, 4, True, None),
@@ -143,7 +143,7 @@ def measure(listed: Path, px_summ: bool, rounds: int) -> Iterator[tuple[list[flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1, help="of the numbers of files")
+    parser.add_argument("--scale", type=float, default=1, help="factor for the number of files")
     parser.add_argument("--json", type=Path, help="write the numbers there")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,14 +165,14 @@ def main() -> None:
         found[case.name] = {"fastai": theirs, "wetread": ours, "files": count}
         figures.append(
             Figure(
-                f"`from_dicoms` of {count:,} files, {case.name}: a file",
+                f"`from_dicoms` of {count:,} files, {case.name}, per file",
                 1000 * median(ours) / count if ours else None,
                 "ms",
                 peer=name_version("fastai"),
                 other=1000 * median(theirs) / count if theirs else None,
                 least=case.least,
                 note=f"fastai: {why}; here {shape}",
-                why="the goal and what is reached lie closer than two runs do" * (count > 500),
+                why="the difference is smaller than that between two runs" * (count > 500),
             )
         )
     save(options.json, figures, found)

@@ -42,7 +42,7 @@ def main() -> None:
                 took[name].append(seconds)
     start = median(took.pop(START))
     figures = [
-        Figure(f"`{name}`, beyond the interpreter's start", 1000 * (median(s) - start), "ms")
+        Figure(f"`{name}`, without interpreter start-up", 1000 * (median(s) - start), "ms")
         for name, s in took.items()
     ]
     save(options.json, figures, {START: start, **took})

@@ -87,13 +87,13 @@ def main() -> None:
         "`rsna-pneumonia`": (ours("rsna-pneumonia"), options.rounds),
         "`froc`": (ours("froc"), options.rounds),
         "`classification`": (ours("classification"), options.rounds),
-        f"`voc2010@0.4`, {options.resamples:,} draws of patients": (
+        f"`voc2010@0.4`, {options.resamples:,} bootstrap resamples": (
             ours("voc2010@0.4", options.resamples),
             1,
         ),
     }
     if options.long:
-        contenders["`coco`, 100 draws of patients"] = (ours("coco", 100), 1)
+        contenders["`coco`, 100 bootstrap resamples"] = (ours("coco", 100), 1)
     took: dict[str, list[float]] = {name: [] for name in contenders}
     value = {}
     for number in range(options.rounds):

@@ -131,7 +131,7 @@ def main() -> None:
             _fastai: run(ByFastai(paths, asked.size))[0],
             f"{name_version('pydicom')} in a Dataset": run(ByPydicom(paths, asked.size))[0],
         }
-        files = f"{asked.images} films of {asked.side} pixels"
+        files = f"{asked.images} radiographs of {asked.side} pixels"
         figures = [Figure(f"`prepare` of {files}, once", len(cache) / once, "images/s")]
         for kind, data in (
             (f"items of {asked.size}", cache.dataset(size=asked.size)),
@@ -144,7 +144,7 @@ def main() -> None:
             for peer, its in peers.items():
                 figures.append(Figure(title, speed, "images/s", peer=peer, other=its, least=WANTED))
             figures.append(
-                Figure(f"{title}: the worker's private memory grows by", growth, "MB", most=GROWTH)
+                Figure(f"{title}: growth of the worker's private memory", growth, "MB", most=GROWTH)
             )
     save(asked.json, figures, {})
     print("\n".join(tabulate(figures)))

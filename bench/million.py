@@ -23,7 +23,7 @@ from corpus import FOLDER_FILES, copy_mixed, link_many, mixed_sources
 from figures import Figure, save, tabulate
 
 ROUNDS = 3
-WHY_WORKER = "PyArrow and NumPy, as they are loaded, are much of it"
+WHY_WORKER = "importing PyArrow and NumPy takes a large part of it"
 SAMPLES_A_SECOND = 50
 
 
@@ -52,9 +52,14 @@ def million_figures(measured: dict[str, Any]) -> list[Figure]:
         title, per_second = f"{said['files']:,} files of (b)", said["files"] / said["seconds"]
         worker = {"most": 250, "why": WHY_WORKER}
         figures += [
-            Figure(f"{title} into an index, a worker a core", per_second, "files/s"),
-            Figure(f"{title}: the parent's peak of memory", said["parent_mb"], "MB", most=400),
-            Figure(f"{title}: the largest worker's", said["worker_mb"] or None, "MB", **worker),
+            Figure(f"{title} into an index, one worker per core", per_second, "files/s"),
+            Figure(f"{title}: peak memory of the main process", said["parent_mb"], "MB", most=400),
+            Figure(
+                f"{title}: peak memory of the largest worker",
+                said["worker_mb"] or None,
+                "MB",
+                **worker,
+            ),
         ]
     name = f"{title}, unchanged, scanned again in {again:.1f} s: against scandir and stat"
     return [*figures, Figure(name, again / walk, "x their time", most=1.5)]

@@ -31,7 +31,9 @@ from wetread.pixels import decode_reduced, open_frames, read_frame
 from wetread.statistics import measure
 
 FILES = Path(data_store.__file__).parent / "data"
-WHY_UNCOMPRESSED = "the histogram and the hash of all bytes take most of it, and the looks some"
+WHY_UNCOMPRESSED = (
+    "dominated by the histogram and the hash of all bytes, followed by the image-quality metrics"
+)
 
 from_dicoms: Callable[..., object] | None = None
 
@@ -123,12 +125,12 @@ def compare_measure(count: int, compressed: bool, size: int | None, least: float
                 measure_as_fastai(path)
 
         kind = "JPEG 2000" if compressed else "uncompressed"
-        title = f"`measure` of {count} {kind} 5-MP files, size={size}: a file"
+        title = f"`measure` of {count} {kind} 5-MP files, size={size}, per file"
         runs = 1 if compressed else 3
         start = best(lambda: ours(index[:1]), 3)
         a_file = (best(lambda: ours(index), 3) - start) / (count - 1)
         why = "" if compressed else WHY_UNCOMPRESSED
-        peer = name_version("fastai") if from_dicoms else "fastai's lines in NumPy"
+        peer = name_version("fastai") if from_dicoms else "fastai's code in NumPy"
         return compare(title, a_file, best(theirs, runs) / count, peer, least, why)
 
 
@@ -149,7 +151,7 @@ def compare_display() -> Figure:
         header, frame = frames.header, read_frame(frames)
     chain, stored = read_chain(header), frame.values
     return compare(
-        "display of a radiograph, 3.6 MP of 16 bits",
+        "display of a radiograph, 3.6 MP, 16 bits",
         best(lambda: render(frame, chain)),
         best(lambda: show_by_pydicom(stored, header)),
         f"{name_version('pydicom')}, both LUTs and scaling",
@@ -186,10 +188,10 @@ def compare_files() -> list[Figure]:
             header, offset = frames.header, frames.offset
         figures.append(
             compare(
-                f"the numbers of {name} from the file, size={size}",
+                f"statistics of {name} from the file, size={size}",
                 best(lambda p=path, h=header, o=offset, s=size: measure_file(p, h, o, s), 3),
                 best(lambda p=path: measure_as_fastai(p), 3),
-                "fastai's lines in NumPy",
+                "fastai's code in NumPy",
                 least,
             )
         )
@@ -221,7 +223,7 @@ def measure_memory() -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1, help="of the numbers of files")
+    parser.add_argument("--scale", type=float, default=1, help="factor for the number of files")
     parser.add_argument("--json", type=Path, help="write the numbers there")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -288,7 +288,7 @@ def compute(cpu: float, per_file: float) -> list[str]:
         took = hours(n)
         return max(took, key=lambda name: took[name])
 
-    gets = "GETs: one a header, two where the object is large and compressed"
+    gets = "GETs: one per header, two for large compressed objects"
     rows = {
         gets: lambda n: f"{n:,.0f} to {2 * n:,.0f}",
         "listing requests, 1,000 keys each": lambda n: f"{n / 1000:,.0f}",
@@ -299,14 +299,14 @@ def compute(cpu: float, per_file: float) -> list[str]:
         f"one listing at {LISTED_PER_SECOND:,} keys/s, hours": lambda n: (
             f"{hours(n)['the listing']:,.2f}"
         ),
-        f"GETs at {REQUESTS_PER_SECOND:,}/s a prefix, hours": lambda n: (
+        f"GETs at {REQUESTS_PER_SECOND:,}/s per prefix, hours": lambda n: (
             f"{hours(n)['requests']:,.2f} to {2 * hours(n)['requests']:,.2f}"
         ),
-        f"CPU from a bucket at {cpu * 1e6:.0f} us a header, on {CORES} cores, hours": lambda n: (
+        f"CPU from a bucket at {cpu * 1e6:.0f} us per header, on {CORES} cores, hours": lambda n: (
             f"{hours(n)['CPU']:,.2f}"
         ),
-        "used up first, one prefix": first,
-        f"CPU from a disk at {per_file * 1e6:.0f} us a file, on {CORES} cores, hours": lambda n: (
+        "bottleneck, one prefix": first,
+        f"CPU from a disk at {per_file * 1e6:.0f} us per file, on {CORES} cores, hours": lambda n: (
             f"{n * per_file / CORES / 3600:,.2f}"
         ),
     }
@@ -317,7 +317,7 @@ def compute(cpu: float, per_file: float) -> list[str]:
 def compute_images(images: list[dict[str, Any]], count: float = 1e6) -> list[str]:
     """The lines on 10^6 images: computed, not measured."""
     head = ("1,000,000 images", "TB fetched", "hours at 10 Gbit/s", "GETs", "US$")
-    head += (f"hours on {CORES} cores", "used up first")
+    head += (f"hours on {CORES} cores", "bottleneck")
     lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|---:|---|"]
     for one in images:
         fetched, gets = count * one["bytes"], count * one["gets"]
@@ -334,14 +334,14 @@ def say(
     files: list[dict[str, Any]], stores: list[dict[str, Any]], images: list[dict[str, Any]]
 ) -> Iterator[str]:
     """The lines of docs/scale.md."""
-    yield "**Measured: headers from a disk**, mixed real files, a worker a core\n"
-    yield "| files | files/s | CPU us a file |\n|---:|---:|---:|"
+    yield "**Measured: headers from a disk**, mixed real files, one worker per core\n"
+    yield "| files | files/s | CPU us per file |\n|---:|---:|---:|"
     for one in files:
         yield f"| {one['files']:,} | {one['per_second']:,.0f} | {1e6 * one['cpu']:.0f} |"
-    yield "\n**Measured: headers from a store** on loopback, films of 20 to 50 KB, one process\n"
+    yield "\n**Measured: headers from a store** on loopback, files of 20 to 50 KB, one process\n"
     yield (
-        "| store | its own limit, GET/s | one by one | a scan, headers/s | ratio "
-        "| CPU us a header |\n|---|---:|---:|---:|---:|---:|"
+        "| store | limit, GET/s | sequential, GET/s | scan, headers/s | ratio "
+        "| CPU us per header |\n|---|---:|---:|---:|---:|---:|"
     )
     for one in stores:
         yield (
@@ -350,10 +350,11 @@ def say(
         )
     yield "\n**Computed from these: headers from S3**\n"
     yield from compute(stores[-1]["cpu"], files[-1]["cpu"])
-    yield "\n**Measured: images**, radiographs of 2560 x 2048 pixels and 16 bits, a worker a core\n"
+    radiographs = "radiographs of 2560 x 2048 pixels and 16 bits, one worker per core"
+    yield f"\n**Measured: images**, {radiographs}\n"
     yield (
-        "| | MB a file | images/s from a disk | CPU ms an image | MB fetched | GETs "
-        "| images/s from a store that waits 0, 10, 50 ms |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| | MB per file | images/s from a disk | CPU ms per image | MB fetched | GETs "
+        "| images/s from a store with 0, 10, 50 ms latency |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     for one in images:
         # Below 0 where the machine was so busy that two images took longer than all.

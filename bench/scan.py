@@ -35,14 +35,17 @@ START_FILES = 2 * Settings().part_files
 OPEN_SECONDS = 0.002
 Whys = dict[str, tuple[float, str]]
 """The goal beside a contender, and why it is missed."""
-TAIL = "a compressed file is also asked for its last bytes, to see that it is whole"
+TAIL = "the last bytes of a compressed file are also read, to verify that it is complete"
 FILMS_GOALS: Whys = {
-    FLOOR: (1.7, f"{TAIL}, and gets its id and the hash of its header"),
-    PYDICOM: (50, f"the goal is hardly more than the floor, and {TAIL}"),
+    FLOOR: (1.7, f"{TAIL}, and its id and header hash are computed"),
+    PYDICOM: (50, f"the goal is close to the floor, and {TAIL}"),
 }
 MIXED_GOALS: Whys = {
-    "fastest": (2.5, "sequences are walked, and every element becomes a typed column, in NumPy"),
-    PYDICOM: (50, "the same: sequences, and typed columns in NumPy"),
+    "fastest": (
+        2.5,
+        "sequences are parsed, and every element is converted to a typed column, in NumPy",
+    ),
+    PYDICOM: (50, "as above: sequences, and typed columns in NumPy"),
 }
 
 
@@ -66,17 +69,17 @@ def peer_figures(title: str, measured: dict[str, Any], whys: Whys) -> list[Figur
     """Times the floor, then microseconds a file beside each peer."""
     files, found = measured["files"], measured["contenders"]
     took = {n: median(s["seconds"]) / files * 1e6 for n, s in found.items() if not s["error"]}
-    values = {n: f"{found[n]['values'] / files:.0f} values a file" for n in took}
+    values = {n: f"{found[n]['values'] / files:.0f} values per file" for n in took}
     fastest = min(took.keys() & set(PEERS), key=took.__getitem__, default="")
     ours, floor = took[WETREAD], took[FLOOR]
     most, why = whys.get(FLOOR, (None, ""))
-    name = f"{title}: against the floor of {floor:.1f} us a file"
+    name = f"{title}: against the floor of {floor:.1f} us per file"
     figures = [Figure(name, ours / floor, "x its time", most=most, note=values[WETREAD], why=why)]
     for peer in (*PEERS, PYDICOM):
         least, why = whys.get("fastest" if peer == fastest else peer, (None, ""))
         figures.append(
             Figure(
-                f"{title}: headers, a file",
+                f"{title}: headers, per file",
                 ours,
                 "us",
                 peer=name_version(peer) if peer == PYDICOM else peer,
@@ -153,13 +156,13 @@ def waiting_figures(measured: dict[str, Any]) -> list[Figure]:
     took = {name: median(seconds) for name, seconds in measured["seconds"].items()}
     return [
         Figure(
-            "(a), every open waits 2 ms more: as it comes, against one by one",
+            "(a), 2 ms more latency per open: default, against one by one",
             took["slow, one by one"] / took["slow"],
             "x",
             least=10,
         ),
         Figure(
-            "(a), a fast disk: as it comes, against one by one",
+            "(a), fast disk: default, against one by one",
             took["fast, one by one"] / took["fast"],
             "x",
         ),

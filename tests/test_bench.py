@@ -47,9 +47,9 @@ def test_a_smoke_run_of_one_bench(tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "bench" / "all.py", "--quick", "--only", "help.py"]
     subprocess.run([*command, "--to", tmp_path], check=True, capture_output=True)
     page = (tmp_path / "benchmarks.md").read_text()
-    assert "**A smoke run: the figures mean nothing.**" in page
+    assert "**Smoke run: the figures are meaningless.**" in page
     assert "`python bench/help.py --rounds 3`" in page
-    assert "| `wetread --help`, beyond the interpreter's start | " in page
+    assert "| `wetread --help`, without interpreter start-up | " in page
     assert "`python bench/scan.py`" in page.partition("## What was not run")[2]
 
 
@@ -79,5 +79,5 @@ def test_a_missed_goal_is_listed_with_its_reason(bench: dict[str, Any], figure: 
     assert bench["list_missed"]([one], [one, other]) == [
         "1 of 2 goals:",
         "",
-        "- memory: 300 MB, at most 250 MB was the goal: the libraries are large.",
+        "- memory: 300 MB (goal: at most 250 MB): the libraries are large.",
     ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import tomllib
-from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from click import Option
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
@@ -113,11 +114,13 @@ def test_headings_are_found_as_github_does(tmp_path: Path) -> None:
 def test_every_page_is_in_the_index() -> None:
     text = (ROOT / "docs" / "README.md").read_text()
     for page in ROOT.glob("docs/**/*.md"):
-        assert page.name == "README.md" or f"]({page.relative_to(ROOT / 'docs')})" in text, page
+        if page.name == "README.md" or page.parent.name == "reference":
+            continue
+        assert f"]({page.relative_to(ROOT / 'docs')})" in text, page
 
 
-def test_findings_has_a_paragraph_per_code_in_order() -> None:
-    text = (ROOT / "docs" / "findings.md").read_text()
+def test_problems_has_a_paragraph_per_code_in_order() -> None:
+    text = (ROOT / "docs" / "problems.md").read_text()
     assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == list(FINDINGS)
     for code in FINDINGS.values():
         assert f"### {code.code}\n**{code.severity}** · {code.meaning} " in text
@@ -128,27 +131,26 @@ def test_columns_is_up_to_date() -> None:
     assert (ROOT / "docs" / "columns.md").read_text() == made, "run python docs/make_columns.py"
 
 
-def test_reference_is_up_to_date() -> None:
-    made = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["make"]()
-    assert (ROOT / "docs" / "reference.md").read_text() == made, "run python docs/make_reference.py"
+def test_reference_has_every_public_name() -> None:
+    text = "".join(page.read_text() for page in ROOT.glob("docs/reference/*.md"))
+    shown = set(re.findall(r"^::: wetread\.(\S+)$", text, flags=re.MULTILINE))
+    assert set(wetread.__all__) <= shown
 
 
-def test_reference_is_complete() -> None:
-    text = (ROOT / "docs" / "reference.md").read_text()
-    for name in wetread.__all__:
-        assert f"\n### wr.{name}\n" in text, name
-    for field in fields(wetread.Settings):
-        assert re.search(rf"^\| `{field.name}` \| `.+` \| \w.+ \|$", text, re.MULTILINE), field.name
-    for kind in (wetread.Index, wetread.Image, wetread.Boxes, wetread.Run):
-        for name in vars(kind):
-            assert name.startswith("_") or re.search(rf"{kind.__name__}\.{name}\b", text, re.I), (
-                name
-            )
-    for name, command in main.commands.items():
-        section = text.partition(f"\n### wetread {name}\n")[2].partition("\n### ")[0]
-        for option in command.params:
-            if isinstance(option, Option):
-                assert f"| `{', '.join(option.opts)}" in section, (name, option.opts)
+def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    paths = os.pathsep.join([str(ROOT / "src"), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths, "NO_MKDOCS_2_WARNING": "1"}
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    pages = {page: page.read_text() for page in tmp_path.rglob("*.html")}
+    assert len(pages) > 30
+    for page, text in pages.items():
+        loads = re.findall(r"<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=\"?([^\" >]+)", text)
+        assert not [target for target in loads if re.match(r"(https?:)?//", target)], page
+    commands_page = (tmp_path / "reference" / "commands.html").read_text()
+    for name in main.commands:
+        assert f"Usage: wetread {name} " in commands_page, name
 
 
 def test_no_arrow_of_the_drawing_leads_down() -> None:
@@ -167,7 +169,7 @@ def test_dependencies_names_every_requirement() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = {"always": project["dependencies"], **project["optional-dependencies"]}
     page = (ROOT / "docs" / "dependencies.md").read_text()
-    for group in groups.keys() - {"test"}:
+    for group in groups.keys() - {"docs", "test"}:
         for one in map(Requirement, groups[group]):
             row = f"| `{one.name}` | {one.specifier} | {group} | "
             assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"

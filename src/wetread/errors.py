@@ -130,7 +130,7 @@ class FindingCode:
     code: str
     severity: Severity
     meaning: str
-    """One sentence; `docs/findings.md` has a paragraph."""
+    """One sentence; `docs/problems.md` has a paragraph."""
 
 
 _CODES: tuple[tuple[str, Severity, str], ...] = (
@@ -197,7 +197,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
 )
 
 FINDINGS: dict[str, FindingCode] = {c: FindingCode(c, s, m) for c, s, m in _CODES}
-"""Every finding code there is, in the order of `docs/findings.md`."""
+"""Every finding code there is, in the order of `docs/problems.md`."""
 
 _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     # the label file and the images

@@ -33,7 +33,7 @@ from wetread.table.store import Content, check_files, read_content
 MEANINGS = {
     "px_status": "ok; partial: some frames cannot be decoded; failed, refused, no_access, timeout "
     "or crashed; null without pixels",
-    "px_findings": "what decoding found; see findings.md",
+    "px_findings": "what decoding found; see problems.md",
     **COLUMNS,
 }
 """What `Index.measure` adds to a table."""

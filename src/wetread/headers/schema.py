@@ -235,7 +235,7 @@ OWN_MEANINGS = {
     "mtime_ns": "time of the last change since 1970, of the archive for its members",
     "etag": "what an object store says of the version, else null",
     "read_status": "ok, repaired, partial, not_dicom, refused, no_access, timeout or crashed",
-    "findings": "what is wrong with the file; see findings.md",
+    "findings": "what is wrong with the file; see problems.md",
     "invalid": "raw bytes of the values that do not parse",
     "transfer_syntax": "the Transfer Syntax UID that the bytes are in, stated or inferred",
     "decodable": "whether the pixels can be decoded: yes or no; null without pixels",

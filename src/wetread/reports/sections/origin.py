@@ -48,7 +48,7 @@ _CODES = (
 
 def describe(subject: Subject) -> Section:
     """Modalities, machines, body parts, sexes and ages, years."""
-    section = Section("origin", "What was imaged, and by what", ["headers"])
+    section = Section("origin", "Acquisition", ["headers"])
     sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
     sample = [
         subject.tile(row, " ".join(filter(None, (row["Modality"], row["photometric"]))))
