@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wetread.testing.files import (
+from wetread.testing.dicom import (
     JPEG2000,
     changed,
     code_stream,

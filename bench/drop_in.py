@@ -62,9 +62,9 @@ def write_compressed(folder: Path, count: int) -> list[str]:
 def _write(folder: Path, number: int, rows: int, columns: int, *, compressed: bool) -> str:
     import numpy as np
 
-    from wetread.sample.files import encode
     from wetread.sample.phantom import draw_phantom
-    from wetread.testing.files import EXPLICIT, JPEG2000, changed, dicom_file, element, radiograph
+    from wetread.sample.write import encode
+    from wetread.testing.dicom import EXPLICIT, JPEG2000, changed, dicom_file, element, radiograph
 
     bits = 14 if compressed else 12
     density = draw_phantom(0, number, max(rows, columns)).density

@@ -28,7 +28,7 @@ import wetread as wr
 from wetread.settings import Settings
 from wetread.table.parts import part_path, read_state
 from wetread.testing import case, dicom_file, element, picture, seed_files
-from wetread.testing.files import changed
+from wetread.testing.dicom import changed
 
 SCRIPT = """
 import sys, wetread

@@ -24,11 +24,11 @@ from pydicom.uid import JPEG2000Lossless
 
 import wetread as wr
 from figures import Figure, name_version, save, tabulate
-from wetread.chain import read_chain
 from wetread.display import render
+from wetread.display.pipeline import read_chain
 from wetread.imaging import resize
+from wetread.measure.statistics import measure
 from wetread.pixels import decode_reduced, open_frames, read_frame
-from wetread.statistics import measure
 
 FILES = Path(data_store.__file__).parent / "data"
 WHY_UNCOMPRESSED = (

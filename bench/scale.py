@@ -30,10 +30,10 @@ import pyarrow as pa
 from contenders import readable
 from corpus import copy_mixed, link_many, mixed_sources, write_films
 from pixels import make_radiographs
-from wetread.buckets import open_bucket
 from wetread.headers.reading import read_headers
 from wetread.settings import Settings
-from wetread.sources import SOURCE_SCHEMA
+from wetread.sources.buckets import open_bucket
+from wetread.sources.find import SOURCE_SCHEMA
 
 LATENCIES = (0, 10, 50)
 LISTED_PER_SECOND = 10_000
@@ -57,7 +57,7 @@ IMAGES = (
 DECODE = """
 import json, resource, sys, time, urllib.request
 import wetread as wr
-from wetread.measurements import measure_images
+from wetread.measure.columns import measure_images
 
 root, verb, size, to = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
 index = wr.scan(root, progress=False, workers=0)

@@ -29,9 +29,9 @@ import pyarrow as pa
 import wetread as wr
 from wetread.headers.schema import CORE
 from wetread.table.parts import Generation, Options, commit_generation, write_part
-from wetread.table.store import Content, open_content
+from wetread.table.query import Content, open_content
 from wetread.testing import dicom_file, element
-from wetread.testing.files import changed, radiograph
+from wetread.testing.dicom import changed, radiograph
 from wetread.viewer import Handle, serve
 
 ROWS, COLUMNS = 2952, 2744

@@ -23,8 +23,8 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 import wetread as wr
-from wetread.sample.files import make_file
 from wetread.sample.phantom import draw_phantom
+from wetread.sample.write import make_file
 from wetread.testing.chromium import launch
 from wetread.viewer.handle import serve
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 from pydicom.datadict import dictionary_description
 
-from wetread import measurements
 from wetread.headers import schema
+from wetread.measure import columns
 
 PAGE = Path(__file__).with_name("columns.md")
 
@@ -78,7 +78,7 @@ def make() -> str:
     names = {field.name for field in schema.OWN_FIELDS}
     dicom = [field for field in schema.CORE if field.name not in names]
     head = ("column", "tag", "VR", "type", "unit", "name in the standard")
-    measured = _rows(("column", "type", "what it holds"), map(_measured_row, measurements.SCHEMA))
+    measured = _rows(("column", "type", "what it holds"), map(_measured_row, columns.SCHEMA))
     return INTRO + own + DICOM + _rows(head, map(_dicom_row, dicom)) + MEASURED + measured + RULES
 
 
@@ -92,7 +92,7 @@ def _own_row(field: pa.Field) -> tuple[str, ...]:
 
 
 def _measured_row(field: pa.Field) -> tuple[str, ...]:
-    return f"`{field.name}`", _type(field), measurements.MEANINGS[field.name]
+    return f"`{field.name}`", _type(field), columns.MEANINGS[field.name]
 
 
 def _dicom_row(field: pa.Field) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import wetread as wr
-from wetread.testing.files import changed, dicom_file, element, picture
+from wetread.testing.dicom import changed, dicom_file, element, picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real files beside the project; tests use them where they exist."""

@@ -19,7 +19,7 @@ from wetread.boxes import Boxes
 from wetread.errors import UnknownNameError, UsageError
 from wetread.splits import assign
 from wetread.testing import dicom_file, element, picture
-from wetread.testing.files import DEFLATED, changed
+from wetread.testing.dicom import DEFLATED, changed
 
 Make = Callable[..., wr.Index]
 HALVES = {"left": 0.5, "right": 0.5}

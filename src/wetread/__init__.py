@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from wetread import errors, imaging
     from wetread.boxes.collection import Boxes
     from wetread.boxes.reading import read_boxes
-    from wetread.engines.dask import DaskEngine
+    from wetread.cache.prepare import prepare
     from wetread.evaluation import evaluate
-    from wetread.image import Image
+    from wetread.evaluation.submission import submit
+    from wetread.images.image import Image
     from wetread.index import Index, merge, read, scan, split
-    from wetread.learn.prepare import prepare
     from wetread.learn.run import Run
     from wetread.learn.training import train
     from wetread.reports.build import report
     from wetread.settings import Settings
-    from wetread.submission import submit
     from wetread.viewer import view
+    from wetread.workers.dask import DaskEngine
 
 __version__ = "0.1.0"
 __all__ = [
@@ -50,20 +50,20 @@ __all__ = [
 
 _HOMES = {
     "Boxes": "boxes.collection",
-    "DaskEngine": "engines.dask",
-    "Image": "image",
+    "DaskEngine": "workers.dask",
+    "Image": "images.image",
     "Index": "index",
     "Run": "learn.run",
     "Settings": "settings",
     "evaluate": "evaluation",
     "merge": "index",
-    "prepare": "learn.prepare",
+    "prepare": "cache.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
     "report": "reports.build",
     "scan": "index",
     "split": "index",
-    "submit": "submission",
+    "submit": "evaluation.submission",
     "train": "learn.training",
     "view": "viewer",
 }

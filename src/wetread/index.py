@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, overload
 
 import pyarrow as pa
 
-from wetread.engines import Engine
+from wetread.common.dataframe import Lists, to_frame
+from wetread.common.html import table_html
 from wetread.errors import NotFoundError, UsageError
-from wetread.exports import Format, export_images
-from wetread.image import Image
-from wetread.measurements import measure_images
-from wetread.mosaic import mosaic
-from wetread.notebook import table_html
+from wetread.images.export import Format, export_images
+from wetread.images.image import Image
+from wetread.images.mosaic import mosaic
+from wetread.measure.columns import measure_images
 from wetread.settings import Settings
-from wetread.sources import PathLike
+from wetread.sources.find import PathLike
 from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
-from wetread.table.frame import Lists, to_frame
-from wetread.table.scan import What
-from wetread.table.store import (
+from wetread.table.query import (
     Content,
     all_rows,
     batches,
@@ -32,14 +30,16 @@ from wetread.table.store import (
     some_rows,
     where,
 )
+from wetread.table.scan import What
 from wetread.table.summary import Summary, summarise
+from wetread.workers import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image as Picture
 
     from wetread.boxes import Boxes
-    from wetread.display import WindowLike
+    from wetread.display.render import WindowLike
 
 _SHOWN = (
     "path",

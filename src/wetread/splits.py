@@ -17,10 +17,10 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
 from wetread.errors import UnknownNameError, UsageError
 from wetread.settings import KIB
-from wetread.sources import name_bytes, open_source
-from wetread.table.beside import join, join_index, joined_schema
+from wetread.sources.find import name_bytes, open_source
+from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.store import Content, check_files, query, read_content
+from wetread.table.query import Content, check_files, query, read_content
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB

@@ -16,7 +16,7 @@ import pytest
 import wetread as wr
 from wetread.sample import write_sample
 from wetread.testing.chromium import launch
-from wetread.testing.files import Element, changed, dicom_file, element, picture
+from wetread.testing.dicom import Element, changed, dicom_file, element, picture
 from wetread.viewer.handle import Handle, serve
 
 REAL = (

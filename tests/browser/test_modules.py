@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wetread.boxes.overlap import overlap_pairs
-from wetread.chain import Chain, Window
-from wetread.display import make_table
-from wetread.viewer.pictures import pack
+from wetread.boxes.iou import overlap_pairs
+from wetread.display.pipeline import Chain, Window
+from wetread.display.render import make_table
+from wetread.viewer.encoding import pack
 
 pytestmark = pytest.mark.apt("nodejs", "node")
 

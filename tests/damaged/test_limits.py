@@ -14,7 +14,7 @@ import pytest
 import wetread as wr
 from wetread.settings import KIB, Settings
 from wetread.testing import Element, damages, dicom_file, element, killed_write, picture
-from wetread.testing.files import DEFLATED, changed
+from wetread.testing.dicom import DEFLATED, changed
 
 DAMAGES = {d.name: d for d in damages()}
 

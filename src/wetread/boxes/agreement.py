@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.overlap import Boxes as Corners
-from wetread.boxes.overlap import Ints, find_overlaps
-from wetread.plain import natural_key
+from wetread.boxes.iou import Boxes as Corners
+from wetread.boxes.iou import Ints, find_overlaps
+from wetread.common.text import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,14 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import check_place, read_text
+from wetread.boxes.formats import check_place, read_text
 from wetread.boxes.sizes import check_sizes, sizes_of
 from wetread.boxes.table import CORNERS
+from wetread.common.files import written
 from wetread.errors import UsageError
-from wetread.table.files import written
 
 if TYPE_CHECKING:
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 Json = dict[str, Any]
 _FIELDS = ("key", "label", "kind", "reader", "score", "frame", *CORNERS)

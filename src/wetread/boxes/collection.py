@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.table import CORNERS, METADATA, Classes, describe, description, make_table
+from wetread.common.text import natural_key
 from wetread.errors import NotFoundError, UsageError
-from wetread.plain import natural_key
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     from wetread.boxes.consensus import Method
-    from wetread.image import Image
-    from wetread.table.store import Indexed
+    from wetread.images.image import Image
+    from wetread.table.query import Indexed
 
 PathLike = str | os.PathLike[str]
 
@@ -124,7 +124,7 @@ class Boxes:
         """
         import pyarrow.parquet as pq
 
-        from wetread.table.files import written
+        from wetread.common.files import written
 
         with written(path) as beside:
             pq.write_table(self.table, beside)
@@ -182,7 +182,7 @@ class Boxes:
 
     def to_pandas(self) -> pd.DataFrame:
         """The table as a DataFrame."""
-        from wetread.table.frame import to_frame
+        from wetread.common.dataframe import to_frame
 
         return to_frame(self.table)
 
@@ -212,7 +212,7 @@ class Boxes:
 
     def check(self, index: Indexed | None = None) -> pd.DataFrame:
         """What is wrong, a row per finding; with an index also what the images say to it."""
-        from wetread.boxes.checks import check_boxes
+        from wetread.boxes.problems import check_boxes
 
         return check_boxes(self, index)
 

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
 from wetread.errors import UsageError
-from wetread.table.store import query
+from wetread.table.query import query
 
 if TYPE_CHECKING:
-    from wetread.image import Image
-    from wetread.table.store import Indexed
+    from wetread.images.image import Image
+    from wetread.table.query import Indexed
 
 NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "bare path", "stem", "id")
 """What a label file may call an image, in the order in which it is tried."""

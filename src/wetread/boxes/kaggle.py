@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.files import open_text
+from wetread.boxes.formats import open_text
 from wetread.boxes.table import CORNERS, make_table
+from wetread.common.text import unguard_cell
 from wetread.errors import UsageError
-from wetread.plain import unguard_cell
 
 if TYPE_CHECKING:
     import pandas as pd

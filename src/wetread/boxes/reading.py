@@ -19,7 +19,7 @@ from wetread.boxes.yolo import read_yolo
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 Format = Literal[
     "vinbigdata",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from wetread.boxes.join import NAMES, find_rows, joined
 from wetread.errors import UsageError
-from wetread.table.store import query
+from wetread.table.query import query
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 Size = tuple[int, int]
 """(rows, columns)."""

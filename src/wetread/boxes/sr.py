@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wetread.boxes.checks import list_findings
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import check_place, list_files
+from wetread.boxes.formats import check_place, list_files
 from wetread.boxes.join import joined
+from wetread.boxes.problems import list_findings
 from wetread.boxes.table import CORNERS
+from wetread.common.files import written
+from wetread.common.progress import Progress
 from wetread.errors import MissingExtraError, StorageError, UsageError
-from wetread.table.files import written
-from wetread.table.progress import Progress
-from wetread.table.store import query
+from wetread.table.query import query
 
 if TYPE_CHECKING:
     import pandas as pd
     from pydicom import Dataset
 
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 Row = dict[str, Any]
 _MADE = uuid.UUID("6f3f1b52-7d0a-5a53-8a3c-1f0c5d0a9b11")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.files import by_file, list_files, write_folder
+from wetread.boxes.formats import by_file, list_files, write_folder
 from wetread.boxes.sizes import Size, check_sizes
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 _ENDS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -23,8 +23,8 @@ from wetread.cli.output import (
     print_json,
     print_table,
 )
+from wetread.common.text import printable
 from wetread.errors import UsageError
-from wetread.plain import printable
 
 if TYPE_CHECKING:
     import pandas as pd

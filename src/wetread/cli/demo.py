@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.findings import print_findings
 from wetread.cli.output import (
     echo,
     open_console,
@@ -19,7 +18,8 @@ from wetread.cli.output import (
     print_table,
 )
 from wetread.cli.picture import to_bytes
-from wetread.cli.summary import print_summary
+from wetread.cli.problems import print_findings
+from wetread.cli.scan_summary import print_summary
 from wetread.errors import MissingExtraError, StorageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from wetread.boxes.collection import Boxes
-    from wetread.image import Image
+    from wetread.images.image import Image
     from wetread.index import Index
 
 HEAD = """
@@ -81,8 +81,8 @@ def demo(train: bool) -> None:
     folders = _folders()
 
     from wetread.index import Index
+    from wetread.table.query import query
     from wetread.table.scan import scan
-    from wetread.table.store import query
     from wetread.table.summary import summarise
 
     console = open_console()

@@ -51,9 +51,9 @@ def show_training(
     require_torch()
     from wetread.boxes.reading import read_boxes
     from wetread.evaluation import evaluate
+    from wetread.evaluation.submission import submit
     from wetread.index import scan
     from wetread.sample import write_sample
-    from wetread.submission import submit
 
     headline = partial(print_headline, console)
     headline(f"{images + test} phantoms, radiographs of nobody: what is learnt here is no medicine")
@@ -98,7 +98,7 @@ def _learn(
     headline: Callable[[str], None],
 ) -> tuple[Run, Run]:
     """A detector and a classifier, trained."""
-    from wetread.learn.prepare import prepare
+    from wetread.cache.prepare import prepare
     from wetread.learn.training import train
 
     headline("Decoded once")

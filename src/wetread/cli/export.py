@@ -23,7 +23,7 @@ from wetread.cli.output import (
 from wetread.cli.picture import size_option, window_option
 
 if TYPE_CHECKING:
-    from wetread.exports import Format
+    from wetread.images.export import Format
 
 
 @click.command()
@@ -64,8 +64,8 @@ def export(
     wetread export train.index -o png/ --size 1024
     wetread export train.index -o lung/ --format jpg --window lung --where "Modality = 'CT'"
     """
-    from wetread.exports import export_images
-    from wetread.table.store import where as choose
+    from wetread.images.export import export_images
+    from wetread.table.query import where as choose
     from wetread.table.summary import say_without_pixels
 
     content = open_index(index)

@@ -24,7 +24,7 @@ from wetread.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from wetread.engines import Engine
+    from wetread.workers import Engine
 
 COUNTS = "SELECT px_status, count(*) AS n FROM index GROUP BY ALL ORDER BY n DESC, px_status"
 FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n DESC, code".format(

@@ -6,7 +6,7 @@ import click
 
 from wetread.cli.options import fail_on_option, json_option
 from wetread.cli.output import echo, exit_on, first_query, print_json
-from wetread.cli.summary import print_summary
+from wetread.cli.scan_summary import print_summary
 
 
 @click.command()

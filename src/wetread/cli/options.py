@@ -14,7 +14,7 @@ from wetread.cli.output import ROOT, code_of
 from wetread.errors import BOX_FINDINGS, FINDINGS, UsageError
 
 if TYPE_CHECKING:
-    from wetread.engines import Engine
+    from wetread.workers import Engine
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 CONSENSUS = "Make one of all readers: wbf, majority, nms or union."
@@ -125,6 +125,6 @@ def _open_engine(engine: str | None, scheduler: str | None) -> Engine | None:
         return None
     if engine == "local" or scheduler is None:
         raise UsageError("--engine dask and --scheduler ADDRESS go together")
-    from wetread.engines.dask import DaskEngine
+    from wetread.workers.dask import DaskEngine
 
     return DaskEngine(scheduler)

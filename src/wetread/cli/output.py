@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.common.text import printable, to_plain
 from wetread.errors import FINDINGS, IndexFormatError, UnknownNameError, UsageError
-from wetread.plain import printable, to_plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
-    from wetread.table.store import Content
+    from wetread.table.query import Content
 
 ROOT = "wetread.root"
 """Where `click.Context.meta` has the value of `--root`."""
@@ -71,8 +71,8 @@ def resumable(kept: bool = True) -> Iterator[None]:
 
 def open_index(path: str) -> Content:
     """The index in a folder, with the command's `--root`; the error says how to make one."""
-    from wetread.sources import INDEX_MARKER
-    from wetread.table.store import open_content
+    from wetread.sources.find import INDEX_MARKER
+    from wetread.table.query import open_content
 
     context = click.get_current_context(silent=True)
     root = context.meta.get(ROOT) if context else None

@@ -23,8 +23,8 @@ from wetread.cli.output import (
 from wetread.cli.train import device_option, load_builder, open_images
 
 if TYPE_CHECKING:
-    from wetread.engines import Engine
     from wetread.learn.run import Weights
+    from wetread.workers import Engine
 
 
 @click.command()

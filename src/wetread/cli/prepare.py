@@ -25,7 +25,7 @@ from wetread.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from wetread.engines import Engine
+    from wetread.workers import Engine
 
 
 @click.command()
@@ -62,8 +62,8 @@ def prepare(
     wetread prepare train.index -o train.cache
     wetread prepare train.index -o small.cache --size 512
     """
+    from wetread.cache.prepare import prepare as run
     from wetread.index import Index
-    from wetread.learn.prepare import prepare as run
 
     with resumable():
         cache = run(Index(open_index(index)), to, size, workers, not quiet, engine)

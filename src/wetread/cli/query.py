@@ -20,9 +20,9 @@ def query(index: str, sql: str, as_json: bool) -> None:
     \b
     wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
     """
-    from wetread.table import store
+    from wetread.table.query import query as run_query
 
-    table = store.query(open_index(index), sql)
+    table = run_query(open_index(index), sql)
     if as_json:
         print_json(table.to_pylist())
     else:

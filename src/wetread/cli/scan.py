@@ -15,10 +15,10 @@ from wetread.cli.options import (
     quiet_option,
 )
 from wetread.cli.output import echo, exit_on, first_query, print_json, resumable
-from wetread.cli.summary import print_summary
+from wetread.cli.scan_summary import print_summary
 
 if TYPE_CHECKING:
-    from wetread.engines import Engine
+    from wetread.workers import Engine
 
 
 @click.command()
@@ -65,7 +65,7 @@ def scan(
     wetread scan s3://idc-open-data/FOLDER --anonymous -o idc.index
     """
     import wetread
-    from wetread.buckets import with_anonymous
+    from wetread.sources.buckets import with_anonymous
 
     if anonymous:
         what = tuple(map(with_anonymous, what))

@@ -45,7 +45,7 @@ def show(
     wetread show scans.zip::ct/0001.dcm -o 0001.png
     """
     import wetread
-    from wetread.plot import square_pixels
+    from wetread.display.plot import square_pixels
 
     check_output(to)
     image = wetread.read(file)

@@ -20,8 +20,8 @@ from wetread.cli.output import (
     print_json,
     print_table,
 )
+from wetread.common.text import printable
 from wetread.errors import UsageError
-from wetread.plain import printable
 
 if TYPE_CHECKING:
     from wetread.boxes import Boxes

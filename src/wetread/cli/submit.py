@@ -51,9 +51,9 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
     import pyarrow.compute as pc
 
     from wetread.boxes.reading import open_boxes
+    from wetread.evaluation.submission import count_entries
+    from wetread.evaluation.submission import submit as hand_in
     from wetread.index import Index
-    from wetread.submission import count_entries
-    from wetread.submission import submit as hand_in
 
     index = None if images is None else Index(open_index(images))
     boxes = open_boxes(predictions)

@@ -26,8 +26,8 @@ from wetread.cli.picture import parse_window
 from wetread.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from wetread.cache.cache import Cache
     from wetread.index import Index
-    from wetread.learn.cache import Cache
 
 
 def device_option(command: Any) -> Any:
@@ -143,7 +143,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
 
 def _last_scores(run: Any) -> dict[str, Any]:
     """The scores of the best epoch, and what they rest on."""
-    from wetread.learn.scores import METRICS
+    from wetread.learn.validation import METRICS
 
     metric, metrics = METRICS[run.task], run.metrics
     mean = metrics[metrics["name"] == metric]
@@ -166,8 +166,8 @@ def _rank() -> int:
 
 def open_images(path: str) -> Index | Cache:
     """The cache or the index in a folder."""
+    from wetread.cache.cache import MARKER, Cache
     from wetread.index import Index
-    from wetread.learn.cache import MARKER, Cache
 
     if Path(path, MARKER).exists():
         return Cache.open(path)

@@ -29,7 +29,7 @@ from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.consensus import Method
-    from wetread.table.store import Content
+    from wetread.table.query import Content
 
 
 @click.command()
@@ -128,8 +128,8 @@ def _open(what: str, progress: bool) -> Content:
 
 
 def _is_index(what: str) -> bool:
-    from wetread.buckets import is_url, open_bucket
-    from wetread.sources import INDEX_MARKER
+    from wetread.sources.buckets import is_url, open_bucket
+    from wetread.sources.find import INDEX_MARKER
 
     if not is_url(what):
         return Path(what, INDEX_MARKER).exists()

@@ -11,12 +11,12 @@ import numpy as np
 from wetread.boxes.kaggle import NOTHING
 from wetread.boxes.reading import open_boxes
 from wetread.errors import UnknownNameError, UsageError
+from wetread.evaluation.bootstrap import Floats, mean, resample, spread
 from wetread.evaluation.cases import Cases, Judgement, read_cases
 from wetread.evaluation.classification import judge_classification
 from wetread.evaluation.coco import judge_coco
 from wetread.evaluation.detection import judge_voc
 from wetread.evaluation.froc import judge_froc
-from wetread.evaluation.intervals import Floats, mean, resample, spread
 from wetread.evaluation.pneumonia import judge_pneumonia
 from wetread.evaluation.result import Result
 

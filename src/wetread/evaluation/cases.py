@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
+from wetread.evaluation.bootstrap import Floats, Ints
 from wetread.evaluation.images import match_images, show_some
-from wetread.evaluation.intervals import Floats, Ints
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import UsageError
+from wetread.evaluation.bootstrap import QUANTILE, Flags, Floats, wilson
 from wetread.evaluation.cases import Cases, Judgement
-from wetread.evaluation.intervals import QUANTILE, Flags, Floats, wilson
 
 
 def judge_classification(cases: Cases, threshold: float, prevalence: float | None) -> Judgement:

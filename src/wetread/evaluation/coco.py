@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from wetread.errors import MissingExtraError
+from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Judgement, Side
 from wetread.evaluation.curves import Curve, draw_curves, precisions
-from wetread.evaluation.intervals import Floats
 from wetread.evaluation.matching import match_free, pair_boxes, rank_in_cell
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.cases import Cases
-from wetread.evaluation.intervals import Flags, Floats, Ints
 
 
 @dataclass(frozen=True)

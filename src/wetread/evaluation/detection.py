@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wetread.evaluation.bootstrap import Flags, Floats
 from wetread.evaluation.cases import Cases, Judgement
 from wetread.evaluation.curves import Curve, draw_curves, precisions
-from wetread.evaluation.intervals import Flags, Floats
 from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
 
 

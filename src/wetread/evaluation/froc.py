@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Judgement
 from wetread.evaluation.curves import Curve, draw_curves
 from wetread.evaluation.detection import first_over
-from wetread.evaluation.intervals import Floats
 from wetread.evaluation.matching import match_largest, pair_boxes
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)

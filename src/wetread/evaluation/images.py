@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wetread.boxes.consensus import check_readers
 from wetread.errors import UsageError
-from wetread.evaluation.intervals import Flags, Ints
+from wetread.evaluation.bootstrap import Flags, Ints
 
 TRAIN = "train"
 

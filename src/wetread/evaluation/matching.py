@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wetread.boxes.overlap import find_overlaps
+from wetread.boxes.iou import find_overlaps
+from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.cases import Cases
-from wetread.evaluation.intervals import Flags, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from wetread.evaluation.bootstrap import Floats, Ints, mean
 from wetread.evaluation.cases import Cases, Judgement
-from wetread.evaluation.intervals import Floats, Ints, mean
 from wetread.evaluation.matching import match_free, pair_boxes
 
 THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)

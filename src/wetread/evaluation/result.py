@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from wetread.notebook import table_html
-from wetread.plain import to_plain
+from wetread.common.html import table_html
+from wetread.common.text import to_plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from wetread.fastai import arrays
 from wetread.fastai.lazy import to_tensor
+from wetread.fastai.pixel_summary import STATISTICS, summarise
 from wetread.fastai.pixels import (
     inverts,
     open_dataset,
     scaled_values,
     stored_values,
 )
-from wetread.fastai.summary import STATISTICS, summarise
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

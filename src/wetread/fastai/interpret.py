@@ -12,8 +12,8 @@ from fastai.interpret import ClassificationInterpretation, Interpretation
 from fastcore.foundation import L
 
 from wetread.errors import UnknownNameError, UsageError
+from wetread.evaluation.bootstrap import wilson
 from wetread.evaluation.classification import adjust
-from wetread.evaluation.intervals import wilson
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.chain import Chain, read_chain
-from wetread.display import SAMPLE, Picture, render
+from wetread.display.pipeline import Chain, read_chain
+from wetread.display.render import SAMPLE, Picture, render
 from wetread.errors import DecodeError
 from wetread.headers.nesting import UNDEFINED
 from wetread.pixels import Frames, read_frame

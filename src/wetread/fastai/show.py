@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.display.spacing import read_aspect
 from wetread.fastai import arrays
 from wetread.fastai.datasets import clamped
 from wetread.fastai.pixels import draw_frame, inverts, open_dataset, scaled_frame
-from wetread.spacing import read_aspect
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wetread.common.progress import Progress
 from wetread.fastai.arrays import dicom_windows
 from wetread.fastai.datasets import LONGEST_LIST, WindowPair
-from wetread.fastai.summary import STATISTICS, list_pixels, summarise_file
+from wetread.fastai.pixel_summary import STATISTICS, list_pixels, summarise_file
 from wetread.headers.reading import read_headers
 from wetread.headers.schema import AT, DATE, LENGTH, SWAPPED_VRS, TEXT, Column, column_of
-from wetread.sources import SOURCE_SCHEMA
-from wetread.table.progress import Progress
+from wetread.sources.find import SOURCE_SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,8 +25,8 @@ with warnings.catch_warnings():  # of torch and pandas, about how fastai uses th
     import wetread.fastai.interpret
     import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
 
-from wetread.chain import Chain
-from wetread.display import render
+from wetread.display.pipeline import Chain
+from wetread.display.render import render
 from wetread.fastai.pixels import draw_frame, open_dataset
 from wetread.pixels import Frame, open_frames
 

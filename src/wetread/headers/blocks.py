@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wetread.archives import ArchiveError
 from wetread.settings import Settings
-from wetread.sources import PASSING
+from wetread.sources.archives import ArchiveError
+from wetread.sources.find import PASSING
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]

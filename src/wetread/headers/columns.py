@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array
+from wetread.common.arrays import array
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
 from wetread.headers.building import Built, Work

@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from wetread.headers.deflated import inflate, read_meta
 from wetread.settings import Settings
-from wetread.sources import open_source
+from wetread.sources.find import open_source
 
 _LONGEST_TEXT = 120
 _MOST_ITEMS, _DEEPEST = 8, 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from wetread.arrays import array
+from wetread.common.arrays import array
 from wetread.headers.blocks import Bytes
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array, filled
+from wetread.common.arrays import array, filled
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ import traceback
 
 import pyarrow as pa
 
-from wetread.arrays import array
+from wetread.common.arrays import array
 from wetread.headers.identity import identify
 from wetread.headers.schema import CORE
 

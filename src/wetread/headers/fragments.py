@@ -8,9 +8,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from wetread.archives import ArchiveError
 from wetread.headers.blocks import Bytes, Heads, Int64s
 from wetread.headers.encodings import JXL_BARE, STREAM_STARTS
+from wetread.sources.archives import ArchiveError
 
 FEW = 16
 """Frames announced up to which fragments are counted at the scan: each costs a read."""

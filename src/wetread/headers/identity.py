@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
-from wetread.arrays import array
+from wetread.common.arrays import array
 
 
 def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:

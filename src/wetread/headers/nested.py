@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.arrays import array
+from wetread.common.arrays import array
 from wetread.headers.charset import pydicom_encodings
 from wetread.headers.encodings import Encoding
 from wetread.headers.schema import PRIVATE_TYPE, format_tag

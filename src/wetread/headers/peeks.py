@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 
-from wetread.buckets import Bucket
 from wetread.headers.blocks import SLACK, Bytes, Int64s, Peek, is_encapsulated
 from wetread.settings import Settings
-from wetread.sources import open_source
+from wetread.sources.buckets import Bucket
+from wetread.sources.find import open_source
 
 _END = 8
 """Bytes at the end of encapsulated pixels that say whether they are whole."""

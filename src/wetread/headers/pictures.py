@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array, filled
+from wetread.common.arrays import array, filled
 from wetread.headers.encodings import is_decodable
 from wetread.headers.extent import Announced
 

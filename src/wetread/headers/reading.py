@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.archives import ArchiveError
-from wetread.arrays import filled
-from wetread.buckets import Bucket, is_url, open_bucket
+from wetread.common.arrays import filled
 from wetread.errors import DecodeError, WetreadError
 from wetread.headers.blocks import (
     Arena,
@@ -43,7 +41,9 @@ from wetread.headers.single import walk_file
 from wetread.headers.walk import DONE, NEXT, ODD, Elements, Rows, has_vr, is_bulk, walk
 from wetread.headers.walked import Element, Walked
 from wetread.settings import Settings
-from wetread.sources import open_source
+from wetread.sources.archives import ArchiveError
+from wetread.sources.buckets import Bucket, is_url, open_bucket
+from wetread.sources.find import open_source
 
 _DICM = struct.unpack("<I", b"DICM")[0]
 _META_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
@@ -70,13 +70,13 @@ def read_headers(
     empties: bool = False,
     settings: Settings = Settings(),
 ) -> pa.Table:
-    """Read the headers of sources (`wetread.sources.SOURCE_SCHEMA`), a row each, in their order.
+    """Read the headers of sources (`wetread.sources.find.SOURCE_SCHEMA`), a row each, in their order.
 
     What the bytes hold never raises: it becomes `read_status`, `findings` and `invalid`.
     The schema is `headers.schema.CORE`, then the other elements by tag; with `empties` a column
     `empties` lists the columns whose element is there without a value.
 
-    >>> from wetread.sources import SOURCE_SCHEMA
+    >>> from wetread.sources.find import SOURCE_SCHEMA
     >>> read_headers("/", SOURCE_SCHEMA.empty_table()).num_rows
     0
     """

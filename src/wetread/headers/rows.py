@@ -14,8 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.archives import ArchiveError
-from wetread.arrays import array, filled
+from wetread.common.arrays import array, filled
 from wetread.headers.ages import check_ages
 from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
@@ -40,7 +39,8 @@ from wetread.headers.sequences import check_fragments
 from wetread.headers.walk import Elements, Rows
 from wetread.headers.walked import Walked
 from wetread.settings import Settings
-from wetread.sources import open_source
+from wetread.sources.archives import ArchiveError
+from wetread.sources.find import open_source
 
 Int64s = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array, filled
+from wetread.common.arrays import array, filled
 from wetread.headers import schema as s
 from wetread.headers.blocks import Bytes
 from wetread.headers.building import Work

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array, filled
+from wetread.common.arrays import array, filled
 
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wetread.common.files import written
 from wetread.errors import NotFoundError, UsageError
-from wetread.table.files import written
 
 if TYPE_CHECKING:
     from torch import Tensor

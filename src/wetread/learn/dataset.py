@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wetread.errors import MissingExtraError, UsageError
 from wetread.learn.augment import Augment, Change
-from wetread.learn.drawing import Placement, draw, make_shades
+from wetread.learn.rasterise import Placement, draw, make_shades
 from wetread.learn.targets import choose
 
 try:
@@ -20,7 +20,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
-    from wetread.learn.cache import Cache, Window
+    from wetread.cache.cache import Cache, Window
 
 Item = tuple[torch.Tensor, dict[str, torch.Tensor]]
 Floats = NDArray[np.float32]

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread import bulk
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import BOX_SCHEMA
-from wetread.engines import Engine
+from wetread.cache.cache import LEFT_OUT, Cache
+from wetread.cache.folder import JOINED
+from wetread.cache.prepare import prepare
+from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, unify
-from wetread.learn.cache import LEFT_OUT, Cache
-from wetread.learn.folder import JOINED
+from wetread.images import batch
+from wetread.learn.distributed import Team, find_device, free_cores, use_threads
+from wetread.learn.examples import known_parts
 from wetread.learn.loop import find
-from wetread.learn.material import known_parts
 from wetread.learn.models import MODELS
 from wetread.learn.prediction import list_boxes, to_boxes
-from wetread.learn.prepare import prepare
 from wetread.learn.run import Run, Weights, open_cache, weights_path
-from wetread.learn.team import Team, find_device, free_cores, use_threads
 from wetread.table.merge import conform
-from wetread.table.progress import Progress
-from wetread.table.store import Content, Indexed, check_files, query
+from wetread.table.query import Content, Indexed, check_files, query
+from wetread.workers import Engine
 
 if TYPE_CHECKING:
     from wetread.learn.detector import Detector
@@ -139,7 +139,7 @@ def _list_images(images: Indexed | Cache) -> tuple[pa.Table, dict[str, Any]]:
         where = {"root": folder, "cache": {"folder": folder, "version": images.version}}
         return rows.append_column("place", pa.array(range(len(rows)), pa.int64())), where
     content = images.content
-    wanted = (*bulk.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
+    wanted = (*batch.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
     names = [name for name in dict.fromkeys(wanted) if name in content.schema.names]
     listed = ", ".join(f'"{name}"' for name in names)
     rows = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")

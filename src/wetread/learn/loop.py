@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from wetread.errors import UsageError, WetreadError
 from wetread.learn.checkpoint import load_tensors, put_state, save_state
 from wetread.learn.detector import Detector, Found, Target
+from wetread.learn.distributed import Team
 from wetread.learn.signals import Signals
-from wetread.learn.team import Team
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -14,7 +14,7 @@ from wetread.boxes.join import stem
 from wetread.boxes.table import BOX_SCHEMA
 
 if TYPE_CHECKING:
-    from wetread.learn.cache import Cache
+    from wetread.cache.cache import Cache
     from wetread.learn.dataset import Images
     from wetread.learn.detector import Found
 

@@ -27,21 +27,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
+from wetread.cache.cache import Cache
+from wetread.common.files import written
+from wetread.common.stamp import Stamp
 from wetread.errors import MissingExtraError, NotFoundError, UsageError
-from wetread.learn.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.detector import Builder, Detector, Shape
-from wetread.learn.material import VALID
+from wetread.learn.examples import VALID
 from wetread.learn.models import MODELS
-from wetread.table.files import written
-from wetread.table.stamp import Stamp
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wetread.engines import Engine
     from wetread.learn.filter import Thresholds
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
+    from wetread.workers import Engine
 
 STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
 Weights = Literal["best", "last"]
@@ -352,7 +352,7 @@ def open_cache(
     """The cache, or one made of an index: in `to`, else for as long as it is used."""
     if isinstance(images, Cache):
         return images
-    from wetread.learn.prepare import prepare
+    from wetread.cache.prepare import prepare
 
     return prepare(images, to, size, progress=progress)
 

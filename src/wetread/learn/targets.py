@@ -17,7 +17,7 @@ from wetread.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
-    from wetread.learn.cache import Cache
+    from wetread.cache.cache import Cache
 
 
 class Targets(NamedTuple):

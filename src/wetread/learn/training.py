@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from wetread.boxes.collection import Boxes
+from wetread.cache.cache import MARKER as CACHE_MARKER
+from wetread.cache.cache import Cache, Window
+from wetread.common.progress import Progress
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
-from wetread.learn.cache import MARKER as CACHE_MARKER
-from wetread.learn.cache import Cache, Window
 from wetread.learn.detector import Builder, Detector
-from wetread.learn.loop import Plan, Precision, epoch_steps, fit
-from wetread.learn.material import (
+from wetread.learn.distributed import Team, free_cores, join_team, use_threads
+from wetread.learn.examples import (
     VALID,
     Material,
     class_ids,
@@ -28,6 +29,7 @@ from wetread.learn.material import (
     read_material,
     read_truth,
 )
+from wetread.learn.loop import Plan, Precision, epoch_steps, fit
 from wetread.learn.models import Task, find_recipe, load_weights
 from wetread.learn.run import (
     STAMP,
@@ -40,13 +42,11 @@ from wetread.learn.run import (
     write_file,
     write_table,
 )
-from wetread.learn.scores import Scores
-from wetread.learn.team import Team, free_cores, join_team, use_threads
-from wetread.sources import INDEX_MARKER
-from wetread.table.progress import Progress
+from wetread.learn.validation import Scores
+from wetread.sources.find import INDEX_MARKER
 
 if TYPE_CHECKING:
-    from wetread.table.store import Indexed
+    from wetread.table.query import Indexed
 
 SIZE = 512
 """Of what a model sees where no other is asked for."""
@@ -300,7 +300,7 @@ def _train(
     progress: bool,
 ) -> None:
     """Trains, judges and draws."""
-    from wetread.learn.curves import draw_run
+    from wetread.learn.plots import draw_run
 
     scores = Scores(run, material, team)
     with Progress(progress and team.leads, plan.steps, "steps") as bar:

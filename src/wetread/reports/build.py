@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from wetread import __version__
 from wetread.boxes.consensus import have_place
 from wetread.boxes.join import joined
+from wetread.common.files import written
 from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
-from wetread.table.files import written
-from wetread.table.store import Ask, Content, Indexed, questions
+from wetread.table.query import Ask, Content, Indexed, questions
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes

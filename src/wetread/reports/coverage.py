@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.privacy import Kind, kind_of_column
+from wetread.common.privacy import Kind, kind_of_column
 from wetread.reports.markup import cut
-from wetread.table.store import Ask, name_column
+from wetread.table.query import Ask, name_column
 
 TOP = 5
 """Values of a column that are listed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from wetread.plain import printable
+from wetread.common.text import printable
 
 
 class Html(str):

@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from wetread.plain import printable
+from wetread.common.text import printable
 from wetread.reports.blocks import Pictures, Section
 from wetread.reports.markup import Html, cut, el
 

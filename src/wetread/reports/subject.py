@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from wetread.privacy import names_in
+from wetread.common.privacy import names_in
 from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Tile, Words
 from wetread.reports.coverage import LONGEST, Coverage, cover
 from wetread.reports.markup import Html, cut, el
-from wetread.table.store import Ask, Content, name_column
+from wetread.table.query import Ask, Content, name_column
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wetread import bulk
-from wetread.plot import square_pixels
+from wetread.display.plot import square_pixels
+from wetread.images import batch
 from wetread.reports.blocks import Drawn, Request
 from wetread.reports.markup import cut
 from wetread.settings import Settings
-from wetread.table.store import Content, check_files, questions
+from wetread.table.query import Content, check_files, questions
 
 MOST = 60
 """Pictures in a report."""
@@ -61,7 +61,7 @@ def draw(
     check_files(content)
     images = _rows(content, wanted)
     options: dict[str, Any] = {"root": content.root}
-    results = bulk.run(FUNCTION, images, options, _failed, workers, progress, settings)
+    results = batch.run(FUNCTION, images, options, _failed, workers, progress, settings)
     rows = sorted((r for table in results for r in table.to_pylist()), key=lambda r: r["number"])
     pictures, used = {}, 0
     most = min(MOST_BYTES, room * 3 // 4)
@@ -75,7 +75,7 @@ def draw(
 
 def _rows(content: Content, wanted: list[Request]) -> pa.Table:
     """What a worker needs to know of each request whose image exists."""
-    columns = ", ".join(f"index.{name}" for name in bulk.COLUMNS)
+    columns = ", ".join(f"index.{name}" for name in batch.COLUMNS)
     asked = pa.table(
         {
             "wanted": pa.array([one.id for one in wanted], pa.string()),
@@ -110,14 +110,14 @@ def _draw(row: dict[str, Any], root: str, settings: Settings) -> dict[str, Any]:
     """The picture of one request, or why there is none, whatever happens."""
     made: dict[str, Any] = {"id": row["id"], "number": row["number"]}
     try:
-        with bulk.opened(root, row, settings) as (image, frames):
+        with batch.opened(root, row, settings) as (image, frames):
             shape = frames.form.shape[:2]
             side = _side(shape, row["crop"])
             pixels = image.render(size=side, frame=row["frame"]).pixels
             pixels = square_pixels(_cropped(pixels, shape, row["crop"]), image.aspect)
             return {**made, **_encode(pixels, SIDE if row["crop"] is None else CROP_SIDE)}
     except BaseException as error:  # noqa: BLE001 - sorted out there
-        problem = bulk.explain(error)
+        problem = batch.explain(error)
         return {**made, "reason": f"no picture: {_without_names(problem.text, row, root)}"}
 
 
@@ -171,6 +171,6 @@ def _encode(pixels: NDArray[np.uint8], side: int) -> dict[str, Any]:
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
     """What becomes of a request that ended its worker."""
     row = image.to_pylist()[0]
-    reason = f"no picture: {bulk.explain_end(status, text).text}"
+    reason = f"no picture: {batch.explain_end(status, text).text}"
     made = {"id": row["id"], "number": row["number"], "reason": reason}
     return pa.Table.from_pylist([made], _SCHEMA)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from wetread.sample.files import write_sample
+from wetread.sample.write import write_sample
 
 __all__ = ["write_sample"]

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.arrays import array, filled, scalar
+from wetread.common.arrays import array, filled, scalar
+from wetread.common.files import checksum, storage_errors
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
-from wetread.table.files import checksum, storage_errors
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,

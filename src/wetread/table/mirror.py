@@ -15,11 +15,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from wetread.buckets import Bucket, is_url, open_bucket
-from wetread.disk import cache_folder
+from wetread.common.disk_cache import cache_folder
+from wetread.common.files import TEMPORARY, storage_errors, whole_file
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
-from wetread.sources import INDEX_MARKER
-from wetread.table.files import TEMPORARY, storage_errors, whole_file
+from wetread.sources.buckets import Bucket, is_url, open_bucket
+from wetread.sources.find import INDEX_MARKER
 
 T = TypeVar("T")
 _OWN = re.compile(r"(parts|commits)/")

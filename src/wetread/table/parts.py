@@ -27,13 +27,13 @@ from typing import Any
 import pyarrow as pa
 
 from wetread import __version__
-from wetread.arrays import scalar
+from wetread.common.arrays import scalar
+from wetread.common.files import TEMPORARY, checksum, storage_errors, take_lock, whole_file
+from wetread.common.stamp import Stamp
 from wetread.errors import IndexFormatError, NotFoundError, StorageError
 from wetread.headers.schema import CORE
-from wetread.sources import INDEX_MARKER
-from wetread.table.files import TEMPORARY, checksum, storage_errors, take_lock, whole_file
+from wetread.sources.find import INDEX_MARKER
 from wetread.table.mirror import push
-from wetread.table.stamp import Stamp
 
 STAMP = Stamp("wetread-index", 2, IndexFormatError, "scan into a new folder")
 SHARDS = "shards"

@@ -15,15 +15,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.arrays import array
-from wetread.buckets import is_url
-from wetread.engines import Engine, LocalEngine
+from wetread.common.arrays import array
+from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.failures import failed_row
 from wetread.headers.reading import read_headers
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
-from wetread.sources import INDEX_MARKER, SOURCE_SCHEMA, Origin, PathLike, find
+from wetread.sources.buckets import is_url
+from wetread.sources.find import INDEX_MARKER, SOURCE_SCHEMA, Origin, PathLike, find
+from wetread.table.jobs import Shard, merge_shards
 from wetread.table.merge import Known, Stored, compact, concat, valid_parts
 from wetread.table.mirror import address_of, fetch, local_folder, pull, push_marker, push_part
 from wetread.table.parts import (
@@ -41,9 +42,8 @@ from wetread.table.parts import (
     used_schema,
     write_part,
 )
-from wetread.table.progress import Progress
-from wetread.table.shards import Shard, merge_shards
-from wetread.table.store import Content, read_content
+from wetread.table.query import Content, read_content
+from wetread.workers import Engine, LocalEngine
 
 What = PathLike | Iterable[PathLike]
 

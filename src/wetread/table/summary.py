@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wetread.plain import name_bytes
-from wetread.table.store import Content, query
+from wetread.common.text import name_bytes
+from wetread.table.query import Content, query
 
 WITH_HEADER = ("ok", "repaired", "partial")
 """Values of `read_status` of files whose header was read."""

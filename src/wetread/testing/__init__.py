@@ -8,7 +8,7 @@
 `mutate` damages the headers of real files by a seed, `pixel_mutants` their pixels.
 """
 
-from wetread.testing.files import (
+from wetread.testing.dicom import (
     Element,
     dicom_file,
     element,

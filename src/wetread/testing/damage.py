@@ -5,7 +5,7 @@ The docstrings say what a reader must say.
 
 from __future__ import annotations
 
-from wetread.testing.files import (
+from wetread.testing.dicom import (
     BIG_ENDIAN,
     DEFLATED,
     EXPLICIT,

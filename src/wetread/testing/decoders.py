@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 
-from wetread.engines.messages import Function
+from wetread.workers.messages import Function
 
 
 class Panic(BaseException):
@@ -37,14 +37,14 @@ def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     >>> Panic("index out of bounds")
     Panic('index out of bounds')
     """
-    from wetread.measurements import measure_part
+    from wetread.measure.columns import measure_part
 
     return _badly(measure_part, images, options)
 
 
 def prepare_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """As `learn.prepare.prepare_part`, with such files."""
-    from wetread.learn.prepare import prepare_part
+    from wetread.cache.prepare import prepare_part
 
     return _badly(prepare_part, images, options)
 
@@ -58,7 +58,7 @@ def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
 
 def answer_badly(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     """As `viewer.answers.answer`, but a file named crash, hang, panic or greedy is one."""
-    from wetread.viewer.answers import answer
+    from wetread.viewer.worker import answer
 
     return _badly(answer, task, options)
 

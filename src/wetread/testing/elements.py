@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from wetread.testing.files import (
+from wetread.testing.dicom import (
     IMPLICIT,
     ITEM,
     ITEM_END,

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 from wetread.headers.encodings import DEFLATED_FRAMES, RLE
-from wetread.testing.files import (
+from wetread.testing.dicom import (
     DEFLATED,
     JPEG2000,
     code_stream,

@@ -9,7 +9,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from wetread.testing.files import EXPLICIT, SEQUENCE_END, changed, dicom_file, element, picture
+from wetread.testing.dicom import EXPLICIT, SEQUENCE_END, changed, dicom_file, element, picture
 
 JPEG, LOSSLESS, JPEGLS, JPEG2000, HTJ2K, JXL, JXL_JPEG = (
     f"1.2.840.10008.1.2.4.{n}" for n in (50, 70, 80, 90, 201, 110, 111)

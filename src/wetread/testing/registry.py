@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wetread.testing.files import EXPLICIT, Element, changed, dicom_file, picture
+from wetread.testing.dicom import EXPLICIT, Element, changed, dicom_file, picture
 
 RIGHT: dict[str, Any] = {"PatientName": "Doe^Jane", "Rows": 8}
 """What stands in every `Folder.picture`, near its start and near its end."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.engines.pulse import beat
+from wetread.workers.heartbeat import beat
 
 
 def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:

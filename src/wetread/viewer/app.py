@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from wetread.common.text import to_plain
 from wetread.errors import NotFoundError, UsageError, WetreadError
-from wetread.plain import to_plain
-from wetread.viewer.answers import ProblemError
-from wetread.viewer.asked import (
+from wetread.viewer.guard import Guard
+from wetread.viewer.parameters import (
     check_id,
     read_id,
     read_image,
@@ -28,8 +28,8 @@ from wetread.viewer.asked import (
     read_window,
     read_wish,
 )
-from wetread.viewer.guard import Guard
-from wetread.viewer.session import Viewer, about, to_rows
+from wetread.viewer.state import Viewer, about, to_rows
+from wetread.viewer.worker import ProblemError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wetread import bulk
 from wetread.errors import UnknownNameError
+from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table import store
-from wetread.table.store import Content, all_rows, fetch, name_column, query
+from wetread.table.query import Content, all_rows, fetch, name_column, query
+from wetread.table.query import where as filter_rows
 from wetread.viewer.facets import count_values, kind_of
 from wetread.viewer.ids import Ids, to_number, to_numbers
-from wetread.viewer.kept import Kept
+from wetread.viewer.lru import Kept
 
 Places = NDArray[np.uint32]
 CARD = (
@@ -156,7 +156,7 @@ class Catalogue:
         place = self._place(id_)
         if place is None:
             return None
-        names = [*bulk.COLUMNS, "findings", *(c for c in columns if c in self.columns)]
+        names = [*batch.COLUMNS, "findings", *(c for c in columns if c in self.columns)]
         found = fetch(self.content, [place], list(dict.fromkeys(names)))
         row: dict[str, Any] = found.to_pylist()[0]
         return row
@@ -223,7 +223,7 @@ class Catalogue:
         """The places of the rows that fulfil an expression."""
         if not where.strip():
             return np.arange(len(self), dtype=np.uint32)
-        store.where(self._empty, where, self._seconds)  # that it is one expression over the columns
+        filter_rows(self._empty, where, self._seconds)  # that it is one expression over the columns
         numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
         sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
         found = query(self.content, sql, seconds=self._seconds)

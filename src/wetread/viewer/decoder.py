@@ -10,14 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread import bulk
-from wetread.display import SAMPLE
-from wetread.engines.local import count_cores
-from wetread.engines.pool import Pool, WorkerEndedError
+from wetread.display.render import SAMPLE
+from wetread.images import batch
 from wetread.pixels import Frame
 from wetread.pixels.reduced import halvings
 from wetread.settings import Settings
-from wetread.viewer.answers import FUNCTION, ProblemError, make_task, read_answer, to_frame
+from wetread.viewer.worker import FUNCTION, ProblemError, make_task, read_answer, to_frame
+from wetread.workers.local import count_cores
+from wetread.workers.pool import Pool, WorkerEndedError
 
 NOW, SOON, LATER = 0, 1, 2
 """How urgent a picture is: one that is looked at, its full resolution, a thumbnail."""
@@ -117,7 +117,7 @@ class Decoder:
         try:
             return read_answer(await asyncio.shield(answer))
         except WorkerEndedError as error:
-            problem = ProblemError(*bulk.explain_end(error.status, str(error)))
+            problem = ProblemError(*batch.explain_end(error.status, str(error)))
             self._problems[row["id"]] = problem
             raise problem from None
         finally:

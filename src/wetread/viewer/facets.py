@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.table.store import name_column
+from wetread.table.query import name_column
 
 MOST_VALUES, BINS = 50, 40
 FEW = 12

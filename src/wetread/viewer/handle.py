@@ -14,12 +14,12 @@ from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
-from wetread.disk import cache_folder
+from wetread.common.disk_cache import cache_folder
 from wetread.errors import UsageError
 from wetread.settings import Settings
-from wetread.sources import PathLike
-from wetread.table.store import Content, Indexed, check_files
-from wetread.viewer.places import (
+from wetread.sources.find import PathLike
+from wetread.table.query import Content, Indexed, check_files
+from wetread.viewer.environment import (
     COLAB_FRAMES,
     find_place,
     known_hosts,
@@ -194,7 +194,7 @@ def serve(
     import uvicorn
 
     from wetread.viewer.app import make_app
-    from wetread.viewer.session import Viewer
+    from wetread.viewer.state import Viewer
 
     if content.folder is not None:
         check_files(content)

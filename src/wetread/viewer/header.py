@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from wetread.common.privacy import kind_of
 from wetread.pixels.access import is_many
-from wetread.privacy import kind_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.bulk import explain
-from wetread.chain import Chain, Lut, Window, read_chain
-from wetread.display import (
+from wetread.display.pipeline import Chain, Lut, Window, read_chain
+from wetread.display.render import (
     SAMPLE,
     Picture,
     auto_window,
@@ -25,17 +24,18 @@ from wetread.display import (
     make_table,
     render,
 )
+from wetread.display.spacing import read_aspect, read_spacing
 from wetread.errors import FINDINGS, NotFoundError, UsageError
-from wetread.image import Image
+from wetread.images.batch import explain
+from wetread.images.image import Image
 from wetread.imaging import all_values
 from wetread.settings import Settings
-from wetread.spacing import read_aspect, read_spacing
 from wetread.viewer import header
-from wetread.viewer.answers import ProblemError
 from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.decoder import NOW, SOON, Decoded, Decoder
-from wetread.viewer.pictures import compress, pack, reduce, to_jpeg
-from wetread.viewer.thumbs import Thumbs
+from wetread.viewer.encoding import compress, pack, reduce, to_jpeg
+from wetread.viewer.thumbnails import Thumbs
+from wetread.viewer.worker import ProblemError
 
 T = TypeVar("T")
 SCALES = (1, 2, 4, 8)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from wetread.reports.blocks import Section
 from wetread.reports.sections import (
-    files,
-    findings,
     formats,
     geometry,
     hierarchy,
@@ -16,16 +14,18 @@ from wetread.reports.sections import (
     origin,
     parts,
     predicted,
+    problems,
     protection,
     readers,
+    sources,
     tags,
     windows,
 )
 from wetread.reports.subject import Subject
 
 SECTIONS: tuple[Callable[[Subject], Section], ...] = (
-    findings.describe,
-    files.describe,
+    problems.describe,
+    sources.describe,
     hierarchy.describe,
     origin.describe,
     formats.describe,

@@ -10,7 +10,7 @@ from wetread.reports.blocks import Section
 from wetread.reports.markup import Fixed, cut, el
 from wetread.reports.subject import LONGEST, MOST_PARTS, PIXELS, Subject
 from wetread.splits import find_leaks
-from wetread.table.store import name_column
+from wetread.table.query import name_column
 
 _CATEGORIES = (
     "Modality",

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from wetread.boxes.collection import Boxes
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
+from wetread.evaluation.bootstrap import Flags, Floats
 from wetread.evaluation.cases import Cases, Side, read_cases
 from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.detection import first_over
 from wetread.evaluation.images import TRAIN, match_images
-from wetread.evaluation.intervals import Flags, Floats
 from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Mark, Section, Tile

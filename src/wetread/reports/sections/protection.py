@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wetread.privacy import KINDS, names_in
+from wetread.common.privacy import KINDS, names_in
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.coverage import Coverage

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.plain import natural_key
+from wetread.common.text import natural_key
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.markup import Fixed, cut, percent

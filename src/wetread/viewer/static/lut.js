@@ -1,4 +1,4 @@
-// The grey chain as a table: stored value -> grey, bit for bit what wetread.display makes.
+// The grey chain as a table: stored value -> grey, bit for bit what wetread.display.render makes.
 
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./types").VoiFunction} VoiFunction */

@@ -1,0 +1,172 @@
+"""What can be wrong with boxes; said, never mended."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wetread.boxes.join import joined
+from wetread.boxes.sizes import Size, image_sizes
+from wetread.boxes.table import CORNERS
+from wetread.errors import BOX_FINDINGS
+from wetread.table.query import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wetread.boxes.collection import Boxes
+    from wetread.table.query import Indexed
+
+COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
+_FEW_IMAGES, _FEW_READERS = 10, 3
+"""Fewer tell nothing of a reader."""
+_FAR = 3.0
+"""Standard deviations, estimated from the median absolute one."""
+Row = dict[str, Any]
+Finding = tuple[str, Row, str]
+
+
+def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
+    """One row per finding: code, severity, image, key, label, reader, text.
+
+    Args:
+        boxes: joined to the index or not.
+        index: the images; without it, what needs their sizes and names is left out.
+
+    >>> from wetread.boxes import Boxes
+    >>> boxes = Boxes.from_columns({"key": ["a"], "label": ["ILD"], "x0": [5], "y0": [5],
+    ...     "x1": [5], "y1": [9]})
+    >>> boxes.check()["code"].tolist()
+    ['BOX_EMPTY']
+    """
+    if index is not None:
+        boxes = joined(boxes, index)
+    rows = boxes.table.to_pylist()
+    found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
+    if index is not None:
+        found += _check_images(rows, index)
+    return list_findings(found)
+
+
+def list_findings(found: Iterable[Finding]) -> pd.DataFrame:
+    """Findings as a table, in the order of BOX_FINDINGS."""
+    import pandas as pd
+
+    table = [
+        (code, BOX_FINDINGS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
+        for code, row, text in found
+    ]
+    frame = pd.DataFrame(table, columns=list(COLUMNS), dtype=object)
+    order = {code: number for number, code in enumerate(BOX_FINDINGS)}
+    return frame.sort_values("code", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+
+
+def _check_places(rows: list[Row]) -> Iterator[Finding]:
+    for row in rows:
+        x0, y0, x1, y1 = (row[name] for name in CORNERS)
+        if row["kind"] == "nothing":
+            if x0 is not None:
+                yield "NOTHING_AND_BOX", row, "the row itself has a box"
+            continue
+        if row["label"] is None:
+            yield "BOX_UNLABELLED", row, f"a {row['kind']} of no class"
+        if None in (x0, y0, x1, y1):
+            yield "BOX_EMPTY", row, "no place"
+        elif row["kind"] == "box" and (x1 <= x0 or y1 <= y0):
+            yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"
+
+
+def _check_readings(rows: list[Row]) -> Iterator[Finding]:
+    """What one reader says of one image."""
+    said: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        said[row["key"], row["frame"], row["reader"]].append(row)
+    for of_image in said.values():
+        boxes = [row for row in of_image if row["kind"] == "box"]
+        none = any(row["kind"] == "nothing" for row in of_image)
+        if none and boxes and boxes[0]["score"] is None:
+            yield "NOTHING_AND_BOX", of_image[0], f"{len(boxes)} boxes"
+        places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
+        for row in boxes:
+            places[tuple(row[name] for name in CORNERS)].append(row)
+        for corners, same in places.items():
+            if None not in corners and len(same) > 1:
+                yield from _check_same(same)
+
+
+def _check_same(rows: list[Row]) -> Iterator[Finding]:
+    """Boxes of one reader in one place."""
+    counts = Counter(row["label"] or "" for row in rows)
+    if len(counts) > 1:
+        yield "TWO_LABELS", rows[0], ", ".join(sorted(counts))
+    for label, count in sorted(counts.items()):
+        if count > 1:
+            yield "BOX_TWICE", rows[0], f"{label}, {count} times"
+
+
+def _check_labels(boxes: Boxes) -> Iterator[Finding]:
+    spelled: dict[str, list[str]] = defaultdict(list)
+    for label in boxes.labels:
+        spelled["".join(c for c in label.casefold() if c.isalnum())].append(label)
+    for variants in spelled.values():
+        if len(variants) > 1:
+            yield "LABEL_SPELLING", {"label": variants[0]}, ", ".join(map(repr, variants))
+    ids = Counter(id_ for id_, _ in boxes.classes)
+    names = Counter(name for _, name in boxes.classes)
+    for id_, name in boxes.classes:
+        if max(ids[id_], names[name]) > 1:
+            yield "CLASS_CLASH", {"label": name}, f"id {id_}"
+
+
+def _outliers(rows: list[Row]) -> Iterator[Finding]:
+    """Readers whose boxes per image are far from the median reader's."""
+    drawn: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
+    for row in rows:
+        if row["reader"] is not None and row["score"] is None:
+            drawn[row["reader"]][row["key"], row["frame"]] += row["kind"] == "box"
+    means = {r: np.mean([*n.values()]) for r, n in drawn.items() if len(n) >= _FEW_IMAGES}
+    if len(means) < _FEW_READERS:
+        return
+    median = np.median([*means.values()])
+    spread = 1.4826 * np.median([abs(mean - median) for mean in means.values()])
+    for reader, mean in sorted(means.items()):
+        if abs(mean - median) > max(_FAR * spread, median / 2):
+            text = f"{mean:.2f} boxes an image, the median reader {median:.2f}"
+            yield "READER_OUTLIER", {"reader": reader}, text
+
+
+def _check_images(rows: list[Row], index: Indexed) -> Iterator[Finding]:
+    sizes = image_sizes(index)
+    sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
+    images = {image["id"]: image for image in query(index.content, sql).to_pylist()}
+    lost: dict[str, Row] = {}
+    for row in rows:
+        if row["image"] is None:
+            lost.setdefault(row["key"], row)
+        elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
+            yield "BOX_OUTSIDE", row, text
+        elif row["frame"] and row["frame"] >= (
+            frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
+        ):
+            yield "BOX_OUTSIDE", row, f"frame {row['frame']}, counted from 0, of {frames}"
+    for row in lost.values():
+        yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
+    labelled = {row["image"] for row in rows}
+    for id_, image in images.items():
+        if id_ not in labelled:
+            yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row of the label file"
+
+
+def _outside(row: Row, size: Size) -> str:
+    rows, columns = size
+    corners = [row[name] for name in CORNERS]
+    if None in corners:
+        return ""
+    x0, y0, x1, y1 = corners
+    inside = min(x0, x1) >= 0 and min(y0, y1) >= 0 and max(x0, x1) <= columns
+    if inside and max(y0, y1) <= rows:
+        return ""
+    return f"{x0:g}, {y0:g}, {x1:g}, {y1:g} in {columns} x {rows} pixels"

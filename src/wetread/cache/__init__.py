@@ -1,0 +1,1 @@
+"""Training cache: images decoded once, memory-mapped; knows no PyTorch."""

@@ -1,0 +1,65 @@
+"""`wetread findings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from wetread.cli.options import fail_on_option, json_option
+from wetread.cli.output import SEVERITY_COLOURS, code_of, echo, exit_on, open_index, print_json
+from wetread.common.text import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@click.command()
+@click.argument("index", type=click.Path())
+@click.option(
+    "--code",
+    metavar="CODE",
+    callback=lambda ctx, param, code: code and code_of(code),
+    help="Only this kind of finding.",
+)
+@json_option
+@fail_on_option
+def findings(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
+    """List what is wrong with the files of an INDEX, the worst first.
+
+    \b
+    wetread findings train.index --code TRUNCATED
+    """
+    from wetread.table.query import findings as list_findings
+
+    content = open_index(index)
+    found = list_findings(content, code)
+    if as_json:
+        print_json(found.to_pylist())
+    elif not len(found):
+        what = f"No {code}" if code else "No findings"
+        echo(f"{what} in {len(content):,} files.")
+    else:
+        print_findings(found)
+    exit_on(fail_on, found["code"].to_pylist())
+
+
+def print_findings(found: pa.Table) -> None:
+    """Severity, code, file and text of each finding, in columns."""
+    rows = [
+        (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
+        for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
+    ]
+    worst_first = list(SEVERITY_COLOURS)
+    rows.sort(key=lambda row: worst_first.index(row[0]))
+    code_width = max((len(row[1]) for row in rows), default=0)
+    place_width = min(max((len(row[2]) for row in rows), default=0), 60)
+    for severity, code, place, text in rows:
+        coloured = click.style(f"{severity:7}", SEVERITY_COLOURS[severity])
+        click.echo(f"{coloured}  {code:{code_width}}  {place:{place_width}}  {text}".rstrip())
+
+
+def _place(row: dict[str, str]) -> str:
+    """The file, the member of an archive, and the tag."""
+    parts = (row["path"], row["member"], row["tag"] and f"({row['tag']})")
+    return printable(" ".join(part for part in parts if part))

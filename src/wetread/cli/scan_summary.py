@@ -1,0 +1,92 @@
+"""What a scan found, as a person wants to see it: counts side by side, then the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from wetread.cli.output import SEVERITY_COLOURS, open_console
+from wetread.common.text import printable
+from wetread.errors import FINDINGS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wetread.table.summary import Summary
+
+STATUS_COLOURS = {"ok": "green", "repaired": "green", "not_dicom": "blue", "partial": "yellow"}
+MOST = 8
+"""Lines of a column; the rest are counted together."""
+
+
+def print_summary(summary: Summary) -> None:
+    """How many files and how quickly; statuses, modalities and encodings; what is wrong."""
+    from rich.columns import Columns
+
+    console = open_console()
+    console.print(f"[bold]{summary['files']:,} files[/]{_pace(summary)}")
+    if not summary["files"]:
+        return
+    counts = [
+        _counts("Status", summary["read_status"], STATUS_COLOURS, other="red"),
+        _counts("Modality", summary["modality"]),
+        _counts("Transfer syntax", _by_name(summary["transfer_syntax"])),
+    ]
+    console.print()
+    console.print(Columns(counts, padding=(0, 4)))
+    console.print()
+    console.print(_findings(summary["findings"]) if summary["findings"] else "No findings.")
+
+
+def _pace(summary: Summary) -> str:
+    read, seconds = summary.get("read", 0), summary.get("seconds", 0)
+    before = summary.get("before", 0)
+    fewer = f", {before:,} before" if before > summary["files"] else ""
+    if not read or not seconds:
+        return fewer + (", none of them new or changed" if summary["files"] else "")
+    rate = f" [dim]({read / seconds:,.0f} files/s)[/]" if seconds >= 1 else ""  # too short to tell
+    return f"{fewer}, {read:,} read in {seconds:,.1f} s{rate}"
+
+
+def _counts(
+    title: str, counts: Mapping[str, int], colours: Mapping[str, str] | None = None, other: str = ""
+) -> Table:
+    """Values and how often they occur, the most frequent first."""
+    from rich.text import Text
+
+    table = _table(title, "")
+    table.columns[0].max_width = 44
+    table.columns[0].no_wrap = True
+    for value, count in list(counts.items())[:MOST]:
+        table.add_row(Text(printable(value), (colours or {}).get(value, other)), f"{count:,}")
+    if not counts:
+        table.add_row("[dim]in no file[/]", "")
+    if rest := list(counts.values())[MOST:]:
+        table.add_row(f"[dim]{len(rest)} others[/]", f"{sum(rest):,}")
+    return table
+
+
+def _findings(counts: Mapping[str, int]) -> Table:
+    """Codes with how often, how bad and what they mean; the worst first."""
+    worst = list(SEVERITY_COLOURS)
+    table = _table("Findings", "", "", "")
+    for code in sorted(counts, key=lambda c: (worst.index(FINDINGS[c].severity), -counts[c])):
+        severity, meaning = FINDINGS[code].severity, FINDINGS[code].meaning
+        coloured = f"[{SEVERITY_COLOURS[severity]}]{severity}[/]"
+        table.add_row(code, f"{counts[code]:,}", coloured, f"[dim]{meaning}[/]")
+    return table
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    table.columns[1].justify = "right"
+    return table
+
+
+def _by_name(syntaxes: Mapping[str, int]) -> dict[str, int]:
+    """Transfer syntaxes by the names of the standard (PS3.6 A)."""
+    from wetread.table.summary import name_uid
+
+    return {name_uid(uid): count for uid, count in syntaxes.items()}

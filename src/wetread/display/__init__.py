@@ -1,0 +1,1 @@
+"""Display: the grey-scale pipeline, rendering, pixel spacing, matplotlib."""

@@ -1,0 +1,1 @@
+"""Images: one opened image, batch decoding, export and mosaics."""

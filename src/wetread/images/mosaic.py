@@ -1,0 +1,135 @@
+"""Many images as one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wetread.common.html import to_text
+from wetread.display.plot import square_pixels
+from wetread.errors import UnknownNameError, UsageError
+from wetread.images.image import Image
+from wetread.table.query import Content, all_rows, check_files, query, where
+from wetread.table.summary import say_without_pixels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from PIL.ImageFont import FreeTypeFont
+
+    from wetread.display.render import WindowLike
+
+TILE = 160
+"""The longest side of an image in the mosaic."""
+GAP = 8
+LINE = 15
+"""Height of a line of text."""
+MOST = 400
+PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (235, 235, 235)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    picture: Picture | str
+    """Or the reason why there is none."""
+    captions: tuple[str, ...]
+
+
+def mosaic(
+    content: Content, n: int, columns: str | Sequence[str], window: WindowLike = None
+) -> Picture:
+    """`n` images, taken evenly over the rows with pixels, with captions; see `Index.mosaic`."""
+    names = [columns] if isinstance(columns, str) else list(columns)
+    for name in names:
+        if name not in content.schema.names:
+            raise UnknownNameError("column", name, content.schema.names)
+    if not 1 <= n <= MOST:
+        raise UsageError(f"n must be 1 to {MOST}, not {n}")
+    images = _choose(content, n)
+    if not images:
+        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(content)]))
+    check_files(content)
+    return _compose([_make_tile(image, names, window) for image in images])
+
+
+def _choose(content: Content, n: int) -> list[Image]:
+    """Images spread evenly over the rows with pixels."""
+    ids = query(content, "SELECT id FROM index WHERE pixel_length IS NOT NULL")["id"]
+    places = np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int))
+    chosen = ", ".join(f"'{id_}'" for id_ in ids.take(places).to_pylist())
+    if not chosen:
+        return []
+    rows = all_rows(where(content, f"id IN ({chosen})"))
+    return [Image(content.root, row) for row in rows.to_pylist()]
+
+
+def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:
+    from PIL import Image as Pillow
+
+    captions = tuple(_caption(image, name) or "–" for name in names)
+    try:
+        pixels = square_pixels(image.display(window, TILE), image.aspect)
+        picture = Pillow.fromarray(pixels)
+        picture.thumbnail((TILE, TILE), Pillow.Resampling.BOX)
+        return _Tile(picture, captions)
+    except Exception as error:  # noqa: BLE001 - one bad file is one tile
+        reason = str(error).removeprefix(f"{image.name}: ").partition(";")[0]
+        return _Tile(f"{Path(image.path).name}: {reason}", captions)
+
+
+def _caption(image: Image, name: str) -> str:
+    """A value as text; of the path, which is too long for a tile, the name of the file."""
+    if name == "path":
+        return Path(image.row["member"] or image.path).name
+    return to_text(image.row[name])
+
+
+def _compose(tiles: list[_Tile]) -> Picture:
+    """Tiles from left to right, about three of them wide for two high."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw
+
+    across = min(len(tiles), max(1, round(math.sqrt(1.5 * len(tiles)))))
+    down = -(-len(tiles) // across)
+    step_x, step_y = TILE + GAP, TILE + GAP + LINE * len(tiles[0].captions)
+    sheet = Pillow.new("RGB", (across * step_x + GAP, down * step_y + GAP), PAPER)
+    draw, font = ImageDraw.Draw(sheet), _load_font()
+    for place, tile in enumerate(tiles):
+        x, y = GAP + place % across * step_x, GAP + place // across * step_y
+        if isinstance(tile.picture, str):
+            draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), FAINT)
+            lines = wrap(_printable(tile.picture), 24)[: TILE // LINE]
+            draw.multiline_text((x + 4, y + 4), "\n".join(lines), INK, font, spacing=2)
+        else:
+            width, height = tile.picture.size
+            sheet.paste(tile.picture, (x + (TILE - width) // 2, y + (TILE - height) // 2))
+        for line, caption in enumerate(tile.captions):
+            at = (x, y + TILE + 1 + line * LINE)
+            draw.text(at, _fitted(_printable(caption), font), INK, font)
+    return sheet
+
+
+def _load_font() -> FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib and has Greek and Cyrillic too."""
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 11)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _fitted(text: str, font: FreeTypeFont) -> str:
+    """The text, cut to the width of a tile; of a path the end is kept."""
+    if font.getlength(text) <= TILE:
+        return text
+    while text and font.getlength(f"{text}…") > TILE:
+        text = text[1:] if "/" in text else text[:-1]
+    return f"…{text}" if "/" in text else f"{text}…"

@@ -1,0 +1,1 @@
+"""Measure: pixel statistics and image-quality metrics as columns."""

@@ -1,0 +1,128 @@
+"""Pixel statistics of an instance, from histograms of its stored values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetread.display.pipeline import Chain, Window
+from wetread.display.render import histogram, percentiles
+from wetread.measure.image_quality import LOOKS, describe_look
+from wetread.pixels.codecs import Frame
+
+Array = NDArray[Any]
+
+COLUMNS: dict[str, str] = {
+    "px_min": "smallest modality value that is no padding",
+    "px_max": "largest modality value that is no padding",
+    "px_mean": "mean of the modality values that are no padding",
+    "px_std": "their standard deviation (of the population)",
+    "px_p01": "their 1st percentile",
+    "px_p50": "their median",
+    "px_p99": "their 99th percentile",
+    "px_saturated_low": "share of them equal to px_min",
+    "px_saturated_high": "share of them equal to px_max",
+    "px_in_window": "share of them inside the file's first window; null without one",
+    "px_padding": "share of all pixels that are padding",
+    "px_entropy": "Shannon entropy of the histogram of all stored values, in bits",
+    "px_hash": "16 hex digits of SHA-256 over shape, type and stored values of the frames measured",
+    **LOOKS,
+    "px_scale": "1 where measured in full, 2 at half the resolution, then 4, 8 ...",
+    "raw_min": "smallest stored value, padding included",
+    "raw_max": "largest stored value, padding included",
+    "raw_mean": "mean of the stored values, padding included",
+    "raw_std": "their standard deviation (of the population)",
+}
+"""The columns that `measure` fills; numbers but for the texts px_hash and px_look."""
+
+
+def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | None]:
+    """The statistics of one instance over the frames given, a value for every name of COLUMNS.
+
+    One frame is held at a time. Colour counts every sample; a palette's indices count as they
+    are. What does not exist is None: everything where there are no finite pixels, and what is of
+    modality values where a frame has none (`Chain.scale_error`).
+
+    >>> from pydicom.dataset import Dataset
+    >>> from wetread.display.pipeline import read_chain
+    >>> header = Dataset()
+    >>> header.RescaleSlope, header.RescaleIntercept = 2, -10
+    >>> frame = Frame(np.array([[0, 5], [10, 15]], "u2"), 16, "MONOCHROME2")
+    >>> row = measure([(frame, read_chain(header))])
+    >>> row["px_min"], row["px_mean"], row["px_p50"], row["raw_mean"]
+    (-10.0, 5.0, 5.0, 7.5)
+    """
+    digest = hashlib.sha256()
+    scale, inside, kept, known = 1, None, 0, True
+    raw: list[tuple[Array, Array]] = []
+    modality: list[tuple[Array, Array]] = []
+    look: dict[str, Any] = {}
+    for frame, chain in frames:
+        look = look or describe_look(frame, chain)
+        stored, counts = histogram(frame.values)
+        keep = ~chain.is_padding(stored)
+        raw.append((stored.astype(np.float64), counts))
+        kept += int(counts[keep].sum())
+        known = known and not chain.scale_error
+        values = chain.to_modality(stored[keep]) if known else np.zeros(0)
+        modality.append((values, counts[keep][: len(values)]))
+        scale = max(scale, frame.scale)
+        inside = _count_inside(stored[keep], counts[keep], chain, inside)
+        _hash(digest, frame.values)
+    row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
+    row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
+    row |= look
+    all_values, all_counts = _merge(raw)
+    values, counts = _merge(modality)
+    if len(all_values):
+        row |= _moments("raw", all_values, all_counts)
+        share = all_counts / all_counts.sum()
+        row["px_entropy"] = float(-(share * np.log2(share)).sum()) + 0.0
+        row["px_padding"] = 1 - kept / float(all_counts.sum())
+        row["px_in_window"] = inside / kept if inside is not None and kept else None
+    if known and len(values):
+        row |= _moments("px", values, counts)
+        total = float(counts.sum())
+        quantiles = percentiles(values, counts, (0.01, 0.5, 0.99))
+        row |= dict(zip(("px_p01", "px_p50", "px_p99"), map(float, quantiles), strict=True))
+        row["px_saturated_low"] = float(counts[0]) / total
+        row["px_saturated_high"] = float(counts[-1]) / total
+    return row
+
+
+def _count_inside(stored: Array, counts: Array, chain: Chain, before: int | None) -> int | None:
+    """How many values the first window neither clips to black nor to white, added up."""
+    window = next((w for w in chain.views[:1] if isinstance(w, Window)), None)
+    if window is None:
+        return before
+    inside = np.abs(chain.shown.to_modality(stored) - window.center) <= window.width / 2
+    return (before or 0) + int(counts[inside].sum())
+
+
+def _merge(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Histograms of several frames as one, values ascending."""
+    if not parts:
+        return np.zeros(0), np.zeros(0, np.int64)
+    values = np.concatenate([part[0] for part in parts])
+    counts = np.concatenate([part[1] for part in parts])
+    distinct, where = np.unique(values, return_inverse=True)
+    return distinct, np.bincount(where, counts, len(distinct)).astype(np.int64)
+
+
+def _moments(name: str, values: Array, counts: Array) -> dict[str, float | str | None]:
+    total = counts.sum()
+    mean = float((values * counts).sum() / total)
+    variance = float((counts * (values - mean) ** 2).sum() / total)
+    ends = {f"{name}_min": float(values[0]), f"{name}_max": float(values[-1])}
+    return {**ends, f"{name}_mean": mean, f"{name}_std": variance**0.5}
+
+
+def _hash(digest: Any, values: Array) -> None:
+    """Equal stored values have one hash, whatever transfer syntax they came in."""
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    digest.update(f"{little.dtype.str}{little.shape}".encode())
+    digest.update(little.data)

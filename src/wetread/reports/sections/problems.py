@@ -1,0 +1,92 @@
+"""Section 1: what there is, and what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wetread.common.text import name_bytes
+from wetread.errors import FINDINGS
+from wetread.reports import blocks
+from wetread.reports.blocks import Gallery, Section
+from wetread.reports.markup import el
+from wetread.reports.subject import PIXELS, Subject
+
+_TOTALS = f"""
+SELECT count(*) AS files, count(*) FILTER (WHERE {PIXELS}) AS images,
+    coalesce(CAST(sum(file_size) AS BIGINT), 0) AS bytes,
+    count(DISTINCT PatientID) FILTER (WHERE PatientID <> '') AS patients,
+    count(DISTINCT StudyInstanceUID) FILTER (WHERE StudyInstanceUID <> '') AS studies,
+    count(DISTINCT SeriesInstanceUID) FILTER (WHERE SeriesInstanceUID <> '') AS series
+FROM index
+"""
+_COUNTS = """
+SELECT code, severity, count(*) AS n, count(DISTINCT id) AS files FROM findings
+GROUP BY ALL ORDER BY n DESC, code
+"""
+_EXAMPLES = f"""
+SELECT code, f.id AS id, f.path AS path, f.member AS member, tag, text, {PIXELS} AS picture
+FROM (SELECT * FROM (SELECT * FROM findings QUALIFY row_number() OVER (PARTITION BY code, id
+    ORDER BY "offset" NULLS LAST) = 1)
+    QUALIFY row_number() OVER (PARTITION BY code ORDER BY path, member) <= 3) AS f
+JOIN index ON index.id = f.id ORDER BY f.path, f.member
+"""
+_WORST = {"error": 0, "warning": 1, "info": 2}
+_BLIND = ("UNDECODABLE", "CRASHED", "TIMEOUT", "BOMB", "BURNED_IN_RISK", "NO_ACCESS")
+"""Of these there is no picture, or it is not to be shown."""
+_GALLERIES = 4
+"""Codes with pictures."""
+
+
+def describe(subject: Subject) -> Section:
+    """Totals, findings by severity, examples."""
+    section = Section("findings", "Findings", ["headers"])
+    totals = subject.ask(_TOTALS)[0]
+    counts = subject.ask(_COUNTS)
+    counts.sort(key=lambda row: (_WORST[row["severity"]], -row["n"], row["code"]))
+    section.data = {"totals": totals, "findings": counts}
+    section.add(_show_totals(subject, totals))
+    if not counts:
+        section.add(blocks.prose("No finding: every file was read as it stands."))
+        return section
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for row in subject.ask(_EXAMPLES):
+        examples.setdefault(row["code"], []).append(row)
+    rows = [_line(subject, row, examples[row["code"]]) for row in counts]
+    head = ("severity", "finding", "files", "findings", "what it means", "for example")
+    section.add(blocks.table("Findings, the worst first", head, rows, subject.command(_COUNTS)))
+    codes = [row["code"] for row in counts if row["code"] not in _BLIND]
+    pictured = [code for code in codes if any(e["picture"] for e in examples[code])]
+    for code in pictured[:_GALLERIES]:
+        tiles = [subject.tile(e, subject.shown_text(e)) for e in examples[code] if e["picture"]]
+        section.add(Gallery(f"Images with {code}", tiles, _query(subject, code)))
+    return section
+
+
+def _query(subject: Subject, code: str) -> str:
+    """The files with a finding."""
+    return subject.command(f"SELECT id, path, tag, text FROM findings WHERE code = '{code}'")
+
+
+def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Words:
+    shown: list[tuple[Any, str]] = [
+        (totals["files"], "files"),
+        (totals["images"], "images"),
+        (totals["patients"], "patients"),
+        (totals["studies"], "studies"),
+        (totals["series"], "series"),
+        (name_bytes(totals["bytes"] or 0), "on disk"),
+    ]
+    return blocks.facts(shown, subject.command(_TOTALS))
+
+
+def _line(subject: Subject, row: dict[str, Any], examples: list[dict[str, Any]]) -> tuple[Any, ...]:
+    code = row["code"]
+    names = [el("span", subject.shown_path(one), class_="name") for one in examples]
+    return (
+        blocks.badge(row["severity"]),
+        el("code", code),
+        row["files"],
+        row["n"],
+        el("span", FINDINGS[code].meaning, blocks.how(_query(subject, code))),
+        el("span", names, class_="names"),
+    )

@@ -1,0 +1,96 @@
+"""Section 2: which files could be read, how large they are, which occur twice."""
+
+from __future__ import annotations
+
+from wetread.common.text import name_bytes
+from wetread.reports import blocks, charts
+from wetread.reports.blocks import Section
+from wetread.reports.subject import PIXELS, Subject
+
+_STATUS = {
+    "ok": "read as it stands",
+    "repaired": "read whole, with a choice made",
+    "partial": "something is missing",
+    "not_dicom": "not DICOM",
+    "refused": "not opened, because of a limit",
+    "no_access": "could not be opened",
+    "timeout": "took too long",
+    "crashed": "ended its worker",
+}
+_SIGNS = {"ok": "info", "repaired": "info", "not_dicom": "info", "partial": "warning"}
+_KINDS = f"""
+SELECT count(*) FILTER (WHERE {PIXELS}) AS images,
+    count(*) FILTER (WHERE read_status IN ('ok', 'repaired', 'partial') AND NOT ({PIXELS}))
+        AS without_pixels,
+    count(*) FILTER (WHERE coalesce(MediaStorageSOPClassUID, SOPClassUID)
+        = '1.2.840.10008.1.3.10') AS dicomdir,
+    count(*) FILTER (WHERE member <> '') AS in_archives,
+    count(DISTINCT CASE WHEN member <> '' THEN path END) AS archives
+FROM index
+"""
+_SIZES = """
+SELECT CAST(floor(log2(greatest(file_size, 1))) AS INTEGER) AS power, count(*) AS n
+FROM index WHERE file_size IS NOT NULL GROUP BY ALL ORDER BY power
+"""
+_TWICE = """
+SELECT count(*) AS uids, coalesce(CAST(sum(n) AS BIGINT), 0) AS files FROM (
+    SELECT SOPInstanceUID, count(*) AS n FROM index WHERE SOPInstanceUID <> ''
+    GROUP BY ALL HAVING count(*) > 1)
+"""
+_ALIKE = "SELECT count(DISTINCT id) AS files FROM findings WHERE code = 'POSSIBLE_DUPLICATE'"
+_SAME_PIXELS = """
+SELECT count(*) AS pictures, coalesce(CAST(sum(n) AS BIGINT), 0) AS files,
+    count(*) FILTER (WHERE uids > 1) AS other_uids FROM (
+    SELECT px_hash, count(*) AS n, count(DISTINCT SOPInstanceUID) AS uids FROM index
+    WHERE px_hash IS NOT NULL GROUP BY px_hash, px_scale HAVING count(*) > 1)
+"""
+
+
+def describe(subject: Subject) -> Section:
+    """Statuses, kinds, sizes, duplicates."""
+    section = Section("files", "Files", ["headers"])
+    status = subject.counts("read_status", "true")
+    rows = [
+        (blocks.badge(_SIGNS.get(str(name), "error"), str(name)), n, blocks.share(n, status.total),
+         _STATUS.get(str(name), ""))
+        for name, n in status.values
+    ]  # fmt: skip
+    head = ("read_status", "files", "share", "meaning")
+    section.add(blocks.table("How the files were read", head, rows, status.command))
+    kinds = subject.ask(_KINDS)[0]
+    section.add(
+        blocks.facts(
+            [
+                (kinds["images"], "with pixels"),
+                (kinds["without_pixels"], "DICOM without pixels"),
+                (kinds["dicomdir"], "DICOMDIR"),
+                (kinds["in_archives"], f"in {kinds['archives']:,} archives"),
+            ],
+            subject.command(_KINDS),
+        )
+    )
+    sizes = subject.ask(_SIZES)
+    if len(sizes) > 1:
+        found = {row["power"]: row["n"] for row in sizes}
+        names = [(name_bytes(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
+        drawn = charts.columns(names, "Sizes of files")
+        caption = "Sizes of files: each bar begins at the size below it and ends at its double"
+        section.add(blocks.figure(caption, drawn, subject.command(_SIZES)))
+    twice, alike = subject.ask(_TWICE)[0], subject.ask(_ALIKE)[0]
+    lines = [
+        ("one SOP Instance UID in several files", twice["files"], subject.command(_TWICE)),
+        ("equal headers and sizes", alike["files"], subject.command(_ALIKE)),
+    ]
+    section.data = {
+        "read_status": status.to_dict(),
+        "kinds": kinds,
+        "same_uid": twice,
+        "alike": alike["files"],
+    }
+    if subject.measured:
+        same = subject.ask(_SAME_PIXELS)[0]
+        lines.append(("equal pixels", same["files"], subject.command(_SAME_PIXELS)))
+        section.data["same_pixels"] = same
+    table = [(name, n, blocks.how(command)) for name, n, command in lines]
+    section.add(blocks.table("What occurs more than once", ("what", "files", "query"), table))
+    return section

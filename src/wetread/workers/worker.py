@@ -1,0 +1,95 @@
+"""A worker: `python -m wetread.workers.worker`, started and fed by `LocalEngine`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import sys
+import threading
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from wetread.workers.heartbeat import listen
+from wetread.workers.messages import (
+    BEAT,
+    ERROR,
+    READY,
+    ROW,
+    TABLE,
+    Function,
+    describe,
+    read_message,
+    resolve,
+    write_message,
+)
+
+
+def main() -> None:
+    """Answer table by table, until the caller closes the pipe or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    sys.meta_path.insert(0, _WithoutPandas())
+    pa.set_cpu_count(1)  # the workers are the parallelism
+    pa.set_memory_pool(pa.system_memory_pool())  # mimalloc keeps 40 MB more, for no speed
+    # What anybody prints goes to stderr; the pipe is ours alone.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    inbox: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    call = inbox.get()
+    try:
+        function = resolve(call["function"])
+        if call["each"]:
+            function = _row_by_row(function, answers)
+        listen(lambda seconds: write_message(answers, BEAT, {"seconds": seconds}))
+        write_message(answers, READY, {})
+        while True:
+            write_message(answers, TABLE, function(inbox.get(), call["options"]))
+    except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exception
+        with contextlib.suppress(BrokenPipeError):
+            write_message(answers, ERROR, describe(error))
+    os._exit(1)  # a thread still reads stdin, which an ordinary exit would trip over
+
+
+def _row_by_row(function: Function, answers: BinaryIO) -> Function:
+    """The function, called with one row at a time, each announced to the caller."""
+
+    def call(task: pa.Table, options: dict[str, Any]) -> pa.Table:
+        tables = []
+        for row in range(task.num_rows):
+            write_message(answers, ROW, {})
+            tables.append(function(task.slice(row, 1), options))
+        return pa.concat_tables(tables)
+
+    return call
+
+
+class _WithoutPandas(Loader):
+    """PyArrow imports pandas, 34 MB of it, when it first makes an array of a list; not in here."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Pandas before other finders find it; torch only asks whether it is there."""
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Imports nothing."""
+        raise ModuleNotFoundError(module.__name__, name=module.__name__)
+
+
+def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:
+    # In a thread of its own, so that the worker ends with its caller in the middle of a task too.
+    while True:
+        try:
+            inbox.put(read_message(pipe)[1])
+        except EOFError:
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

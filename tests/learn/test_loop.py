@@ -1,0 +1,259 @@
+"""The loop: every step follows from its number, whoever takes it and whatever came before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import wetread
+from wetread.errors import WetreadError
+from wetread.learn.checkpoint import load_tensors
+from wetread.learn.distributed import Team, find_device, free_cores, join_team, use_threads
+from wetread.learn.loop import Epoch, Plan, draw_order, epoch_steps, find, fit, one_cycle
+from wetread.learn.signals import Signals
+
+torch.set_num_threads(1)
+ALONE = Team(0, 1, torch.device("cpu"))
+
+
+class Noisy(nn.Module):
+    """A small model whose loss draws from the global generator, as a detector's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, images: list[Tensor], targets: Any = None) -> Any:
+        batch = torch.stack(images)
+        if not self.training:
+            return [{"scores": row} for row in self.layer(self.norm(batch))]
+        made = self.layer(self.norm(batch) + 0.1 * torch.randn(batch.shape))
+        return {"loss_one": (made**2).mean(), "loss_two": made.abs().mean()}
+
+
+class Points(list[Tensor]):
+    """Items that change from epoch to epoch."""
+
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __getitem__(self, item: int) -> Any:
+        return super().__getitem__(item) + self.epoch, {"image_id": torch.tensor(item)}
+
+
+def points(count: int = 13) -> Points:
+    return Points(torch.from_numpy(np.random.default_rng(0).normal(size=(count, 4))).float())
+
+
+def noisy() -> Noisy:
+    torch.manual_seed(3)
+    return Noisy()
+
+
+def learn(
+    folder: Path, steps: int = 9, advance: Callable[[int], None] = lambda step: None
+) -> tuple[dict[str, Tensor], list[Epoch]]:
+    model, epochs = noisy(), list[Epoch]()
+    fit(model, points(), Plan(steps, 3, 0.05), ALONE, folder / "state", epochs.append, advance)
+    return model.state_dict(), epochs
+
+
+def interrupt(at: int, number: int = signal.SIGINT) -> Callable[[int], None]:
+    def advance(step: int) -> None:
+        if step == at:
+            signal.raise_signal(number)
+
+    return advance
+
+
+def test_the_learning_rate_is_pytorchs_one_cycle() -> None:
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 0.3, total_steps=50, pct_start=0.2, cycle_momentum=False
+    )
+    expected = []
+    for _ in range(50):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    found = [0.3 * one_cycle(step, 50) for step in range(50)]
+    assert found == pytest.approx(expected)
+
+
+def test_one_step_alone_has_a_rate() -> None:
+    assert 0 < one_cycle(0, 1) <= 1
+
+
+@pytest.mark.parametrize(("count", "batch", "world"), [(13, 3, 1), (64, 4, 2), (3, 8, 2)])
+def test_an_epoch_takes_each_image_once_at_most(count: int, batch: int, world: int) -> None:
+    order = draw_order(count, batch, world, 0, 5)
+    assert order.shape == (epoch_steps(count, batch, world), world, batch)
+    seen = np.bincount(order.ravel(), minlength=count)
+    assert seen.max() - seen.min() <= 1
+    assert (draw_order(count, batch, world, 0, 5) == order).all()
+    assert (draw_order(count, batch, world, 0, 6) != order).any()
+    assert (draw_order(count, batch, world, 1, 5) != order).any()
+
+
+def test_epochs_are_judged_at_their_end(tmp_path: Path) -> None:
+    _, epochs = learn(tmp_path)
+    assert [(e.number, e.first, e.step) for e in epochs] == [(0, 0, 4), (1, 4, 8), (2, 8, 9)]
+    names = {name for epoch in epochs for _, _, name, _ in epoch.rows}
+    assert names == {"loss", "lr", "loss_one", "loss_two"}
+    assert [step for step, _, name, _ in epochs[1].rows if name == "loss"] == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("at", [1, 4, 6, 8])
+def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, at: int) -> None:
+    whole, told = learn(tmp_path)
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        learn(folder, advance=interrupt(at))
+    assert load_tensors(folder / "state")[1]["step"] == at
+    torch.manual_seed(99)  # what was drawn elsewhere does not matter
+    resumed, rest = learn(folder)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    first = -(-at // 4) if at % 4 else at // 4
+    assert rest == told[first - 1 if at % 4 else first :]
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    whole, _ = learn(tmp_path)
+    again, epochs = learn(tmp_path)
+    assert epochs == []
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_global_generator_is_given_back(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    noisy()
+    before = torch.random.get_rng_state()
+    model = Noisy()
+    torch.random.set_rng_state(before)
+    fit(model, points(), Plan(2, 3, 0.05), ALONE, tmp_path / "state", lambda epoch: None)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+    items = points()
+    list.__getitem__(items, 0).fill_(float("nan"))
+    with pytest.raises(WetreadError, match="lower lr than"):
+        fit(Noisy(), items, Plan(9, 3, 0.05), ALONE, tmp_path / "state", lambda epoch: None)
+
+
+def test_find_gives_every_image_back_by_its_place() -> None:
+    model, items = noisy(), points()
+    found = find(model, items, [4, 0, 7, 12, 2], ALONE, batch=2)
+    assert sorted(found) == [0, 2, 4, 7, 12]
+    assert model.training
+    model.train(False)
+    with torch.no_grad():
+        one = model([items[7][0]])[0]["scores"]
+    assert found[7]["scores"] == pytest.approx(one.numpy())
+
+
+def test_a_second_ctrl_c_comes_through_and_a_second_sigterm_does_not() -> None:
+    with Signals() as signals:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.seen == signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)
+        assert signals.seen == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_torchrun_a_team_is_this_process() -> None:
+    with join_team("cpu") as team:
+        assert (team.rank, team.world, team.leads) == (0, 1, True)
+        assert team.gather(3) == [3]
+        assert team.agree(True)
+        assert team.share("a") == "a"
+
+
+def test_cores_are_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    have = len(os.sched_getaffinity(0))
+    assert 1 <= free_cores() <= have
+    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 100)
+    assert free_cores() == 1
+    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 0)
+    assert free_cores() == have
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with use_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match=r"no device 'cuda'.*\"cpu\" is always there"):
+            find_device("cuda")
+    with pytest.raises(ValueError, match="no device 'tpu9'"):
+        find_device("tpu9")
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+from safetensors.torch import save_file
+from wetread.learn.detector import Shape, build_small
+from wetread.learn.loop import Plan, find, fit
+from wetread.learn.distributed import join_team
+
+torch.set_num_threads(1)
+
+class Four(list):
+    def set_epoch(self, epoch): pass
+
+def item(number):
+    image = torch.rand((1, 64, 64), generator=torch.Generator().manual_seed(number))
+    boxes = torch.tensor([[10.0, 10.0, 40.0, 40.0]]) if number == 0 else torch.zeros((0, 4))
+    labels = torch.ones(len(boxes), dtype=torch.int64)
+    return image, {"boxes": boxes, "labels": labels, "image_id": torch.tensor(number)}
+
+folder = Path(sys.argv[1])
+items = Four(item(number) for number in range(4))
+with join_team("cpu") as team:
+    torch.manual_seed(0)
+    model = build_small(Shape(1, 64, 0.5, 0.3))
+    calls = []
+    fit(model, items, Plan(3, 2, 1e-3), team, folder / "state", calls.append)
+    found = find(model, items, range(4), team)
+    save_file(model.state_dict(), folder / f"rank{team.rank}.safetensors")
+    (folder / f"rank{team.rank}.txt").write_text(f"{len(calls)} {sorted(found)}")
+"""
+
+
+def test_two_processes_of_which_one_has_normal_images_only(tmp_path: Path) -> None:
+    """Four images, one of them with a box: at every step one of the two has none."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(wetread.__file__).parents[1])}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert ran.returncode == 0, ran.stderr
+    from safetensors.torch import load_file
+
+    one, two = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert (tmp_path / "rank0.txt").read_text() == "3 [0, 1, 2, 3]"
+    assert (tmp_path / "rank1.txt").read_text() == "3 []"

@@ -1,0 +1,182 @@
+"""Boxes by image, and the images where model and readers disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import wetread as wr
+from wetread.boxes import Boxes
+from wetread.boxes.iou import overlap
+from wetread.testing import dicom_file
+from wetread.testing.boxes import make_boxes
+from wetread.testing.dicom import radiograph
+from wetread.viewer import serve
+from wetread.viewer.marks import Marks, count_misses
+
+A, B, C = "00000000000000aa", "00000000000000bb", "00000000000000cc"
+
+
+def box(image: str, label: str = "Nodule", x: float = 0, **more: Any) -> dict[str, Any]:
+    corners = {"x0": x, "y0": 0.0, "x1": x + 10, "y1": 10.0}
+    return {"image": image, "key": image, "label": label, **corners, **more}
+
+
+def boxes_of(*rows: dict[str, Any]) -> Boxes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    if "kind" in columns:
+        columns["kind"] = [kind or "box" for kind in columns["kind"]]
+    return Boxes.from_columns(columns)
+
+
+READERS = boxes_of(
+    box(B, x=0, reader="R1"),
+    box(B, x=1, reader="R2"),
+    box(A, x=0, reader="R1"),
+    box(A, x=1, reader="R1"),
+    {"image": B, "key": B, "reader": "R3", "kind": "nothing"},
+    {"image": C, "key": C, "reader": "R1", "kind": "nothing"},
+    {"image": C, "key": C, "reader": "R2", "kind": "nothing"},
+    box(B, x=50, reader="R1", frame=3),
+)
+
+
+def test_boxes_of_an_image_and_a_frame() -> None:
+    marks = Marks(READERS)
+    assert [row["x0"] for row in marks.on(B, 0)] == [0, 1]
+    assert [row["x0"] for row in marks.on(B, 3)] == [0, 1, 50]
+    assert [row["x0"] for row in marks.on(B)] == [0, 1, 50]
+    assert marks.on("0" * 16) == []
+    assert marks.found_nothing(B) == ["R3"]
+    assert marks.count([A, "0" * 16, B, C]) == [2, 0, 3, 0]
+
+
+def test_consensus_where_two_or_more_read() -> None:
+    marks = Marks(READERS)
+    assert marks.merged(A, 0, "wbf") is None
+    merged = marks.merged(B, 0, "wbf")
+    assert merged is not None
+    assert [row["x0"] for row in merged] == [0.5]
+    assert marks.merged(C, 0, "wbf") == []
+    opinion = marks.opinion("wbf")
+    assert sorted(row["x0"] for row in Marks(opinion).on(A)) == [0, 1]  # one reader: as drawn
+
+
+def test_a_box_without_a_place_is_in_nobodys_way() -> None:
+    lost = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
+    marks = Marks(Boxes.concat([READERS, boxes_of(lost)]))
+    assert marks.merged(B, 0, "wbf") == Marks(READERS).merged(B, 0, "wbf")
+    assert marks.opinion("wbf").table.equals(Marks(READERS).opinion("wbf").table)
+
+
+def test_no_boxes() -> None:
+    marks = Marks(None)
+    assert not marks.given
+    assert (marks.on(A), marks.count([A]), marks.merged(A, 0, "wbf")) == ([], [0], None)
+
+
+def test_misses_of_one_image() -> None:
+    truth = boxes_of(box(A), box(A, x=100), box(B))
+    found = boxes_of(
+        box(A, x=1, score=0.9),
+        box(A, x=2, score=0.8),  # the same box again
+        box(B, label="ILD", score=0.9),
+        box(C, score=0.3),
+    )
+    assert count_misses(truth, found, 0.5, 0.0) == {
+        A: {"fp": 1, "fn": 1},
+        B: {"fp": 1, "fn": 1},
+        C: {"fp": 1, "fn": 0},
+    }
+    assert count_misses(truth, found, 0.5, 0.85) == {
+        A: {"fp": 0, "fn": 1},
+        B: {"fp": 1, "fn": 1},
+    }
+    assert count_misses(truth, truth, 0.5, 0.0) == {}
+
+
+def test_misses_keep_frames_apart() -> None:
+    truth, found = boxes_of(box(A, frame=0)), boxes_of(box(A, frame=1, score=1.0))
+    assert count_misses(truth, found, 0.5, 0.0) == {A: {"fp": 1, "fn": 1}}
+
+
+@pytest.mark.parametrize("iou", [0.3, 0.5])
+def test_misses_are_those_of_a_plain_loop(iou: float) -> None:
+    found, truth = make_boxes(40, 5, labels=3)
+    found, truth = (
+        side.replace({"image": [key[:16] for key in side.table["key"].to_pylist()]})
+        for side in (found, truth)
+    )
+    expected = {}
+    for image in sorted({*found.table["image"].to_pylist(), *truth.table["image"].to_pylist()}):
+        fp = fn = 0
+        for label in truth.labels:
+            mine, real = (
+                side.select(
+                    np.array(
+                        [
+                            row["image"] == image and row["label"] == label
+                            for row in side.table.to_pylist()
+                        ]
+                    )
+                )
+                for side in (found, truth)
+            )
+            shared = overlap(mine.corners, real.corners)
+            free = np.ones(len(real), bool)
+            for at in np.argsort(-np.asarray(mine.table["score"]), kind="stable"):
+                best = np.where(free, shared[at], -1.0)
+                if len(best) and best.max() >= iou:
+                    free[best.argmax()] = False
+                else:
+                    fp += 1
+            fn += int(free.sum())
+        if fp or fn:
+            expected[image] = {"fp": fp, "fn": fn}
+    assert count_misses(truth, found, iou, 0.0) == expected
+
+
+def test_over_http(tmp_path: Any) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.dcm").write_bytes(dicom_file(radiograph(), "1.2.840.10008.1.2.4.90"))
+    index = wr.scan(tmp_path, workers=0, progress=False)
+    a, b, c = (image.id for image in index)
+
+    def named(key: str, **more: Any) -> dict[str, Any]:
+        return {**box("", **more), "image": None, "key": key}
+
+    truth = boxes_of(named("a", reader="R1"), named("a", x=1, reader="R2"), named("b", reader="R1"))
+    found = boxes_of(named("a", score=0.9), named("c", score=0.7), named("c", x=50, score=0.2))
+    with serve(index.content, truth, found) as handle:
+        client = httpx.Client(
+            base_url=f"http://127.0.0.1:{handle.port}/", headers={"X-Wetread-Token": handle.token}
+        )
+        with client:
+            about = client.get("api/about").json()
+            assert about["readers"] == ["R1", "R2"]
+            assert (about["boxes"], about["predictions"], about["consensus"]) == (True, True, True)
+            rows = client.get("api/rows").json()["rows"]
+            assert [row["boxes"] for row in rows] == [2, 1, 0]
+            said = client.get(f"api/images/{a}/boxes").json()
+            assert [row["reader"] for row in said["truth"]] == ["R1", "R2"]
+            assert [row["x0"] for row in said["consensus"]] == [0.5]
+            assert [row["score"] for row in said["predictions"]] == [0.9]
+            assert client.get(f"api/images/{b}/boxes").json()["consensus"] is None
+            missed = client.get("api/misses?score=0.5&desc=1").json()
+            assert missed == {
+                "total": 2,
+                "images": [
+                    {"id": c, "offset": 0, "fp": 1, "fn": 0},
+                    {"id": b, "offset": 1, "fp": 0, "fn": 1},
+                ],
+            }
+    with serve(index.content, truth) as handle:
+        answer = httpx.get(
+            f"http://127.0.0.1:{handle.port}/api/misses",
+            headers={"X-Wetread-Token": handle.token},
+        )
+        assert answer.status_code == 404
