@@ -45,14 +45,14 @@ def job(good: str, bad: str) -> list[dict[str, Any]]:
     index, *scan = watched(resource.RUSAGE_SELF, lambda: wr.scan(bad, workers=0, progress=False))
     measured, *decode = watched(resource.RUSAGE_CHILDREN, lambda: measure(index))
     lines = []
-    for what, status, findings, cost in (
-        ("scan", "read_status", "findings", scan),
-        ("measure", "px_status", "px_findings", decode),
+    for what, status, problems, cost in (
+        ("scan", "read_status", "problems", scan),
+        ("measure", "px_status", "px_problems", decode),
     ):
-        rows = measured.table.select([status, findings]).to_pylist()
+        rows = measured.table.select([status, problems]).to_pylist()
         said = [r[status] for r in rows if r[status] != "ok"] or ["ok"]
         said = ["no pixels" if text is None else text for text in said]
-        codes = [f["code"] for row in rows for f in row[findings] or ()]
+        codes = [f["code"] for row in rows for f in row[problems] or ()]
         lines.append({"what": what, "status": said[0], "codes": codes, "cost": cost})
     return lines
 
@@ -71,7 +71,7 @@ def main() -> None:
             return
         good = root / "good.dcm"
         good.write_bytes(dicom_file(picture()))
-        print("| file | bytes | step | status | findings | more MB | s |")
+        print("| file | bytes | step | status | problems | more MB | s |")
         print("|---|---:|---|---|---|---:|---:|")
         over = []
         for path in sorted(path for name in NAMES for path in (root / name).iterdir()):

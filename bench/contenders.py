@@ -41,7 +41,7 @@ def wetread() -> Reader:
     import wetread as wr
 
     def read(paths: Sequence[str]) -> int:
-        # the folder, not the list: finding the files and their names is part of the work
+        # the folder, not the list: problem the files and their names is part of the work
         return _values(wr.scan(os.path.dirname(paths[0]), workers=0, progress=False).table)
 
     return read

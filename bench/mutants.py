@@ -67,7 +67,7 @@ def run(numbers: range, seeds: Sequence[Path], way: dict[str, Any], counts: Coun
             return
     counts["lost rows"] += len(numbers) - rows.num_rows
     counts.update(f"status {status}" for status in rows["read_status"].to_pylist())
-    counts.update(f["code"] for found in rows["findings"].to_pylist() for f in found or [])
+    counts.update(f["code"] for found in rows["problems"].to_pylist() for f in found or [])
 
 
 def run_alone(path: Path, way: dict[str, Any], counts: Counter[str]) -> None:

@@ -26,12 +26,12 @@ def run(numbers: range, seeds: dict, counts: Counter[tuple[str, str]], workers: 
             kinds[f"{number:09}.dcm"], data = pixel_case(number, seeds)
             Path(name, f"{number:09}.dcm").write_bytes(data)
         index = wr.scan(name, workers=0, progress=False).measure(workers=workers, progress=False)
-        rows = index.table.select(["path", "pixel_length", "px_status", "px_findings"]).to_pylist()
+        rows = index.table.select(["path", "pixel_length", "px_status", "px_problems"]).to_pylist()
     for row in rows:
         status = row["px_status"] or ("no pixels" if row["pixel_length"] is None else "LOST")
         counts[kinds[row["path"]], status] += 1
         if status in ("crashed", "timeout", "refused"):
-            print(f"case {int(row['path'][:9])}: {status}: {row['px_findings'][0]['text']}")
+            print(f"case {int(row['path'][:9])}: {status}: {row['px_problems'][0]['text']}")
     counts["", "LOST"] += len(numbers) - len(rows)
 
 

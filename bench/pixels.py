@@ -24,8 +24,8 @@ from pydicom.uid import JPEG2000Lossless
 
 import wetread as wr
 from figures import Figure, name_version, save, tabulate
-from wetread.display import render
 from wetread.display.pipeline import read_chain
+from wetread.display.render import render
 from wetread.imaging import resize
 from wetread.measure.statistics import measure
 from wetread.pixels import decode_reduced, open_frames, read_frame

@@ -156,7 +156,7 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             wheres = {
                 "filter by a number": f"Rows > {1000 + n}",
                 "filter by text": f"Modality = 'CT' AND Rows > {500 + n}",
-                "filter by findings": f"len(findings) > 0 AND Rows > {500 + n}",
+                "filter by problems": f"len(problems) > 0 AND Rows > {500 + n}",
             }
             for name, where in wheres.items():
                 ask = httpx.QueryParams(where=where, limit=200)
@@ -164,7 +164,7 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 ask = httpx.QueryParams(where=where, id=id_)
                 add(took, "place in what was filtered", seconds(client, f"api/place?{ask}"))
             add(took, "search", seconds(client, f"api/rows?search=study-{n}7&limit=200"))
-            for name in ("Modality", "Rows", "StudyDate", "findings", "SeriesDescription"):
+            for name in ("Modality", "Rows", "StudyDate", "problems", "SeriesDescription"):
                 ask = httpx.QueryParams(columns=name, where=f"Columns > {n}")
                 add(took, f"facet of {name}, filtered", seconds(client, f"api/facets?{ask}"))
             add(took, "a page at nine tenths", seconds(client, f"api/rows?{middle}"))
@@ -294,7 +294,7 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
         "KVP": random.normal(100, 15, count),
         "InstanceNumber": numbers % 10,
         "StudyDate": random.integers(10_000, 19_000, count).astype("int32"),
-        "findings": found,
+        "problems": found,
     }
     arrays = []
     for field in CORE:

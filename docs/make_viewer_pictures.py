@@ -103,7 +103,7 @@ def few_colours(picture: Image.Image) -> Image.Image:
 def draw_grid(url: str, theme: str, name: str) -> None:
     """The mosaic, with facets of different kinds."""
     with opened(url, theme) as page:
-        for column in ("Modality", "findings", "read_status"):
+        for column in ("Modality", "problems", "read_status"):
             page.click(f"[data-column={column}] .facet-head")
         for column in ("PhotometricInterpretation", "PatientSex"):
             page.click(f"[data-column={column}] .facet-head")

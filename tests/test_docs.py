@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 import wetread
 from wetread.cli import main
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -121,8 +121,8 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_problems_has_a_paragraph_per_code_in_order() -> None:
     text = (ROOT / "docs" / "problems.md").read_text()
-    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == list(FINDINGS)
-    for code in FINDINGS.values():
+    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == list(PROBLEMS)
+    for code in PROBLEMS.values():
         assert f"### {code.code}\n**{code.severity}** · {code.meaning} " in text
 
 

@@ -77,7 +77,7 @@ def test_an_empty_folder_is_an_empty_index(tmp_path: Path) -> None:
         kept = scan(tmp_path / "none", tmp_path / "to", progress=False)
     for index in (empty, kept):
         assert len(index) == len(index.table) == len(list(index)) == 0
-        assert index.findings().empty
+        assert index.problems().empty
         assert index.summary()["files"] == 0
         assert len(index.where("Rows > 1")) == 0
         assert index.to_pandas().shape == (0, len(index.columns))

@@ -17,8 +17,8 @@ Bad *usage* raises:
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
         └── LimitError                     pixels that grow beyond a limit of `Settings`
 
-Bad *data* never raises from a scan: it is a finding in the table, one of `FINDINGS`; of
-labels and splits, one of `BOX_FINDINGS`.
+Bad *data* never raises from a scan: it is a problem in the table, one of `PROBLEMS`; of
+labels and splits, one of `BOX_PROBLEMS`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class DecodeError(WetreadError):
     """No header or pixels, or none that can be decoded; the message says the file and why."""
 
     code = "UNDECODABLE"
-    """The finding that it becomes where many images are decoded."""
+    """The problem that it becomes where many images are decoded."""
 
 
 class NoPixelsError(DecodeError):
@@ -124,8 +124,8 @@ def suggest(name: str, known: Iterable[str]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingCode:
-    """One kind of finding: what was seen in a file, and how bad it is."""
+class ProblemCode:
+    """One kind of problem: what was seen in a file, and how bad it is."""
 
     code: str
     severity: Severity
@@ -196,8 +196,8 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("POSSIBLE_DUPLICATE", "info", "Two files have equal headers and sizes."),
 )
 
-FINDINGS: dict[str, FindingCode] = {c: FindingCode(c, s, m) for c, s, m in _CODES}
-"""Every finding code there is, in the order of `docs/problems.md`."""
+PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _CODES}
+"""Every problem code there is, in the order of `docs/problems.md`."""
 
 _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     # the label file and the images
@@ -221,5 +221,5 @@ _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     ("LEAK_PIXELS", "error", "The same picture on two sides of a split."),
 )
 
-BOX_FINDINGS: dict[str, FindingCode] = {c: FindingCode(c, s, m) for c, s, m in _BOX_CODES}
-"""Every finding code of boxes and splits, in the order of `docs/boxes.md`."""
+BOX_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _BOX_CODES}
+"""Every problem code of boxes and splits, in the order of `docs/boxes.md`."""

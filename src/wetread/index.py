@@ -24,8 +24,8 @@ from wetread.table.query import (
     Content,
     all_rows,
     batches,
-    findings,
     open_content,
+    problems,
     query,
     some_rows,
     where,
@@ -50,7 +50,7 @@ _SHOWN = (
     "Columns",
     "PhotometricInterpretation",
     "WindowCenter",
-    "findings",
+    "problems",
 )
 """What a notebook shows of an index."""
 
@@ -266,20 +266,20 @@ class Index:
     def query(self, sql: str) -> pd.DataFrame:
         """What one SELECT statement (DuckDB's SQL) gives.
 
-        The tables are `index`, `findings` (one row per finding) and `finding_codes`.
+        The tables are `index`, `problems` (one row per problem) and `problem_codes`.
 
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
         return to_frame(query(self._content, sql), "keep")
 
-    def findings(self, code: str | None = None) -> pd.DataFrame:
-        """What is wrong, one row per finding: path, member, id, code, severity, tag, offset, text.
+    def problems(self, code: str | None = None) -> pd.DataFrame:
+        """What is wrong, one row per problem: path, member, id, code, severity, tag, offset, text.
 
         Raises:
             UnknownNameError: there is no such code.
         """
-        return to_frame(findings(self._content, code))
+        return to_frame(problems(self._content, code))
 
     def leaks(self, column: str = "part", by: str | None = None) -> pd.DataFrame:
         """Images of one patient, or with the same pixels, that a split has on two sides.
@@ -298,7 +298,7 @@ class Index:
         return to_frame(find_leaks(self._content, column, by))
 
     def summary(self) -> Summary:
-        """Files, statuses, modalities, transfer syntaxes and findings, counted; print it."""
+        """Files, statuses, modalities, transfer syntaxes and problems, counted; print it."""
         return summarise(self._content)
 
     def mosaic(

@@ -34,7 +34,7 @@ opacity 1 789.25 582.5 1816.0 2499.75,5776
 MAMMO = """\
 study_id,series_id,image_id,laterality,finding_categories,finding_birads,xmin,ymin,xmax,ymax,split
 s1,e1,m1,L,"['Mass', 'Suspicious Calcification']",BI-RADS 4,10,20,110.5,220.5,training
-s1,e1,m2,L,['No Finding'],,,,,,test
+s1,e1,m2,L,['No Problem'],,,,,,test
 """
 SPINE = """\
 image_id,rad_id,series_id,study_id,lesion_type,xmin,ymin,xmax,ymax
@@ -106,9 +106,9 @@ def test_vindr_mammo_has_a_list_of_labels(read: Any) -> None:
 def test_a_literal_is_parsed_and_never_run(read: Any, tmp_path: Path) -> None:
     bait = tmp_path / "ran"
     for text in (
-        MAMMO.replace("['No Finding']", f"\"[open('{bait}', 'w')]\""),
+        MAMMO.replace("['No Problem']", f"\"[open('{bait}', 'w')]\""),
         SIIM.replace("[{'x'", f"[open('{bait}', 'w'), {{'x'"),
-        MAMMO.replace("['No Finding']", "[" * 500),
+        MAMMO.replace("['No Problem']", "[" * 500),
     ):
         with pytest.raises(UsageError, match="not in the form"):
             read(text)

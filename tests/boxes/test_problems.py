@@ -6,7 +6,7 @@ from typing import Any
 
 import wetread as wr
 from wetread.boxes import Boxes
-from wetread.errors import BOX_FINDINGS
+from wetread.errors import BOX_PROBLEMS
 
 Make = Callable[..., wr.Index]
 GOOD = {"key": "a", "label": "ILD", "reader": "R1", "x0": 1, "y0": 1, "x1": 5, "y1": 5}
@@ -20,7 +20,7 @@ def make(*rows: dict[str, Any], **more: Any) -> Boxes:
 
 def codes(boxes: Boxes, index: wr.Index | None = None) -> list[str]:
     found = boxes.check(index)
-    assert found["severity"].tolist() == [BOX_FINDINGS[code].severity for code in found["code"]]
+    assert found["severity"].tolist() == [BOX_PROBLEMS[code].severity for code in found["code"]]
     return found["code"].tolist()
 
 
@@ -107,6 +107,6 @@ def test_every_code_has_a_paragraph() -> None:
     text = (Path(__file__).parents[2] / "docs" / "boxes.md").read_text()
     at = [
         text.index(f"### {code.code}\n**{code.severity}** · {code.meaning} ")
-        for code in BOX_FINDINGS.values()
+        for code in BOX_PROBLEMS.values()
     ]
     assert at == sorted(at)

@@ -106,7 +106,7 @@ def test_dcmtk_reads_it(tmp_path: Path, index: wr.Index) -> None:
     assert '"Person Observer Name")="R1^"' in said
     assert '99WETREAD,"Größe")' in said
     assert "(POLYLINE,1/4,...)" in said
-    assert '"Certainty of Finding")="0.1" (1,UCUM,"no units")' in said
+    assert '"Certainty of Problem")="0.1" (1,UCUM,"no units")' in said
 
 
 def test_it_is_of_the_study_and_names_nobody(tmp_path: Path, index: wr.Index) -> None:

@@ -63,9 +63,9 @@ def test_facet_sets_a_condition_and_takes_it_away(page: Any, mixed: Any) -> None
     total(page, f"{len(mixed.index)} rows")
 
 
-def test_findings_are_a_facet(page: Any, mixed: Any) -> None:
+def test_problems_are_a_facet(page: Any, mixed: Any) -> None:
     show(page, mixed)
-    page.locator("[data-column=findings] .facet-value", has_text="NOT_DICOM").click()
+    page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
     total(page, f"1 of {len(mixed.index)} rows")
     assert names(page) == ["README.txt"]
 
@@ -171,7 +171,7 @@ def test_a_million_rows(page: Any, mixed: Any) -> None:
                 "path": f"{i}.dcm",
                 "member": "",
                 "read_status": "ok",
-                "findings": [],
+                "problems": [],
                 "boxes": 0,
                 "part": None,
                 "has_pixels": True,
@@ -225,7 +225,7 @@ def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
     page.route("**/thumb?*", lambda route: held.append(route))
     show(page, mixed)
     page.until(lambda: len(held) == 4)
-    page.locator("[data-column=findings] .facet-value", has_text="NOT_DICOM").click()
+    page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
     total(page, f"1 of {len(mixed.index)} rows")
     page.until(lambda: len([url for url in failed if "thumb" in url]) == 4)
 

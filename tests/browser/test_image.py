@@ -286,7 +286,7 @@ def test_header_hides_names_and_shows_text_as_text(page: Any, mixed: Any) -> Non
     ("name", "code"),
     [("JPEG2000-embedded-sequence-delimiter", "UNDECODABLE"), ("README", "NOT_DICOM")],
 )
-def test_a_broken_file_shows_its_finding(page: Any, mixed: Any, name: str, code: str) -> None:
+def test_a_broken_file_shows_its_problem(page: Any, mixed: Any, name: str, code: str) -> None:
     page.goto(mixed.image(name))
     page.wait_for_selector(".no-picture h2")
     assert code in page.inner_text(".image-page")

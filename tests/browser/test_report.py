@@ -85,7 +85,7 @@ def test_nothing_is_wider_than_the_screen(opened: Any, width: int) -> None:
 def test_without_script_it_reads_the_same(opened: Any) -> None:
     page = opened("full", java_script_enabled=False)
     assert page.locator("section").count() == 15
-    assert page.locator("h2").first.inner_text().split()[1] == "Findings"
+    assert page.locator("h2").first.inner_text().split()[1] == "Problems"
 
 
 def test_all_pictures_are_there(opened: Any) -> None:

@@ -55,7 +55,7 @@ def test_json_has_everything() -> None:
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
     assert said["labels"] == {"ILD": 2, "Mass": 1}
-    assert [row["code"] for row in said["findings"]] == ["BOX_OUTSIDE"]
+    assert [row["code"] for row in said["problems"]] == ["BOX_OUTSIDE"]
     pair = next(row for row in said["agreement"] if row["reader_b"] == "R2")
     assert (pair["label"], pair["matched"], pair["kappa"]) == ("ILD", 1, None)
     assert (said["consensus"]["boxes"], said["consensus"]["nothing"]) == (2, 0)
@@ -78,7 +78,7 @@ def test_fail_on() -> None:
     assert run("labels.csv", *IMAGES, "--fail-on", "any").exit_code == 3
     result = run("labels.csv", "--fail-on", "TRUNCATED")
     assert result.exit_code == 2
-    assert "unknown finding code" in result.output
+    assert "unknown problem code" in result.output
 
 
 @pytest.mark.usefixtures("kept")
@@ -105,7 +105,7 @@ def test_every_form_that_is_written(out: str, to: str | None) -> None:
 
 
 @pytest.mark.usefixtures("kept")
-def test_findings_of_writing_are_said() -> None:
+def test_problems_of_writing_are_said() -> None:
     from wetread.testing.dicom import changed, dicom_file, picture
 
     bare = changed(picture(3, 40, 60), without=["StudyInstanceUID"])
@@ -160,13 +160,13 @@ def test_wrong_usage(arguments: tuple[str, ...], said: str) -> None:
 
 
 @pytest.mark.usefixtures("kept")
-def test_many_findings_are_not_all_printed() -> None:
+def test_many_problems_are_not_all_printed() -> None:
     lines = [f"x{n},ILD,5,R1,1,1,1,1" for n in range(30)]
     Path("labels.csv").write_text("\n".join([LABELS.splitlines()[0], *lines]))
     result = run("labels.csv", "--check")
     assert result.output.count("error    BOX_EMPTY") == 20
     assert "BOX_EMPTY  and 10 more; --json has them all" in result.output
-    assert len(json.loads(run("labels.csv", "--check", "--json").stdout)["findings"]) == 30
+    assert len(json.loads(run("labels.csv", "--check", "--json").stdout)["problems"]) == 30
 
 
 @pytest.mark.usefixtures("kept")

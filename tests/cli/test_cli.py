@@ -27,7 +27,7 @@ def test_help_lists_the_verbs_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
-        "demo scan header query findings merge show mosaic measure export "
+        "demo scan header query problems merge show mosaic measure export "
         "boxes split sample prepare train predict evaluate submit report view"
     )
     assert list(main.commands) == verbs.split()
@@ -60,8 +60,8 @@ def test_python_m_wetread() -> None:
         (["scan", ".", "--fail-on", "TRUNCATE"], "did you mean TRUNCATED?"),
         (["query", "nowhere", "SELECT 1"], "nowhere"),
         (["query", ".", "SELECT 1"], "make one: wetread scan . -o"),
-        (["findings", "."], "make one: wetread scan . -o"),
-        (["findings", ".", "--code", "BAD_DAT"], "did you mean BAD_DATE"),
+        (["problems", "."], "make one: wetread scan . -o"),
+        (["problems", ".", "--code", "BAD_DAT"], "did you mean BAD_DATE"),
         (["header", "nowhere"], "no such file or folder"),
     ],
 )

@@ -28,7 +28,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
-def test_demo_shows_the_chest_film_and_the_findings(shown: tuple[Path, str]) -> None:
+def test_demo_shows_the_chest_film_and_the_problems(shown: tuple[Path, str]) -> None:
     folder, said = shown
     for part in (
         "CompressedSamples^RG1",

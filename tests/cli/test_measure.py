@@ -34,7 +34,7 @@ def test_json_and_fail_on(kept: str) -> None:
     said = json.loads(result.stdout)
     assert said["images"] == 4
     assert said["px_status"] == {"ok": 3, "failed": 1}
-    assert said["findings"]["UNDECODABLE"] == 1
+    assert said["problems"]["UNDECODABLE"] == 1
 
 
 def test_wrong_usage(tmp_path: Path, kept: str) -> None:

@@ -1,4 +1,4 @@
-"""`wetread findings`."""
+"""`wetread problems`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from wetread.cli import main
-from wetread.cli.problems import print_findings
+from wetread.cli.problems import print_problems
 from wetread.testing import dicom_file, picture
 
 Real = Callable[[str], Path]
@@ -26,10 +26,10 @@ def index(small_folder: Path, tmp_path: Path) -> str:
 
 
 def ask(index: str, *options: str) -> Result:
-    return CliRunner().invoke(main, ["findings", index, *options], catch_exceptions=False)
+    return CliRunner().invoke(main, ["problems", index, *options], catch_exceptions=False)
 
 
-def test_a_line_per_finding(index: str) -> None:
+def test_a_line_per_problem(index: str) -> None:
     lines = ask(index, "--code", "truncated").stdout.splitlines()
     assert len(lines) == 1
     assert lines[0].split()[:4] == ["error", "TRUNCATED", "MR_truncated.dcm", "(7fe0,0010)"]
@@ -50,7 +50,7 @@ def test_fail_on(index: str) -> None:
 
 def test_a_file_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"severity": "error", "code": "TRUNCATED", "tag": None, "text": "cut", "member": "a\nb"}
-    print_findings(pa.Table.from_pylist([{**row, "path": "\x1b[2J"}]))
+    print_problems(pa.Table.from_pylist([{**row, "path": "\x1b[2J"}]))
     assert capsys.readouterr().out == "error    TRUNCATED  \\x1b[2J a\\nb  cut\n"
 
 
@@ -60,8 +60,8 @@ def test_a_clean_index_says_so(index: str, tmp_path: Path) -> None:
     (tmp_path / "clean" / "1.dcm").write_bytes(dicom_file(picture()))
     clean = str(tmp_path / "clean.index")
     done = CliRunner().invoke(main, ["scan", str(tmp_path / "clean"), "-o", clean])
-    assert "No findings." in done.stdout
-    assert ask(clean).stdout == "No findings in 1 files.\n"
+    assert "No problems." in done.stdout
+    assert ask(clean).stdout == "No problems in 1 files.\n"
     assert json.loads(ask(clean, "--json").stdout) == []
 
 

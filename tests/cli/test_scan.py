@@ -24,7 +24,7 @@ def test_json_is_the_summary(small_folder: Path) -> None:
     summary = json.loads(done.stdout)
     assert summary["files"] == 6
     assert summary["read_status"] == {"ok": 4, "not_dicom": 1, "partial": 1}
-    assert summary["findings"]["TRUNCATED"] == 1
+    assert summary["problems"]["TRUNCATED"] == 1
 
 
 def test_index_is_kept_and_a_second_scan_reads_nothing(small_folder: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_names_in_paths_are_not_shown(tmp_path: Path, name: str) -> None:
     (tmp_path / "cut").mkdir()
     write(tmp_path, name)
     data = (tmp_path / name).read_bytes()
-    (tmp_path / "cut" / name).write_bytes(data[:-20])  # findings and errors name the file too
+    (tmp_path / "cut" / name).write_bytes(data[:-20])  # problems and errors name the file too
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / name).write_bytes(data)
     index = wr.scan(tmp_path, progress=False).measure(progress=False)
@@ -108,7 +108,7 @@ def test_pictures_with_burned_in_names_are_not_shown(tmp_path: Path) -> None:
     risk = element("BurnedInAnnotation", "YES")
     (tmp_path / "a.dcm").write_bytes(dicom_file(changed(picture(1, 8, 8), risk)))
     index = wr.scan(tmp_path, progress=False)
-    assert index.findings("BURNED_IN_RISK")["path"].to_list() == ["a.dcm"]
+    assert index.problems("BURNED_IN_RISK")["path"].to_list() == ["a.dcm"]
     assert "data:image/jpeg" not in build(index, workers=1).html
     assert "data:image/jpeg" in build(index, show_phi=True, workers=1).html
 

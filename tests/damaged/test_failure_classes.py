@@ -1,6 +1,6 @@
 """Every failure class that `wetread.testing` can make, read by both walks.
 
-For each file of each class: one row, the status and the findings it must have and no other, the
+For each file of each class: one row, the status and the problems it must have and no other, the
 values that are right in spite of the damage, the raw bytes of those that do not parse (contract C1
 to C4); and a good file beside them is read as if it were alone (C5).
 """
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import wetread as wr
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.testing import Damage, Expected, damages, dicom_file, picture
 
@@ -64,20 +64,20 @@ def test_all_classes_together_are_what_they_are_alone(settings: Settings, tmp_pa
     rows = {(row["path"], row["member"]): row for row in index.table.to_pylist()}
     assert len(index) == len(rows)
     assert set(rows) == set(expected)
-    said = {(f["path"], f["member"]) for f in index.findings().to_dict("records")}
+    said = {(f["path"], f["member"]) for f in index.problems().to_dict("records")}
     assert said >= {key for key, e in expected.items() if e.codes}
     for key, e in expected.items():
-        codes = {f["code"] for f in rows[key]["findings"]}
+        codes = {f["code"] for f in rows[key]["problems"]}
         assert not faults(replace(e, codes=e.codes - ACROSS), rows[key], codes), key
     unlock(tmp_path)
 
 
 def codes_by_file(index: wr.Index, *, across: bool) -> dict[tuple[str, str], set[str]]:
-    """The codes of `index.findings()` by file; those across files where they are asked for."""
+    """The codes of `index.problems()` by file; those across files where they are asked for."""
     codes: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for finding in index.findings().to_dict("records"):
-        if across or finding["code"] not in ACROSS:
-            codes[finding["path"], finding["member"]].add(finding["code"])
+    for problem in index.problems().to_dict("records"):
+        if across or problem["code"] not in ACROSS:
+            codes[problem["path"], problem["member"]].add(problem["code"])
     return codes
 
 
@@ -87,9 +87,9 @@ def faults(expected: Expected, row: Row, codes: set[str]) -> list[str]:
     if row["read_status"] != expected.status:
         said.append(f"status {row['read_status']}, expected {expected.status}")
     if missing := expected.codes - codes:
-        said.append(f"no finding {sorted(missing)}")
+        said.append(f"no problem {sorted(missing)}")
     if false := codes - expected.codes - expected.also:
-        said.append(f"false finding {sorted(false)}")
+        said.append(f"false problem {sorted(false)}")
     for name, value in expected.values.items():
         if row.get(name) != value:
             said.append(f"{name} is {row.get(name)!r}, expected {value!r}")
@@ -97,7 +97,7 @@ def faults(expected: Expected, row: Row, codes: set[str]) -> list[str]:
     for name, raw in expected.invalid.items():
         if (name, raw) not in kept:
             said.append(f"{name}: raw bytes {raw!r} not kept, but {kept}")
-    said += [f"unknown code {code}" for code in codes - FINDINGS.keys()]
+    said += [f"unknown code {code}" for code in codes - PROBLEMS.keys()]
     return said
 
 

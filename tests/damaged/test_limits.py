@@ -27,7 +27,7 @@ def test_a_header_over_the_limit_of_bytes_is_read_up_to_there(few: int, tmp_path
     settings = Settings(few_files=few, header_bytes=64 * KIB, windows=(8 * KIB, 16 * KIB))
     [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
     assert row["read_status"] == "partial"
-    assert "HEADER_BUDGET" in {f["code"] for f in row["findings"]}
+    assert "HEADER_BUDGET" in {f["code"] for f in row["problems"]}
     assert row["Rows"] == 8
 
 
@@ -37,7 +37,7 @@ def test_a_header_over_the_limit_of_time_is_read_up_to_there(tmp_path: Path) -> 
     (tmp_path / "slow.dcm").write_bytes(huge)
     settings = Settings(few_files=10**9, header_seconds=0.05)
     [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
-    assert "HEADER_BUDGET" in {f["code"] for f in row["findings"]}
+    assert "HEADER_BUDGET" in {f["code"] for f in row["problems"]}
 
 
 def test_more_tags_than_have_numbers_take_no_room_from_others(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ rows = wr.scan(sys.argv[2], workers=0, progress=False).table.to_pylist()
 seconds = time.monotonic() - begun
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 status = {row["path"]: row["read_status"] for row in rows}
-codes = {row["path"]: [f["code"] for f in row["findings"]] for row in rows}
+codes = {row["path"]: [f["code"] for f in row["problems"]] for row in rows}
 print(json.dumps([grown / 1024, seconds, status, codes]))
 """
 

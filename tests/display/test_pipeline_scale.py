@@ -91,7 +91,7 @@ def test_measure_says_so_and_keeps_what_is_known(tmp_path: Path) -> None:
     write(tmp_path, element("RescaleSlope", "steep"))
     row = wr.scan(tmp_path, progress=False).measure(progress=False).to_pandas().iloc[0]
     assert row["px_status"] == "ok"
-    assert "BAD_RESCALE" in {finding["code"] for finding in row["px_findings"]}
+    assert "BAD_RESCALE" in {problem["code"] for problem in row["px_problems"]}
     known = row[["px_min", "px_mean", "px_p50", "raw_max", "px_padding", "px_hash"]]
     assert known.isna().tolist() == [True, True, True, False, False, False]
 

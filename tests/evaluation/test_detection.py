@@ -227,7 +227,7 @@ def test_boxes_of_equal_score_enter_together_whatever_their_order():
         assert evaluate(*shuffled, metric, resamples=5).to_dict() == one
 
 
-def test_no_finding_is_a_label_of_vinbigdata_and_of_no_plain_metric():
+def test_no_problem_is_a_label_of_vinbigdata_and_of_no_plain_metric():
     truth = Boxes.from_columns(
         {
             "key": ["a", "b", "c"],
@@ -271,7 +271,7 @@ def as_vinbigdata(boxes, nothing):
     return Boxes.from_columns(columns, VINBIGDATA.items())
 
 
-def test_no_finding_is_the_15th_class_of_vinbigdata():
+def test_no_problem_is_the_15th_class_of_vinbigdata():
     found, truth = make_boxes(60, 8, labels=14, seed=21)
     chance = np.random.default_rng(0)
     said = dict(zip(chance.permutation(90)[:70].tolist(), chance.random(70), strict=True))

@@ -108,7 +108,7 @@ def test_the_articles_lines_run_on_pydicoms_own_folder(
     """`items[3].dcmread()`, whichever file that is: all that a scan reads."""
     index = wr.scan(real_files, progress=False).where("read_status IN ('ok', 'repaired')")
     alone = [image for image in index if not image.row["member"]]
-    assert any(f["code"] == "NO_META" for image in alone for f in image.row["findings"])
+    assert any(f["code"] == "NO_META" for image in alone for f in image.row["problems"])
     for image in alone:
         dataset = Path(index.root, image.path).dcmread()
         assert dataset.get("Rows") == image.header.get("Rows"), image.path

@@ -15,7 +15,7 @@ import pytest
 
 import wetread.fastai
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parent
 SCRIPT = HERE / "fastai_reference.py"
 RECORDED = json.loads((HERE / "fastai_names.json").read_text())
 OURS = {

@@ -20,7 +20,7 @@ import pytest
 import wetread.fastai
 from wetread.testing.dicom import JPEG2000, changed, dicom_file, element, picture
 
-SCRIPT = Path(__file__).parents[1] / "fastai_reference.py"
+SCRIPT = Path(__file__).parent / "fastai_reference.py"
 needs_the_real_module = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("fastai", "kornia", "skimage")),
     reason="fastai.medical.imaging needs kornia and scikit-image",

@@ -43,7 +43,7 @@ def test_ages_that_are_none(
         assert row["patient_age_years"] is None
     else:
         assert row["patient_age_years"] == pytest.approx(years, rel=1e-3)
-    texts = [f["text"] for f in row["findings"] if f["code"] == "AGE_SUSPECT"]
+    texts = [f["text"] for f in row["problems"] if f["code"] == "AGE_SUSPECT"]
     assert [said in text for text in texts] == ([True] if said else [])
 
 
@@ -61,7 +61,7 @@ def test_ages_that_are_none(
 )
 def test_an_age_against_the_dates(tmp_path: Path, age: str, born: str, suspect: bool) -> None:
     row = scan_one(tmp_path, PatientAge=age, PatientBirthDate=born, StudyDate="20200131")
-    found = [f for f in row["findings"] if f["code"] == "AGE_SUSPECT"]
+    found = [f for f in row["problems"] if f["code"] == "AGE_SUSPECT"]
     assert [f["tag"] for f in found] == ["0010,1010"] * suspect
     assert row["patient_age_years"] is not None
     assert not any(text in str(found) for text in (age, "1958", "2020"))
@@ -73,7 +73,7 @@ def test_a_report_counts_no_unknown_ages_as_infants(tmp_path: Path) -> None:
         age = b"000Y" if number % 3 else b"045Y"
         (tmp_path / f"{number:02}.dicom").write_bytes(data.replace(b"061Y", age))
     index = wr.scan(tmp_path, workers=0, progress=False)
-    assert index.summary()["findings"]["AGE_SUSPECT"] == 8
+    assert index.summary()["problems"]["AGE_SUSPECT"] == 8
     data = wr.report(index, to=tmp_path / "report.html", progress=False).read_text()
     assert "8 images give an age that is unknown or impossible" in data
     assert "AGE_SUSPECT" in data

@@ -99,7 +99,7 @@ def test_names_of_codecs_are_no_defined_terms(term: str, tmp_path: Path) -> None
     ]
     (tmp_path / "a.dcm").write_bytes(dicom_file(elements))
     row = wr.scan(tmp_path, progress=False, private=True, sequences=True).table.to_pylist()[0]
-    codes = {(f["code"], f["tag"]) for f in row["findings"]}
+    codes = {(f["code"], f["tag"]) for f in row["problems"]}
     assert {("CHARSET", "0008,0005"), ("CHARSET", "0010,0010")} <= codes
     assert row["PatientName"] == "Müller"
     assert row["sequences"]
@@ -109,6 +109,6 @@ def test_another_spelling_of_a_defined_term_is_read_and_said(tmp_path: Path) -> 
     elements = [Element(0x00080005, "CS", "ISO-IR 100"), element("PatientName", b"M\xfcller")]
     (tmp_path / "a.dcm").write_bytes(dicom_file(elements))
     row = wr.scan(tmp_path, progress=False).table.to_pylist()[0]
-    assert [(f["code"], f["tag"]) for f in row["findings"]][:1] == [("CHARSET", "0008,0005")]
+    assert [(f["code"], f["tag"]) for f in row["problems"]][:1] == [("CHARSET", "0008,0005")]
     assert row["PatientName"] == "Müller"
     assert row["invalid"] == []

@@ -79,15 +79,15 @@ def test_an_exception_at_any_stage_is_one_crashed_row(
     read_original = reading._read_block
     monkeypatch.setattr(reading, "_read_block", read_block)
     index = wr.scan(folder, progress=False, private=True, sequences=True)
-    found = index.table.select(["path", "id", "read_status", "findings"]).to_pylist()
+    found = index.table.select(["path", "id", "read_status", "problems"]).to_pylist()
     status = {row["path"]: row["read_status"] for row in found}
     assert status.pop(BAD) == "crashed"
     assert set(status.values()) == {"ok"}
     assert len(index) == 11
-    (finding,) = next(row["findings"] for row in found if row["path"] == BAD)
-    assert finding["code"] == "CRASHED"
-    assert finding["text"].startswith("RuntimeError in test_headers_failures.py, line ")
-    assert finding["text"].endswith(": injected")
+    (problem,) = next(row["problems"] for row in found if row["path"] == BAD)
+    assert problem["code"] == "CRASHED"
+    assert problem["text"].startswith("RuntimeError in test_headers_failures.py, line ")
+    assert problem["text"].endswith(": injected")
 
 
 def test_what_concerns_the_root_is_raised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

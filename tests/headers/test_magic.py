@@ -125,10 +125,10 @@ def test_a_scan_says_what_a_file_is(tmp_path: Path) -> None:
     index = wr.scan(tmp_path, workers=0, progress=False)
     assert set(index.to_pandas()["read_status"]) == {"not_dicom"}
     for row in index.table.to_pylist():
-        (finding,) = row["findings"]
+        (problem,) = row["problems"]
         name = FILES[int(row["path"][:2])][1]
-        if finding["code"] == "NOT_DICOM":
-            assert name is None or finding["text"].startswith(name)
-            assert name is not None or "starts with 05 82" in finding["text"]
+        if problem["code"] == "NOT_DICOM":
+            assert name is None or problem["text"].startswith(name)
+            assert name is not None or "starts with 05 82" in problem["text"]
     with pytest.raises(wr.errors.WetreadError, match="PNG picture"):
         _ = wr.read(tmp_path / "00.dcm").header

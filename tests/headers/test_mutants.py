@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import wetread as wr
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.settings import KIB, Settings
 from wetread.testing import case, dicom_file, picture, seed_files
 from wetread.testing.cuts import MAY_BE_MISSED, cut_case, is_flagged, knowable, whole_files
@@ -20,7 +20,7 @@ MALFORMED = Path(__file__).resolve().parents[3] / "shared" / "data" / "malformed
 STATUSES = {"ok", "repaired", "partial", "not_dicom", "refused", "no_access", "timeout", "crashed"}
 WALKS = [Settings(few_files=0), Settings(few_files=10**9)]
 KEEPS = {"BAD_NUMBER", "BAD_DATE", "BAD_VALUE", "CHARSET", "VM_MISMATCH"}
-"""Findings of values whose raw bytes are in `invalid`."""
+"""Problems of values whose raw bytes are in `invalid`."""
 MUTANTS, CUTS, BLOCK = 5000, 3000, 500
 
 Row = dict[str, Any]
@@ -51,8 +51,8 @@ def test_mutants_are_rows_and_the_same_by_both_walks(tmp_path: Path) -> None:
         assert time.monotonic() - begun < 5 + 0.05 * BLOCK
         for row, other in zip(rows, one_by_one, strict=True):
             assert row["read_status"] in STATUSES, row["path"]
-            found = {(f["code"], f["tag"]) for f in row["findings"]}
-            assert {code for code, _ in found} <= FINDINGS.keys(), row["path"]
+            found = {(f["code"], f["tag"]) for f in row["problems"]}
+            assert {code for code, _ in found} <= PROBLEMS.keys(), row["path"]
             kept = sum(code in KEEPS for code, _ in found)
             assert len(row["invalid"]) >= kept, (row["path"], found, row["invalid"])
             differing = {k for k in row if repr(row[k]) != repr(other.get(k))}  # NaN is NaN
@@ -85,7 +85,7 @@ def test_a_cut_is_flagged_where_it_can_be_known(
             flagged = is_flagged(row, kind)
             seen[f"{kind}: {'flagged' if flagged else 'not flagged'}"] += 1
             if not flagged and kind not in MAY_BE_MISSED:
-                wrong.append(f"case {n}: {whole.name} cut at {at}, {kind}: {row['findings']}")
+                wrong.append(f"case {n}: {whole.name} cut at {at}, {kind}: {row['problems']}")
         for cut in folder.iterdir():
             cut.unlink()
     with capsys.disabled():

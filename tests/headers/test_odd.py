@@ -91,7 +91,7 @@ def test_elements_behind_the_pixels(tail: tuple[int, str], tmp_path: Path) -> No
     first = [e for e in picture() if e.tag != tail[0]]
     last = Element(*tail, 8 if tail[1] == "US" else "MAKER")
     row = read_row(dicom_file([*first, last]), tmp_path, private=True)
-    codes = {f["code"] for f in row["findings"]}
+    codes = {f["code"] for f in row["problems"]}
     if tail[1] == "US":
         assert row["Rows"] == 8
         assert "TAG_ORDER" in codes
@@ -117,14 +117,14 @@ def test_bad_dates_are_capped(tmp_path: Path) -> None:
     dates = b"\\".join([b"2020131"] * 8000)  # each of which is no date
     odd = [Element(tag, "DA", dates) for tag in range(0x00400244, 0x00400646)]
     row = read_row(dicom_file(odd[:400]), tmp_path)
-    assert len(row["findings"]) <= 257
+    assert len(row["problems"]) <= 257
 
 
 def test_a_deflated_file_whose_output_is_held_back_by_zlib(tmp_path: Path) -> None:
     for blanks in (2048, 65536, 1 << 20, (1 << 20) + 1):
         elements = [*picture()[:-1], element("PixelData", b" " * blanks, vr="OW")]
         row = read_row(dicom_file(elements, DEFLATED), tmp_path)
-        codes = {f["code"] for f in row["findings"]}
+        codes = {f["code"] for f in row["problems"]}
         assert not codes & {"DEFLATE_DAMAGED", "TRUNCATED"}
 
 
@@ -132,4 +132,4 @@ def test_a_deflated_file_that_is_cut_is_damaged(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).bytes(5000)
     elements = [*picture()[:-1], element("PixelData", noise, vr="OW")]
     row = read_row(dicom_file(elements, DEFLATED)[:-1000], tmp_path)
-    assert "DEFLATE_DAMAGED" in {f["code"] for f in row["findings"]}
+    assert "DEFLATE_DAMAGED" in {f["code"] for f in row["problems"]}

@@ -112,7 +112,7 @@ def compare(
 ) -> list[str]:
     """What differs between a row and a data set."""
     wrong = []
-    exempt = {f["tag"] for f in row["findings"] or [] if f["code"] == "CHARSET"}
+    exempt = {f["tag"] for f in row["problems"] or [] if f["code"] == "CHARSET"}
     charset = data_set.original_character_set
     for tag, raw in raw_elements(data_set):
         if f"{tag >> 16:04x},{tag & 0xFFFF:04x}" in exempt:
@@ -291,7 +291,7 @@ def compare_sequences(
     path: str, row: dict[str, Any], data_set: pydicom.Dataset, seen: Counter[str]
 ) -> list[str]:
     """Public sequences as DICOM JSON (PS3.18 F), but for those that the end of the file cut."""
-    if any(f["code"] == "TRUNCATED" for f in row["findings"] or []):
+    if any(f["code"] == "TRUNCATED" for f in row["problems"] or []):
         return []
     ours = json.loads(row["sequences"] or "{}")
     wrong = []

@@ -23,7 +23,7 @@ def scan_one(folder: Path, syntax: str = EXPLICIT, **values: str) -> dict:
 
 
 def codes(row: dict) -> set[str]:
-    return {finding["code"] for finding in row["findings"]}
+    return {problem["code"] for problem in row["problems"]}
 
 
 def test_decodable_is_right_for_real_files(tmp_path: Path, real_files: list[Path]) -> None:
@@ -35,7 +35,7 @@ def test_decodable_is_right_for_real_files(tmp_path: Path, real_files: list[Path
     counts = rows.groupby(["decodable", "px_status"]).size()
     assert ("no", "ok") not in counts
     damaged = rows[(rows["decodable"] == "yes") & (rows["px_status"] != "ok")]
-    assert len(damaged) <= 5, damaged["px_findings"].to_list()
+    assert len(damaged) <= 5, damaged["px_problems"].to_list()
     assert counts["yes", "ok"] > 130
 
 
@@ -54,7 +54,7 @@ def test_every_standard_syntax_that_decodes_is_known(tmp_path: Path) -> None:
         of_kind = [*picture()[:-1], element("PixelData", pixels, vr="OB")]
         (tmp_path / f"{syntax}.dcm").write_bytes(dicom_file(of_kind, syntax))
     rows = wr.scan(tmp_path, workers=0, progress=False).table.to_pylist()
-    found = {row["path"]: row["findings"] for row in rows if row["findings"]}
+    found = {row["path"]: row["problems"] for row in rows if row["problems"]}
     assert not found
     assert len(rows) == len(KINDS) - 1
 

@@ -50,7 +50,7 @@ def test_wrong_usage(index: wr.Index) -> None:
 
 def test_every_real_file_is_a_tile(real_files: list[Path]) -> None:
     index = wr.scan(real_files, progress=False)
-    picture = index.mosaic(60, ["path", "PatientName", "WindowCenter", "findings"], "lung")
+    picture = index.mosaic(60, ["path", "PatientName", "WindowCenter", "problems"], "lung")
     assert picture.size[0] == GAP + 9 * (TILE + GAP)
 
 

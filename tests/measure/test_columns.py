@@ -65,9 +65,9 @@ def test_columns_in_memory_and_on_disk(folder: Path, tmp_path: Path) -> None:
         row = image.row
         if row["pixel_length"] is None:
             assert row["px_status"] is None
-            assert row["px_findings"] is None
+            assert row["px_problems"] is None
             continue
-        assert row["px_status"] == "ok", row["px_findings"]
+        assert row["px_status"] == "ok", row["px_problems"]
         values = np.stack([image.values(frame) for frame in range(image.frames)])
         assert row["px_max"] == pytest.approx(values.max())
         assert row["raw_mean"] == pytest.approx(
@@ -155,7 +155,7 @@ def test_decoders_that_misbehave_cost_one_row_each(
     index = Index(measure_images(content, workers=1, progress=False, settings=settings))
     assert time.monotonic() - begun < 25
     rows = index.to_pandas().set_index("path")
-    found = {w: (rows["px_status"][f"{w}.dcm"], rows["px_findings"][f"{w}.dcm"]) for w in words}
+    found = {w: (rows["px_status"][f"{w}.dcm"], rows["px_problems"][f"{w}.dcm"]) for w in words}
     assert {w: (status, notes[0]["code"]) for w, (status, notes) in found.items()} == {
         "crash": ("crashed", "CRASHED"),
         "hang": ("timeout", "TIMEOUT"),
@@ -164,7 +164,7 @@ def test_decoders_that_misbehave_cost_one_row_each(
     }
     assert rows["px_status"].value_counts()["ok"] == len(index.images) - 4
     assert (rows["read_status"][[f"{w}.dcm" for w in words]] == "ok").all()
-    assert set(index.findings("CRASHED")["path"]) == {"crash.dcm"}
+    assert set(index.problems("CRASHED")["path"]) == {"crash.dcm"}
 
 
 def test_a_file_that_is_gone(folder: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_file_that_is_gone(folder: Path) -> None:
     index = wr.scan(paths, progress=False)
     paths[0].unlink()
     row = index.measure(progress=False)[0].row
-    assert (row["px_status"], row["px_findings"][0]["code"]) == ("no_access", "NO_ACCESS")
+    assert (row["px_status"], row["px_problems"][0]["code"]) == ("no_access", "NO_ACCESS")
     assert row["px_mean"] is None
 
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_read_now_is_tried_again(folder: Path, tmp_path: Path) ->
     (folder / "all.zip").write_bytes(b"PK\x05\x06 damaged")
     index = wr.Index.open(tmp_path / "index").measure(progress=False)
     lost = index.where("px_status = 'no_access'")
-    found = lost.query("SELECT path, px_findings[1].code FROM index")
+    found = lost.query("SELECT path, px_problems[1].code FROM index")
     assert sorted(found.itertuples(index=False, name=None)) == [
         ("CT_small.dcm", "NO_ACCESS"),
         ("all.zip", "BAD_ARCHIVE"),
@@ -207,11 +207,11 @@ def test_only_what_grows_beyond_a_limit_is_refused(folder: Path, tmp_path: Path)
     )
     index = wr.scan(path, progress=False).measure(progress=False)
     assert index.table["px_status"].to_pylist() == ["failed"]
-    assert index[0].row["px_findings"][0]["code"] == "UNDECODABLE"
+    assert index[0].row["px_problems"][0]["code"] == "UNDECODABLE"
     limits = Settings(frame_bytes=1000)
     index = wr.scan(folder / "CT_small.dcm", progress=False)
     row = Index(measure_images(index.content, progress=False, settings=limits))[0].row
-    assert (row["px_status"], row["px_findings"][0]["code"]) == ("refused", "BOMB")
+    assert (row["px_status"], row["px_problems"][0]["code"]) == ("refused", "BOMB")
 
 
 def test_frames_that_do_not_decode_are_left_out(folder: Path) -> None:
@@ -221,7 +221,7 @@ def test_frames_that_do_not_decode_are_left_out(folder: Path) -> None:
     (folder / "bad.dcm").write_bytes(data)
     row = wr.scan(folder / "bad.dcm", progress=False).measure(progress=False)[0].row
     assert row["px_status"] == "partial"
-    assert row["px_findings"][0]["code"] == "UNDECODABLE"
+    assert row["px_problems"][0]["code"] == "UNDECODABLE"
     assert row["px_mean"] > 0
 
 

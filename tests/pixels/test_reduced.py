@@ -8,8 +8,8 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from wetread.display import render
 from wetread.display.pipeline import read_chain
+from wetread.display.render import render
 from wetread.errors import DecodeError
 from wetread.imaging import resize
 from wetread.pixels import decode, decode_reduced, open_frames, read_frame, reduced

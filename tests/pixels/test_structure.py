@@ -38,8 +38,8 @@ def scan_one(folder: Path, data: bytes) -> wr.Index:
     return wr.scan(folder, workers=0, progress=False)
 
 
-def codes(findings: Any) -> list[str]:
-    return [finding["code"] for finding in findings or ()]
+def codes(problems: Any) -> list[str]:
+    return [problem["code"] for problem in problems or ()]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -68,14 +68,14 @@ def codes_of(notes: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("undefined", [True, False])
-def test_measured_with_a_finding_in_the_scan_and_in_the_pixels(
+def test_measured_with_a_problem_in_the_scan_and_in_the_pixels(
     tmp_path: Path, undefined: bool
 ) -> None:
     data = even(CODECS["jpeg-ls"][1](VALUES))
     index = scan_one(tmp_path, pixel_file(VALUES, [b"", data] if undefined else data))
     row = index.measure(progress=False, workers=1)[0].row
     assert (row["px_status"], row["px_min"], row["px_max"]) == ("ok", 0, VALUES.max())
-    assert codes(row["px_findings"]) == codes(row["findings"]) == ["TSUID_WRONG"]
+    assert codes(row["px_problems"]) == codes(row["problems"]) == ["TSUID_WRONG"]
     assert row["read_status"] == "repaired"
 
 
@@ -119,13 +119,13 @@ def test_what_nothing_settles_is_refused_and_never_noise(
     for image in wr.scan(tmp_path, workers=0, progress=False).measure(progress=False, workers=1):
         native = layout == "no items" and image.path in NATIVE
         if native and size > VALUES.nbytes:  # uncompressed as stated, and more of it
-            assert "PIXELS_LONG" in codes(image.row["findings"])
+            assert "PIXELS_LONG" in codes(image.row["problems"])
             continue
         if native and image.path != "deflated":
             assert image.row["decodable"] == "no"
         with pytest.raises(DecodeError):
             image.pixels()
-        seen = image.row["px_status"], codes(image.row["px_findings"])
+        seen = image.row["px_status"], codes(image.row["px_problems"])
         assert seen == ("failed", ["UNDECODABLE"]), image.path
 
 
@@ -145,7 +145,7 @@ def test_a_mammogram_without_items(tmp_path: Path) -> None:
     assert len(stream) < values.nbytes / 2
     index = scan_one(tmp_path, pixel_file(values, stream, BitsStored=12, HighBit=11))
     np.testing.assert_array_equal(index[0].pixels(), values)
-    assert codes(index[0].row["findings"]) == ["TSUID_WRONG"]
+    assert codes(index[0].row["problems"]) == ["TSUID_WRONG"]
     assert index[0].row["decodable"] == "yes"
     assert index[0].display(size=128).shape == (100, 128)
 

@@ -24,8 +24,8 @@ def scan_one(folder: Path, data: bytes) -> wr.Index:
     return wr.scan(folder, workers=0, progress=False)
 
 
-def codes(findings: Any) -> list[str]:
-    return [finding["code"] for finding in findings or ()]
+def codes(problems: Any) -> list[str]:
+    return [problem["code"] for problem in problems or ()]
 
 
 def offsets(streams: list[bytes]) -> list[int]:
@@ -50,7 +50,7 @@ def test_more_encapsulated_frames_than_announced(tmp_path: Path, codec: str) -> 
         for number, values in enumerate(FRAMES):
             assert np.abs(image.pixels(number).astype(int) - values).max() <= 3
         row = image.row
-        assert codes(row["findings"]) == codes(row["px_findings"]) == ["FRAMES_UNDECLARED"]
+        assert codes(row["problems"]) == codes(row["px_problems"]) == ["FRAMES_UNDECLARED"]
         assert abs(row["px_max"] - FRAMES[2].max()) <= 3
 
 
@@ -65,7 +65,7 @@ def test_frames_in_several_fragments_are_told_by_their_starts(tmp_path: Path, co
     index = scan_one(tmp_path, pixel_file(FRAMES[0], parts, syntax))
     assert index[0].frames == 3
     assert abs(int(index[0].pixels(2).max()) - int(FRAMES[2].max())) <= 3
-    assert codes(index[0].row["findings"]) == ["FRAMES_UNDECLARED"]
+    assert codes(index[0].row["problems"]) == ["FRAMES_UNDECLARED"]
 
 
 @pytest.mark.parametrize("codec", ["jpeg", "jpeg-ls", "jpeg2000", "htj2k", "jpegxl"])
@@ -79,7 +79,7 @@ def test_one_frame_in_two_fragments_with_two_offsets_is_one(tmp_path: Path, code
     index = scan_one(tmp_path, file)
     assert index[0].frames == 1
     assert index[0].render().notes == ()
-    assert not index[0].row["findings"]
+    assert not index[0].row["problems"]
 
 
 def test_uncompressed_frames_that_are_not_announced_are_noted_at_decoding() -> None:
@@ -118,7 +118,7 @@ def test_what_is_done_with_all_frames_says_which_are_missing(
 ) -> None:
     row = huge.measure(progress=False, workers=1)[0].row
     assert (row["px_status"], row["px_max"]) == ("partial", 63)
-    assert "2,147,483,645 of 2,147,483,646 frames" in row["px_findings"][0]["text"]
+    assert "2,147,483,645 of 2,147,483,646 frames" in row["px_problems"][0]["text"]
     manifest = huge.export(tmp_path / "out", progress=False, workers=1)
     assert list(manifest["status"]) == ["ok", "failed"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 1

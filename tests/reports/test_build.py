@@ -21,7 +21,7 @@ from wetread.reports.sections import SECTIONS
 from wetread.table.query import query
 
 KEYS = [
-    "findings",
+    "problems",
     "files",
     "hierarchy",
     "origin",
@@ -81,7 +81,7 @@ def test_the_sections_are_the_fifteen_in_order(made: Report) -> None:
 
 
 def test_totals_and_statuses(said: dict[str, Any], frame: pd.DataFrame) -> None:
-    totals = said["findings"]["totals"]
+    totals = said["problems"]["totals"]
     assert totals["files"] == totals["images"] == len(frame) == 30
     assert totals["bytes"] == frame["file_size"].sum()
     assert dict(said["files"]["read_status"]["values"]) == counted(frame["read_status"])
@@ -95,9 +95,9 @@ def test_of_real_files_it_says_what_pandas_says(
     index, said, _ = real
     frame = index.to_pandas("keep")
     images = frame[frame["pixel_length"].notna()]
-    findings = index.findings()
-    expected = findings.groupby("code").agg(n=("id", "size"), files=("id", "nunique"))
-    listed = said["findings"]["findings"]
+    problems = index.problems()
+    expected = problems.groupby("code").agg(n=("id", "size"), files=("id", "nunique"))
+    listed = said["problems"]["problems"]
     assert {r["code"]: (r["n"], r["files"]) for r in listed} == {
         code: (row["n"], row["files"]) for code, row in expected.iterrows()
     }
@@ -105,7 +105,7 @@ def test_of_real_files_it_says_what_pandas_says(
     assert [r["severity"] for r in listed] == sorted(
         (r["severity"] for r in listed), key=worst.index
     )
-    totals = said["findings"]["totals"]
+    totals = said["problems"]["totals"]
     for name, column in (
         ("patients", "PatientID"), ("studies", "StudyInstanceUID"), ("series", "SeriesInstanceUID")
     ):  # fmt: skip
@@ -239,7 +239,7 @@ def test_labels_are_counted(said: dict[str, Any], boxes: wr.Boxes, reported: Pat
         )
     assert np.sum(said["labels"]["places"]) == len(drawn)
     checked = boxes.check(wr.Index.open(reported / "train.index"))
-    assert said["labels"]["findings"] == checked["code"].value_counts().to_dict()
+    assert said["labels"]["problems"] == checked["code"].value_counts().to_dict()
 
 
 def test_places_of_boxes_are_where_they_are(said: dict[str, Any], boxes: wr.Boxes,
@@ -377,7 +377,7 @@ def test_the_first_query_gives_the_first_figures(made: Report, reported: Path) -
     first = re.search(r"<pre[^>]*><code>(.*?)</code>", made.html, re.S)
     assert first
     (row,) = query(index.content, shlex.split(html.unescape(first[1]))[3]).to_pylist()
-    assert row == made.data["sections"]["findings"]["totals"]
+    assert row == made.data["sections"]["problems"]["totals"]
 
 
 def test_the_file(reported: Path, tmp_path: Path) -> None:
@@ -409,7 +409,7 @@ def test_without_anything(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no DICOM")
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         made = build(index)
-        assert made.data["sections"]["findings"]["totals"]["images"] == 0
+        assert made.data["sections"]["problems"]["totals"]["images"] == 0
         assert len(re.findall("<section", made.html)) == 15
 
 
@@ -451,7 +451,7 @@ def test_labels_of_nothing(reported: Path, boxes: wr.Boxes) -> None:
         assert said["labels"]["labels"] == []
     placeless = boxes.replace({"kind": ["box"] * len(boxes)})
     said = build(index, placeless, workers=1).data["sections"]
-    assert said["labels"]["findings"]["BOX_EMPTY"] == (kinds == "nothing").sum()
+    assert said["labels"]["problems"]["BOX_EMPTY"] == (kinds == "nothing").sum()
     boxes = boxes.select(kinds == "box")
     points = boxes.replace({"kind": ["point"] * len(boxes)})
     said = build(index, points, points.consensus(), workers=1).data["sections"]

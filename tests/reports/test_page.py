@@ -119,8 +119,8 @@ def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
         "Rows": pa.array(chance.integers(1, 5000, rows).astype(np.int32)),
         "Columns": pa.array(chance.integers(1, 5000, rows).astype(np.int32)),
     }
-    finding = {"code": "BAD_DATE", "tag": "0008,0020", "offset": 1, "text": text}
-    values["findings"] = pa.array([[finding]] * rows, CORE.field("findings").type)
+    problem = {"code": "BAD_DATE", "tag": "0008,0020", "offset": 1, "text": text}
+    values["problems"] = pa.array([[problem]] * rows, CORE.field("problems").type)
     table = pa.table(
         [values[f.name].cast(f.type) if f.name in values else pa.nulls(rows, f.type) for f in CORE],
         schema=CORE,
@@ -219,7 +219,7 @@ def test_a_hundred_thousand_rows_and_five_hundred_columns() -> None:
     longest = max(len(v) for row in columns.values() for v, _ in row["top"])
     assert longest <= 40
     assert max(len(row["top"]) for row in columns.values()) == 5
-    assert made.data["sections"]["findings"]["totals"]["files"] == 100_000
+    assert made.data["sections"]["problems"]["totals"]["files"] == 100_000
 
 
 def test_pictures_never_push_it_over(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_members_of_any_name_all_the_way(tmp_path: Path) -> None:
     index = wr.scan(tmp_path / "in.zip", tmp_path / "index", workers=0)
     assert sorted(index.table["PatientID"].to_pylist()) == [f"P{number}" for number in range(5)]
     assert len(set(index.table["id"].to_pylist())) == 5
-    assert index.findings().query("code == 'BAD_ARCHIVE'").empty
+    assert index.problems().query("code == 'BAD_ARCHIVE'").empty
     for image in index:
         number = int(image.row["PatientID"][1:])
         assert image.header.PatientID == f"P{number}"

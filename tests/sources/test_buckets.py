@@ -184,7 +184,7 @@ def test_keys_without_a_name_are_rows_like_others(
     for key in strange:
         row = rows[key.removesuffix("/")]
         assert row["read_status"] == "no_access"
-        assert "an empty or relative part" in row["findings"][0]["text"]
+        assert "an empty or relative part" in row["problems"][0]["text"]
     assert sum(row["read_status"] == "no_access" for row in rows.values()) == len(strange)
 
 
@@ -395,7 +395,7 @@ def test_a_listing_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets.Bucket, "pages", pages)
     monkeypatch.setattr(buckets, "_open_store", lambda *_: None)
     open_bucket.cache_clear()
-    from wetread.sources import find
+    from wetread.sources.find import find
 
     batches = find("s3://anonymous@stub/all", size=8192).batches
     for n in range(1, 5):
@@ -488,7 +488,7 @@ def test_faults_cost_a_row_each_and_never_the_run(faulty: str) -> None:
         "reset": "no_access",
         "slow": "no_access",
     }
-    texts = {path: row["findings"][0]["text"] for path, row in rows.items() if row["findings"]}
+    texts = {path: row["problems"][0]["text"] for path, row in rows.items() if row["problems"]}
     assert texts["gone.dcm"] == "the object is not there any more"
     assert texts["locked.dcm"] == "permission denied"
     assert "secret" not in str(texts)

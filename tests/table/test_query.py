@@ -33,7 +33,7 @@ def test_select(index: Index) -> None:
     counts = index.query("SELECT Modality, count(*) AS n FROM index GROUP BY ALL ORDER BY ALL")
     assert counts.values.tolist()[:2] == [["CT", 1], ["MR", 2]]
     assert index.query("FROM index;").shape == (6, len(index.columns))
-    assert index.query("SELECT code FROM findings JOIN finding_codes USING (code)").shape[0] >= 2
+    assert index.query("SELECT code FROM problems JOIN problem_codes USING (code)").shape[0] >= 2
 
 
 def test_integers_and_sums_keep_their_digits(index: Index) -> None:
@@ -52,7 +52,7 @@ def test_integers_and_sums_keep_their_digits(index: Index) -> None:
         "DROP VIEW index",
         "CREATE TABLE x AS SELECT 1",
         "INSERT INTO index VALUES (1)",
-        "WITH a AS (INSERT INTO finding_codes VALUES (1) RETURNING *) SELECT * FROM a",
+        "WITH a AS (INSERT INTO problem_codes VALUES (1) RETURNING *) SELECT * FROM a",
         "COPY index TO '{secret}'",
         "ATTACH '{secret}'",
         "SET enable_external_access = true",
@@ -103,7 +103,7 @@ def test_where(index: Index) -> None:
     assert some[1:].table == some.table.slice(1)
     assert len(some) == some.summary()["files"] == 2
     assert "read" not in some.summary()
-    assert set(some.findings()["path"]) == {"MR_small.dcm", "MR_truncated.dcm"}
+    assert set(some.problems()["path"]) == {"MR_small.dcm", "MR_truncated.dcm"}
     assert len(index.where("Rows > (SELECT min(Rows) FROM index)")) == len(images) - 2
     assert len(index.where("false")) == len(index.where("false").table) == 0
 
@@ -119,7 +119,7 @@ def test_where(index: Index) -> None:
         "true), (true",
         "true; SELECT 1",
         "true) FROM index WHERE (true",
-        "(WITH a AS (INSERT INTO finding_codes VALUES (1) RETURNING *) SELECT true)",
+        "(WITH a AS (INSERT INTO problem_codes VALUES (1) RETURNING *) SELECT true)",
         "count(*) > 1",
         "Rows = 'abc'",
         "",
@@ -131,15 +131,15 @@ def test_where_is_one_expression(index: Index, expression: str) -> None:
         index.where(expression).table  # noqa: B018
 
 
-def test_findings(index: Index) -> None:
-    found = index.findings()
+def test_problems(index: Index) -> None:
+    found = index.problems()
     columns = ["path", "member", "id", "code", "severity", "tag", "offset", "text"]
     assert list(found.columns) == columns
     assert found["severity"].isin(["info", "warning", "error"]).all()
-    truncated = index.findings(code="TRUNCATED")
+    truncated = index.problems(code="TRUNCATED")
     assert truncated["path"].to_list() == ["MR_truncated.dcm"]
     with pytest.raises(UnknownNameError, match="did you mean TRUNCATED"):
-        index.findings(code="TRUNCATE")
+        index.problems(code="TRUNCATE")
 
 
 def test_open_says_what_is_wrong(tmp_path: Path) -> None:

@@ -405,7 +405,7 @@ def test_a_source_that_ends_the_worker_is_a_row(
         assert len(index) == 100
         assert index.summary()["read_status"]["crashed"] == 13
         assert (
-            index.query("SELECT count(*) AS n FROM findings WHERE code = 'CRASHED'")["n"][0] == 13
+            index.query("SELECT count(*) AS n FROM problems WHERE code = 'CRASHED'")["n"][0] == 13
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.testing import (
     Element,
     damages,
@@ -115,7 +115,7 @@ def test_what_is_expected_is_in_the_contract(tmp_path: Path) -> None:
         assert len({(e.path, e.member) for e in expected}) == len(expected)
         for e in expected:
             assert e.status in STATUSES
-            assert e.codes | e.also <= FINDINGS.keys()
+            assert e.codes | e.also <= PROBLEMS.keys()
     (tmp_path / "no_permission" / "folder").chmod(0o700)
 
 

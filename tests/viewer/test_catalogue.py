@@ -44,7 +44,7 @@ def make_rows() -> pa.Table:
         ],
         "SOPInstanceUID": [f"1.2.840.{n}" for n in range(ROWS)],
         "WindowCenter": [[] if n % 5 == 0 else [40.0, float(n % 2)] for n in range(ROWS)],
-        "findings": [
+        "problems": [
             [{"code": "TRUNCATED", "tag": None, "offset": None, "text": "x"}] * (n % 3)
             for n in range(ROWS)
         ],
@@ -93,7 +93,7 @@ def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) 
     assert (page["total"], page["offset"]) == (ROWS, 65)
     assert [row["path"] for row in page["rows"]] == frame["path"][65:75].to_list()
     assert page["rows"][1]["columns"]["KVP"] == pytest.approx(66 / 7)
-    assert page["rows"][0]["findings"] == ["TRUNCATED"]
+    assert page["rows"][0]["problems"] == ["TRUNCATED"]
     assert catalogue.page(Wish(), ROWS, 10, [])["rows"] == []
 
 
@@ -136,9 +136,9 @@ def test_order_is_stable_with_missing_last(
 
 
 def test_order_of_lists(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    counts = frame["findings"].map(len)
+    counts = frame["problems"].map(len)
     ordered = frame.loc[counts.sort_values(ascending=False, kind="stable").index]
-    assert ids(catalogue, Wish(order="findings", desc=True)) == ordered["id"].to_list()
+    assert ids(catalogue, Wish(order="problems", desc=True)) == ordered["id"].to_list()
     assert len(ids(catalogue, Wish(order="WindowCenter"))) == ROWS
 
 
@@ -213,7 +213,7 @@ def test_facets_of_numbers_and_dates(catalogue: Catalogue, frame: pd.DataFrame) 
 
 
 def test_facets_of_lists_come_with_their_conditions(catalogue: Catalogue) -> None:
-    for column, value, count in (("findings", "TRUNCATED", 133), ("WindowCenter", 40.0, 160)):
+    for column, value, count in (("problems", "TRUNCATED", 133), ("WindowCenter", 40.0, 160)):
         found = catalogue.facet(column, "", "")
         shown = {value: (count, condition) for value, count, condition in found["values"]}
         assert shown[value][0] == count

@@ -326,7 +326,7 @@ def test_what_has_no_picture_says_why(client: httpx.Client, index: wr.Index, nam
     said = get(client, image).json()
     assert said["error"]
     assert said["levels"] == []
-    assert any(finding["severity"] for finding in said["findings"])
+    assert any(problem["severity"] for problem in said["problems"])
     for what in ("thumb", "preview", "pixels", "table"):
         answer = client.get(f"api/images/{image.id}/{what}")
         assert answer.status_code == 422
@@ -337,7 +337,7 @@ def test_what_there_is_of_a_cut_file(client: httpx.Client, index: wr.Index) -> N
     image = find(index, "MR_truncated.dcm")
     said = get(client, image).json()
     assert said["error"] is None
-    assert "TRUNCATED" in {finding["code"] for finding in said["findings"]}
+    assert "TRUNCATED" in {problem["code"] for problem in said["problems"]}
     assert np.array_equal(values_of(client, image, "zstd"), image.pixels(short=True))
 
 
@@ -381,7 +381,7 @@ def test_header_of_sequences(client: httpx.Client, index: wr.Index) -> None:
 def test_a_file_that_ends_its_decoder(
     tmp_path: Path, real_files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash, a hang, a panic and a greedy file are findings; the next image is shown."""
+    """A crash, a hang, a panic and a greedy file are problems; the next image is shown."""
     monkeypatch.setattr(decoder, "FUNCTION", "wetread.testing.decoders:answer_badly")
     source = next(path for path in real_files if path.name == "CT_small.dcm")
     words = {"crash": "CRASHED", "hang": "TIMEOUT", "panic": "UNDECODABLE", "greedy": "BOMB"}
@@ -394,7 +394,7 @@ def test_a_file_that_ends_its_decoder(
             image = find(index, f"{word}.dcm")
             for _ in range(2):
                 said = get(client, image).json()
-                assert said["findings"][-1]["code"] == code
+                assert said["problems"][-1]["code"] == code
                 assert said["error"]
             answer = client.get(f"api/images/{image.id}/thumb")
             assert (answer.status_code, answer.json()["code"]) == (422, code)

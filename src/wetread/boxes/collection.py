@@ -211,7 +211,7 @@ class Boxes:
         return join_boxes(self, index)
 
     def check(self, index: Indexed | None = None) -> pd.DataFrame:
-        """What is wrong, a row per finding; with an index also what the images say to it."""
+        """What is wrong, a row per problem; with an index also what the images say to it."""
         from wetread.boxes.problems import check_boxes
 
         return check_boxes(self, index)
@@ -252,7 +252,7 @@ class Boxes:
     def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
         """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
 
-        What comes back is a finding for each image whose UIDs had to be made up.
+        What comes back is a problem for each image whose UIDs had to be made up.
         """
         from wetread.boxes.sr import write_sr
 

@@ -11,7 +11,7 @@ import numpy as np
 from wetread.boxes.join import joined
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CORNERS
-from wetread.errors import BOX_FINDINGS
+from wetread.errors import BOX_PROBLEMS
 from wetread.table.query import query
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ _FEW_IMAGES, _FEW_READERS = 10, 3
 _FAR = 3.0
 """Standard deviations, estimated from the median absolute one."""
 Row = dict[str, Any]
-Finding = tuple[str, Row, str]
+Problem = tuple[str, Row, str]
 
 
 def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
-    """One row per finding: code, severity, image, key, label, reader, text.
+    """One row per problem: code, severity, image, key, label, reader, text.
 
     Args:
         boxes: joined to the index or not.
@@ -48,23 +48,23 @@ def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
     found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
     if index is not None:
         found += _check_images(rows, index)
-    return list_findings(found)
+    return list_problems(found)
 
 
-def list_findings(found: Iterable[Finding]) -> pd.DataFrame:
-    """Findings as a table, in the order of BOX_FINDINGS."""
+def list_problems(found: Iterable[Problem]) -> pd.DataFrame:
+    """Problems as a table, in the order of BOX_PROBLEMS."""
     import pandas as pd
 
     table = [
-        (code, BOX_FINDINGS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
+        (code, BOX_PROBLEMS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
         for code, row, text in found
     ]
     frame = pd.DataFrame(table, columns=list(COLUMNS), dtype=object)
-    order = {code: number for number, code in enumerate(BOX_FINDINGS)}
+    order = {code: number for number, code in enumerate(BOX_PROBLEMS)}
     return frame.sort_values("code", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 
 
-def _check_places(rows: list[Row]) -> Iterator[Finding]:
+def _check_places(rows: list[Row]) -> Iterator[Problem]:
     for row in rows:
         x0, y0, x1, y1 = (row[name] for name in CORNERS)
         if row["kind"] == "nothing":
@@ -79,7 +79,7 @@ def _check_places(rows: list[Row]) -> Iterator[Finding]:
             yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"
 
 
-def _check_readings(rows: list[Row]) -> Iterator[Finding]:
+def _check_readings(rows: list[Row]) -> Iterator[Problem]:
     """What one reader says of one image."""
     said: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -97,7 +97,7 @@ def _check_readings(rows: list[Row]) -> Iterator[Finding]:
                 yield from _check_same(same)
 
 
-def _check_same(rows: list[Row]) -> Iterator[Finding]:
+def _check_same(rows: list[Row]) -> Iterator[Problem]:
     """Boxes of one reader in one place."""
     counts = Counter(row["label"] or "" for row in rows)
     if len(counts) > 1:
@@ -107,7 +107,7 @@ def _check_same(rows: list[Row]) -> Iterator[Finding]:
             yield "BOX_TWICE", rows[0], f"{label}, {count} times"
 
 
-def _check_labels(boxes: Boxes) -> Iterator[Finding]:
+def _check_labels(boxes: Boxes) -> Iterator[Problem]:
     spelled: dict[str, list[str]] = defaultdict(list)
     for label in boxes.labels:
         spelled["".join(c for c in label.casefold() if c.isalnum())].append(label)
@@ -121,7 +121,7 @@ def _check_labels(boxes: Boxes) -> Iterator[Finding]:
             yield "CLASS_CLASH", {"label": name}, f"id {id_}"
 
 
-def _outliers(rows: list[Row]) -> Iterator[Finding]:
+def _outliers(rows: list[Row]) -> Iterator[Problem]:
     """Readers whose boxes per image are far from the median reader's."""
     drawn: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
@@ -138,7 +138,7 @@ def _outliers(rows: list[Row]) -> Iterator[Finding]:
             yield "READER_OUTLIER", {"reader": reader}, text
 
 
-def _check_images(rows: list[Row], index: Indexed) -> Iterator[Finding]:
+def _check_images(rows: list[Row], index: Indexed) -> Iterator[Problem]:
     sizes = image_sizes(index)
     sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
     images = {image["id"]: image for image in query(index.content, sql).to_pylist()}

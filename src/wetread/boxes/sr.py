@@ -15,7 +15,7 @@ import numpy as np
 from wetread.boxes.collection import Boxes, PathLike
 from wetread.boxes.formats import check_place, list_files
 from wetread.boxes.join import joined
-from wetread.boxes.problems import list_findings
+from wetread.boxes.problems import list_problems
 from wetread.boxes.table import CORNERS
 from wetread.common.files import written
 from wetread.common.progress import Progress
@@ -48,7 +48,7 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = Tr
     the same boxes give the same UIDs, others give others.
 
     Returns:
-        Findings as of `Boxes.check`: UID_MADE for each image whose UIDs had to be made up.
+        Problems as of `Boxes.check`: UID_MADE for each image whose UIDs had to be made up.
 
     Raises:
         MissingExtraError: highdicom is not installed.
@@ -85,7 +85,7 @@ def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = Tr
                 named = {"image": image, "key": rows[0]["key"]}
                 made[image] = "UID_MADE", named, f"no {', '.join(lacking)}"
             bar.add(1)
-    return list_findings(made.values())
+    return list_problems(made.values())
 
 
 def _import_highdicom() -> Any:

@@ -1,6 +1,6 @@
 """The command line: the same verbs as the Python functions, one file per verb.
 
-Exit codes: 0 done, findings or not; 1 failed; 2 wrong usage; 3 where `--fail-on` asked for it.
+Exit codes: 0 done, problems or not; 1 failed; 2 wrong usage; 3 where `--fail-on` asked for it.
 A verb's file imports at its top only what `wetread --help` can afford.
 """
 
@@ -108,7 +108,7 @@ for verb in (
     scan.scan,
     header.header,
     query.query,
-    problems.findings,
+    problems.problems,
     merge.merge,
     show.show,
     mosaic.mosaic,

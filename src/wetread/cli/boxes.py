@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from wetread.index import Index
 
 _LINES, _PAIRS = 20, 3
-"""Findings of one code, and pairs of readers of one label, that are printed."""
+"""Problems of one code, and pairs of readers of one label, that are printed."""
 FORMS = {"coco": ".json", "yolo": "", "voc": "", "dicom-sr": ""}
 
 
@@ -117,22 +117,22 @@ def boxes(
     read = [read_boxes(file, images, form, image_size) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     said: dict[str, Any] = _count(found)
-    findings = [found.check(images)] if check or fail_on else []
+    problems = [found.check(images)] if check or fail_on else []
     if agreement:
         said["agreement"] = found.agreement(iou)
     if consensus is not None:
         found = found.consensus(consensus, iou)
         said["consensus"] = _count(found)
     if out is not None and to is not None:
-        findings += _write(found, out, to, images, not quiet)
+        problems += _write(found, out, to, images, not quiet)
         said["file"] = out
-    if findings:
-        said["findings"] = [row for frame in findings for row in frame.to_dict("records")]
+    if problems:
+        said["problems"] = [row for frame in problems for row in frame.to_dict("records")]
     if as_json:
         print_json({k: _rows(v) if k == "agreement" else v for k, v in said.items()})
     else:
         _print(said)
-    exit_on(fail_on, (row["code"] for row in said.get("findings", ())))
+    exit_on(fail_on, (row["code"] for row in said.get("problems", ())))
 
 
 def _check_output(out: str, to: str | None, images: Index | None) -> str:
@@ -150,7 +150,7 @@ def _check_output(out: str, to: str | None, images: Index | None) -> str:
 def _write(
     found: Boxes, out: str, to: str, images: Index | None, progress: bool
 ) -> list[pd.DataFrame]:
-    """What came up on the way, as findings."""
+    """What came up on the way, as problems."""
     if to == "parquet":
         found.save(out)
     elif to == "coco":
@@ -184,8 +184,8 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _print(said: dict[str, Any]) -> None:
     _print_counts(said)
-    if "findings" in said:
-        _print_findings(said["findings"])
+    if "problems" in said:
+        _print_problems(said["problems"])
     if "agreement" in said:
         _print_agreement(said["agreement"])
     if "consensus" in said:
@@ -221,8 +221,8 @@ def _print_counts(said: dict[str, Any]) -> None:
         echo(f"{len(said['readers'])} readers, by rows: {each}")
 
 
-def _print_findings(rows: list[dict[str, Any]]) -> None:
-    """A line per finding, but not thousands of one code."""
+def _print_problems(rows: list[dict[str, Any]]) -> None:
+    """A line per problem, but not thousands of one code."""
     counts = Counter(row["code"] for row in rows)
     if not rows:
         echo("\nNothing is wrong with them.")

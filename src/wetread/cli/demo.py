@@ -18,7 +18,7 @@ from wetread.cli.output import (
     print_table,
 )
 from wetread.cli.picture import to_bytes
-from wetread.cli.problems import print_findings
+from wetread.cli.problems import print_problems
 from wetread.cli.scan_summary import print_summary
 from wetread.errors import MissingExtraError, StorageError
 
@@ -39,7 +39,7 @@ ORDER BY Rows * "Columns" DESC LIMIT 8
 """
 """The largest image of each modality."""
 WORST = """
-SELECT * FROM findings WHERE code <> 'UID_CLASH'
+SELECT * FROM problems WHERE code <> 'UID_CLASH'
 ORDER BY list_position(['error', 'warning', 'info'], severity), path LIMIT 8
 """
 CHEST = "path LIKE '%/RG1_UNCR.dcm'"
@@ -57,7 +57,7 @@ FROM truth GROUP BY part ORDER BY part
 """
 NEXT = """\
 wetread scan FOLDER -o train.index       your own files, kept in a folder
-wetread findings train.index             what is wrong, file by file
+wetread problems train.index             what is wrong, file by file
 wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
 wetread header FILE PatientAge Rows      one file, all of its header or some
 wetread show FILE -o picture.png         the image in it; wetread mosaic train.index: many
@@ -100,7 +100,7 @@ def demo(train: bool) -> None:
     echo(str(chest.header))
     _draw(chest)
     print_headline(console, "What is wrong is said, file by file")
-    print_findings(query(content, WORST))
+    print_problems(query(content, WORST))
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         _show_boxes(console, Path(folder))
     print_headline(console, "Now yours")

@@ -43,8 +43,8 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
     except Exception as error:  # pydicom has many kinds for damaged values
         raise DecodeError(f"{file}: pydicom cannot show this header: {error}") from error
     finally:
-        for finding in image.row["findings"] or []:
-            echo(f"{finding['code']}: {finding['text']}", err=True)
+        for problem in image.row["problems"] or []:
+            echo(f"{problem['code']}: {problem['text']}", err=True)
 
 
 def _print(dataset: Dataset, names: list[str], as_json: bool) -> None:

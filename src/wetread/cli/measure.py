@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COUNTS = "SELECT px_status, count(*) AS n FROM index GROUP BY ALL ORDER BY n DESC, px_status"
 FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n DESC, code".format(
-    "SELECT unnest(px_findings) AS f FROM index"
+    "SELECT unnest(px_problems) AS f FROM index"
 )
 
 
@@ -66,17 +66,17 @@ def measure(
     with resumable():
         measured = Index(open_index(index)).measure(size, workers, not quiet, engine)
     statuses = dict(measured.query(COUNTS).dropna().itertuples(index=False))
-    findings = {code: int(n) for code, n in measured.query(FOUND).itertuples(index=False)}
+    problems = {code: int(n) for code, n in measured.query(FOUND).itertuples(index=False)}
     counts = {status: int(n) for status, n in statuses.items()}
     if as_json:
-        print_json({"images": sum(counts.values()), "px_status": counts, "findings": findings})
+        print_json({"images": sum(counts.values()), "px_status": counts, "problems": problems})
     else:
         said = ", ".join(f"{n:,} {status}" for status, n in counts.items())
         echo(f"{sum(counts.values()):,} images: {said or 'none'}")
-        for code, n in findings.items():
+        for code, n in problems.items():
             echo(f"{n:9,}  {code}")
         for line in say_without_pixels(measured.content):
             echo(line)
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
         echo(f"\nKept in {index}; next: {then}")
-    exit_on(fail_on, findings)
+    exit_on(fail_on, problems)

@@ -29,4 +29,4 @@ def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
     else:
         print_summary(summary)
         echo(f"\nNext: {first_query(index)}")
-    exit_on(fail_on, summary["findings"])
+    exit_on(fail_on, summary["problems"])

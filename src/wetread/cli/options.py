@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wetread.cli.output import ROOT, code_of
-from wetread.errors import BOX_FINDINGS, FINDINGS, UsageError
+from wetread.errors import BOX_PROBLEMS, PROBLEMS, UsageError
 
 if TYPE_CHECKING:
     from wetread.workers import Engine
@@ -98,14 +98,14 @@ def _fail_on(known: Iterable[str]) -> Callable[[_F], _F]:
         metavar="CODE|any",
         multiple=True,
         callback=lambda ctx, param, codes: [code_of(code, (*known, "any")) for code in codes],
-        help="Exit with 3 if there is such a finding; may be given more than once.",
+        help="Exit with 3 if there is such a problem; may be given more than once.",
     )
 
 
-fail_on_option = _fail_on(FINDINGS)
-"""`--fail-on`, as the parameter `fail_on`: codes of findings of files, checked."""
-box_fail_on_option = _fail_on(BOX_FINDINGS)
-"""The same for codes of findings of boxes and splits."""
+fail_on_option = _fail_on(PROBLEMS)
+"""`--fail-on`, as the parameter `fail_on`: codes of problems of files, checked."""
+box_fail_on_option = _fail_on(BOX_PROBLEMS)
+"""The same for codes of problems of boxes and splits."""
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.common.text import printable, to_plain
-from wetread.errors import FINDINGS, IndexFormatError, UnknownNameError, UsageError
+from wetread.errors import PROBLEMS, IndexFormatError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,15 +39,15 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def code_of(text: str, codes: Iterable[str] = FINDINGS) -> str:
-    """The finding code that `text` names, letter case ignored.
+def code_of(text: str, codes: Iterable[str] = PROBLEMS) -> str:
+    """The problem code that `text` names, letter case ignored.
 
     >>> code_of("truncated")
     'TRUNCATED'
     """
     known = {code.lower(): code for code in codes}
     if text.lower() not in known:
-        raise UnknownNameError("finding code", text, known.values())
+        raise UnknownNameError("problem code", text, known.values())
     return known[text.lower()]
 
 
@@ -105,7 +105,7 @@ def _to_json(value: Any, indent: int | None = None) -> str:
 
 
 def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Finding code and text of the lines of `bulk.make_lines` that stand for no picture."""
+    """Problem code and text of the lines of `bulk.make_lines` that stand for no picture."""
     failures = []
     for line in lines:
         if line["status"] != "ok":

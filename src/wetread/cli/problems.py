@@ -1,4 +1,4 @@
-"""`wetread findings`."""
+"""`wetread problems`."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
     "--code",
     metavar="CODE",
     callback=lambda ctx, param, code: code and code_of(code),
-    help="Only this kind of finding.",
+    help="Only this kind of problem.",
 )
 @json_option
 @fail_on_option
-def findings(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
+def problems(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
     """List what is wrong with the files of an INDEX, the worst first.
 
     \b
-    wetread findings train.index --code TRUNCATED
+    wetread problems train.index --code TRUNCATED
     """
-    from wetread.table.query import findings as list_findings
+    from wetread.table.query import problems as list_problems
 
     content = open_index(index)
-    found = list_findings(content, code)
+    found = list_problems(content, code)
     if as_json:
         print_json(found.to_pylist())
     elif not len(found):
-        what = f"No {code}" if code else "No findings"
+        what = f"No {code}" if code else "No problems"
         echo(f"{what} in {len(content):,} files.")
     else:
-        print_findings(found)
+        print_problems(found)
     exit_on(fail_on, found["code"].to_pylist())
 
 
-def print_findings(found: pa.Table) -> None:
-    """Severity, code, file and text of each finding, in columns."""
+def print_problems(found: pa.Table) -> None:
+    """Severity, code, file and text of each problem, in columns."""
     rows = [
         (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
         for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()

@@ -15,7 +15,7 @@ from wetread.cli.output import open_index, print_json, print_table
 def query(index: str, sql: str, as_json: bool) -> None:
     """Ask an INDEX in SQL.
 
-    One SELECT statement, as DuckDB has it; the tables are index, findings and finding_codes.
+    One SELECT statement, as DuckDB has it; the tables are index, problems and problem_codes.
 
     \b
     wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"

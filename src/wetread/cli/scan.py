@@ -90,4 +90,4 @@ def scan(
         echo(f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}")
     elif to and not as_json:
         echo(f"\nKept in {to}; next: {first_query(to)}")
-    exit_on(fail_on, summary["findings"])
+    exit_on(fail_on, summary["problems"])

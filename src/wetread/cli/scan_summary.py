@@ -1,4 +1,4 @@
-"""What a scan found, as a person wants to see it: counts side by side, then the findings."""
+"""What a scan found, as a person wants to see it: counts side by side, then the problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wetread.cli.output import SEVERITY_COLOURS, open_console
 from wetread.common.text import printable
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +35,7 @@ def print_summary(summary: Summary) -> None:
     console.print()
     console.print(Columns(counts, padding=(0, 4)))
     console.print()
-    console.print(_findings(summary["findings"]) if summary["findings"] else "No findings.")
+    console.print(_problems(summary["problems"]) if summary["problems"] else "No problems.")
 
 
 def _pace(summary: Summary) -> str:
@@ -66,12 +66,12 @@ def _counts(
     return table
 
 
-def _findings(counts: Mapping[str, int]) -> Table:
+def _problems(counts: Mapping[str, int]) -> Table:
     """Codes with how often, how bad and what they mean; the worst first."""
     worst = list(SEVERITY_COLOURS)
-    table = _table("Findings", "", "", "")
-    for code in sorted(counts, key=lambda c: (worst.index(FINDINGS[c].severity), -counts[c])):
-        severity, meaning = FINDINGS[code].severity, FINDINGS[code].meaning
+    table = _table("Problems", "", "", "")
+    for code in sorted(counts, key=lambda c: (worst.index(PROBLEMS[c].severity), -counts[c])):
+        severity, meaning = PROBLEMS[code].severity, PROBLEMS[code].meaning
         coloured = f"[{SEVERITY_COLOURS[severity]}]{severity}[/]"
         table.add_row(code, f"{counts[code]:,}", coloured, f"[dim]{meaning}[/]")
     return table

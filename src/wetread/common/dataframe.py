@@ -22,7 +22,7 @@ def to_frame(rows: pa.Table, lists: Lists = "first") -> pd.DataFrame:
     Args:
         rows: any table.
         lists: what becomes of lists of values: their `"first"` value, `"split"` into X_0, X_1, ...,
-            or `"keep"`. Lists of records (findings, invalid, private) stay as they are.
+            or `"keep"`. Lists of records (problems, invalid, private) stay as they are.
 
     Raises:
         UnknownNameError: `lists` is something else.

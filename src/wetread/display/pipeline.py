@@ -117,7 +117,7 @@ class Chain:
     found: dict[str, str] = field(default_factory=dict)
     """Parameter -> where it was found: "frame", "shared" or "header"."""
     notes: tuple[tuple[str, str], ...] = ()
-    """Findings, as (code, text)."""
+    """Problems, as (code, text)."""
 
     def to_modality(self, stored: Array) -> NDArray[np.float64]:
         """Stored values -> modality values, float64: through the LUT, or slope and intercept.

@@ -55,7 +55,7 @@ class Picture:
     steps: tuple[str, ...]
     """What was done, in order."""
     notes: tuple[tuple[str, str], ...]
-    """Findings, as (code, text)."""
+    """Problems, as (code, text)."""
 
 
 def render(

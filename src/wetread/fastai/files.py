@@ -1,4 +1,4 @@
-"""Finding and opening DICOM files, as fastai does it."""
+"""Problem and opening DICOM files, as fastai does it."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Heads:
     ended: npt.NDArray[np.bool_]
     """Whether the last 8 bytes are a sequence delimiter; looked at in encapsulated files only."""
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Finding code and text of the files that could not be read."""
+    """Problem code and text of the files that could not be read."""
 
     @classmethod
     def of(cls, files: int, window: int) -> Heads:
@@ -251,7 +251,7 @@ def is_encapsulated(head: bytes) -> bool:
 
 
 def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
-    """Finding code and text of a source that cannot be read."""
+    """Problem code and text of a source that cannot be read."""
     if isinstance(error, ArchiveError):
         return error.code, str(error)
     return "NO_ACCESS", error.strerror or type(error).__name__

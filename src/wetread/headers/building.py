@@ -1,4 +1,4 @@
-"""What is built from the elements of a block: columns, findings, and bytes that became no value."""
+"""What is built from the elements of a block: columns, problems, and bytes that became no value."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Built:
 
     rows: int
     arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
-    findings: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
+    problems: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
     """Row, code, tag, position in the file, text."""
     invalid: list[tuple[int, str, bytes]] = field(default_factory=list)
     """Row, keyword, raw bytes."""
 
     def find(self, row: int, code: str, tag: int, offset: int, text: str) -> None:
-        """Note a finding about an element."""
-        self.findings.append((int(row), code, format_tag(tag), int(offset), text))
+        """Note a problem about an element."""
+        self.problems.append((int(row), code, format_tag(tag), int(offset), text))
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
 
 
 def _check_charsets(work: Work) -> None:
-    """A finding for every Specific Character Set with a term that the standard does not define."""
+    """A problem for every Specific Character Set with a term that the standard does not define."""
     elements = work.elements
     for i in np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0)):
         if not is_defined(work.charset(int(i))):
@@ -76,7 +76,7 @@ def _check_charsets(work: Work) -> None:
 def _drop_strange(
     built: Built, elements: Elements, codes: npt.NDArray[np.uint16]
 ) -> tuple[Elements, npt.NDArray[np.uint16]]:
-    """Without the elements that get no column; a finding for every row that has some."""
+    """Without the elements that get no column; a problem for every row that has some."""
     left = np.flatnonzero(codes == NO_CODE)
     rows, first, counts = np.unique(elements.row[left], return_index=True, return_counts=True)
     for row, i, count in zip(rows, left[first], counts, strict=True):
@@ -120,7 +120,7 @@ def _signed_rows(work: Work) -> Bools:
 
 
 def _note_mismatches(work: Work, silent: Bools) -> None:
-    """A finding for every stated VR that the dictionary does not have."""
+    """A problem for every stated VR that the dictionary does not have."""
     elements, columns = work.elements, work.registry.columns
     for i in np.flatnonzero(~silent & (elements.vr != work.registry.vr[work.codes])).tolist():
         column, vr = columns[work.codes[i]], unpack_vr(int(elements.vr[i]))
@@ -233,7 +233,7 @@ def _cut_columns(work: Work, index: npt.NDArray[np.intp], values: pa.Array, fill
 
 
 def _note_repeats(work: Work, column: Column, index: npt.NDArray[np.intp]) -> None:
-    """A finding for every row that has an element more than once; the last one counts."""
+    """A problem for every row that has an element more than once; the last one counts."""
     rows = work.elements.row[index]
     found, counts = np.unique(rows, return_counts=True)
     for row, count in zip(found[counts > 1], counts[counts > 1], strict=True):

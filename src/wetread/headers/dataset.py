@@ -41,7 +41,7 @@ def read_dataset(
     size: int | None = None,
     etag: str | None = None,
 ) -> Header:
-    """The header without pixels, whatever the file's preamble; warnings are findings elsewhere.
+    """The header without pixels, whatever the file's preamble; warnings are problems elsewhere.
 
     The arguments are those of `open_source`.
 

@@ -15,7 +15,7 @@ from wetread.common.arrays import array, filled
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Found = tuple[int, str, str]
-"""Row, finding code, text."""
+"""Row, problem code, text."""
 _HALVED = array(["YBR_FULL_422", "YBR_PARTIAL_422"], pa.string())
 
 
@@ -55,7 +55,7 @@ class Announced:
 def check_extent(
     said: Announced, size: Int64s, offset: Int64s, length: Int64s, native: Int64s
 ) -> Iterator[Found]:
-    """Findings about Pixel Data of n rows.
+    """Problems about Pixel Data of n rows.
 
     `offset` and `length` are -1 without pixels and for an undefined length; `native` is 1 where the
     pixels are not encapsulated, 0 where they are, -1 where that is not known.

@@ -22,12 +22,12 @@ def failed_row(sources: pa.Table | pa.RecordBatch, status: str, text: str) -> pa
     makes rows is used, as that may be what failed.
     """
     count = sources.num_rows
-    finding = {"code": _CODES[status], "tag": None, "offset": None, "text": text}
+    problem = {"code": _CODES[status], "tag": None, "offset": None, "text": text}
     known = {
         **identify(sources),
         **{name: sources.column(name) for name in ("file_size", "mtime_ns", "etag")},
         "read_status": array([status] * count, pa.string()),
-        "findings": array([[finding]] * count, CORE.field("findings").type),
+        "problems": array([[problem]] * count, CORE.field("problems").type),
         "invalid": array([[]] * count, CORE.field("invalid").type),
     }
     columns = [known.get(field.name, pa.nulls(count, field.type)) for field in CORE]

@@ -70,9 +70,9 @@ def read_headers(
     empties: bool = False,
     settings: Settings = Settings(),
 ) -> pa.Table:
-    """Read the headers of sources (`wetread.sources.find.SOURCE_SCHEMA`), a row each, in their order.
+    """Read the headers of sources (`sources.find.SOURCE_SCHEMA`): one row each, in their order.
 
-    What the bytes hold never raises: it becomes `read_status`, `findings` and `invalid`.
+    What the bytes hold never raises: it becomes `read_status`, `problems` and `invalid`.
     The schema is `headers.schema.CORE`, then the other elements by tag; with `empties` a column
     `empties` lists the columns whose element is there without a value.
 
@@ -374,7 +374,7 @@ def _keep_elements(block: _Block, row: int, found: list[Element]) -> Elements:
 
 
 def _note_lockstep(block: _Block, elements: Elements, odd: Bools) -> None:
-    """Findings of the rows that the lockstep walk read, as the scalar walk has them."""
+    """Problems of the rows that the lockstep walk read, as the scalar walk has them."""
     rows, answer = block.rows, block.answer
     answer.set_pixels(rows)
     answer.hash_headers(block.heads, block.arena.bytes)

@@ -1,4 +1,4 @@
-"""What is said of each row beside its DICOM columns: status, findings, syntax, where pixels are."""
+"""What is said of each row beside its DICOM columns: status, problems, syntax, where pixels are."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from wetread.headers.nested import convert_private, convert_sequences, private_a
 from wetread.headers.pages import FileReader
 from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.schema import (
-    FINDING_TYPE,
     INVALID_TYPE,
+    PROBLEM_TYPE,
     column_of,
     format_tag,
     pack_vr,
@@ -44,7 +44,7 @@ from wetread.sources.find import open_source
 
 Int64s = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
-RowFinding = tuple[int, str, str | None, int | None, str]
+RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
 STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
@@ -112,7 +112,7 @@ class Answer:
     """Of the rows that the scalar walk read."""
     clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
     """Row, tag and first bytes of values that the end of a file cut."""
-    findings: list[RowFinding] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     extra: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
@@ -123,8 +123,8 @@ class Answer:
         return cls(syntax, nowhere, nowhere, nowhere < 0, hashes, nowhere > 0)
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
-        """Note a finding."""
-        self.findings.append((row, code, None if tag is None else format_tag(tag), offset, text))
+        """Note a problem."""
+        self.problems.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
     def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
         """The stated Transfer Syntax UID of rows."""
@@ -136,7 +136,7 @@ class Answer:
         self.syntax[row] = walked.syntax
         self.encodings[row] = walked.encoding
         self.clipped += [(row, tag, raw) for tag, raw in walked.clipped]
-        for code, tag, offset, text in walked.findings:
+        for code, tag, offset, text in walked.problems:
             self.find(row, code, tag, offset, text)
 
     def set_pixels(self, rows: Rows) -> None:
@@ -270,19 +270,19 @@ def assemble(
         answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
-    findings = sorted(answer.findings + built.findings, key=_by_place)
+    problems = sorted(answer.problems + built.problems, key=_by_place)
     arrays.update(identity)
     arrays.update(_own_columns(answer, sources, heads, arena))
-    arrays["findings"] = list_of(findings, rows, FINDING_TYPE)
+    arrays["problems"] = list_of(problems, rows, PROBLEM_TYPE)
     arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
-    arrays["read_status"] = array(_statuses(findings, rows), pa.string())
+    arrays["read_status"] = array(_statuses(problems, rows), pa.string())
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
 
 
-def _by_place(finding: RowFinding) -> tuple[int, int, str, str]:
+def _by_place(problem: RowProblem) -> tuple[int, int, str, str]:
     """By row, then from the start of the file on."""
-    row, code, tag, offset, _ = finding
+    row, code, tag, offset, _ = problem
     return row, -1 if offset is None else offset, code, tag or ""
 
 
@@ -352,8 +352,8 @@ def _check_pixels(
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
     have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
     cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(said, have)
-    known = {(f[0], f[1]) for f in answer.findings}
-    stopped = {f[0] for f in answer.findings if _STATUS_OF.get(f[1]) in ("partial", "refused")}
+    known = {(f[0], f[1]) for f in answer.problems}
+    stopped = {f[0] for f in answer.problems if _STATUS_OF.get(f[1]) in ("partial", "refused")}
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
@@ -373,10 +373,10 @@ def _check_pixels(
     )
 
 
-def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
-    """The gravest status that a row's findings call for."""
+def _statuses(problems: list[RowProblem], rows: int) -> list[str]:
+    """The gravest status that a row's problems call for."""
     rank = [0] * rows
-    for row, code, *_ in findings:
+    for row, code, *_ in problems:
         rank[row] = max(rank[row], STATUSES.index(_STATUS_OF.get(code, "ok")))
     return [STATUSES[r] for r in rank]
 

@@ -60,7 +60,7 @@ ARROW_TYPES: dict[int, pa.DataType] = {
     LENGTH: pa.int64(),
 }
 
-FINDING_TYPE = pa.list_(
+PROBLEM_TYPE = pa.list_(
     pa.struct(
         [("code", pa.string()), ("tag", pa.string()), ("offset", pa.int64()), ("text", pa.string())]
     )
@@ -215,7 +215,7 @@ OWN_FIELDS: tuple[pa.Field, ...] = (
     pa.field("mtime_ns", pa.int64(), metadata={"unit": "ns"}),
     pa.field("etag", pa.string()),
     pa.field("read_status", pa.string()),
-    pa.field("findings", FINDING_TYPE),
+    pa.field("problems", PROBLEM_TYPE),
     pa.field("invalid", INVALID_TYPE),
     pa.field("transfer_syntax", pa.string()),
     pa.field("decodable", pa.string()),
@@ -235,7 +235,7 @@ OWN_MEANINGS = {
     "mtime_ns": "time of the last change since 1970, of the archive for its members",
     "etag": "what an object store says of the version, else null",
     "read_status": "ok, repaired, partial, not_dicom, refused, no_access, timeout or crashed",
-    "findings": "what is wrong with the file; see problems.md",
+    "problems": "what is wrong with the file; see problems.md",
     "invalid": "raw bytes of the values that do not parse",
     "transfer_syntax": "the Transfer Syntax UID that the bytes are in, stated or inferred",
     "decodable": "whether the pixels can be decoded: yes or no; null without pixels",

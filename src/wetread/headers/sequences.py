@@ -22,12 +22,12 @@ def skip_unknown(reader: Reader, walked: Walked, start: int) -> int | None:
     for implicit in (True, False):
         trial = Walked()
         end = skip_sequence(reader, trial, start, implicit, False)
-        if end is not None and not trial.findings:
+        if end is not None and not trial.problems:
             return end
         trials.append((end, trial))
     for end, trial in trials:
-        if end is None and {f[0] for f in trial.findings} <= _CUT:
-            walked.findings += trial.findings
+        if end is None and {f[0] for f in trial.problems} <= _CUT:
+            walked.problems += trial.problems
             return None
     walked.find("DELIMITER", None, start, "UN of undefined length that holds no items")
     pos = start

@@ -1,6 +1,6 @@
 """The scalar walk: one file, every odd case (reliability classes 2-14).
 
-Iterative, bounded in bytes, time and depth. It yields what the lockstep walk yields, and a finding
+Iterative, bounded in bytes, time and depth. It yields what the lockstep walk yields, and a problem
 for everything it had to assume.
 """
 
@@ -152,7 +152,7 @@ def _read_data_set(
 def _settle_encoding(
     reader: FileReader, start: int, walked: Walked, stated: str | None, encoding: Encoding
 ) -> Encoding:
-    """The encoding the bytes are in, with a finding where that is not what is stated."""
+    """The encoding the bytes are in, with a problem where that is not what is stated."""
     known = stated in KNOWN_SYNTAXES
     if stated is not None and not known:
         walked.find("TSUID_UNKNOWN", 0x00020010, None, "not a transfer syntax of the standard")

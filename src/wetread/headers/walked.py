@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from wetread.headers.encodings import Encoding
 
-Finding = tuple[str, int | None, int | None, str]
+Problem = tuple[str, int | None, int | None, str]
 """Code, tag, position in the file, text."""
 MOST_RAW = 64 * 1024
 """Bytes that are kept of a value that does not become one."""
@@ -28,7 +28,7 @@ class Walked:
     """What the scalar walk found in one file."""
 
     elements: list[Element] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     clipped: list[tuple[int, bytes]] = field(default_factory=list)
     """Tag and first bytes of values that the end of the file cut."""
     is_dicom: bool = True
@@ -39,11 +39,11 @@ class Walked:
     pixel_length: int | None = None
 
     def find(self, code: str, tag: int | None, offset: int | None, text: str) -> None:
-        """Note a finding, once a code and tag."""
-        if not any(f[0] == code and f[1] == tag for f in self.findings):
-            self.findings.append((code, tag, offset, text))
+        """Note a problem, once a code and tag."""
+        if not any(f[0] == code and f[1] == tag for f in self.problems):
+            self.problems.append((code, tag, offset, text))
 
     def find_first(self, code: str, tag: int, offset: int, text: str) -> None:
-        """Note a finding, once a code."""
-        if not any(f[0] == code for f in self.findings):
-            self.findings.append((code, tag, offset, text))
+        """Note a problem, once a code."""
+        if not any(f[0] == code for f in self.problems):
+            self.problems.append((code, tag, offset, text))

@@ -106,7 +106,7 @@ def run(
 @contextlib.contextmanager
 def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
     """An image and its frames; while the block lasts, in no more memory than they may take."""
-    image = Image(root, {**row, "findings": None}, settings)
+    image = Image(root, {**row, "problems": None}, settings)
     with contextlib.ExitStack() as open_files:
         with bounded_memory(settings.decode_bytes + 8 * (row["file_size"] or 0)):
             frames = open_files.enter_context(image.open_frames())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import (
-    FINDINGS,
+    PROBLEMS,
     AccessError,
     DecodeError,
     NoPixelsError,
@@ -214,7 +214,7 @@ class Image:
         *,
         short: bool = False,
     ) -> Picture:
-        """As `display`, with what was done: `pixels`, `view`, `steps`, and `notes` (findings)."""
+        """As `display`, with what was done: `pixels`, `view`, `steps`, and `notes` (problems)."""
         from dataclasses import replace
 
         from wetread.display.pipeline import read_chain
@@ -295,7 +295,7 @@ class Image:
             facts["steps"] = ", ".join(picture.steps)
         except Exception as error:  # noqa: BLE001 - a notebook shows why, whatever it is
             caption, shown, aspect = str(self.row.get("Modality") or ""), str(error), 1.0
-        facts["findings"] = ", ".join(f["code"] for f in self.row["findings"] or ())
+        facts["problems"] = ", ".join(f["code"] for f in self.row["problems"] or ())
         return picture_html(shown, aspect, self.name, caption, facts)
 
     @property
@@ -309,7 +309,7 @@ class Image:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors name the file; pydicom's warnings are findings already, and silent here."""
+        """Errors name the file; pydicom's warnings are problems already, and silent here."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -331,9 +331,9 @@ class Image:
         return read_frame(frames, frame, size=size, short=short, settings=self._settings)
 
     def _problems(self) -> str:
-        """Its status, and the findings of its row in words."""
-        found = self.row["findings"] or []
-        told = [f"{f['code']}: {f['text'] or FINDINGS[f['code']].meaning}" for f in found]
+        """Its status, and the problems of its row in words."""
+        found = self.row["problems"] or []
+        told = [f"{f['code']}: {f['text'] or PROBLEMS[f['code']].meaning}" for f in found]
         return "; ".join([self.row["read_status"], *told])
 
 

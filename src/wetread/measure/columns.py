@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from wetread.display.pipeline import Chain, read_chain
 from wetread.errors import UsageError
-from wetread.headers.schema import CORE, FINDING_TYPE
+from wetread.headers.schema import CORE, PROBLEM_TYPE
 from wetread.images import batch
 from wetread.measure.statistics import COLUMNS, measure
 from wetread.pixels import Frame, Frames, read_frame
@@ -33,7 +33,7 @@ from wetread.workers import Engine
 MEANINGS = {
     "px_status": "ok; partial: some frames cannot be decoded; failed, refused, no_access, timeout "
     "or crashed; null without pixels",
-    "px_findings": "what decoding found; see problems.md",
+    "px_problems": "what decoding found; see problems.md",
     **COLUMNS,
 }
 """What `Index.measure` adds to a table."""
@@ -41,7 +41,7 @@ _OTHERS = ("px_hash", "px_look", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
-        ("px_findings", FINDING_TYPE),
+        ("px_problems", PROBLEM_TYPE),
         *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
         ("px_hash", pa.string()),
         ("px_look", pa.string()),
@@ -126,8 +126,8 @@ def measure_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
 
 def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The columns of one image, whatever happens."""
-    findings: dict[str, str] = {}
-    problems: list[batch.Problem] = []
+    problems: dict[str, str] = {}
+    failures: list[batch.Problem] = []
 
     def decoded(frames: Frames) -> Iterator[tuple[Frame, Chain]]:
         def decode(number: int) -> Frame:
@@ -137,11 +137,11 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
 
         for number, found in batch.each_frame(frames, decode, settings):
             if isinstance(found, batch.Problem):
-                problems.append(found)
+                failures.append(found)
                 continue
             chain = read_chain(frames.header, number)
             for code, text in (*found.notes, *chain.notes):
-                findings.setdefault(code, text)
+                problems.setdefault(code, text)
             yield found, chain
 
     values: dict[str, Any] = {}
@@ -149,17 +149,17 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
         with batch.opened(options["root"], row, settings) as (_, frames):
             values = measure(decoded(frames))
     except BaseException as error:  # noqa: BLE001 - sorted out there
-        values, problems = {}, [batch.explain(error)]
-    for problem in problems:
-        findings.setdefault(problem.code, problem.text)
-    status = problems[0].status if problems else "ok"
-    if problems and values.get("px_hash"):
+        values, failures = {}, [batch.explain(error)]
+    for failure in failures:
+        problems.setdefault(failure.code, failure.text)
+    status = failures[0].status if failures else "ok"
+    if failures and values.get("px_hash"):
         status = "partial"
-    return {**values, "px_status": status, "px_findings": _as_structs(findings)}
+    return {**values, "px_status": status, "px_problems": _as_structs(problems)}
 
 
-def _as_structs(findings: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"code": c, "tag": None, "offset": None, "text": t} for c, t in findings.items()]
+def _as_structs(problems: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"code": c, "tag": None, "offset": None, "text": t} for c, t in problems.items()]
 
 
 def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
@@ -173,8 +173,8 @@ def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
     """What becomes of an image that ended its worker."""
     problem = batch.explain_end(status, text)
-    findings = _as_structs({problem.code: problem.text})
-    return _table(image, [{"px_status": problem.status, "px_findings": findings}])
+    problems = _as_structs({problem.code: problem.text})
+    return _table(image, [{"px_status": problem.status, "px_problems": problems}])
 
 
 def _nothing() -> pa.Table:

@@ -24,7 +24,7 @@ class Numbers(NamedTuple):
     values: tuple[float | None, ...]
     """Empty for an element that is absent or has no value; None for each unreadable value."""
     problem: str = ""
-    """Values that are not as the standard writes them, for a finding; "" if there are none."""
+    """Values that are not as the standard writes them, for a problem; "" if there are none."""
 
     @property
     def first(self) -> float | None:

@@ -11,7 +11,7 @@ from wetread.pixels.form import Form
 
 Pixels = NDArray[Any]
 Note = tuple[str, str]
-"""A finding about one frame: (code of `wetread.errors.FINDINGS`, what was seen)."""
+"""A problem about one frame: (code of `wetread.errors.PROBLEMS`, what was seen)."""
 
 
 def mask(raw: Pixels, form: Form) -> Pixels:

@@ -74,7 +74,7 @@ class Frames:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Findings about the structure of the pixels, which hold for every frame."""
+        """Problems about the structure of the pixels, which hold for every frame."""
         announced = self.form.frames or 1
         if (count := len(self)) == announced:
             return self._notes

@@ -172,7 +172,7 @@ def _subject(
     labels, found = _open(boxes, content, index), _open(predictions, content, index)
     truth = labels
     if labels is not None and len(labels.readers) > 1:
-        truth = labels.select(have_place(labels)).consensus()  # the others are findings
+        truth = labels.select(have_place(labels)).consensus()  # the others are problems
     part = _find_part(content, answer, split)
     return Subject(content, answer, labels, truth, found, part, show_phi, links, sources)
 

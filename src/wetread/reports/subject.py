@@ -41,7 +41,7 @@ _LONGEST_TEXT = 400
 MOST_VALUES = 20
 """Values of a category that are listed."""
 _RISKS = """
-SELECT DISTINCT id FROM (SELECT id, unnest(findings) AS f FROM index) WHERE f.code =
+SELECT DISTINCT id FROM (SELECT id, unnest(problems) AS f FROM index) WHERE f.code =
 'BURNED_IN_RISK'
 """
 
@@ -141,7 +141,7 @@ class Subject:
         return f"{row['path']} {row.get('member') or ''}".strip()
 
     def shown_text(self, row: Mapping[str, Any]) -> str:
-        """What a finding says, unless it names files and those are not to be named."""
+        """What a problem says, unless it names files and those are not to be named."""
         text = row["text"] or ""
         if self.names_files:
             return text

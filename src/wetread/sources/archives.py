@@ -32,7 +32,7 @@ _ReadAt = Callable[[int, int], bytes]
 
 
 class ArchiveError(AccessError):
-    """A member that cannot be read; `code` is the finding: BAD_ARCHIVE, BOMB, ..."""
+    """A member that cannot be read; `code` is the problem: BAD_ARCHIVE, BOMB, ..."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)

@@ -1,4 +1,4 @@
-"""Finding files: folders, globs, lists, members of archives, buckets; sorted, streamed, a row each.
+"""Problem files: folders, globs, lists, members of archives, buckets; sorted, streamed, a row each.
 
 Files are told apart by content, later; here a name only says where to look for members. Nothing
 but a regular file is ever opened: pipes, sockets and devices get their row unopened.
@@ -35,7 +35,7 @@ SOURCE_SCHEMA = pa.schema(
         ("etag", pa.string()),
     ]
 )
-"""`path` is relative, POSIX, as bytes; `problem` the code of a finding: do not open."""
+"""`path` is relative, POSIX, as bytes; `problem` the code of a problem: do not open."""
 
 INDEX_MARKER = "wetread-index.json"
 _MARKER = os.fsencode(INDEX_MARKER)
@@ -132,7 +132,7 @@ def open_source(
     `size` and `etag` are of an object in a bucket, as the scan has them; see `Bucket.open`.
 
     Raises:
-        ArchiveError: a member that cannot be read; its `code` is the finding.
+        ArchiveError: a member that cannot be read; its `code` is the problem.
         OSError: a file that cannot be opened, or that is none.
     """
     if is_url(root):

@@ -1,4 +1,4 @@
-"""Findings that only show across files, and the view that puts them beside those of each file.
+"""Problems that only show across files, and the view that puts them beside those of each file.
 
 They are computed when asked for, of the rows that are asked about:
 
@@ -9,7 +9,7 @@ They are computed when asked for, of the rows that are asked about:
 from __future__ import annotations
 
 _VIEW = """
-CREATE VIEW findings AS
+CREATE VIEW problems AS
 WITH named AS (
     SELECT path, member, id, SOPInstanceUID AS uid, header_hash, file_size,
         path || CASE member WHEN '' THEN '' ELSE ' ' || member END AS name
@@ -24,7 +24,7 @@ WITH named AS (
     FROM named GROUP BY header_hash, file_size HAVING count(*) > 1
 ), every AS (
     SELECT path, member, id, f.code AS code, f.tag AS tag, f."offset" AS "offset", f.text AS text
-    FROM (SELECT path, member, id, unnest({findings}) AS f FROM "index")
+    FROM (SELECT path, member, id, unnest({problems}) AS f FROM "index")
     UNION ALL
     SELECT path, member, id, 'UID_CLASH', '0008,0018', NULL, text
     FROM named JOIN clashes USING (uid)
@@ -33,12 +33,12 @@ WITH named AS (
     FROM named JOIN alike USING (header_hash, file_size)
 )
 SELECT path, member, id, code, severity, tag, "offset", text
-FROM every LEFT JOIN finding_codes USING (code)
+FROM every LEFT JOIN problem_codes USING (code)
 """
 
 
 def make_view(columns: list[str]) -> str:
     """The SQL of the view; what decoding found counts too, where that has been done."""
-    measured = "px_findings" in columns
-    both = "list_concat(findings, px_findings)"
-    return _VIEW.format(findings=both if measured else "findings")
+    measured = "px_problems" in columns
+    both = "list_concat(problems, px_problems)"
+    return _VIEW.format(problems=both if measured else "problems")

@@ -1,7 +1,7 @@
 """Rows of an index, in memory or on disk, and the questions that can be asked of them.
 
 SQL may come from a stranger: it is one SELECT, runs on a database of its own that sees nothing but
-the tables `index`, `findings` and `finding_codes`, with files, network and settings locked.
+the tables `index`, `problems` and `problem_codes`, with files, network and settings locked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wetread.common.arrays import array
-from wetread.errors import FINDINGS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
+from wetread.errors import PROBLEMS, IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.sources.buckets import is_url, open_bucket
 from wetread.table.merge import conform
 from wetread.table.mirror import address_of, local_folder, pull
@@ -255,7 +255,7 @@ def _picked(path: str, places: NDArray[np.int64], columns: list[str]) -> Iterato
 def query(
     content: Content, sql: str, values: Sequence[Any] = (), seconds: float | None = None
 ) -> pa.Table:
-    """What one SELECT statement gives; its tables are `index`, `findings` and `finding_codes`.
+    """What one SELECT statement gives; its tables are `index`, `problems` and `problem_codes`.
 
     `values` stand for its question marks; after so many `seconds` it is stopped.
 
@@ -315,17 +315,17 @@ def where(content: Content, expression: str, seconds: float | None = None) -> Co
         return replace(content, rows=content.rows.take(found.to_arrow_table()[0]), scan={})
 
 
-def findings(content: Content, code: str | None = None) -> pa.Table:
-    """One row per finding, across files too: path, member, id, code, severity, tag, offset, text.
+def problems(content: Content, code: str | None = None) -> pa.Table:
+    """One row per problem, across files too: path, member, id, code, severity, tag, offset, text.
 
     Raises:
         UnknownNameError: there is no such code.
     """
-    if code is not None and code not in FINDINGS:
-        raise UnknownNameError("finding code", code, FINDINGS)
+    if code is not None and code not in PROBLEMS:
+        raise UnknownNameError("problem code", code, PROBLEMS)
     chosen = "" if code is None else f"WHERE code = '{code}'"
     order = 'ORDER BY path, member, "offset" NULLS LAST, code'
-    return query(content, f"SELECT * FROM findings {chosen} {order}")
+    return query(content, f"SELECT * FROM problems {chosen} {order}")
 
 
 def _paths(content: Content) -> list[str]:
@@ -356,10 +356,10 @@ def _database(
     import duckdb
 
     names = ("code", "severity", "meaning")
-    codes = {n: array([getattr(c, n) for c in FINDINGS.values()], pa.string()) for n in names}
+    codes = {n: array([getattr(c, n) for c in PROBLEMS.values()], pa.string()) for n in names}
     with duckdb.connect(":memory:", config=_CONFIG) as database:
         database.register("all_rows", _source(content))
-        database.register("finding_codes", pa.table(codes))
+        database.register("problem_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {content.chosen or _EVERYTHING}')
         database.execute(make_view(content.schema.names))
         try:
@@ -395,7 +395,7 @@ def _explained(message: str, columns: list[str]) -> str:
     if found := _UNKNOWN_COLUMN.search(message):
         return str(UnknownNameError("column", found[1] or found[2], columns))
     if found := _UNKNOWN_TABLE.search(message):
-        return f"unknown table {found[1]!r}; the tables are index, findings and finding_codes"
+        return f"unknown table {found[1]!r}; the tables are index, problems and problem_codes"
     return message.strip()
 
 

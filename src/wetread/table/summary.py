@@ -15,7 +15,7 @@ class Summary(dict[str, Any]):
     """Counts of an index; JSON can hold it, and printed it reads well.
 
     Keys: `root`, `files`, `bytes`, and counts by value in `read_status`, `modality`,
-    `transfer_syntax` (by UID) and `findings` (by code); after a scan `read` (how many files it had
+    `transfer_syntax` (by UID) and `problems` (by code); after a scan `read` (how many files it had
     to read), `seconds` and `before` (how many files the index had).
     """
 
@@ -24,7 +24,7 @@ class Summary(dict[str, Any]):
         if "read" in self:
             rate = self["read"] / self["seconds"] if self["seconds"] else 0
             lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")
-        for key in ("read_status", "modality", "transfer_syntax", "findings"):
+        for key in ("read_status", "modality", "transfer_syntax", "problems"):
             counts = self[key]
             width = max((len(f"{n:,}") for n in counts.values()), default=0)
             lines += [f"\n{key.replace('_', ' ')}{'' if counts else ': none'}"]
@@ -44,7 +44,7 @@ def summarise(content: Content) -> Summary:
         read_status=_counts(content, "read_status", "index"),
         modality=_counts(content, "Modality", "index"),
         transfer_syntax=_counts(content, "transfer_syntax", "index"),
-        findings=_counts(content, "code", "findings"),
+        problems=_counts(content, "code", "problems"),
         **{key: content.scan[key] for key in ("read", "seconds", "before") if key in content.scan},
     )
 

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.testing.mutate import seed_files
 
 FLAGS: Mapping[str, Collection[str]] = {
-    "before the data set": FINDINGS.keys(),
+    "before the data set": PROBLEMS.keys(),
     "inside an element": {"TRUNCATED"},
     "inside a deflated stream": {"DEFLATE_DAMAGED", "TRUNCATED"},
     "between the header and its pixels": {"PIXELS_ABSENT"},
     "after the pixels": {"TRUNCATED"},
-    "unknowable": FINDINGS.keys(),
+    "unknowable": PROBLEMS.keys(),
 }
-"""What a cut destroys, and the findings of which one must say so."""
+"""What a cut destroys, and the problems of which one must say so."""
 MAY_BE_MISSED = frozenset({"unknowable", "after the pixels"})
 """Between two elements of which none announces pixels; behind what a scan reads."""
 
@@ -111,5 +111,5 @@ def is_flagged(row: Mapping[str, Any], kind: str) -> bool:
     """Whether a row says what a cut of this kind has destroyed."""
     if kind == "before the data set":
         return bool(row["read_status"] != "ok")
-    codes = {finding["code"] for finding in row["findings"] or ()}
+    codes = {problem["code"] for problem in row["problems"] or ()}
     return row["read_status"] == "partial" and not codes.isdisjoint(FLAGS[kind])

@@ -225,7 +225,7 @@ def not_arrow(to: Folder) -> None:
 
 @failure_class(17)
 def empty_values(to: Folder) -> None:
-    """Class 17: empty values, empty sequences, absent elements; null, and no finding."""
+    """Class 17: empty values, empty sequences, absent elements; null, and no problem."""
     keywords = [
         "StudyDate",
         "StudyTime",

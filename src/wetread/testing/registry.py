@@ -20,9 +20,9 @@ class Expected:
     path: str
     status: str = "ok"
     codes: frozenset[str] = frozenset()
-    """Findings that must be there."""
+    """Problems that must be there."""
     also: frozenset[str] = frozenset()
-    """Findings that may be there; any other is false."""
+    """Problems that may be there; any other is false."""
     values: dict[str, Any] = field(default_factory=dict)
     """Columns that are right in spite of the damage."""
     invalid: dict[str, bytes] = field(default_factory=dict)

@@ -39,7 +39,7 @@ CARD = (
     "pixel_length",
     "part",
 )
-"""What a tile of the grid shows, beside the codes of its findings."""
+"""What a tile of the grid shows, beside the codes of its problems."""
 FEW = (
     "read_status",
     "Modality",
@@ -93,7 +93,7 @@ class Catalogue:
     def _read_cards(self) -> pa.Table:
         """What tiles show of every row, in memory: pages of any order come at once."""
         wanted = (name for name in dict.fromkeys([*CARD, *FEW]) if name in self.columns)
-        codes = "list_distinct(list_transform(findings, lambda f: f.code)) AS findings"
+        codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
         names = ", ".join(map(name_column, wanted))
         cards = query(self.content, f"SELECT {names}, {codes} FROM index")
         for name in FEW:
@@ -130,7 +130,7 @@ class Catalogue:
             self.check(name)
         ordered = self._order(wish)
         chosen = ordered[offset : offset + limit]
-        names = [name for name in (*CARD, "findings") if name in self._cards.column_names]
+        names = [name for name in (*CARD, "problems") if name in self._cards.column_names]
         rows = self._cards.select(names).take(pa.array(chosen)).to_pylist()
         if extra:
             more = fetch(self.content, chosen.tolist(), list(dict.fromkeys(extra))).to_pylist()
@@ -156,7 +156,7 @@ class Catalogue:
         place = self._place(id_)
         if place is None:
             return None
-        names = [*batch.COLUMNS, "findings", *(c for c in columns if c in self.columns)]
+        names = [*batch.COLUMNS, "problems", *(c for c in columns if c in self.columns)]
         found = fetch(self.content, [place], list(dict.fromkeys(names)))
         row: dict[str, Any] = found.to_pylist()[0]
         return row
@@ -247,7 +247,7 @@ class Catalogue:
         return found
 
     def _key(self, column: str) -> str:
-        """What rows are ordered by: of lists the first value, of findings their number."""
+        """What rows are ordered by: of lists the first value, of problems their number."""
         type_ = self.content.schema.field(column).type
         if kind_of(type_) != "list":
             return name_column(column)

@@ -46,7 +46,7 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
     missing, condition = 0, ""
     if pa.types.is_list(column.type):
         listed = name_column(name)
-        if pa.types.is_struct(column.type.value_type) or name == "findings":
+        if pa.types.is_struct(column.type.value_type) or name == "problems":
             listed = f"list_transform({listed}, lambda f: f.code)"
         condition = f"list_contains({listed}, {{}})"
         missing = int(pc.sum(pc.equal(pc.list_value_length(column).fill_null(0), 0)).as_py() or 0)

@@ -25,7 +25,7 @@ def list_elements(header: Dataset, masked: bool, search: str = "") -> list[dict[
     may name a person are not said, and private values neither: nobody knows what they hold.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's are findings already
+        warnings.simplefilter("ignore")  # pydicom's are problems already
         meta = getattr(header, "file_meta", None)
         parts = [part for part in (meta, header) if part is not None]
         rows = [row for part in parts for row in _rows(part, masked, 0)]

@@ -25,7 +25,7 @@ from wetread.display.render import (
     render,
 )
 from wetread.display.spacing import read_aspect, read_spacing
-from wetread.errors import FINDINGS, NotFoundError, UsageError
+from wetread.errors import PROBLEMS, NotFoundError, UsageError
 from wetread.images.batch import explain
 from wetread.images.image import Image
 from wetread.imaging import all_values
@@ -83,21 +83,21 @@ class Images:
             "id": id_,
             "path": opened.image.name,
             "error": None,
-            "findings": [_finding(f["code"], f["text"]) for f in opened.row["findings"] or ()],
+            "problems": [_problem(f["code"], f["text"]) for f in opened.row["problems"] or ()],
             "series": series,
         }
         try:
             decoded = await self._sample(opened, frame)
             more = await self._run(_describe, opened.image, decoded, frame)
         except ProblemError as problem:
-            said["findings"].append(_finding(problem.code, str(problem)))
+            said["problems"].append(_problem(problem.code, str(problem)))
             return {**_unknown(opened.row), **said, "error": str(problem)}
         except UsageError:  # a frame that does not exist
             raise
         except Exception as error:  # noqa: BLE001 - bad data is an answer
             text = explain(error).text
             return {**_unknown(opened.row), **said, "error": text}
-        said["findings"] += [_finding(*note) for note in more.pop("notes")]
+        said["problems"] += [_problem(*note) for note in more.pop("notes")]
         return {**said, **more}
 
     async def header(self, id_: str, masked: bool, search: str) -> list[dict[str, Any]]:
@@ -341,8 +341,8 @@ def _unknown(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finding(code: str, text: str) -> dict[str, str]:
-    known = FINDINGS.get(code)
+def _problem(code: str, text: str) -> dict[str, str]:
+    known = PROBLEMS.get(code)
     return {"code": code, "severity": known.severity if known else "info", "text": text}
 
 

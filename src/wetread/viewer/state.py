@@ -12,7 +12,7 @@ from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.common.privacy import kind_of_column
 from wetread.display.render import PRESETS
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.table.query import Content
 from wetread.viewer.catalogue import Catalogue
@@ -137,8 +137,8 @@ def to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             {
                 **row,
                 "frames": row.pop("NumberOfFrames", None) or (1 if pixels else 0),
-                "findings": row["findings"] or [],
-                "worst": _worst(row["findings"] or []),
+                "problems": row["problems"] or [],
+                "worst": _worst(row["problems"] or []),
                 "boxes": boxes,
                 "part": row.get("part"),
                 "has_pixels": pixels,
@@ -152,6 +152,6 @@ def to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _worst(codes: list[str]) -> str | None:
-    """The severity of the worst finding."""
-    found = {FINDINGS[code].severity for code in codes if code in FINDINGS}
+    """The severity of the worst problem."""
+    found = {PROBLEMS[code].severity for code in codes if code in PROBLEMS}
     return next((severity for severity in ("error", "warning", "info") if severity in found), None)

@@ -112,7 +112,7 @@ def to_frame(said: dict[str, Any], data: memoryview) -> Frame:
 
 
 class ProblemError(Exception):
-    """Why an image has no picture: a finding."""
+    """Why an image has no picture: a problem."""
 
     def __init__(self, status: str, code: str, text: str) -> None:
         super().__init__(text)

@@ -160,13 +160,13 @@ def _show_places(
 
 
 def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Words:
-    from wetread.errors import BOX_FINDINGS
+    from wetread.errors import BOX_PROBLEMS
 
     checked = boxes.check(subject)
     counts = {str(code): int(n) for code, n in checked["code"].value_counts().items()}
-    ordered = [code for code in BOX_FINDINGS if code in counts]
-    ordered.sort(key=lambda code: ("error", "warning", "info").index(BOX_FINDINGS[code].severity))
-    section.data["findings"] = {code: counts[code] for code in ordered}
+    ordered = [code for code in BOX_PROBLEMS if code in counts]
+    ordered.sort(key=lambda code: ("error", "warning", "info").index(BOX_PROBLEMS[code].severity))
+    section.data["problems"] = {code: counts[code] for code in ordered}
     rows = []
     for code in ordered:
         example = checked[checked["code"] == code].iloc[0]
@@ -175,10 +175,10 @@ def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.W
             for name in ("label", "reader", "text")
             if isinstance(example[name], str) and example[name]
         )
-        meaning = BOX_FINDINGS[code].meaning
-        severity = blocks.badge(BOX_FINDINGS[code].severity)
+        meaning = BOX_PROBLEMS[code].meaning
+        severity = blocks.badge(BOX_PROBLEMS[code].severity)
         said = el("span", meaning, el("span", place, class_="names name"))
         rows.append((severity, el("code", code), counts[code], said))
-    head = ("severity", "finding", "how many", "what it means, with an example")
+    head = ("severity", "problem", "how many", "what it means, with an example")
     command = in_python(subject, "boxes.check(index)")
     return blocks.table("What is wrong with the labels", head, rows, command, "nothing")

@@ -37,7 +37,7 @@ SELECT id, path, member, Modality, photometric FROM (
     FROM index WHERE {PIXELS} AND {{shown}})
 WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n) ORDER BY path, member
 """
-_NO_RISK = "id NOT IN (SELECT id FROM findings WHERE code = 'BURNED_IN_RISK')"
+_NO_RISK = "id NOT IN (SELECT id FROM problems WHERE code = 'BURNED_IN_RISK')"
 _CODES = (
     ("BodyPartExamined", "Body part"),
     ("ViewPosition", "View position"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wetread.common.text import name_bytes
-from wetread.errors import FINDINGS
+from wetread.errors import PROBLEMS
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.markup import el
@@ -20,12 +20,12 @@ SELECT count(*) AS files, count(*) FILTER (WHERE {PIXELS}) AS images,
 FROM index
 """
 _COUNTS = """
-SELECT code, severity, count(*) AS n, count(DISTINCT id) AS files FROM findings
+SELECT code, severity, count(*) AS n, count(DISTINCT id) AS files FROM problems
 GROUP BY ALL ORDER BY n DESC, code
 """
 _EXAMPLES = f"""
 SELECT code, f.id AS id, f.path AS path, f.member AS member, tag, text, {PIXELS} AS picture
-FROM (SELECT * FROM (SELECT * FROM findings QUALIFY row_number() OVER (PARTITION BY code, id
+FROM (SELECT * FROM (SELECT * FROM problems QUALIFY row_number() OVER (PARTITION BY code, id
     ORDER BY "offset" NULLS LAST) = 1)
     QUALIFY row_number() OVER (PARTITION BY code ORDER BY path, member) <= 3) AS f
 JOIN index ON index.id = f.id ORDER BY f.path, f.member
@@ -38,22 +38,22 @@ _GALLERIES = 4
 
 
 def describe(subject: Subject) -> Section:
-    """Totals, findings by severity, examples."""
-    section = Section("findings", "Findings", ["headers"])
+    """Totals, problems by severity, examples."""
+    section = Section("problems", "Problems", ["headers"])
     totals = subject.ask(_TOTALS)[0]
     counts = subject.ask(_COUNTS)
     counts.sort(key=lambda row: (_WORST[row["severity"]], -row["n"], row["code"]))
-    section.data = {"totals": totals, "findings": counts}
+    section.data = {"totals": totals, "problems": counts}
     section.add(_show_totals(subject, totals))
     if not counts:
-        section.add(blocks.prose("No finding: every file was read as it stands."))
+        section.add(blocks.prose("No problems: every file was read as it stands."))
         return section
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in subject.ask(_EXAMPLES):
         examples.setdefault(row["code"], []).append(row)
     rows = [_line(subject, row, examples[row["code"]]) for row in counts]
-    head = ("severity", "finding", "files", "findings", "what it means", "for example")
-    section.add(blocks.table("Findings, the worst first", head, rows, subject.command(_COUNTS)))
+    head = ("severity", "problem", "files", "problems", "what it means", "for example")
+    section.add(blocks.table("Problems, the worst first", head, rows, subject.command(_COUNTS)))
     codes = [row["code"] for row in counts if row["code"] not in _BLIND]
     pictured = [code for code in codes if any(e["picture"] for e in examples[code])]
     for code in pictured[:_GALLERIES]:
@@ -63,8 +63,8 @@ def describe(subject: Subject) -> Section:
 
 
 def _query(subject: Subject, code: str) -> str:
-    """The files with a finding."""
-    return subject.command(f"SELECT id, path, tag, text FROM findings WHERE code = '{code}'")
+    """The files with a problem."""
+    return subject.command(f"SELECT id, path, tag, text FROM problems WHERE code = '{code}'")
 
 
 def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Words:
@@ -87,6 +87,6 @@ def _line(subject: Subject, row: dict[str, Any], examples: list[dict[str, Any]])
         el("code", code),
         row["files"],
         row["n"],
-        el("span", FINDINGS[code].meaning, blocks.how(_query(subject, code))),
+        el("span", PROBLEMS[code].meaning, blocks.how(_query(subject, code))),
         el("span", names, class_="names"),
     )

@@ -15,11 +15,11 @@ _BURNED = f"""
 SELECT Modality, count(*) AS images,
     count(*) FILTER (WHERE BurnedInAnnotation = 'YES') AS says_yes,
     count(*) FILTER (WHERE BurnedInAnnotation = 'NO') AS says_no,
-    count(*) FILTER (WHERE id IN (SELECT id FROM findings WHERE code = 'BURNED_IN_RISK')) AS risk
+    count(*) FILTER (WHERE id IN (SELECT id FROM problems WHERE code = 'BURNED_IN_RISK')) AS risk
 FROM index WHERE {PIXELS} GROUP BY ALL ORDER BY risk DESC, images DESC, Modality LIMIT 20
 """
 _RISKY = """
-SELECT id, path, member, text FROM findings WHERE code = 'BURNED_IN_RISK'
+SELECT id, path, member, text FROM problems WHERE code = 'BURNED_IN_RISK'
 ORDER BY path, member LIMIT 3
 """
 

@@ -37,7 +37,7 @@ SELECT count(*) AS uids, coalesce(CAST(sum(n) AS BIGINT), 0) AS files FROM (
     SELECT SOPInstanceUID, count(*) AS n FROM index WHERE SOPInstanceUID <> ''
     GROUP BY ALL HAVING count(*) > 1)
 """
-_ALIKE = "SELECT count(DISTINCT id) AS files FROM findings WHERE code = 'POSSIBLE_DUPLICATE'"
+_ALIKE = "SELECT count(DISTINCT id) AS files FROM problems WHERE code = 'POSSIBLE_DUPLICATE'"
 _SAME_PIXELS = """
 SELECT count(*) AS pictures, coalesce(CAST(sum(n) AS BIGINT), 0) AS files,
     count(*) FILTER (WHERE uids > 1) AS other_uids FROM (

@@ -6,7 +6,7 @@ import { takeToken } from "./route.js";
 
 /** What the server answered instead; `status` 0 where it did not answer at all. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} message @param {string} [code] of a finding */
+  /** @param {number} status @param {string} message @param {string} [code] of a problem */
   constructor(status, message, code = "") {
     super(message);
     this.status = status;

@@ -58,8 +58,8 @@ export class Controls {
     this.tabButtons = tabs.map(([name, text]) => h(
       "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === usual(view) ? "" : name }) }, text,
     ));
-    this.findings = h("span", { class: "badge" });
-    this.tabButtons.at(-1)?.append(this.findings);
+    this.problems = h("span", { class: "badge" });
+    this.tabButtons.at(-1)?.append(this.problems);
     this.tabs = h(
       "div", { class: "tabs" },
       h("div", { role: "tablist", "aria-label": "Panels", class: "tablist" }, ...this.tabButtons),
@@ -129,7 +129,7 @@ export class Controls {
     this.level.textContent = "";
     this.zoom.textContent = "";
     this.frames.hidden = true;
-    this.findings.hidden = true;
+    this.problems.hidden = true;
     this.say("");
     this.setProbe(null);
   }
@@ -138,9 +138,9 @@ export class Controls {
   setMeta(meta) {
     this.title.textContent = meta.path;
     this.title.title = meta.path;
-    const worst = ["error", "warning", "info"].find((severity) => meta.findings.some((one) => one.severity === severity));
-    set(this.findings, { class: `badge ${worst ?? ""}`, hidden: !meta.findings.length });
-    this.findings.textContent = String(meta.findings.length);
+    const worst = ["error", "warning", "info"].find((severity) => meta.problems.some((one) => one.severity === severity));
+    set(this.problems, { class: `badge ${worst ?? ""}`, hidden: !meta.problems.length });
+    this.problems.textContent = String(meta.problems.length);
     this.windowGroup.hidden = meta.colour || Boolean(meta.error);
     this.invert.hidden = meta.colour || Boolean(meta.error);
     const options = choices(meta, this.view.app.about.presets).map(([value, text]) => h("option", { value }, text));

@@ -12,7 +12,7 @@ import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within
 /** @typedef {{column: Column, element: HTMLElement, body: HTMLElement, head: HTMLElement, open: boolean, key: string}} Shown */
 
 const USUAL = [
-  "Modality", "findings", "part", "read_status", "PhotometricInterpretation", "BodyPartExamined", "ViewPosition",
+  "Modality", "problems", "part", "read_status", "PhotometricInterpretation", "BodyPartExamined", "ViewPosition",
   "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "Rows", "BitsStored", "transfer_syntax",
 ];
 const OPEN = 4;

@@ -349,12 +349,12 @@ function badges(row) {
   const list = [];
   if (row.part) list.push(h("span", { class: "badge part" }, row.part));
   if (row.boxes) list.push(h("span", { class: "badge boxes", title: row.boxes === 1 ? "1 box" : `${count(row.boxes)} boxes` }, `▢ ${count(row.boxes)}`));
-  if (row.findings.length) list.push(h("span", { class: `badge ${row.worst ?? "warning"}`, title: row.findings.join(", ") }, `! ${row.findings.length}`));
+  if (row.problems.length) list.push(h("span", { class: `badge ${row.worst ?? "warning"}`, title: row.problems.join(", ") }, `! ${row.problems.length}`));
   return list;
 }
 
 /** @param {Row} row @param {string} name */
 function describe(row, name) {
-  const said = [name, row.Modality, row.has_pixels ? "" : row.read_status, row.part, row.boxes ? `${row.boxes} boxes` : "", row.findings.length ? `findings: ${row.findings.join(", ")}` : ""];
+  const said = [name, row.Modality, row.has_pixels ? "" : row.read_status, row.part, row.boxes ? `${row.boxes} boxes` : "", row.problems.length ? `problems: ${row.problems.join(", ")}` : ""];
   return said.filter(Boolean).join(", ");
 }

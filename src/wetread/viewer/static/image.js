@@ -475,11 +475,11 @@ export class ImageView {
     this.stage.draw();
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
-    const findings = (this.meta?.findings ?? []).filter(({ severity }) => severity === "error");
-    const said = findings.some((finding) => finding.text === text);
+    const problems = (this.meta?.problems ?? []).filter(({ severity }) => severity === "error");
+    const said = problems.some((problem) => problem.text === text);
     this.message.replaceChildren(
       h("h2", {}, "No picture"), said ? "" : h("p", {}, text),
-      ...findings.map((finding) => h("p", { class: `finding ${finding.severity}` }, h("code", {}, finding.code), ` ${finding.text}`)),
+      ...problems.map((problem) => h("p", { class: `problem ${problem.severity}` }, h("code", {}, problem.code), ` ${problem.text}`)),
     );
   }
 

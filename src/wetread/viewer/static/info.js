@@ -30,11 +30,11 @@ export class Info {
     if (series.count > 1) facts.push(["In its series", `${series.place + 1} of ${series.count}`]);
     const sections = [section("Image", list(facts))];
     if (meta.steps.length) sections.push(section("How it is shown", h("ol", { class: "steps" }, ...meta.steps.map((step) => h("li", {}, step)))));
-    const findings = meta.findings.map((finding) => h(
-      "li", { class: `finding ${finding.severity}` },
-      h("span", { class: "severity" }, finding.severity), h("code", {}, finding.code), h("span", { class: "finding-text" }, finding.text),
+    const problems = meta.problems.map((problem) => h(
+      "li", { class: `problem ${problem.severity}` },
+      h("span", { class: "severity" }, problem.severity), h("code", {}, problem.code), h("span", { class: "problem-text" }, problem.text),
     ));
-    sections.push(section("Findings", findings.length ? h("ul", { class: "findings" }, ...findings) : h("p", { class: "quiet" }, "Nothing found wrong with this file.")));
+    sections.push(section("Problems", problems.length ? h("ul", { class: "problems" }, ...problems) : h("p", { class: "quiet" }, "Nothing found wrong with this file.")));
     this.element.replaceChildren(...sections);
   }
 }

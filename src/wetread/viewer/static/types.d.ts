@@ -15,7 +15,7 @@ export interface About {
 export interface Row {
   id: string; path: string; member: string; read_status: string; Modality: string | null;
   Rows: number | null; Columns: number | null; PhotometricInterpretation: string | null;
-  frames: number | null; findings: string[]; worst?: Severity | null; boxes: number;
+  frames: number | null; problems: string[]; worst?: Severity | null; boxes: number;
   part: string | null; has_pixels: boolean; columns?: Record<string, unknown>;
 }
 export interface Rows { total: number; offset: number; rows: Row[] }
@@ -26,7 +26,7 @@ export type Facet =
   | { kind: "values"; values: FacetValue[]; other: number; missing: number }
   | { kind: "histogram"; bins: [number | string, number | string, number][]; missing: number };
 
-export interface Finding { code: string; severity: Severity; text: string }
+export interface Problem { code: string; severity: Severity; text: string }
 export interface Level { scale: number; rows: number; columns: number }
 export interface View { name: string; kind: "window" | "lut"; center: number; width: number; function: VoiFunction }
 export interface Spacing { row: number; column: number; source: string }
@@ -38,7 +38,7 @@ export interface Meta {
   invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
   padding: [number, number] | null; auto: { center: number; width: number } | null;
   full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
-  findings: Finding[]; error: string | null;
+  problems: Problem[]; error: string | null;
   series: { previous: string | null; next: string | null; place: number; count: number };
 }
 

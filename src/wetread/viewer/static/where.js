@@ -17,7 +17,7 @@ export function quoteValue(value) {
 export function equal({ name, type }, value) {
   const quoted = quoteName(name);
   if (value === null) return `${quoted} IS NULL`;
-  if (name === "findings") return `list_contains(list_transform(findings, lambda f: f.code), ${quoteValue(value)})`;
+  if (name === "problems") return `list_contains(list_transform(problems, lambda f: f.code), ${quoteValue(value)})`;
   return type === "list" ? `list_contains(${quoted}, ${quoteValue(value)})` : `${quoted} = ${quoteValue(value)}`;
 }
 
@@ -71,7 +71,7 @@ export function rangeOf(term, column) {
 /** Whether a term is one of those that the facet of a column made. @param {string} term @param {import("./types").Column} column */
 export function isOf(term, column) {
   const { name } = column;
-  const list = column.type === "list" && (term.startsWith(`list_contains(${quoteName(name)}, `) || (name === "findings" && term.startsWith("list_contains(list_transform(findings")));
+  const list = column.type === "list" && (term.startsWith(`list_contains(${quoteName(name)}, `) || (name === "problems" && term.startsWith("list_contains(list_transform(problems")));
   return valuesOf(term, name) !== null || rangeOf(term, name) !== null || term === `${quoteName(name)} IS NULL` || list;
 }
 
