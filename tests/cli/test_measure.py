@@ -49,4 +49,4 @@ def test_stopped(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wetread.index.measure_images", stop)
     result = run(kept)
     assert result.exit_code == 1
-    assert "goes on from there" in result.output
+    assert "run the same command again to resume" in result.output

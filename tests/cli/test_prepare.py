@@ -59,4 +59,4 @@ def test_stopped(kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("wetread.cache.prepare.prepare", stop)
     result = run(kept, "-o", str(tmp_path / "c"))
     assert result.exit_code == 1
-    assert "goes on from there" in result.output
+    assert "run the same command again to resume" in result.output

@@ -50,7 +50,7 @@ def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["nothing.index"], 2, "nothing.index"),
         (["train.index", "--split", "prt"], 2, "did you mean part?"),
         (["train.index", "--boxes", "none.csv"], 2, "no such file or folder"),
-        (["train.index", "-o", "no/report.html"], 2, "there is no folder 'no'"),
+        (["train.index", "-o", "no/report.html"], 2, "folder 'no' does not exist"),
     ],
 )
 def test_wrong_use(

@@ -72,7 +72,7 @@ def test_interrupted(small_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr("wetread.scan", interrupt, raising=False)
     done = CliRunner().invoke(main, ["scan", str(small_folder), "-o", str(tmp_path / "index")])
     assert done.exit_code == 1
-    assert "the same command goes on from there" in done.stderr
+    assert "run the same command again to resume" in done.stderr
 
 
 def test_fewer_files_than_before_are_said(small_folder: Path, tmp_path: Path) -> None:

@@ -58,14 +58,19 @@ def test_what_is_odd_goes_to_stderr(real_file: Real, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "said"),
     [
-        ("CT_small.dcm", [], 2, "no terminal to show the picture in: write it with -o"),
+        ("CT_small.dcm", [], 2, "stdout is no terminal: write the picture with -o"),
         ("CT_small.dcm", ["-o", "x.gif"], 2, "unknown suffix of a picture '.gif'"),
-        ("CT_small.dcm", ["-o", "absent/x.png"], 2, "there is no folder 'absent'"),
+        ("CT_small.dcm", ["-o", "absent/x.png"], 2, "folder 'absent' does not exist"),
         ("CT_small.dcm", ["-o", "x.png", "--window", "lumg"], 2, "did you mean lung?"),
         ("CT_small.dcm", ["-o", "x.png", "--window", "40/wide"], 2, "CENTER/WIDTH"),
         ("CT_small.dcm", ["-o", "x.png", "--frame", "1"], 2, "frame 1 does not exist"),
         ("MR_small.dcm", ["-o", "x.png", "--window", "lung"], 2, "CT in HU, this image is MR"),
-        ("rtplan.dcm", ["-o", "x.png"], 0, "no pixels: this is RT Plan Storage; what it holds:"),
+        (
+            "rtplan.dcm",
+            ["-o", "x.png"],
+            0,
+            "no pixels: this is RT Plan Storage; to print its header:",
+        ),
         ("reportsi.dcm", ["-o", "x.png"], 0, "no pixels: this is Basic Text SR Storage"),
         ("MR_truncated.dcm", ["-o", "x.png"], 1, "frame 0 is cut"),
         ("MR_truncated.dcm", ["-o", "x.png", "--short"], 0, "x.png, window 600/1600"),

@@ -1,7 +1,7 @@
-"""The command line: the same verbs as the Python functions, one file per verb.
+"""Command line: one module per command, named as the Python functions.
 
-Exit codes: 0 done, problems or not; 1 failed; 2 wrong usage; 3 where `--fail-on` asked for it.
-A verb's file imports at its top only what `wetread --help` can afford.
+Exit codes: 0 success, with or without problems; 1 failure; 2 usage error; 3 a problem named by
+`--fail-on`. Heavy imports are inside the commands, so that `wetread --help` stays fast.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from wetread.cli.output import echo, printable_lines
 from wetread.errors import NotFoundError, UsageError, WetreadError
 
 
-class _Verbs(click.Group):
-    """A group that lists its verbs in the order of use and tells our errors in one line."""
+class _Commands(click.Group):
+    """Command group in order of use; errors of wetread are printed in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -65,11 +65,11 @@ _ARGUMENT = re.compile(r"\b([a-z_]+)=(?!\.)(?:\((\d+), (\d+)\)|(\w+))?")
 
 
 def name_flags(text: str, command: click.Command) -> str:
-    """The message of an error with the flags of a command in place of Python's arguments.
+    """Error message with the flags of a command instead of Python arguments.
 
     >>> option = click.Option(["--allow-train"], is_flag=True)
-    >>> name_flags("say allow_train=True", click.Command("evaluate", params=[option]))
-    'say --allow-train'
+    >>> name_flags("use allow_train=True", click.Command("evaluate", params=[option]))
+    'use --allow-train'
     """
     flags = {flag for parameter in command.params for flag in parameter.opts}
 
@@ -94,16 +94,16 @@ def _show_warning(
     echo(f"Warning: {message}", err=True)
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """The first read of a DICOM data set: every header as a typed table.
+    """The first read of a DICOM data set: typed headers, correct images, boxes, models, reports.
 
     Start with `wetread demo`, then `wetread scan FOLDER -o train.index`.
     """
 
 
-for verb in (
+for command in (
     demo.demo,
     scan.scan,
     header.header,
@@ -125,4 +125,4 @@ for verb in (
     report.report,
     view.view,
 ):
-    main.add_command(verb)
+    main.add_command(command)

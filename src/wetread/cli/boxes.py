@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from wetread.index import Index
 
 _LINES, _PAIRS = 20, 3
-"""Problems of one code, and pairs of readers of one label, that are printed."""
+"""Most problems printed per code, and pairs of readers per label."""
 FORMS = {"coco": ".json", "yolo": "", "voc": "", "dicom-sr": ""}
 
 
 def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> ImageSize | None:
-    """`1024` is the longest side, `512x640` rows and columns."""
+    """Parse an image size: `1024` is the longest side, `512x640` rows and columns."""
     sides = (text or "").lower().split("x")
     if text is None:
         return None
@@ -51,32 +51,32 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
-@click.option("--images", "index", metavar="INDEX", help="The index whose images they are of.")
-@click.option("--format", "form", metavar="NAME", help="The form of FILE, where it must be said.")
+@click.option("--images", "index", metavar="INDEX", help="Index of the annotated images.")
+@click.option("--format", "form", metavar="NAME", help="Format of FILE, if it is not recognised.")
 @click.option(
     "--image-size",
     metavar="N|ROWSxCOLUMNS",
     callback=_size_of,
-    help="What they were drawn on, if that was a resized copy: its longest side, or both.",
+    help="Size of the images that were annotated, if they had been resized: longest side, or both.",
 )
-@click.option("--check", is_flag=True, help="Say what is wrong with them.")
-@click.option("--agreement", is_flag=True, help="Say how far the readers agree.")
+@click.option("--check", is_flag=True, help="List the problems of the boxes.")
+@click.option("--agreement", is_flag=True, help="Report the agreement of the readers.")
 @click.option("--consensus", metavar="METHOD", help=CONSENSUS)
 @click.option(
     "--iou",
     metavar="SHARE",
     default=0.4,
     show_default=True,
-    help="Boxes overlap where their intersection over union is larger.",
+    help="IoU above which two boxes match.",
 )
 @click.option(
     "-o",
     "--output",
     "out",
     metavar="OUT",
-    help="Write them there: a .parquet, a .json (COCO), or a folder in the form of --to.",
+    help="Output: a .parquet, a .json (COCO), or a folder in the format of --to.",
 )
-@click.option("--to", type=click.Choice([*FORMS]), help="The form of OUT.")
+@click.option("--to", type=click.Choice([*FORMS]), help="Format of OUT.")
 @root_option
 @quiet_option
 @json_option
@@ -96,9 +96,9 @@ def boxes(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Read, check, compare and merge the boxes of a label FILE.
+    """Read, check, compare and merge bounding boxes of label files.
 
-    Several files are put together; each counts as a reader where it names none.
+    Several files are concatenated; a file without reader names counts as one reader.
 
     \b
     wetread boxes train.csv --images train.index --check --agreement
@@ -113,44 +113,44 @@ def boxes(
     if out is not None:
         to = _check_output(out, to, images)
     elif to is not None:
-        raise UsageError("--to says the form of OUT: give -o OUT too")
+        raise UsageError("--to is the format of OUT: add -o OUT")
     read = [read_boxes(file, images, form, image_size) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
-    said: dict[str, Any] = _count(found)
+    result: dict[str, Any] = _count(found)
     problems = [found.check(images)] if check or fail_on else []
     if agreement:
-        said["agreement"] = found.agreement(iou)
+        result["agreement"] = found.agreement(iou)
     if consensus is not None:
         found = found.consensus(consensus, iou)
-        said["consensus"] = _count(found)
+        result["consensus"] = _count(found)
     if out is not None and to is not None:
         problems += _write(found, out, to, images, not quiet)
-        said["file"] = out
+        result["file"] = out
     if problems:
-        said["problems"] = [row for frame in problems for row in frame.to_dict("records")]
+        result["problems"] = [row for frame in problems for row in frame.to_dict("records")]
     if as_json:
-        print_json({k: _rows(v) if k == "agreement" else v for k, v in said.items()})
+        print_json({k: _rows(v) if k == "agreement" else v for k, v in result.items()})
     else:
-        _print(said)
-    exit_on(fail_on, (row["code"] for row in said.get("problems", ())))
+        _print(result)
+    exit_on(fail_on, (row["code"] for row in result.get("problems", ())))
 
 
 def _check_output(out: str, to: str | None, images: Index | None) -> str:
-    """The form of OUT; UsageError before anything is read."""
+    """Return the format of OUT; raise UsageError before anything is read."""
     known = {".parquet": "parquet", ".json": "coco"}
     ending = Path(out).suffix.lower()
     form = to or known.get(ending)
     if form is None or (ending in known and known[ending] != form):
         raise UsageError(f"{out}: a .parquet, a .json, or a folder with --to {', '.join(FORMS)}")
     if form in ("yolo", "voc", "dicom-sr") and images is None:
-        raise UsageError(f"--to {form} needs --images, an index of what they are of")
+        raise UsageError(f"--to {form} needs --images, the index of the annotated images")
     return form
 
 
 def _write(
     found: Boxes, out: str, to: str, images: Index | None, progress: bool
 ) -> list[pd.DataFrame]:
-    """What came up on the way, as problems."""
+    """Write the boxes; return problems found while writing."""
     if to == "parquet":
         found.save(out)
     elif to == "coco":
@@ -182,21 +182,21 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(said: dict[str, Any]) -> None:
-    _print_counts(said)
-    if "problems" in said:
-        _print_problems(said["problems"])
-    if "agreement" in said:
-        _print_agreement(said["agreement"])
-    if "consensus" in said:
-        echo("\nMade one of all readers:")
-        _print_counts({**said["consensus"], "dialect": "", "labels": {}})
-    if "file" in said:
-        echo(f"\nWritten to {said['file']}")
+def _print(result: dict[str, Any]) -> None:
+    _print_counts(result)
+    if "problems" in result:
+        _print_problems(result["problems"])
+    if "agreement" in result:
+        _print_agreement(result["agreement"])
+    if "consensus" in result:
+        echo("\nConsensus of all readers:")
+        _print_counts({**result["consensus"], "dialect": "", "labels": {}})
+    if "file" in result:
+        echo(f"\nWritten to {result['file']}")
 
 
 def _print_agreement(frame: pd.DataFrame) -> None:
-    """Of every label the pairs who read most together."""
+    """Print the pairs of readers with most common images, per label."""
     import pyarrow as pa
 
     seen = frame[frame["present_a"] + frame["present_b"] > 0]
@@ -204,28 +204,30 @@ def _print_agreement(frame: pd.DataFrame) -> None:
     echo()
     print_table(pa.Table.from_pandas(most.sort_index().round(3), preserve_index=False))
     if more := len(frame) - len(most):
-        echo(f"and {more:,} pairs more; --json has them all")
+        echo(f"{more:,} more pairs; --json lists all")
 
 
-def _print_counts(said: dict[str, Any]) -> None:
-    points = f", {said['points']:,} points" if said["points"] else ""
-    form = f" ({said['dialect']})" if said["dialect"] else ""
+def _print_counts(result: dict[str, Any]) -> None:
+    points = f", {result['points']:,} points" if result["points"] else ""
+    form = f" ({result['dialect']})" if result["dialect"] else ""
     echo(
-        f"{said['boxes']:,} boxes{points}, {said['nothing']:,} times nothing found, on "
-        f"{said['images']:,} images{form}"
+        f'{result["boxes"]:,} boxes{points}, {result["nothing"]:,} "nothing found", on '
+        f"{result['images']:,} images{form}"
     )
-    for label, count in said["labels"].items():
+    for label, count in result["labels"].items():
         echo(f"{count:9,}  {printable(label)}")
-    if said["readers"]:
-        each = ", ".join(f"{printable(name)} {count:,}" for name, count in said["readers"].items())
-        echo(f"{len(said['readers'])} readers, by rows: {each}")
+    if result["readers"]:
+        each = ", ".join(
+            f"{printable(name)} {count:,}" for name, count in result["readers"].items()
+        )
+        echo(f"{len(result['readers'])} readers, by rows: {each}")
 
 
 def _print_problems(rows: list[dict[str, Any]]) -> None:
-    """A line per problem, but not thousands of one code."""
+    """Print one line per problem, at most 20 per code."""
     counts = Counter(row["code"] for row in rows)
     if not rows:
-        echo("\nNothing is wrong with them.")
+        echo("\nNo problems.")
     for code, count in counts.items():
         echo()
         for row in [row for row in rows if row["code"] == code][:_LINES]:
@@ -233,4 +235,4 @@ def _print_problems(rows: list[dict[str, Any]]) -> None:
             place = [row[name] for name in ("key", "label", "reader") if row[name]]
             click.echo(f"{severity}  {code}  {printable(', '.join([*place, row['text']]))}")
         if count > _LINES:
-            echo(f"{'':7}  {code}  and {count - _LINES:,} more; --json has them all")
+            echo(f"{'':7}  {code}  {count - _LINES:,} more; --json lists all")

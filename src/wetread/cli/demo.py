@@ -56,23 +56,23 @@ SELECT part, count(DISTINCT image) AS images, {}
 FROM truth GROUP BY part ORDER BY part
 """
 NEXT = """\
-wetread scan FOLDER -o train.index       your own files, kept in a folder
-wetread problems train.index             what is wrong, file by file
+wetread scan FOLDER -o train.index       one row per file, stored in a folder
+wetread problems train.index             the problems of each file
 wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
-wetread header FILE PatientAge Rows      one file, all of its header or some
-wetread show FILE -o picture.png         the image in it; wetread mosaic train.index: many
-wetread sample phantoms                  200 phantoms with boxes, to try the rest on
+wetread header FILE PatientAge Rows      header of one file, or some elements
+wetread show FILE -o picture.png         its image; wetread mosaic train.index: many
+wetread sample phantoms                  200 phantoms with bounding boxes
 """
 
 
 @click.command()
-@click.option("--train", is_flag=True, help="Only: phantoms, a model, a submission; minutes.")
+@click.option("--train", is_flag=True, help="Train on phantoms and write a submission (minutes).")
 def demo(train: bool) -> None:
-    """Show what wetread makes of real files.
+    """Run the demo on real files.
 
-    They come with the packages pydicom and pydicom-data. What boxes are for is shown on phantoms,
-    computed radiographs of nobody. Two pictures are written here, xray.png and readers.png, unless
-    files of that name are there. With --train a detector and a classifier learn from phantoms
+    The files come with the packages pydicom and pydicom-data; the bounding boxes are those of
+    synthetic radiographs (phantoms). Writes xray.png and readers.png into the current folder unless
+    files of that name exist. With --train a detector and a classifier are trained on phantoms
     instead, and submission.csv, curves.png and examples.png are written.
     """
     if train:
@@ -87,54 +87,54 @@ def demo(train: bool) -> None:
 
     console = open_console()
     content = scan(folders, progress=False)
-    print_headline(console, "Every file is read, whatever it holds")
+    print_headline(console, "One row per file, readable or not")
     for place in folders:
         console.print(f"[dim]{place}[/]", soft_wrap=True)
     console.print()
     print_summary(summarise(content))
-    print_headline(console, "Every header is a row of a typed table")
-    console.print(f"{len(content):,} rows, {len(content.schema):,} columns; some of them:")
+    print_headline(console, "Every header in one typed table")
+    console.print(f"{len(content):,} rows, {len(content.schema):,} columns, for example:")
     print_table(query(content, HEAD))
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index(content).where(CHEST)[0]
     echo(str(chest.header))
     _draw(chest)
-    print_headline(console, "What is wrong is said, file by file")
+    print_headline(console, "The problems of each file")
     print_problems(query(content, WORST))
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         _show_boxes(console, Path(folder))
-    print_headline(console, "Now yours")
+    print_headline(console, "Next steps")
     echo(NEXT)
 
 
 def _train() -> None:
-    """From DICOM files to a submission."""
+    """Run the training demo, from DICOM files to a submission."""
     from wetread.cli.demo_train import show_training
 
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
-        show_training(open_console(), Path(folder), _keep)
+        show_training(open_console(), Path(folder), _write)
 
 
 def _draw(image: Image) -> None:
-    """The picture, in the folder where the user is; a file of theirs is left as it is."""
+    """Write the picture into the current folder unless another file has that name."""
     picture = image.render(size=1024)
-    said = f"as a radiologist sees it: {', '.join(picture.steps)}"
-    _keep(Path("xray.png"), to_bytes(picture.pixels, ".png"), said)
+    _write(Path("xray.png"), to_bytes(picture.pixels, ".png"), ", ".join(picture.steps))
 
 
-def _keep(path: Path, made: bytes, said: str) -> None:
-    if path.exists() and path.read_bytes() != made:
-        echo(f"\n{path} is there already, and left as it is.")
+def _write(path: Path, content: bytes, text: str) -> None:
+    """Write a file unless another one of that name exists."""
+    if path.exists() and path.read_bytes() != content:
+        echo(f"\n{path} exists and is not replaced.")
         return
     try:
-        path.write_bytes(made)
+        path.write_bytes(content)
     except OSError as error:
         raise StorageError(f"{path} cannot be written here: {error.strerror}") from error
-    echo(f"\nWritten to {path}, {said}")
+    echo(f"\nWritten to {path}: {text}")
 
 
 def _show_boxes(console: Console, folder: Path) -> None:
-    """From the marks of three readers to one truth and an honest split."""
+    """Show boxes of three readers, their agreement, the consensus and a split."""
     from wetread.boxes.reading import read_boxes
     from wetread.index import scan, split
     from wetread.sample import write_sample
@@ -142,23 +142,23 @@ def _show_boxes(console: Console, folder: Path) -> None:
     write_sample(folder, PHANTOMS, size=SIZE, test=0, progress=False)
     index = scan(folder / "train", progress=False)
     boxes = read_boxes(folder / "train.csv", images=index)
-    print_headline(console, "Boxes: what three readers marked")
+    print_headline(console, "Bounding boxes of three readers")
     echo(
-        f"{PHANTOMS} phantoms are computed for this, radiographs of nobody, in VinBigData's form;\n"
-        f"three of 17 simulated readers marked each: {boxes!r}"
+        f"{PHANTOMS} synthetic radiographs (phantoms) in the form of VinBigData, each read by\n"
+        f"three of 17 simulated readers: {boxes!r}"
     )
     _draw_boxes(index, boxes)
-    print_headline(console, "How far they agree, pair by pair: kappa, boxes matched, overlap")
+    print_headline(console, "Agreement of readers: kappa, share of matched boxes, mean IoU")
     _print(AGREEMENT, pairs=boxes.agreement(), boxes=boxes.to_pandas())
     truth = boxes.consensus("wbf", iou=0.4)
-    print_headline(console, "One truth, and a split by patient where the files tell")
-    count, kept = (sum(k == "box" for k in b.table["kind"].to_pylist()) for b in (boxes, truth))
-    echo(f"{count} boxes of the readers become {kept} by weighted boxes fusion.")
-    with warnings.catch_warnings(record=True) as said:
+    print_headline(console, "Consensus, and a split by patient")
+    before, after = (sum(k == "box" for k in b.table["kind"].to_pylist()) for b in (boxes, truth))
+    echo(f"{before} boxes of the readers become {after} by Weighted Boxes Fusion.")
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         index = split(index, truth)
-    for warning in said:
-        echo(f"What it says: {warning.message}.")
+    for warning in caught:
+        echo(f"Warning: {warning.message}.")
     labels = ", ".join(
         f"count(DISTINCT image) FILTER (label = '{label}') AS \"{label}\"" for label in truth.labels
     )
@@ -166,7 +166,7 @@ def _show_boxes(console: Console, folder: Path) -> None:
 
 
 def _print(statement: str, **tables: pd.DataFrame) -> None:
-    """What a statement says of tables that are no index."""
+    """Print the result of an SQL statement over data frames."""
     import duckdb
 
     with duckdb.connect() as database:
@@ -176,25 +176,25 @@ def _print(statement: str, **tables: pd.DataFrame) -> None:
 
 
 def _draw_boxes(index: Index, boxes: Boxes) -> None:
-    """The image with most labels that all its readers saw; without pyplot, which may pop up."""
+    """Write the image with the most labels marked by all its readers (without pyplot)."""
     from matplotlib.figure import Figure
 
     def seen(image: Image) -> tuple[int, int]:
-        who: dict[str, set[str]] = defaultdict(set)
+        readers: dict[str, set[str]] = defaultdict(set)
         for *_, label, reader in boxes.on(image):
-            who[label].add(reader)
-        return min(map(len, who.values())), len(who)
+            readers[label].add(reader)
+        return min(map(len, readers.values())), len(readers)
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     image = max((image for image in index if boxes.on(image)), key=seen)
     image.show(boxes=boxes, ax=figure.subplots())
-    made = BytesIO()
-    figure.savefig(made, format="png", dpi=150)
-    _keep(Path("readers.png"), made.getvalue(), "a colour a reader")
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    _write(Path("readers.png"), file.getvalue(), "one colour per reader")
 
 
 def _folders() -> list[Path]:
-    """Where the two packages keep their files."""
+    """Folders of the test files of both packages."""
     import pydicom.data
 
     try:

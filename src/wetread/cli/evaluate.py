@@ -23,17 +23,17 @@ from wetread.cli.output import (
 )
 @number_option(
     "--resamples",
-    "How often patients are drawn anew for the 95 % intervals; 0: never.",
+    "Bootstrap resamples for the 95 % confidence intervals; 0 disables them.",
     1000,
     least=0,
 )
-@number_option("--seed", "Another seed, other draws.", 0)
-@click.option("--allow-train", is_flag=True, help='Judge images of the part "train" too.')
+@number_option("--seed", "Random seed.", 0)
+@click.option("--allow-train", is_flag=True, help='Score images of the part "train" too.')
 @click.option(
     "--prevalence",
     metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Predictive values for this share of positives; with classification.",
+    help="Predictive values at this prevalence (with classification).",
 )
 @json_option
 def evaluate(
@@ -48,9 +48,9 @@ def evaluate(
 ) -> None:
     """Score PREDICTIONS against a TRUTH.
 
-    Both are files that hold boxes: a competition's CSV or submission, COCO JSON, a folder of YOLO
-    or VOC, or the Parquet file of `wetread boxes`. The truth has one opinion an image: merge the
-    readers of a label file first.
+    Both are files of boxes: a CSV or submission of a competition, COCO JSON, a folder of YOLO or
+    VOC files, or a Parquet file of `wetread boxes`. The truth has one set of boxes per image:
+    merge several readers first (`wetread boxes --consensus`).
 
     \b
     wetread evaluate submission.csv test_truth.csv

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(), help="The folder.")
+@click.option("-o", "--output", "to", required=True, type=click.Path(), help="Output folder.")
 @size_option
 @click.option(
     "--format",
     default="png16",
     show_default=True,
-    help="png16, tiff or npy for all values; png8 or jpg for what is seen.",
+    help="png16, tiff or npy (all values); png8 or jpg (display).",
 )
 @window_option
-@click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
+@click.option("--where", metavar="SQL", help="Only rows for which this expression is true.")
 @root_option
 @workers_option
 @quiet_option
@@ -55,10 +55,10 @@ def export(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Write the images of an INDEX as picture files.
+    """Export the images of an INDEX as picture files.
 
-    One file per image and frame, named by id, and manifest.csv, which says where each came from.
-    png16, tiff and npy keep all values; png8 and jpg are what a radiologist sees.
+    Writes one file per frame, named by id, and manifest.csv, which maps every file to its source.
+    png16, tiff and npy keep all values; png8 and jpg contain the displayed image.
 
     \b
     wetread export train.index -o png/ --size 1024
@@ -76,9 +76,9 @@ def export(
         print_json(lines.to_pylist())
     else:
         files = lines.num_rows - lines["file"].null_count
-        echo(f"{files:,} files in {to}, told apart by its manifest.csv")
+        echo(f"{files:,} files in {to}, listed in its manifest.csv")
         for _, text in failures:
-            echo(f"not written, {text}")
+            echo(f"not written: {text}")
         for line in say_without_pixels(content):
             echo(line)
     exit_on(fail_on, (code for code, _ in failures))

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.argument("keywords", metavar="[KEYWORD]...", nargs=-1)
 @json_option
 def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
-    """Print the header of one FILE.
-
-    With KEYWORDs only the elements of that name.
+    """Print the header of one FILE, or elements by KEYWORD.
 
     \b
     wetread header train/0001.dicom
@@ -35,12 +33,12 @@ def header(file: str, keywords: tuple[str, ...], as_json: bool) -> None:
 
     image = wetread.read(file)
     names = [_checked(name) for name in keywords]
-    header = image.header  # where there is none, the error says what is wrong
+    header = image.header  # raises an error with the reason if there is none
     try:
         _print(header, names, as_json)
     except WetreadError:
         raise
-    except Exception as error:  # pydicom has many kinds for damaged values
+    except Exception as error:  # pydicom raises many types for damaged values
         raise DecodeError(f"{file}: pydicom cannot show this header: {error}") from error
     finally:
         for problem in image.row["problems"] or []:
@@ -59,7 +57,7 @@ def _print(dataset: Dataset, names: list[str], as_json: bool) -> None:
 
 
 def _checked(keyword: str) -> str:
-    """The keyword, if the dictionary has it."""
+    """Return the keyword; raise UnknownNameError if the dictionary does not have it."""
     from pydicom.datadict import keyword_dict
 
     if keyword not in keyword_dict:
@@ -75,12 +73,12 @@ def _element(dataset: Dataset, keyword: str) -> DataElement | None:
 
 
 def _to_dict(dataset: Dataset) -> dict[str, Any]:
-    """The elements by keyword, or by tag where they have none."""
+    """Elements by keyword, or by tag if they have no keyword."""
     return {element.keyword or element.tag.json_key: _value(element) for element in dataset}
 
 
 def _value(element: DataElement) -> Any:
-    """Sequences as lists, bytes as their number, several values as a list."""
+    """Value for JSON: sequences and multiple values as lists, bytes as their length."""
     from pydicom.multival import MultiValue
 
     if element.VR == "SQ":
@@ -92,7 +90,7 @@ def _value(element: DataElement) -> Any:
 
 
 def _single(value: Any) -> Any:
-    """Numbers and null as such, everything else as its text."""
+    """Number or null unchanged, any other value as text."""
     from pydicom.tag import BaseTag
 
     if isinstance(value, BaseTag) or not isinstance(value, int | float | None):

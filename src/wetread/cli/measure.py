@@ -34,7 +34,7 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("--size", type=click.IntRange(min=1), help="Longest side at which to measure.")
+@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels to measure at.")
 @root_option
 @workers_option
 @engine_options
@@ -50,11 +50,11 @@ def measure(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Measure the images of an INDEX.
+    """Add pixel statistics to an INDEX.
 
-    Minimum, mean, percentiles and more become columns of it; wetread goes on where it was stopped.
-    With --size, files that hold smaller versions of themselves are measured at the smallest that
-    is large enough, which is much faster.
+    Minimum, mean, percentiles and others become columns. Run the same command again to resume. With
+    --size, JPEG and JPEG 2000 files are decoded at the lowest resolution that is large enough,
+    which is much faster.
 
     \b
     wetread measure train.index
@@ -71,12 +71,12 @@ def measure(
     if as_json:
         print_json({"images": sum(counts.values()), "px_status": counts, "problems": problems})
     else:
-        said = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-        echo(f"{sum(counts.values()):,} images: {said or 'none'}")
+        shown = ", ".join(f"{n:,} {status}" for status, n in counts.items())
+        echo(f"{sum(counts.values()):,} images: {shown or 'none'}")
         for code, n in problems.items():
             echo(f"{n:9,}  {code}")
         for line in say_without_pixels(measured.content):
             echo(line)
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
-        echo(f"\nKept in {index}; next: {then}")
+        echo(f"\nStored in {index}; next: {then}")
     exit_on(fail_on, problems)

@@ -14,7 +14,7 @@ from wetread.cli.scan_summary import print_summary
 @json_option
 @fail_on_option
 def merge(index: str, as_json: bool, fail_on: list[str]) -> None:
-    """Join the shards of INDEX, which many jobs have read.
+    """Merge the shards of a distributed scan.
 
     \b
     wetread scan train/ -o train.index --shard 0/2

@@ -18,16 +18,16 @@ from wetread.cli.picture import check_output, output_option, put_picture, window
 @click.command()
 @click.argument("index", type=click.Path())
 @output_option
-@number_option("-n", "How many images.", 24)
+@number_option("-n", "Number of images.", 24)
 @click.option(
     "--columns",
     multiple=True,
     default=("path", "PhotometricInterpretation"),
     metavar="COLUMN",
     show_default=True,
-    help="What stands below each; may be given more than once.",
+    help="Caption below each image; may be given more than once.",
 )
-@click.option("--where", metavar="SQL", help="Only the rows that fulfil it.")
+@click.option("--where", metavar="SQL", help="Only rows for which this expression is true.")
 @root_option
 @window_option
 def mosaic(
@@ -40,7 +40,8 @@ def mosaic(
 ) -> None:
     """Draw many images of an INDEX as one picture.
 
-    They are spread evenly over the rows with pixels; a file that cannot be decoded says why.
+    The images are spaced evenly over the rows with pixels; the tile of a file that cannot be
+    decoded gives the reason.
 
     \b
     wetread mosaic train.index -o mosaic.png

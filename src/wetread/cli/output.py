@@ -1,4 +1,4 @@
-"""What the verbs print, and how they end."""
+"""Output and exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from wetread.table.query import Content
 
 ROOT = "wetread.root"
-"""Where `click.Context.meta` has the value of `--root`."""
+"""Key of the value of `--root` in `click.Context.meta`."""
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
-"""The worst first."""
+"""Most severe first."""
 
 
 def echo(message: object = "", err: bool = False) -> None:
-    """Print text; control characters of a file's name or values are written out, as `\\x1b`."""
+    """Print text with control characters escaped, as `\\x1b`."""
     click.echo(printable_lines(str(message)), err=err)
 
 
 def printable_lines(text: str) -> str:
-    """`printable` text that keeps its line breaks."""
+    """Apply `printable` to each line."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def code_of(text: str, codes: Iterable[str] = PROBLEMS) -> str:
-    """The problem code that `text` names, letter case ignored.
+    """Problem code named by `text`, ignoring case.
 
     >>> code_of("truncated")
     'TRUNCATED'
@@ -52,25 +52,25 @@ def code_of(text: str, codes: Iterable[str] = PROBLEMS) -> str:
 
 
 def exit_on(fail_on: Iterable[str], found: Iterable[str]) -> None:
-    """End with exit code 3 if one of the codes in `fail_on` was found."""
-    asked, codes = set(fail_on), set(found)
-    if hits := codes if "any" in asked else codes & asked:
+    """Exit with code 3 if one of the codes in `fail_on` was found."""
+    wanted, codes = set(fail_on), set(found)
+    if hits := codes if "any" in wanted else codes & wanted:
         echo(f"found {', '.join(sorted(hits))}", err=True)
         sys.exit(3)
 
 
 @contextmanager
-def resumable(kept: bool = True) -> Iterator[None]:
-    """Ctrl-C ends the command, and says where that is so that what was done is kept."""
+def resumable(stored: bool = True) -> Iterator[None]:
+    """Turn Ctrl-C into an error that says whether the command can be resumed."""
     try:
         yield
     except KeyboardInterrupt:
-        more = "; the same command goes on from there" if kept else ""
+        more = "; run the same command again to resume" if stored else ""
         raise click.ClickException(f"stopped{more}") from None
 
 
 def open_index(path: str) -> Content:
-    """The index in a folder, with the command's `--root`; the error says how to make one."""
+    """Open an index folder, with `--root`; the error says how to create an index."""
     from wetread.sources.find import INDEX_MARKER
     from wetread.table.query import open_content
 
@@ -81,17 +81,19 @@ def open_index(path: str) -> Content:
     except IndexFormatError as error:
         if Path(path, INDEX_MARKER).exists():
             raise
-        raise UsageError(f"{error}; make one: wetread scan {shlex.quote(path)} -o INDEX") from error
+        raise UsageError(
+            f"{error}; create one: wetread scan {shlex.quote(path)} -o INDEX"
+        ) from error
 
 
 def first_query(index: str) -> str:
-    """Command line of a query that has values in every data set, competition files included."""
+    """Example query that returns values for any data set, competition files included."""
     sql = "SELECT path, Rows, PhotometricInterpretation FROM index LIMIT 5"
     return f"wetread query {shlex.quote(index)} '{sql}'"
 
 
 def print_json(value: Any) -> None:
-    """JSON on stdout; a list of rows has one row a line."""
+    """Print JSON to stdout; a list with one row per line."""
     if isinstance(value, list):
         click.echo("[" + ",\n ".join(_to_json(row) for row in value) + "]")
     else:
@@ -100,12 +102,12 @@ def print_json(value: Any) -> None:
 
 def _to_json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
-    # What JSON leaves as it is and a terminal heeds: only inside texts, so an escape is the same.
+    # Characters that JSON allows and a terminal interprets occur in strings only: escape them.
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Problem code and text of the lines of `bulk.make_lines` that stand for no picture."""
+    """Problem code and text of each line of `batch.make_lines` that has no picture."""
     failures = []
     for line in lines:
         if line["status"] != "ok":
@@ -117,7 +119,7 @@ def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def print_table(table: pa.Table, max_rows: int = 1000) -> None:
-    """A table in a box; on a terminal as many columns as fit, in a pipe all."""
+    """Print a table; as many columns as fit on a terminal, all in a pipe."""
     import duckdb
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
@@ -127,13 +129,13 @@ def print_table(table: pa.Table, max_rows: int = 1000) -> None:
 
 
 def print_headline(console: Console, text: str) -> None:
-    """A line across the terminal with what comes next in it."""
+    """Print a section heading across the terminal."""
     console.print()
     console.rule(f"[bold]{text}[/]", align="left", style="cyan")
 
 
 def open_console() -> Console:
-    """Where the verbs print what is no table and no JSON; a pipe is wide enough for all of it."""
+    """Console for formatted text; wide enough for all of it in a pipe."""
     from rich.console import Console
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else 160)

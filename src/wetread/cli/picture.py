@@ -1,4 +1,4 @@
-"""Where a picture goes: into a file, or onto the terminal."""
+"""Pictures: write to a file, or print to the terminal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 TERMINAL = 320
-"""No terminal shows more pixels than that from top to bottom or across."""
+"""Longest side in pixels of a picture in a terminal."""
 
 
 def window_option(command: _F) -> _F:
-    """`--window`, as the parameter `window`: a name, or a tuple of two numbers."""
+    """Option `--window`: a name, or a tuple (center, width)."""
     return click.option(
         "--window",
         callback=lambda ctx, param, text: text and parse_window(text),
@@ -34,24 +34,24 @@ def window_option(command: _F) -> _F:
 
 
 def output_option(command: _F) -> _F:
-    """`-o`, as the parameter `to`."""
+    """Option `-o`, passed as `to`."""
     return click.option(
         "-o",
         "--output",
         "to",
         type=OutputFile(),
         metavar="PICTURE",
-        help="Write it there, as .png, .jpg or .tif; else it is shown in the terminal.",
+        help="Output file: .png, .jpg or .tif (default: print to the terminal).",
     )(command)
 
 
 def size_option(command: _F) -> _F:
-    """`--size`, as the parameter `size`."""
-    return number_option("--size", "Longest side in pixels; never enlarges.", least=1)(command)
+    """Option `--size`."""
+    return number_option("--size", "Longest side in pixels (never enlarged).", least=1)(command)
 
 
 def parse_window(text: str) -> str | tuple[float, float]:
-    """A window from the command line.
+    """Parse a window of the command line.
 
     >>> parse_window("lung"), parse_window("-600/1500")
     ('lung', (-600.0, 1500.0))
@@ -62,17 +62,17 @@ def parse_window(text: str) -> str | tuple[float, float]:
     try:
         return float(center), float(width)
     except ValueError as error:
-        raise UsageError(f"window {text!r}: give a name or CENTER/WIDTH, as 40/400") from error
+        raise UsageError(f"window {text!r}: give a name or CENTER/WIDTH, such as 40/400") from error
 
 
 def check_output(to: str | None) -> None:
-    """Before any work: is there a place to show the picture?"""
+    """Check that there is a file or a terminal for the picture."""
     if to is None and not sys.stdout.isatty():
-        raise UsageError("no terminal to show the picture in: write it with -o picture.png")
+        raise UsageError("stdout is no terminal: write the picture with -o picture.png")
 
 
 def put_picture(pixels: NDArray[np.uint8], to: str | None) -> None:
-    """Write it, or show it in the terminal."""
+    """Write a picture, or print it to the terminal."""
     if to is None:
         print_picture(pixels)
     else:
@@ -80,7 +80,7 @@ def put_picture(pixels: NDArray[np.uint8], to: str | None) -> None:
 
 
 def save_picture(pixels: NDArray[np.uint8], to: str) -> None:
-    """Write a picture in the format of its suffix."""
+    """Write a picture in the format of the suffix."""
     try:
         Path(to).write_bytes(to_bytes(pixels, Path(to).suffix))
     except OSError as error:
@@ -88,7 +88,7 @@ def save_picture(pixels: NDArray[np.uint8], to: str) -> None:
 
 
 def to_bytes(pixels: NDArray[np.uint8], suffix: str) -> bytes:
-    """The file of a picture; nothing but pixels is in it."""
+    """Encode a picture, without metadata."""
     from PIL import Image
 
     formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -100,7 +100,7 @@ def to_bytes(pixels: NDArray[np.uint8], suffix: str) -> bytes:
 
 
 def print_picture(pixels: NDArray[np.uint8]) -> None:
-    """Half-block characters: two pixels of the picture, one above the other, in each."""
+    """Print a picture as half-block characters, two pixels per character."""
     import numpy as np
     from rich.color import Color
     from rich.console import Console

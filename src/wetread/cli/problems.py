@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     "--code",
     metavar="CODE",
     callback=lambda ctx, param, code: code and code_of(code),
-    help="Only this kind of problem.",
+    help="Only problems with this code.",
 )
 @json_option
 @fail_on_option
 def problems(index: str, code: str | None, as_json: bool, fail_on: list[str]) -> None:
-    """List what is wrong with the files of an INDEX, the worst first.
+    """List the problems of the files of an INDEX, most severe first.
 
     \b
     wetread problems train.index --code TRUNCATED
@@ -37,29 +37,29 @@ def problems(index: str, code: str | None, as_json: bool, fail_on: list[str]) ->
     if as_json:
         print_json(found.to_pylist())
     elif not len(found):
-        what = f"No {code}" if code else "No problems"
-        echo(f"{what} in {len(content):,} files.")
+        name = code or "problems"
+        echo(f"No {name} in {len(content):,} files.")
     else:
         print_problems(found)
     exit_on(fail_on, found["code"].to_pylist())
 
 
 def print_problems(found: pa.Table) -> None:
-    """Severity, code, file and text of each problem, in columns."""
+    """Print severity, code, file and text of each problem in columns."""
     rows = [
-        (row["severity"], row["code"], _place(row), printable(row["text"] or ""))
+        (row["severity"], row["code"], _source(row), printable(row["text"] or ""))
         for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
     ]
     worst_first = list(SEVERITY_COLOURS)
     rows.sort(key=lambda row: worst_first.index(row[0]))
     code_width = max((len(row[1]) for row in rows), default=0)
-    place_width = min(max((len(row[2]) for row in rows), default=0), 60)
-    for severity, code, place, text in rows:
+    source_width = min(max((len(row[2]) for row in rows), default=0), 60)
+    for severity, code, source, text in rows:
         coloured = click.style(f"{severity:7}", SEVERITY_COLOURS[severity])
-        click.echo(f"{coloured}  {code:{code_width}}  {place:{place_width}}  {text}".rstrip())
+        click.echo(f"{coloured}  {code:{code_width}}  {source:{source_width}}  {text}".rstrip())
 
 
-def _place(row: dict[str, str]) -> str:
-    """The file, the member of an archive, and the tag."""
+def _source(row: dict[str, str]) -> str:
+    """File, archive member and tag of a problem."""
     parts = (row["path"], row["member"], row["tag"] and f"({row['tag']})")
     return printable(" ".join(part for part in parts if part))

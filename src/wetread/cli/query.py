@@ -13,9 +13,9 @@ from wetread.cli.output import open_index, print_json, print_table
 @click.argument("sql")
 @json_option
 def query(index: str, sql: str, as_json: bool) -> None:
-    """Ask an INDEX in SQL.
+    """Query an INDEX with SQL.
 
-    One SELECT statement, as DuckDB has it; the tables are index, problems and problem_codes.
+    SQL is one SELECT statement (DuckDB); the tables are index, problems and problem_codes.
 
     \b
     wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"

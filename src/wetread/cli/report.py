@@ -30,7 +30,7 @@ from wetread.cli.output import (
     default="report.html",
     show_default=True,
     metavar="HTML",
-    help="Write it there.",
+    help="Output file.",
 )
 @marks_options
 @click.option(
@@ -38,7 +38,7 @@ from wetread.cli.output import (
     is_flag=False,
     flag_value="part",
     metavar="[COLUMN]",
-    help="The column with the parts; default: part or fold, where the index has them.",
+    help="Column with the parts of the split (default: part, else fold).",
 )
 @root_option
 @phi_option
@@ -56,10 +56,9 @@ def report(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write what there is to say of an INDEX as one HTML file.
+    """Write a data-set report of an INDEX as one HTML file.
 
-    It opens anywhere, loads nothing from elsewhere and stays under 2 MB. Values of patients are
-    not shown.
+    The file is self-contained and smaller than 2 MB. Values that identify patients are not shown.
 
     \b
     wetread report train.index -o report.html

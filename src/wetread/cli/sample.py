@@ -15,9 +15,9 @@ from wetread.cli.output import (
 
 @click.command()
 @click.argument("folder", type=click.Path())
-@number_option("--images", "Images to train on.", 200, least=1)
-@number_option("--test", "Images to test on; default: a quarter of that.", least=0)
-@number_option("--seed", "Another seed, other images.", 0)
+@number_option("--images", "Number of training images.", 200, least=1)
+@number_option("--test", "Number of test images (default: a quarter of --images).", least=0)
+@number_option("--seed", "Random seed.", 0)
 @click.option(
     "--size",
     metavar="N",
@@ -31,11 +31,11 @@ from wetread.cli.output import (
 def sample(
     folder: str, images: int, test: int | None, seed: int, size: int, quiet: bool, as_json: bool
 ) -> None:
-    """Write phantom chest radiographs with boxes into FOLDER.
+    """Write synthetic chest radiographs (phantoms) with boxes into FOLDER.
 
-    They are computed pictures of nobody, in the form of the VinBigData competition: DICOM files,
-    train.csv of three simulated readers, a test set with its truth. They are there to try things
-    on; what is learnt from them says nothing about medicine.
+    The form is that of the VinBigData competition: DICOM files, train.csv of three simulated
+    readers, a test set with its truth. The images exercise the pipeline; a model trained on them
+    has no medical meaning.
 
     \b
     wetread sample phantoms
@@ -49,6 +49,6 @@ def sample(
     if as_json:
         print_json({"folder": str(written), "train": images, "test": count})
         return
-    echo(f"{images} phantoms to train on and {count} to test on, in {written}")
+    echo(f"{images} phantoms for training and {count} for testing in {written}")
     train = shlex.quote(str(written / "train"))
     echo(f"\nNext: wetread scan {train} -o {train}.index")

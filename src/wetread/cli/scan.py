@@ -29,14 +29,18 @@ if TYPE_CHECKING:
     "to",
     type=click.Path(),
     metavar="INDEX",
-    help="Keep the table in this folder; scanning again reads only what changed.",
+    help="Index folder; a second scan reads only new and changed files.",
 )
-@number_option("--workers", "Processes; default: one per core; 0: none beside this.", least=0)
-@click.option("--private", is_flag=True, help="Keep private elements too.")
-@click.option("--sequences", is_flag=True, help="Keep sequences too.")
-@click.option("--shard", metavar="K/N", help="Only this share of the files, K from 0; then merge.")
-@click.option("--replace", is_flag=True, help="Replace INDEX if it is of other files.")
-@click.option("--anonymous", is_flag=True, help="Send no credentials: for public buckets.")
+@number_option(
+    "--workers",
+    "Number of worker processes (default: one per core; 0: none).",
+    least=0,
+)
+@click.option("--private", is_flag=True, help="Add a column with the private elements.")
+@click.option("--sequences", is_flag=True, help="Add a column with the sequences.")
+@click.option("--shard", metavar="K/N", help="Read only shard K (from 0) of N; then merge.")
+@click.option("--replace", is_flag=True, help="Replace an INDEX of other files.")
+@click.option("--anonymous", is_flag=True, help="Send no credentials (public buckets).")
 @engine_options
 @quiet_option
 @json_option
@@ -55,9 +59,9 @@ def scan(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Read every header of folders, files and archives.
+    """Read the headers of folders, files and archives into a table.
 
-    WHAT is a folder, a file, a glob, a zip or a tar, or several of them; or the URL of a bucket.
+    WHAT is a folder, a file, a glob, a zip or tar archive, or the URL of a bucket.
 
     \b
     wetread scan train/ -o train.index
@@ -69,7 +73,7 @@ def scan(
 
     if anonymous:
         what = tuple(map(with_anonymous, what))
-    with resumable(kept=to is not None):
+    with resumable(stored=to is not None):
         index = wetread.scan(
             what[0] if len(what) == 1 else what,
             to,
@@ -87,7 +91,7 @@ def scan(
     else:
         print_summary(summary)
     if shard and to and not as_json:
-        echo(f"\nKept in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}")
+        echo(f"\nStored in {to} as shard {shard}; after the last: wetread merge {shlex.quote(to)}")
     elif to and not as_json:
-        echo(f"\nKept in {to}; next: {first_query(to)}")
+        echo(f"\nStored in {to}; next: {first_query(to)}")
     exit_on(fail_on, summary["problems"])

@@ -1,4 +1,4 @@
-"""What a scan found, as a person wants to see it: counts side by side, then the problems."""
+"""Summary of a scan for the terminal: counts side by side, then the problems."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 STATUS_COLOURS = {"ok": "green", "repaired": "green", "not_dicom": "blue", "partial": "yellow"}
 MOST = 8
-"""Lines of a column; the rest are counted together."""
+"""Most values listed per column; the rest are summed."""
 
 
 def print_summary(summary: Summary) -> None:
-    """How many files and how quickly; statuses, modalities and encodings; what is wrong."""
+    """Print number of files and rate, statuses, modalities, transfer syntaxes and problems."""
     from rich.columns import Columns
 
     console = open_console()
@@ -51,7 +51,7 @@ def _pace(summary: Summary) -> str:
 def _counts(
     title: str, counts: Mapping[str, int], colours: Mapping[str, str] | None = None, other: str = ""
 ) -> Table:
-    """Values and how often they occur, the most frequent first."""
+    """Table of values and counts, most frequent first."""
     from rich.text import Text
 
     table = _table(title, "")
@@ -67,7 +67,7 @@ def _counts(
 
 
 def _problems(counts: Mapping[str, int]) -> Table:
-    """Codes with how often, how bad and what they mean; the worst first."""
+    """Table of problem codes with count, severity and meaning, most severe first."""
     worst = list(SEVERITY_COLOURS)
     table = _table("Problems", "", "", "")
     for code in sorted(counts, key=lambda c: (worst.index(PROBLEMS[c].severity), -counts[c])):
@@ -86,7 +86,7 @@ def _table(*titles: str) -> Table:
 
 
 def _by_name(syntaxes: Mapping[str, int]) -> dict[str, int]:
-    """Transfer syntaxes by the names of the standard (PS3.6 A)."""
+    """Counts by name of the transfer syntax (PS3.6 A)."""
     from wetread.table.summary import name_uid
 
     return {name_uid(uid): count for uid, count in syntaxes.items()}

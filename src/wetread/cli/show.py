@@ -23,9 +23,9 @@ from wetread.errors import NoPixelsError
 @click.argument("file", type=click.Path())
 @output_option
 @window_option
-@number_option("--frame", "Which frame, counted from 0.", 0)
+@number_option("--frame", "Frame number, from 0.", 0)
 @size_option
-@click.option("--short", is_flag=True, help="Show what there is of a frame that is cut.")
+@click.option("--short", is_flag=True, help="Show the available part of a truncated frame.")
 def show(
     file: str,
     to: str | None,
@@ -34,10 +34,10 @@ def show(
     size: int | None,
     short: bool,
 ) -> None:
-    """Show the image in a FILE as a radiologist sees it.
+    """Display the image of a FILE.
 
-    Its own first window is used unless --window names another; pixels come out square. Of an
-    object that is no image, such as a report or a plan, one line says what it is.
+    The first window of the file is used unless --window is given; pixels are made square. For an
+    object without pixels, such as a report or a plan, one line names its type.
 
     \b
     wetread show train/0001.dicom -o 0001.png
@@ -55,7 +55,7 @@ def show(
         picture = image.render(window, size, frame, short=short)
     except NoPixelsError as error:
         name = shlex.quote(file)
-        echo(f"{error}; what it holds: wetread header {name}", err=True)
+        echo(f"{error}; to print its header: wetread header {name}", err=True)
         return
     put_picture(square_pixels(picture.pixels, image.aspect), to)
     echo(", ".join([to or image.name, *picture.steps]), err=True)

@@ -21,7 +21,7 @@ from wetread.cli.output import (
     required=True,
     type=click.Path(dir_okay=False),
     metavar="CSV",
-    help="Write it there.",
+    help="Output file.",
 )
 @click.option(
     "--format",
@@ -34,15 +34,15 @@ from wetread.cli.output import (
     "--images",
     type=click.Path(),
     metavar="INDEX",
-    help="The index of the test set: each of its images gets a row; else those with predictions.",
+    help="Index of the test set: one row per image (default: images with predictions).",
 )
 @json_option
 def submit(predictions: str, to: str, format: str, images: str | None, as_json: bool) -> None:
-    """Write PREDICTIONS as a competition wants them, checked first.
+    """Write a competition submission from PREDICTIONS.
 
-    Nothing is written if a box reaches outside its image, a class or an image is not asked for, or
-    a score is missing. With --images every image of the test set is in the file once, and boxes
-    are held to the sizes of the images.
+    Nothing is written if a box extends beyond its image, a class or an image is unknown, or a score
+    is missing. With --images every image of the test set has one row, and boxes are checked against
+    the sizes of the images.
 
     \b
     wetread submit predictions.parquet -o submission.csv --images test.index
@@ -52,12 +52,12 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
 
     from wetread.boxes.reading import open_boxes
     from wetread.evaluation.submission import count_entries
-    from wetread.evaluation.submission import submit as hand_in
+    from wetread.evaluation.submission import submit as write_submission
     from wetread.index import Index
 
     index = None if images is None else Index(open_index(images))
     boxes = open_boxes(predictions)
-    frame = hand_in(boxes, to, format, images=index)
+    frame = write_submission(boxes, to, format, images=index)
     counts = count_entries(frame, format)
     spread = {name: float(getattr(counts, name)()) for name in ("min", "median", "max")}
     if as_json:

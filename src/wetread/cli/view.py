@@ -43,27 +43,27 @@ if TYPE_CHECKING:
     show_default=True,
     help=CONSENSUS,
 )
-@click.option("--at", metavar="ID", help="Start at the image with this id.")
+@click.option("--at", metavar="ID", help="Open the image with this id.")
 @click.option(
     "--port",
     metavar="N",
     type=click.IntRange(0, 65535),
     default=0,
-    help="The port to listen on; default: any that is free.",
+    help="Port (default: any free port).",
 )
 @click.option(
     "--host",
     metavar="ADDRESS",
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen on, and the name that browsers give it.",
+    help="Address to listen on, as browsers name it.",
 )
 @click.option(
     "--allow-host",
     "allow_hosts",
     multiple=True,
     metavar="NAME",
-    help="Another name by which browsers reach it, as behind a proxy; may be given more than once.",
+    help="Additional host name, for example of a proxy; may be given more than once.",
 )
 @root_option
 @phi_option
@@ -82,7 +82,7 @@ def view(
     no_browser: bool,
     quiet: bool,
 ) -> None:
-    """Look at an index in the browser, until Ctrl-C.
+    """Open the viewer in the browser, until Ctrl-C.
 
     WHAT is an INDEX, or a folder or file that is scanned first.
 
@@ -92,10 +92,10 @@ def view(
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
-    from wetread.viewer import view as start
+    from wetread.viewer import view as start_viewer
 
     index = Index(_open(what, not quiet))
-    with start(
+    with start_viewer(
         index,
         read_boxes(boxes, index) if boxes else None,
         read_boxes(predictions, index) if predictions else None,
@@ -108,7 +108,7 @@ def view(
         title=Path(what).name,
     ) as viewer:
         echo(viewer.url)
-        echo(f"From another machine first: {viewer.ssh}", err=True)
+        echo(f"From another machine, first run: {viewer.ssh}", err=True)
         with contextlib.nullcontext() if no_browser else open_browser(viewer.url):
             try:
                 viewer.wait()
@@ -117,13 +117,13 @@ def view(
 
 
 def _open(what: str, progress: bool) -> Content:
-    """An index, or files scanned in memory."""
+    """Open an index, or scan files in memory."""
     from wetread.table.scan import scan
 
     if _is_index(what):
         return open_index(what)
     if (context := click.get_current_context(silent=True)) and context.meta.get(ROOT):
-        raise UsageError(f"--root goes with an INDEX, and {what} is none")
+        raise UsageError(f"--root needs an INDEX; {what} is not an index")
     return scan(what, progress=progress)
 
 
@@ -135,16 +135,16 @@ def _is_index(what: str) -> bool:
         return Path(what, INDEX_MARKER).exists()
     try:
         return bool(open_bucket(what).stat(INDEX_MARKER))
-    except OSError:  # a scan will say what else is wrong
+    except OSError:  # the scan reports other errors
         return False
 
 
 @contextlib.contextmanager
 def open_browser(url: str) -> Iterator[None]:
-    """Opens the address where there is a desktop; over SSH there is none.
+    """Open the address in a browser if there is a desktop.
 
-    It goes through a file that is the user's alone: a command line, with the token in it, is for
-    everybody on the machine to read.
+    The address contains the token; it is passed in a private file, since every user of the machine
+    can read command lines.
     """
     desktop = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     if not desktop and sys.platform not in ("darwin", "win32"):
