@@ -31,7 +31,7 @@ from wetread.cli.output import (
 def sample(
     folder: str, images: int, test: int | None, seed: int, size: int, quiet: bool, as_json: bool
 ) -> None:
-    """Write synthetic chest radiographs (phantoms) with boxes into FOLDER.
+    """Write synthetic chest radiographs with boxes into FOLDER.
 
     The form is that of the VinBigData competition: DICOM files, train.csv of three simulated
     readers, a test set with its truth. The images exercise the pipeline; a model trained on them
