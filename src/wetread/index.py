@@ -20,16 +20,8 @@ from wetread.settings import Settings
 from wetread.sources.find import PathLike
 from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
-from wetread.table.query import (
-    Content,
-    all_rows,
-    batches,
-    open_content,
-    problems,
-    query,
-    some_rows,
-    where,
-)
+from wetread.table.query import problems, query, where
+from wetread.table.rows import IndexRows, all_rows, batches, some_rows
 from wetread.table.scan import What
 from wetread.table.summary import Summary, summarise
 from wetread.workers import Engine
@@ -104,7 +96,7 @@ def scan(
     ...     scan(folder).to_pandas()["read_status"].to_list()
     ['not_dicom']
     """
-    content = _scan.scan(
+    rows = _scan.scan(
         what,
         to,
         workers=workers,
@@ -116,7 +108,7 @@ def scan(
         engine=engine,
         settings=settings,
     )
-    return Index(content)
+    return Index.from_rows(rows)
 
 
 def merge(to: PathLike) -> Index:
@@ -127,7 +119,7 @@ def merge(to: PathLike) -> Index:
         UsageError: shards are missing, not finished, or not read alike; it says which.
         StorageError: the folder cannot be written.
     """
-    return Index(_scan.merge(to))
+    return Index.from_rows(_scan.merge(to))
 
 
 def read(path: PathLike) -> Image:
@@ -189,57 +181,25 @@ def split(
     Warns:
         UserWarning: the patient is not known of every image.
     """
-    return Index(split_rows(index.content, boxes, parts, folds, by, seed))
+    return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index:
+class Index(IndexRows):
     """A typed table with one row per file: made by `scan`, or opened from an index folder.
 
     `len(index)` is the number of rows; `index[3]` opens one as an `Image`, `index[:10]` is an Index
     of some, and a loop goes over all.
     """
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], root: PathLike | None = None) -> Index:
-        """The index in a folder; its rows are read when they are asked for.
-
-        Args:
-            path: the index folder.
-            root: the folder or URL that the files are in now, if they were moved since the scan.
-
-        Raises:
-            NotFoundError: there is no such folder.
-            IndexFormatError: it is no index, damaged, or another version's.
-        """
-        return cls(open_content(path, root))
-
-    @property
-    def content(self) -> Content:
-        """The rows as the other rooms want them."""
-        return self._content
-
-    @property
-    def root(self) -> str:
-        """The absolute folder that the column `path` is relative to."""
-        return self._content.root
-
     @property
     def columns(self) -> list[str]:
         """The names of the columns: ours first, then DICOM keywords by tag."""
-        return list(self._content.schema.names)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names, types and, for DICOM columns, tag, VR, VM and unit."""
-        return self._content.schema
+        return list(self.schema.names)
 
     @property
     def table(self) -> pa.Table:
         """All rows, in memory."""
-        return all_rows(self._content)
+        return all_rows(self)
 
     @property
     def images(self) -> Index:
@@ -261,7 +221,7 @@ class Index:
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        return Index(where(self._content, expression))
+        return where(self, expression)
 
     def query(self, sql: str) -> pd.DataFrame:
         """What one SELECT statement (DuckDB's SQL) gives.
@@ -271,7 +231,7 @@ class Index:
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
-        return to_frame(query(self._content, sql), "keep")
+        return to_frame(query(self, sql), "keep")
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
         """What is wrong, one row per problem: path, member, id, code, severity, tag, offset, text.
@@ -279,7 +239,7 @@ class Index:
         Raises:
             UnknownNameError: there is no such code.
         """
-        return to_frame(problems(self._content, code))
+        return to_frame(problems(self, code))
 
     def leaks(self, column: str = "part", by: str | None = None) -> pd.DataFrame:
         """Images of one patient, or with the same pixels, that a split has on two sides.
@@ -295,11 +255,11 @@ class Index:
             UnknownNameError: there is no such column.
             UsageError: the column is empty; after a split into folds it is `"fold"`.
         """
-        return to_frame(find_leaks(self._content, column, by))
+        return to_frame(find_leaks(self, column, by))
 
     def summary(self) -> Summary:
         """Files, statuses, modalities, transfer syntaxes and problems, counted; print it."""
-        return summarise(self._content)
+        return summarise(self)
 
     def mosaic(
         self,
@@ -321,7 +281,7 @@ class Index:
             UnknownNameError: there is no such column.
             UsageError: no row has pixels.
         """
-        return mosaic(self._content, n, columns, window)
+        return mosaic(self, n, columns, window)
 
     def measure(
         self,
@@ -350,7 +310,7 @@ class Index:
             UsageError: a size or workers below 1.
             StorageError: the index folder cannot be written, or is being written.
         """
-        return Index(measure_images(self._content, size, workers, progress, engine=engine))
+        return measure_images(self, size, workers, progress, engine=engine)
 
     def export(
         self,
@@ -381,14 +341,11 @@ class Index:
             UnknownNameError: no such format.
             StorageError: the folder cannot be written.
         """
-        found = export_images(self._content, to, size, format, window, workers, progress)
+        found = export_images(self, to, size, format, window, workers, progress)
         return to_frame(found)
 
-    def __len__(self) -> int:
-        return len(self._content)
-
     def __iter__(self) -> Iterator[Image]:
-        for batch in batches(self._content):
+        for batch in batches(self):
             for row in batch.to_pylist():
                 yield Image(self.root, row)
 
@@ -398,26 +355,26 @@ class Index:
     def __getitem__(self, item: slice) -> Index: ...
     def __getitem__(self, item: int | slice) -> Image | Index:
         if isinstance(item, slice):
-            return Index(_part(self._content, range(len(self))[item]))
+            return _part(self, range(len(self))[item])
         place = range(len(self))[item]
-        return Image(self.root, some_rows(self._content, place, place + 1).to_pylist()[0])
+        return Image(self.root, some_rows(self, place, place + 1).to_pylist()[0])
 
     def __repr__(self) -> str:
-        kept = f", kept in {self._content.folder}" if self._content.folder else ""
+        kept = f", kept in {self.folder}" if self.folder else ""
         return f"<Index: {len(self):,} files in {self.root}, {len(self.columns)} columns{kept}>"
 
     def _repr_html_(self) -> str:
         names = [name for name in _SHOWN if name in self.columns]
-        rows = some_rows(self._content, 0, 5).select(names).to_pylist()
+        rows = some_rows(self, 0, 5).select(names).to_pylist()
         table = table_html(names, (row.values() for row in rows))
         more = ", the first 5:" if len(self) > 5 else ":"
         return f"<p>{len(self):,} files, {len(self.columns)} columns{more}</p>{table}"
 
 
-def _part(content: Content, places: range) -> Content:
+def _part(index: Index, places: range) -> Index:
     """Some rows of an index, in memory."""
     low, high = (min(places), max(places) + 1) if places else (0, 0)
-    rows = some_rows(content, low, high)
+    rows = some_rows(index, low, high)
     if places.step != 1:
         rows = rows.take(pa.array([place - low for place in places], pa.int64()))
-    return Content(content.root, content.schema, rows=rows)
+    return Index(index.root, index.schema, rows=rows)

@@ -34,9 +34,9 @@ def test_merged_shards_are_the_whole_scan(folder: Path, tmp_path: Path) -> None:
     merged = wr.merge(tmp_path / "x.index")
     whole = wr.scan(folder, progress=False)
     assert merged.table.equals(whole.table)
-    assert merged.content.scan["shards"] == 4
+    assert merged.scan["shards"] == 4
     again = wr.scan(folder, tmp_path / "x.index", progress=False)  # goes on from the merged one
-    assert again.content.scan["read"] == 0
+    assert again.scan["read"] == 0
     (folder / "new.dcm").write_bytes(dicom_file(picture(99)))
     scan_shards(folder, tmp_path / "x.index", 0, 1, 2, 3)
     assert wr.merge(tmp_path / "x.index").table.equals(wr.scan(folder, progress=False).table)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from wetread.boxes.consensus import Method
     from wetread.images.image import Image
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 PathLike = str | os.PathLike[str]
 
@@ -201,7 +201,7 @@ class Boxes:
             if row["kind"] == "box" and row["frame"] in (None, frame) and _has_area(row)
         ]
 
-    def join(self, index: Indexed) -> Boxes:
+    def join(self, index: IndexRows) -> Boxes:
         """The same rows with `image`, `group` and `part` from the index.
 
         See `wetread.boxes.join` for how a key is looked for.
@@ -210,7 +210,7 @@ class Boxes:
 
         return join_boxes(self, index)
 
-    def check(self, index: Indexed | None = None) -> pd.DataFrame:
+    def check(self, index: IndexRows | None = None) -> pd.DataFrame:
         """What is wrong, a row per problem; with an index also what the images say to it."""
         from wetread.boxes.problems import check_boxes
 
@@ -231,25 +231,27 @@ class Boxes:
 
         return merge_readers(self, method, iou)
 
-    def to_coco(self, path: PathLike, index: Indexed | None = None) -> None:
+    def to_coco(self, path: PathLike, index: IndexRows | None = None) -> None:
         """Writes COCO JSON; sizes of images come from the index."""
         from wetread.boxes.coco import write_coco
 
         write_coco(self, path, index)
 
-    def to_yolo(self, folder: PathLike, index: Indexed) -> None:
+    def to_yolo(self, folder: PathLike, index: IndexRows) -> None:
         """Writes YOLO's text file an image, coordinates as shares of its size, and the names."""
         from wetread.boxes.yolo import write_yolo
 
         write_yolo(self, folder, index)
 
-    def to_voc(self, folder: PathLike, index: Indexed) -> None:
+    def to_voc(self, folder: PathLike, index: IndexRows) -> None:
         """Writes a Pascal VOC XML file an image."""
         from wetread.boxes.voc import write_voc
 
         write_voc(self, folder, index)
 
-    def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
+    def to_dicom_sr(
+        self, folder: PathLike, index: IndexRows, progress: bool = True
+    ) -> pd.DataFrame:
         """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
 
         What comes back is a problem for each image whose UIDs had to be made up.

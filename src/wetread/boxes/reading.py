@@ -19,7 +19,7 @@ from wetread.boxes.yolo import read_yolo
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 Format = Literal[
     "vinbigdata",
@@ -37,7 +37,7 @@ ImageSize = int | Size | Mapping[str, Size]
 
 def read_boxes(
     path: PathLike,
-    images: Indexed | None = None,
+    images: IndexRows | None = None,
     format: Format | None = None,
     image_size: ImageSize | None = None,
 ) -> Boxes:
@@ -108,7 +108,7 @@ def _recognise(path: Path) -> str:
     return _FILES.get(Path(name).suffix, "csv")
 
 
-def _check_scaling(form: str, drawn: ImageSize, images: Indexed | None) -> None:
+def _check_scaling(form: str, drawn: ImageSize, images: IndexRows | None) -> None:
     if images is None:
         raise UsageError("image_size needs images=index, which knows the sizes that are stored")
     if form in ("yolo", "dicom-sr", "wetread"):

@@ -27,7 +27,8 @@ from wetread.images import batch
 from wetread.settings import Settings
 from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import new_name
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 
 JOINED = ("path", "member", *NAMED, "group", "part")
 """Columns of the index, which may change without a picture changing."""
@@ -114,7 +115,7 @@ def _write_table(path: Path, lines: pa.Table) -> None:
 
 
 def finish(
-    content: Content, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
+    content: IndexRows, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
 ) -> None:
     """Makes the lines count, in the order of the index, and sweeps up what no line names."""
     lines = batch.in_order(_joined(content, lines), images).combine_chunks()
@@ -138,7 +139,7 @@ def finish(
     _sweep(folder, {said["table"]}, set(said["shards"]))
 
 
-def _joined(content: Content, lines: pa.Table) -> pa.Table:
+def _joined(content: IndexRows, lines: pa.Table) -> pa.Table:
     """The lines with what the index says now."""
     names = [name for name in JOINED if name in content.schema.names]
     listed = ", ".join(f'"{name}"' for name in ["id", *names])

@@ -29,7 +29,7 @@ from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.consensus import Method
-    from wetread.table.query import Content
+    from wetread.table.rows import IndexRows
 
 
 @click.command()
@@ -94,7 +94,7 @@ def view(
     from wetread.index import Index
     from wetread.viewer import view as start
 
-    index = Index(_open(what, not quiet))
+    index = Index.from_rows(_open(what, not quiet))
     with start(
         index,
         read_boxes(boxes, index) if boxes else None,
@@ -116,7 +116,7 @@ def view(
                 echo("stopped", err=True)
 
 
-def _open(what: str, progress: bool) -> Content:
+def _open(what: str, progress: bool) -> IndexRows:
     """An index, or files scanned in memory."""
     from wetread.table.scan import scan
 

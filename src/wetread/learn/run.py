@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.learn.filter import Thresholds
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
     from wetread.workers import Engine
 
 STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
@@ -153,7 +153,7 @@ class Run:
 
     def predict(
         self,
-        images: Indexed | Cache,
+        images: IndexRows | Cache,
         *,
         filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
@@ -347,7 +347,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def open_cache(
-    images: Indexed | Cache, size: int, to: Path | None = None, progress: bool = True
+    images: IndexRows | Cache, size: int, to: Path | None = None, progress: bool = True
 ) -> Cache:
     """The cache, or one made of an index: in `to`, else for as long as it is used."""
     if isinstance(images, Cache):

@@ -46,7 +46,7 @@ from wetread.learn.validation import Scores
 from wetread.sources.find import INDEX_MARKER
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 SIZE = 512
 """Of what a model sees where no other is asked for."""
@@ -55,7 +55,7 @@ _PLANNED = ("steps", "batch", "lr", "seed", "precision")
 
 
 def train(
-    images: Indexed | Cache,
+    images: IndexRows | Cache,
     truth: Boxes | str | os.PathLike[str],
     task: Task = "detect",
     model: str | Builder = "small",
@@ -186,7 +186,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _open_cache(
-    images: Indexed | Cache, size: int, folder: Path, team: Team, progress: bool
+    images: IndexRows | Cache, size: int, folder: Path, team: Team, progress: bool
 ) -> Cache:
     """The cache; one process makes it, and says what is not in it."""
     if isinstance(images, Cache):

@@ -27,7 +27,8 @@ from wetread.table.extra_columns import (
 )
 from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import Options, locked, write_part
-from wetread.table.query import Content, check_files, read_content
+from wetread.table.query import AnyIndex
+from wetread.table.rows import check_files
 from wetread.workers import Engine
 
 MEANINGS = {
@@ -55,13 +56,13 @@ _BESIDE = "measured"
 
 
 def measure_images(
-    content: Content,
+    content: AnyIndex,
     size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
     settings: Settings = Settings(),
     engine: Engine | None = None,
-) -> Content:
+) -> AnyIndex:
     """The rows with the columns of `SCHEMA`; see `Index.measure`."""
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
@@ -96,7 +97,7 @@ def measure_images(
         if columns.num_rows:
             finish_beside(beside, columns, kept)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
-    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
+    return content.reopen()
 
 
 def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:

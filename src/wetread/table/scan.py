@@ -42,7 +42,7 @@ from wetread.table.parts import (
     used_schema,
     write_part,
 )
-from wetread.table.query import Content, read_content
+from wetread.table.rows import IndexRows
 from wetread.workers import Engine, LocalEngine
 
 What = PathLike | Iterable[PathLike]
@@ -60,7 +60,7 @@ def scan(
     replace: bool = False,
     engine: Engine | None = None,
     settings: Settings = Settings(),
-) -> Content:
+) -> IndexRows:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
     share = None if shard is None else Shard.parse(shard)
     if to is not None and share is not None:
@@ -88,18 +88,18 @@ def scan(
                     _check_items(folder, read_generation(folder), origin)
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
-            content = read_content(folder)
+            content = IndexRows.read(folder)
     if not len(content) and share is None:
         warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
     return content
 
 
-def merge(folder: PathLike, settings: Settings = Settings()) -> Content:
+def merge(folder: PathLike, settings: Settings = Settings()) -> IndexRows:
     """The shards in an index folder, joined; see `wetread.merge`."""
     path = local_folder(folder)
     pull(path)
     merge_shards(path, settings.compact_rows)
-    return read_content(path)
+    return IndexRows.read(path)
 
 
 def _is_index(folder: Path) -> bool:
@@ -112,7 +112,7 @@ def _is_index(folder: Path) -> bool:
 
 def _in_memory(
     origin: Origin, options: Options, engine: Engine, settings: Settings, bar: Progress
-) -> Content:
+) -> IndexRows:
     started = time.monotonic()
     tables = list(_read(origin.batches, None, options, engine, settings, bar))
     tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
@@ -120,7 +120,7 @@ def _in_memory(
     rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
     rows = rows.replace_schema_metadata(None)
     done = _statistics(rows.num_rows, rows.num_rows, started)
-    return Content(options.root, rows.schema, rows=rows, scan=done)
+    return IndexRows(options.root, rows.schema, rows=rows, scan=done)
 
 
 def _on_disk(

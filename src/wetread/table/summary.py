@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wetread.common.text import name_bytes
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 
 WITH_HEADER = ("ok", "repaired", "partial")
 """Values of `read_status` of files whose header was read."""
@@ -34,7 +35,7 @@ class Summary(dict[str, Any]):
     __repr__ = __str__
 
 
-def summarise(content: Content) -> Summary:
+def summarise(content: IndexRows) -> Summary:
     """Counts the rows of an index."""
     total = query(content, "SELECT coalesce(sum(file_size), 0)::BIGINT AS bytes FROM index")
     return Summary(
@@ -49,7 +50,7 @@ def summarise(content: Content) -> Summary:
     )
 
 
-def count_without_pixels(content: Content) -> dict[str, int]:
+def count_without_pixels(content: IndexRows) -> dict[str, int]:
     """Number of the rows without pixels, by SOP class, or by status of those without a header."""
     sql = f"""
         SELECT CASE WHEN read_status IN {WITH_HEADER} THEN
@@ -61,14 +62,14 @@ def count_without_pixels(content: Content) -> dict[str, int]:
     return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
 
 
-def say_without_pixels(content: Content) -> list[str]:
+def say_without_pixels(content: IndexRows) -> list[str]:
     """One line of text for these rows, or none: "2 files without pixels: RT Plan Storage 2"."""
     counts = count_without_pixels(content)
     listed = ", ".join(f"{name} {n:,}" for name, n in counts.items())
     return [f"{sum(counts.values()):,} files without pixels: {listed}"] if counts else []
 
 
-def _counts(content: Content, column: str, table: str) -> dict[str, int]:
+def _counts(content: IndexRows, column: str, table: str) -> dict[str, int]:
     """How often each value occurs, the most frequent first."""
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} WHERE {column} <> ''"
     found = query(content, f"{sql} GROUP BY ALL ORDER BY n DESC, value")
