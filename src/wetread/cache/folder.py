@@ -25,7 +25,7 @@ from wetread.common.files import TEMPORARY, hash_file, storage_errors, take_lock
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table.merge import TRY_AGAIN
+from wetread.table.changes import still_valid
 from wetread.table.parts import new_name
 from wetread.table.query import query
 from wetread.table.rows import IndexRows
@@ -81,10 +81,7 @@ def still_right(folder: Path, lines: pa.Table, images: pa.Table) -> pa.Table:
             f"{lost['path'][0].as_py() or lost['id'][0].as_py()}: choose another folder"
         )
     now = images.take(at)
-    same = ~np.asarray(pc.is_in(lines["status"], TRY_AGAIN))
-    for name in ("file_size", "mtime_ns"):
-        old, new = (rows[name].fill_null(-1).to_numpy() for rows in (lines, now))
-        same &= old == new
+    same = still_valid(lines, now, "status")
     changed = lines["id"].filter(pa.array(~same))
     lines = lines.filter(pc.invert(pc.is_in(lines["id"], value_set=changed.combine_chunks())))
     good = lines.filter(pc.equal(lines["status"], "ok"))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +16,7 @@ from wetread.images import batch
 from wetread.measure.statistics import COLUMNS, measure
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
+from wetread.table.changes import still_valid
 from wetread.table.extra_columns import (
     finish_beside,
     join,
@@ -25,7 +25,6 @@ from wetread.table.extra_columns import (
     latest,
     read_beside,
 )
-from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import Options, locked, write_part
 from wetread.table.query import AnyIndex
 from wetread.table.rows import check_files
@@ -105,11 +104,8 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
     at = pc.index_in(images["id"], value_set=before["id"].combine_chunks())
     then = before.take(at)
     same = at.is_valid().to_numpy()
-    for name in ("file_size", "mtime_ns"):
-        old, new = (rows[name].fill_null(-1).to_numpy() for rows in (then, images))
-        same &= old == new
+    same &= still_valid(then, images, "px_status")
     same &= then["px_size"].fill_null(0).to_numpy() == (size or 0)
-    same &= ~np.asarray(pc.is_in(then["px_status"], TRY_AGAIN))
     return images.filter(pa.array(~same))
 
 

@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from wetread.common.arrays import array, filled
 from wetread.common.files import storage_errors
 from wetread.errors import NotFoundError, UsageError
+from wetread.table.changes import TRY_AGAIN
 from wetread.table.merge import (
     KEY_COLUMNS,
-    TRY_AGAIN,
     Feed,
     Known,
     Stored,

@@ -21,6 +21,7 @@ from wetread.common.arrays import array, filled, scalar
 from wetread.common.files import checksum, storage_errors
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
+from wetread.table.changes import still_valid
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,
@@ -36,18 +37,8 @@ from wetread.table.parts import (
 )
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
-KEY_COLUMNS = [
-    "path",
-    "path_bytes",
-    "member",
-    "member_bytes",
-    "file_size",
-    "mtime_ns",
-    "etag",
-    "read_status",
-]
-TRY_AGAIN = array(["no_access", "timeout", "crashed"], pa.string())
-"""Statuses that may be another one the next time."""
+_STATE_COLUMNS = ["file_size", "mtime_ns", "etag", "read_status"]
+KEY_COLUMNS = ["path", "path_bytes", "member", "member_bytes", *_STATE_COLUMNS]
 _BATCH_ROWS = 4096
 """Rows that a merge takes from each part at once; of their keys, twice as many."""
 _LARGE = GROUP_ROWS // 2
@@ -193,17 +184,13 @@ class Known:
         if old is None:
             return walk
         before = row_keys(old)
-        if keys.equals(before):  # as most often, and faster
+        if keys.equals(before):  # the usual case, and faster
             found = np.arange(len(keys))
         else:
-            found = filled(pc.index_in(keys, value_set=before), -1)
-        same = (found >= 0) & ~filled(pc.is_in(old["read_status"], TRY_AGAIN), False)[found]
-        for name in ("file_size", "mtime_ns"):
-            then, now = (filled(rows[name], -1) for rows in (old, walk))
-            same &= then[found] == now
-        if walk["etag"].null_count < len(walk):
-            then, now = (np.array(rows["etag"].to_pylist(), object) for rows in (old, walk))
-            same &= then[found] == now
+            numbers = pc.index_in(keys, value_set=before)
+            found = filled(numbers, -1)
+            old = old.select(_STATE_COLUMNS).take(numbers)
+        same = (found >= 0) & still_valid(old, walk, "read_status")
         kept = np.sort(found[same])
         at = 0
         for stored, first, count in places:
