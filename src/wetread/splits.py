@@ -20,8 +20,8 @@ from wetread.settings import KIB
 from wetread.sources.find import name_bytes, open_source
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.query import AnyIndex, query
-from wetread.table.rows import IndexRows, check_files
+from wetread.table.query import query
+from wetread.table.rows import AnyIndex, IndexRows, check_files
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB

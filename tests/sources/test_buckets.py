@@ -91,7 +91,7 @@ def test_view_opens_an_index_in_a_bucket_and_scans_other_objects(s3: Client, fol
     url = upload(s3, folder, "seen")
     index = wr.scan(url, f"s3://{BUCKET}/seen.index", progress=False)
     for what in (url, f"s3://{BUCKET}/seen.index"):
-        assert wr.Index.from_rows(_open(what, progress=False)).table["id"].equals(index.table["id"])
+        assert wr.Index.of(_open(what, progress=False)).table["id"].equals(index.table["id"])
 
 
 def test_a_bucket_and_a_folder_give_the_same_table(s3: Client, folder: Path) -> None:

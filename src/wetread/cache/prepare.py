@@ -26,7 +26,7 @@ from wetread.imaging import fit
 from wetread.pixels import Frames
 from wetread.settings import Settings
 from wetread.table.query import query
-from wetread.table.rows import IndexRows, check_files
+from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.table.summary import say_without_pixels
 from wetread.workers import Engine
 
@@ -34,7 +34,7 @@ FUNCTION = "wetread.cache.prepare:prepare_part"
 
 
 def prepare(
-    index: IndexRows,
+    index: IndexLike,
     to: str | os.PathLike[str] | None = None,
     size: int = 1024,
     workers: int | None = None,
@@ -50,7 +50,7 @@ def prepare(
     are new, have changed, or could not be reached are decoded.
 
     Args:
-        index: the images.
+        index: the images, or their index folder.
         to: the folder; by default a temporary one, removed with the `Cache`.
         size: the longest side of a picture; smaller ones are not enlarged.
         workers: processes that decode, 1 or more; None for one a core.
@@ -66,6 +66,7 @@ def prepare(
     """
     if size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
+    index = IndexRows.of(index)
     images = batch.list_images(index)
     if not images.num_rows:
         said = ["no image to prepare: no row has pixels", *say_without_pixels(index)]

@@ -64,7 +64,7 @@ def measure(
     from wetread.table.summary import say_without_pixels
 
     with resumable():
-        measured = Index.from_rows(open_index(index)).measure(size, workers, not quiet, engine)
+        measured = Index.of(open_index(index)).measure(size, workers, not quiet, engine)
     statuses = dict(measured.query(COUNTS).dropna().itertuples(index=False))
     problems = {code: int(n) for code, n in measured.query(FOUND).itertuples(index=False)}
     counts = {status: int(n) for status, n in statuses.items()}

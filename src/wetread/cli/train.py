@@ -172,7 +172,7 @@ def open_images(path: str) -> Index | Cache:
 
     if Path(path, MARKER).exists():
         return Cache.open(path)
-    return Index.from_rows(open_index(path))
+    return Index.of(open_index(path))
 
 
 def load_builder(model: str) -> Any:

@@ -22,7 +22,7 @@ from wetread.evaluation.bootstrap import Floats, Ints
 from wetread.evaluation.cases import STUDY
 from wetread.evaluation.images import show_some
 from wetread.table.query import query
-from wetread.table.rows import IndexRows
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def submit(
     predictions: Boxes | str | os.PathLike[str],
     to: str | os.PathLike[str],
     format: str,
-    images: IndexRows | Iterable[str] | None = None,
+    images: IndexLike | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Writes predictions as a competition wants them, unless something is wrong with them.
 
@@ -112,9 +112,9 @@ def submit(
         predictions: boxes with scores, or a file that `read_boxes` reads.
         to: the CSV file to write.
         format: a name as above.
-        images: the images that must be in the file: the index of the test set, or their names;
-            None takes those that have predictions. Only an index tells how large images are; a
-            warning names its files that should have pixels and have none.
+        images: the images that must be in the file: the index of the test set, its folder, or
+            their names; None takes those that have predictions. Only an index tells how large
+            images are; a warning names its files that should have pixels and have none.
 
     Returns:
         What was written.
@@ -154,10 +154,10 @@ def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
     return words // (5 if format == "rsna-pneumonia" else 6)
 
 
-def _list_targets(boxes: Boxes, form: str, images: IndexRows | Iterable[str] | None) -> _Targets:
+def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | None) -> _Targets:
     """The rows of the file, and the row of each prediction."""
     if isinstance(images, str | os.PathLike):
-        raise UsageError(f"images={images!r}: give Index.open() of it, or names")
+        images = IndexRows.open(images)
     keys = boxes.table["key"].to_pylist()
     if form == "siim-covid":
         keys = [key and key.removesuffix(IMAGE) for key in keys]

@@ -26,8 +26,7 @@ from wetread.table.extra_columns import (
     read_beside,
 )
 from wetread.table.parts import Options, locked, write_part
-from wetread.table.query import AnyIndex
-from wetread.table.rows import check_files
+from wetread.table.rows import AnyIndex, check_files
 from wetread.workers import Engine
 
 MEANINGS = {

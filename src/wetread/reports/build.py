@@ -19,7 +19,7 @@ from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
 from wetread.table.query import Ask, questions
-from wetread.table.rows import IndexRows
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
@@ -57,7 +57,7 @@ class Report:
 
 
 def report(
-    index: IndexRows,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     to: PathLike = "report.html",
@@ -73,7 +73,8 @@ def report(
     its sections, and for the JSON in it.
 
     Args:
-        index: the images; what `measure` and `wetread.split` added is reported too.
+        index: the images, or their index folder; what `measure` and `wetread.split` added is
+            reported too.
         boxes: the readers' labels, or a file of them.
         predictions: a model's boxes, or a file of them; judged by `boxes`, by their consensus
             where several readers saw an image.
@@ -105,7 +106,7 @@ def report(
 
 
 def build(
-    index: IndexRows,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     *,
@@ -129,6 +130,7 @@ def build(
         progress: say how far it is.
     """
     start = time.perf_counter()
+    index = IndexRows.of(index)
     with questions(index) as answer:
         subject = _subject(index, answer, boxes, predictions, split, show_phi, links)
         sections = [describe(subject) for describe in SECTIONS]

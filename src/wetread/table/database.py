@@ -89,7 +89,9 @@ def _time_limit(seconds: float | None, stop: Callable[[], None]) -> Iterator[Non
 def _explain(message: str, columns: list[str]) -> str:
     """Error message of DuckDB, with the known columns or tables."""
     if match := _UNKNOWN_COLUMN.search(message):
-        return str(UnknownNameError("column", match[1] or match[2], columns))
+        name = match[1] or match[2]
+        error = UnknownNameError("column", name, columns)
+        return f"{error}; text takes single quotes: '{name}'"
     if match := _UNKNOWN_TABLE.search(message):
         return f"unknown table {match[1]!r}; the tables are index, problems and problem_codes"
     return message.strip()

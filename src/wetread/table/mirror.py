@@ -45,6 +45,16 @@ def local_folder(to: str | bytes | os.PathLike[str]) -> Path:
     return folder / _FOLDER
 
 
+def is_index(path: str | bytes | os.PathLike[str]) -> bool:
+    """True for an index folder, here or in a bucket."""
+    if not is_url(path):
+        return os.path.exists(os.path.join(os.fsdecode(path), INDEX_MARKER))
+    try:
+        return bool(open_bucket(os.fsdecode(path)).stat(INDEX_MARKER))
+    except OSError:  # whatever opens it next explains the failure
+        return False
+
+
 def address_of(folder: Path) -> str | None:
     """The URL that a folder is the copy of; None where it is an index itself."""
     said = folder.parent / _ADDRESS

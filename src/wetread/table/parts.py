@@ -42,6 +42,11 @@ GROUP_ROWS = 8192
 """Rows in a Parquet row group: what a reader or a merge holds at once."""
 
 
+def new_name() -> str:
+    """Unique name of a part or a scan; later ones sort later."""
+    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+
+
 @dataclass(frozen=True)
 class Part:
     """One Parquet file of an index."""
@@ -82,13 +87,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished scan: its parts in order, their schema, and what the scan did."""
+    """A finished scan: its parts in order, their schema, and statistics of the scan."""
 
     number: int
     options: Options
     schema: pa.Schema
     parts: tuple[Part, ...]
     scan: dict[str, Any]
+    scan_id: str = field(default_factory=new_name)
+    """Stays the same when columns are added."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,6 @@ def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
     return pa.schema([field for field in schema if field.name in names])
 
 
-def new_name() -> str:
-    """A name that no part has; later ones sort later."""
-    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-
-
 def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
     """Writes rows of a scan under way and then their commit.
 
@@ -186,6 +188,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         "options": asdict(generation.options),
         "parts": [part.to_json() for part in generation.parts],
         "scan": generation.scan,
+        "scan_id": generation.scan_id,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "arrow_schema": schema,
     }
@@ -321,7 +324,9 @@ def _generation(path: Path) -> Generation:
         said = STAMP.read(path)
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
         parts = tuple(Part.from_json(part) for part in said["parts"])
-        return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])
+        options = Options(**said["options"])
+        scan_id = said.get("scan_id", "")  # "" from version 0.1.0
+        return Generation(said["number"], options, schema, parts, said["scan"], scan_id)
 
 
 @contextlib.contextmanager

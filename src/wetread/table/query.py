@@ -7,19 +7,17 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from wetread.errors import PROBLEMS, QueryError, UnknownNameError
 from wetread.table.database import ALL_ROWS
-from wetread.table.rows import IndexRows, database
+from wetread.table.rows import AnyIndex, IndexRows, database
 
 if TYPE_CHECKING:
     import duckdb
-
-AnyIndex = TypeVar("AnyIndex", bound=IndexRows)
 
 
 def query(

@@ -7,18 +7,25 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wetread.errors import IndexFormatError, NotFoundError
+from wetread.errors import IndexFormatError, NotFoundError, UsageError
 from wetread.sources.buckets import is_url, open_bucket
 from wetread.table.database import ALL_ROWS, open_database
 from wetread.table.merge import conform
 from wetread.table.mirror import address_of, local_folder, pull
-from wetread.table.parts import Part, check_folder, check_parts, part_path, read_generation
+from wetread.table.parts import (
+    Generation,
+    Part,
+    check_folder,
+    check_parts,
+    part_path,
+    read_generation,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,6 +58,8 @@ class IndexRows:
     """The SELECT statement of `where` over the rows on disk; checked before it is stored."""
     scan: dict[str, Any] = field(default_factory=dict)
     """Statistics of the last scan: files, read, seconds."""
+    scan_id: str = ""
+    """Id of the last scan of an index on disk; added columns do not change it."""
 
     @classmethod
     def open(
@@ -102,13 +111,28 @@ class IndexRows:
             raise IndexFormatError(
                 f"{folder}: its first scan did not finish; the same scan again goes on from there"
             )
-        root, parts, scan = generation.options.root, generation.parts, generation.scan
-        return cls(root, generation.schema, folder=folder, parts=parts, scan=scan)
+        return cls(
+            generation.options.root,
+            generation.schema,
+            folder=folder,
+            parts=generation.parts,
+            scan=generation.scan,
+            scan_id=generation.scan_id,
+        )
 
     @classmethod
-    def from_rows(cls, index: IndexRows) -> Self:
-        """Convert to this class; the rows are shared."""
-        return cls(**{field.name: getattr(index, field.name) for field in fields(index)})
+    def of(cls, index: IndexLike) -> Self:
+        """Return an index of this class; a path is opened, another class converted."""
+        if isinstance(index, cls):
+            return index
+        if isinstance(index, IndexRows):
+            return cls(**{field.name: getattr(index, field.name) for field in fields(index)})
+        if isinstance(index, str | os.PathLike):
+            return cls.open(index)
+        raise UsageError(
+            f"an index or its folder is needed, not {type(index).__name__}; open one with "
+            "wetread.open(folder), or make one with wetread.scan(files)"
+        )
 
     def reopen(self) -> Self:
         """Read the folder again, with the same `root` and selection of rows."""
@@ -121,6 +145,11 @@ class IndexRows:
         if self.chosen is None:
             return sum(part.rows for part in self.parts)
         return int(_select(self, "SELECT count(*) AS n FROM index")["n"][0].as_py())
+
+
+AnyIndex = TypeVar("AnyIndex", bound=IndexRows)
+IndexLike = IndexRows | str | os.PathLike[str]
+"""An index, or the folder of one."""
 
 
 @contextlib.contextmanager
@@ -182,9 +211,9 @@ def all_rows(index: IndexRows) -> pa.Table:
 def some_rows(index: IndexRows, start: int, stop: int) -> pa.Table:
     """Rows from `start` up to `stop`, in memory."""
     if index.rows is not None:
-        return index.rows.slice(start, max(0, stop - start))
+        return index.rows.slice(start, stop - start)
     if index.chosen is not None:
-        page = f"SELECT * FROM index LIMIT {max(0, stop - start)} OFFSET {start}"
+        page = f"SELECT * FROM index LIMIT {stop - start} OFFSET {start}"
         return _select(index, page).cast(index.schema)
     pieces = [index.schema.empty_table()]
     at = 0
@@ -229,7 +258,9 @@ def batches(index: IndexRows) -> Iterator[pa.RecordBatch]:
                     yield from rows.to_batches()
 
 
-def fetch(index: IndexRows, numbers: Sequence[int], columns: list[str]) -> pa.Table:
+def fetch(
+    index: IndexRows, numbers: Sequence[int] | NDArray[np.int64], columns: list[str]
+) -> pa.Table:
     """Columns of the rows with some numbers, in the order given; `chosen` is ignored.
 
     Of an index on disk only the row groups and columns that are needed are read.
@@ -264,15 +295,66 @@ def _read_rows(path: str, numbers: NDArray[np.int64], columns: list[str]) -> Ite
             at += count
 
 
+def take_rows(index: AnyIndex, numbers: range | NDArray[np.int64]) -> AnyIndex:
+    """Rows with some numbers as an index in memory."""
+    if isinstance(numbers, range) and numbers.step == 1:
+        rows = some_rows(index, numbers.start, max(numbers.start, numbers.stop))
+    elif index.chosen is None:
+        rows = fetch(index, numbers, index.schema.names)
+    else:
+        rows = all_rows(index).take(pa.array(numbers))
+    return type(index)(index.root, index.schema, rows=rows)
+
+
+def row_numbers(key: Any, count: int) -> NDArray[np.int64]:
+    """Row numbers of a boolean mask, or of a sequence of row numbers.
+
+    >>> row_numbers([False, True], 2), row_numbers([-1, 0], 2)
+    (array([1]), array([1, 0]))
+    """
+    values = None
+    if hasattr(key, "__iter__") and not isinstance(key, tuple | bytes):
+        if str(getattr(key, "dtype", "")) == "boolean":  # pandas; a missing value selects no row
+            key = key.fillna(False)
+        values = np.asarray(key if hasattr(key, "__array__") else list(key))
+    if values is not None and values.ndim == 1:
+        if values.dtype == bool:
+            if len(values) != count:
+                raise UsageError(f"a mask of {len(values)} values for {count} rows")
+            return np.flatnonzero(values).astype(np.int64)
+        if not len(values) or values.dtype.kind in "iu":
+            numbers = values.astype(np.int64)
+            if len(numbers) and not -count <= numbers.min() <= numbers.max() < count:
+                raise IndexError(f"row numbers from {-count} to {count - 1}, not {numbers}")
+            return np.where(numbers < 0, numbers + count, numbers)
+    raise UsageError(
+        f"an index takes a row number, a slice, a column name, a list of these or a boolean mask, "
+        f"not {key!r}; for a condition use where(\"Modality = 'CT'\")"
+    )
+
+
 def _paths(index: IndexRows) -> list[str]:
-    """Paths of the parts of an index on disk."""
+    """Paths of the parts of an index on disk, also after columns were added to it.
+
+    Raises:
+        NotFoundError: a later scan has replaced the rows.
+    """
     assert index.folder is not None
     paths = [part_path(index.folder, part.name) for part in index.parts]
     if not all(path.exists() for path in paths):
-        raise NotFoundError(
-            f"{index.folder} has been scanned again since it was opened: open it again"
-        )
+        now = read_generation(index.folder) if index.folder.is_dir() else None
+        if now is None or not _same_rows(index, now):
+            raise NotFoundError(
+                f"{index.folder} has been scanned again since it was opened: open it again"
+            )
+        paths = [part_path(index.folder, part.name) for part in now.parts]
     return [str(path) for path in paths]
+
+
+def _same_rows(index: IndexRows, now: Generation) -> bool:
+    """True if a generation has the rows of an index, part by part: `join_index` adds columns."""
+    sizes = [[part.rows for part in parts] for parts in (index.parts, now.parts)]
+    return bool(index.scan_id) and index.scan_id == now.scan_id and sizes[0] == sizes[1]
 
 
 def _source(index: IndexRows) -> pa.Table | ds.Dataset:

@@ -18,7 +18,7 @@ from wetread.common.disk_cache import cache_folder
 from wetread.errors import UsageError
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
-from wetread.table.rows import IndexRows, check_files
+from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.viewer.environment import (
     COLAB_FRAMES,
     find_place,
@@ -113,7 +113,7 @@ class Handle:
 
 
 def view(
-    index: IndexRows,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     port: int = 0,
@@ -132,7 +132,7 @@ def view(
     jupyter-server-proxy, where that is installed.
 
     Args:
-        index: the images.
+        index: the images, or their index folder.
         boxes: what readers drew, or the file of it; joined to the index where it is not yet.
         predictions: what a model found.
         port: 0 takes any that is free.
@@ -156,7 +156,7 @@ def view(
     """
     place = find_place()
     return serve(
-        index,
+        IndexRows.of(index),
         open_boxes(boxes) if boxes is not None else None,
         open_boxes(predictions) if predictions is not None else None,
         port=port,
