@@ -86,11 +86,11 @@ def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no shards"):
         wr.merge(to)
     scan_shards(folder, to, 0, 2)
-    with pytest.raises(UsageError, match="2 of 4 shards are missing or not finished: 1, 3"):
+    with pytest.raises(UsageError, match="2 of 4 shards are missing or unfinished: 1, 3"):
         wr.merge(to)
     scan_shards(folder, to, 1, private=True)
     scan_shards(folder, to, 3)
-    with pytest.raises(UsageError, match="in other ways"):
+    with pytest.raises(UsageError, match="differ in their files or scan options"):
         wr.merge(to)
     scan_shards(folder, to, 0, of=2)
     with pytest.raises(UsageError, match="shards of 2 and of 4"):

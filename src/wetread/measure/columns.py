@@ -18,12 +18,12 @@ from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 from wetread.table.changes import still_valid
 from wetread.table.extra_columns import (
-    finish_beside,
     join,
     join_index,
     joined_schema,
     latest,
-    read_beside,
+    read_extra,
+    write_extra,
 )
 from wetread.table.parts import Options, locked, write_part
 from wetread.table.rows import AnyIndex, check_files
@@ -80,7 +80,7 @@ def measure_images(
         return replace(content, schema=schema, rows=join(rows, columns, schema))
     beside = content.folder / _BESIDE
     with locked(content.folder), locked(beside):
-        before, images = read_beside(beside), batch.list_images(content)
+        before, images = read_extra(beside), batch.list_images(content)
         todo = images if before is None else _unmeasured(images, before, size)
         kept = Options(content.root)
         found = [] if before is None else [before]
@@ -93,7 +93,7 @@ def measure_images(
         found += batch.keep_often(fresh(todo), keep, settings)
         columns = latest([_with_size(_nothing(), size), *found])
         if columns.num_rows:
-            finish_beside(beside, columns, kept)
+            write_extra(beside, columns, kept)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
     return content.reopen()
 

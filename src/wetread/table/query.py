@@ -108,10 +108,10 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
 def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"one SELECT statement, please; this is {len(statements)}")
+        raise QueryError(f"one SELECT statement is needed, not {len(statements)}")
     kind = str(statements[0].type).rpartition(".")[2]
     if kind != "SELECT":
-        raise QueryError(f"only SELECT statements can be asked of an index, not {kind}")
+        raise QueryError(f"an index takes only SELECT statements, not {kind}")
     _parse(connection, sql)
 
 
@@ -141,7 +141,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     if tree.startswith('{"error":true'):
         raise QueryError(f"not SQL: {json.loads(tree)['error_message']}")
     if _WRITES.search(tree):
-        raise QueryError("only SELECT statements can be asked of an index")
+        raise QueryError("an index takes only SELECT statements")
     return tree
 
 

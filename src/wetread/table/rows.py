@@ -95,7 +95,7 @@ class IndexRows:
         """Read a folder and verify the checksums of its parts."""
         index = cls.read(folder)
         try:
-            check_parts(folder, index.parts, "the same scan again reads its files anew")
+            check_parts(folder, index.parts, "repeat the scan to read its files again")
         except IndexFormatError:
             if cls.read(folder).parts == index.parts:
                 raise
@@ -109,7 +109,7 @@ class IndexRows:
         generation = read_generation(folder)
         if generation is None:
             raise IndexFormatError(
-                f"{folder}: its first scan did not finish; the same scan again goes on from there"
+                f"{folder}: its first scan did not finish; repeat the scan to resume it"
             )
         return cls(
             generation.options.root,
@@ -180,7 +180,7 @@ def check_files(index: IndexRows) -> None:
     if rows and not any(_exists(index.root, row["path_bytes"] or row["path"]) for row in rows):
         raise NotFoundError(
             f"none of the {len(paths):,} files of the index is in {index.root}, such as "
-            f"{rows[0]['path']}: if they were moved, say where they are now, --root FOLDER or "
+            f"{rows[0]['path']}: if they were moved, give their folder, --root FOLDER or "
             "Index.open(..., root=FOLDER)"
         )
 
