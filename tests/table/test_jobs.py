@@ -111,7 +111,7 @@ def test_a_shard_that_was_stopped_is_a_gap(
         patch.setattr(scan, "commit_generation", stop)
         with pytest.raises(KeyboardInterrupt):
             scan_shards(folder, tmp_path / "x.index", 1, of=2)
-    with pytest.raises(UsageError, match="1 of 2 shards are missing or not finished: 1"):
+    with pytest.raises(UsageError, match="1 of 2 shards are missing or unfinished: 1"):
         wr.merge(tmp_path / "x.index")
     scan_shards(folder, tmp_path / "x.index", 1, of=2)
     assert len(wr.merge(tmp_path / "x.index")) == 40

@@ -95,7 +95,7 @@ class IndexRows:
         """Read a folder and verify the checksums of its parts."""
         index = cls.read(folder)
         try:
-            check_parts(folder, index.parts, "repeat the scan to read its files again")
+            check_parts(folder, index.parts, "the same scan again reads its files")
         except IndexFormatError:
             if cls.read(folder).parts == index.parts:
                 raise

@@ -223,7 +223,7 @@ def _map(
     failed: Callable[[pa.Table, str, str], pa.Table],
     seconds: float,
 ) -> Generator[pa.Table, None, None]:
-    """Read in this process for some seconds, then with the engine: starting processes takes time."""
+    """Read in this process for some seconds, then with the engine, whose start takes time."""
     first = list(islice(tasks, 2))
     tasks = chain(first, tasks)
     if isinstance(engine, LocalEngine):
