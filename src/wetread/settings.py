@@ -24,7 +24,7 @@ class Settings:
     block_files: int = 4096
     """Number of files whose headers are parsed in step."""
     windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
-    """Bytes of a header read in the first, second and third round; longer headers are read alone."""
+    """Bytes of a header in the first, second and third round; longer headers are read alone."""
     round_bytes: int = 8 * MIB
     """Memory for the headers of a later round."""
     few_files: int = 8

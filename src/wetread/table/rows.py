@@ -109,7 +109,7 @@ class IndexRows:
         generation = read_generation(folder)
         if generation is None:
             raise IndexFormatError(
-                f"{folder}: its first scan did not finish; repeat the scan to resume it"
+                f"{folder}: its first scan did not finish; the same scan again resumes it"
             )
         return cls(
             generation.options.root,
