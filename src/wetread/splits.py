@@ -20,7 +20,8 @@ from wetread.settings import KIB
 from wetread.sources.find import name_bytes, open_source
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.query import Content, check_files, query, read_content
+from wetread.table.query import query
+from wetread.table.rows import AnyIndex, IndexRows, check_files
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB
@@ -31,13 +32,13 @@ _COLUMNS = (
 
 
 def split_rows(
-    content: Content,
+    content: AnyIndex,
     boxes: Boxes | None = None,
     parts: Mapping[str, float] | None = None,
     folds: int | None = None,
     by: str | None = None,
     seed: int = 0,
-) -> Content:
+) -> AnyIndex:
     """The rows with columns `part`, `fold` and `group`; see `wetread.split`."""
     shares = _check(parts, folds)
     images = query(content, f"{_select(content, by)} WHERE pixel_length IS NOT NULL ORDER BY id")
@@ -68,7 +69,7 @@ def split_rows(
     return _keep(content, columns)
 
 
-def _keep(content: Content, columns: pa.Table) -> Content:
+def _keep(content: AnyIndex, columns: pa.Table) -> AnyIndex:
     """The columns joined to the rows, in memory or on disk."""
     if content.folder is None:
         assert content.rows is not None
@@ -76,7 +77,7 @@ def _keep(content: Content, columns: pa.Table) -> Content:
         return replace(content, schema=schema, rows=join(content.rows, columns, schema))
     with locked(content.folder):
         join_index(content.folder, columns)
-    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
+    return content.reopen()
 
 
 def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
@@ -92,7 +93,7 @@ def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, fl
     return shares
 
 
-def _select(content: Content, by: str | None) -> str:
+def _select(content: IndexRows, by: str | None) -> str:
     have = content.schema.names
     if by is not None and by not in have:
         raise UnknownNameError("column", by, have)
@@ -268,7 +269,7 @@ def _fill_empty(
     return part
 
 
-def find_leaks(content: Content, column: str = "part", by: str | None = None) -> pa.Table:
+def find_leaks(content: IndexRows, column: str = "part", by: str | None = None) -> pa.Table:
     """The images of a group, or with the same picture, that a given split puts on two sides.
 
     Args:

@@ -47,7 +47,7 @@ def cache(phantom_cache: Path) -> Cache:
 
 @pytest.fixture(scope="session")
 def truth(phantoms: Path, cache: Cache) -> Boxes:
-    return wr.read_boxes(phantoms / "train.csv", images=cache).consensus()
+    return wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus()
 
 
 @pytest.fixture(scope="session")

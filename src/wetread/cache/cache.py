@@ -28,7 +28,7 @@ from wetread.common.stamp import Stamp
 from wetread.errors import CacheError, NotFoundError
 from wetread.headers.schema import CORE, unify
 from wetread.table.merge import conform
-from wetread.table.query import Content
+from wetread.table.rows import IndexRows
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
@@ -150,8 +150,8 @@ class Cache:
         return Pictures(self.folder, rows)
 
     @property
-    def content(self) -> Content:
-        """The images as an index has them, as far as boxes need it: `boxes.join(cache)`."""
+    def index(self) -> IndexRows:
+        """The images as an index has them, as far as boxes need it: `boxes.join(cache.index)`."""
         names = ["path", "member", *NAMED, "group", "part", "rows", "columns"]
         rows = self.rows.group_by("id", use_threads=False).aggregate([(n, "min") for n in names])
         sizes = {"rows": "Rows", "columns": "Columns"}
@@ -161,7 +161,7 @@ class Cache:
         length = pa.array([0] * len(rows), CORE.field("pixel_length").type)
         table = pa.table({"id": rows["id"], **known, "pixel_length": length})
         schema = unify([CORE, table.schema])
-        return Content(self._said["root"], schema, conform(table, schema))
+        return IndexRows(self._said["root"], schema, conform(table, schema))
 
     def read(self, i: int) -> NDArray[np.uint16]:
         """The picture of a row, uint16 (height, width), mapped: not to be written to.

@@ -25,9 +25,10 @@ from wetread.common.files import TEMPORARY, hash_file, storage_errors, take_lock
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table.merge import TRY_AGAIN
+from wetread.table.changes import still_valid
 from wetread.table.parts import new_name
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 
 JOINED = ("path", "member", *NAMED, "group", "part")
 """Columns of the index, which may change without a picture changing."""
@@ -80,10 +81,7 @@ def still_right(folder: Path, lines: pa.Table, images: pa.Table) -> pa.Table:
             f"{lost['path'][0].as_py() or lost['id'][0].as_py()}: choose another folder"
         )
     now = images.take(at)
-    same = ~np.asarray(pc.is_in(lines["status"], TRY_AGAIN))
-    for name in ("file_size", "mtime_ns"):
-        old, new = (rows[name].fill_null(-1).to_numpy() for rows in (lines, now))
-        same &= old == new
+    same = still_valid(lines, now, "status")
     changed = lines["id"].filter(pa.array(~same))
     lines = lines.filter(pc.invert(pc.is_in(lines["id"], value_set=changed.combine_chunks())))
     good = lines.filter(pc.equal(lines["status"], "ok"))
@@ -114,7 +112,7 @@ def _write_table(path: Path, lines: pa.Table) -> None:
 
 
 def finish(
-    content: Content, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
+    content: IndexRows, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
 ) -> None:
     """Makes the lines count, in the order of the index, and sweeps up what no line names."""
     lines = batch.in_order(_joined(content, lines), images).combine_chunks()
@@ -138,7 +136,7 @@ def finish(
     _sweep(folder, {said["table"]}, set(said["shards"]))
 
 
-def _joined(content: Content, lines: pa.Table) -> pa.Table:
+def _joined(content: IndexRows, lines: pa.Table) -> pa.Table:
     """The lines with what the index says now."""
     names = [name for name in JOINED if name in content.schema.names]
     listed = ", ".join(f'"{name}"' for name in ["id", *names])

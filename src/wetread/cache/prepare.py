@@ -25,7 +25,8 @@ from wetread.images.image import Image
 from wetread.imaging import fit
 from wetread.pixels import Frames
 from wetread.settings import Settings
-from wetread.table.query import Content, Indexed, check_files, query
+from wetread.table.query import query
+from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.table.summary import say_without_pixels
 from wetread.workers import Engine
 
@@ -33,7 +34,7 @@ FUNCTION = "wetread.cache.prepare:prepare_part"
 
 
 def prepare(
-    index: Indexed,
+    index: IndexLike,
     to: str | os.PathLike[str] | None = None,
     size: int = 1024,
     workers: int | None = None,
@@ -49,7 +50,7 @@ def prepare(
     are new, have changed, or could not be reached are decoded.
 
     Args:
-        index: the images.
+        index: the images, or their index folder.
         to: the folder; by default a temporary one, removed with the `Cache`.
         size: the longest side of a picture; smaller ones are not enlarged.
         workers: processes that decode, 1 or more; None for one a core.
@@ -65,18 +66,18 @@ def prepare(
     """
     if size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
-    content = index.content
-    images = batch.list_images(content)
+    index = IndexRows.of(index)
+    images = batch.list_images(index)
     if not images.num_rows:
-        said = ["no image to prepare: no row has pixels", *say_without_pixels(content)]
+        said = ["no image to prepare: no row has pixels", *say_without_pixels(index)]
         raise UsageError("; ".join(said))
     if to is not None:
         folder = Path(os.path.abspath(to))
-        _prepare(content, images, folder, size, workers, progress, settings, engine)
+        _prepare(index, images, folder, size, workers, progress, settings, engine)
         return Cache.open(folder)
     folder = Path(tempfile.mkdtemp(prefix="wetread-cache-"))
     try:
-        _prepare(content, images, folder, size, workers, progress, settings, engine)
+        _prepare(index, images, folder, size, workers, progress, settings, engine)
         cache = Cache.open(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +92,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def _prepare(
-    content: Content,
+    content: IndexRows,
     images: pa.Table,
     folder: Path,
     size: int,
@@ -122,7 +123,7 @@ def _prepare(
 
 
 def _check_disk(
-    content: Content, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
+    content: IndexRows, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
 ) -> None:
     """Says what the pictures will take, and refuses to begin where that is not free."""
     names = 'id, "Rows", "Columns", NumberOfFrames, file_size, pixel_length'

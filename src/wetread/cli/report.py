@@ -66,12 +66,12 @@ def report(
     """
     from wetread.index import Index
     from wetread.reports.build import build
-    from wetread.table.query import check_files
+    from wetread.table.rows import check_files
 
-    content = open_index(index)
-    check_files(content)
+    rows = open_index(index)
+    check_files(rows)
     made = build(
-        Index(content),
+        Index.of(rows),
         boxes,
         predictions,
         split=split,

@@ -7,7 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,12 +22,12 @@ from wetread.evaluation.bootstrap import Floats, Ints
 from wetread.evaluation.cases import STUDY
 from wetread.evaluation.images import show_some
 from wetread.table.query import query
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes.collection import Boxes
-    from wetread.table.query import Indexed
 
 IMAGE = "_image"
 """How SIIM-COVID's ids of images end."""
@@ -92,7 +92,7 @@ def submit(
     predictions: Boxes | str | os.PathLike[str],
     to: str | os.PathLike[str],
     format: str,
-    images: Indexed | Iterable[str] | None = None,
+    images: IndexLike | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Writes predictions as a competition wants them, unless something is wrong with them.
 
@@ -112,9 +112,9 @@ def submit(
         predictions: boxes with scores, or a file that `read_boxes` reads.
         to: the CSV file to write.
         format: a name as above.
-        images: the images that must be in the file: the index of the test set, or their names;
-            None takes those that have predictions. Only an index tells how large images are; a
-            warning names its files that should have pixels and have none.
+        images: the images that must be in the file: the index of the test set, its folder, or
+            their names; None takes those that have predictions. Only an index tells how large
+            images are; a warning names its files that should have pixels and have none.
 
     Returns:
         What was written.
@@ -154,15 +154,15 @@ def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
     return words // (5 if format == "rsna-pneumonia" else 6)
 
 
-def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | None) -> _Targets:
+def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | None) -> _Targets:
     """The rows of the file, and the row of each prediction."""
     if isinstance(images, str | os.PathLike):
-        raise UsageError(f"images={images!r}: give Index.open() of it, or names")
+        images = IndexRows.open(images)
     keys = boxes.table["key"].to_pylist()
     if form == "siim-covid":
         keys = [key and key.removesuffix(IMAGE) for key in keys]
-    if hasattr(images, "content"):
-        return _list_rows(boxes, keys, form, cast("Indexed", images))
+    if isinstance(images, IndexRows):
+        return _list_rows(boxes, keys, form, images)
     names = list(dict.fromkeys(keys) if images is None else images)
     if None in names:
         raise UsageError("predictions without a key; say which images there are: images=index")
@@ -176,12 +176,12 @@ def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | Non
     return _Targets(names, place, np.full((len(names), 2), np.inf))
 
 
-def _list_rows(boxes: Boxes, keys: list[str], form: str, index: Indexed) -> _Targets:
+def _list_rows(boxes: Boxes, keys: list[str], form: str, index: IndexRows) -> _Targets:
     """The same from an index, whose images are named as in the competitions: by their files."""
     columns = ("id", "path", "member", *NAMES[:2], "StudyInstanceUID", "Columns", "Rows")
     listed = ", ".join(f'"{name}"' for name in columns)
-    rows = query(index.content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
-    blind = query(index.content, BLIND)["path"].to_pylist()
+    rows = query(index, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    blind = query(index, BLIND)["path"].to_pylist()
     if blind:
         warnings.warn(
             f"{len(blind)} files of the index cannot be read as images and get no row: "

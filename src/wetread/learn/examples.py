@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wetread.learn.augment import Augment
     from wetread.learn.dataset import Images
     from wetread.learn.detector import Target
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 VALID = "valid"
 SPLIT = pa.schema(
@@ -102,13 +102,14 @@ class Examples:
         return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-8)))
 
 
-def read_truth(images: Indexed, truth: Boxes | str | os.PathLike[str]) -> Boxes:
+def read_truth(images: IndexRows | Cache, truth: Boxes | str | os.PathLike[str]) -> Boxes:
     """One opinion an image, joined to an index or a cache: checked before anything is decoded.
 
     Raises:
         UsageError: boxes that know none of the images, several readers an image, or no box.
     """
-    boxes = joined(open_boxes(truth), images)
+    index = images.index if isinstance(images, Cache) else images
+    boxes = joined(open_boxes(truth), index)
     check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
         raise UsageError("the truth has no box: there is nothing to learn")
@@ -156,14 +157,13 @@ def _split_anew(cache: Cache, images: pa.Table, truth: Boxes) -> pa.Table:
     """The images with the parts and groups that `wetread.split` gives to the cache's."""
     from dataclasses import replace
 
-    content = cache.content
-    rows = content.rows
+    rows = cache.index.rows
     assert rows is not None
     at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
     # Pictures are told apart by their pixels in the cache: no file is read again.
     rows = rows.append_column("px_hash", images["hash"].take(at))
     rows = rows.append_column("px_scale", pa.nulls(len(rows), pa.int32()))
-    found = split_rows(replace(content, schema=rows.schema, rows=rows), truth).rows
+    found = split_rows(replace(cache.index, schema=rows.schema, rows=rows), truth).rows
     assert found is not None
     at = pc.index_in(images["id"], value_set=found["id"].combine_chunks())
     for name in ("group", "part"):

@@ -28,7 +28,8 @@ from wetread.learn.models import MODELS
 from wetread.learn.prediction import list_boxes, to_boxes
 from wetread.learn.run import Run, Weights, open_cache, weights_path
 from wetread.table.merge import conform
-from wetread.table.query import Content, Indexed, check_files, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows, check_files
 from wetread.workers import Engine
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class How:
 
 def predict(
     runs: Sequence[Run],
-    images: Indexed | Cache,
+    images: IndexRows | Cache,
     how: How,
     progress: bool,
     engine: Engine | None,
@@ -103,7 +104,7 @@ def find_on(
 
 
 def _map(
-    runs: Sequence[Run], images: Indexed | Cache, how: How, progress: bool, engine: Engine
+    runs: Sequence[Run], images: IndexRows | Cache, how: How, progress: bool, engine: Engine
 ) -> pa.Table:
     """Rows of SCHEMA, of all tasks, in the order of the images."""
     table, where = _list_images(images)
@@ -131,22 +132,21 @@ def _map(
     return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
 
-def _list_images(images: Indexed | Cache) -> tuple[pa.Table, dict[str, Any]]:
+def _list_images(images: IndexRows | Cache) -> tuple[pa.Table, dict[str, Any]]:
     """A row for every image or picture, and where they are."""
     if isinstance(images, Cache):
         rows = images.rows.select(["id", "path", "member", "frame"])
         folder = str(images.folder)
         where = {"root": folder, "cache": {"folder": folder, "version": images.version}}
         return rows.append_column("place", pa.array(range(len(rows)), pa.int64())), where
-    content = images.content
     wanted = (*batch.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
-    names = [name for name in dict.fromkeys(wanted) if name in content.schema.names]
+    names = [name for name in dict.fromkeys(wanted) if name in images.schema.names]
     listed = ", ".join(f'"{name}"' for name in names)
-    rows = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(images, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     if not rows.num_rows:
         raise UsageError("no image to predict: no row has pixels")
-    check_files(content)
-    return rows, {"root": content.root, "cache": None}
+    check_files(images)
+    return rows, {"root": images.root, "cache": None}
 
 
 def _name(run: Run, how: How) -> dict[str, Any]:
@@ -176,17 +176,10 @@ def predict_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     if whole:
         return find_on(whole._take(images["place"]), models, how)
     schema = unify([CORE, images.schema])
-    content = Content(options["root"], schema, conform(images, schema))
-    cache = prepare(_Images(content), None, options["size"], workers=1, progress=False)
+    index = IndexRows(options["root"], schema, conform(images, schema))
+    cache = prepare(index, None, options["size"], workers=1, progress=False)
     left = conform(cache.left_out.rename_columns({"id": "image"}), SCHEMA)
     return pa.concat_tables([find_on(cache, models, how), left])
-
-
-@dataclass(frozen=True)
-class _Images:
-    """Some rows of an index."""
-
-    content: Content
 
 
 _lock = threading.Lock()

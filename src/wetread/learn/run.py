@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
+from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache
 from wetread.common.files import written
 from wetread.common.stamp import Stamp
@@ -35,12 +36,12 @@ from wetread.learn.checkpoint import load_tensors
 from wetread.learn.detector import Builder, Detector, Shape
 from wetread.learn.examples import VALID
 from wetread.learn.models import MODELS
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.learn.filter import Thresholds
-    from wetread.table.query import Indexed
     from wetread.workers import Engine
 
 STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
@@ -153,7 +154,7 @@ class Run:
 
     def predict(
         self,
-        images: Indexed | Cache,
+        images: IndexLike | Cache,
         *,
         filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
@@ -171,7 +172,7 @@ class Run:
         their image; see `learn.prediction.list_boxes`.
 
         Args:
-            images: an index, whose images are decoded for the purpose, or a cache.
+            images: an index, whose images are decoded for the purpose, a cache, or its folder.
             filter: a run that classifies, to say where there is nothing.
             thresholds: of the filter; by default those that `Run.thresholds` chooses.
             weights: of the best epoch or of the last.
@@ -192,6 +193,7 @@ class Run:
             UserWarning: images that cannot be decoded: they have no row.
         """
         require_torch()
+        images = open_images(images)
         from wetread.learn.filter import filter_normal
         from wetread.learn.inference import How, predict
 
@@ -346,8 +348,17 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_file(path, held.getvalue())
 
 
+def open_images(images: IndexLike | Cache) -> IndexRows | Cache:
+    """Return an index or a cache; a path is opened."""
+    if isinstance(images, Cache):
+        return images
+    if isinstance(images, str | os.PathLike) and os.path.exists(os.path.join(images, CACHE_MARKER)):
+        return Cache.open(images)
+    return IndexRows.of(images)
+
+
 def open_cache(
-    images: Indexed | Cache, size: int, to: Path | None = None, progress: bool = True
+    images: IndexRows | Cache, size: int, to: Path | None = None, progress: bool = True
 ) -> Cache:
     """The cache, or one made of an index: in `to`, else for as long as it is used."""
     if isinstance(images, Cache):

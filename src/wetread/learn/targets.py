@@ -42,7 +42,7 @@ def choose(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
         rows = _of_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
         return Targets((), rows, np.zeros(len(rows) + 1, np.int64), np.zeros((0, 4)), *none)
-    truth = joined(truth, cache)
+    truth = joined(truth, cache.index)
     check_readers(truth.table)
     said = truth.table
     at, row = _places(cache, said)

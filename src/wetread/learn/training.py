@@ -36,6 +36,7 @@ from wetread.learn.run import (
     Run,
     as_window,
     open_cache,
+    open_images,
     read_config,
     require_torch,
     warn_left_out,
@@ -46,7 +47,7 @@ from wetread.learn.validation import Scores
 from wetread.sources.find import INDEX_MARKER
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexLike, IndexRows
 
 SIZE = 512
 """Of what a model sees where no other is asked for."""
@@ -55,7 +56,7 @@ _PLANNED = ("steps", "batch", "lr", "seed", "precision")
 
 
 def train(
-    images: Indexed | Cache,
+    images: IndexLike | Cache,
     truth: Boxes | str | os.PathLike[str],
     task: Task = "detect",
     model: str | Builder = "small",
@@ -83,7 +84,8 @@ def train(
     machine or several; GPUs are written after PyTorch's documentation and untested.
 
     Args:
-        images: an index, which is decoded into `to`/cache, or a cache (`wetread.prepare`). Where
+        images: an index, which is decoded into `to`/cache, a cache (`wetread.prepare`), or the
+            folder of one. Where
             neither has parts, patients are split in 80 % "train" and 20 % "valid".
         truth: boxes of one opinion an image, or a file; images they do not mention are not used,
             images with "nothing" are learnt from as normal.
@@ -120,6 +122,7 @@ def train(
         StorageError: the folder cannot be written.
     """
     require_torch()
+    images = open_images(images)
     recipe = find_recipe(task, model)
     _check(size, epochs, batch, steps, lr, threads, workers, precision)
     folder = Path(to)
@@ -186,7 +189,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _open_cache(
-    images: Indexed | Cache, size: int, folder: Path, team: Team, progress: bool
+    images: IndexRows | Cache, size: int, folder: Path, team: Team, progress: bool
 ) -> Cache:
     """The cache; one process makes it, and says what is not in it."""
     if isinstance(images, Cache):
