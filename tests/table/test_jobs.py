@@ -129,7 +129,7 @@ def test_on_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert f"wetread merge {to}" in first.output
     refused = runner.invoke(main, ["merge", to])
     assert refused.exit_code == 2
-    assert "missing or not finished: 1" in refused.output
+    assert "missing or unfinished: 1" in refused.output
     runner.invoke(main, ["scan", str(folder), "-o", to, "--shard", "1/2", "-q"])
     merged = runner.invoke(main, ["merge", to, "--json", "--fail-on", "NOT_DICOM"])
     assert merged.exit_code == 3, merged.output
