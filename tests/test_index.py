@@ -20,9 +20,9 @@ def test_rows_are_images(index: Index) -> None:
     assert [image.path for image in index] == [*names, "rtplan.dcm"]
     assert index[0].path == index[-6].path == "CT_small.dcm"
     assert index[-1].path == "rtplan.dcm"
-    for place in (6, -7):
+    for number in (6, -7):
         with pytest.raises(IndexError):
-            index[place]
+            index[number]
 
 
 def test_slices_are_indexes(index: Index) -> None:
@@ -36,7 +36,7 @@ def test_slices_are_indexes(index: Index) -> None:
     assert len(index[:]) == 6
 
 
-def test_a_header_is_pydicoms(index: Index) -> None:
+def test_a_header_is_a_pydicom_dataset(index: Index) -> None:
     header = index[0].header
     assert header.PatientID == index[0].row["PatientID"] == "1CT1"
     assert "PixelData" not in header
@@ -50,7 +50,7 @@ def test_images_are_the_rows_with_pixels(index: Index) -> None:
     ]  # fmt: skip
 
 
-def test_what_it_shows(index: Index) -> None:
+def test_repr(index: Index) -> None:
     assert repr(index).startswith("<Index: 6 files in ")
     assert "CT_small.dcm" in index._repr_html_()
     assert repr(index[0]) == "<Image CT_small.dcm: CT 128 x 128>"
@@ -70,12 +70,12 @@ def test_to_pandas(index: Index) -> None:
 
 def test_an_empty_folder_is_an_empty_index(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    with pytest.warns(UserWarning, match="no files in") as said:
+    with pytest.warns(UserWarning, match="no files in") as caught:
         empty = scan(tmp_path / "none", progress=False)
-    assert said[0].filename == __file__
+    assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="no files in"):
-        kept = scan(tmp_path / "none", tmp_path / "to", progress=False)
-    for index in (empty, kept):
+        stored = scan(tmp_path / "none", tmp_path / "to", progress=False)
+    for index in (empty, stored):
         assert len(index) == len(index.table) == len(list(index)) == 0
         assert index.problems().empty
         assert index.summary()["files"] == 0

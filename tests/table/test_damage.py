@@ -19,7 +19,7 @@ from wetread.testing.dicom import dicom_file, picture
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
     """An index with measurements, and its table."""
     top = tmp_path_factory.mktemp("damage")
     (top / "in").mkdir()
@@ -30,8 +30,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
 
 
 @pytest.fixture
-def index(made: tuple[Path, pa.Table], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made[0], tmp_path / "index"))
+def index(scanned: tuple[Path, pa.Table], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(scanned[0], tmp_path / "index"))
 
 
 def files(folder: Path, *, counting: bool) -> list[Path]:
@@ -41,20 +41,20 @@ def files(folder: Path, *, counting: bool) -> list[Path]:
 
 
 def check(folder: Path, table: pa.Table, path: Path) -> bool:
-    """Whether the damage was reported; else the table must be the same."""
+    """True if the damage was reported; otherwise the table must be the same."""
     try:
         again = wr.Index.open(folder).table
     except IndexFormatError as error:
-        said = str(error)
+        message = str(error)
     else:
         assert again.equals(table)
         return False
-    assert path.name in said
-    assert "scan" in said
+    assert path.name in message
+    assert "scan" in message
     return True
 
 
-def test_every_flipped_bit(index: Path, made: tuple[Path, pa.Table]) -> None:
+def test_every_flipped_bit(index: Path, scanned: tuple[Path, pa.Table]) -> None:
     draw = random.Random(0)
     for path in files(index, counting=True):
         whole = path.read_bytes()
@@ -62,7 +62,7 @@ def test_every_flipped_bit(index: Path, made: tuple[Path, pa.Table]) -> None:
             data, at = bytearray(whole), draw.randrange(8 * len(whole))
             data[at // 8] ^= 1 << at % 8
             path.write_bytes(data)
-            reported = check(index, made[1], path)
+            reported = check(index, scanned[1], path)
             assert reported or path.suffix == ".json"  # spaces between the values
         path.write_bytes(whole)
 
@@ -91,51 +91,53 @@ def damages(path: Path) -> Iterator[str]:
     path.write_bytes(whole)
 
 
-def test_every_damaged_file(index: Path, made: tuple[Path, pa.Table]) -> None:
+def test_every_damaged_file(index: Path, scanned: tuple[Path, pa.Table]) -> None:
     for path in files(index, counting=True):
         for kind in damages(path):
             if kind == "missing" and path.parent.name == "commits":
                 with pytest.raises(IndexFormatError, match="the same scan again"):
                     wr.Index.open(index)
             else:
-                assert check(index, made[1], path), (path, kind)
-    assert not check(index, made[1], index)
+                assert check(index, scanned[1], path), (path, kind)
+    assert not check(index, scanned[1], index)
 
 
-def test_a_file_of_another_index(index: Path, made: tuple[Path, pa.Table], tmp_path: Path) -> None:
+def test_a_file_of_another_index(
+    index: Path, scanned: tuple[Path, pa.Table], tmp_path: Path
+) -> None:
     (tmp_path / "more").mkdir()
     for number in range(5, 8):
         (tmp_path / "more" / f"{number}.dcm").write_bytes(dicom_file(picture(number)))
     wr.scan(tmp_path / "more", tmp_path / "other", workers=0)
     [part], [other] = ((tmp_path / name / "parts").iterdir() for name in ("index", "other"))
     part.write_bytes(other.read_bytes())
-    assert check(index, made[1], part)
+    assert check(index, scanned[1], part)
 
 
-def test_folders_that_are_files(index: Path, made: tuple[Path, pa.Table]) -> None:
+def test_folders_that_are_files(index: Path, scanned: tuple[Path, pa.Table]) -> None:
     for name in ("commits", "parts"):
         shutil.move(index / name, index / "away")
         (index / name).write_bytes(b"")
-        assert check(index, made[1], index / name)
+        assert check(index, scanned[1], index / name)
         (index / name).unlink()
         shutil.move(index / "away", index / name)
 
 
-def test_foreign_files_do_not_count(index: Path, made: tuple[Path, pa.Table]) -> None:
+def test_foreign_files_do_not_count(index: Path, scanned: tuple[Path, pa.Table]) -> None:
     (index / "commits" / "generation-notes.json").write_bytes(b"?")
     (index / "parts" / "x.parquet").write_bytes(b"?")
-    assert not check(index, made[1], index)
+    assert not check(index, scanned[1], index)
 
 
-def test_a_scan_mends_a_damaged_part(index: Path, made: tuple[Path, pa.Table]) -> None:
+def test_a_scan_repairs_a_damaged_part(index: Path, scanned: tuple[Path, pa.Table]) -> None:
     [part] = (index / "parts").iterdir()
     part.write_bytes(part.read_bytes()[:-9])
     with pytest.warns(UserWarning, match="its 3 files are read again"):
-        again = wr.scan(made[0].parent / "in", index, workers=0)
-    assert again.table.equals(made[1].select(again.columns))
+        again = wr.scan(scanned[0].parent / "in", index, workers=0)
+    assert again.table.equals(scanned[1].select(again.columns))
 
 
-def test_what_was_measured_is_checked(index: Path) -> None:
+def test_measurements_are_checked(index: Path) -> None:
     for path in files(index / "measured", counting=False):
         whole = path.read_bytes()
         for data in (b"", whole[:40], whole.replace(b"2", b"3", 1)):
@@ -145,7 +147,7 @@ def test_what_was_measured_is_checked(index: Path) -> None:
         path.write_bytes(whole)
 
 
-def test_the_command_line_says_it_in_a_line(index: Path) -> None:
+def test_the_command_line_reports_damage_in_one_line(index: Path) -> None:
     (index / INDEX_MARKER).write_bytes(b"[]")
     command = [sys.executable, "-m", "wetread", "query", str(index), "SELECT 1"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -43,7 +43,7 @@ def test_merged_shards_are_the_whole_scan(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_merge_keeps_added_columns_as_a_rescan_does(folder: Path, tmp_path: Path) -> None:
-    """Of files that have not changed; others are measured and split anew."""
+    """Added columns stay for unchanged files; the others are measured and split again."""
     indexes, cut = [tmp_path / "merged.index", tmp_path / "plain.index"], folder / "0" / "3.dcm"
     cut.write_bytes(dicom_file(picture(3))[:-9])
 
@@ -81,7 +81,7 @@ def test_more_shards_than_files(folder: Path, tmp_path: Path) -> None:
         assert len(merged) == 10
 
 
-def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:
+def test_missing_shards_are_named(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "x.index"
     with pytest.raises(NotFoundError, match="no shards"):
         wr.merge(to)
@@ -97,7 +97,7 @@ def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:
         wr.merge(to)
 
 
-def test_a_shard_that_was_stopped_is_a_gap(
+def test_an_interrupted_shard_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wetread.table import scan
@@ -118,7 +118,7 @@ def test_a_shard_that_was_stopped_is_a_gap(
 
 
 @pytest.mark.parametrize("text", ["4/4", "1", "-1/4", "a/b", "1/0", ""])
-def test_what_is_no_shard(text: str) -> None:
+def test_invalid_shards(text: str) -> None:
     with pytest.raises(UsageError, match="write K/N"):
         Shard.parse(text)
 
@@ -129,7 +129,7 @@ def test_on_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert f"wetread merge {to}" in first.output
     refused = runner.invoke(main, ["merge", to])
     assert refused.exit_code == 2
-    assert "missing or not finished: 1" in refused.output
+    assert "missing or unfinished: 1" in refused.output
     runner.invoke(main, ["scan", str(folder), "-o", to, "--shard", "1/2", "-q"])
     merged = runner.invoke(main, ["merge", to, "--json", "--fail-on", "NOT_DICOM"])
     assert merged.exit_code == 3, merged.output

@@ -33,7 +33,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_every_command_says_it_once_and_takes_the_new_folder(moved: Path, exists: bool) -> None:
+def test_every_command_reports_it_once_and_takes_the_new_folder(moved: Path, exists: bool) -> None:
     if exists:
         (moved / "old").mkdir()
         (moved / "old" / "other.dcm").write_bytes(b"")
@@ -46,13 +46,13 @@ def test_every_command_says_it_once_and_takes_the_new_folder(moved: Path, exists
         ["report", to, "-o", moved / "r.html", "-q", "--workers", 1],
         ["split", to],
     ):
-        code, said = run(*command)
-        assert code == 2, said
-        assert said.count("none of the 4 files of the index is in") == 1
-        assert "--root FOLDER" in said
+        code, output = run(*command)
+        assert code == 2, output
+        assert output.count("none of the 4 files of the index is in") == 1
+        assert "--root FOLDER" in output
         assert run(*command, "--root", moved / "new")[0] == 0
-    code, said = run("view", to, "--no-browser")
-    assert (code, "--root FOLDER" in said) == (2, True)
+    code, output = run("view", to, "--no-browser")
+    assert (code, "--root FOLDER" in output) == (2, True)
 
 
 def test_the_same_in_python(moved: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_same_in_python(moved: Path) -> None:
     assert measured.root == wr.split(measured).root == index.root
 
 
-def test_one_file_that_is_there_is_enough(moved: Path) -> None:
+def test_one_existing_file_is_enough(moved: Path) -> None:
     (moved / "old").mkdir()
     (moved / "new" / "3.dcm").rename(moved / "old" / "3.dcm")
     measured = wr.Index.open(moved / "to").measure(workers=1, progress=False)

@@ -51,7 +51,7 @@ def test_only_committed_parts_count(folder: Path) -> None:
     assert parts.read_state(folder).loose == ()
 
 
-def test_a_generation_replaces_what_was(folder: Path) -> None:
+def test_a_generation_replaces_the_last_one(folder: Path) -> None:
     part = parts.write_part(folder, rows("a"), Options("/"))
     parts.write_part(folder, rows("b"), Options("/"))
     for number in (1, 2):
@@ -64,11 +64,11 @@ def test_a_generation_replaces_what_was(folder: Path) -> None:
     assert [path.stem for path in (folder / "parts").iterdir()] == [part.name]
 
 
-def test_damaged_or_foreign_commits_are_said(folder: Path) -> None:
+def test_damaged_or_foreign_commits_are_reported(folder: Path) -> None:
     part = parts.write_part(folder, rows("a"), Options("/"))
     commit = folder / "commits" / f"{part.name}.json"
-    said = json.loads(commit.read_text())
-    commit.write_text(json.dumps({**said, "schema": 3, "wetread": "7.0"}))
+    content = json.loads(commit.read_text())
+    commit.write_text(json.dumps({**content, "schema": 3, "wetread": "7.0"}))
     with pytest.raises(IndexFormatError, match=r"wetread 7\.0 \(schema 3\)"):
         parts.read_state(folder)
     commit.write_text("{")

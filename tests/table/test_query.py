@@ -1,4 +1,4 @@
-"""Questions: what may be asked, what is refused, and the same answers in memory and on disk."""
+"""Queries: allowed and rejected SQL, and equal results in memory and on disk."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_integers_and_sums_keep_their_digits(index: Index) -> None:
         "SELEC",
     ],
 )
-def test_all_else_is_refused(index: Index, secret: Path, sql: str) -> None:
+def test_other_statements_are_rejected(index: Index, secret: Path, sql: str) -> None:
     with pytest.raises(QueryError):
         index.query(sql.format(secret=secret))
     assert secret.read_text() == "a,b\n1,2\n"
@@ -88,9 +88,9 @@ def test_unknown_columns_are_suggested(index: Index, sql: str) -> None:
 def test_an_error_quotes_no_value(index: Index, expression: str) -> None:
     with pytest.raises(
         QueryError, match=r"^(Conversion|Invalid Input) Error in some row; "
-    ) as said:
+    ) as caught:
         index.where(expression).table  # noqa: B018
-    assert "dcm" not in str(said.value)
+    assert "dcm" not in str(caught.value)
 
 
 def test_where(index: Index) -> None:
@@ -142,7 +142,7 @@ def test_problems(index: Index) -> None:
         index.problems(code="TRUNCATE")
 
 
-def test_open_says_what_is_wrong(tmp_path: Path) -> None:
+def test_errors_of_open(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such index"):
         Index.open(tmp_path / "none")
     with pytest.raises(IndexFormatError, match="is not an index"):
@@ -152,7 +152,7 @@ def test_open_says_what_is_wrong(tmp_path: Path) -> None:
         Index.open(tmp_path)
 
 
-def test_an_index_that_was_scanned_again_says_so(small_folder: Path, tmp_path: Path) -> None:
+def test_an_index_that_was_scanned_again(small_folder: Path, tmp_path: Path) -> None:
     old = scan(small_folder, tmp_path / "to", progress=False)
     shutil.copy(small_folder / "CT_small.dcm", small_folder / "b.dcm")
     new = scan(small_folder, tmp_path / "to", progress=False)
@@ -178,7 +178,7 @@ def test_an_index_is_opened_while_a_scan_of_it_finishes(
     assert len(Index.open(to)) == 7
 
 
-def test_commits_of_a_scan_under_way_are_not_opened(small_folder: Path, tmp_path: Path) -> None:
+def test_commits_of_an_unfinished_scan_are_not_opened(small_folder: Path, tmp_path: Path) -> None:
     scan(small_folder, tmp_path / "to", progress=False)
     (tmp_path / "to" / "commits" / "0.json").symlink_to("swept")
     assert len(Index.open(tmp_path / "to")) == 6

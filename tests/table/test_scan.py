@@ -1,4 +1,4 @@
-"""Scans that are kept: what is read again, what leaves, and what a kill or a full disk leaves."""
+"""Scans on disk: rescans, interruptions, kills and full disks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(small_folder: Path) -> Path:
     return small_folder
 
 
-def kept(folder: Path, to: Path, settings: Settings = SMALL, **options: object) -> Index:
+def scan_to(folder: Path, to: Path, settings: Settings = SMALL, **options: object) -> Index:
     return scan(folder, to, workers=0, progress=False, settings=settings, **options)  # type: ignore
 
 
@@ -53,7 +53,7 @@ def test_memory_disk_and_workers_give_the_same_table(folder: Path, tmp_path: Pat
     paths = whole.table["path"].to_pylist()
     assert len(whole) == 100
     assert paths == sorted(paths, key=os.fsencode)
-    assert kept(folder, tmp_path / "a").table == whole.table
+    assert scan_to(folder, tmp_path / "a").table == whole.table
     several = scan(folder, tmp_path / "b", workers=2, progress=False, settings=SMALL)
     assert several.table == whole.table
     assert scan(folder, workers=2, progress=False, settings=SMALL).table == whole.table
@@ -61,7 +61,7 @@ def test_memory_disk_and_workers_give_the_same_table(folder: Path, tmp_path: Pat
 
 
 def test_parts_are_compacted_in_order(folder: Path, tmp_path: Path) -> None:
-    kept(folder, tmp_path / "to")
+    scan_to(folder, tmp_path / "to")
     generation = parts.read_state(tmp_path / "to").generation
     assert generation is not None
     assert [part.rows for part in generation.parts] == [25] * 4
@@ -75,41 +75,41 @@ def test_large_parts_stay_as_they_were_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge, "_LARGE", 8)
-    whole = kept(folder, tmp_path / "to")
+    whole = scan_to(folder, tmp_path / "to")
     generation = parts.read_state(tmp_path / "to").generation
     assert generation is not None
     assert [part.rows for part in generation.parts] == [8] * 11 + [12]
     (folder / "a.b" / "new").write_bytes(b"new")
     before = names_of_parts(tmp_path / "to")
-    again = kept(folder, tmp_path / "to")
+    again = scan_to(folder, tmp_path / "to")
     assert len(names_of_parts(tmp_path / "to") - before) == 1
     assert again.table == scan(folder, progress=False).table != whole
 
 
-def test_a_rescan_reads_what_is_new_or_changed_and_drops_what_is_gone(
+def test_a_rescan_reads_new_and_changed_files_and_drops_deleted_ones(
     folder: Path, tmp_path: Path
 ) -> None:
     to = tmp_path / "to"
-    assert read(kept(folder, to)) == 100
+    assert read(scan_to(folder, to)) == 100
     before = names_of_parts(to)
-    assert read(kept(folder, to)) == 0
+    assert read(scan_to(folder, to)) == 0
     assert names_of_parts(to) == before
 
     (folder / "a" / "000.dcm").write_bytes(b"changed")
     (folder / "a" / "new.dcm").write_bytes(b"new")
     (folder / "a.b" / "001.dcm").unlink()
-    again = kept(folder, to)
+    again = scan_to(folder, to)
     assert read(again) == 2
     assert again.table == scan(folder, progress=False).table
     assert names_of_parts(to) & before  # those that nothing happened to
 
 
-def test_everything_can_leave(folder: Path, tmp_path: Path) -> None:
-    kept(folder, tmp_path / "to")
+def test_all_files_can_be_deleted(folder: Path, tmp_path: Path) -> None:
+    scan_to(folder, tmp_path / "to")
     shutil.rmtree(folder)
     folder.mkdir()
     with pytest.warns(UserWarning, match="no files"):
-        assert len(kept(folder, tmp_path / "to")) == 0
+        assert len(scan_to(folder, tmp_path / "to")) == 0
     assert names_of_parts(tmp_path / "to") == set()
 
 
@@ -124,14 +124,14 @@ def test_random_changes_give_what_a_fresh_scan_gives(folder: Path, tmp_path: Pat
         for path in choose.sample(files, choose.randrange(6)):
             path.write_bytes(b"changed %d" % step)
         settings = Settings(part_files=choose.choice((3, 8, 64)), compact_rows=24)
-        again = kept(folder, tmp_path / "to", settings)
+        again = scan_to(folder, tmp_path / "to", settings)
         assert again.table == scan(folder, progress=False).table
         generation = parts.read_state(tmp_path / "to").generation
         assert generation is not None
         assert max(part.rows for part in generation.parts) <= 24
 
 
-def test_what_could_not_be_read_is_tried_again(
+def test_unreadable_files_are_tried_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = rooms.read_headers
@@ -145,66 +145,66 @@ def test_what_could_not_be_read_is_tried_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(rooms, "read_headers", locked)
-        kept(folder, tmp_path / "to", Settings())
-    again = kept(folder, tmp_path / "to")
+        scan_to(folder, tmp_path / "to", Settings())
+    again = scan_to(folder, tmp_path / "to")
     assert read(again) == 3
     assert again.table == scan(folder, progress=False).table
 
 
 def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Path) -> None:
-    kept(folder, tmp_path / "to")
-    private = kept(folder, tmp_path / "to", private=True)
+    scan_to(folder, tmp_path / "to")
+    private = scan_to(folder, tmp_path / "to", private=True)
     assert read(private) == 100
     assert "private" in private.columns
     moved = folder.rename(tmp_path / "moved")
     with pytest.raises(UsageError, match=r"--replace.*--root"):
-        kept(moved, tmp_path / "to", private=True)
-    assert read(kept(moved, tmp_path / "to", private=True, replace=True)) == 100
+        scan_to(moved, tmp_path / "to", private=True)
+    assert read(scan_to(moved, tmp_path / "to", private=True, replace=True)) == 100
 
 
 def test_a_scan_of_fewer_files_does_not_drop_the_others(folder: Path, tmp_path: Path) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    kept(folder, tmp_path / "to")
+    scan_to(folder, tmp_path / "to")
     for fewer in (paths[0], paths[:3], folder / "**" / "*.dcm"):
         with pytest.raises(UsageError, match="which this scan would replace"):
-            kept(fewer, tmp_path / "to")  # type: ignore[arg-type]
-    assert len(kept(paths[0], tmp_path / "to", replace=True)) == 1
-    assert len(kept(folder, tmp_path / "to")) == len(paths)
+            scan_to(fewer, tmp_path / "to")  # type: ignore[arg-type]
+    assert len(scan_to(paths[0], tmp_path / "to", replace=True)) == 1
+    assert len(scan_to(folder, tmp_path / "to")) == len(paths)
 
 
-def test_files_of_a_list_that_are_gone_may_go(folder: Path, tmp_path: Path) -> None:
+def test_deleted_files_of_a_list_are_dropped(folder: Path, tmp_path: Path) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())[:3]
-    kept(paths, tmp_path / "to")  # type: ignore[arg-type]
+    scan_to(paths, tmp_path / "to")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="would replace"):
-        kept(paths[:2], tmp_path / "to")  # type: ignore[arg-type]
+        scan_to(paths[:2], tmp_path / "to")  # type: ignore[arg-type]
     paths[2].unlink()
-    assert len(kept(paths[:2], tmp_path / "to")) == 2  # type: ignore[arg-type]
+    assert len(scan_to(paths[:2], tmp_path / "to")) == 2  # type: ignore[arg-type]
 
 
 def test_an_index_of_another_folder_is_not_replaced(small_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "a.txt").write_bytes(b"not DICOM")
-    before = kept(small_folder, tmp_path / "to")
+    before = scan_to(small_folder, tmp_path / "to")
     with pytest.raises(UsageError, match=r"is the index of .*choose another folder"):
-        kept(tmp_path / "other", tmp_path / "to")
-    assert kept(small_folder, tmp_path / "to").table == before.table
-    above = kept(small_folder.parent, tmp_path / "to")  # has all of its files
+        scan_to(tmp_path / "other", tmp_path / "to")
+    assert scan_to(small_folder, tmp_path / "to").table == before.table
+    above = scan_to(small_folder.parent, tmp_path / "to")  # has all of its files
     assert {small_folder.name} < {path.split("/")[0] for path in above.table["path"].to_pylist()}
 
 
 def test_members_of_archives_are_kept(small_folder: Path, tmp_path: Path) -> None:
     name = shutil.make_archive(str(tmp_path / "all"), "zip", small_folder)
     to = tmp_path / "to"
-    assert read(kept(Path(name), to)) == 6
-    again = kept(Path(name), to)
+    assert read(scan_to(Path(name), to)) == 6
+    again = scan_to(Path(name), to)
     assert read(again) == 0
     assert again.table == scan(name, progress=False).table
     assert set(again.table["path"].to_pylist()) == {"all.zip"}
 
 
 def test_an_index_inside_the_folder_is_no_source(folder: Path) -> None:
-    assert len(kept(folder, folder / "own.index")) == 100
-    assert read(kept(folder, folder / "own.index")) == 0
+    assert len(scan_to(folder, folder / "own.index")) == 100
+    assert read(scan_to(folder, folder / "own.index")) == 0
 
 
 SCRIPT = """
@@ -218,7 +218,7 @@ wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False,
 
 
 def killed(folder: Path, to: Path, workers: int, after: float, whole: bool) -> bool:
-    """Scans in a process that is killed so many seconds after it began to; whether it was.
+    """Scan in a process that is killed some seconds after the start; true if it was.
 
     `whole`: its workers with it.
     """
@@ -240,10 +240,10 @@ def killed(folder: Path, to: Path, workers: int, after: float, whole: bool) -> b
     return process.returncode != 0
 
 
-def test_killed_at_any_moment_the_same_scan_goes_on(folder: Path, tmp_path: Path) -> None:
+def test_a_scan_killed_at_any_moment_resumes(folder: Path, tmp_path: Path) -> None:
     choose = random.Random(20)
     start = time.monotonic()
-    kept(folder, tmp_path / "timed", Settings(part_files=4, compact_rows=16))
+    scan_to(folder, tmp_path / "timed", Settings(part_files=4, compact_rows=16))
     longest = 1.2 * (time.monotonic() - start)
     first = tmp_path / "first"
     kills = 0
@@ -261,15 +261,15 @@ def test_killed_at_any_moment_the_same_scan_goes_on(folder: Path, tmp_path: Path
         else:  # it takes less time than it did
             longest = after
         whole = scan(folder, progress=False).table
-        again = kept(folder, to)
+        again = scan_to(folder, to)
         assert again.table == whole, f"moment {moment}"
-        assert read(kept(folder, to)) == 0
+        assert read(scan_to(folder, to)) == 0
         if moment == 0:
             shutil.copytree(to, first)
     assert kills > 5
 
 
-def test_a_stopped_scan_goes_on_with_what_it_had(
+def test_an_interrupted_scan_resumes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to = tmp_path / "to"
@@ -284,10 +284,10 @@ def test_a_stopped_scan_goes_on_with_what_it_had(
     with monkeypatch.context() as patch:
         patch.setattr(rooms, "read_headers", stopping)
         with pytest.raises(KeyboardInterrupt):
-            kept(folder, to)
+            scan_to(folder, to)
     with pytest.raises(IndexFormatError, match="did not finish"):
         Index.open(to)
-    assert read(kept(folder, to)) == 100 - 5 * 8
+    assert read(scan_to(folder, to)) == 100 - 5 * 8
 
 
 @pytest.mark.parametrize("place", [0, 3, 11, 22, 27, 31, 34])
@@ -295,7 +295,7 @@ def test_a_full_disk_damages_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
 ) -> None:
     to = tmp_path / "to"
-    before = kept(folder, to).table
+    before = scan_to(folder, to).table
     for path in sorted(folder.rglob("*.dcm"))[::2]:
         path.write_bytes(b"changed")
     real = os.fsync
@@ -309,17 +309,17 @@ def test_a_full_disk_damages_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         try:
-            kept(folder, to)
+            scan_to(folder, to)
         except StorageError as error:
             assert "disk is full" in str(error)  # noqa: PT017
             # Where only the last sync of the folder failed, the new table is there.
             after = scan(folder, progress=False).table
             assert Index.open(to).table in (before, after)
             assert not list(to.rglob(".tmp-*"))
-    assert kept(folder, to).table == scan(folder, progress=False).table
+    assert scan_to(folder, to).table == scan(folder, progress=False).table
 
 
-def test_a_full_disk_in_a_worker_is_said_plainly(folder: Path, tmp_path: Path) -> None:
+def test_a_full_disk_in_a_worker(folder: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
@@ -330,16 +330,16 @@ def test_a_full_disk_in_a_worker_is_said_plainly(folder: Path, tmp_path: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_folder_that_is_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_other_folders_are_left_alone(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IndexFormatError, match="is not an index"):
-        kept(folder, folder)
+        scan_to(folder, folder)
     with pytest.raises(StorageError, match="cannot read or write"):
-        kept(folder, folder / "README.txt")
+        scan_to(folder, folder / "README.txt")
     with pytest.raises(StorageError, match="cannot read or write"):
-        kept(folder, folder / "README.txt" / "below")
+        scan_to(folder, folder / "README.txt" / "below")
     assert not (tmp_path / "none").exists()
     with pytest.raises(NotFoundError):
-        kept(tmp_path / "nothing", tmp_path / "none")
+        scan_to(tmp_path / "nothing", tmp_path / "none")
     assert not (tmp_path / "none").exists()
     assert len(scan(folder, progress=False)) == 100
 
@@ -349,38 +349,38 @@ def test_a_folder_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     shut = tmp_path / "shut"
     shut.mkdir(mode=0o500)
     with pytest.raises(StorageError, match="cannot read or write"):
-        kept(folder, shut / "to")
+        scan_to(folder, shut / "to")
 
 
 def test_an_index_of_another_version_is_left_alone(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "to"
-    kept(folder, to)
+    scan_to(folder, to)
     marker = to / "wetread-index.json"
     marker.write_text('{"format": "wetread-index", "schema": 99, "wetread": "9.0"}')
     before = sorted(to.rglob("*"))
-    for use in (lambda: kept(folder, to), lambda: Index.open(to)):
+    for use in (lambda: scan_to(folder, to), lambda: Index.open(to)):
         with pytest.raises(IndexFormatError, match=r"written by wetread 9\.0 \(schema 99\)"):
             use()
     assert sorted(to.rglob("*")) == before
 
 
 def test_two_scans_do_not_write_one_index(folder: Path, tmp_path: Path) -> None:
-    kept(folder, tmp_path / "to")
+    scan_to(folder, tmp_path / "to")
     with (
         parts.locked(tmp_path / "to"),
         pytest.raises(StorageError, match="another scan"),
     ):
-        kept(folder, tmp_path / "to")
+        scan_to(folder, tmp_path / "to")
 
 
 def test_a_lost_part_is_read_again(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "to"
-    whole = kept(folder, to).table
+    whole = scan_to(folder, to).table
     one, two, *_ = sorted((to / "parts").iterdir())
     one.unlink()
     two.write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="is damaged: .* read again"):
-        again = kept(folder, to)
+        again = scan_to(folder, to)
     assert again.table == whole
     assert read(again) == 50
 
@@ -404,7 +404,7 @@ def test_a_source_that_ends_the_worker_is_a_row(
                 yield rooms.scan_part(task.slice(1), options)
 
     monkeypatch.setattr(rooms, "LocalEngine", Engine)
-    for index in (kept(folder, tmp_path / "to"), scan(folder, progress=False, settings=SMALL)):
+    for index in (scan_to(folder, tmp_path / "to"), scan(folder, progress=False, settings=SMALL)):
         assert len(index) == 100
         assert index.summary()["read_status"]["crashed"] == 13
         assert (

@@ -180,7 +180,7 @@ class Known:
             walk: sources or rows in order, after those of the last call, with sizes and times.
         """
         keys = row_keys(walk)
-        old, places = self._until(keys[-1].as_py())
+        old, runs = self._until(keys[-1].as_py())
         if old is None:
             return walk
         before = row_keys(old)
@@ -191,10 +191,10 @@ class Known:
             found = filled(numbers, -1)
             old = old.select(_STATE_COLUMNS).take(numbers)
         same = (found >= 0) & still_valid(old, walk, "read_status")
-        kept = np.sort(found[same])
+        unchanged = np.sort(found[same])
         at = 0
-        for stored, first, count in places:
-            mine = kept[np.searchsorted(kept, at) : np.searchsorted(kept, at + count)]
+        for stored, first, count in runs:
+            mine = unchanged[slice(*np.searchsorted(unchanged, [at, at + count]))]
             stored.keep[first + mine - at] = True
             at += count
         return walk.filter(array(~same, pa.bool_()))
@@ -202,7 +202,7 @@ class Known:
     def _until(self, last: bytes) -> tuple[pa.Table | None, list[tuple[Stored, int, int]]]:
         """Old rows up to a key, and for each run of them its part, first row and length."""
         tables: list[pa.Table] = []
-        places = []
+        runs = []
         for feed in self._feeds:
             if feed.head is None or after(feed.head, last):
                 continue
@@ -215,9 +215,9 @@ class Known:
                     raise IndexFormatError(f"{feed.stored.path} is damaged: {error}") from error
                 continue  # no row of it was used: its files are read again
             if feed.taken > first:
-                places.append((feed.stored, first, feed.taken - first))
+                runs.append((feed.stored, first, feed.taken - first))
         self._feeds = [feed for feed in self._feeds if feed.head is not None]
-        return (pa.concat_tables(tables) if tables else None), places
+        return (pa.concat_tables(tables) if tables else None), runs
 
 
 def compact(
