@@ -181,9 +181,7 @@ def assert_alike(one: pa.Table, other: pa.Table) -> None:
             assert one[name].equals(other[name]), name
 
 
-def test_tasks_of_a_killed_worker_are_tried_again(
-    client: Client, tmp_path: Path
-) -> None:
+def test_tasks_of_a_killed_worker_are_tried_again(client: Client, tmp_path: Path) -> None:
     victim, log = next(iter(client.run(os.getpid).values())), tmp_path / "log"
     tasks = [task(4 * n, "sleep", None, None, None) for n in range(12)]
     options = {"seconds": 0.5, "log": str(log)}

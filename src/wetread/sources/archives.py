@@ -196,7 +196,7 @@ class _ZipDirectory(io.FileIO):
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:
-    """Return True for a folder: no data and a name that ends in "/" (Windows tools: a backslash)."""
+    """Return True for a folder: no data, and a name that ends in "/" or (Windows) a backslash."""
     return info.file_size == 0 and info.orig_filename.endswith(("/", "\\"))
 
 

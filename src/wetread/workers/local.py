@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from wetread.workers.messages import (
-    HEARTBEAT,
     CALL,
     ERROR,
+    HEARTBEAT,
     ROW,
     TABLE,
     read_message,

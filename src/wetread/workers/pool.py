@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.workers.local import _ProcessEndedError, _describe_status, _WorkerThread
+from wetread.workers.local import _describe_status, _ProcessEndedError, _WorkerThread
 
 
 class WorkerEndedError(Exception):

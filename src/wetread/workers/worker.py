@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from wetread.workers.heartbeat import listen
 from wetread.workers.messages import (
-    HEARTBEAT,
     ERROR,
+    HEARTBEAT,
     READY,
     ROW,
     TABLE,
