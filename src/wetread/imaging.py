@@ -243,7 +243,7 @@ def _resize(
 def to_channels(
     values: ArrayLike, windows: Sequence[tuple[float, float]], bins: ArrayLike | int | None = None
 ) -> Floats:
-    """Stack channels (channels, rows, columns): one per window, and `hist_scaled` if `bins` != 0."""
+    """Stack channels (channels, rows, columns): one per window, and `hist_scaled` unless bins=0."""
     x = np.asarray(values)
     channels = [windowed(x, window) for window in windows]
     if not (isinstance(bins, int) and bins == 0):
