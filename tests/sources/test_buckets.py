@@ -378,7 +378,7 @@ def test_missing_credentials_name_the_remedy(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with pytest.raises(UsageError, match="--anonymous, or 's3://anonymous@idc-open-data/a'"):
+    with pytest.raises(UsageError, match="--anonymous or 's3://anonymous@idc-open-data/a'"):
         wr.scan("s3://idc-open-data/a", progress=False)
 
 

@@ -109,7 +109,7 @@ def test_known_exceptions_keep_their_type() -> None:
 
 
 def test_eof_error_of_the_function_is_no_crash() -> None:
-    with pytest.raises(EOFError, match="something else"):
+    with pytest.raises(EOFError, match="not of the pipe"):
         run([task(0, None, "end")])
 
 
