@@ -12,10 +12,13 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import wetread as wr
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
+settings.register_profile("wetread", deadline=None)  # a busy machine takes longer
+settings.load_profile("wetread")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Real files beside the project; tests use them where they exist."""
 CODECS: dict[str, tuple[str, Callable[[np.ndarray], bytes]]] = {

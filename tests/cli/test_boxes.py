@@ -143,7 +143,7 @@ def test_a_resized_copy() -> None:
         (("labels.csv", "--images", "none.index"), "none.index"),
         (("labels.csv", "--format", "cocoo"), "did you mean coco"),
         (("labels.csv", "--image-size", "1x2x3"), "give the longest side or ROWSxCOLUMNS"),
-        (("labels.csv", "--image-size", "30"), "image_size needs images=index"),
+        (("labels.csv", "--image-size", "30"), "needs --images INDEX"),
         (("labels.csv", "--consensus", "vote"), "unknown consensus 'vote'"),
         (("labels.csv", "--iou", "2", "--consensus", "wbf"), "iou must be"),
         (("labels.csv", "-o", "out"), "a .parquet, a .json, or a folder with --to"),

@@ -244,6 +244,7 @@ KNOWN = {
     "rtdose_expb.dcm": "dcmtk swaps each 16-bit word of 32-bit values",
     "rtdose_expb_1frame.dcm": "dcmtk swaps each 16-bit word of 32-bit values",
     "robyoung__dicom-test-files__MR3_J2KI": "dcmtk shows the padding 0 as the window has it, 21",
+    "pydicom__pylibjpeg-data__TOSHIBA_J2K_SIZ1_PixRep0.dcm": "dcmtk ignores the sign of the stream",
     "robyoung__dicom-test-files__RG3_JPLY": "dcmtk masks the lossy 1024 to 0 in 10 bits",
 }
 """Monochrome files on which dcmtk shows something else, and why."""

@@ -232,7 +232,9 @@ def test_what_is_seen_is_where_it_is_at_every_size(
 def test_a_file_that_ends_before_its_pixels_says_so(real_file: Real, tmp_path: Path) -> None:
     path = tmp_path / "cut.dcm"
     path.write_bytes(real_file("CT_small.dcm").read_bytes()[:3000])
-    with pytest.raises(DecodeError, match=r"this is CT Image Storage.*; partial; TRUNCATED: have "):
+    with pytest.raises(
+        DecodeError, match=r"this is CT Image.*; partial; .*TRUNCATED: have "
+    ):
         wr.read(path).pixels()
 
 

@@ -139,6 +139,22 @@ def test_the_same_command_gives_the_same_run(
     assert (detector.path / "last.safetensors").stat().st_mtime_ns == changed
 
 
+HELD = """
+import signal, time
+from wetread.cli import main
+from wetread.learn import loop
+real = loop.save_state
+def save(state, *rest):
+    real(state, *rest)
+    while not (state.parents[1] / "go").exists():
+        time.sleep(0.01)
+loop.save_state = save
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""A command that waits after an epoch until a signal has been sent to it."""
+
+
 @pytest.mark.parametrize(
     ("how", "code"),
     [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)],
@@ -149,7 +165,7 @@ def test_what_was_killed_goes_on_bit_for_bit(
     """The process dies in earnest; the same command finishes, equal to the run that did not die."""
     truth.save(tmp_path / "truth.parquet")
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "wetread", "train", str(cache.folder)]
+    command = [sys.executable, "-c", HELD, "train", str(cache.folder)]
     command += [str(tmp_path / "truth.parquet"), "-o", str(out), "--size", "64", "--batch", "4"]
     command += ["--steps", "6", "--threads", "1"]
     home = str(Path(wr.__file__).parents[1])
@@ -159,7 +175,8 @@ def test_what_was_killed_goes_on_bit_for_bit(
             assert process.poll() is None
             time.sleep(0.002)
         process.send_signal(how)
-        assert process.wait(60) == code
+        (tmp_path / "go").touch()
+        assert process.wait() == code
     assert load_tensors(out / "state.safetensors")[1]["step"] < 6
     run = wr.train(cache, truth, to=out, **SMALL)
     assert run.id == detector.id

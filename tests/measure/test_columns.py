@@ -130,8 +130,8 @@ def test_killed_and_resumed(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     environment = {**os.environ, "PYTHONPATH": str(Path(wr.__path__[0]).parent)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment) as process:
         commits = to / "measured" / "commits"
-        deadline = time.monotonic() + 60
-        while not list(commits.glob("[0-9]*.json")) and time.monotonic() < deadline:
+        while not list(commits.glob("[0-9]*.json")):
+            assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     paths = measured_again(monkeypatch)
@@ -149,11 +149,9 @@ def test_decoders_that_misbehave_cost_one_row_each(
     for word in words:
         shutil.copy(folder / "CT_small.dcm", folder / f"{word}.dcm")
     monkeypatch.setattr(columns, "FUNCTION", "wetread.testing.decoders:measure_badly")
-    begun = time.monotonic()
     content = wr.scan(folder, progress=False)._content
-    settings = Settings(decode_seconds=3)
+    settings = Settings(decode_seconds=5)
     index = Index(measure_images(content, workers=1, progress=False, settings=settings))
-    assert time.monotonic() - begun < 25
     rows = index.to_pandas().set_index("path")
     found = {w: (rows["px_status"][f"{w}.dcm"], rows["px_problems"][f"{w}.dcm"]) for w in words}
     assert {w: (status, notes[0]["code"]) for w, (status, notes) in found.items()} == {

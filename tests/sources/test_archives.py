@@ -301,9 +301,9 @@ def test_a_gzip_bomb_ends_early(tmp_path: Path) -> None:
     zeros = zlib.compressobj(9, zlib.DEFLATED, -15)
     mib = zeros.compress(bytes(MIB)) + zeros.flush(zlib.Z_FULL_FLUSH)
     (tmp_path / "x.tgz").write_bytes(b"".join(pieces) + mib * 3072)
-    start = time.monotonic()
+    start = time.process_time()
     assert found(tmp_path)["x.tgz", ""] == "BOMB"
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def cut(data: bytes) -> bytes:

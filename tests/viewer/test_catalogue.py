@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -261,13 +260,11 @@ def test_what_is_no_expression_is_refused(catalogue: Catalogue, where: str) -> N
 
 
 def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
-    limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
+    limited = Catalogue(catalogue.content, Settings(filter_seconds=1))
     endless = Wish("Rows > (SELECT sum(range) FROM range(1000000000000))")
-    begun = time.monotonic()
     for _ in range(2):  # the answer is not kept
-        with pytest.raises(QueryError, match=r"stopped after 0\.3 s"):
+        with pytest.raises(QueryError, match=r"stopped after 1 s"):
             limited.page(endless, 0, 10, [])
-    assert time.monotonic() - begun < 20
     assert limited.page(Wish("Rows > 0"), 0, 10, []) == catalogue.page(Wish("Rows > 0"), 0, 10, [])
 
 

@@ -125,7 +125,7 @@ def ask_socket(port: int, method: str, target: str, headers: list[tuple[str, str
 
 
 def raw(port: int, request: bytes) -> Answer:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(request)
         data = b""
         try:
@@ -446,7 +446,7 @@ def test_a_browser_that_goes_is_not_worked_for() -> None:
         async def work() -> bytes:
             nonlocal cancelled
             try:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(600 * gone)
             except asyncio.CancelledError:
                 cancelled = True
                 raise

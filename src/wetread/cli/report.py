@@ -67,9 +67,12 @@ def report(
     """
     from wetread.index import Index
     from wetread.reports.build import build
+    from wetread.table.query import check_files
 
+    content = open_index(index)
+    check_files(content)
     made = build(
-        Index(open_index(index)),
+        Index(content),
         boxes,
         predictions,
         split=split,

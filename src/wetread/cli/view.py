@@ -122,7 +122,7 @@ def _open(what: str, progress: bool) -> Content:
 
     if _is_index(what):
         return open_index(what)
-    if click.get_current_context().meta.get(ROOT):
+    if (context := click.get_current_context(silent=True)) and context.meta.get(ROOT):
         raise UsageError(f"--root goes with an INDEX, and {what} is none")
     return scan(what, progress=progress)
 

@@ -18,7 +18,7 @@ from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
-from wetread.table.query import Ask, Content, Indexed, questions
+from wetread.table.query import Ask, Content, Indexed, check_files, questions
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
@@ -89,8 +89,10 @@ def report(
     Raises:
         UnknownNameError: there is no column `split`.
         UsageError: boxes of which no image is in the index.
+        NotFoundError: none of the files of the index is where it was.
         StorageError: the file cannot be written.
     """
+    check_files(index.content)
     made = build(
         index,
         boxes,

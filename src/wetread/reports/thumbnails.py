@@ -17,7 +17,7 @@ from wetread.images import batch
 from wetread.reports.blocks import Drawn, Request
 from wetread.reports.markup import cut
 from wetread.settings import Settings
-from wetread.table.query import Content, check_files, questions
+from wetread.table.query import Content, questions
 
 MOST = 60
 """Pictures in a report."""
@@ -58,7 +58,6 @@ def draw(
     wanted = list(times)[:MOST]
     if not wanted:
         return {}
-    check_files(content)
     images = _rows(content, wanted)
     options: dict[str, Any] = {"root": content.root}
     results = batch.run(FUNCTION, images, options, _failed, workers, progress, settings)
