@@ -238,9 +238,7 @@ def test_every_text_says_that_they_are_phantoms(tmp_path):
     assert done.exit_code == 0
     assert "2 phantoms to train on and 1 to test on" in done.stdout
     assert f"wetread scan {folder}/train -o {folder}/train.index" in done.stdout
-    assert (
-        "phantoms: synthetic chest radiographs" in (folder / "README.txt").read_text()
-    )
+    assert "phantoms: synthetic chest radiographs" in (folder / "README.txt").read_text()
     assert "phantom" in CliRunner().invoke(main, ["sample", "--help"]).stdout
 
 

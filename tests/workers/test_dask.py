@@ -102,12 +102,12 @@ def test_the_same_table(client: Client, folder: Path, tmp_path: Path) -> None:
     settings = Settings(part_files=16)
     expected = wr.scan(folder, progress=False, workers=0).table
     engine = wr.DaskEngine(client)
-    kept = wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
-    assert kept.table.equals(expected)
+    index = wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
+    assert index.table.equals(expected)
     in_memory = wr.scan(folder, engine=engine, progress=False, settings=settings)
     assert in_memory.table.equals(expected)
     mine = wr.scan(folder, progress=False).measure(progress=False).table
-    assert kept.measure(progress=False, engine=engine).table.equals(mine)
+    assert index.measure(progress=False, engine=engine).table.equals(mine)
 
 
 def test_the_same_cache(client: Client, folder: Path, tmp_path: Path) -> None:
