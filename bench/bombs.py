@@ -30,9 +30,9 @@ MEGABYTES, SECONDS = 100.0, 5.0
 def watched(who: int, work: Callable[[], Any]) -> tuple[Any, float, float]:
     """Result of `work`, the increase of the peak memory of `who` in MB, and seconds."""
     before, begun = resource.getrusage(who).ru_maxrss, time.perf_counter()
-    made = work()
+    result = work()
     seconds = time.perf_counter() - begun
-    return made, (resource.getrusage(who).ru_maxrss - before) * 1024 / 1e6, seconds
+    return result, (resource.getrusage(who).ru_maxrss - before) * 1024 / 1e6, seconds
 
 
 def job(good: str, bad: str) -> list[dict[str, Any]]:

@@ -88,16 +88,16 @@ def main() -> None:
         "`check`": lambda: len(boxes.check()),
     }
     took: dict[str, list[float]] = {name: [] for name in contenders}
-    made = {}
+    results = {}
     for _ in range(options.rounds):
         for name, run in contenders.items():
             begun = time.process_time()
-            made[name] = run()
+            results[name] = run()
             took[name].append(time.process_time() - begun)
     figures = [measure_reports(max(4, options.images // 300))]
     for name, seconds in took.items():
         if name != PEER:
-            beside = {
+            comparison = {
                 "peer": name_version("ensemble-boxes"),
                 "other": median(took[PEER]),
                 "most": 10,
@@ -107,11 +107,11 @@ def main() -> None:
                     f"{name} of {len(boxes):,} boxes, {options.images:,} images: CPU",
                     median(seconds),
                     "s",
-                    note=f"{made[name]:,} rows",
-                    **(beside if "`wbf`" in name else {}),
+                    note=f"{results[name]:,} rows",
+                    **(comparison if "`wbf`" in name else {}),
                 )
             )
-    save(options.json, figures, {"cpu_seconds": took, "made": made})
+    save(options.json, figures, {"cpu_seconds": took, "results": results})
     print("\n".join(tabulate(figures)))
 
 

@@ -38,8 +38,8 @@ wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False)
 """
 DAMAGED = 100
 """One in 100 files is damaged."""
-ENDS = "scans that came to their end"
-MOST = "most files that one kill has made to be read again"
+ENDS = "completed scans"
+MOST = "most files read again after one kill"
 KINDS = ("all", "all", "parent", "worker")
 
 
@@ -120,7 +120,7 @@ class Reads:
         return sum(path.stat().st_atime_ns > 0 for path in self.changed)
 
 
-def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Counter[str]:
+def run_kills(folder: Path, to: Path, kills: int, workers: int, start: int) -> Counter[str]:
     """Scan, kill and resume until `kills` is reached and a scan is complete; count the events."""
     expected = wr.scan(folder, workers=workers, progress=False).table
     files, reads, counts = expected.num_rows, Reads(folder), Counter({"errors": 0})
@@ -151,11 +151,11 @@ def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Cou
             found = wr.Index.open(to)
             again = found.summary()["read"] > files - before
             counts[ENDS] += 1
-            counts["scans that read again what was safe"] += again
+            counts["scans that read committed files again"] += again
             counts["wrong tables"] += not found.table.equals(expected)
             shutil.rmtree(to)
             safe = 0
-            print(f"{counts['kills']} kills, {counts[ENDS]} scans to their end", flush=True)
+            print(f"{counts['kills']} kills, {counts[ENDS]} completed scans", flush=True)
         elif not killed or errors:
             counts["errors"] += 1
             print(f"run {number}, {kind} after {after:.2f} s: {status}\n{errors}", flush=True)
@@ -178,7 +178,7 @@ def main() -> None:
         folder = Path(name, "files")
         make_files(folder, options.files)
         begun = time.monotonic()
-        counts = torment(
+        counts = run_kills(
             folder, Path(name, "killed.index"), options.n, options.workers, options.start
         )
     print(f"{time.monotonic() - begun:.0f} s")

@@ -129,7 +129,7 @@ def measure_waiting(paths: Sequence[str], rounds: int) -> dict[str, Any]:
         with SlowOpen():
             took["slow, one by one"].append(_scan_seconds(some, settings=alone))
             took["slow"].append(_scan_seconds(some))
-    _scan_seconds(paths)  # room for so many files
+    _scan_seconds(paths)  # warm-up: allocate for that many files
     for _ in range(rounds):
         took["fast, one by one"].append(_scan_seconds(paths, settings=never))
         took["fast"].append(_scan_seconds(paths))

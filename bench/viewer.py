@@ -263,7 +263,7 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
     modality = random.choice(["CT", "MR", "DX", "CR", "MG", "US"], count)
     codes = np.array(["ODD_LENGTH", "BAD_NUMBER", "TRUNCATED"])
     found = [
-        [{"code": codes[n % 3], "tag": None, "offset": None, "text": "made up"}]
+        [{"code": codes[n % 3], "tag": None, "offset": None, "text": "synthetic"}]
         if n % 10 == 0
         else []
         for n in numbers

@@ -24,7 +24,7 @@ def make_boxes(
         boxes: mean number of true boxes per image.
         labels: number of labels: "label 0", "label 1", ...
         seed: random seed.
-        sparse: True boxes do not overlap; if False, they overlap like those of several readers.
+        sparse: boxes of the truth do not overlap; else they do, like those of several readers.
 
     >>> found, truth = make_boxes(10, 3)
     >>> len(truth), truth.labels[0]
