@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from figures import Figure, name_version, tabulate, format_value
+from figures import Figure, name_version, show, tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"
@@ -281,14 +281,10 @@ def list_missed(missed: list[Figure], all_: list[Figure]) -> list[str]:
     goals = sum(one.reached is not None for one in all_)
     lines = [f"{len(missed)} of {goals} goals:", ""]
     for one in missed:
-        value = (
-            format_value(one.ratio, "x")
-            if one.peer and one.least
-            else format_value(one.value, one.unit)
-        )
-        comparison = f", {one.peer}" if one.peer else ""
+        value = show(one.ratio, "x") if one.peer and one.least else show(one.value, one.unit)
+        other = f", {one.peer}" if one.peer else ""
         why = f": {one.why}" if one.why else ""
-        lines.append(f"- {one.name}{comparison}: {value} (goal: {one.goal}){why}.")
+        lines.append(f"- {one.name}{other}: {value} (goal: {one.goal}){why}.")
     return lines
 
 
@@ -304,10 +300,8 @@ def make_front(results: dict[str, Any]) -> str:
         if one is None:
             lines.append(f"| {label} | not measured | | |")
             continue
-        comparison = (
-            f"{one.peer.split(',')[0]}: {format_value(one.other, one.unit)}" if one.other else ""
-        )
-        cells = (label, format_value(one.value, one.unit), comparison, format_value(one.ratio, "x"))
+        other = f"{one.peer.split(',')[0]}: {show(one.other, one.unit)}" if one.other else ""
+        cells = (label, show(one.value, one.unit), other, show(one.ratio, "x"))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", BUSY] if results["load"] > 1 else []
     return "\n".join([*lines, ""])

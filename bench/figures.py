@@ -55,11 +55,11 @@ class Figure:
     @property
     def goal(self) -> str:
         if self.least is not None:
-            return f"at least {format_value(self.least, 'x' if self.peer else self.unit)}"
-        return "" if self.most is None else f"at most {format_value(self.most, self.unit)}"
+            return f"at least {show(self.least, 'x' if self.peer else self.unit)}"
+        return "" if self.most is None else f"at most {show(self.most, self.unit)}"
 
 
-def format_value(number: float | None, unit: str) -> str:
+def show(number: float | None, unit: str) -> str:
     """Format with three significant figures and the unit; "" for None."""
     if number is None:
         return ""
@@ -73,16 +73,14 @@ def tabulate(figures: Sequence[Figure]) -> list[str]:
     """Lines of a Markdown table."""
     lines = ["| | wetread | other | ratio | goal | |", "|---|---:|---:|---:|---:|---|"]
     for one in figures:
-        comparison = (
-            f"{one.peer}: {format_value(one.other, one.unit) or 'not measured'}" if one.peer else ""
-        )
+        other = f"{one.peer}: {show(one.other, one.unit) or 'not measured'}" if one.peer else ""
         verdict = {True: "reached", False: "**missed**", None: ""}[one.reached]
         remark = "; ".join(filter(None, (verdict, one.note)))
         cells = (
             one.name,
-            format_value(one.value, one.unit),
-            comparison,
-            format_value(one.ratio, "x"),
+            show(one.value, one.unit),
+            other,
+            show(one.ratio, "x"),
             one.goal,
         )
         lines.append(f"| {' | '.join(cells)} | {remark} |")
