@@ -1,12 +1,12 @@
-"""Runs every bench, each as a process of its own, and writes docs/benchmarks.md and README's table.
+"""Run all benchmarks, each in its own process; write docs/benchmarks.md and README's table.
 
     python bench/all.py                     # all but the long ones
-    python bench/all.py --long              # those too: a million files, intervals of COCO
-    python bench/all.py --only learn.py     # again; what the others gave is kept
-    python bench/all.py --quick --to FOLDER # does everything run? The figures mean nothing
-    python bench/all.py --page              # nothing is run, the pages are written anew
+    python bench/all.py --long              # also a million files and COCO intervals
+    python bench/all.py --only learn.py     # one benchmark; the other results are kept
+    python bench/all.py --quick --to FOLDER # smoke run, meaningless figures
+    python bench/all.py --page              # run nothing, rewrite the pages
 
-What was measured is kept in docs/benchmarks.json. A bench that fails leaves a line that says so.
+Results are stored in docs/benchmarks.json. A failed benchmark is reported on the page.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from figures import Figure, name_version, tabulate, tell
+from figures import Figure, name_version, show, tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"
 LONGEST = 1200
-"""Seconds that a bench may take; three times as many for a long one."""
+"""Time limit of a benchmark in seconds; three times as long for a long one."""
 PACKAGES = (
     *("wetread", "numpy", "pandas", "pyarrow", "duckdb", "pydicom", "imagecodecs", "torch"),
     *("torchvision", "fastai", "fastdicom", "dicomsdl", "fw-file-rs", "faster-coco-eval"),
@@ -42,7 +42,7 @@ PACKAGES = (
 
 
 class Bench(NamedTuple):
-    """A command, and what makes it a smoke run."""
+    """Command of a benchmark, and its options for a smoke run."""
 
     title: str
     command: str
@@ -84,7 +84,7 @@ FRONT = (
     ("judge.py", "`voc2010@0.4`", "faster", "VOC 2010, 15,000 images, 150,000 boxes, CPU time"),
     ("viewer.py", "first preview", "", "first preview in the viewer, JPEG 2000, 8 MP"),
 )
-"""README's rows: of which bench, how the figure and its peer begin, and what to call it there."""
+"""Rows of README's table: command, prefixes of figure and peer, label."""
 INTRODUCTION = """\
 Written by `python bench/all.py`; the [methods](../bench/README.md) describe each benchmark. Data
 set (a) holds synthetic radiographs in the form of VinBigData, (b) mixed real files.
@@ -97,7 +97,7 @@ MARKS = ("<!-- figures: written by bench/all.py -->\n", "<!-- end of figures -->
 
 
 def run(bench: Bench, *, quick: bool = False) -> dict[str, Any]:
-    """What a bench gave: its figures and what it printed, or why there are none."""
+    """Run a benchmark; return its record: figures and tables, or the reason for a failure."""
     script, *options = bench.command.split()
     command = [*options, *bench.quick.split()] if quick else options
     begun = time.monotonic()
@@ -116,21 +116,21 @@ def run(bench: Bench, *, quick: bool = False) -> dict[str, Any]:
             lines = (Path(folder) / "err").read_text().strip().splitlines() or [""]
             last = lines[-1].replace(sys.executable, "python").replace(f"{ROOT}/", "")
             failed = f"ended with {process.returncode}: {last.replace(folder, 'FOLDER')}"
-        said = out.read_text()
-        figures = [] if failed else read_figures(script, found, said)
+        output = out.read_text()
+        figures = [] if failed else read_figures(script, found, output)
     return {
         "title": bench.title,
         "command": " ".join(["python", f"bench/{script}", *command]),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "seconds": round(time.monotonic() - begun),
         "figures": [asdict(one) for one in figures],
-        "tables": tables(said) if script in OTHERS else [],
+        "tables": tables(output) if script in OTHERS else [],
         "failed": failed,
     }
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> str:
-    """Why a process failed; nothing if it did not. What it started goes with it."""
+    """Wait for a process and kill its group; return the reason of a failure, "" for success."""
     try:
         return "ended" if process.wait(seconds) else ""
     except subprocess.TimeoutExpired:
@@ -141,8 +141,8 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> str:
         process.wait()
 
 
-def read_figures(script: str, found: Path, said: str) -> list[Figure]:
-    measured = json.loads(found.read_text() if found.exists() else said)
+def read_figures(script: str, found: Path, output: str) -> list[Figure]:
+    measured = json.loads(found.read_text() if found.exists() else output)
     if "figures" in measured:
         return [Figure(**one) for one in measured["figures"]]
     return OTHERS[script](measured)
@@ -188,14 +188,14 @@ def read_viewer(measured: dict[str, Any]) -> list[Figure]:
                 )
             )
     if rows := measured.get("rows"):
-        asked = {
+        times = {
             name: 1000 * median(times)
             for name, times in rows["took"].items()
             if name.startswith(("filter", "search", "facet"))
         }
-        slowest = max(asked, key=asked.__getitem__)
+        slowest = max(times, key=times.__getitem__)
         name = f"the slowest filter, search or facet over {rows['rows']:,} rows"
-        figures.append(Figure(name, asked[slowest], "ms", most=500, note=slowest))
+        figures.append(Figure(name, times[slowest], "ms", most=500, note=slowest))
     return figures
 
 
@@ -215,12 +215,12 @@ def read_browser(measured: dict[str, Any]) -> list[Figure]:
 
 
 OTHERS = {"scale.py": read_scale, "viewer.py": read_viewer, "viewer_browser.py": read_browser}
-"""Benches whose `--json` holds no figures; their own tables are shown as well."""
+"""Benchmarks whose `--json` has no figures; their printed tables are shown as well."""
 
 
-def tables(said: str) -> list[str]:
-    """The Markdown tables of what a bench printed, with the line above each."""
-    lines = said.splitlines()
+def tables(output: str) -> list[str]:
+    """Markdown tables in the output of a benchmark, with the line above each."""
+    lines = output.splitlines()
     return [
         line
         for line, after in zip(lines, [*lines[1:], ""], strict=True)
@@ -243,23 +243,23 @@ def read(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def make_page(said: dict[str, Any]) -> str:
-    """docs/benchmarks.md."""
-    records = said["benches"]
-    made = {r["command"]: [Figure(**one) for one in r["figures"]] for r in records.values()}
-    all_ = [one for figures in made.values() for one in figures]
+def make_page(results: dict[str, Any]) -> str:
+    """Text of docs/benchmarks.md."""
+    records = results["benches"]
+    figures_of = {r["command"]: [Figure(**one) for one in r["figures"]] for r in records.values()}
+    all_ = [one for figures in figures_of.values() for one in figures]
     missed = [one for one in all_ if one.reached is False]
     lines = [
         "# Benchmarks",
         "",
         *INTRODUCTION,
         "",
-        *([f"**{SMOKE}**", ""] if said["quick"] else []),
-        *([f"**{BUSY}**", ""] if said["load"] > 1 else []),
+        *([f"**{SMOKE}**", ""] if results["quick"] else []),
+        *([f"**{BUSY}**", ""] if results["load"] > 1 else []),
         "| machine | |",
         "|---|---|",
-        *(f"| {name} | {value} |" for name, value in said["machine"].items()),
-        f"| versions | Python {said['python']}, {', '.join(said['versions'])} |",
+        *(f"| {name} | {value} |" for name, value in results["machine"].items()),
+        f"| versions | Python {results['python']}, {', '.join(results['versions'])} |",
         "",
         "## What was not reached",
         *(list_missed(missed, all_)),
@@ -268,7 +268,7 @@ def make_page(said: dict[str, Any]) -> str:
         took = f"{record['date']}, {record['seconds']} s"
         lines += ["", f"## {record['title']}", f"`{record['command']}` ({took})", ""]
         lines += [f"**No figures: it {record['failed']}.**"] if record["failed"] else []
-        lines += tabulate(made[record["command"]]) if made[record["command"]] else []
+        lines += tabulate(figures_of[record["command"]]) if figures_of[record["command"]] else []
         lines += ["", *record["tables"]] if record["tables"] else []
     if left := [f"`python bench/{b.command}`" for b in BENCHES if b.command not in records]:
         lines += ["", "## What was not run", f"{', '.join(left)}."]
@@ -281,18 +281,18 @@ def list_missed(missed: list[Figure], all_: list[Figure]) -> list[str]:
     goals = sum(one.reached is not None for one in all_)
     lines = [f"{len(missed)} of {goals} goals:", ""]
     for one in missed:
-        value = tell(one.ratio, "x") if one.peer and one.least else tell(one.value, one.unit)
-        beside = f", {one.peer}" if one.peer else ""
+        value = show(one.ratio, "x") if one.peer and one.least else show(one.value, one.unit)
+        other = f", {one.peer}" if one.peer else ""
         why = f": {one.why}" if one.why else ""
-        lines.append(f"- {one.name}{beside}: {value} (goal: {one.goal}){why}.")
+        lines.append(f"- {one.name}{other}: {value} (goal: {one.goal}){why}.")
     return lines
 
 
-def make_front(said: dict[str, Any]) -> str:
-    """README's table."""
+def make_front(results: dict[str, Any]) -> str:
+    """Table of README."""
     lines = ["| | wetread | compared with | ratio |", "|---|---:|---:|---:|"]
     for command, name, peer, label in FRONT:
-        record = said["benches"].get(command, {"figures": []})
+        record = results["benches"].get(command, {"figures": []})
         figures = (Figure(**one) for one in record["figures"])
         one = next(
             (f for f in figures if f.name.startswith(name) and f.peer.startswith(peer)), None
@@ -300,53 +300,53 @@ def make_front(said: dict[str, Any]) -> str:
         if one is None:
             lines.append(f"| {label} | not measured | | |")
             continue
-        beside = f"{one.peer.split(',')[0]}: {tell(one.other, one.unit)}" if one.other else ""
-        cells = (label, tell(one.value, one.unit), beside, tell(one.ratio, "x"))
+        other = f"{one.peer.split(',')[0]}: {show(one.other, one.unit)}" if one.other else ""
+        cells = (label, show(one.value, one.unit), other, show(one.ratio, "x"))
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", BUSY] if said["load"] > 1 else []
+    lines += ["", BUSY] if results["load"] > 1 else []
     return "\n".join([*lines, ""])
 
 
 def put_front(text: str, table: str) -> str:
-    """A page with the table between its marks."""
+    """Insert the table between the marks of a page."""
     before, rest = text.split(MARKS[0])
     return before + MARKS[0] + table + MARKS[1] + rest.split(MARKS[1])[1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--long", action="store_true", help="also what takes an hour")
-    parser.add_argument("--quick", action="store_true", help="a smoke run; needs --to")
-    parser.add_argument("--only", nargs="+", default=[], help="commands, as they are listed")
+    parser.add_argument("--long", action="store_true", help="include benchmarks of an hour")
+    parser.add_argument("--quick", action="store_true", help="smoke run; needs --to")
+    parser.add_argument("--only", nargs="+", default=[], help="commands of benchmarks to run")
     parser.add_argument("--page", action="store_true", help="run nothing, write the pages")
-    parser.add_argument("--to", type=Path, default=DOCS, help="the folder of the page")
-    asked = parser.parse_args()
-    if asked.quick and asked.to == DOCS:
-        parser.error("--quick means nothing in docs/: say --to FOLDER")
-    kept = asked.to / "benchmarks.json"
-    said = json.loads(kept.read_text()) if kept.exists() else {"benches": {}}
-    if not asked.page:
-        said |= {
-            "quick": asked.quick,
+    parser.add_argument("--to", type=Path, default=DOCS, help="output folder of the page")
+    options = parser.parse_args()
+    if options.quick and options.to == DOCS:
+        parser.error("--quick gives meaningless figures: add --to FOLDER")
+    stored = options.to / "benchmarks.json"
+    results = json.loads(stored.read_text()) if stored.exists() else {"benches": {}}
+    if not options.page:
+        results |= {
+            "quick": options.quick,
             "machine": describe_machine(),
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
             "versions": [name_version(name) for name in PACKAGES],
         }
-    done = dict(said["benches"])
+    done = dict(results["benches"])
     for bench in BENCHES:
-        wanted = bench.command in asked.only
-        if not asked.only or bench.command.split()[0] in asked.only:
-            wanted |= asked.long or not bench.long
-        if wanted and not asked.page:
+        selected = bench.command in options.only
+        if not options.only or bench.command.split()[0] in options.only:
+            selected |= options.long or not bench.long
+        if selected and not options.page:
             print(f"{bench.command} ...", end=" ", file=sys.stderr, flush=True)
-            done[bench.command] = record = run(bench, quick=asked.quick)
+            done[bench.command] = record = run(bench, quick=options.quick)
             print(record["failed"] or f"{record['seconds']} s", file=sys.stderr)
-            said["benches"] = {b.command: done[b.command] for b in BENCHES if b.command in done}
-            kept.write_text(json.dumps(said, indent=1) + "\n")
-    (asked.to / "benchmarks.md").write_text(make_page(said))
-    if asked.to == DOCS:
-        README.write_text(put_front(README.read_text(), make_front(said)))
+            results["benches"] = {b.command: done[b.command] for b in BENCHES if b.command in done}
+            stored.write_text(json.dumps(results, indent=1) + "\n")
+    (options.to / "benchmarks.md").write_text(make_page(results))
+    if options.to == DOCS:
+        README.write_text(put_front(README.read_text(), make_front(results)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Files that say they are far more than they hold: memory and time that a scan and `measure` take.
+"""Decompression bombs: memory and time of a scan and of `measure`.
 
     python bench/bombs.py
-    python bench/bombs.py --out .  # the files, to look at
+    python bench/bombs.py --out .  # write the files and stop
 
-Each is read and measured in a new process, which has read and measured a good file before.
+Each file is read and measured in a new process, after a warm-up with a good file.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from wetread.testing import damages, dicom_file, picture
 
 NAMES = ("bombs", "pixel_bombs", "too_deep", "length_too_long", "pixels_over_4_gib")
 MEGABYTES, SECONDS = 100.0, 5.0
-"""What reading one may take more than a good file."""
+"""Limits of additional memory and time compared with a good file."""
 
 
 def watched(who: int, work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What `work` gives, the MB by which it raised the peak of `who`, and its seconds."""
+    """Result of `work`, the increase of the peak memory of `who` in MB, and seconds."""
     before, begun = resource.getrusage(who).ru_maxrss, time.perf_counter()
-    made = work()
+    result = work()
     seconds = time.perf_counter() - begun
-    return made, (resource.getrusage(who).ru_maxrss - before) * 1024 / 1e6, seconds
+    return result, (resource.getrusage(who).ru_maxrss - before) * 1024 / 1e6, seconds
 
 
 def job(good: str, bad: str) -> list[dict[str, Any]]:
-    """Scan in this process, then measure in a worker; a line each."""
+    """Scan in this process, then measure in a worker; one line for each."""
 
     def measure(index: wr.Index) -> wr.Index:
         return index.measure(workers=1, progress=False)
@@ -50,17 +50,17 @@ def job(good: str, bad: str) -> list[dict[str, Any]]:
         ("measure", "px_status", "px_problems", decode),
     ):
         rows = measured.table.select([status, problems]).to_pylist()
-        said = [r[status] for r in rows if r[status] != "ok"] or ["ok"]
-        said = ["no pixels" if text is None else text for text in said]
+        statuses = [r[status] for r in rows if r[status] != "ok"] or ["ok"]
+        statuses = ["no pixels" if text is None else text for text in statuses]
         codes = [f["code"] for row in rows for f in row[problems] or ()]
-        lines.append({"what": what, "status": said[0], "codes": codes, "cost": cost})
+        lines.append({"what": what, "status": statuses[0], "codes": codes, "cost": cost})
     return lines
 
 
 def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="write the files there and stop")
+    parser.add_argument("--out", type=Path, help="write the files to this folder and stop")
     options = parser.parse_args()
     by_name = {damage.name: damage for damage in damages()}
     with tempfile.TemporaryDirectory(prefix="wetread-bench-") as folder:

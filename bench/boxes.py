@@ -1,4 +1,4 @@
-"""How long consensus of three readers takes beside ensemble-boxes, by CPU time, in one run.
+"""CPU time of the consensus of three readers, compared with ensemble-boxes.
 
 python bench/boxes.py                   # 15,000 images x 3 readers
 """
@@ -27,7 +27,7 @@ PEER = "their WBF"
 
 
 def make_readers(images: int, boxes: int) -> Boxes:
-    """What three readers mark: each misses a quarter, and draws the rest a little elsewhere."""
+    """Boxes of three simulated readers, each with 25 % misses and jittered corners."""
     truth = make_boxes(images, boxes, LABELS)[1]
 
     def read(number: int) -> Boxes:
@@ -35,29 +35,29 @@ def make_readers(images: int, boxes: int) -> Boxes:
         seen = truth.select(random.random(len(truth)) < 0.75)
         corners = seen.corners + random.normal(0, 5, (len(seen), 4))
         columns = dict(zip(("x0", "y0", "x1", "y1"), corners.clip(0, SIDE).T, strict=True))
-        sure = random.permutation(np.linspace(0.5, 1, len(seen)))
-        return seen.replace({**columns, "score": sure, "reader": [f"R{number}"] * len(seen)})
+        score = random.permutation(np.linspace(0.5, 1, len(seen)))
+        return seen.replace({**columns, "score": score, "reader": [f"R{number}"] * len(seen)})
 
     return Boxes.concat([read(number) for number in range(READERS)])
 
 
 def peer(boxes: Boxes) -> Callable[[], int]:
-    """ensemble-boxes, image by image, on lists that are there before the clock starts."""
+    """ensemble-boxes, image by image; its input lists are built before timing starts."""
     names = ("key", "reader", "label", "score")
     rows = zip(*(boxes.table[n].to_pylist() for n in names), boxes.corners / SIDE, strict=True)
     images = defaultdict(lambda: {f"R{n}": ([], [], []) for n in range(READERS)})
     for key, reader, label, score, corners in rows:
-        place, sure, number = images[key][reader]
-        place.append(corners.tolist())
-        sure.append(score)
-        number.append(int(label.split()[1]))
+        boxes_, scores, labels = images[key][reader]
+        boxes_.append(corners.tolist())
+        scores.append(score)
+        labels.append(int(label.split()[1]))
     lists = [tuple(zip(*readers.values(), strict=True)) for readers in images.values()]
     return lambda: sum(len(weighted_boxes_fusion(*one, iou_thr=IOU)[0]) for one in lists)
 
 
 def measure_reports(images: int) -> Figure:
-    """DICOM SR of phantoms that three simulated readers have read."""
-    import highdicom  # noqa: F401  (not on the clock)
+    """DICOM SR of phantoms with the boxes of three simulated readers."""
+    import highdicom  # noqa: F401  (the import is not timed)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -74,9 +74,9 @@ def measure_reports(images: int) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=15_000)
-    parser.add_argument("--boxes", type=int, default=3, help="there are, an image")
+    parser.add_argument("--boxes", type=int, default=3, help="true boxes per image")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     boxes = make_readers(options.images, options.boxes)
     contenders: dict[str, Callable[[], int]] = {
@@ -88,16 +88,16 @@ def main() -> None:
         "`check`": lambda: len(boxes.check()),
     }
     took: dict[str, list[float]] = {name: [] for name in contenders}
-    made = {}
+    results = {}
     for _ in range(options.rounds):
         for name, run in contenders.items():
             begun = time.process_time()
-            made[name] = run()
+            results[name] = run()
             took[name].append(time.process_time() - begun)
     figures = [measure_reports(max(4, options.images // 300))]
     for name, seconds in took.items():
         if name != PEER:
-            beside = {
+            comparison = {
                 "peer": name_version("ensemble-boxes"),
                 "other": median(took[PEER]),
                 "most": 10,
@@ -107,11 +107,11 @@ def main() -> None:
                     f"{name} of {len(boxes):,} boxes, {options.images:,} images: CPU",
                     median(seconds),
                     "s",
-                    note=f"{made[name]:,} rows",
-                    **(beside if "`wbf`" in name else {}),
+                    note=f"{results[name]:,} rows",
+                    **(comparison if "`wbf`" in name else {}),
                 )
             )
-    save(options.json, figures, {"cpu_seconds": took, "made": made})
+    save(options.json, figures, {"cpu_seconds": took, "results": results})
     print("\n".join(tabulate(figures)))
 
 

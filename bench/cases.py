@@ -1,4 +1,4 @@
-"""What the benches of seeded cases have alike: their options, and their blocks of numbers."""
+"""Options and blocks of case numbers for the benchmarks with seeded cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def case_parser(doc: str, cases: int) -> argparse.ArgumentParser:
-    """The options by which cases are chosen; `cases` of them where nothing is said."""
+    """Parser of the options that select cases; `cases` is the default number."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--n", type=int, default=cases, help="cases")
     parser.add_argument("--start", type=int, default=0, help="the first case")
@@ -19,7 +19,7 @@ def case_parser(doc: str, cases: int) -> argparse.ArgumentParser:
 
 
 def blocks(options: argparse.Namespace) -> Iterator[range]:
-    """The numbers of the cases, a block at a time."""
+    """Yield the numbers of the cases in blocks."""
     end = options.start + options.n
     for first in range(options.start, end, options.block):
         yield range(first, min(first + options.block, end))

@@ -1,8 +1,8 @@
-"""Everything that reads the same files, each in a process of its own, which may crash.
+"""Contenders of the header benchmark, each in its own process, which may crash.
 
-    python bench/contenders.py NAME LIST    # times the files in LIST once for each line on stdin
+    python bench/contenders.py NAME LIST    # read the files in LIST once per line on stdin
 
-A contender takes full paths and gives the number of values that it made; it must touch every value.
+A contender takes full paths and returns the number of values; it must access every value.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def wetread() -> Reader:
     import wetread as wr
 
     def read(paths: Sequence[str]) -> int:
-        # the folder, not the list: problem the files and their names is part of the work
+        # the folder, not the list: listing the files is part of the work
         return _values(wr.scan(os.path.dirname(paths[0]), workers=0, progress=False).table)
 
     return read
 
 
 def _values(table: Any) -> int:
-    """Values in DICOM columns; a look at counts that are there."""
+    """Number of values in DICOM columns, from their null counts."""
     columns = zip(table.schema, table.columns, strict=True)
     dicom = [column for field, column in columns if b"tag" in (field.metadata or {})]
     return sum(len(column) - column.null_count for column in dicom)
@@ -92,7 +92,7 @@ def fw_file_rs() -> Reader:
 
 
 def fw_file_rs_all(paths: Sequence[str]) -> Reader:
-    # Told every keyword in the set and no others: the whole dictionary makes it 10 x slower.
+    # Only the keywords in the data set: the whole dictionary makes it 10 times slower.
     from fw_file_rs.dcm import Context
     from pydicom import dcmread
 
@@ -138,7 +138,7 @@ def make(name: str, paths: Sequence[str]) -> Reader:
 
 
 class Contender:
-    """A contender in its process, imported and warm."""
+    """Contender in its own process, imported and warm."""
 
     def __init__(self, name: str, paths: Path) -> None:
         self.name = name
@@ -151,7 +151,7 @@ class Contender:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._answer()
+        self._receive()
 
     def run(self) -> None:
         """One pass over the files."""
@@ -159,17 +159,17 @@ class Contender:
             return
         assert self._process.stdin
         print("go", file=self._process.stdin, flush=True)
-        if said := self._answer():
-            self.seconds.append(said["seconds"])
-            self.values = said["values"]
+        if response := self._receive():
+            self.seconds.append(response["seconds"])
+            self.values = response["values"]
 
-    def _answer(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self._process.stdout
-        said: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
-        if not said:
+        response: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
+        if not response:
             self.error = f"the process ended: {self._process.wait()}"
-        self.error = said.get("error", self.error)
-        return said
+        self.error = response.get("error", self.error)
+        return response
 
     def close(self) -> None:
         assert self._process.stdin
@@ -178,7 +178,7 @@ class Contender:
 
 
 def readable(paths: Sequence[str]) -> set[str]:
-    """Of some paths those that every installed peer reads, each peer tried in a process."""
+    """Select the paths that every installed peer reads; each peer runs in its own process."""
     good = set(paths)
     for name in PEERS:
         left = list(paths)
@@ -190,12 +190,12 @@ def readable(paths: Sequence[str]) -> set[str]:
                 text=True,
                 check=False,
             )
-            said = [json.loads(line) for line in run.stdout.splitlines()]
-            if said and isinstance(said[0], dict):  # not installed
+            response = [json.loads(line) for line in run.stdout.splitlines()]
+            if response and isinstance(response[0], dict):  # not installed
                 break
-            good -= {path for path, ok in zip(left, said, strict=False) if not ok}
-            good -= set(left[len(said) : len(said) + 1])  # the file that ended it
-            left = left[len(said) + 1 :]
+            good -= {path for path, ok in zip(left, response, strict=False) if not ok}
+            good -= set(left[len(response) : len(response) + 1])  # the file that crashed it
+            left = left[len(response) + 1 :]
     return good
 
 
@@ -204,7 +204,7 @@ def _try_each(read: Reader) -> None:
         try:
             read([line])
             ok = True
-        except BaseException as error:  # noqa: BLE001  (Rust's panics are no Exception)
+        except BaseException as error:  # noqa: BLE001  (a panic in Rust is no Exception)
             ok = isinstance(error, KeyboardInterrupt)
         print(json.dumps(ok), flush=True)
 

@@ -1,4 +1,4 @@
-"""The files that are measured: films in the article's form, and real headers of all kinds."""
+"""Data sets of the benchmarks: radiographs in VinBigData's form, and mixed real headers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ LEAST_ELEMENTS = 50
 
 
 def write_films(folder: Path, count: int) -> list[str]:
-    """Films in VinBigData's form: 17 elements and the File Meta group, J2K of undefined length.
+    """Write radiographs in VinBigData's form: 17 elements, File Meta, J2K of undefined length.
 
-    Ids, sex, age, size, window and weight change from file to file; 20 to 50 KB each.
+    Ids, sex, age, size, window and weight vary between files; 20 to 50 KB each.
     """
     chance = random.Random(2)
     return [_write(folder / f"{i:06}.dicom", _film(i, chance)) for i in range(count)]
@@ -55,13 +55,13 @@ def _write(path: Path, data: bytes) -> str:
 
 
 def mixed_sources(readable: Callable[[Sequence[str]], set[str]]) -> list[str]:
-    """The headers of (b), by this rule alone.
+    """Headers of data set (b).
 
-    pydicom's own test files (those that come with it) that pydicom and every installed peer reads
-    without an error, and that have at least 50 elements, File Meta and private ones included.
+    All test files shipped with pydicom that pydicom and every installed peer read without an
+    error and that have at least 50 elements, counting File Meta and private ones.
 
     Args:
-        readable: which of some paths the peers read.
+        readable: selects the paths that the peers can read.
     """
     import pydicom.data
 
@@ -73,26 +73,26 @@ def mixed_sources(readable: Callable[[Sequence[str]], set[str]]) -> list[str]:
 
 
 def _count_elements(path: Path) -> int:
-    """Elements at the top level; 0 where pydicom cannot read the file or one of its values."""
+    """Number of top-level elements; 0 if pydicom cannot read the file or one of its values."""
     import pydicom
 
     with warnings.catch_warnings(action="ignore"):
         try:
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
             return sum(1 for part in (dataset.file_meta, dataset) for _ in part)
-        except Exception:  # noqa: BLE001  (whatever a bad file makes it raise)
+        except Exception:  # noqa: BLE001  (a bad file may raise any exception)
             return 0
 
 
 def copy_mixed(folder: Path, sources: Sequence[str], count: int) -> list[str]:
-    """`count` copies of the sources, as many of each, their kinds in a shuffled order."""
+    """Make `count` copies of the sources, equally often, in shuffled order."""
     kinds = [sources[i % len(sources)] for i in range(count)]
     random.Random(2).shuffle(kinds)
     return [shutil.copyfile(kind, f"{folder}/{i:06}.dcm") for i, kind in enumerate(kinds)]
 
 
 def link_many(folder: Path, sources: Sequence[str], count: int) -> None:
-    """`count` hard links to the sources in turn, in folders of 10,000."""
+    """Make `count` hard links to the sources in turn, in folders of 10,000."""
     for start in range(0, count, FOLDER_FILES):
         inner = folder / f"{start // FOLDER_FILES:03}"
         inner.mkdir(parents=True)

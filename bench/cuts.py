@@ -1,7 +1,7 @@
-"""Files cut short at seeded bytes: is every cut said that can be known, and is any row lost?
+"""Files truncated at seeded offsets: undetected truncations and lost rows.
 
 python bench/cuts.py --n 100000
-python bench/cuts.py --case 1234 --out .  # one case as a file, to look at
+python bench/cuts.py --case 1234 --out .  # write one case as a file
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from wetread.testing.cuts import (
 def run(
     numbers: range, wholes: Sequence[Whole], way: dict[str, Any], counts: Counter[tuple[str, str]]
 ) -> None:
-    """Scan a folder of cases; count by kind which are said, and name those that should be."""
+    """Scan a folder of cases; count detected ones by kind, and print those that were missed."""
     cuts = {f"{n:09}.dcm": cut_case(n, wholes) for n in numbers}
     with tempfile.TemporaryDirectory() as folder:
         for name, (whole, at) in cuts.items():
@@ -38,7 +38,7 @@ def run(
         try:
             with at_most(SECONDS + 0.05 * len(numbers)):
                 rows = wr.scan(folder, workers=0, progress=False, **way).table.to_pylist()
-        except (Exception, Hang) as error:  # noqa: BLE001  (what escapes is what is counted)
+        except (Exception, Hang) as error:  # noqa: BLE001  (escaped exceptions are counted)
             counts["", "escaped"] += 1
             print(f"cases {numbers}: {type(error).__name__}: {error}")
             return
@@ -47,9 +47,9 @@ def run(
         whole, at = cuts[row["path"]]
         kind = knowable(whole, at)
         flagged = is_flagged(row, kind)
-        counts[kind, "said" if flagged else "not said"] += 1
+        counts[kind, "detected" if flagged else "missed"] += 1
         if not flagged and kind not in MAY_BE_MISSED:
-            print(f"case {int(row['path'][:9])}: {whole.name} cut at {at}, {kind}: not said")
+            print(f"case {int(row['path'][:9])}: {whole.name} cut at {at}, {kind}: missed")
 
 
 def main() -> None:
@@ -68,9 +68,9 @@ def main() -> None:
         run(numbers, wholes, WAYS[block % len(WAYS)], counts)
     seconds = time.monotonic() - begun
     print(f"{options.n:,} cuts of {len(wholes)} files, {len(WAYS)} ways in turn, {seconds:.0f} s")
-    print(f"| cut | said | not said |\n|---|{'---:|' * 2}")
+    print(f"| truncation | detected | missed |\n|---|{'---:|' * 2}")
     for kind in FLAGS:
-        print(f"| {kind} | {counts[kind, 'said']:,} | {counts[kind, 'not said']:,} |")
+        print(f"| {kind} | {counts[kind, 'detected']:,} | {counts[kind, 'missed']:,} |")
     print(f"escaped {counts['', 'escaped']}, rows lost {counts['', 'lost']}")
 
 

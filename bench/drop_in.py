@@ -1,8 +1,8 @@
-"""`DataFrame.from_dicoms` of the drop-in beside that of fastai.medical.imaging, in one run.
+"""`DataFrame.from_dicoms` of the drop-in, compared with fastai.medical.imaging.
 
 python bench/drop_in.py                  # needs wetread[test]
 
-Each is in a process of its own, imported and warm, on one thread; the rounds alternate.
+Each runs in its own process, imported and warm, on one thread; the rounds alternate.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from statistics import median
 from typing import NamedTuple
 
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).parent]
-# This folder has modules of the names of what is measured: it is looked into last.
+# Last: modules in this folder have the names of measured packages.
 sys.path.append(str(Path(__file__).parent))
 
 MODULES = ("fastai.medical.imaging", "wetread.fastai")
 
 
 class Case(NamedTuple):
-    """What is read, and how."""
+    """Files of one comparison, and its options."""
 
     name: str
     write: Callable[[Path, int], list[str]]
     count: int
     px_summ: bool
     least: float | None
-    """The goal: how many times as fast. Without one where both wait for the codec."""
+    """Goal of the speed-up; None where the codec dominates both."""
 
 
 def write_films(folder: Path, count: int) -> list[str]:
-    """The article's form: 17 elements, JPEG 2000 that nobody decodes, 20 to 50 KB a file."""
+    """VinBigData form: 17 elements, JPEG 2000 that is not decoded, 20 to 50 KB per file."""
     from corpus import write_films
 
     return write_films(folder, count)
@@ -55,7 +55,7 @@ def write_large(folder: Path, count: int) -> list[str]:
 
 
 def write_compressed(folder: Path, count: int) -> list[str]:
-    """2952 x 2744 pixels of 14 bits, JPEG 2000 lossless: the article's film."""
+    """2952 x 2744 pixels of 14 bits, JPEG 2000 lossless."""
     return [_write(folder, i, 2952, 2744, compressed=True) for i in range(count)]
 
 
@@ -92,7 +92,7 @@ CASES = (
 
 
 def work(module: str, listed: Path, px_summ: bool) -> None:
-    """In a process: the table, once for each line on stdin."""
+    """Build the table once per line on stdin (runs in the measured process)."""
     import importlib
 
     import pandas as pd
@@ -116,7 +116,7 @@ def work(module: str, listed: Path, px_summ: bool) -> None:
 
 
 def measure(listed: Path, px_summ: bool, rounds: int) -> Iterator[tuple[list[float], str]]:
-    """Of each module the seconds of its rounds, and what it gave or why it did not."""
+    """Yield for each module the seconds of its rounds, and the shape of its table or an error."""
     workers = [
         subprocess.Popen(
             [sys.executable, __file__, "--worker", module, listed, str(int(px_summ))],
@@ -127,24 +127,24 @@ def measure(listed: Path, px_summ: bool, rounds: int) -> Iterator[tuple[list[flo
         for module in MODULES
     ]
     took: list[list[float]] = [[] for _ in workers]
-    said = [json.loads(worker.stdout.readline() or '{"error": "ended"}') for worker in workers]
+    responses = [json.loads(worker.stdout.readline() or '{"error": "ended"}') for worker in workers]
     for _ in range(rounds):
         for i, worker in enumerate(workers):
-            if "error" not in said[i]:
+            if "error" not in responses[i]:
                 print("go", file=worker.stdin, flush=True)
-                said[i] = json.loads(worker.stdout.readline() or '{"error": "ended"}')
-                took[i].append(said[i].get("seconds", 0))
+                responses[i] = json.loads(worker.stdout.readline() or '{"error": "ended"}')
+                took[i].append(responses[i].get("seconds", 0))
     for i, worker in enumerate(workers):
         worker.stdin.close()
         worker.wait()
-        yield took[i], said[i].get("error") or "{} x {}".format(*said[i]["shape"])
+        yield took[i], responses[i].get("error") or "{} x {}".format(*responses[i]["shape"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1, help="factor for the number of files")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:

@@ -1,6 +1,6 @@
-"""A figure of a bench: what it is, what it came to, beside whom, and what it should be.
+"""Figures of the benchmarks: name, value, peer and goal.
 
-Every bench gives its figures by `--json FILE`; bench/all.py makes one page of them.
+Each benchmark writes its figures with `--json FILE`; bench/all.py combines them into one page.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of a page. Seconds and bytes are better the fewer, what ends in `/s` the more.
+    """One row of the page. Higher is better for units that end in `/s`, else lower.
 
-    `most` bounds the value; `least` the ratio where there is a peer, else the value.
+    `most` bounds the value; `least` bounds the ratio if there is a peer, else the value.
     """
 
     name: str
     value: float | None
-    """wetread's; None where it could not be had."""
+    """wetread's value; None if it was not measured."""
     unit: str = ""
     peer: str = ""
     other: float | None = None
-    """The peer's, in the same unit; None where it could not be had."""
+    """The peer's value, in the same unit; None if it was not measured."""
     least: float | None = None
     most: float | None = None
     note: str = ""
-    """What else is to be said, or why a value is missing."""
+    """Remark, or the reason for a missing value."""
     why: str = ""
-    """Why the goal is missed, where it is known; said only then."""
+    """Reason why the goal is missed, shown only in that case."""
 
     @property
     def ratio(self) -> float | None:
-        """How many times as good as the peer."""
+        """Improvement over the peer, as a factor."""
         if not self.value or not self.other:
             return None
         up = self.unit.endswith("/s")
@@ -44,7 +44,7 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """None where there is no goal, or nothing to hold against it."""
+        """True if the goal is reached; None without a goal or a value."""
         large = self.ratio if self.peer else self.value
         if self.least is not None:
             return None if large is None else large >= self.least
@@ -55,12 +55,12 @@ class Figure:
     @property
     def goal(self) -> str:
         if self.least is not None:
-            return f"at least {tell(self.least, 'x' if self.peer else self.unit)}"
-        return "" if self.most is None else f"at most {tell(self.most, self.unit)}"
+            return f"at least {show(self.least, 'x' if self.peer else self.unit)}"
+        return "" if self.most is None else f"at most {show(self.most, self.unit)}"
 
 
-def tell(number: float | None, unit: str) -> str:
-    """Three figures and the unit; nothing for None."""
+def show(number: float | None, unit: str) -> str:
+    """Format with three significant figures and the unit; "" for None."""
     if number is None:
         return ""
     digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
@@ -73,23 +73,29 @@ def tabulate(figures: Sequence[Figure]) -> list[str]:
     """Lines of a Markdown table."""
     lines = ["| | wetread | other | ratio | goal | |", "|---|---:|---:|---:|---:|---|"]
     for one in figures:
-        beside = f"{one.peer}: {tell(one.other, one.unit) or 'not measured'}" if one.peer else ""
+        other = f"{one.peer}: {show(one.other, one.unit) or 'not measured'}" if one.peer else ""
         verdict = {True: "reached", False: "**missed**", None: ""}[one.reached]
         remark = "; ".join(filter(None, (verdict, one.note)))
-        cells = (one.name, tell(one.value, one.unit), beside, tell(one.ratio, "x"), one.goal)
+        cells = (
+            one.name,
+            show(one.value, one.unit),
+            other,
+            show(one.ratio, "x"),
+            one.goal,
+        )
         lines.append(f"| {' | '.join(cells)} | {remark} |")
     return lines
 
 
 def save(path: Path | None, figures: Sequence[Figure], measured: Any) -> None:
-    """Write the figures, and every number that they come from, where `--json` says."""
+    """Write the figures and the underlying numbers to the file of `--json`."""
     if path is not None:
-        said = {"figures": [asdict(one) for one in figures], "measured": measured}
-        path.write_text(json.dumps(said, indent=1))
+        content = {"figures": [asdict(one) for one in figures], "measured": measured}
+        path.write_text(json.dumps(content, indent=1))
 
 
 def name_version(package: str) -> str:
-    """A package with the version that is installed."""
+    """Name and installed version of a package."""
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How long `wetread --help` takes beyond the interpreter's own start.
+"""Start-up time of `wetread --help`, without that of the interpreter.
 
 python bench/help.py
 """
@@ -32,7 +32,7 @@ def seconds_of(arguments: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     took: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for number in range(options.rounds + 1):

@@ -1,4 +1,4 @@
-"""How long judging takes beside faster-coco-eval, on the same boxes, in one run, by CPU time.
+"""CPU time of evaluation, compared with faster-coco-eval on the same boxes.
 
 python bench/judge.py                   # 15,000 images x 10 boxes x 14 labels
 """
@@ -23,7 +23,7 @@ LABELS = 14
 
 
 def peer(found: Boxes, truth: Boxes, voc: bool) -> Callable[[], float]:
-    """faster-coco-eval on plain dictionaries that are there before the clock starts."""
+    """faster-coco-eval; its input dictionaries are built before timing starts."""
     rows = [_dictionaries(side) for side in (truth, found)]
     images = [{"id": key} for key in sorted({row["image_id"] for row in rows[0]})]
     categories = [{"id": number, "name": name} for number, name in enumerate(truth.labels)]
@@ -67,11 +67,11 @@ def _dictionaries(boxes: Boxes) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=15_000)
-    parser.add_argument("--boxes", type=int, default=10, help="of the truth, an image")
+    parser.add_argument("--boxes", type=int, default=10, help="true boxes per image")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--resamples", type=int, default=1000, help="for the last rows")
     parser.add_argument("--long", action="store_true", help="COCO with intervals too: minutes more")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     found, truth = make_boxes(options.images, options.boxes, LABELS)
 

@@ -1,10 +1,10 @@
-"""kill -9 at seeded moments of a scan, then the same scan again: is anything lost or unreadable?
+"""kill -9 at seeded moments of a scan, followed by resuming it: lost rows and unreadable files.
 
     python bench/kills.py --n 200 --files 100000
 
-Run number `n` draws from seed `n` what is killed (the parent, a worker, or all of them) and when.
-After a kill the same command goes on in the same folder, until a run reaches its end: its table
-must be that of a scan nobody disturbed. Then an empty folder begins again.
+The seed of run `n` determines what is killed (the parent, a worker, or all of them) and when.
+After a kill the same command resumes in the same folder until a run completes: its table must
+equal that of an undisturbed scan. Then the next scan starts in an empty folder.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ print("ready", flush=True)
 wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False)
 """
 DAMAGED = 100
-"""One file in so many is damaged."""
-ENDS = "scans that came to their end"
-MOST = "most files that one kill has made to be read again"
+"""One in 100 files is damaged."""
+ENDS = "completed scans"
+MOST = "most files read again after one kill"
 KINDS = ("all", "all", "parent", "worker")
 
 
 def make_files(folder: Path, count: int) -> None:
-    """Small files in folders of a thousand, one in a hundred a mutant of a real one."""
+    """Write small files in folders of 1,000; one in 100 is a mutant of a real file."""
     seeds = seed_files(20_000)
     for number in range(count):
         if number % 1000 == 0:
@@ -59,7 +59,7 @@ def make_files(folder: Path, count: int) -> None:
 
 
 class Run:
-    """A scan in a process of its own, which leads a group with its workers."""
+    """Scan in a separate process, in one process group with its workers."""
 
     def __init__(self, folder: Path, to: Path, workers: int) -> None:
         command = [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)]
@@ -71,7 +71,7 @@ class Run:
         self.begun = time.monotonic()
 
     def kill(self, kind: str, rng: random.Random) -> str:
-        """Kill -9; what was killed, the parent where it has no workers, or nothing any more."""
+        """Send SIGKILL; return what was killed, the parent if it has no workers, "" if ended."""
         if self.process.poll() is not None:
             return ""
         if kind == "all":
@@ -88,14 +88,14 @@ class Run:
         return kind
 
     def wait(self) -> tuple[int, str]:
-        """The exit status and what was said, once the parent and all workers have ended."""
+        """Exit status and stderr, once the parent and all workers have ended."""
         assert self.process.stderr
-        said = self.process.stderr.read().decode()  # its end is that of whoever holds it
-        return self.process.wait(), said
+        errors = self.process.stderr.read().decode()  # ends when all processes have ended
+        return self.process.wait(), errors
 
 
 def check_files(to: Path) -> int:
-    """The rows that are safe; raises where a file that is visible cannot be read."""
+    """Number of committed rows; raises if a visible file cannot be read."""
     if not (to / "commits").is_dir():
         return 0
     for path in (to / "parts").glob("[!.]*.parquet"):
@@ -107,7 +107,7 @@ def check_files(to: Path) -> int:
 
 
 class Reads:
-    """Which files were read since they were last forgotten, as the file system notes it."""
+    """Files read since the last `forget`, by their access times."""
 
     def __init__(self, folder: Path) -> None:
         self.changed = {path: path.stat().st_mtime_ns for path in folder.rglob("*.dcm")}
@@ -120,8 +120,8 @@ class Reads:
         return sum(path.stat().st_atime_ns > 0 for path in self.changed)
 
 
-def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Counter[str]:
-    """Scan, kill, go on, until so many kills and the end of a scan; counts what happened."""
+def run_kills(folder: Path, to: Path, kills: int, workers: int, start: int) -> Counter[str]:
+    """Scan, kill and resume until `kills` is reached and a scan is complete; count the events."""
     expected = wr.scan(folder, workers=workers, progress=False).table
     files, reads, counts = expected.num_rows, Reads(folder), Counter({"errors": 0})
     assert files == len(reads.changed), "lost rows"
@@ -130,7 +130,7 @@ def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Cou
     assert run.wait() == (0, "")
     longest = time.monotonic() - run.begun
     assert wr.Index.open(to).table.equals(expected)
-    assert reads.count() == files, "this file system does not note when a file was read"
+    assert reads.count() == files, "this file system does not record access times"
     shutil.rmtree(to)
     print(f"{files:,} files, {workers} workers, {longest:.1f} s undisturbed", flush=True)
     number, safe, settled = start, 0, True
@@ -145,20 +145,20 @@ def torment(folder: Path, to: Path, kills: int, workers: int, start: int) -> Cou
         if killed:
             counts.update(["kills", f"kills of {killed}"])
         settled = killed != "parent"
-        status, said = run.wait() if settled else (run.process.wait(), "")
-        safe = check_files(to)  # unsettled: while workers whose parent is dead may still write
+        status, errors = run.wait() if settled else (run.process.wait(), "")
+        safe = check_files(to)  # unsettled: workers of a killed parent may still write
         if status == 0:
             found = wr.Index.open(to)
             again = found.summary()["read"] > files - before
             counts[ENDS] += 1
-            counts["scans that read again what was safe"] += again
+            counts["scans that read committed files again"] += again
             counts["wrong tables"] += not found.table.equals(expected)
             shutil.rmtree(to)
             safe = 0
-            print(f"{counts['kills']} kills, {counts[ENDS]} scans to their end", flush=True)
-        elif not killed or said:
+            print(f"{counts['kills']} kills, {counts[ENDS]} completed scans", flush=True)
+        elif not killed or errors:
             counts["errors"] += 1
-            print(f"run {number}, {kind} after {after:.2f} s: {status}\n{said}", flush=True)
+            print(f"run {number}, {kind} after {after:.2f} s: {status}\n{errors}", flush=True)
         elif settled and quiet:
             again = reads.count() - (safe - before)
             counts[MOST] = max(counts[MOST], again)
@@ -178,8 +178,8 @@ def main() -> None:
         folder = Path(name, "files")
         make_files(folder, options.files)
         begun = time.monotonic()
-        counts = torment(
-            folder, Path(name, "kept.index"), options.n, options.workers, options.start
+        counts = run_kills(
+            folder, Path(name, "killed.index"), options.n, options.workers, options.start
         )
     print(f"{time.monotonic() - begun:.0f} s")
     for what, count in counts.items():

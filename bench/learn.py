@@ -1,8 +1,8 @@
-"""Pictures a second of an epoch: a cache against reading the files: python bench/learn.py.
+"""Images per second of a training epoch, from a cache or from files: python bench/learn.py.
 
-200 phantom radiographs, JPEG 2000 lossless, one worker of a DataLoader, in batches of 8; every
-contender gives float32 (1, size, size). Peers go through the files once, the cache several times,
-of which the best counts; its worker's private memory is watched all along.
+200 phantom radiographs, JPEG 2000 lossless, one DataLoader worker, batches of 8; every contender
+yields float32 (1, size, size). Peers read the files once, the cache is read several times, of
+which the best counts; the private memory of its worker is sampled throughout.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from wetread.sample import write_sample
 
 WANTED = 20
 GROWTH = 100
-"""MB of private memory that an epoch may take."""
+"""Limit of the growth of private memory during an epoch, in MB."""
 
 
 class ByPydicom(Dataset[torch.Tensor]):
-    """What a notebook does: both LUTs, invert, scale to 0..1, resize."""
+    """As in typical notebooks: both LUTs, invert, scale to 0..1, resize."""
 
     def __init__(self, paths: list[Path], size: int) -> None:
         self.paths, self.size = paths, size
@@ -53,7 +53,7 @@ class ByPydicom(Dataset[torch.Tensor]):
 
 
 class ByFastai(ByPydicom):
-    """fastai's PILDicom.create and Resize; where it is not installed, its lines."""
+    """fastai's PILDicom.create and Resize; a copy of its code if fastai is not installed."""
 
     def __getitem__(self, i: int) -> torch.Tensor:
         picture = open_as_fastai(self.paths[i])
@@ -79,13 +79,13 @@ _fastai, open_as_fastai = find_fastai()
 
 
 def private(pid: int) -> float:
-    """MB of memory that belongs to a process alone (RssAnon)."""
+    """Private memory of a process in MB (RssAnon)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def run(data: Dataset[Any], workers: int = 1) -> tuple[float, float]:
-    """Pictures a second, from the start of the worker, and MB by which its memory grew."""
+    """Images per second, from the start of the worker, and the growth of its memory in MB."""
     loader = DataLoader(data, batch_size=8, num_workers=workers, collate_fn=list)
     start = time.perf_counter()
     batches = iter(loader)
@@ -99,7 +99,7 @@ def run(data: Dataset[Any], workers: int = 1) -> tuple[float, float]:
 
 
 def make_files(folder: Path, images: int, distinct: int, side: int) -> list[Path]:
-    """`images` files in a folder, some of them copies: drawing phantoms takes long."""
+    """Write `images` files to a folder, some of them copies: drawing phantoms is slow."""
     write_sample(folder / "drawn", min(images, distinct), size=side, test=0, progress=False)
     drawn = sorted((folder / "drawn/train").glob("*.dicom"))
     (folder / "train").mkdir()
@@ -116,37 +116,37 @@ def main() -> None:
     parser.add_argument("--cache", type=int, default=1024, help="size of the cache")
     parser.add_argument("--size", type=int, default=512, help="size of an item")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    asked = parser.parse_args()
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = make_files(folder, asked.images, asked.distinct, asked.side)
+        paths = make_files(folder, options.images, options.distinct, options.side)
         index = wr.scan(folder / "train", workers=0, progress=False)
         start = time.perf_counter()
-        cache = wr.prepare(index, folder / "cache", size=asked.cache, progress=False)
+        cache = wr.prepare(index, folder / "cache", size=options.cache, progress=False)
         once = time.perf_counter() - start
         peers = {
-            _fastai: run(ByFastai(paths, asked.size))[0],
-            f"{name_version('pydicom')} in a Dataset": run(ByPydicom(paths, asked.size))[0],
+            _fastai: run(ByFastai(paths, options.size))[0],
+            f"{name_version('pydicom')} in a Dataset": run(ByPydicom(paths, options.size))[0],
         }
-        files = f"{asked.images} radiographs of {asked.side} pixels"
+        files = f"{options.images} radiographs of {options.side} pixels"
         figures = [Figure(f"`prepare` of {files}, once", len(cache) / once, "images/s")]
         for kind, data in (
-            (f"items of {asked.size}", cache.dataset(size=asked.size)),
-            (f"items of {asked.size}, augmented", cache.dataset(size=asked.size, augment=True)),
-            (f"items of {asked.cache}", cache.dataset()),
+            (f"items of {options.size}", cache.dataset(size=options.size)),
+            (f"items of {options.size}, augmented", cache.dataset(size=options.size, augment=True)),
+            (f"items of {options.cache}", cache.dataset()),
         ):
             title = f"an epoch of {files}, {kind}"
-            rounds = [run(data) for _ in range(asked.rounds)]
+            rounds = [run(data) for _ in range(options.rounds)]
             speed, growth = max(r[0] for r in rounds), max(r[1] for r in rounds)
             for peer, its in peers.items():
                 figures.append(Figure(title, speed, "images/s", peer=peer, other=its, least=WANTED))
             figures.append(
                 Figure(f"{title}: growth of the worker's private memory", growth, "MB", most=GROWTH)
             )
-    save(asked.json, figures, {})
+    save(options.json, figures, {})
     print("\n".join(tabulate(figures)))
 
 

@@ -1,4 +1,4 @@
-"""A million files into an index folder, and again: rate, memory, and the unchanged rescan.
+"""Scan of a million files into an index, and a rescan without changes: rate and memory.
 
 python bench/million.py --files 100000
 """
@@ -28,7 +28,7 @@ SAMPLES_A_SECOND = 50
 
 
 def measure_million(folder: Path, sources: Sequence[str], count: int) -> dict[str, Any]:
-    """Scan a tenth and the whole, each in a new process, then again, against a bare walk."""
+    """Scan a tenth and all files in new processes; rescan, compared with a plain walk."""
     tree, part = folder / "million", max(1, count // 10 // FOLDER_FILES)
     link_many(tree, sources, count)
     tenth = [str(path) for path in sorted(tree.iterdir())[:part]]
@@ -48,15 +48,15 @@ def million_figures(measured: dict[str, Any]) -> list[Figure]:
     scans, rescans = measured["scans"], measured["rescans"]
     walk, again = median(measured["walks"]), median(r["seconds"] for r in rescans)
     figures = []
-    for said in scans:
-        title, per_second = f"{said['files']:,} files of (b)", said["files"] / said["seconds"]
+    for scan in scans:
+        title, per_second = f"{scan['files']:,} files of (b)", scan["files"] / scan["seconds"]
         worker = {"most": 250, "why": WHY_WORKER}
         figures += [
             Figure(f"{title} into an index, one worker per core", per_second, "files/s"),
-            Figure(f"{title}: peak memory of the main process", said["parent_mb"], "MB", most=400),
+            Figure(f"{title}: peak memory of the main process", scan["parent_mb"], "MB", most=400),
             Figure(
                 f"{title}: peak memory of the largest worker",
-                said["worker_mb"] or None,
+                scan["worker_mb"] or None,
                 "MB",
                 **worker,
             ),
@@ -66,7 +66,7 @@ def million_figures(measured: dict[str, Any]) -> list[Figure]:
 
 
 def in_process(*command: str) -> dict[str, Any]:
-    """What one of the jobs below says, run by a new process."""
+    """Run `job` in a new process."""
     run = subprocess.run(
         [sys.executable, __file__, *command], check=True, capture_output=True, text=True
     )
@@ -74,7 +74,7 @@ def in_process(*command: str) -> dict[str, Any]:
 
 
 def scan_watched(what: Sequence[str], to: Path) -> dict[str, Any]:
-    """Scan in a new process; its seconds, and the peaks of its memory and of its workers'."""
+    """Scan in a new process; seconds, and the peak memory of it and of its workers."""
     command = [sys.executable, __file__, "scan", str(to), *what]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peaks: dict[int, float] = {}
@@ -83,13 +83,13 @@ def scan_watched(what: Sequence[str], to: Path) -> dict[str, Any]:
             peaks[pid] = max(peaks.get(pid, 0), _peak_mb(pid))
         time.sleep(1 / SAMPLES_A_SECOND)
     assert process.stdout
-    said = dict(json.loads(process.stdout.read()))
+    result = dict(json.loads(process.stdout.read()))
     parent = peaks.pop(process.pid)
-    return {**said, "parent_mb": parent, "worker_mb": max(peaks.values(), default=0.0)}
+    return {**result, "parent_mb": parent, "worker_mb": max(peaks.values(), default=0.0)}
 
 
 def _children(pid: int) -> list[int]:
-    # every thread has its own list, and each worker is started by a thread
+    # each thread has its own list, and each worker is started by a thread
     return [
         int(child)
         for path in Path(f"/proc/{pid}/task").glob("*/children")
@@ -98,7 +98,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _peak_mb(pid: int) -> float:
-    """The most memory that a process has had in RAM, libraries included, as the kernel counts."""
+    """Peak resident memory of a process (VmHWM), including libraries."""
     for line in _text(Path(f"/proc/{pid}/status")).splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -108,7 +108,7 @@ def _peak_mb(pid: int) -> float:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return ""
 
 
@@ -128,7 +128,7 @@ def bare_walk(folder: str) -> int:
 
 
 def job(kind: str, *arguments: str) -> dict[str, Any]:
-    """What a process of its own does: `walk FOLDER`, or `scan INDEX WHAT ...`."""
+    """Work of a new process: `walk FOLDER`, or `scan INDEX WHAT ...`."""
     if kind == "walk":
         begun = time.perf_counter()
         files = bare_walk(*arguments)
@@ -143,7 +143,7 @@ def job(kind: str, *arguments: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=1_000_000)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wetread-bench-") as name:
         folder = Path(name)

@@ -1,9 +1,9 @@
-"""Seeded header mutants of real files: what escapes, what is lost, what hangs.
+"""Seeded header mutants of real files: escaped exceptions, lost rows and hangs.
 
     python bench/mutants.py --n 50000            # counts
-    python bench/mutants.py --case 1234 --out .  # one case as a file, to look at
+    python bench/mutants.py --case 1234 --out .  # write one case as a file
 
-One integer is one case: file `n % files` of pydicom's and pydicom-data's, damaged by seed `n`.
+Case `n` is file `n % files` of pydicom's and pydicom-data's files, damaged with seed `n`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ WAYS = [
     for nested in (False, True)
     for few in (0, 10**9)
 ]
-"""Both walks, without and with private elements and sequences; each block takes the next."""
+"""Options of the blocks in turn: both readers, without and with private elements and sequences."""
 SECONDS = 5.0
 
 
 class Hang(BaseException):
-    """More than the seconds that a scan may take."""
+    """A scan exceeded its time limit."""
 
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raise Hang in the block when it takes longer."""
+    """Raise Hang if the block takes longer."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise Hang
@@ -53,7 +53,7 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def run(numbers: range, seeds: Sequence[Path], way: dict[str, Any], counts: Counter[str]) -> None:
-    """Scan a folder of cases; count what went wrong, file by file where anything did."""
+    """Scan a folder of cases and count failures; after one, scan file by file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in numbers:
@@ -61,7 +61,7 @@ def run(numbers: range, seeds: Sequence[Path], way: dict[str, Any], counts: Coun
         try:
             with at_most(SECONDS + 0.05 * len(numbers)):
                 rows = wr.scan(folder, workers=0, progress=False, **way).table
-        except (Exception, Hang):  # noqa: BLE001  (what escapes is what is counted)
+        except (Exception, Hang):  # noqa: BLE001  (escaped exceptions are counted)
             for number in numbers:
                 run_alone(folder / f"{number:09}.dcm", way, counts)
             return
@@ -71,7 +71,7 @@ def run(numbers: range, seeds: Sequence[Path], way: dict[str, Any], counts: Coun
 
 
 def run_alone(path: Path, way: dict[str, Any], counts: Counter[str]) -> None:
-    """Scan one case and say what went wrong."""
+    """Scan one case; count and print its failure."""
     try:
         with at_most(SECONDS):
             counts["lost rows"] += 1 - len(wr.scan(path, workers=0, progress=False, **way))

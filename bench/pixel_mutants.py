@@ -1,9 +1,9 @@
-"""Seeded mutants of pixels, over every decoder, through the workers that `measure` uses.
+"""Seeded pixel mutants for every decoder, in the workers of `measure`.
 
     python bench/pixel_mutants.py --n 10000
-    python bench/pixel_mutants.py --case 1234 --out .  # one case as a file, to look at
+    python bench/pixel_mutants.py --case 1234 --out .  # write one case as a file
 
-This process is the parent: that it prints its counts says that no mutant ended it.
+This is the parent process: printed counts mean that no mutant ended it.
 """
 
 from __future__ import annotations

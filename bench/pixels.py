@@ -1,6 +1,6 @@
-"""Pixels beside pydicom and fastai, on real radiographs: python bench/pixels.py.
+"""Display, decoding and measuring, compared with pydicom and fastai: python bench/pixels.py.
 
-One thread, the best of several runs, so that a busy machine disturbs little.
+One thread, best of several runs, to reduce the influence of a busy machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from_dicoms: Callable[..., object] | None = None
 
 
 def best(run: Callable[[], object], times: int = 15) -> float:
-    """The shortest time of a call, in ms."""
+    """Shortest time of a call, in ms."""
     taken = []
     for _ in range(times):
         start = time.perf_counter()
@@ -49,7 +49,7 @@ def best(run: Callable[[], object], times: int = 15) -> float:
 
 
 def show_by_pydicom(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
-    """What a notebook does: both LUTs, invert, scale to 8 bits."""
+    """As in typical notebooks: both LUTs, invert, scale to 8 bits."""
     values = apply_voi_lut(apply_modality_lut(stored, header), header).astype(float)
     low, high = values.min(), values.max()
     grey = ((values - low) / (high - low) * 255).astype(np.uint8)
@@ -57,10 +57,10 @@ def show_by_pydicom(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
 
 
 def measure_as_fastai(path: Path) -> dict[str, object]:
-    """What fastai 2.8's from_dicoms(px_summ=True) does with a file, line by line, without torch.
+    """Copy of fastai 2.8's from_dicoms(px_summ=True) for one file, without torch.
 
-    Its `as_dict`: every element by keyword with lists spread out, four moments of the pixel array,
-    and `pct_in_window(80, 40)`, which in fastai are float32 tensors and here float32 arrays.
+    Its `as_dict`: every element by keyword with lists spread over columns, four moments of the
+    pixel array, and `pct_in_window(80, 40)`, on float32 arrays instead of tensors.
     """
     dcm = pydicom.dcmread(path)
     values = [dcm[tag] for tag in dcm.keys() if tag != 0x7FE00010]  # noqa: SIM118
@@ -85,7 +85,7 @@ def measure_as_fastai(path: Path) -> dict[str, object]:
 
 
 def make_radiographs(folder: Path, count: int, compressed: bool) -> list[Path]:
-    """Radiographs of 2560 x 2048 pixels in 16 bit, each another, from a real one."""
+    """Write different radiographs of 2560 x 2048 pixels, 16 bits, derived from a real one."""
     header = pydicom.dcmread(FILES / "RG1_UNCR.dcm")
     pixels = resize(header.pixel_array, (2560, 2048))
     header.Rows, header.Columns = pixels.shape
@@ -105,9 +105,9 @@ def make_radiographs(folder: Path, count: int, compressed: bool) -> list[Path]:
 
 
 def compare_measure(count: int, compressed: bool, size: int | None, least: float) -> Figure:
-    """`Index.measure` in one worker against fastai's loop over the files, a file.
+    """Time per file of `Index.measure` in one worker, compared with fastai's loop over the files.
 
-    The start of the worker, 0.7 s, is taken off, as is the import of fastai.
+    Excludes the start of the worker, 0.7 s, and the import of fastai.
     """
     with tempfile.TemporaryDirectory() as name:
         paths = make_radiographs(Path(name), count, compressed)
@@ -128,14 +128,14 @@ def compare_measure(count: int, compressed: bool, size: int | None, least: float
         title = f"`measure` of {count} {kind} 5-MP files, size={size}, per file"
         runs = 1 if compressed else 3
         start = best(lambda: ours(index[:1]), 3)
-        a_file = (best(lambda: ours(index), 3) - start) / (count - 1)
+        per_file = (best(lambda: ours(index), 3) - start) / (count - 1)
         why = "" if compressed else WHY_UNCOMPRESSED
         peer = name_version("fastai") if from_dicoms else "fastai's code in NumPy"
-        return compare(title, a_file, best(theirs, runs) / count, peer, least, why)
+        return compare(title, per_file, best(theirs, runs) / count, peer, least, why)
 
 
 def measure_file(path: Path, header: pydicom.Dataset, offset: int, size: int | None) -> object:
-    """The 18 numbers from a file whose header and offset the index has."""
+    """Measure a file with known header and pixel offset: 18 numbers."""
     with open_frames(path, header, offset) as frames:
         return measure([(read_frame(frames, size=size), read_chain(header))])
 
@@ -160,7 +160,7 @@ def compare_display() -> Figure:
 
 
 def compare_reduced() -> list[Figure]:
-    """JPEG 2000 at a quarter of the size beside the full decode of the same library."""
+    """JPEG 2000 at a quarter of the size, compared with the full decode of the same library."""
     figures = []
     for name in ("RG1", "RG3", "MR2"):
         for kind, least in (("R", 8), ("I", 5)):
@@ -180,7 +180,7 @@ def compare_reduced() -> list[Figure]:
 
 
 def compare_files() -> list[Figure]:
-    """One file measured, its header and offset known, beside fastai's lines."""
+    """Measure one file with known header and offset, compared with fastai's code."""
     figures = []
     for name, size, least in (("RG1_UNCR", None, 1), ("RG1_J2KR", None, 0.9), ("RG1_J2KR", 460, 8)):
         path = FILES / f"{name}.dcm"
@@ -199,7 +199,7 @@ def compare_files() -> list[Figure]:
 
 
 def find_fastai() -> Callable[..., object] | None:
-    """fastai's own `DataFrame.from_dicoms` on one thread, None where it is not installed."""
+    """fastai's `DataFrame.from_dicoms` on one thread; None if fastai is not installed."""
     try:
         import fastai.medical.imaging  # noqa: F401
         import pandas
@@ -207,12 +207,12 @@ def find_fastai() -> Callable[..., object] | None:
     except ImportError:
         return None
     torch.set_num_threads(1)
-    made: Callable[..., object] = pandas.DataFrame.from_dicoms
-    return made
+    function: Callable[..., object] = pandas.DataFrame.from_dicoms
+    return function
 
 
 def measure_memory() -> Figure:
-    """The peak of a worker that measures, before fastai makes this process large: a fork counts."""
+    """Peak memory of a worker of `measure`; before the import of fastai, which forks inherit."""
     with tempfile.TemporaryDirectory() as name:
         make_radiographs(Path(name), 6, True)
         wr.scan(name, workers=0, progress=False).measure(workers=1, progress=False)
@@ -224,7 +224,7 @@ def measure_memory() -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1, help="factor for the number of files")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     plain, compressed = (max(3, round(n * options.scale)) for n in (60, 12))

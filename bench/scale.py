@@ -1,11 +1,11 @@
-"""How reading grows: headers and images, on one machine and over a network that waits.
+"""Scaling of header and image reading, on one machine and over a network with latency.
 
     python bench/scale.py                 # 10^4 and 10^5 files, and a store on loopback
     python bench/scale.py --million       # and 10^6 files
 
-The store is nginx (Debian's nginx-light) with no latency, then a server of Python's asyncio that
-waits 0, 10 or 50 ms before each answer. What follows for 10^7 and 10^8 headers and 10^6 images is
-computed from these constants, and says so. What is printed stands in docs/scale.md, word for word.
+The store is nginx (Debian's nginx-light) without latency, then an asyncio server that delays each
+response by 0, 10 or 50 ms. The figures for 10^7 and 10^8 headers and 10^6 images are computed from
+the constants below, and labelled so. The output is included in docs/scale.md.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from wetread.sources.find import SOURCE_SCHEMA
 
 LATENCIES = (0, 10, 50)
 LISTED_PER_SECOND = 10_000
-"""Keys a second that one listing of S3 gives: 1,000 a page, a page in 100 ms (its usual answer)."""
+"""Keys per second of one S3 listing: 1,000 keys per page, 100 ms per page (typical)."""
 REQUESTS_PER_SECOND = 5_500
-"""GET requests a second that S3 allows for a prefix (its documentation)."""
+"""GET requests per second and prefix that S3 allows (its documentation)."""
 DOLLARS_PER_GET, DOLLARS_PER_LIST = 0.40 / 1e6, 5.00 / 1e6
 """S3 Standard, us-east-1."""
 BYTES_PER_SECOND = 1.25e9
 """10 Gbit/s."""
 CORES = 16
-"""Of the machine that is computed for."""
+"""Cores of the machine in the computed tables."""
 IMAGES = (
     ("measure, uncompressed", "measure", False, None),
     ("measure, JPEG 2000", "measure", True, None),
@@ -53,7 +53,7 @@ IMAGES = (
     ("prepare, uncompressed, size=1024", "prepare", False, 1024),
     ("prepare, JPEG 2000, size=1024", "prepare", True, 1024),
 )
-"""What is done with radiographs: its name, the verb, whether they are compressed, the size."""
+"""Measurements of radiographs: name, method, compressed, size."""
 DECODE = """
 import json, resource, sys, time, urllib.request
 import wetread as wr
@@ -85,7 +85,7 @@ few, all = spend(index[:2]), spend(index)
 seconds, *rest = [(b - a) / (len(index) - 2) for a, b in zip(few, all)]
 print(json.dumps([1 / seconds, *rest]))
 """
-"""Images a second; CPU seconds, requests and bytes an image: without the start of the workers."""
+"""Images per second; CPU seconds, requests and bytes per image, without worker start-up."""
 SERVER = """
 import asyncio, os, sys
 folder, wait = sys.argv[1], float(sys.argv[2])
@@ -107,14 +107,14 @@ async def serve(reader, writer):
                 first, last = map(int, head[at + 13:].split("\\r\\n", 1)[0].split("-"))
                 last = min(last, size - 1)
             await asyncio.sleep(wait)
-            said = f"HTTP/1.1 {206 if at >= 0 else 200} P\\r\\n"
-            said += f"Content-Length: {last - first + 1}\\r\\nETag: \\"x\\"\\r\\n"
+            reply = f"HTTP/1.1 {206 if at >= 0 else 200} P\\r\\n"
+            reply += f"Content-Length: {last - first + 1}\\r\\nETag: \\"x\\"\\r\\n"
             if at >= 0:
-                said += f"Content-Range: bytes {first}-{last}/{size}\\r\\n"
-            said += "Last-Modified: Mon, 02 Nov 2026 10:00:00 GMT\\r\\n\\r\\n"
+                reply += f"Content-Range: bytes {first}-{last}/{size}\\r\\n"
+            reply += "Last-Modified: Mon, 02 Nov 2026 10:00:00 GMT\\r\\n\\r\\n"
             if verb == "GET" and path != "/sent":
                 sent[:] = sent[0] + 1, sent[1] + last - first + 1
-            writer.write(said.encode() + body[first:last + 1] * (verb == "GET"))
+            writer.write(reply.encode() + body[first:last + 1] * (verb == "GET"))
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
@@ -134,7 +134,7 @@ server {{ listen 127.0.0.1:{port}; root {root}; keepalive_requests 1000000; }} }
 
 
 def grow(folder: Path, counts: list[int]) -> list[dict[str, Any]]:
-    """Files a second and CPU seconds a file of scans into an index, each in a new process."""
+    """Files per second and CPU seconds per file of scans into an index, in new processes."""
     (folder / "mixed").mkdir()
     sources = copy_mixed(folder / "mixed", mixed_sources(readable), min(5_000, min(counts)))
     found = []
@@ -149,15 +149,15 @@ def grow(folder: Path, counts: list[int]) -> list[dict[str, Any]]:
             "print(json.dumps([n, time.perf_counter() - begun, cpu]))"
         )
         command = [sys.executable, "-c", code, str(tree), str(folder / f"{count}.index")]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        files, seconds, cpu = json.loads(said)
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        files, seconds, cpu = json.loads(output)
         found.append({"files": files, "per_second": files / seconds, "cpu": cpu / files})
         shutil.rmtree(tree)
     return found
 
 
 def measure_store(url: str, names: list[str], folder: Path, sequential: int) -> dict[str, float]:
-    """Objects a second, one after the other and as a scan asks for them, and CPU a header."""
+    """Objects per second, sequentially and by a scan, and CPU time per header."""
     sizes = [(folder / name).stat().st_size for name in names]
     columns = [[n.encode() for n in names], [b""] * len(names), sizes, [1] * len(names)]
     arrays = [pa.array(c, t) for c, t in zip(columns, SOURCE_SCHEMA.types, strict=False)]
@@ -185,7 +185,7 @@ def measure_store(url: str, names: list[str], folder: Path, sequential: int) -> 
 
 
 async def _count_gets(url: str, names: list[str], at_once: int = 256) -> float:
-    """What the store gives at most: the same requests and nothing else."""
+    """Upper bound of the store: the same requests without processing."""
     import obstore
     from obstore.store import HTTPStore
 
@@ -213,22 +213,22 @@ def measure_stores(folder: Path, count: int) -> list[dict[str, Any]]:
             time.sleep(0.5)
             url = f"http://127.0.0.1:{port}"
             limit = asyncio.run(_count_gets(url, names))
-            said = measure_store(url, names, films, min(500, count))
-            found.append({"store": "nginx", "limit": limit, **said})
+            row = measure_store(url, names, films, min(500, count))
+            found.append({"store": "nginx", "limit": limit, **row})
             nginx.terminate()
     else:
         print("nginx is absent: apt-get install nginx-light", file=sys.stderr)
     for wait in LATENCIES:
         with serve(films, wait) as url:
             limit = asyncio.run(_count_gets(url, names))
-            said = measure_store(url, names, films, min(60, count))
-            found.append({"store": f"asyncio, {wait} ms", "limit": limit, **said})
+            row = measure_store(url, names, films, min(60, count))
+            found.append({"store": f"asyncio, {wait} ms", "limit": limit, **row})
     return found
 
 
 @contextmanager
 def serve(folder: Path, wait: int) -> Iterator[str]:
-    """The address of a store that waits so many milliseconds before each answer."""
+    """URL of a store that delays each response by `wait` milliseconds."""
     command = [sys.executable, "-c", SERVER, str(folder), str(wait / 1000)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
@@ -237,7 +237,7 @@ def serve(folder: Path, wait: int) -> Iterator[str]:
 
 
 def measure_images(folder: Path, scale: float) -> list[dict[str, Any]]:
-    """Radiographs of 5 MP decoded from a disk, then from stores that wait."""
+    """Decode radiographs of 5 MP from a disk, then from stores with latency."""
     trees = {}
     for compressed in (False, True):
         sources = folder / f"radiographs{compressed}"
@@ -249,35 +249,35 @@ def measure_images(folder: Path, scale: float) -> list[dict[str, Any]]:
     for name, verb, compressed, size in IMAGES:
         tree = trees[compressed]
         files = sorted(tree.glob("*/*.dcm"))
-        said: dict[str, Any] = {"name": name, "file": sum(p.stat().st_size for p in files)}
-        said["file"] /= len(files)
-        said["per_second"], said["cpu"], _, _ = decode(str(tree), verb, size, folder)
+        row: dict[str, Any] = {"name": name, "file": sum(p.stat().st_size for p in files)}
+        row["file"] /= len(files)
+        row["per_second"], row["cpu"], _, _ = decode(str(tree), verb, size, folder)
         chosen = files[: max(4, int(scale * 12))]
         manifest = tree / "all.txt"
         manifest.write_text("\n".join(str(path.relative_to(tree)) for path in chosen))
         for wait in LATENCIES:
             with serve(tree, wait) as url:
-                rate, _, said["gets"], said["bytes"] = decode(f"{url}/all.txt", verb, size, folder)
-            said[f"at_{wait}"] = rate
+                rate, _, row["gets"], row["bytes"] = decode(f"{url}/all.txt", verb, size, folder)
+            row[f"at_{wait}"] = rate
         manifest.unlink()
-        found.append(said)
+        found.append(row)
     return found
 
 
 def decode(root: str, verb: str, size: int | None, folder: Path) -> list[float]:
-    """What DECODE says, in a new process."""
+    """Run DECODE in a new process."""
     with tempfile.TemporaryDirectory(dir=folder) as to:
         command = [sys.executable, "-c", DECODE, root, verb, json.dumps(size), to]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: list[float] = json.loads(said)
-    return found
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    numbers: list[float] = json.loads(output)
+    return numbers
 
 
 def compute(cpu: float, per_file: float) -> list[str]:
-    """The lines on 10^7 and 10^8 headers: computed, not measured."""
+    """Table of 10^7 and 10^8 headers: computed, not measured."""
 
     def hours(n: float) -> dict[str, float]:
-        """What each thing takes, where nothing else is waited for."""
+        """Duration of each step on its own."""
         return {
             "the listing": n / LISTED_PER_SECOND / 3600,
             "requests": n / REQUESTS_PER_SECOND / 3600,
@@ -315,7 +315,7 @@ def compute(cpu: float, per_file: float) -> list[str]:
 
 
 def compute_images(images: list[dict[str, Any]], count: float = 1e6) -> list[str]:
-    """The lines on 10^6 images: computed, not measured."""
+    """Table of 10^6 images: computed, not measured."""
     head = ("1,000,000 images", "TB fetched", "hours at 10 Gbit/s", "GETs", "US$")
     head += (f"hours on {CORES} cores", "bottleneck")
     lines = [f"| {' | '.join(head)} |", "|---|---:|---:|---:|---:|---:|---|"]
@@ -333,7 +333,7 @@ def compute_images(images: list[dict[str, Any]], count: float = 1e6) -> list[str
 def say(
     files: list[dict[str, Any]], stores: list[dict[str, Any]], images: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """The lines of docs/scale.md."""
+    """Lines of the tables in docs/scale.md."""
     yield "**Measured: headers from a disk**, mixed real files, one worker per core\n"
     yield "| files | files/s | CPU us per file |\n|---:|---:|---:|"
     for one in files:
@@ -357,7 +357,7 @@ def say(
         "| images/s from a store with 0, 10, 50 ms latency |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     for one in images:
-        # Below 0 where the machine was so busy that two images took longer than all.
+        # Negative if the machine was so busy that two images took longer than all.
         found = [one[f"at_{wait}"] for wait in LATENCIES]
         rates = ", ".join(f"{rate:,.1f}" if rate > 0 else "?" for rate in found)
         yield (
@@ -371,8 +371,8 @@ def say(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--million", action="store_true")
-    parser.add_argument("--scale", type=float, default=1.0, help="make it shorter, and mean less")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for the number of files")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     counts = [10_000, 100_000, *[1_000_000] * options.million]
     counts = [max(100, int(n * options.scale)) for n in counts]

@@ -1,10 +1,10 @@
-"""How fast headers become a table, next to the raw reads and to what else reads DICOM headers.
+"""Header reading, compared with raw reads and with other DICOM readers.
 
     python bench/scan.py                # about 2 minutes
     python bench/scan.py --million      # and 1,000,000 files, and scanning them again
     python bench/scan.py --only peers --scale 0.1
 
-Ends with a Markdown table; bench/README.md says how each number comes about.
+Ends with a Markdown table; bench/README.md describes the methods.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from wetread.settings import Settings
 
 FILMS, MIXED, MANY, WAITING = 10_000, 5_000, 100_000, 2_000
 PYDICOM_EVERY = 3
-"""pydicom takes 50 times as long: it runs in one round of three."""
+"""pydicom takes 50 times as long and runs in every third round."""
 START_FILES = 2 * Settings().part_files
-"""Two tasks: a scan of so many has started both workers."""
+"""Number of files of two tasks: a scan of them starts both workers."""
 OPEN_SECONDS = 0.002
 Whys = dict[str, tuple[float, str]]
-"""The goal beside a contender, and why it is missed."""
+"""Goal of the comparison with a contender, and the reason if it is missed."""
 TAIL = "the last bytes of a compressed file are also read, to verify that it is complete"
 FILMS_GOALS: Whys = {
     FLOOR: (1.7, f"{TAIL}, and its id and header hash are computed"),
@@ -50,23 +50,23 @@ MIXED_GOALS: Whys = {
 
 
 def measure_peers(paths: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Seconds of every pass of every contender, in alternating rounds."""
+    """Seconds of every pass of each contender, in alternating rounds."""
     listed = Path(f"{os.path.dirname(paths[0])}.list")
     listed.write_text("\n".join(paths))
     names = [FLOOR, WETREAD, *PEERS, PYDICOM]
-    crew = [Contender(name, listed) for name in names]
+    all_ = [Contender(name, listed) for name in names]
     for number in range(rounds):
-        for contender in crew:
+        for contender in all_:
             if contender.name != PYDICOM or number % PYDICOM_EVERY == 0:
                 contender.run()
-    for contender in crew:
+    for contender in all_:
         contender.close()
-    result = {c.name: {"seconds": c.seconds, "values": c.values, "error": c.error} for c in crew}
+    result = {c.name: {"seconds": c.seconds, "values": c.values, "error": c.error} for c in all_}
     return {"files": len(paths), "rounds": rounds, "contenders": result}
 
 
 def peer_figures(title: str, measured: dict[str, Any], whys: Whys) -> list[Figure]:
-    """Times the floor, then microseconds a file beside each peer."""
+    """Ratio to the lower bound, then microseconds per file compared with each peer."""
     files, found = measured["files"], measured["contenders"]
     took = {n: median(s["seconds"]) / files * 1e6 for n, s in found.items() if not s["error"]}
     values = {n: f"{found[n]['values'] / files:.0f} values per file" for n in took}
@@ -95,11 +95,11 @@ def peer_figures(title: str, measured: dict[str, Any], whys: Whys) -> list[Figur
 def measure_workers(
     folder: Path, sources: Sequence[str], count: int, rounds: int
 ) -> dict[str, Any]:
-    """Seconds with one and two workers: of a scan, less one of so few files."""
+    """Seconds of scans with one and two workers, minus those of scans of few files."""
     trees = [(folder / "few", START_FILES), (folder / "many", START_FILES + count)]
     for tree, files in trees:
         link_many(tree, sources, files)
-        bare_walk(str(tree))  # the folders' entries into the cache
+        bare_walk(str(tree))  # warm the cache of folder entries
     took: dict[str, list[float]] = {"1": [], "2": []}
     for _ in range(rounds):
         for workers, seconds in took.items():
@@ -118,7 +118,7 @@ def worker_figures(measured: dict[str, Any]) -> list[Figure]:
 
 
 def measure_waiting(paths: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Seconds with and without 2 ms added to every open, with threads and without."""
+    """Seconds with and without 2 ms of additional latency per open, with and without threads."""
     some = paths[:WAITING]
     alone = replace(Settings(), io_threads=1)
     never = replace(Settings(), slow_open_seconds=float("inf"))
@@ -129,7 +129,7 @@ def measure_waiting(paths: Sequence[str], rounds: int) -> dict[str, Any]:
         with SlowOpen():
             took["slow, one by one"].append(_scan_seconds(some, settings=alone))
             took["slow"].append(_scan_seconds(some))
-    _scan_seconds(paths)  # room for so many files
+    _scan_seconds(paths)  # warm-up: allocate for that many files
     for _ in range(rounds):
         took["fast, one by one"].append(_scan_seconds(paths, settings=never))
         took["fast"].append(_scan_seconds(paths))
@@ -137,7 +137,7 @@ def measure_waiting(paths: Sequence[str], rounds: int) -> dict[str, Any]:
 
 
 class SlowOpen:
-    """Adds 2 ms to every `os.open` in this process."""
+    """Context manager that adds 2 ms to every `os.open` of this process."""
 
     def __enter__(self) -> None:
         self._open = os.open
@@ -176,7 +176,7 @@ def _scan_seconds(what: str | Sequence[str], workers: int = 0, **more: Any) -> f
 
 
 def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[Figure]]:
-    """Make the files, measure what was asked for; the numbers, and the figures that they give."""
+    """Make the files, measure as the options select; return the numbers and their figures."""
     scale, rounds, only = options.scale, options.rounds, options.only
     few = (rounds + 1) // 2
     measured: dict[str, Any] = {}
@@ -213,10 +213,10 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=["peers", "workers", "waiting"])
-    parser.add_argument("--million", action="store_true", help="a large run as well, many minutes")
-    parser.add_argument("--rounds", type=int, default=5, help="half as many where it takes long")
-    parser.add_argument("--scale", type=float, default=1.0, help="of every number of files")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--million", action="store_true", help="add 1,000,000 files: many minutes")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; half as many for slow ones")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for the number of files")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wetread-bench-") as name:
         measured, figures = run(Path(name), options)

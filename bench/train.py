@@ -1,8 +1,8 @@
-"""How long the two small models take to learn phantoms, and what they come to.
+"""Training time and scores of the two small models on phantoms.
 
     python bench/train.py [--images 200] [--steps 100] [--threads 2]
 
-Phantoms are easier than patients: the scores say that the path works, the seconds what it costs.
+Phantoms are easier than patients: the scores only show that training works.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--threads", type=int, help="default: the cores that are free")
+    parser.add_argument("--threads", type=int, help="default: number of idle cores")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    asked = parser.parse_args()
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    options = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # phantoms have no patients
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), asked)
-    save(asked.json, figures, {})
+        figures = measure(Path(folder), options)
+    save(options.json, figures, {})
     print("\n".join(tabulate(figures)))
 
 
-def measure(folder: Path, asked: argparse.Namespace) -> list[Figure]:
-    write_sample(folder, asked.images, size=asked.size, progress=False)
+def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
+    write_sample(folder, options.images, size=options.size, progress=False)
     index, test = (wr.scan(folder / part, progress=False) for part in ("train", "test"))
     truth = wr.read_boxes(folder / "train.csv", images=index).consensus("majority")
-    answers = wr.read_boxes(folder / "test_truth.csv", images=test)
+    truth_test = wr.read_boxes(folder / "test_truth.csv", images=test)
     start = time.perf_counter()
-    cache = wr.prepare(index, folder / "train.cache", asked.size, progress=False)
-    held_out = wr.prepare(test, folder / "test.cache", asked.size, progress=False)
+    cache = wr.prepare(index, folder / "train.cache", options.size, progress=False)
+    held_out = wr.prepare(test, folder / "test.cache", options.size, progress=False)
     images = len(cache) + len(held_out)
     prepared = images / (time.perf_counter() - start)
     figures = [
-        Figure(f"`prepare` of {images} phantoms of {asked.size} pixels", prepared, "images/s")
+        Figure(f"`prepare` of {images} phantoms of {options.size} pixels", prepared, "images/s")
     ]
     ways: dict[str, dict[str, Any]] = {
-        "detect": {"steps": asked.steps, "size": asked.size, "batch": 8},
-        "classify": {"steps": asked.steps * 3 // 2, "size": asked.size // 2, "batch": 16},
+        "detect": {"steps": options.steps, "size": options.size, "batch": 8},
+        "classify": {"steps": options.steps * 3 // 2, "size": options.size // 2, "batch": 16},
     }
+    fixed = {"threads": options.threads, "seed": options.seed, "augment": False}
     for task, how in ways.items():
-        how |= {"threads": asked.threads, "seed": asked.seed, "augment": False, "progress": False}
         wall, cpu = time.perf_counter(), time.process_time()
-        run = wr.train(cache, truth, task, to=folder / task, **how)
+        run = wr.train(cache, truth, task, to=folder / task, **how, **fixed, progress=False)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         metric = "voc2010@0.4" if task == "detect" else "classification"
         found = run.predict(held_out, progress=False)
-        score = wr.evaluate(found, answers, metric, resamples=0).value
+        score = wr.evaluate(found, truth_test, metric, resamples=0).value
         figures.append(
             Figure(
                 f"`{task}`: {how['steps']} steps of {how['batch']} at {how['size']} pixels",

@@ -1,4 +1,4 @@
-"""The viewer on loopback: the first picture, thumbnails, and questions over a million rows.
+"""The viewer on loopback: first preview, thumbnails, and queries over a million rows.
 
 python bench/viewer.py
 """
@@ -38,16 +38,16 @@ ROWS, COLUMNS = 2952, 2744
 JPEG2000 = "1.2.840.10008.1.2.4.90"
 THUMBS = "48 thumbnails, 4 at a time"
 PEER_SECONDS = 300
-"""Time that dcmview may take for all of it."""
+"""Time limit of all measurements of dcmview."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, default=1.0, help="of images and rows; 0.05: a try")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor for images and rows")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", choices=["images", "rows"])
-    parser.add_argument("--dcmview", default="dcmview", help="the command of dcmview-py, if any")
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--dcmview", default="dcmview", help="command of dcmview-py")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     measured: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -79,13 +79,13 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 took, "then quarter resolution", seconds(client, f"api/images/{id_}/pixels?scale=4")
             )
         for id_ in ids[options.rounds : 2 * options.rounds]:
-            asks = [f"api/images/{id_}", f"api/images/{id_}/pixels?scale=4"]
-            add(took, "quarter resolution", sum(seconds(client, ask) for ask in asks))
+            requests = [f"api/images/{id_}", f"api/images/{id_}/pixels?scale=4"]
+            add(took, "quarter resolution", sum(seconds(client, request) for request in requests))
         add(took, "full resolution", seconds(client, f"api/images/{ids[0]}/pixels?scale=1"))
     with running(index) as (client, _):
         seconds(client, f"api/images/{ids[0]}/preview")
-        asks = [f"api/images/{id_}/thumb?size=256" for id_ in ids[:48]]
-        add(took, THUMBS, in_parallel(client, asks))
+        requests = [f"api/images/{id_}/thumb?size=256" for id_ in ids[:48]]
+        add(took, THUMBS, in_parallel(client, requests))
     measured = {"took": took, "size": size}
     peer = shutil.which(options.dcmview)
     measured["dcmview"] = None if peer is None else measure_dcmview(peer, files, options.rounds)
@@ -93,10 +93,10 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[float]] | str:
-    """The same from dcmview: a whole frame as PNG, thumbnails where it has them; server warm.
+    """Measure dcmview with a warm server: a whole frame as PNG, and thumbnails if it has any.
 
-    Its command starts a server of its own, which outlives it: the whole group of processes is
-    ended, after `PEER_SECONDS` at the latest.
+    Its command starts a server that outlives it: the whole process group is killed, after
+    `PEER_SECONDS` at the latest.
     """
     process = subprocess.Popen(
         [command, "--no-browser", "--startup-json", str(files)],
@@ -113,7 +113,7 @@ def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[fl
     limit = threading.Timer(PEER_SECONDS, end)
     limit.start()
     try:
-        return ask_dcmview(process, rounds)
+        return query_dcmview(process, rounds)
     except (httpx.HTTPError, StopIteration, KeyError) as error:
         late = "" if limit.is_alive() else f" (ended after {PEER_SECONDS} s)"
         return f"could not be measured{late}: {type(error).__name__}: {error}"
@@ -123,27 +123,27 @@ def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[fl
         process.communicate()
 
 
-def ask_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list[float]]:
+def query_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list[float]]:
     assert process.stdout is not None
-    said = json.loads(next(line for line in process.stdout if line.startswith("{")))
-    head = {"Authorization": f"Bearer {said.get('token', '')}"}
+    ready = json.loads(next(line for line in process.stdout if line.startswith("{")))
+    head = {"Authorization": f"Bearer {ready.get('token', '')}"}
     took: dict[str, list[float]] = {}
-    with httpx.Client(base_url=said["base_url"], headers=head, timeout=PEER_SECONDS) as client:
+    with httpx.Client(base_url=ready["base_url"], headers=head, timeout=PEER_SECONDS) as client:
         while not (listed := client.get("api/files").json()).get("scan_complete"):
             time.sleep(0.2)
         numbers = [file["index"] for file in listed["files"]]
-        for place, number in enumerate(numbers[: rounds + 1]):
+        for round_, number in enumerate(numbers[: rounds + 1]):
             spent = seconds(client, f"api/file/{number}/frame/0")
-            if place:
+            if round_:
                 add(took, "first preview", spent)
-        asks = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
-        if client.get(asks[0]).status_code == 200:
-            add(took, THUMBS, in_parallel(client, asks))
+        requests = [f"api/file/{n}/frame/0/thumbnail?size=256" for n in numbers[:48]]
+        if client.get(requests[0]).status_code == 200:
+            add(took, THUMBS, in_parallel(client, requests))
     return took
 
 
 def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Pages, places and facets of an index with a million rows."""
+    """Pages, positions and facets of an index with a million rows."""
     rows = max(1000, int(1_000_000 * options.scale))
     content = make_index(folder / "rows.index", rows)
     took: dict[str, list[float]] = {}
@@ -159,14 +159,14 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 "filter by problems": f"len(problems) > 0 AND Rows > {500 + n}",
             }
             for name, where in wheres.items():
-                ask = httpx.QueryParams(where=where, limit=200)
-                add(took, name, seconds(client, f"api/rows?{ask}"))
-                ask = httpx.QueryParams(where=where, id=id_)
-                add(took, "place in what was filtered", seconds(client, f"api/place?{ask}"))
+                request = httpx.QueryParams(where=where, limit=200)
+                add(took, name, seconds(client, f"api/rows?{request}"))
+                request = httpx.QueryParams(where=where, id=id_)
+                add(took, "place in what was filtered", seconds(client, f"api/place?{request}"))
             add(took, "search", seconds(client, f"api/rows?search=study-{n}7&limit=200"))
             for name in ("Modality", "Rows", "StudyDate", "problems", "SeriesDescription"):
-                ask = httpx.QueryParams(columns=name, where=f"Columns > {n}")
-                add(took, f"facet of {name}, filtered", seconds(client, f"api/facets?{ask}"))
+                request = httpx.QueryParams(columns=name, where=f"Columns > {n}")
+                add(took, f"facet of {name}, filtered", seconds(client, f"api/facets?{request}"))
             add(took, "a page at nine tenths", seconds(client, f"api/rows?{middle}"))
             extra = f"api/rows?{middle}&columns=StudyDate,KVP"
             add(took, "with two more columns", seconds(client, extra))
@@ -191,20 +191,20 @@ def running(content: IndexRows) -> Iterator[tuple[httpx.Client, Handle]]:
             yield client, viewer
 
 
-def seconds(client: httpx.Client, ask: str) -> float:
-    """How long the whole answer took, still packed as it came."""
+def seconds(client: httpx.Client, request: str) -> float:
+    """Seconds until the whole response has arrived, without decompressing it."""
     begun = time.perf_counter()
-    with client.stream("GET", ask) as answer:
-        for _ in answer.iter_raw():
+    with client.stream("GET", request) as response:
+        for _ in response.iter_raw():
             pass
-    answer.raise_for_status()
+    response.raise_for_status()
     return time.perf_counter() - begun
 
 
-def in_parallel(client: httpx.Client, asks: list[str]) -> float:
+def in_parallel(client: httpx.Client, requests: list[str]) -> float:
     begun = time.perf_counter()
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda ask: seconds(client, ask), asks))
+        list(threads.map(lambda request: seconds(client, request), requests))
     return time.perf_counter() - begun
 
 
@@ -213,7 +213,7 @@ def add(took: dict[str, list[float]], name: str, value: float) -> None:
 
 
 def make_radiographs(folder: Path, count: int, size: tuple[int, int]) -> None:
-    """16-bit radiographs with film noise, lossless JPEG 2000; four pictures, many files."""
+    """Write 16-bit radiographs with film noise, lossless JPEG 2000: four images in many files."""
     from imagecodecs import jpeg2k_encode
 
     folder.mkdir(parents=True)
@@ -243,7 +243,7 @@ def make_radiographs(folder: Path, count: int, size: tuple[int, int]) -> None:
 
 
 def make_index(folder: Path, rows: int) -> IndexRows:
-    """An index folder of so many made-up rows, in parts of 100,000."""
+    """Index of synthetic rows, in Parquet files of 100,000."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
     options = Options("/data/train")
@@ -263,7 +263,7 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
     modality = random.choice(["CT", "MR", "DX", "CR", "MG", "US"], count)
     codes = np.array(["ODD_LENGTH", "BAD_NUMBER", "TRUNCATED"])
     found = [
-        [{"code": codes[n % 3], "tag": None, "offset": None, "text": "made up"}]
+        [{"code": codes[n % 3], "tag": None, "offset": None, "text": "synthetic"}]
         if n % 10 == 0
         else []
         for n in numbers

@@ -1,14 +1,13 @@
-"""How soon a browser shows a large radiograph, and how long a step of a window drag takes.
+"""Time until a browser shows a large radiograph, and time of a step of a window drag.
 
     python bench/viewer_browser.py [--size 2952] [--repeat 5] [--json FILE]
 
-Headless Chromium without a GPU over loopback, at 1600 x 1000 pixels of canvas. The images are
-phantoms of 15 bits with noise, JPEG 2000 lossless, each a file of its own. Times are from what
-opens an image, the server warm (it has decoded others before): "fresh" is one that was not fetched
-ahead, opened by its address, to its preview and to its first 16-bit values on the canvas; "next" is
-the following one of the list, which the page has fetched, opened by a key. A drag step is the main
-thread's work for one move of the pointer: the table of 65,536 greys and the canvas. The median of
-the repeats is shown.
+Headless Chromium without a GPU over loopback, with a canvas of 1600 x 1000 pixels. The images are
+phantoms of 15 bits with noise, JPEG 2000 lossless, in separate files. Times start when an image is
+opened, with a warm server: "fresh" is an image that was not prefetched, opened by its URL, until
+its preview and its first 16-bit values are on the canvas; "next" is the next image of the list,
+which the page has prefetched, opened by a key. A drag step is the main thread's work for one move
+of the pointer: the table of 65,536 greys and the canvas. Shown is the median of the repeats.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from wetread.viewer.handle import serve
 WATCH = """
     window.seen = {start: 0};
     performance.setResourceTimingBufferSize(100000);
-    window.answered = (path) => {
+    window.responded = (path) => {
         const all = performance.getEntriesByType("resource");
         return all.find((entry) => entry.name.includes(path))?.responseEnd ?? 0;
     };
@@ -45,8 +44,8 @@ WATCH = """
     const context = CanvasRenderingContext2D.prototype;
     for (const [name, method] of [["preview", "drawImage"], ["pixels", "putImageData"]]) {
         const draw = context[method];
-        context[method] = function (...given) {
-            draw.apply(this, given);
+        context[method] = function (...values) {
+            draw.apply(this, values);
             window.seen[name] ??= performance.now();
         };
     }
@@ -55,7 +54,7 @@ STEPS = 100
 
 
 def write_images(folder: Path, count: int, size: int) -> None:
-    """Files of their own, four pictures over and over, as encoding takes long."""
+    """Write separate files of four images in turn, because encoding is slow."""
     files = []
     for number in range(min(count, 4)):
         phantom = draw_phantom(0, number, size)
@@ -65,31 +64,31 @@ def write_images(folder: Path, count: int, size: int) -> None:
 
 
 def measure_fresh(page: Any, ids: list[str], at: int) -> dict[str, float]:
-    """From its address to the answer and the paint of the preview, and of stored values."""
+    """Times from the URL to the response and paint of the preview, and of stored values."""
     page.evaluate("id => window.open_(id)", ids[at])
     seen = wait_for_paint(page, ids[at + 1])
-    answered = page.evaluate("path => window.answered(path)", f"/{ids[at]}/preview")
-    seen["preview answered"] = answered - page.evaluate("window.seen.start")
+    responded = page.evaluate("path => window.responded(path)", f"/{ids[at]}/preview")
+    seen["preview responded"] = responded - page.evaluate("window.seen.start")
     return {f"fresh, {name}": took for name, took in seen.items()}
 
 
 def measure_next(page: Any, ids: list[str], at: int) -> dict[str, float]:
-    """From the key to the first paint of stored values, which are here already."""
+    """Time from the key to the first paint of stored values, which were prefetched."""
     page.keyboard.press("ArrowRight")
     return {f"next, {name}": took for name, took in wait_for_paint(page, ids[at + 1]).items()}
 
 
 def wait_for_paint(page: Any, ahead: str) -> dict[str, float]:
-    """What was seen when, once the page is at rest and has fetched the image `ahead`."""
+    """Times of the paints, once the page is idle and has prefetched the image `ahead`."""
     page.wait_for_function("window.seen.pixels")
-    page.wait_for_function("path => window.answered(path)", arg=f"/{ahead}/pixels")
+    page.wait_for_function("path => window.responded(path)", arg=f"/{ahead}/pixels")
     page.wait_for_timeout(500)
     seen = page.evaluate("window.seen")
     return {name: seen[name] - seen["start"] for name in ("preview", "pixels") if name in seen}
 
 
 def measure_drag(page: Any) -> dict[str, float]:
-    """Main-thread time of one step, and the time from step to step as fast as they come."""
+    """Main-thread time of one step, and the interval between steps at full speed."""
     client = page.context.new_cdp_session(page)
     client.send("Performance.enable")
 
@@ -124,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2952)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write every time there")
+    parser.add_argument("--json", type=Path, help="write all times to this file")
     options = parser.parse_args()
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
@@ -148,11 +147,11 @@ def main() -> None:
                 for key, value in {**found, **measure_drag(page)}.items():
                     times.setdefault(key, []).append(value)
             browser.close()
-    said = {"canvas": size, "image": options.size}
+    sizes = {"canvas": size, "image": options.size}
     if options.json:
-        options.json.write_text(json.dumps({**said, "ms": times}, indent=1))
+        options.json.write_text(json.dumps({**sizes, "ms": times}, indent=1))
     medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
-    print(json.dumps({**said, **medians}, indent=2))
+    print(json.dumps({**sizes, **medians}, indent=2))
 
 
 if __name__ == "__main__":

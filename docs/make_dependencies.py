@@ -36,6 +36,7 @@ FOR = {
     "numpy": "arrays",
     "pandas": "conversion of tables; imported on demand",
     "pillow": "reduced JPEG and JPEG 2000, picture files",
+    "platformdirs": "the user's cache folder",
     "pyarrow": "the table, Parquet",
     "pydicom": "the dictionary, values, single files",
     "rich": "progress bars, tables in a terminal",

@@ -1,4 +1,4 @@
-"""The page of benchmarks and README's figures are what the benches gave."""
+"""docs/benchmarks.md and the table in README match the stored results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What bench/all.py defines."""
+    """Namespace of bench/all.py."""
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     return runpy.run_path(str(ROOT / "bench" / "all.py"))
 
@@ -27,17 +27,17 @@ def figure(bench: dict[str, Any]) -> Any:
 
 
 def test_the_pages_are_up_to_date(bench: dict[str, Any]) -> None:
-    said = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
+    results = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
     page, readme = ((ROOT / name).read_text() for name in ("docs/benchmarks.md", "README.md"))
-    assert page == bench["make_page"](said), "run python bench/all.py --page"
-    assert readme == bench["put_front"](readme, bench["make_front"](said))
+    assert page == bench["make_page"](results), "run python bench/all.py --page"
+    assert readme == bench["put_front"](readme, bench["make_front"](results))
 
 
-def test_no_kept_figure_is_of_a_smoke_run() -> None:
+def test_stored_figures_are_of_a_full_run() -> None:
     assert json.loads((ROOT / "docs" / "benchmarks.json").read_text())["quick"] is False
 
 
-def test_every_bench_is_there_and_has_a_command_of_its_own(bench: dict[str, Any]) -> None:
+def test_every_benchmark_exists_and_has_a_unique_command(bench: dict[str, Any]) -> None:
     commands = [one.command for one in bench["BENCHES"]]
     assert len(set(commands)) == len(commands)
     assert all((ROOT / "bench" / command.split()[0]).exists() for command in commands)
@@ -53,12 +53,12 @@ def test_a_smoke_run_of_one_bench(tmp_path: Path) -> None:
     assert "`python bench/scan.py`" in page.partition("## What was not run")[2]
 
 
-def test_a_bench_that_fails_leaves_a_line(bench: dict[str, Any]) -> None:
+def test_a_failed_benchmark_is_reported(bench: dict[str, Any]) -> None:
     record = bench["run"](bench["Bench"]("Nothing", "absent.py", ""))
     assert record["failed"].startswith("ended with 2: ")
     assert "absent.py" in record["failed"]
-    said = {"quick": False, "load": 0, "machine": {}, "python": "", "versions": []}
-    page = bench["make_page"]({**said, "benches": {"absent.py": record}})
+    results = {"quick": False, "load": 0, "machine": {}, "python": "", "versions": []}
+    page = bench["make_page"]({**results, "benches": {"absent.py": record}})
     assert f"**No figures: it {record['failed']}.**" in page
 
 

@@ -1,4 +1,4 @@
-"""Array operations: the formulas, the shapes, the defects of fastai that must not come back."""
+"""Operations on image arrays: formulas, shapes, regressions of fastai defects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wetread.errors import UsageError
 RNG = np.random.default_rng(5)
 
 
-def test_windowed_is_the_standards_window() -> None:
+def test_windowed_follows_the_standard() -> None:
     x = np.arange(-200, 300)
     expected = ((x - 39.5) / 399 + 0.5).clip(0, 1)
     np.testing.assert_allclose(imaging.windowed(x, (40, 400)), expected, atol=1e-6)

@@ -1,23 +1,23 @@
-"""What can go wrong, in two kinds.
+"""Exceptions and problem codes.
 
-Bad *usage* raises:
+Wrong *usage* raises:
 
     WetreadError
-    ├── UsageError (also a ValueError)     a wrong argument; says what to do instead
+    ├── UsageError (also a ValueError)     an invalid argument; the message names the remedy
     │   ├── QueryError                     SQL that is not one SELECT, or an unknown column
-    │   └── UnknownNameError               a name that does not exist, with the nearest ones
+    │   └── UnknownNameError               an unknown name; the message suggests similar ones
     ├── NotFoundError (also a FileNotFoundError)   no such folder, file or index
-    ├── IndexFormatError                   not an index, damaged, or another version's
-    ├── CacheError                         not a cache, unfinished, damaged or another version's
+    ├── IndexFormatError                   not an index, damaged, or of another version
+    ├── CacheError                         not a cache, unfinished, damaged or of another version
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
-    ├── EngineError                        the machines that were to do the work are lost
-    ├── MissingExtraError (also an ImportError)    says the `pip install` line
+    ├── EngineError                        the connection to the execution engine is lost
+    ├── MissingExtraError (also an ImportError)    an extra is not installed
     └── DecodeError                        a file without header or pixels, or damaged ones
         ├── NoPixelsError                  an object that is no image, such as a report or a plan
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
-        └── LimitError                     pixels that grow beyond a limit of `Settings`
+        └── LimitError                     pixels beyond a limit of `Settings`
 
-Bad *data* never raises from a scan: it is a problem in the table, one of `PROBLEMS`; of
+Bad *data* never raises from a scan: it is a problem in the table, with a code of `PROBLEMS`; of
 labels and splits, one of `BOX_PROBLEMS`.
 """
 
@@ -32,11 +32,11 @@ Severity = Literal["info", "warning", "error"]
 
 
 class WetreadError(Exception):
-    """Every exception wetread raises on purpose."""
+    """Base class of wetread's exceptions."""
 
 
 class UsageError(WetreadError, ValueError):
-    """An argument that cannot be right; the message says what to do instead."""
+    """An invalid argument; the message names the remedy."""
 
 
 class QueryError(UsageError):
@@ -44,13 +44,13 @@ class QueryError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A name that does not exist; the message names the nearest ones."""
+    """An unknown name; the message suggests similar ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = list(known)
-        near = suggest(name, choices)
+        similar = suggest(name, choices)
         listed = ", ".join(choices[:20]) + f" and {len(choices) - 20} more" * (len(choices) > 20)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
+        hint = f"did you mean {' or '.join(similar)}?" if similar else f"known: {listed}"
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
 
@@ -59,11 +59,11 @@ class NotFoundError(WetreadError, FileNotFoundError):
 
 
 class IndexFormatError(WetreadError):
-    """A folder that is not an index, or one that is damaged or another version's."""
+    """A folder that is no index, or a damaged index, or one of another version."""
 
 
 class CacheError(WetreadError):
-    """A folder that is not a cache of pictures, or one that is unfinished, damaged or foreign."""
+    """A folder that is no training cache, or an unfinished, damaged or incompatible one."""
 
 
 class StorageError(WetreadError, OSError):
@@ -71,11 +71,11 @@ class StorageError(WetreadError, OSError):
 
 
 class EngineError(WetreadError):
-    """The machines that were to do the work cannot be reached; what was written is kept."""
+    """The execution engine cannot be reached; completed files stay."""
 
 
 def install_line(extra: str) -> str:
-    """Return the command that installs an extra; wetread is installed from a clone so far.
+    """Return the command that installs an extra; wetread is installed from a clone.
 
     >>> install_line("train")
     "pip install '.[train]' in the clone of wetread"
@@ -84,21 +84,21 @@ def install_line(extra: str) -> str:
 
 
 class MissingExtraError(WetreadError, ImportError):
-    """An optional dependency is not installed; the message is the line that installs it."""
+    """An optional dependency is not installed; the message has the command that installs it."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: {install_line(extra)}")
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional dependency: {install_line(extra)}")
 
 
 class DecodeError(WetreadError):
-    """No header or pixels, or none that can be decoded; the message says the file and why."""
+    """No header or pixels, or none that can be decoded; the message names file and reason."""
 
     code = "UNDECODABLE"
-    """The problem that it becomes where many images are decoded."""
+    """Problem code when images are decoded in a batch."""
 
 
 class NoPixelsError(DecodeError):
-    """A sound DICOM object that is no image, such as a report or a plan; the message names it."""
+    """A valid DICOM object that is no image, such as a report or a plan."""
 
 
 class AccessError(DecodeError, OSError):
@@ -108,13 +108,13 @@ class AccessError(DecodeError, OSError):
 
 
 class LimitError(DecodeError):
-    """Pixels that grow beyond a limit of `Settings`."""
+    """Pixels beyond a limit of `Settings`."""
 
     code = "BOMB"
 
 
 def suggest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known names close to `name`, letter case ignored.
+    """Up to three known names similar to `name`, ignoring case.
 
     >>> suggest("rows", ["Rows", "Columns"])
     ['Rows']
@@ -125,101 +125,101 @@ def suggest(name: str, known: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class ProblemCode:
-    """One kind of problem: what was seen in a file, and how bad it is."""
+    """Kind of problem, with its severity and meaning."""
 
     code: str
     severity: Severity
     meaning: str
-    """One sentence; `docs/problems.md` has a paragraph."""
+    """One sentence; `docs/problems.md` explains each."""
 
 
 _CODES: tuple[tuple[str, Severity, str], ...] = (
     # the file as a whole
-    ("NOT_DICOM", "info", "Not a DICOM file; the text names its type where it is known."),
+    ("NOT_DICOM", "info", "Not a DICOM file; the text names its type if known."),
     ("EMPTY_FILE", "warning", "The file has no bytes."),
     ("NO_ACCESS", "error", "The file could not be opened or read."),
-    ("NOT_A_FILE", "info", "A pipe, socket or device, which is never opened."),
+    ("NOT_A_FILE", "info", "A pipe, socket or device; never opened."),
     ("BAD_PATH", "info", "The file name is not UTF-8; its bytes are in path_bytes."),
-    ("BROKEN_LINK", "warning", "A symbolic link that leads nowhere or in a circle."),
+    ("BROKEN_LINK", "warning", "A broken or circular symbolic link."),
     ("EXECUTABLE_PREAMBLE", "warning", "The preamble is the start of a program (CVE-2019-11687)."),
     ("CRASHED", "error", "Reading this file ended the worker process."),
     ("TIMEOUT", "error", "Reading this file took longer than the limit."),
     ("HEADER_BUDGET", "error", "The header is larger or slower than the limit; read up to there."),
-    ("BOMB", "error", "Compressed data grows beyond the limit; not read further."),
+    ("BOMB", "error", "Compressed data expands beyond the limit; not read further."),
     ("BAD_ARCHIVE", "error", "An archive or a member of it that cannot be read."),
     # the encoding
     ("NO_PREAMBLE", "info", "No 128-byte preamble before the File Meta group."),
     ("NO_META", "warning", "No File Meta group."),
     ("META_LENGTH", "info", "The stated length of the File Meta group is wrong."),
     ("TSUID_INFERRED", "warning", "No Transfer Syntax UID; inferred from the bytes."),
-    ("TSUID_UNKNOWN", "warning", "A Transfer Syntax UID that the standard does not know."),
-    ("TSUID_WRONG", "warning", "The bytes are not in the Transfer Syntax that is stated."),
+    ("TSUID_UNKNOWN", "warning", "A Transfer Syntax UID that is not in the standard."),
+    ("TSUID_WRONG", "warning", "The data are not in the stated Transfer Syntax."),
     ("DEFLATE_DAMAGED", "error", "The deflated data set ends early or is damaged."),
     # the elements
     ("TRUNCATED", "error", "The file ends before its data does."),
     ("LENGTH_CLIPPED", "error", "A length reaches beyond the file; clipped there."),
-    ("LENGTH_WRAP", "error", "Pixel Data longer than a 32-bit length can say."),
+    ("LENGTH_WRAP", "error", "Pixel Data longer than a 32-bit length can express."),
     ("ODD_LENGTH", "info", "A value of odd length."),
     ("TAG_ORDER", "info", "Elements are not in ascending order."),
     ("DUPLICATE_TAG", "warning", "An element occurs more than once; the last is used."),
-    ("VR_MISMATCH", "info", "The value representation is not the dictionary's."),
-    ("BAD_VR", "warning", "A value representation that the standard does not know."),
+    ("VR_MISMATCH", "info", "The value representation differs from the dictionary."),
+    ("BAD_VR", "warning", "A value representation that is not in the standard."),
     ("UN_SEQUENCE", "info", "A sequence written as UN of undefined length (CP-246)."),
     ("DELIMITER", "warning", "An item or sequence delimiter is missing or out of place."),
     ("TOO_DEEP", "error", "Sequences nested deeper than the limit; skipped."),
-    ("RESYNC", "error", "Bytes that are no element; reading stopped there."),
+    ("RESYNC", "error", "Bytes that are not an element; reading stopped there."),
     # the values
     ("BAD_NUMBER", "warning", "A number that does not parse; raw bytes in `invalid`."),
     ("BAD_DATE", "warning", "A date that does not parse; raw bytes in `invalid`."),
     ("BAD_VALUE", "warning", "A value of the wrong length or kind; raw bytes in `invalid`."),
-    ("OLD_DATE", "info", "A date in the form YYYY.MM.DD of before 1993."),
-    ("AGE_SUSPECT", "warning", "An age that is unknown, impossible or against the dates."),
+    ("OLD_DATE", "info", "A date in the form YYYY.MM.DD, from before 1993."),
+    ("AGE_SUSPECT", "warning", "An age that is unknown, impossible or contradicts the dates."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
-    # the pixels, as far as the header tells
+    # the pixels, according to the header
     ("PIXELS_ABSENT", "warning", "Rows and Columns, but no Pixel Data."),
-    ("PIXELS_SHORT", "error", "Fewer pixel bytes than the header announces."),
-    ("PIXELS_LONG", "info", "More pixel bytes than the header announces."),
-    ("FRAMES_UNDECLARED", "warning", "Pixel bytes for more frames than the header announces."),
-    ("BURNED_IN_RISK", "warning", "Text with names may be burned into the picture."),
+    ("PIXELS_SHORT", "error", "Fewer pixel bytes than the header declares."),
+    ("PIXELS_LONG", "info", "More pixel bytes than the header declares."),
+    ("FRAMES_UNDECLARED", "warning", "Pixel bytes for more frames than the header declares."),
+    ("BURNED_IN_RISK", "warning", "Identifying text may be burned into the image."),
     # the pixels, once decoded
     ("UNDECODABLE", "error", "Pixels that cannot be decoded."),
     ("BITS_MISMATCH", "warning", "The code-stream and Bits Stored or the sign disagree."),
-    ("COLOR_TAG", "warning", "The code-stream is not in the colour space that is stated."),
-    ("STREAM_CUT", "warning", "A JPEG stream without its end; what it lacks is shown grey."),
+    ("COLOR_TAG", "warning", "The code-stream is not in the stated colour space."),
+    ("STREAM_CUT", "warning", "A truncated JPEG stream; the missing part is grey."),
     ("BAD_RESCALE", "error", "Rescale Slope, Intercept or Modality LUT that cannot be used."),
-    ("BAD_WINDOW", "warning", "A window that cannot be used as it is written."),
+    ("BAD_WINDOW", "warning", "A window that cannot be used as written."),
     ("BAD_LUT", "warning", "A look-up table whose descriptor and data disagree."),
-    ("BAD_PROFILE", "warning", "An ICC profile that cannot be used; colours left as they are."),
+    ("BAD_PROFILE", "warning", "An ICC profile that cannot be used; colours are not converted."),
     # across files
-    ("UID_CLASH", "warning", "Two files have one SOP Instance UID and other contents."),
-    ("POSSIBLE_DUPLICATE", "info", "Two files have equal headers and sizes."),
+    ("UID_CLASH", "warning", "Files with the same SOP Instance UID and different contents."),
+    ("POSSIBLE_DUPLICATE", "info", "Files with equal headers and sizes."),
 )
 
 PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _CODES}
-"""Every problem code there is, in the order of `docs/problems.md`."""
+"""All problem codes of files, in the order of `docs/problems.md`."""
 
 _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     # the label file and the images
-    ("NO_FILE", "error", "A label of an image that the index does not have."),
-    ("NO_LABEL", "info", "An image of the index that no row of the label file is about."),
+    ("NO_FILE", "error", "A label of an image that is not in the index."),
+    ("NO_LABEL", "info", "An image of the index without a row in the label file."),
     # each box
-    ("BOX_OUTSIDE", "error", "A box that reaches outside its image."),
-    ("BOX_EMPTY", "error", "A box without area, or without a place."),
-    ("BOX_UNLABELLED", "error", "A box without a label."),
-    # what one reader says of one image
-    ("TWO_LABELS", "info", "One box that one reader gave several labels."),
+    ("BOX_OUTSIDE", "error", "A bounding box that extends outside its image."),
+    ("BOX_EMPTY", "error", "A bounding box without area, or without coordinates."),
+    ("BOX_UNLABELLED", "error", "A bounding box without a label."),
+    # the boxes of one reader on one image
+    ("TWO_LABELS", "info", "A bounding box with several labels by one reader."),
     ("BOX_TWICE", "warning", "The same box, label and reader more than once."),
-    ("NOTHING_AND_BOX", "warning", "A reader who found nothing, and drew a box."),
+    ("NOTHING_AND_BOX", "warning", "A box and a 'No finding' row by one reader."),
     # the whole file
     ("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
     ("CLASS_CLASH", "warning", "A label with two ids, or an id with two labels."),
-    ("READER_OUTLIER", "info", "A reader who draws far more or fewer boxes."),
-    # what is made of it
-    ("UID_MADE", "warning", "An image without UIDs; its report has made-up ones."),
-    ("LEAK_GROUP", "error", "Images of one patient on two sides of a split."),
-    ("LEAK_PIXELS", "error", "The same picture on two sides of a split."),
+    ("READER_OUTLIER", "info", "A reader with far more or fewer boxes than the others."),
+    # the output
+    ("UID_MADE", "warning", "An image without UIDs; its report has generated ones."),
+    ("LEAK_GROUP", "error", "Images of one patient in two parts of a split."),
+    ("LEAK_PIXELS", "error", "The same image in two parts of a split."),
 )
 
 BOX_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _BOX_CODES}
-"""Every problem code of boxes and splits, in the order of `docs/boxes.md`."""
+"""All problem codes of boxes and splits, in the order of `docs/boxes.md`."""

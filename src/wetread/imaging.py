@@ -1,7 +1,7 @@
-"""Array operations on pictures: NumPy in, NumPy out.
+"""Operations on image arrays: NumPy in, NumPy out.
 
-Pictures are (rows, columns) arrays of any real type; results are float32 in 0..1 unless said
-otherwise. Native windows are (center, width), as DICOM has them.
+Images are (rows, columns) arrays of any real type; results are float32 in 0..1 unless stated
+otherwise. Windows are (center, width), as in DICOM.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 
 def windowed(values: ArrayLike, window: tuple[float, float]) -> Floats:
-    """Values through a linear window (center, width) onto 0..1 (PS3.3 C.11.2.1.2.1).
+    """Apply a linear window (center, width); results are in 0..1 (PS3.3 C.11.2.1.2.1).
 
     A width of 1 or less is a threshold at the center.
 
@@ -48,9 +48,9 @@ def windowed(values: ArrayLike, window: tuple[float, float]) -> Floats:
 
 
 def freqhist_bins(values: ArrayLike, n_bins: int = 100) -> Array:
-    """Sorted break points that hold about equally many values each.
+    """Sorted bin edges with about equally many values per bin.
 
-    The quantiles .001, (i + .5) / n_bins and .999 of the values, each once.
+    The unique quantiles .001, (i + .5) / n_bins and .999 of the values.
 
     >>> freqhist_bins(np.arange(1000), 4).tolist()
     [1, 125, 375, 625, 875, 999]
@@ -63,47 +63,47 @@ def freqhist_bins(values: ArrayLike, n_bins: int = 100) -> Array:
 
 
 def hist_scaled(values: ArrayLike, bins: ArrayLike | None = None) -> Floats:
-    """Values mapped piecewise linearly from break points onto 0..1: about equal use of all greys.
+    """Equalise the histogram: map values piecewise linearly from bin edges onto 0..1.
 
-    `bins` are the break points, by default `freqhist_bins(values)`. A constant picture is all 0.
+    `bins` are the edges, by default `freqhist_bins(values)`. A constant image becomes all 0.
 
     >>> hist_scaled([0, 1, 10, 1000], [0, 1, 10, 1000]).round(2)
     array([0.  , 0.33, 0.67, 1.  ], dtype=float32)
     """
     x = np.asarray(values)
-    breaks = np.asarray(freqhist_bins(x) if bins is None else bins, np.float64)
-    if len(breaks) < 2:
+    edges = np.asarray(freqhist_bins(x) if bins is None else bins, np.float64)
+    if len(edges) < 2:
         return np.zeros(x.shape, np.float32)
     if x.dtype.kind in "iu" and x.dtype.itemsize <= 2 and x.size > 65536:
         domain = all_values(x.dtype)  # a table is faster than 3.6 million interpolations
-        return look_up(_interpolate(domain, breaks), x)
-    return _interpolate(x, breaks)
+        return look_up(_interpolate(domain, edges), x)
+    return _interpolate(x, edges)
 
 
-def _interpolate(x: Array, breaks: Array) -> Floats:
-    scaled: Floats = np.interp(x, breaks, np.linspace(0, 1, len(breaks))).astype(np.float32)
+def _interpolate(x: Array, edges: Array) -> Floats:
+    scaled: Floats = np.interp(x, edges, np.linspace(0, 1, len(edges))).astype(np.float32)
     return scaled
 
 
 def all_values(dtype: np.dtype[Any]) -> NDArray[np.int64]:
-    """Every value of an integer type of up to 16 bits, in the order of its bit patterns."""
+    """All values of an integer type of up to 16 bits, in the order of their bit patterns."""
     patterns = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}")
     return patterns.view(dtype).astype(np.int64)
 
 
 def look_up(table: Array, values: Array) -> Array:
-    """`table[bit pattern of value]` for every value; the table is in the order of `all_values`."""
+    """Look up every value in a table that is in the order of `all_values`."""
     patterns = np.ravel(values).view(f"u{values.dtype.itemsize}")
     out = np.empty(patterns.shape, table.dtype)
-    # By parts that stay in the cache: take() makes an 8-byte index of every value first.
+    # In chunks that fit the CPU cache: take() converts every value to an 8-byte index first.
     for start in range(0, len(patterns), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        np.take(table, patterns[part], out=out[part], mode="clip")
+        chunk = slice(start, start + (1 << 16))
+        np.take(table, patterns[chunk], out=out[chunk], mode="clip")
     return out.reshape(values.shape)
 
 
 def blur_uniform(values: ArrayLike, size: int) -> Floats:
-    """The mean over `size` x `size` values, edges repeated; same shape, float32."""
+    """Mean over `size` x `size` pixels, edges repeated; same shape, float32."""
     x = np.asarray(values, np.float64)
     for axis in (-2, -1):
         x = _box(x, max(1, size), axis)
@@ -111,9 +111,9 @@ def blur_uniform(values: ArrayLike, size: int) -> Floats:
 
 
 def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:
-    """A Gaussian blur of `sigma` pixels, as four box blurs (within 8 % of its peak); same shape.
+    """Gaussian blur of `sigma` pixels, as four box blurs (within 8 % of its peak); same shape.
 
-    The time it takes does not depend on sigma. Edges are repeated.
+    The run time does not depend on sigma. Edges are repeated.
     """
     x = np.asarray(values, np.float64)
     for axis in (-2, -1):
@@ -149,9 +149,9 @@ def mask_from_blur(
     threshold: float = 0.05,
     remove_max: bool = True,
 ) -> NDArray[np.bool_]:
-    """Where the picture, windowed and blurred, is bright: the body rather than the air around it.
+    """Mask of the body: pixels that are bright once the image is windowed and blurred.
 
-    `sigma` is a share of the width; with `remove_max` what saturates the window counts as dark.
+    `sigma` is a fraction of the width. With `remove_max`, pixels at the top of the window are dark.
     """
     bright = windowed(values, window)
     if remove_max:
@@ -160,15 +160,15 @@ def mask_from_blur(
 
 
 def mask_to_box(mask: ArrayLike) -> tuple[int, int, int, int] | None:
-    """The smallest box (x0, y0, x1, y1) around what is true, in edge coordinates; None if nothing.
+    """Bounding box (x0, y0, x1, y1) of the true pixels, in edge coordinates; None for no pixels.
 
-    `picture[y0:y1, x0:x1]` is exactly what the box holds.
+    `image[y0:y1, x0:x1]` is the content of the box.
 
     >>> mask_to_box([[0, 0, 0], [0, 1, 1]])
     (1, 1, 3, 2)
     """
-    wet = np.asarray(mask, bool)
-    rows, columns = np.flatnonzero(wet.any(axis=1)), np.flatnonzero(wet.any(axis=0))
+    inside = np.asarray(mask, bool)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
@@ -177,23 +177,23 @@ def mask_to_box(mask: ArrayLike) -> tuple[int, int, int, int] | None:
 def crop_resize(
     values: ArrayLike, box: tuple[float, float, float, float], size: int | tuple[int, int]
 ) -> Array:
-    """The part of a picture in `box` (x0, y0, x1, y1), resized to `size`: (rows, columns) or both.
+    """Crop to `box` (x0, y0, x1, y1) and resize to `size`: (rows, columns), or one int for both.
 
-    Bilinear where it enlarges, averaging where it shrinks. Keeps the type of the values.
+    Bilinear when enlarging, averaging when shrinking. Keeps the data type.
     """
     rows, columns = (size, size) if isinstance(size, int) else size
     return _resize(np.asarray(values), (rows, columns), box)
 
 
 def resize(values: ArrayLike, size: tuple[int, int]) -> Array:
-    """The whole picture at (rows, columns); as `crop_resize`."""
+    """Resize to (rows, columns), as `crop_resize` without cropping."""
     return _resize(np.asarray(values), size, None)
 
 
 def shrink(values: Array, longest: int) -> Array:
-    """A picture, grey or colour, whose longest side is at most `longest`; never enlarges.
+    """Shrink a grey or colour image to a longest side of at most `longest`; never enlarges.
 
-    The mean over the area of each new pixel. Keeps the type of the values.
+    Each new pixel is the mean over its area. Keeps the data type.
 
     >>> shrink(np.array([[0, 2, 4, 6], [2, 4, 6, 8]], "u1"), 2)
     array([[2, 6]], dtype=uint8)
@@ -205,7 +205,7 @@ def shrink(values: Array, longest: int) -> Array:
 
 
 def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(rows, columns) scaled so that the longer is at most `longest`, the shorter at least 1.
+    """Scale (rows, columns) to a longest side of at most `longest`; the shorter is at least 1.
 
     >>> fit((1955, 1841), 512), fit((100, 50), 512)
     ((512, 482), (100, 50))
@@ -222,11 +222,11 @@ def _resize(
     box: tuple[float, float, float, float] | None,
     average: bool = False,
 ) -> Array:
-    """Pillow's resampling in float32, except for the 8-bit types it knows."""
+    """Resample with Pillow, in float32 except for the 8-bit types that it supports."""
     from PIL import Image
 
     if min(size) < 1:
-        raise UsageError(f"a picture of {size[0]} x {size[1]} pixels cannot be made")
+        raise UsageError(f"cannot resize to {size[0]} x {size[1]} pixels")
     filter_ = Image.Resampling.BOX if average else Image.Resampling.BILINEAR
     target = (size[1], size[0])
     if values.dtype == np.uint8:
@@ -243,11 +243,11 @@ def _resize(
 def to_channels(
     values: ArrayLike, windows: Sequence[tuple[float, float]], bins: ArrayLike | int | None = None
 ) -> Floats:
-    """(channels, rows, columns): one per window, and one `hist_scaled` unless `bins` is 0."""
+    """Stack channels (channels, rows, columns): one per window, and `hist_scaled` unless bins=0."""
     x = np.asarray(values)
     channels = [windowed(x, window) for window in windows]
     if not (isinstance(bins, int) and bins == 0):
         channels.append(hist_scaled(x, bins))
     if not channels:
-        raise UsageError("no channel: give a window, or leave bins as it is")
+        raise UsageError("no channels: pass at least one window, or a value of bins other than 0")
     return np.stack(channels)

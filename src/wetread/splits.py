@@ -17,7 +17,7 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
 from wetread.errors import UnknownNameError, UsageError
 from wetread.settings import KIB
-from wetread.sources.find import name_bytes, open_source
+from wetread.sources.find import open_source, path_and_member
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
 from wetread.table.query import query
@@ -147,7 +147,7 @@ def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
     """A hash of the pixel element, or of 4 KiB in its middle; "" where it cannot be read."""
     length = _bytes(row)
     start, count = (max(0, length // 2 - _SAMPLE // 2), _SAMPLE) if sample else (0, length)
-    path, member = name_bytes(row)
+    path, member = path_and_member(row)
     try:
         with open_source(root, path, member, size=row["file_size"]) as file:
             file.seek((row["pixel_offset"] or 0) + start)

@@ -1,4 +1,4 @@
-"""Arrow arrays that are made without pandas, and a scan that does not import it."""
+"""Arrow arrays without pandas, and a scan that does not import it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_scan_into_an_index_does_not_import_pandas(options: list[str], tmp_pat
         (folder / f"{n}.dcm").write_bytes(content)
     for _ in range(2):  # the second time it compares with the first
         command = [sys.executable, "-c", SCAN, str(folder), str(tmp_path / "x.index"), *options]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        assert said.split()[-1] == "False"
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert output.split()[-1] == "False"
         (folder / "new.dcm").write_bytes(dicom_file(picture(2)))
 
 
@@ -54,7 +54,7 @@ def test_a_scan_into_an_index_does_not_import_pandas(options: list[str], tmp_pat
     ],
     ids=str,
 )
-def test_arrays_are_those_of_pyarrow(values: list[Any], kind: pa.DataType) -> None:
+def test_arrays_equal_those_of_pyarrow(values: list[Any], kind: pa.DataType) -> None:
     made = array(values, kind)
     made.validate(full=True)
     assert str(made) == str(pa.array(values, kind))  # as NaN equals nothing
@@ -72,6 +72,6 @@ def test_numpy_values_keep_their_memory() -> None:
 @pytest.mark.parametrize(
     ("values", "kind"), [([2**63], pa.int64()), ([-1], pa.uint64()), ([1.5], pa.int64())]
 )
-def test_a_value_that_does_not_fit_is_refused(values: list[Any], kind: pa.DataType) -> None:
+def test_values_that_do_not_fit_are_errors(values: list[Any], kind: pa.DataType) -> None:
     with pytest.raises((OverflowError, ValueError)):
         array(values, kind)

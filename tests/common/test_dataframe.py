@@ -23,7 +23,7 @@ ROWS = pa.table(
 )
 
 
-def test_no_digit_is_lost() -> None:
+def test_precision_is_kept() -> None:
     frame = to_frame(ROWS)
     assert frame["n"][0] == 2**62 + 1
     assert frame["u"][0] == 2**64 - 1

@@ -1,4 +1,4 @@
-"""What the system refuses, said in words."""
+"""Messages of file system errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from wetread.errors import StorageError
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "reason"),
     [
-        (errno.EACCES, "cannot read or write there: not for you"),  # as a bucket is read here too
-        (errno.ENOSPC, "the disk is full; what is complete there is kept"),
+        (errno.EACCES, "cannot read or write there: no permission"),  # as a bucket is read here too
+        (errno.ENOSPC, "the disk is full; completed files are kept"),
     ],
 )
-def test_what_the_system_refuses(number: int, said: str) -> None:
+def test_storage_errors(number: int, reason: str) -> None:
     url = "s3://some/where"
-    with pytest.raises(StorageError, match=f"^{url}: {said}$"), storage_errors(url):
-        raise OSError(number, "not for you")
+    with pytest.raises(StorageError, match=f"^{url}: {reason}$"), storage_errors(url):
+        raise OSError(number, "no permission")

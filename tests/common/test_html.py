@@ -19,7 +19,7 @@ EVIL = "<script>alert('x')</script>"
 
 
 class Tags(HTMLParser):
-    """The tags of a page, and that each is closed."""
+    """Parser that collects the tags of a page and checks that each is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_an_image_shows_itself(real_file: Real) -> None:
+def test_repr_html_of_an_image(real_file: Real) -> None:
     html = wr.read(real_file("RG1_UNCR.dcm"))._repr_html_()
     assert Tags(html).seen >= {"figure", "img", "table"}
     data = html.partition("data:image/jpeg;base64,")[2].partition('"')[0]
@@ -47,14 +47,14 @@ def test_an_image_shows_itself(real_file: Real) -> None:
     assert "CR, 1841 x 1955, window 15000/30000" in html
 
 
-def test_an_image_that_cannot_be_shown_says_why(real_file: Real) -> None:
+def test_repr_html_of_an_image_without_pixels_has_the_reason(real_file: Real) -> None:
     html = wr.read(real_file("rtplan.dcm"))._repr_html_()
     assert "no pixels: this is RT Plan Storage" in html
     assert "img" not in Tags(html).seen
     assert "has no header" in wr.read(real_file("README.txt"))._repr_html_()
 
 
-def test_what_files_hold_is_escaped(real_file: Real, tmp_path: Path) -> None:
+def test_values_of_files_are_escaped(real_file: Real, tmp_path: Path) -> None:
     dataset = pydicom.dcmread(real_file("CT_small.dcm"))
     dataset.PatientName = dataset.StudyDescription = EVIL
     with warnings.catch_warnings(action="ignore"):
@@ -73,7 +73,7 @@ def test_what_files_hold_is_escaped(real_file: Real, tmp_path: Path) -> None:
         assert "&lt;" in html
 
 
-def test_a_header_shows_itself(real_file: Real) -> None:
+def test_repr_html_of_a_header(real_file: Real) -> None:
     header = wr.read(real_file("rtplan.dcm")).header
     html = header._repr_html_()
     assert Tags(html).seen >= {"table", "details"}
@@ -84,13 +84,13 @@ def test_a_header_shows_itself(real_file: Real) -> None:
     assert str(header) == str(pydicom.dcmread(real_file("rtplan.dcm")))
 
 
-def test_every_header_shows_itself(real_files: list[Path]) -> None:
+def test_repr_html_of_every_header(real_files: list[Path]) -> None:
     index = wr.scan(real_files[::6], progress=False)
     for image in index.where("read_status IN ('ok', 'repaired', 'partial')"):
         Tags(image.header._repr_html_())
 
 
-def test_an_index_shows_its_first_rows(small_folder: Path) -> None:
+def test_repr_html_of_an_index_has_its_first_rows(small_folder: Path) -> None:
     html = wr.scan(small_folder, progress=False)._repr_html_()
     Tags(html)
     assert "<p>6 files, " in html

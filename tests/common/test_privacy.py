@@ -1,4 +1,4 @@
-"""No value of a patient in a report or the viewer, unless it is asked for."""
+"""Report and viewer show no identifying values by default."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def write(folder: Path, name: str = "image.dcm", *new: Element) -> None:
     (folder / name).write_bytes(dicom_file(changed(picture(1, 8, 8), *more, *new)))
 
 
-def test_no_canary_sings(tmp_path: Path) -> None:
+def test_the_report_shows_no_canary(tmp_path: Path) -> None:
     write(tmp_path)
     index = wr.scan(tmp_path, progress=False)
     page = build(index, workers=1).html
@@ -85,9 +85,9 @@ def test_names_in_paths_are_not_shown(tmp_path: Path, name: str) -> None:
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / name).write_bytes(data)
     index = wr.scan(tmp_path, progress=False).measure(progress=False)
-    made = build(index, workers=1)
-    assert name not in made.html
-    assert made.data["sections"]["privacy"]["paths_with_names"] == 3
+    report = build(index, workers=1)
+    assert name not in report.html
+    assert report.data["sections"]["privacy"]["paths_with_names"] == 3
     assert name in build(index, show_phi=True, workers=1).html
 
 
@@ -96,9 +96,9 @@ def test_names_of_folders_are_not_shown(tmp_path: Path) -> None:
     folder.mkdir()
     write(folder)
     index = wr.scan(folder, tmp_path / "canary21x.index", progress=False)
-    made = build(index, workers=1)
-    assert "canary" not in made.html.lower()
-    assert made.data["title"] == "data set"
+    report = build(index, workers=1)
+    assert "canary" not in report.html.lower()
+    assert report.data["title"] == "data set"
     shown = build(index, show_phi=True, workers=1)
     assert shown.data["title"] == "Canary23X"
     assert "wetread query canary21x.index" in shown.html
@@ -113,17 +113,17 @@ def test_pictures_with_burned_in_names_are_not_shown(tmp_path: Path) -> None:
     assert "data:image/jpeg" in build(index, show_phi=True, workers=1).html
 
 
-def test_paths_of_this_machine_are_not_in_it(tmp_path: Path) -> None:
+def test_the_report_has_no_absolute_paths(tmp_path: Path) -> None:
     write(tmp_path)
     index = wr.scan(tmp_path, progress=False)
     (tmp_path / "image.dcm").unlink()  # the errors of decoding would name it
-    made = build(index, workers=1)
-    assert str(tmp_path.parent) not in made.html
-    assert "no picture" in made.html
+    report = build(index, workers=1)
+    assert str(tmp_path.parent) not in report.html
+    assert "no picture" in report.html
 
 
 def write_for_the_viewer(folder: Path) -> None:
-    """Canaries in sequences, private elements, values that do not parse, and a file that is cut."""
+    """Write canaries in sequences, private elements, invalid values and a truncated file."""
     order = [element("AccessionNumber", "CANARY60"), element("RequestedProcedureID", "CANARY61")]
     person = [element("PersonName", "CANARY62X"), element("InstitutionName", "CANARY63X")]
     people = element("OperatorIdentificationSequence", [person])
@@ -144,15 +144,15 @@ def write_for_the_viewer(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("show", [False, True])
-def test_no_canary_sings_in_the_viewer(
+def test_the_viewer_shows_no_canary(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, show: bool
 ) -> None:
-    """Whatever is asked, of every image and every column: answers, errors, logs, file names."""
+    """All responses for every image and column, errors, logs and file names."""
     folder, thumbs = tmp_path / "images", tmp_path / "thumbs"
     folder.mkdir()
     write_for_the_viewer(folder)
     index = wr.scan(folder, private=True, sequences=True, progress=False)
-    said = []
+    texts = []
     with serve(index, thumbs=thumbs, show_phi=show) as viewer, httpx.Client(
         base_url=f"http://127.0.0.1:{viewer.port}/", headers={"X-Wetread-Token": viewer.token},
         trust_env=False, timeout=60,
@@ -168,10 +168,10 @@ def test_no_canary_sings_in_the_viewer(
             asks += [f"api/images/{image.id}{what}" for what in ("", "/header", "/boxes", "/thumb")]
             asks += [f"api/images/{image.id}/header?search={text}" for text in ("CANARY", "name")]
             asks += [f"api/images/{image.id}/preview?window=none", f"api/images/{image.id}?frame=9"]
-        said += [json.dumps(about), *(client.get(ask).text for ask in asks)]
+        texts += [json.dumps(about), *(client.get(ask).text for ask in asks)]
     files = [str(path.relative_to(tmp_path)) for path in thumbs.rglob("*")]
     assert len(files) >= 1
-    text = "\n".join([*said, *files, caplog.text, *capfd.readouterr()])
+    text = "\n".join([*texts, *files, caplog.text, *capfd.readouterr()])
     assert "nested.dcm" in text
     assert "ACME" in text
     sung = {n for n in range(100) if f"CANARY{n:02}" in text}
@@ -180,7 +180,7 @@ def test_no_canary_sings_in_the_viewer(
     assert ("CAN7" in text) == show
 
 
-def test_what_is_masked_is_told_by_the_dictionary() -> None:
+def test_the_dictionary_decides_which_elements_are_masked() -> None:
     kinds = {}
     for tag, (vr, *_, keyword) in DicomDictionary.items():
         if keyword and vr not in ("SQ", "NONE"):

@@ -12,13 +12,13 @@ from wetread.sample import write_sample
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that stands still unless the test moves it."""
+    """Simulated monotonic clock."""
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 
-def test_lines_where_stderr_is_no_terminal(
+def test_lines_if_stderr_is_no_terminal(
     capsys: pytest.CaptureFixture[str], clock: list[float]
 ) -> None:
     with Progress() as bar:
@@ -58,7 +58,7 @@ def test_a_long_run_writes_few_lines(
     assert 100 < len(lines) < 300
 
 
-def test_a_resumed_run_counts_from_where_it_begins(clock: list[float]) -> None:
+def test_a_resumed_run_counts_from_its_start(clock: list[float]) -> None:
     bar = Progress(shown=False, total=1000, unit="steps")
     bar.reach(900)
     clock[0] += 10
@@ -66,7 +66,7 @@ def test_a_resumed_run_counts_from_where_it_begins(clock: list[float]) -> None:
     assert str(bar) == "910 of 1,000 steps, 1.0/s, 1 min 30 s left"
 
 
-def test_a_remark_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_remarks_are_separate_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(total=2) as bar:
         bar.say("epoch 1: loss 0.5")
         bar.say("")
@@ -96,7 +96,7 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-def test_every_long_command_says_n_of_all(
+def test_every_long_command_shows_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""Text of files: no formula in a spreadsheet, no escape sequence in a terminal."""
+"""Text of files: no formula injection in CSV, no escape sequences in a terminal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_manifest_has_no_formulas(tmp_path: Path) -> None:
     assert again["intercept"].dtype.kind in "if"
 
 
-def test_a_submission_has_no_formulas_and_comes_back(tmp_path: Path) -> None:
+def test_a_submission_has_no_formulas_and_is_read_back(tmp_path: Path) -> None:
     index = wr.scan(make_images(tmp_path / "in", "=1+1.dcm", "abc.dcm"), workers=0, progress=False)
     box = {"image_id": "=1+1", "PredictionString": "0 0.5 1 2 3 4"}
     pd.DataFrame([box]).to_csv(tmp_path / "found.csv", index=False)
@@ -77,7 +77,7 @@ def test_a_submission_has_no_formulas_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
-def test_no_command_sends_what_a_file_says_to_the_terminal(tmp_path: Path) -> None:
+def test_no_command_prints_escape_sequences_of_files(tmp_path: Path) -> None:
     name = f"a{ESCAPE}[red]b[bold]"
     folder = make_images(tmp_path / "in", f"{name}.dcm")
     value = name.replace("\u202e", "")  # DICOM's default repertoire, and what it does not allow
@@ -112,7 +112,7 @@ def test_no_command_sends_what_a_file_says_to_the_terminal(tmp_path: Path) -> No
         ["view", tmp_path / f"no{name}"],
     ):
         done = CliRunner().invoke(main, [str(argument) for argument in command], color=True)
-        said = done.output.replace("\x1b[31m", "", done.output.count("\x1b[31merror"))
-        said = said.replace("\x1b[0m", "").replace("\x1b[33m", "").replace("\x1b[34m", "")
-        assert all(c.isprintable() or c == "\n" for c in said), (command[0], ascii(said))
+        output = done.output.replace("\x1b[31m", "", done.output.count("\x1b[31merror"))
+        output = output.replace("\x1b[0m", "").replace("\x1b[33m", "").replace("\x1b[34m", "")
+        assert all(c.isprintable() or c == "\n" for c in output), (command[0], ascii(output))
         assert done.exception is None or isinstance(done.exception, SystemExit), command[0]

@@ -1,8 +1,8 @@
-"""Every failure class that `wetread.testing` can make, read by both walks.
+"""Every failure class of `wetread.testing`, read by both readers.
 
-For each file of each class: one row, the status and the problems it must have and no other, the
-values that are right in spite of the damage, the raw bytes of those that do not parse (contract C1
-to C4); and a good file beside them is read as if it were alone (C5).
+For each file of each class: one row, with the expected status and problems and no others, the
+values that are correct despite the damage, the raw bytes of those that do not parse (contract C1
+to C4). Good files next to them are read as if they were alone (C5).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wetread.testing import Damage, Expected, damages, dicom_file, picture
 ACROSS = {"UID_CLASH", "POSSIBLE_DUPLICATE"}
 WALKS = {"in_step": Settings(few_files=0), "one_by_one": Settings(few_files=10**9)}
 AS_ROOT = [d for d in damages() if d.name == "no_permission" and os.geteuid() == 0]
-"""What the superuser cannot be refused: test_limits.py reads it as another user."""
+"""Permissions do not apply to the superuser: test_limits.py reads it as another user."""
 
 Row = dict[str, Any]
 
@@ -39,7 +39,7 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.mark.parametrize("damage", [d for d in damages() if d not in AS_ROOT], ids=name_of)
-def test_each_file_is_one_row_that_says_what_is_wrong(
+def test_each_file_is_one_row_with_its_problems(
     damage: Damage, settings: Settings, tmp_path: Path
 ) -> None:
     expected = damage.make(tmp_path)
@@ -50,10 +50,10 @@ def test_each_file_is_one_row_that_says_what_is_wrong(
     assert set(rows) == {(e.path, e.member) for e in expected}
     codes = codes_by_file(index, across=damage.number == 31)
     wrong = {e.path: faults(e, rows[e.path, e.member], codes[e.path, e.member]) for e in expected}
-    assert not {path: said for path, said in wrong.items() if said}
+    assert not {path: texts for path, texts in wrong.items() if texts}
 
 
-def test_all_classes_together_are_what_they_are_alone(settings: Settings, tmp_path: Path) -> None:
+def test_all_classes_together_give_the_same_rows(settings: Settings, tmp_path: Path) -> None:
     expected = {
         (f"{damage.name}/{e.path}", e.member): e
         for damage in damages()
@@ -64,8 +64,8 @@ def test_all_classes_together_are_what_they_are_alone(settings: Settings, tmp_pa
     rows = {(row["path"], row["member"]): row for row in index.table.to_pylist()}
     assert len(index) == len(rows)
     assert set(rows) == set(expected)
-    said = {(f["path"], f["member"]) for f in index.problems().to_dict("records")}
-    assert said >= {key for key, e in expected.items() if e.codes}
+    listed = {(f["path"], f["member"]) for f in index.problems().to_dict("records")}
+    assert listed >= {key for key, e in expected.items() if e.codes}
     for key, e in expected.items():
         codes = {f["code"] for f in rows[key]["problems"]}
         assert not faults(replace(e, codes=e.codes - ACROSS), rows[key], codes), key
@@ -73,7 +73,7 @@ def test_all_classes_together_are_what_they_are_alone(settings: Settings, tmp_pa
 
 
 def codes_by_file(index: wr.Index, *, across: bool) -> dict[tuple[str, str], set[str]]:
-    """The codes of `index.problems()` by file; those across files where they are asked for."""
+    """Codes of `index.problems()` by file; with `across`, those across files too."""
     codes: dict[tuple[str, str], set[str]] = defaultdict(set)
     for problem in index.problems().to_dict("records"):
         if across or problem["code"] not in ACROSS:
@@ -82,27 +82,27 @@ def codes_by_file(index: wr.Index, *, across: bool) -> dict[tuple[str, str], set
 
 
 def faults(expected: Expected, row: Row, codes: set[str]) -> list[str]:
-    """Where a row is not as it must be."""
-    said = []
+    """Differences between a row and its expectation."""
+    texts = []
     if row["read_status"] != expected.status:
-        said.append(f"status {row['read_status']}, expected {expected.status}")
+        texts.append(f"status {row['read_status']}, expected {expected.status}")
     if missing := expected.codes - codes:
-        said.append(f"no problem {sorted(missing)}")
+        texts.append(f"no problem {sorted(missing)}")
     if false := codes - expected.codes - expected.also:
-        said.append(f"false problem {sorted(false)}")
+        texts.append(f"false problem {sorted(false)}")
     for name, value in expected.values.items():
         if row.get(name) != value:
-            said.append(f"{name} is {row.get(name)!r}, expected {value!r}")
-    kept = {(i["keyword"], i["raw"]) for i in row["invalid"] or []}
+            texts.append(f"{name} is {row.get(name)!r}, expected {value!r}")
+    invalid = {(i["keyword"], i["raw"]) for i in row["invalid"] or []}
     for name, raw in expected.invalid.items():
-        if (name, raw) not in kept:
-            said.append(f"{name}: raw bytes {raw!r} not kept, but {kept}")
-    said += [f"unknown code {code}" for code in codes - PROBLEMS.keys()]
-    return said
+        if (name, raw) not in invalid:
+            texts.append(f"{name}: raw bytes {raw!r} missing in {invalid}")
+    texts += [f"unknown code {code}" for code in codes - PROBLEMS.keys()]
+    return texts
 
 
 @pytest.mark.parametrize("damage", damages(), ids=name_of)
-def test_a_good_file_is_read_as_if_it_were_alone(
+def test_good_files_are_read_as_if_they_were_alone(
     damage: Damage, settings: Settings, tmp_path: Path
 ) -> None:
     for number in range(3):
@@ -122,7 +122,7 @@ def good_rows(index: wr.Index) -> list[Row]:
 
 
 def unlock(folder: Path) -> None:
-    """Let the temporary folder be removed."""
+    """Make the temporary folder removable."""
     for path in folder.rglob("*"):
         if stat.S_ISDIR(path.lstat().st_mode):
             path.chmod(0o700)

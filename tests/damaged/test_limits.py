@@ -1,4 +1,4 @@
-"""Limits, permissions and killed writes: damage that needs more than a folder to show."""
+"""Limits, permissions and killed writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAMAGES = {d.name: d for d in damages()}
 
 
 @pytest.mark.parametrize("few", [0, 10**9], ids=["in_step", "one_by_one"])
-def test_a_header_over_the_limit_of_bytes_is_read_up_to_there(few: int, tmp_path: Path) -> None:
+def test_header_beyond_the_byte_limit_is_read_up_to_it(few: int, tmp_path: Path) -> None:
     items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 20_000)
     huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
     (tmp_path / "huge.dcm").write_bytes(huge)
@@ -31,7 +31,7 @@ def test_a_header_over_the_limit_of_bytes_is_read_up_to_there(few: int, tmp_path
     assert row["Rows"] == 8
 
 
-def test_a_header_over_the_limit_of_time_is_read_up_to_there(tmp_path: Path) -> None:
+def test_header_beyond_the_time_limit_is_read_up_to_it(tmp_path: Path) -> None:
     items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 200_000)
     huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
     (tmp_path / "slow.dcm").write_bytes(huge)
@@ -40,8 +40,8 @@ def test_a_header_over_the_limit_of_time_is_read_up_to_there(tmp_path: Path) -> 
     assert "HEADER_BUDGET" in {f["code"] for f in row["problems"]}
 
 
-def test_more_tags_than_have_numbers_take_no_room_from_others(tmp_path: Path) -> None:
-    """They ended the scan: 16 bits number the columns of a block."""
+def test_too_many_tags_of_one_file_leave_other_files_their_columns(tmp_path: Path) -> None:
+    """Columns of a block have 16-bit numbers; an overflow once ended the scan."""
     for group in (0x0006, 0x000A, 0x000C):
         made_up = (Element(group << 16 | number, "LO") for number in range(1, 22_001))
         path = tmp_path / f"many {group}"
@@ -106,7 +106,7 @@ print(json.dumps([status, grown, seconds, opened, syntaxes]))
 """
 
 
-def test_pixel_bombs_are_refused_when_they_are_decoded(tmp_path: Path) -> None:
+def test_pixel_bombs_are_refused_when_decoded(tmp_path: Path) -> None:
     """Found by `bench/bombs.py`: endless frames, headers inflated whole, 5 GB read."""
     (tmp_path / "good.dcm").write_bytes(dicom_file(picture()))
     names = ("pixel_bombs", "pixels_over_4_gib")
@@ -130,9 +130,9 @@ def test_pixel_bombs_are_refused_when_they_are_decoded(tmp_path: Path) -> None:
 
 
 def read_in_child(good: Path, bad: Path, *user: int) -> tuple[float, float, dict, dict]:
-    """Peak growth in MB, CPU seconds, status and codes by path, of a scan in a process of its own.
+    """Peak growth in MB, CPU seconds, status and codes by path, of a scan in a separate process.
 
-    The scan of `good` warms it up; `bad` is read as `user`, if one is given.
+    The scan of `good` is a warm-up; `bad` is read as `user`, if given.
     """
     command = [sys.executable, "-c", READ, str(good), str(bad), *map(str, user)]
     environment = {**os.environ, "PYTHONPATH": str(Path(wr.__file__).parents[1])}
@@ -141,17 +141,17 @@ def read_in_child(good: Path, bad: Path, *user: int) -> tuple[float, float, dict
     return tuple(json.loads(done.stdout))
 
 
-def test_locked_files_and_pipes_are_rows(tmp_path: Path) -> None:
-    """Class 34; as root in a process of user `nobody`, whom permissions stop.
+def test_unreadable_files_and_pipes_are_rows(tmp_path: Path) -> None:
+    """Class 34; as root, in a process of user `nobody`, to whom permissions apply.
 
-    A pipe without a writer, if it were opened, would wait for ever.
+    Opening a pipe without a writer would block forever.
     """
     nobody = [65534] if os.geteuid() == 0 else []
     good = tmp_path / "good"
     good.mkdir()
     (good / "1.dcm").write_bytes(dicom_file(picture()))
     expected = DAMAGES["no_permission"].make(tmp_path / "bad")
-    for folder in (tmp_path, *list(tmp_path.parents)[:3]):  # pytest's folders are for their owner
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):  # readable by other users
         folder.chmod(folder.stat().st_mode | 0o055)
     try:
         _, _, status, codes = read_in_child(good, tmp_path / "bad", *nobody)
@@ -161,18 +161,18 @@ def test_locked_files_and_pipes_are_rows(tmp_path: Path) -> None:
     assert codes == {e.path: list(e.codes) for e in expected}
 
 
-def test_what_a_killed_write_leaves_is_not_read(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_write_are_not_read(tmp_path: Path) -> None:
     """Class 38."""
-    data, kept = tmp_path / "data", tmp_path / "train.index"
+    data, to = tmp_path / "data", tmp_path / "train.index"
     data.mkdir()
     for number in range(4):
         (data / f"{number}.dcm").write_bytes(dicom_file(picture(number)))
-    table = wr.scan(data, kept, workers=0, progress=False).table
-    left = killed_write(kept)
-    assert wr.Index.open(kept).table.equals(table)
+    table = wr.scan(data, to, workers=0, progress=False).table
+    left = killed_write(to)
+    assert wr.Index.open(to).table.equals(table)
     (data / "4.dcm").write_bytes(dicom_file(picture(4)))
-    assert len(wr.scan(data, kept, workers=0, progress=False)) == 5
-    assert len(wr.Index.open(kept)) == 5
+    assert len(wr.scan(data, to, workers=0, progress=False)) == 5
+    assert len(wr.Index.open(to)) == 5
     assert all(not path.exists() or path.stat().st_size for path in left)
 
 

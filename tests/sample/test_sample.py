@@ -1,4 +1,4 @@
-"""The embedded sample: DICOM in VinBigData's form, readers who disagree; phantoms, no patients."""
+"""Sample data: DICOM in the form of VinBigData, readers who disagree, no patient data."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_files_have_the_elements_of_the_competition_and_no_other(headers):
         assert re.fullmatch("[0-9a-f]{32}", key)
         assert meta.MediaStorageSOPInstanceUID == key
         assert meta.TransferSyntaxUID == pydicom.uid.JPEG2000Lossless
-        said = dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.SamplesPerPixel
-        assert said == (16, 12, 11, 1)
+        form = dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.SamplesPerPixel
+        assert form == (16, 12, 11, 1)
         assert dataset.PixelRepresentation == 0
         assert max(dataset.Rows, dataset.Columns) == SIZE
 
 
-def test_half_are_inverted_and_sex_and_age_have_their_quirks(headers):
+def test_half_are_inverted_and_sex_and_age_have_quirks(headers):
     polarity = [dataset.PhotometricInterpretation for dataset in headers.values()]
     assert polarity.count("MONOCHROME1") == polarity.count("MONOCHROME2") == len(headers) / 2
     ages = {dataset.PatientAge for dataset in headers.values()}
@@ -106,7 +106,7 @@ def test_both_polarities_look_alike(sample):
         assert spine.mean() > 150 > 50 > air.mean()
 
 
-def test_three_of_seventeen_readers_say_something_of_every_image(sample):
+def test_three_of_seventeen_readers_per_image(sample):
     rows = rows_of(sample / "train.csv")
     assert list(rows[0]) == [
         "image_id",
@@ -153,7 +153,7 @@ def test_readers_agree_for_the_most_part(sample):
     assert 0.5 < found["kappa"].mean() < 0.95
 
 
-def test_the_test_set_has_its_truth_and_the_form_to_hand_in(sample, tmp_path):
+def test_the_test_set_has_truth_and_a_submission_template(sample, tmp_path):
     index = wr.scan(sample / "test", progress=False)
     truth = wr.read_boxes(sample / "test_truth.csv", images=index)
     assert (truth.readers, truth.table["image"].null_count) == (("truth",), 0)
@@ -165,7 +165,7 @@ def test_the_test_set_has_its_truth_and_the_form_to_hand_in(sample, tmp_path):
     assert len(blank) == TEST + 1
 
 
-def test_an_image_is_the_same_however_many_there_are(sample, tmp_path):
+def test_images_do_not_depend_on_their_number(sample, tmp_path):
     less = write_sample(tmp_path / "less", 3, 3, SIZE, test=1)
     for file in less.glob("*/*.dicom"):
         assert file.read_bytes() == (sample / file.relative_to(less)).read_bytes()
@@ -177,8 +177,8 @@ def test_an_image_is_the_same_however_many_there_are(sample, tmp_path):
     assert not names & {path.name for path in less.glob("train/*")}
 
 
-def test_a_lesion_is_seen_where_its_box_is(monkeypatch):
-    """Against the same phantom without it, chance having gone the same way."""
+def test_lesions_are_visible_inside_their_boxes(monkeypatch):
+    """Compared with the same phantom, same random numbers, without the lesion."""
 
     def draw_nothing(phantom, wanted):
         before = phantom.density.copy()
@@ -227,24 +227,22 @@ def test_an_earlier_sample_is_replaced_and_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"size": 31}, {"test": -1}, {"bits": 17}])
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
-    with pytest.raises(UsageError, match="give 1 image or more"):
+    with pytest.raises(UsageError, match="images must be at least 1"):
         write_sample(tmp_path / "s", **wrong)
     assert not (tmp_path / "s").exists()
 
 
-def test_it_says_everywhere_that_they_are_phantoms(tmp_path):
+def test_every_text_says_that_they_are_phantoms(tmp_path):
     folder = tmp_path / "s"
     done = CliRunner().invoke(main, ["sample", str(folder), "--images", "2", "--size", "32"])
     assert done.exit_code == 0
     assert "2 phantoms to train on and 1 to test on" in done.stdout
     assert f"wetread scan {folder}/train -o {folder}/train.index" in done.stdout
-    assert (
-        "phantoms: pictures computed by wetread, of nobody" in (folder / "README.txt").read_text()
-    )
+    assert "phantoms: synthetic chest radiographs" in (folder / "README.txt").read_text()
     assert "phantom" in CliRunner().invoke(main, ["sample", "--help"]).stdout
 
 
-def test_the_command_speaks_json(tmp_path):
+def test_json_output_of_the_command(tmp_path):
     arguments = ["sample", str(tmp_path / "s"), "--images", "2", "--test", "0", "--size", "32"]
     done = CliRunner().invoke(main, [*arguments, "--seed", "5", "--json"])
     told = {"folder": str(tmp_path / "s"), "train": 2, "test": 0}

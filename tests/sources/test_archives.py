@@ -91,7 +91,7 @@ def test_members_are_read_in_place(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
-def test_the_name_alone_makes_no_archive(tmp_path: Path, name: str) -> None:
+def test_archives_are_recognised_by_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     for content in (b"", b"text", bytes(128) + b"DICM", bytes(9999)):
         path.write_bytes(content)
@@ -109,7 +109,7 @@ def make_tar_of(path: Path, members: list[tuple[str, bytes]]) -> Path:
 
 
 def make_zip_of(path: Path, members: list[tuple[bytes, bytes]], utf8: bool = False) -> Path:
-    """A zip with any bytes as names, as other tools write them."""
+    """Zip with arbitrary bytes as names, as other tools write them."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, (name, data) in enumerate(members):
             stand_in = zipfile.ZipInfo(f"{number:x}".rjust(len(name), "?")[: len(name)])
@@ -127,7 +127,7 @@ def make_zip_of(path: Path, members: list[tuple[bytes, bytes]], utf8: bool = Fal
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
-def test_members_of_one_name_are_all_there(tmp_path: Path, name: str) -> None:
+def test_members_of_equal_names_are_all_listed(tmp_path: Path, name: str) -> None:
     members = [("a", b"1"), ("b", b"2"), ("a#2", b"3"), ("a", b"4"), ("a", b"5")]
     if name == "x.zip":
         make_zip_of(tmp_path / name, [(key.encode(), data) for key, data in members])
@@ -159,7 +159,7 @@ NAMES = [
 
 @pytest.mark.parametrize("utf8", [False, True])
 def test_zip_names_of_any_bytes(tmp_path: Path, utf8: bool) -> None:
-    """The UTF-8 flag may lie; names that end like a folder's are members where they have data."""
+    """The UTF-8 flag may be wrong; names that end like a folder are members if they have data."""
     path = make_zip_of(tmp_path / "x.zip", [(name, name * 2) for name in NAMES], utf8)
     assert [os.fsencode(member) for _, member in found(path)] == sorted(NAMES)
     for name in NAMES:
@@ -200,13 +200,13 @@ def test_tar_names_of_any_bytes(tmp_path: Path, form: int) -> None:
 
 
 @pytest.mark.apt("tar", "tar")
-def test_a_file_that_tar_was_given_twice_is_one_member(tmp_path: Path) -> None:
+def test_file_archived_twice_by_tar_is_one_member(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     subprocess.run(["tar", "cf", "x.tar", "a", "a"], cwd=tmp_path, check=True)
     assert list(found(tmp_path / "x.tar")) == [("x.tar", "a")]
 
 
-def test_members_of_any_name_all_the_way(tmp_path: Path) -> None:
+def test_members_of_any_name_from_scan_to_cache(tmp_path: Path) -> None:
     """Rows, pixels, measurements, export, cache and a second scan find each member."""
     pictures = [
         dicom_file([*picture(number), element("PatientID", f"P{number}")]) for number in range(5)
@@ -228,17 +228,17 @@ def test_members_of_any_name_all_the_way(tmp_path: Path) -> None:
     assert len(prepare(measured, tmp_path / "cache", workers=1, progress=False)) == 5
 
 
-def test_a_changed_archive_is_opened_anew(tmp_path: Path) -> None:
+def test_changed_archive_is_reopened(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "x.zip", {"a": b"old"})
     assert read_member(str(tmp_path), b"x.zip", b"a", 9) == b"old"
     make_zip(path, {"a": b"newer", "b": b""})
     assert read_member(str(tmp_path), b"x.zip", b"a", 9) == b"newer"
     path.write_bytes(b"")
-    with pytest.raises(ArchiveError, match="not an archive"):
+    with pytest.raises(ArchiveError, match="no longer an archive"):
         read_member(str(tmp_path), b"x.zip", b"a", 9)
 
 
-def test_what_cannot_be_read_in_a_zip(tmp_path: Path) -> None:
+def test_unreadable_members_of_a_zip(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "x.zip", {"locked": b"secret", "fine": b"data"})
     data = bytearray(path.read_bytes())
     for start in (data.index(b"locked") - 30, data.rindex(b"locked") - 46):
@@ -330,7 +330,7 @@ def test_a_damaged_tar(tmp_path: Path, damage: Callable[[bytes], bytes], gzipped
         assert read_member(str(tmp_path), b"x.tar", b"2.dcm", 9999) == b"2" * 188
 
 
-def test_a_cut_or_broken_gzip(tmp_path: Path) -> None:
+def test_truncated_or_damaged_gzip(tmp_path: Path) -> None:
     data = random.Random(2).randbytes(99_999)
     path = make_tar(tmp_path / "x.tgz", {"1": data, "2": data})
     packed = path.read_bytes()
@@ -342,7 +342,7 @@ def test_a_cut_or_broken_gzip(tmp_path: Path) -> None:
     assert found(path) == {("x.tgz", ""): "BAD_ARCHIVE"}
 
 
-def test_headers_that_lie(tmp_path: Path) -> None:
+def test_invalid_tar_headers(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     first = tarfile.TarInfo("first").tobuf()
     for kind, size in ((tarfile.REGTYPE, -4096), (tarfile.XHDTYPE, -512), (tarfile.XHDTYPE, 2**40)):
@@ -383,7 +383,7 @@ def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
 def test_any_order_from_many_threads(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives._Gzipped, "_POINTS", 4)
+    monkeypatch.setattr(archives._GzipFile, "_CHECKPOINTS", 4)
     chance = random.Random(3)
     members = {f"{i:03}": chance.randbytes(chance.randrange(1, 300_000)) for i in range(80)}
     path = make(tmp_path / name, members)

@@ -1,4 +1,4 @@
-"""Objects of a bucket give the rows that the same files in a folder give, or say why not."""
+"""Objects of a bucket give the same rows as files of a folder, or rows with the error."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ Client = Any
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Client]:
-    """Moto's S3 server on loopback."""
+    """Client of a local S3 server (moto)."""
     import boto3
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    said = {
+    environment = {
         "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port()),
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "nothing",
         "AWS_REGION": "us-east-1",
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in said.items():
+        for name, value in environment.items():
             patch.setenv(name, value)
         client = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket=BUCKET)
@@ -54,8 +54,8 @@ def s3() -> Iterator[Client]:
 
 
 @pytest.fixture(autouse=True)
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept on disk is the test's own."""
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Separate disk cache per test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
 
 
@@ -162,14 +162,14 @@ def test_one_object(s3: Client, folder: Path) -> None:
     url = upload(s3, folder, "one")
     image = wr.read(f"{url}/CT_small.dcm")
     assert image.header == wr.read(folder / "CT_small.dcm").header
-    with pytest.raises(NotFoundError, match="nothing at"):
+    with pytest.raises(NotFoundError, match="no objects at"):
         wr.scan(f"s3://{BUCKET}/nowhere", progress=False)
 
 
 def test_keys_without_a_name_are_rows_like_others(
     s3: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """obstore lists neither them nor what stands on their page."""
+    """obstore lists neither them nor the other keys of their page."""
     monkeypatch.setattr(buckets, "_PAGE", 3)
     url = upload(s3, folder, "nameless")
     strange = ["/CT_small.dcm", "MR//a.dcm", "MR/../a.dcm", "rtplan.dcm/./x", "zz//"]
@@ -184,11 +184,11 @@ def test_keys_without_a_name_are_rows_like_others(
     for key in strange:
         row = rows[key.removesuffix("/")]
         assert row["read_status"] == "no_access"
-        assert "an empty or relative part" in row["problems"][0]["text"]
+        assert "an empty or relative segment" in row["problems"][0]["text"]
     assert sum(row["read_status"] == "no_access" for row in rows.values()) == len(strange)
 
 
-def test_what_was_opened_is_kept_on_disk(
+def test_opened_objects_are_cached_on_disk(
     s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = upload(s3, folder, "kept")
@@ -211,7 +211,7 @@ def test_what_was_opened_is_kept_on_disk(
 
 
 def test_an_object_that_changed_since_the_scan(s3: Client, folder: Path, machines: Any) -> None:
-    """What is kept is what the index is about; nothing is made of two versions."""
+    """The cache holds the version of the index; two versions are never mixed."""
     url = upload(s3, folder, "changed")
     index = wr.scan(url, progress=False)
     images = {image.path: image for image in index}
@@ -227,18 +227,18 @@ def test_an_object_that_changed_since_the_scan(s3: Client, folder: Path, machine
         ct.pixels()
 
 
-def test_more_images_than_can_be_kept_are_not(
+def test_more_images_than_the_cache_holds_are_not_cached(
     s3: Client, folder: Path, machines: Any, tmp_path: Path
 ) -> None:
     index = wr.scan(upload(s3, folder, "many"), progress=False)
 
-    def kept() -> int:
+    def cached() -> int:
         return len([path for path in (tmp_path / "a").rglob("objects/*/*") if path.is_file()])
 
     for limit, few in ((50_000, True), (10**9, False)):
         settings = Settings(kept_bytes=limit)
         wr.prepare(index, size=32, workers=1, progress=False, settings=settings)
-        assert (kept() == 0) == few
+        assert (cached() == 0) == few
 
 
 def test_a_scan_lists_its_index_twice(
@@ -258,7 +258,7 @@ def test_a_scan_lists_its_index_twice(
         listed.clear()
 
 
-def test_an_index_in_the_bucket_is_passed_over(s3: Client, folder: Path, tmp_path: Path) -> None:
+def test_an_index_in_the_bucket_is_skipped(s3: Client, folder: Path, tmp_path: Path) -> None:
     wr.scan(folder, to=tmp_path / "x.index", progress=False)
     (folder / "x.index").symlink_to(tmp_path / "x.index")
     url = upload(s3, folder, "index")
@@ -269,7 +269,7 @@ def test_an_index_in_the_bucket_is_passed_over(s3: Client, folder: Path, tmp_pat
 
 @pytest.fixture
 def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Goes to another machine: one whose cache has none of it."""
+    """Switch to another machine: one with an empty cache."""
 
     def go_to(name: str) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
@@ -279,11 +279,11 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def keys_below(client: Client, prefix: str) -> list[str]:
-    said = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
-    return [one["Key"].removeprefix(f"{prefix}/") for one in said]
+    listed = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", [])
+    return [one["Key"].removeprefix(f"{prefix}/") for one in listed]
 
 
-def test_an_index_kept_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
+def test_index_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
     to = f"s3://{BUCKET}/kept.index"
     made = wr.scan(folder, to, progress=False, workers=0)
     machines("b")
@@ -300,7 +300,7 @@ def test_an_index_kept_in_a_bucket(s3: Client, folder: Path, machines: Any) -> N
     assert len(commits) == 1, "what no generation names is swept away there too"
 
 
-def test_workers_write_to_the_bucket_and_the_next_run_goes_on(
+def test_workers_write_to_the_bucket_and_the_next_run_resumes(
     s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wetread.table import scan
@@ -324,7 +324,7 @@ def test_workers_write_to_the_bucket_and_the_next_run_goes_on(
     assert index.table.equals(wr.scan(folder, progress=False).table)
 
 
-def test_of_two_scans_at_once_one_is_told(
+def test_one_of_two_concurrent_scans_fails(
     s3: Client, folder: Path, machines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wetread.table import scan
@@ -354,7 +354,7 @@ def test_shards_in_a_bucket(s3: Client, folder: Path, machines: Any) -> None:
     assert wr.merge(to).table.equals(wr.scan(folder, progress=False).table)
 
 
-def test_what_is_no_index_is_not_copied(s3: Client, folder: Path, tmp_path: Path) -> None:
+def test_other_objects_are_not_copied_as_an_index(s3: Client, folder: Path, tmp_path: Path) -> None:
     url = upload(s3, folder, "images")
     for ask in (wr.Index.open, wr.merge, lambda to: wr.scan(folder, to, progress=False)):
         with pytest.raises(IndexFormatError, match=rf"^{url} is not an index: .* choose a new"):
@@ -371,25 +371,25 @@ def test_bad_usage(s3: Client) -> None:
         wr.scan("s3://no-such-bucket-here", progress=False)
 
 
-def test_without_credentials_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with pytest.raises(UsageError, match="--anonymous, or 's3://anonymous@idc-open-data/a'"):
+    with pytest.raises(UsageError, match="--anonymous or 's3://anonymous@idc-open-data/a'"):
         wr.scan("s3://idc-open-data/a", progress=False)
 
 
 def test_a_listing_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten million keys: after a task's worth is taken, no more than that has been asked for."""
-    asked = 0
+    """Ten million keys: pages are requested only as they are consumed."""
+    requested = 0
 
     def pages(self: buckets.Bucket) -> Iterator[list[Listed]]:
-        nonlocal asked
+        nonlocal requested
         for page in range(10_000):
-            asked += 1
+            requested += 1
             yield [Listed(f"{page:05}/{n:04}.dcm", 1, 0, "e") for n in range(1000)]
 
     monkeypatch.setattr(buckets.Bucket, "pages", pages)
@@ -400,12 +400,12 @@ def test_a_listing_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = find("s3://anonymous@stub/all", size=8192).batches
     for n in range(1, 5):
         assert len(next(batches)) == 8192
-        assert asked <= 8.192 * n + 2
+        assert requested <= 8.192 * n + 2
     open_bucket.cache_clear()
 
 
 class _Faulty(BaseHTTPRequestHandler):
-    """Serves files by range; what the name says goes wrong."""
+    """Serve files by range, with the fault that the name of the file states."""
 
     protocol_version = "HTTP/1.1"
     content = dicom_file(picture())
@@ -421,8 +421,8 @@ class _Faulty(BaseHTTPRequestHandler):
         name = self.path.rpartition("/")[2]
         content = self.server.files.get(name, self.content)  # type: ignore[attr-defined]
         start, stop = 0, len(content)
-        if asked := self.headers.get("Range"):
-            first, _, last = asked.removeprefix("bytes=").partition("-")
+        if range_ := self.headers.get("Range"):
+            first, _, last = range_.removeprefix("bytes=").partition("-")
             start, stop = int(first), min(int(last) + 1, len(content))
         self.tries[name] = self.tries.get(name, 0) + (1 if body else 0)
         if "gone" in name and body:
@@ -436,9 +436,9 @@ class _Faulty(BaseHTTPRequestHandler):
             return self.connection.close()
         if "passing" in name and body and self.tries[name] == 1:
             return self.answer(503, b"")
-        self.send_response(206 if asked else 200)
+        self.send_response(206 if range_ else 200)
         self.send_header("Content-Length", str(stop - start))
-        if asked:
+        if range_:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         self.send_header("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT")
         self.end_headers()
@@ -474,7 +474,7 @@ def faulty() -> Iterator[str]:
     server.server_close()
 
 
-def test_faults_cost_a_row_each_and_never_the_run(faulty: str) -> None:
+def test_faults_are_rows_and_never_stop_the_run(faulty: str) -> None:
     settings = Settings(request_seconds=1.0, retries=1)
     index = wr.scan(f"{faulty}/all.txt", progress=False, workers=0, settings=settings)
     rows = {row["path"]: row for row in index.table.to_pylist()}
@@ -489,7 +489,7 @@ def test_faults_cost_a_row_each_and_never_the_run(faulty: str) -> None:
         "slow": "no_access",
     }
     texts = {path: row["problems"][0]["text"] for path, row in rows.items() if row["problems"]}
-    assert texts["gone.dcm"] == "the object is not there any more"
+    assert texts["gone.dcm"] == "the object no longer exists"
     assert texts["locked.dcm"] == "permission denied"
     assert "secret" not in str(texts)
     assert rows["good.dcm"]["file_size"] == len(_Faulty.content)

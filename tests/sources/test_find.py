@@ -74,7 +74,7 @@ def test_a_file_a_list_and_a_glob(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert paths(iter([Path("1.dcm"), "../b"])) == ["a/1.dcm", "b/.4.dcm", "b/c/3.dcm"]
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_missing_sources(tmp_path: Path) -> None:
     for what in (tmp_path / "gone", f"{tmp_path}/*.dcm", [tmp_path, tmp_path / "gone"]):
         with pytest.raises(NotFoundError, match="no such file or folder"):
             find(what)
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_listed(
     assert problems(tmp_path / "a") == {"./": "NO_ACCESS"}
 
 
-def test_a_file_that_is_gone_at_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_deleted_before_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a", "b", "c")
     stats = module._Walk._stats
 
@@ -183,7 +183,7 @@ def test_a_file_that_is_gone_at_stat(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is locked for the superuser")
-def test_a_locked_folder(tmp_path: Path) -> None:
+def test_an_unreadable_folder(tmp_path: Path) -> None:
     fill(tmp_path, "a/1", "b")
     (tmp_path / "a").chmod(0)
     try:
@@ -210,7 +210,7 @@ def test_folders_deeper_than_the_stack(tmp_path: Path) -> None:
         os.close(home)
 
 
-def test_the_walk_reads_ahead_no_more_than_it_must(tmp_path: Path) -> None:
+def test_the_walk_reads_ahead_no_more_than_necessary(tmp_path: Path) -> None:
     fill(tmp_path, "a/1", "b/2", "c/3")
     batches = find(tmp_path, size=1).batches
     assert next(batches)["path"] == pa.array([b"a/1"], pa.binary())

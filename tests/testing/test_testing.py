@@ -1,4 +1,4 @@
-"""The factory itself: pydicom reads what it packs; damage and mutants are the same every time."""
+"""wetread.testing: pydicom reads its files; damage and mutants are deterministic."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(data: bytes, **how: bool) -> pydicom.Dataset:
 
 @pytest.mark.parametrize("undefined", [False, True])
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
-def test_pydicom_reads_what_is_packed(syntax: str, undefined: bool) -> None:
+def test_pydicom_reads_packed_files(syntax: str, undefined: bool) -> None:
     code = [element("CodeValue", "A"), element("Rows", 5)]
     numbers = [
         element("FrameIncrementPointer", 0x00181063),
@@ -90,7 +90,7 @@ def test_an_unknown_keyword_is_an_error() -> None:
         element("Colour")
 
 
-def test_every_class_is_there_and_says_what_it_means() -> None:
+def test_every_class_is_registered_with_its_meaning() -> None:
     known = list(damages())
     assert {d.number for d in known} == CLASSES
     assert [d.number for d in known] == sorted(d.number for d in known)
@@ -98,7 +98,7 @@ def test_every_class_is_there_and_says_what_it_means() -> None:
         assert damage.meaning.startswith(f"Class {damage.number}: "), damage.name
 
 
-def test_damage_is_the_same_every_time(tmp_path: Path) -> None:
+def test_damage_is_deterministic(tmp_path: Path) -> None:
     for damage in damages():
         if damage.name in ("pixels_over_4_gib", "no_permission"):
             continue
@@ -109,7 +109,7 @@ def test_damage_is_the_same_every_time(tmp_path: Path) -> None:
                 assert path.read_bytes() == (second / path.name).read_bytes(), path
 
 
-def test_what_is_expected_is_in_the_contract(tmp_path: Path) -> None:
+def test_expected_codes_are_in_the_contract(tmp_path: Path) -> None:
     for damage in damages():
         expected = damage.make(tmp_path / damage.name)
         assert len({(e.path, e.member) for e in expected}) == len(expected)
@@ -125,16 +125,16 @@ def test_mutants_differ_by_seed_and_only_before_the_pixels() -> None:
     assert mutants == [mutant(data, seed) for seed in range(300)]
     assert len(set(mutants)) > 250
     assert header_end(data) == len(data) - 128
-    kept = [m for m in mutants if m.endswith(data[-100:])]
-    assert len(kept) > 200  # the others are cut
+    full = [m for m in mutants if m.endswith(data[-100:])]
+    assert len(full) > 200  # the others are truncated
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"DICM", bytes(132)])
-def test_anything_can_be_damaged(data: bytes) -> None:
+def test_any_bytes_can_be_damaged(data: bytes) -> None:
     for seed in range(100):
         mutant(data, seed)
 
 
-def test_elements_take_bytes_as_they_are() -> None:
+def test_elements_take_bytes_unchanged() -> None:
     odd = pack([Element(0x00080080, "LO", b"abc")])
     assert odd == b"\x08\0\x80\0LO\x03\0abc"

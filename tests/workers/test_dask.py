@@ -1,4 +1,4 @@
-"""The same work on a real cluster of separate processes: the same table, whatever dies."""
+"""DaskEngine on a real cluster of separate processes: equal tables, whatever dies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OBEY = "wetread.testing.tasks:obey"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Client]:
-    """Client of two workers, in processes of their own that are restarted when they end."""
+    """Client of two workers in separate processes, restarted when they end."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
@@ -45,7 +45,7 @@ def cluster() -> Iterator[Client]:
 
 @pytest.fixture
 def client(cluster: Client) -> Client:
-    """The same, once both workers are there, which the test before may have killed."""
+    """The client, once both workers are up: the previous test may have killed them."""
     cluster.wait_for_workers(2, timeout=250)
     return cluster
 
@@ -79,13 +79,13 @@ def test_every_row_comes_back_once(client: Client) -> None:
     assert os.getpid() not in {row["pid"] for row in rows}
 
 
-def test_a_task_that_kills_its_workers_is_cut_up_to_the_row(client: Client) -> None:
+def test_task_that_kills_workers_is_split_down_to_the_row(client: Client) -> None:
     rows = run(wr.DaskEngine(client), task(0, None, "kill", None), task(3, None))
     assert [row["row"] for row in rows] == list(range(4))
     assert [row.get("status") for row in rows] == [None, "crashed", None, None]
 
 
-def test_row_by_row_what_crashes_or_hangs_leaves_the_worker_alive(client: Client) -> None:
+def test_row_by_row_a_crash_or_timeout_leaves_the_dask_worker_alive(client: Client) -> None:
     workers = set(client.run(os.getpid).values())
     engine = wr.DaskEngine(client).limited(2.0, each=True)
     rows = run(engine, task(0, None, "kill", "sleep", None), seconds=30)
@@ -93,8 +93,8 @@ def test_row_by_row_what_crashes_or_hangs_leaves_the_worker_alive(client: Client
     assert set(client.run(os.getpid).values()) == workers
 
 
-def test_what_the_function_raises_is_raised_here(client: Client) -> None:
-    with pytest.raises(KeyError, match="asked to"):
+def test_exceptions_of_the_function_are_raised_in_the_client(client: Client) -> None:
+    with pytest.raises(KeyError, match="requested"):
         run(wr.DaskEngine(client), task(0, "raise"))
 
 
@@ -102,12 +102,12 @@ def test_the_same_table(client: Client, folder: Path, tmp_path: Path) -> None:
     settings = Settings(part_files=16)
     expected = wr.scan(folder, progress=False, workers=0).table
     engine = wr.DaskEngine(client)
-    kept = wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
-    assert kept.table.equals(expected)
+    index = wr.scan(folder, tmp_path / "x.index", engine=engine, progress=False, settings=settings)
+    assert index.table.equals(expected)
     in_memory = wr.scan(folder, engine=engine, progress=False, settings=settings)
     assert in_memory.table.equals(expected)
     mine = wr.scan(folder, progress=False).measure(progress=False).table
-    assert kept.measure(progress=False, engine=engine).table.equals(mine)
+    assert index.measure(progress=False, engine=engine).table.equals(mine)
 
 
 def test_the_same_cache(client: Client, folder: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_same_predictions(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of an index and of a cache, with the filter, a file that is cut and frames among them."""
+    """Of an index and of a cache, with the filter, a truncated file and several frames."""
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus("majority")
     how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
@@ -147,31 +147,31 @@ def test_the_same_predictions(
     index = wr.scan(folder, workers=0, progress=False)
     monkeypatch.setattr(inference, "_TASK_IMAGES", 4)
     engine = wr.DaskEngine(client)
-    asked: dict[str, Any] = {"batch": 2, "progress": False, "filter": normal}
-    asked["thresholds"] = (0.1, 0.9)
+    options: dict[str, Any] = {"batch": 2, "progress": False, "filter": normal}
+    options["thresholds"] = (0.1, 0.9)
     for images in (index, cache):  # the second with the detector alone, which is quicker
         if images is cache:
-            del asked["filter"], asked["thresholds"]
+            del options["filter"], options["thresholds"]
         with warnings.catch_warnings(record=True) as mine:
             warnings.simplefilter("always")
-            expected = run.predict(images, **asked)
+            expected = run.predict(images, **options)
         with warnings.catch_warnings(record=True) as theirs:
             warnings.simplefilter("always")
-            found = run.predict(images, engine=engine, **asked)
+            found = run.predict(images, engine=engine, **options)
         assert [str(w.message) for w in mine] == [str(w.message) for w in theirs]
         assert bool(mine) == (images is index)
         assert (found.run, found.classes) == (expected.run, expected.classes)
         assert_alike(found.table, expected.table)
-    assert set(client.run(models_loaded).values()) == {2}, "once a process, not once an image"
+    assert set(client.run(models_loaded).values()) == {2}, "once per process, not once per image"
 
 
 def models_loaded() -> int:
-    """In a worker: how many models it has ever loaded."""
+    """Number of models this worker has loaded (runs in the worker)."""
     return inference._load.cache_info().misses
 
 
 def assert_alike(one: pa.Table, other: pa.Table) -> None:
-    """The same rows, numbers but for their last digits: sums depend on the number of threads."""
+    """Equal rows, but for the last digits: sums depend on the number of threads."""
     assert len(one) == len(other) > 0
     for name in other.column_names:
         if pa.types.is_floating(other[name].type):
@@ -181,9 +181,7 @@ def assert_alike(one: pa.Table, other: pa.Table) -> None:
             assert one[name].equals(other[name]), name
 
 
-def test_a_worker_killed_in_the_middle_costs_a_try_of_its_task(
-    client: Client, tmp_path: Path
-) -> None:
+def test_tasks_of_a_killed_worker_are_tried_again(client: Client, tmp_path: Path) -> None:
     victim, log = next(iter(client.run(os.getpid).values())), tmp_path / "log"
     tasks = [task(4 * n, "sleep", None, None, None) for n in range(12)]
     options = {"seconds": 0.5, "log": str(log)}
@@ -193,12 +191,12 @@ def test_a_worker_killed_in_the_middle_costs_a_try_of_its_task(
     rows += [row for table in results for row in table.to_pylist()]
     assert sorted(row["row"] for row in rows) == list(range(48))
     assert not [row for row in rows if row.get("status")]
-    # What it was at, and what it had done but not yet handed over.
+    # Its current task, and one that was done but not yet returned.
     assert len(tasks) <= len(log.read_text().split()) <= len(tasks) + 2
 
 
-def test_the_driver_holds_what_is_under_way_and_no_more(client: Client) -> None:
-    """Its memory is flat: sources are taken as results come, and results are let go."""
+def test_client_holds_only_tasks_under_way(client: Client) -> None:
+    """Memory stays flat: sources are taken as results come, and results are released."""
     taken = 0
 
     def tasks() -> Iterator[pa.Table]:
@@ -228,7 +226,7 @@ def test_progress_comes_from_the_futures(
 
 
 @pytest.mark.apt("mount", "mount")
-def test_a_full_disk_is_said_and_the_next_run_goes_on(
+def test_full_disk_is_an_error_and_the_next_run_resumes(
     client: Client, folder: Path, tmp_path: Path
 ) -> None:
     small = tmp_path / "small"
@@ -250,7 +248,7 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
 
 
 def fill_disk(tables: int | None) -> None:
-    """In a worker: its disk is full once so many tables are written; None: it no longer is."""
+    """Simulate a full disk after `tables` tables (runs in a worker); None: reset."""
     kind: Any = pq.ParquetWriter
     kind.real = getattr(kind, "real", kind.write_table)
     left = iter(range(tables or 0))
@@ -263,7 +261,7 @@ def fill_disk(tables: int | None) -> None:
     kind.write_table = kind.real if tables is None else write
 
 
-def test_workers_whose_disk_is_full_and_the_next_run(
+def test_full_disk_of_workers_and_the_next_run(
     client: Client, folder: Path, tmp_path: Path
 ) -> None:
     engine, settings = wr.DaskEngine(client), Settings(part_files=4)
@@ -279,7 +277,7 @@ def test_workers_whose_disk_is_full_and_the_next_run(
 def test_no_file_goes_through_the_scheduler(
     client: Client, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is sent of a chunk is far less than its files."""
+    """Far fewer bytes are sent than the files have."""
     (folder / "big.dcm").write_bytes(dicom_file(picture(1)) + bytes(20_000_000))
     sent = []
     submit = Client.submit
@@ -295,8 +293,8 @@ def test_no_file_goes_through_the_scheduler(
     assert sum(sent) < 10_000
 
 
-def test_a_driver_that_was_killed_goes_on(client: Client, folder: Path, tmp_path: Path) -> None:
-    """The first run dies with kill -9 after some parts; the second reads only the others."""
+def test_killed_client_resumes(client: Client, folder: Path, tmp_path: Path) -> None:
+    """The first run is killed with SIGKILL after some parts; the second reads only the others."""
     to, address = tmp_path / "x.index", client.scheduler.address
     code = f"""
 import os, signal
@@ -325,35 +323,35 @@ wr.scan({str(folder)!r}, {str(to)!r}, engine=engine, progress=False, settings=se
     assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
 
 
-def test_what_cannot_be_reached_or_seen(client: Client) -> None:
+def test_unreachable_scheduler_and_invisible_folder(client: Client) -> None:
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(EngineError, match="no scheduler answers"),
+        pytest.raises(EngineError, match="cannot connect to a scheduler"),
     ):
         wr.DaskEngine("tcp://127.0.0.1:9")
     with pytest.raises(UsageError, match="does not see /nowhere"):
         wr.DaskEngine(client).check("/nowhere", None)
 
 
-def test_a_scheduler_that_dies_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wetread.workers.dask._PATIENCE", 0.1)
-    said = tmp_path / "scheduler.json"
+def test_scheduler_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wetread.workers.dask._CONNECT_SECONDS", 0.1)
+    address_file = tmp_path / "scheduler.json"
     command = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    command += ["--scheduler-file", str(said)]
+    command += ["--scheduler-file", str(address_file)]
     scheduler = subprocess.Popen(
         [sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL
     )
     try:
-        while not said.exists():
+        while not address_file.exists():
             assert scheduler.poll() is None
             time.sleep(0.05)
-        with Client(scheduler_file=str(said), timeout=250) as lonely:
+        with Client(scheduler_file=str(address_file), timeout=250) as lonely:
             engine = wr.DaskEngine(lonely)
             with pytest.raises(UsageError, match="has no workers"):
                 engine.check(str(tmp_path), None)
             results = engine.map(OBEY, [task(0, None)], {}, failed)
             threading.Timer(0.5, scheduler.kill).start()
-            with pytest.raises(EngineError, match="the scheduler is lost"):
+            with pytest.raises(EngineError, match="the connection to the scheduler is lost"):
                 list(results)
     finally:
         scheduler.kill()

@@ -59,16 +59,16 @@ def test_a_crash_is_narrowed_down_to_its_row(word: str, text: str) -> None:
     assert text in rows[2]["text"]
 
 
-def test_a_row_that_takes_too_long_is_found() -> None:
+def test_timeout_is_narrowed_down_to_its_row() -> None:
     rows = run([task(0, None, "sleep"), task(2, None)], timeout=2.0)
     assert [row.get("status") for row in rows] == [None, "timeout", None]
     assert rows[1]["text"] == "longer than 2 s"
 
 
-def test_row_by_row_one_that_hangs_costs_one_timeout(tmp_path: Path) -> None:
+def test_row_by_row_each_hung_row_costs_one_timeout(tmp_path: Path) -> None:
     engine = LocalEngine(1, timeout=2, each=True)
     log = tmp_path / "log"
-    tasks = [task(0, None, None, "beat", "sleep", None, "kill", None, None, "sleep")]
+    tasks = [task(0, None, None, "heartbeat", "sleep", None, "kill", None, None, "sleep")]
     tables = engine.map(OBEY, tasks, {"log": str(log)}, failed)
     rows = sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["row"])
     assert [row["row"] for row in rows] == list(range(9))
@@ -79,15 +79,15 @@ def test_row_by_row_one_that_hangs_costs_one_timeout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_exception_of_the_function_arrives(workers: int) -> None:
-    with pytest.raises(KeyError, match="asked to") as caught:
+def test_exceptions_of_the_function_are_raised(workers: int) -> None:
+    with pytest.raises(KeyError, match="requested") as caught:
         run([task(0, None), task(1, "raise")], workers)
     if workers:
         assert "in obey" in caught.value.__notes__[0]
     assert not children()
 
 
-def test_an_exception_of_the_tasks_arrives() -> None:
+def test_exceptions_of_the_tasks_are_raised() -> None:
     def tasks() -> Iterator[pa.Table]:
         yield task(0, None)
         raise OSError("the walk failed")
@@ -97,7 +97,7 @@ def test_an_exception_of_the_tasks_arrives() -> None:
     assert not children()
 
 
-def test_exceptions_keep_their_type_where_it_is_known() -> None:
+def test_known_exceptions_keep_their_type() -> None:
     full = rebuild(json.loads(json.dumps(describe(StorageError(28, "No space left")))))
     assert isinstance(full, StorageError)
     assert full.errno == 28
@@ -108,8 +108,8 @@ def test_exceptions_keep_their_type_where_it_is_known() -> None:
     assert isinstance(rebuild(describe(UnicodeDecodeError("utf-8", b"", 0, 1, "?"))), RuntimeError)
 
 
-def test_an_end_of_file_in_the_function_is_not_taken_for_a_crash() -> None:
-    with pytest.raises(EOFError, match="something else"):
+def test_eof_error_of_the_function_is_no_crash() -> None:
+    with pytest.raises(EOFError, match="not of the pipe"):
         run([task(0, None, "end")])
 
 
@@ -137,10 +137,10 @@ def test_workers_end_when_the_iterator_is_closed() -> None:
     assert time.monotonic() - start < 60  # which each of them would sleep
 
 
-def test_what_a_function_prints_does_no_harm(capfd: pytest.CaptureFixture[str]) -> None:
+def test_printed_text_of_a_function_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     assert len(run([task(0, "print")], 1)) == 1
     out, err = capfd.readouterr()
-    assert (out, err) == ("", "said by a worker\n")
+    assert (out, err) == ("", "printed by a worker\n")
 
 
 @pytest.mark.parametrize("name", ["os:system", "wetreader:x", "wetread.errors:__import__('os')"])
@@ -151,7 +151,7 @@ def test_only_our_own_functions_are_called(name: str) -> None:
 
 @pytest.mark.parametrize("kills", [2, 3])
 def test_a_worker_killed_while_it_starts_is_started_again(kills: int, tmp_path: Path) -> None:
-    """Found by `bench/kills.py`; in a process of its own, where nothing else starts workers."""
+    """Found by `bench/kills.py`; in a separate process, where nothing else starts workers."""
     python = tmp_path / "python"
     python.write_text(
         f"#!/bin/sh\necho >> {tmp_path}/starts\nn=0\n"
@@ -224,8 +224,8 @@ def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
         psutil.wait_procs(workers)
 
 
-def test_a_worker_has_no_pandas_but_may_be_asked_for_it() -> None:
-    """PyTorch asks, PyArrow would import it."""
+def test_worker_without_pandas() -> None:
+    """PyTorch looks for its spec, PyArrow would import it."""
     program = (
         "import importlib.util, sys\n"
         "from wetread.workers.worker import _WithoutPandas\n"

@@ -18,7 +18,7 @@ from wetread.cache.encode import make_picture
 from wetread.cache.folder import committed, finish, latest, locked, still_right
 from wetread.cache.shards import PIXEL, Shelf, hash_picture
 from wetread.common.files import storage_errors
-from wetread.common.text import name_bytes
+from wetread.common.text import format_bytes
 from wetread.errors import StorageError, UsageError
 from wetread.images import batch
 from wetread.images.image import Image
@@ -135,13 +135,13 @@ def _check_disk(
         height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
         need += PIXEL.itemsize * height * width * _count_frames(row)
     free = shutil.disk_usage(folder).free
-    said = f"{todo.num_rows:,} of {count:,} images take {name_bytes(need)} in {folder}"
+    said = f"{todo.num_rows:,} of {count:,} images take {format_bytes(need)} in {folder}"
     if need > free:
         raise StorageError(
-            f"{said}, where {name_bytes(free)} are free: choose another disk or size"
+            f"{said}, where {format_bytes(free)} are free: choose another disk or size"
         )
     if progress:
-        print(f"wetread: {said}, where {name_bytes(free)} are free", file=sys.stderr, flush=True)
+        print(f"wetread: {said}, where {format_bytes(free)} are free", file=sys.stderr, flush=True)
 
 
 def _count_frames(row: dict[str, Any]) -> int:

@@ -1,1 +1,1 @@
-"""Helpers that every room uses: files, text, HTML, progress bars, identifying attributes."""
+"""Common helpers: files, text, HTML, progress bars, identifying attributes (PHI)."""

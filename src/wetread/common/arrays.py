@@ -1,7 +1,7 @@
 """Arrow arrays from Python and NumPy values, without pandas.
 
-`pyarrow.array` and `pyarrow.scalar` import pandas at their first call, 0.2 s and 34 MB, whatever
-they are given. A scan makes its arrays here, from buffers.
+The first call of `pyarrow.array` or `pyarrow.scalar` imports pandas (0.2 s, 34 MB) for any input.
+A scan builds its arrays here instead, from buffers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Bools = npt.NDArray[np.bool_]
 def array(
     values: Sequence[Any] | npt.NDArray[Any], kind: pa.DataType, nulls: Bools | None = None
 ) -> pa.Array:
-    """Array of type `kind`; None, or true in `nulls`, becomes null.
+    """Arrow array of type `kind`; None, or True in `nulls`, becomes null.
 
-    `kind` is a boolean, number, date, time, text, binary, list or struct type. NumPy arrays keep
-    their memory where their type is that of `kind`.
+    `kind` is a boolean, number, date, time, text, binary, list or struct type. A NumPy array of
+    the same type is not copied.
 
     >>> array([[1, None], None], pa.list_(pa.int32())).to_pylist()
     [[1, None], None]
@@ -31,7 +31,7 @@ def array(
     [0, None, 2]
 
     Raises:
-        OverflowError, TypeError or ValueError: a value that `kind` cannot hold.
+        OverflowError, TypeError or ValueError: a value does not fit `kind`.
     """
     if nulls is None and not (isinstance(values, np.ndarray) and values.dtype != object):
         nulls = np.fromiter((value is None for value in values), np.bool_, len(values))
@@ -54,14 +54,14 @@ def array(
         values = np.array([0 if value is None else value for value in values])
     if pa.types.is_boolean(kind):
         return pa.Array.from_buffers(kind, len(values), [validity, _bits(values)])
-    held = np.ascontiguousarray(values, _stored(kind))
-    if held.dtype != values.dtype and not np.array_equal(held, values, equal_nan=True):
-        raise ValueError(f"a value that {kind} cannot hold")
-    return pa.Array.from_buffers(kind, len(held), [validity, pa.py_buffer(held)])
+    data = np.ascontiguousarray(values, _buffer_type(kind))
+    if data.dtype != values.dtype and not np.array_equal(data, values, equal_nan=True):
+        raise ValueError(f"a value does not fit {kind}")
+    return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])
 
 
 def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
-    """Scalar of type `kind`.
+    """Arrow scalar of type `kind`.
 
     >>> scalar(b"a", pa.binary())
     <pyarrow.BinaryScalar: b'a'>
@@ -70,7 +70,7 @@ def scalar(value: Any, kind: pa.DataType) -> pa.Scalar:
 
 
 def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
-    """Numbers or booleans of a column as a NumPy array, with `value` in the place of nulls.
+    """Numbers or booleans of a column as a NumPy array, with `value` instead of nulls.
 
     >>> filled(array([1, None], pa.int64()), -1).tolist()
     [1, -1]
@@ -84,19 +84,19 @@ def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
     if pa.types.is_boolean(column.type):
         values = _unpack(data, first, count)
     else:
-        kind = _stored(column.type)
+        kind = _buffer_type(column.type)
         values = np.frombuffer(data or b"", kind, count, first * kind.itemsize)
     if column.null_count:
         values = np.where(_unpack(validity, first, count), values, value)
     return values
 
 
-def _stored(kind: pa.DataType) -> np.dtype[Any]:
+def _buffer_type(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy type of the values in an Arrow buffer."""
     if pa.types.is_temporal(kind):
         return np.dtype(f"i{kind.bit_width // 8}")
-    stored: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
-    return stored
+    buffer_type: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+    return buffer_type
 
 
 def _bits(flags: Bools) -> pa.Buffer:

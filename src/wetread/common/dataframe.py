@@ -1,4 +1,4 @@
-"""An Arrow table as a pandas DataFrame that loses no digit."""
+"""Conversion of Arrow tables to pandas without loss of precision."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Lists = Literal["first", "split", "keep"]
 
 
 def to_frame(rows: pa.Table, lists: Lists = "first") -> pd.DataFrame:
-    """The rows as pandas likes them: nullable integers where some are missing, dates as datetime64.
+    """Convert to a DataFrame: nullable integers if values are missing, dates as datetime64.
 
     Args:
         rows: any table.
-        lists: what becomes of lists of values: their `"first"` value, `"split"` into X_0, X_1, ...,
-            or `"keep"`. Lists of records (problems, invalid, private) stay as they are.
+        lists: columns of lists: `"first"` takes the first value, `"split"` makes columns X_0, X_1,
+            ..., `"keep"` keeps them. Lists of records (problems, invalid, private) are kept.
 
     Raises:
-        UnknownNameError: `lists` is something else.
+        UnknownNameError: another value of `lists`.
     """
     import pandas as pd
 
     if lists not in get_args(Lists):
-        raise UnknownNameError("way with lists", lists, get_args(Lists))
+        raise UnknownNameError("value of lists", lists, get_args(Lists))
     columns: dict[str, Any] = {}
     for name, column in zip(rows.column_names, rows.itercolumns(), strict=True):
         is_list = pa.types.is_list(column.type)
@@ -40,18 +40,18 @@ def to_frame(rows: pa.Table, lists: Lists = "first") -> pd.DataFrame:
             columns[name] = _series(_value(column, 0))
         else:
             longest = pc.max(pc.list_value_length(column)).as_py() or 0
-            for place in range(longest):
-                columns[f"{name}_{place}"] = _series(_value(column, place))
+            for position in range(longest):
+                columns[f"{name}_{position}"] = _series(_value(column, position))
     return pd.DataFrame(columns, copy=False)
 
 
-def _value(column: pa.ChunkedArray, place: int) -> pa.ChunkedArray:
-    """The value at one place of every list, null where it is shorter."""
+def _value(column: pa.ChunkedArray, position: int) -> pa.ChunkedArray:
+    """Value at one position of every list; null if the list is shorter."""
     chunks = []
     for chunk in column.chunks:
-        starts = chunk.offsets.to_numpy()[:-1].astype(np.int64) + place
+        starts = chunk.offsets.to_numpy()[:-1].astype(np.int64) + position
         lengths = pc.list_value_length(chunk).fill_null(0).to_numpy()
-        chunks.append(chunk.values.take(pa.array(starts, mask=lengths <= place)))
+        chunks.append(chunk.values.take(pa.array(starts, mask=lengths <= position)))
     return pa.chunked_array(chunks, column.type.value_type)
 
 
@@ -59,7 +59,7 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     import pandas as pd
 
     kind = column.type
-    if pa.types.is_decimal(kind):  # what SQL makes of sums
+    if pa.types.is_decimal(kind):  # sums in SQL
         column = column.cast(pa.float64() if kind.scale else pa.int64(), safe=False)
     if pa.types.is_integer(column.type) and column.null_count:
         unsigned = column.type == pa.uint64()

@@ -1,4 +1,4 @@
-"""What is kept on this machine's disk from run to run, and can be had again if it is lost."""
+"""Disk cache: bytes by key in the user's cache folder, bounded in size."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import tempfile
 from pathlib import Path
 
 _DIGEST = 16
-_SHARE = 20
-"""This share of the limit may be written between two looks at how much room all takes."""
+_SWEEPS = 20
+"""The size of the cache is checked after every 1/20 of its limit that is written."""
 
 
 def cache_folder(name: str) -> Path | None:
-    """A folder below $XDG_CACHE_HOME or ~/.cache; None where none can be made.
+    """Folder below the user's cache folder (Linux: $XDG_CACHE_HOME or ~/.cache), or None.
 
-    It holds bytes of patients' images: it is the user's alone.
+    It holds bytes of patients' images: only the user may access it. None if it cannot be created.
     """
+    from platformdirs import user_cache_path
+
     try:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(home) / "wetread" / name
+        folder = user_cache_path("wetread", appauthor=False).expanduser() / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     except (OSError, RuntimeError):
@@ -30,10 +31,10 @@ def cache_folder(name: str) -> Path | None:
 
 
 class DiskCache:
-    """Bytes by key in a folder that stays below about `limit` bytes: the least used go first.
+    """Least-recently-used cache of bytes by key in a folder of about `limit` bytes.
 
-    Several processes may use it at once. What cannot be kept is not, and nobody is told: a full
-    disk costs time alone. Nothing in it is named after a patient or a path: a name is a hash.
+    Several processes may use it at once. Errors of the disk are ignored: the data is not cached.
+    File names are hashes of the keys and reveal neither patients nor paths.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -45,10 +46,11 @@ class DiskCache:
 
     def __init__(self, folder: Path | None, limit: int) -> None:
         self._folder, self._limit = folder if limit > 0 else None, limit
-        self._room = 0
+        self._until_sweep = 0
+        """Bytes that may be written before the size is checked."""
 
     def get(self, key: str) -> bytes | None:
-        """The bytes, if they are there and whole."""
+        """Return the bytes of a key; None if they are missing or damaged."""
         if self._folder is None:
             return None
         path = self._path(self._folder, key)
@@ -57,40 +59,40 @@ class DiskCache:
             os.utime(path)
         except OSError:
             return None
-        digest, kept = data[:_DIGEST], data[_DIGEST:]
-        return kept if digest == _hash(kept) else None
+        digest, content = data[:_DIGEST], data[_DIGEST:]
+        return content if digest == _hash(content) else None
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep bytes, if that is possible."""
+        """Store bytes, unless the disk refuses them or they exceed the limit."""
         if self._folder is None or len(data) > self._limit:
             return
         path = self._path(self._folder, key)
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(dir=path.parent)
+            handle, temporary = tempfile.mkstemp(dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(_hash(data))
                     file.write(data)
-                os.replace(beside, path)
+                os.replace(temporary, path)
             except OSError:
-                os.unlink(beside)
-        self._room -= len(data)
-        if self._room < 0:
+                os.unlink(temporary)
+        self._until_sweep -= len(data)
+        if self._until_sweep < 0:
             self._sweep(self._folder)
-            self._room = self._limit // _SHARE
+            self._until_sweep = self._limit // _SWEEPS
 
     def _sweep(self, folder: Path) -> None:
-        """Removes the least used until nine tenths of the limit are left."""
-        found = []
+        """If the cache exceeds its limit, evict the least recently used down to nine tenths."""
+        files = []
         for path in folder.glob("*/*"):
             with contextlib.suppress(OSError):
-                state = path.stat()
-                found.append((state.st_mtime_ns, state.st_size, path))
-        total = sum(size for _, size, _ in found)
+                stat = path.stat()
+                files.append((stat.st_mtime_ns, stat.st_size, path))
+        total = sum(size for _, size, _ in files)
         if total <= self._limit:
             return
-        for _, size, path in sorted(found):
+        for _, size, path in sorted(files):
             if total <= self._limit * 9 // 10:
                 break
             with contextlib.suppress(OSError):
@@ -109,5 +111,5 @@ def _hash(data: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def disk_cache(folder: Path | None, limit: int) -> DiskCache:
-    """The one of this process for a folder."""
+    """The `DiskCache` of a folder, one per process."""
     return DiskCache(folder, limit)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, a lock, and what the system refuses in plain words."""
+"""Atomic files, a lock on a file, checksums, and error messages of the file system."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from typing import BinaryIO
 from wetread.errors import NotFoundError, StorageError
 
 TEMPORARY = ".tmp-"
-"""How the name of a file starts that is not whole yet."""
+"""Prefix of the names of files that are being written."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
 def storage_errors(folder: Path | str) -> Iterator[None]:
-    """Says in plain words what the operating system refuses."""
+    """Turn an OSError into a StorageError that names the folder and the reason."""
     try:
         yield
     except (StorageError, NotFoundError):
         raise
     except OSError as error:
         if error.errno in _FULL:
-            said = "the disk is full; what is complete there is kept"
+            reason = "the disk is full; completed files are kept"
         else:
-            said = f"cannot read or write there: {error.strerror or error}"
-        raise StorageError(f"{folder}: {said}") from error
+            reason = f"cannot read or write there: {error.strerror or error}"
+        raise StorageError(f"{folder}: {reason}") from error
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name once it is written and synced, or never."""
+    """Write a file atomically: it appears under its name once written and synced, or never."""
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with open(temporary, "xb") as file:
@@ -54,7 +54,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def written(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A `whole_file`; StorageError where it cannot be."""
+    """Write a file atomically, as `whole_file`; StorageError if it cannot be written."""
     try:
         with whole_file(Path(path)) as file:
             yield file
@@ -63,9 +63,9 @@ def written(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def checksum(path: Path) -> str:
-    """CRC-32 and size of a file: three times as fast as a hash, and no protection against intent.
+    """CRC-32 and size of a file: three times as fast as a hash; detects damage, not tampering.
 
-    Every error of up to 32 bits in a row is detected, others but for one in 4 billion.
+    Every burst of errors of up to 32 bits is detected, others with 1 - 2**-32 probability.
     """
     crc, size = 0, 0
     with open(path, "rb", buffering=0) as file:
@@ -81,7 +81,7 @@ def hash_file(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot sync a folder, and need not
+    if os.name == "nt":  # a folder cannot be synced on Windows
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -91,18 +91,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def take_lock(file: BinaryIO) -> bool:
-    """Takes the lock that the system gives back however the process ends."""
+    """Lock an open file without waiting; False if another process holds the lock.
+
+    The system releases the lock when the process ends, however it ends. File systems without locks
+    count as locked. (filelock's fallback there is a lock file, which survives SIGKILL.)
+    """
     try:
         if os.name == "nt":
             import msvcrt
 
-            file.seek(1 << 20)  # past the end, as Windows lets nobody read what is locked
+            file.seek(1 << 20)  # past the end: on Windows locked bytes cannot be read
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         else:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        # Some network file systems have no locks: then nobody can tell.
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
     return True

@@ -1,4 +1,4 @@
-"""Static HTML for notebooks: no script, nothing from elsewhere, everything from a file escaped."""
+"""Static HTML for notebooks: no scripts, no external resources, values of files escaped."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 PICTURE = 1024
-"""The longest side of a picture in a notebook."""
+"""Longest side of an image in a notebook, in pixels."""
 MOST_BYTES = 150_000
-"""Of its JPEG; it is saved with the notebook."""
+"""Maximum size of its JPEG, which is saved with the notebook."""
 LONGEST_TEXT = 120
+"""Characters of a table cell; longer texts are truncated."""
 
 
 def picture_html(
@@ -25,9 +26,9 @@ def picture_html(
     caption: str,
     facts: Mapping[str, Any],
 ) -> str:
-    """A picture, or the reason why there is none, with a caption and a small table.
+    """Figure with a caption and a small table; `picture` is an image or an error message.
 
-    `aspect` is the height over the width of a pixel.
+    `aspect` is the ratio of a pixel's height to its width.
     """
     if isinstance(picture, str):
         shown = f"<p><em>{escape(picture)}</em></p>"
@@ -47,7 +48,7 @@ def picture_html(
 
 
 def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """A picture as JPEG, at the best quality that keeps it below `MOST_BYTES`."""
+    """Encode as JPEG, at the best quality that stays below `MOST_BYTES`."""
     from PIL import Image
 
     image = Image.fromarray(picture)
@@ -60,7 +61,7 @@ def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 def table_html(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table of texts; long ones are cut."""
+    """HTML table; long texts are truncated."""
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(to_text(cell))}</td>" for cell in row) + "</tr>"
@@ -70,7 +71,7 @@ def table_html(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def to_text(value: Any) -> str:
-    r"""A cell of the index for people: nothing for null, several values as DICOM has them.
+    r"""Value of the index as text for display: "" for null, several values joined by a backslash.
 
     >>> to_text([40.0, 80.5]), to_text(None)
     ('40\\80.5', '')

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar in a terminal, a line now and then elsewhere."""
+"""Progress on stderr: a bar in a terminal, else a line from time to time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LINE_SECONDS = 10.0
-"""Least time between two lines; a long run writes one per 2 % of the time it has taken."""
+"""Minimum time between two lines; a long run writes one per 2 % of its elapsed time."""
 _LINE_SHARE = 0.02
 
 
@@ -23,7 +23,7 @@ class Progress:
 
     Args:
         shown: False writes nothing.
-        total: number of items; None if it is unknown, as while a folder is listed.
+        total: number of items; None if unknown, as while a folder is listed.
         unit: plural noun of the items.
 
     >>> with Progress(shown=False, total=10) as progress:
@@ -54,7 +54,7 @@ class Progress:
         self.reach(self.done + items)
 
     def reach(self, done: int) -> None:
-        """Set the number of finished items; the first call is where a resumed run begins."""
+        """Set the number of finished items; the first call sets the start of a resumed run."""
         if self._before is None:
             self._before = done
         self.done = done
@@ -68,7 +68,7 @@ class Progress:
                 self._print(str(self))
 
     def track(self, results: Iterable[T], count: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
-        """Pass results on and count the items of each.
+        """Yield the results and count the items of each.
 
         >>> list(Progress(shown=False).track("ab"))
         ['a', 'b']
@@ -79,7 +79,7 @@ class Progress:
                 yield result
 
     def say(self, text: str) -> None:
-        """Show a remark: beside the bar, elsewhere as a line of its own."""
+        """Show a remark: next to the bar, or as a separate line."""
         if self._bar:
             self._note = text
             self.reach(self.done)
@@ -106,7 +106,7 @@ class Progress:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration to the two largest units.
+    """Format a duration in its two largest units.
 
     >>> format_duration(7.2), format_duration(125), format_duration(7300)
     ('7 s', '2 min 5 s', '2 h 1 min')
@@ -119,7 +119,7 @@ def format_duration(seconds: float) -> str:
 
 
 def _make_bar(total: int | None) -> Bar:
-    """Bar for a terminal; a spinner if the total is unknown."""
+    """Progress bar for a terminal; a spinner if the total is unknown."""
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar

@@ -1,4 +1,4 @@
-"""Files of JSON that say what they are, in which schema, and which wetread wrote them."""
+"""Stamped JSON files: format name, schema number, version of wetread and checksum."""
 
 from __future__ import annotations
 
@@ -15,41 +15,43 @@ from wetread.errors import WetreadError
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the files of one kind of folder begin with."""
+    """Format and schema of the JSON files of one kind of folder."""
 
     format: str
     schema: int
     failure: type[WetreadError]
-    """Raised for a file of another kind or schema, or one that is damaged."""
+    """Exception for files of another format or schema, and for damaged files."""
     remedy: str
-    """What to do then."""
+    """Advice in the message of `failure`."""
 
     def mark(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The content, stamped, with a checksum of all of it."""
+        """Add format, schema, version and checksum to the content."""
         marked = {
             "format": self.format,
             "schema": self.schema,
             "wetread": __version__,
             **content,
         }
-        marked = json.loads(json.dumps(marked))  # as it will be read: keys as text, no tuples
+        marked = json.loads(json.dumps(marked))  # as it is read back: keys as text, no tuples
         return {**marked, _CHECKSUM: _checksum(marked)}
 
     def write(self, path: Path, content: dict[str, Any]) -> None:
-        """A stamped file, whole or not there."""
+        """Write a stamped file atomically."""
         with whole_file(path) as file:
             file.write(json.dumps(self.mark(content), indent=1).encode())
 
     def read(self, path: Path) -> dict[str, Any]:
-        """What `write` wrote.
+        """Read a stamped file.
 
         Raises:
             FileNotFoundError: there is no such file.
-            WetreadError: `failure`: it is damaged, foreign or cannot be read.
+            WetreadError: `failure`: the file is damaged, of another format or schema, or
+                unreadable.
         """
         try:
-            said: dict[str, Any] = json.loads(path.read_bytes())
-            format_, schema, checksum = said["format"], said["schema"], said.pop(_CHECKSUM, None)
+            content: dict[str, Any] = json.loads(path.read_bytes())
+            format_, schema = content["format"], content["schema"]
+            checksum = content.pop(_CHECKSUM, None)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -59,12 +61,13 @@ class Stamp:
             raise self.failure(f"{path} is damaged: {text}; {self.remedy}") from error
         if (format_, schema) != (self.format, self.schema):
             raise self.failure(
-                f"{path} was written by wetread {said.get('wetread')} (schema {schema}); this is "
-                f"wetread {__version__} (schema {self.schema}): {self.remedy}, or use that version"
+                f"{path} was written by wetread {content.get('wetread')} (schema {schema}); this "
+                f"is wetread {__version__} (schema {self.schema}): {self.remedy}, or use that "
+                "version"
             )
-        if checksum is not None and checksum != _checksum(said):
+        if checksum is not None and checksum != _checksum(content):
             raise self.failure(f"{path} is damaged: its checksum differs; {self.remedy}")
-        return said
+        return content
 
 
 _CHECKSUM = "checksum"

@@ -1,4 +1,4 @@
-"""What JSON, a terminal and a page can show of any value."""
+"""Text formatting for JSON, terminals, CSV files and pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def natural_key(text: str) -> list[tuple[str, int]]:
 
 
 def to_plain(value: Any) -> Any:
-    """Dicts, lists, text and numbers: bytes in hex, dates in ISO 8601, NaN and infinity as None.
+    """Convert to JSON types: bytes in hex, dates in ISO 8601, NaN and infinity as None.
 
     >>> to_plain({"a": (1.5, float("nan")), "b": b"DICM"})
     {'a': [1.5, None], 'b': '4449434d'}
@@ -29,7 +29,7 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
-    if hasattr(value, "item"):  # NumPy's
+    if hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
@@ -37,7 +37,7 @@ def to_plain(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    r"""Text with what is not seen, steers a terminal or turns the rest around, written out.
+    r"""Escape invisible characters, terminal control sequences and bidirectional controls.
 
     >>> printable("a\x1b[31m"), printable("a\u202eb\x00")
     ('a\\x1b[31m', 'a\\u202eb\\x00')
@@ -48,9 +48,9 @@ def printable(text: str) -> str:
 
 
 def guard_cell(text: str) -> str:
-    """A cell of a CSV file that no spreadsheet takes for a formula: one gets a leading quote.
+    """Guard a CSV cell against formula injection: a formula gets a leading quote.
 
-    Numbers stay as they are. `unguard_cell` is the inverse.
+    Numbers stay unchanged. `unguard_cell` is the inverse.
 
     >>> guard_cell("=1+1"), guard_cell("-5"), guard_cell("a=b")
     ("'=1+1", '-5', 'a=b')
@@ -59,7 +59,7 @@ def guard_cell(text: str) -> str:
 
 
 def unguard_cell(text: str) -> str:
-    """The text of a cell that `guard_cell` has written.
+    """Undo `guard_cell`.
 
     >>> unguard_cell("'=1+1"), unguard_cell("'quoted'")
     ('=1+1', "'quoted'")
@@ -68,14 +68,14 @@ def unguard_cell(text: str) -> str:
 
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""How a formula begins, in full-width letters too, and what `guard_cell` makes of one."""
+"""Start of a formula, also in full-width characters, and of a cell that `guard_cell` quoted."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
-def name_bytes(count: float) -> str:
-    """A number of bytes for people.
+def format_bytes(count: float) -> str:
+    """Format a number of bytes.
 
-    >>> name_bytes(1536)
+    >>> format_bytes(1536)
     '1.5 kB'
     """
     for unit in ("bytes", "kB", "MB", "GB", "TB"):

@@ -26,7 +26,7 @@ from wetread.settings import Settings
 from wetread.table.query import query
 from wetread.table.rows import IndexRows
 from wetread.workers import Engine, LocalEngine
-from wetread.workers.heartbeat import beat
+from wetread.workers.heartbeat import heartbeat
 from wetread.workers.local import count_cores
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ def each_frame(
     """
     count, present = len(frames), frames.present
     for number in range(present):
-        beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
+        heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
         try:
             made: T | Problem = make(number)
         except BaseException as error:  # noqa: BLE001 - sorted out there

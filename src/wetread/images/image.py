@@ -322,9 +322,9 @@ class Image:
     @property
     def _source(self) -> tuple[str, bytes, bytes, Settings, int | None, str | None]:
         """The arguments of `open_source`."""
-        from wetread.sources.find import name_bytes
+        from wetread.sources.find import path_and_member
 
-        path, member = name_bytes(self.row)
+        path, member = path_and_member(self.row)
         size, etag = self.row.get("file_size"), self.row.get("etag")
         return self.root, path, member, self._settings, size, etag
 

@@ -1,4 +1,4 @@
-"""The embedded sample: phantom chest radiographs with the boxes of simulated readers."""
+"""Sample data: synthetic chest radiographs (phantoms) with bounding boxes of simulated readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample's files: DICOM in VinBigData's form, and the tables of its readers."""
+"""Files of the sample: DICOM in the form of VinBigData, and CSV tables of the readers' boxes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from numpy.typing import NDArray
 from wetread.common.progress import Progress
 from wetread.errors import StorageError, UsageError
 from wetread.sample.lesions import CLASSES
-from wetread.sample.phantom import Phantom, draw_phantom
+from wetread.sample.phantom import draw_phantom
 from wetread.sample.readers import Marked, read_image
+from wetread.sample.shapes import Phantom
 from wetread.testing.dicom import JPEG2000, Element, changed, dicom_file, element
 from wetread.workers.local import count_cores
 
 README = """\
-These are phantoms: pictures computed by wetread, of nobody. They look like chest radiographs at a
-glance and have the form of the VinBigData competition's files, so that code can be tried on them.
-What a model learns here says that the code works, and nothing about medicine.
+These are phantoms: synthetic chest radiographs computed by wetread, without patient data. They
+have the form of the VinBigData competition's files and exercise the pipeline. Results on them say
+nothing about clinical accuracy.
 
 train/*.dicom           images, JPEG 2000 lossless, half of them MONOCHROME1
-train.csv               what three simulated readers marked on each: they miss and disagree
+train.csv               boxes of three simulated readers per image, who miss lesions and disagree
 test/*.dicom            images without labels
-test_truth.csv          what is on them, in the same form; the reader is called "truth"
-sample_submission.csv   the form to hand in
+test_truth.csv          their true boxes, in the same form; the reader is called "truth"
+sample_submission.csv   template of a submission
 """
 COLUMNS = ("image_id", "class_name", "class_id", "rad_id", "x_min", "y_min", "x_max", "y_max")
 _IDS = {name: number for number, name in CLASSES.items()}
 _NOTHING = ("No finding", 14)
 _TEST = 1_000_000
-"""Numbers of test images begin here: more of one kind changes none of the other."""
+"""Number of the first test image: more training images do not change the test images."""
 Row = tuple[Any, ...]
 Write = Callable[[int, Path, int, int, int], list[Row]]
 
@@ -52,33 +53,33 @@ def write_sample(
     bits: int = 12,
     progress: bool = True,
 ) -> Path:
-    """Writes phantom chest radiographs with the boxes of three simulated readers.
+    """Write synthetic chest radiographs (phantoms) with boxes of three simulated readers.
 
-    They are computed, of nobody; `README.txt` there says what is what. Image n is the same however
-    many are written.
+    They contain no patient data; `README.txt` in the folder describes the files. Image n does not
+    depend on the number of images.
 
     Args:
-        folder: where to: empty, new, or that of an earlier sample, whose images go.
-        images: how many to train on.
-        seed: another seed, other images.
-        size: their longer side, in pixels.
-        test: how many to test on; by default a quarter of `images`.
-        bits: stored bits of a pixel, 8 to 16.
-        progress: say on stderr how far it is.
+        folder: output folder: empty, new, or an earlier sample, whose images are replaced.
+        images: number of training images.
+        seed: random seed.
+        size: longer side of an image, in pixels.
+        test: number of test images (default: a quarter of `images`).
+        bits: Bits Stored, 8 to 16.
+        progress: show progress on stderr.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: fewer than one image, a size below 32 or above 4096, other bits; a folder with
-            other files in it.
+        UsageError: fewer than one image, a size below 32 or above 4096, invalid bits, or a folder
+            that contains other files.
         StorageError: the folder cannot be written.
     """
     count = -(-images // 4) if test is None else test
     if images < 1 or count < 0 or not 32 <= size <= 4096 or not 8 <= bits <= 16:
         raise UsageError(
-            "give 1 image or more, a size from 32 to 4096 and bits from 8 to 16, "
-            f"not {images} and {count} images, {size}, {bits}"
+            "images must be at least 1, test at least 0, size 32 to 4096 and bits 8 to 16, "
+            f"not images={images}, test={count}, size={size}, bits={bits}"
         )
     folder = Path(folder)
     try:
@@ -86,11 +87,11 @@ def write_sample(
         bar = Progress(progress, images + count, "images")
         with bar, ThreadPoolExecutor(count_cores()) as threads:
 
-            def write(how: Write, name: str, first: int, count: int) -> list[Row]:
+            def write(one: Write, name: str, first: int, count: int) -> list[Row]:
                 rows: list[Row] = []
-                tasks = (repeat(x) for x in (folder / name, seed, size, bits))
-                for some in threads.map(how, range(first, first + count), *tasks):
-                    rows += some
+                options = (repeat(x) for x in (folder / name, seed, size, bits))
+                for image_rows in threads.map(one, range(first, first + count), *options):
+                    rows += image_rows
                     bar.add(1)
                 return rows
 
@@ -106,11 +107,11 @@ def write_sample(
 
 
 def _clear(folder: Path) -> None:
-    """The folders for the images, empty; nobody's files but an earlier sample's are removed."""
+    """Create the folders for the images; remove files of an earlier sample, and no others."""
     readme = folder / "README.txt"
     ours = readme.is_file() and readme.read_text(errors="replace") == README
     if not ours and folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} holds other files than a sample's; give a new or empty folder")
+        raise UsageError(f"{folder} contains other files; choose a new or empty folder")
     for name in ("train", "test"):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for file in (folder / name).glob("*.dicom"):
@@ -121,8 +122,8 @@ def _clear(folder: Path) -> None:
 def _write_train(number: int, folder: Path, seed: int, size: int, bits: int) -> list[Row]:
     phantom, key = _write_image(number, folder, seed, size, bits)
     rows, columns = phantom.density.shape
-    said = read_image(_clip(phantom), (rows, columns), phantom.chance)
-    return [row for reader, marked in said.items() for row in _to_rows(key, reader, marked)]
+    readings = read_image(_clip(phantom), (rows, columns), phantom.rng)
+    return [row for reader, marked in readings.items() for row in _to_rows(key, reader, marked)]
 
 
 def _write_test(number: int, folder: Path, seed: int, size: int, bits: int) -> list[Row]:
@@ -160,20 +161,20 @@ def _write_image(number: int, folder: Path, seed: int, size: int, bits: int) -> 
 
 
 def make_file(phantom: Phantom, key: str, bits: int, *, inverted: bool) -> bytes:
-    """A DICOM file in VinBigData's form: few elements, no UID but in File Meta, no modality.
+    """DICOM file in the form of VinBigData: few elements, no modality, UIDs in File Meta only.
 
-    Sex and age have the competition's quirks; a third of the files are in the article's form,
-    with window, rescale and spacing.
+    Sex and age have the quirks of the competition's files. A third of the files also have window,
+    rescale and spacing, like the file of the fastai tutorial.
     """
-    chance = phantom.chance
+    rng = phantom.rng
     top = (1 << bits) - 1
     stored = np.rint((0.03 + 0.9 * phantom.density) * top).astype(np.uint16)
     if inverted:
         stored = (top - stored).astype(np.uint16)
-    age = f"{chance.integers(18, 90):03}Y"
+    age = f"{rng.integers(18, 90):03}Y"
     elements = [
-        element("PatientSex", str(chance.choice(["F", "M", "O", ""], p=[0.42, 0.48, 0.05, 0.05]))),
-        element("PatientAge", str(chance.choice([age, "", "000Y"], p=[0.7, 0.15, 0.15]))),
+        element("PatientSex", str(rng.choice(["F", "M", "O", ""], p=[0.42, 0.48, 0.05, 0.05]))),
+        element("PatientAge", str(rng.choice([age, "", "000Y"], p=[0.7, 0.15, 0.15]))),
         element("SamplesPerPixel", 1),
         element("PhotometricInterpretation", f"MONOCHROME{1 if inverted else 2}"),
         element("Rows", stored.shape[0]),
@@ -184,8 +185,8 @@ def make_file(phantom: Phantom, key: str, bits: int, *, inverted: bool) -> bytes
         element("PixelRepresentation", 0),
         element("PixelData", [b"", encode(stored, bits)]),
     ]
-    if chance.random() < 1 / 3:
-        elements = changed(elements, *_article_form(chance, top, inverted))
+    if rng.random() < 1 / 3:
+        elements = changed(elements, *_tutorial_elements(rng, top, inverted))
     meta = [
         element("FileMetaInformationVersion", b"\0\1"),
         element("MediaStorageSOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1"),
@@ -196,9 +197,9 @@ def make_file(phantom: Phantom, key: str, bits: int, *, inverted: bool) -> bytes
     return dicom_file(elements, JPEG2000, meta=meta)
 
 
-def _article_form(chance: np.random.Generator, top: int, inverted: bool) -> list[Element]:
-    """What the article's file has beyond the others: the window holds the bright half and more."""
-    width = round(top * chance.uniform(0.75, 0.85))
+def _tutorial_elements(rng: np.random.Generator, top: int, inverted: bool) -> list[Element]:
+    """Additional elements of the fastai tutorial's file; the window covers most of the range."""
+    width = round(top * rng.uniform(0.75, 0.85))
     center = width // 2 + round(top * 0.02)
     return [
         element("PixelSpacing", ["0.5", "0.5"]),
@@ -210,7 +211,7 @@ def _article_form(chance: np.random.Generator, top: int, inverted: bool) -> list
 
 
 def encode(stored: NDArray[np.uint16], bits: int) -> bytes:
-    """A JPEG 2000 code stream, lossless, padded to even length."""
+    """Encode as a lossless JPEG 2000 code stream, padded to even length."""
     import imagecodecs
 
     stream = imagecodecs.jpeg2k_encode(

@@ -1,1 +1,1 @@
-"""Sources: find files, archive members and objects of a bucket, and read them by range."""
+"""Sources: find and open files, members of archives and objects of buckets."""

@@ -1,4 +1,4 @@
-"""Members of a zip, tar or gzipped tar, read where they lie; nothing is ever extracted."""
+"""Members of zip, tar and gzipped tar archives, read in place; nothing is extracted to disk."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _ENDINGS = (b".zip", b".tar", b".tar.gz", b".tgz")
 _GZIP = b"\x1f\x8b"
 _PIECE = 256 * KIB
-"""Bytes inflated at once."""
+"""Bytes decompressed at once."""
 
 
 _ReadAt = Callable[[int, int], bytes]
-"""Up to so many bytes from an offset."""
+"""Function of (count, offset) that returns up to `count` bytes."""
 
 
 class ArchiveError(AccessError):
-    """A member that cannot be read; `code` is the problem: BAD_ARCHIVE, BOMB, ..."""
+    """A member that cannot be read; `code` is the problem code: BAD_ARCHIVE, BOMB, ..."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -40,26 +40,26 @@ class ArchiveError(AccessError):
 
 
 class Member(NamedTuple):
-    """One source in an archive; the name b"" stands for the archive itself, with its problem."""
+    """Member of an archive; the name b"" stands for the archive itself, with its problem."""
 
     name: bytes
-    """Unique in its archive: the second member named `a.dcm` is `a.dcm#2`."""
+    """Unique within the archive: the second member named `a.dcm` is `a.dcm#2`."""
     size: int
     problem: str | None
 
 
 class Archive(Protocol):
-    """What a zip and a tar have in common."""
+    """Common interface of zip and tar archives."""
 
     def __iter__(self) -> Iterator[Member]:
-        """The members in the order of their names' bytes."""
+        """Members, sorted by the bytes of their names."""
 
     def open(self, name: bytes) -> BinaryIO:
-        """A seekable stream of one member; ArchiveError if it cannot be read."""
+        """Open one member as a seekable stream; ArchiveError if it cannot be read."""
 
 
 def is_archive_name(path: bytes) -> bool:
-    """Whether the name promises an archive.
+    """Return True if the file name has the extension of an archive.
 
     >>> is_archive_name(b"train.TAR.GZ"), is_archive_name(b"train.gz")
     (True, False)
@@ -68,7 +68,7 @@ def is_archive_name(path: bytes) -> bool:
 
 
 def open_archive(path: bytes, settings: Settings) -> Archive | None:
-    """The archive at `path`, or None for a file that is none; the last one stays open.
+    """Open the archive at `path`; None if the file is no archive. The last archive stays open.
 
     Raises:
         ArchiveError: it is an archive, but nothing in it can be listed.
@@ -88,14 +88,14 @@ def _open(path: bytes, settings: Settings, version: tuple[int, ...]) -> Archive 
         head = file.read(4)
     if head in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
         return _Zip(path, settings)
-    return _Tar.at(path, settings, gzipped=head[:2] == _GZIP)
+    return _Tar.open_file(path, settings, gzipped=head[:2] == _GZIP)
 
 
 def _unique_names(names: Sequence[bytes]) -> list[bytes]:
-    """Names of members made unique: the second `a` becomes `a#2`, the empty name `#1`.
+    """Make member names unique: the second `a` becomes `a#2`, the empty name `#1`.
 
-    The first member keeps its plain name, so appending to an archive renames nothing. The empty
-    name stands for the archive itself.
+    The first member keeps its name, so appending to an archive renames nothing. The empty name is
+    reserved for the archive itself.
 
     >>> _unique_names([b"a", b"a", b"a#2", b""])
     [b'a', b'a#3', b'a#2', b'#1']
@@ -118,12 +118,12 @@ class _Zip:
         try:
             with _ZipDirectory(path) as file:
                 infos = [i for i in zipfile.ZipFile(file).infolist() if not _is_folder(i)]
-        except Exception as error:  # damage shows as half a dozen types
+        except Exception as error:  # damage raises half a dozen types
             raise ArchiveError("BAD_ARCHIVE", f"not a readable zip: {error}") from error
-        # zipfile decoded them as cp437, which has a character for every byte.
+        # zipfile has decoded the names as cp437, which has a character for every byte.
         names = _unique_names([info.orig_filename.encode("cp437") for info in infos])
         self._infos = dict(zip(names, infos, strict=True))
-        self._bytes = _Stored(path)
+        self._bytes = _PlainFile(path)
         self._settings = settings
 
     def __iter__(self) -> Iterator[Member]:
@@ -136,8 +136,8 @@ class _Zip:
         too_large = info.file_size > limits.member_bytes
         if too_large or info.file_size > limits.member_ratio * max(info.compress_size, 1):
             return "BOMB"
-        # Encrypted or a patch; or bzip2 and LZMA, whose decompressors in zipfile have no limit on
-        # what one step yields.
+        # Not read: encrypted members, patches, and bzip2 and LZMA, because zipfile does not limit
+        # how much their decompressors return per step.
         stored_or_deflated = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         return None if stored_or_deflated and not info.flag_bits & 0x61 else "BAD_ARCHIVE"
 
@@ -146,9 +146,9 @@ class _Zip:
         if info is None:
             raise ArchiveError("BAD_ARCHIVE", "no such member")
         if problem := self._problem(info):
-            raise ArchiveError(problem, "a member that is not read")
+            raise ArchiveError(problem, "the member is not readable")
         try:
-            start = self._find_data(info)
+            start = self._data_offset(info)
             packed = _Stream(lambda n, at: self._bytes.pread(n, start + at), info.compress_size)
             member = zipfile.ZipExtFile(packed, "r", info)
         except Exception as error:
@@ -164,12 +164,12 @@ class _Zip:
 
         return io.BufferedReader(_Stream(read_at, info.file_size))
 
-    def _find_data(self, info: zipfile.ZipInfo) -> int:
-        """Offset of a member's bytes; the name in front of them may differ from the directory's."""
+    def _data_offset(self, info: zipfile.ZipInfo) -> int:
+        """Offset of a member's data; the local header may differ from the central directory."""
         header = self._bytes.pread(_LOCAL_HEADER.size, info.header_offset)
         signature, *_, name, extra = _LOCAL_HEADER.unpack(header)
         if signature != b"PK\x03\x04":
-            raise zipfile.BadZipFile("no header where the directory says")
+            raise zipfile.BadZipFile("no local header at the offset in the directory")
         return info.header_offset + _LOCAL_HEADER.size + int(name) + int(extra)
 
 
@@ -179,10 +179,10 @@ _DIRECTORY_ENTRY = struct.Struct("<4s24x3H12x")
 
 
 class _ZipDirectory(io.FileIO):
-    """A zip file whose directory nowhere says that a name is UTF-8.
+    """Zip file with the UTF-8 flag cleared in every entry of its central directory.
 
-    Names are in any code page, whatever their flag says, and zipfile gives up on the whole archive
-    where it cannot decode one.
+    Names may be in any code page, whatever the flag says, and zipfile rejects the whole archive if
+    it cannot decode one of them.
     """
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -196,12 +196,12 @@ class _ZipDirectory(io.FileIO):
 
 
 def _is_folder(info: zipfile.ZipInfo) -> bool:
-    """Folders have no data; Windows tools end their names in a backslash."""
+    """Return True for a folder: no data, and a name that ends in "/" or (Windows) a backslash."""
     return info.file_size == 0 and info.orig_filename.endswith(("/", "\\"))
 
 
-class _Place(NamedTuple):
-    """Bytes of a tar member."""
+class _Extent(NamedTuple):
+    """Offset and size of a tar member, or the problem code of one that cannot be read."""
 
     start: int = 0
     size: int = 0
@@ -209,16 +209,16 @@ class _Place(NamedTuple):
 
 
 class _Tar:
-    """Offset and size of every member; links within the archive lead to what they mean."""
+    """Tar archive as a table of member extents; links within the archive are resolved."""
 
-    def __init__(self, bytes_: _Stored | _Gzipped, settings: Settings) -> None:
+    def __init__(self, bytes_: _PlainFile | _GzipFile, settings: Settings) -> None:
         self._bytes = bytes_
         self._settings = settings
-        self._members: dict[bytes, _Place] = {}
+        self._members: dict[bytes, _Extent] = {}
 
     @classmethod
-    def at(cls, path: bytes, settings: Settings, gzipped: bool) -> _Tar | None:
-        archive = cls(_Gzipped(path, settings) if gzipped else _Stored(path), settings)
+    def open_file(cls, path: bytes, settings: Settings, gzipped: bool) -> _Tar | None:
+        archive = cls(_GzipFile(path, settings) if gzipped else _PlainFile(path), settings)
         try:
             archive._list()
         except tarfile.ReadError as error:  # the very first header
@@ -228,22 +228,22 @@ class _Tar:
         return archive
 
     def _list(self) -> None:
-        found: list[tuple[bytes, _Place | None]] = []
+        found: list[tuple[bytes, _Extent | None]] = []
         links: list[tuple[int, bytes]] = []
-        files: dict[bytes, _Place] = {}
+        files: dict[bytes, _Extent] = {}
         folders = set()
         problem = None
         last = -1
-        # Raises ReadError where the first header is none; later damage ends the list.
+        # Raises ReadError if the first header is invalid; later damage ends the list.
         tar = tarfile.TarFile(
-            fileobj=_Cursor(self._bytes),  # type: ignore[arg-type]
+            fileobj=_Reader(self._bytes),  # type: ignore[arg-type]
             encoding="utf-8",
             errors="surrogateescape",
         )
         try:
             while (info := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # else memory grows
-                if tar.offset <= last:  # a negative size would go round in circles
+                if tar.offset <= last:  # a negative size would loop forever
                     raise ArchiveError("BAD_ARCHIVE", "a header that points backwards")
                 last = tar.offset
                 name, target = (
@@ -252,56 +252,56 @@ class _Tar:
                 if info.isdir():
                     folders.add(name)
                     continue
-                place: _Place | None = None
+                extent: _Extent | None = None
                 if info.issym():
                     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
                 if info.islnk() or info.issym():
-                    if target == name and name in files:  # a file that was archived twice
+                    if target == name and name in files:  # a file archived twice
                         continue
                     links.append((len(found), target))
                 elif info.isreg():
                     too_large = info.size > self._settings.member_bytes
                     refused = "BOMB" if too_large else "BAD_ARCHIVE" if info.issparse() else None
-                    place = files[name] = _Place(info.offset_data, info.size, refused)
+                    extent = files[name] = _Extent(info.offset_data, info.size, refused)
                 else:
-                    place = _Place(problem="NOT_A_FILE")
-                found.append((name, place))
+                    extent = _Extent(problem="NOT_A_FILE")
+                found.append((name, extent))
             rest = self._bytes.pread(tarfile.BLOCKSIZE, tar.offset)
             if rest.strip(b"\0") or self._bytes.damaged:
-                raise ArchiveError("BAD_ARCHIVE", "the archive is cut or damaged")
+                raise ArchiveError("BAD_ARCHIVE", "the archive is truncated or damaged")
         except ArchiveError as error:
             problem = error.code
         except Exception:  # noqa: BLE001 - ReadError, ValueError, RecursionError, ...
             problem = "BAD_ARCHIVE"
         for number, target in links:
             name = found[number][0]
-            linked = files.get(target, _Place(problem="BROKEN_LINK"))
+            linked = files.get(target, _Extent(problem="BROKEN_LINK"))
             files.setdefault(name, linked)
             found[number] = name, None if target in folders else linked
-        there = [(name, place) for name, place in found if place]
-        names = _unique_names([name for name, _ in there])
-        self._members = {key: place for key, (_, place) in zip(names, there, strict=True)}
+        members = [(name, extent) for name, extent in found if extent]
+        names = _unique_names([name for name, _ in members])
+        self._members = {key: extent for key, (_, extent) in zip(names, members, strict=True)}
         if problem:
-            self._members[b""] = _Place(problem=problem)
+            self._members[b""] = _Extent(problem=problem)
 
     def __iter__(self) -> Iterator[Member]:
-        for name, place in sorted(self._members.items()):
-            yield Member(name, place.size, place.problem)
+        for name, extent in sorted(self._members.items()):
+            yield Member(name, extent.size, extent.problem)
 
     def open(self, name: bytes) -> BinaryIO:
-        place = self._members.get(name)
-        if place is None:
+        extent = self._members.get(name)
+        if extent is None:
             raise ArchiveError("BAD_ARCHIVE", "no such member")
-        if place.problem:
-            raise ArchiveError(place.problem, "a member that is not read")
-        start = place.start
+        if extent.problem:
+            raise ArchiveError(extent.problem, "the member is not readable")
+        start = extent.start
         return io.BufferedReader(
-            _Stream(lambda n, at: self._bytes.pread(n, start + at), place.size)
+            _Stream(lambda n, at: self._bytes.pread(n, start + at), extent.size)
         )
 
 
-class _Stored:
-    """Bytes of a file, read at any offset by any thread."""
+class _PlainFile:
+    """File with thread-safe reads at any offset."""
 
     damaged = False
 
@@ -318,24 +318,25 @@ class _Stored:
         self._file.close()
 
 
-class _Gzipped:
-    """Bytes of a gzipped file, read at any offset by any thread.
+class _GzipFile:
+    """Gzipped file with thread-safe reads at any offset of the decompressed bytes.
 
-    The inflater is copied on the way (every MiB; further apart in a large file), so that going
-    back does not begin at the start. Damage ends the bytes; too much growth is an ArchiveError.
+    Checkpoints, copies of the decompressor, are kept every MiB (further apart in a large file), so
+    that seeking back does not begin at the start. Damage ends the data; output beyond the limit
+    raises ArchiveError.
     """
 
-    _POINTS = 512  # copies of 40 KB
+    _CHECKPOINTS = 512  # of 40 KB each
 
     def __init__(self, path: bytes, settings: Settings) -> None:
-        self._stored = _Stored(path)
+        self._stored = _PlainFile(path)
         self._ratio = settings.member_ratio
         self._lock = threading.Lock()
         self._spacing = MIB
         self._inflater = zlib.decompressobj(31)
         self._in = self._out = 0
         self._piece = b""  # the bytes before self._out
-        self._points = [(0, 0, self._inflater.copy())]
+        self._checkpoints = [(0, 0, self._inflater.copy())]
         self.damaged = False
 
     def pread(self, count: int, offset: int) -> bytes:
@@ -344,16 +345,16 @@ class _Gzipped:
             self._approach(offset)
             while count > 0:
                 skip = offset - (self._out - len(self._piece))
-                part = self._piece[skip : skip + count]
-                pieces.append(part)
-                offset, count = offset + len(part), count - len(part)
+                data = self._piece[skip : skip + count]
+                pieces.append(data)
+                offset, count = offset + len(data), count - len(data)
                 if offset >= self._out and count and not self._advance():
                     break
         return b"".join(pieces)
 
     def _approach(self, offset: int) -> None:
-        """Go to the last point before `offset`, unless what is in hand is nearer."""
-        near = max((p for p in self._points if p[0] <= offset), key=lambda p: p[0])
+        """Seek to `offset` from the last checkpoint before it, or from the current position."""
+        near = max((p for p in self._checkpoints if p[0] <= offset), key=lambda p: p[0])
         if offset < self._out - len(self._piece) or near[0] > self._out:
             self._out, self._in, self._piece = near[0], near[1], b""
             self._inflater = near[2].copy()
@@ -361,14 +362,14 @@ class _Gzipped:
             pass
 
     def _advance(self) -> bool:
-        """Inflate the next piece; False at the end."""
+        """Decompress the next piece; False at the end."""
         self._piece = b""
         while not self._piece:
             data = self._stored.pread(16 * KIB, self._in)
             if self._inflater.eof:
-                if data[:2] != _GZIP:  # padding, or nothing
+                if data[:2] != _GZIP:  # padding, or the end
                     return False
-                self._inflater = zlib.decompressobj(31)  # gzip files may follow each other
+                self._inflater = zlib.decompressobj(31)  # gzip members may follow each other
             if not data:
                 self.damaged = True
                 return False
@@ -381,19 +382,19 @@ class _Gzipped:
             self._in += len(data) - left
         self._out += len(self._piece)
         if self._out > self._ratio * self._in + MIB:
-            raise ArchiveError("BOMB", f"grows more than {self._ratio}-fold")
-        if self._out >= self._points[-1][0] + self._spacing:
-            self._points.append((self._out, self._in, self._inflater.copy()))
-            if len(self._points) > self._POINTS:
-                self._points = self._points[::2]
+            raise ArchiveError("BOMB", f"expands more than {self._ratio}-fold")
+        if self._out >= self._checkpoints[-1][0] + self._spacing:
+            self._checkpoints.append((self._out, self._in, self._inflater.copy()))
+            if len(self._checkpoints) > self._CHECKPOINTS:
+                self._checkpoints = self._checkpoints[::2]
                 self._spacing *= 2
         return True
 
 
-class _Cursor:
-    """What tarfile reads headers from; one that wants more than a MiB is no header."""
+class _Reader:
+    """File object for tarfile, which reads headers from it; reads beyond 1 MiB are refused."""
 
-    def __init__(self, bytes_: _Stored | _Gzipped) -> None:
+    def __init__(self, bytes_: _PlainFile | _GzipFile) -> None:
         self._bytes = bytes_
         self._at = 0
 
@@ -412,10 +413,10 @@ class _Cursor:
 
 
 class _Stream(io.RawIOBase):
-    """One member; its size is known, so going to its end reads nothing."""
+    """Seekable stream of one member of known size: seeking to its end reads nothing."""
 
     name = ""
-    """pydicom wants one of every file."""
+    """Required by pydicom."""
 
     def __init__(self, read_at: _ReadAt, size: int) -> None:
         self._read_at, self._size, self._at = read_at, size, 0

@@ -1,7 +1,7 @@
-"""Objects of a bucket, listed and read by range: S3, Google Cloud Storage, Azure, plain https.
+"""List and range-read objects of buckets: S3, Google Cloud Storage, Azure, plain https.
 
 A URL is `s3://bucket/folder`; `s3://anonymous@bucket/folder` sends no credentials, as public
-buckets want it. Keys and addresses are all that is ever said of a failed request, no headers.
+buckets require. Errors name keys and URLs, never request headers.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs", "az", "https", "http")
 ANONYMOUS = "anonymous"
-"""The user in a URL that wants no credentials sent."""
-_UNNAMED = "a key with an empty or relative part, which cannot be read: copy it to another key"
+"""User name in a URL for which no credentials are sent."""
+_UNNAMED = "a key with an empty or relative segment, which cannot be read: copy it to another key"
 _CHANGED = "the object has changed since it was listed: scan again"
 _PAGE = 1000
-"""Keys in a page of a listing."""
+"""Keys per page of a listing."""
 _BUFFER = 256 * KIB
-"""Bytes fetched at once where a stream is read in small pieces."""
+"""Bytes per request when a stream is read in small pieces."""
 _DETAIL = re.compile(
     r"status code: (\d+ [A-Za-z ]+)|(operation timed out|connection refused)", re.I
 )
 
 
 class Listed(NamedTuple):
-    """An object as a listing has it."""
+    """Entry of a listing."""
 
     key: str
     """Relative to the URL."""
@@ -51,7 +51,7 @@ class Listed(NamedTuple):
 
 
 def is_url(what: object) -> bool:
-    """Whether it names a bucket or a web address, not a path.
+    """Return True for the URL of a bucket or a web server, False for a path.
 
     >>> is_url("s3://bucket/train"), is_url("train/"), is_url("C:/train")
     (True, False, False)
@@ -61,7 +61,7 @@ def is_url(what: object) -> bool:
 
 
 def with_anonymous(url: str) -> str:
-    """The URL that sends no credentials.
+    """Return the URL for access without credentials.
 
     >>> with_anonymous("s3://idc-open-data/abc")
     's3://anonymous@idc-open-data/abc'
@@ -71,7 +71,7 @@ def with_anonymous(url: str) -> str:
 
 
 class Bucket:
-    """What lies below a URL. Made by `open_bucket`, one a process and URL."""
+    """Objects below a URL. Use `open_bucket`, which creates one per process and URL."""
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.url = url
@@ -79,18 +79,18 @@ class Bucket:
         self._settings = settings
 
     def pages(self) -> Iterator[list[Listed]]:
-        """All objects by the bytes of their keys, a page at a time; markers of folders left out.
+        """Yield all objects in pages, sorted by the bytes of their keys, without folder markers.
 
         Raises:
-            OSError: the listing failed; nothing says what was not listed.
+            OSError: the listing failed and is incomplete.
         """
         waiting: Listed | None = None
-        with _as_os_errors(self.url):
+        with _os_errors(self.url):
             for page in self._list():
                 found = [*([] if waiting is None else [waiting]), *page]
                 if not found:
                     continue
-                # A marker, "folder/", is listed without its slash, right before what is in it.
+                # A marker, "folder/", is listed without its slash, right before its contents.
                 pairs = pairwise(found)
                 yield [one for one, after in pairs if not _is_marker(one, after)]
                 waiting = found[-1]
@@ -98,7 +98,7 @@ class Bucket:
             yield [waiting]
 
     def _list(self) -> Iterator[list[Listed]]:
-        """Everything, a page at a time; in S3 also what obstore has no name for."""
+        """Yield all entries in pages; in S3 also keys that obstore cannot represent."""
         import obstore
 
         last = ""
@@ -113,42 +113,42 @@ class Bucket:
                 yield [one for one in found if one.key != last]
 
     def stat(self, key: str) -> Listed:
-        """One object, asked for by name; FileNotFoundError or another OSError if that fails."""
+        """Entry of one object, by a request; FileNotFoundError or another OSError on failure."""
         import obstore
 
-        with _as_os_errors(key):
+        with _os_errors(key):
             return _listed(obstore.head(self._store, key))
 
     def read(self, key: str, start: int, length: int, etag: str | None = None) -> bytes:
-        """A range of an object, fewer bytes only at its end.
+        """Read a range of an object; fewer bytes only at its end.
 
-        OSError if that fails, or if the object has another `etag` by now, where one is given.
+        OSError on failure, or if the object no longer has the given `etag`.
         """
         import obstore
 
         if length <= 0:
             return b""
-        with _as_os_errors(key):
+        with _os_errors(key):
             if etag is None:
                 return bytes(obstore.get_range(self._store, key, start=start, length=length))
-            got = obstore.get(self._store, key, options={"range": (start, start + length)})
-            now = got.meta["e_tag"]
-            if now is not None and now.strip('"') != etag.strip('"'):  # some listings have no "
+            response = obstore.get(self._store, key, options={"range": (start, start + length)})
+            current = response.meta["e_tag"]
+            if current is not None and current.strip('"') != etag.strip('"'):  # some lack the "
                 raise OSError(errno.ESTALE, _CHANGED, key)
-            return bytes(got.bytes())
+            return bytes(response.bytes())
 
     def read_all(self, key: str) -> bytes:
-        """An object, whatever its size; OSError if that fails."""
+        """Read a whole object; OSError on failure."""
         import obstore
 
-        with _as_os_errors(key):
+        with _os_errors(key):
             return bytes(obstore.get(self._store, key).bytes())
 
     def create(self, key: str, content: bytes) -> bool:
-        """A new object, whole or not there; False where there is one already."""
+        """Create an object atomically; False if it exists."""
         import obstore
 
-        with _as_os_errors(key):
+        with _os_errors(key):
             try:
                 obstore.put(self._store, key, content, mode="create")
             except obstore.exceptions.AlreadyExistsError:
@@ -156,39 +156,39 @@ class Bucket:
         return True
 
     def remove(self, keys: list[str]) -> None:
-        """Removes objects; those that are not there do not matter."""
+        """Delete objects; missing ones are ignored."""
         import obstore
 
         for key in keys:
-            with _as_os_errors(key):
+            with _os_errors(key):
                 obstore.delete(self._store, key)
 
     def open(self, key: str, size: int | None = None, etag: str | None = None) -> BinaryIO:
-        """A seekable stream of one object, fetched as it is read; close it.
+        """Open one object as a seekable stream, fetched as it is read; close it.
 
-        With `size` it is not asked for; with `etag` it is that version or an OSError, and what is
-        read is kept on disk (`Settings.kept_bytes`).
+        `size` saves a request. With `etag`, another version of the object raises OSError, and the
+        bytes read are cached on disk (`Settings.kept_bytes`).
         """
         return io.BufferedReader(_ObjectFile(self, key, size, etag), _BUFFER)
 
     @property
-    def kept(self) -> DiskCache:
-        """What has been read before of known versions of objects, in whatever process."""
+    def cache(self) -> DiskCache:
+        """Disk cache of ranges of known object versions, shared between processes."""
         return disk_cache(cache_folder("objects"), self._settings.kept_bytes)
 
     @functools.cached_property
     def pool(self) -> ThreadPoolExecutor:
-        """Threads for as many requests as may be under way at once."""
+        """Threads for concurrent requests (`Settings.requests`)."""
         return ThreadPoolExecutor(self._settings.requests, "wetread-request")
 
 
 @functools.lru_cache(maxsize=16)
 def open_bucket(url: str, settings: Settings = Settings()) -> Bucket:
-    """The bucket, or folder in one, that a URL names; no request is made yet.
+    """Return the bucket or folder of a URL; makes no request.
 
     Raises:
         MissingExtraError: the extra `cloud` is not installed.
-        UsageError: no bucket in the URL, or there are no credentials.
+        UsageError: the URL names no bucket, or there are no credentials.
     """
     return Bucket(url.rstrip("/"), settings)
 
@@ -235,7 +235,7 @@ def _find_region() -> str:
 
 
 def _find_credentials(url: str) -> Any:
-    """As the AWS tools find them: environment, ~/.aws, a role; obstore's own way skips ~/.aws."""
+    """Credentials as boto3 finds them: environment, ~/.aws, role (obstore alone skips ~/.aws)."""
     try:
         import boto3
         from obstore.auth.boto3 import Boto3CredentialProvider
@@ -244,8 +244,8 @@ def _find_credentials(url: str) -> Any:
     session = boto3.Session()
     if session.get_credentials() is None:
         raise UsageError(
-            f"no AWS credentials for {url}; --anonymous, or {with_anonymous(url)!r}, "
-            "reads a public bucket without"
+            f"no AWS credentials for {url}; for a public bucket use --anonymous "
+            f"or {with_anonymous(url)!r}"
         )
     return Boto3CredentialProvider(session)
 
@@ -256,9 +256,9 @@ def _listed(meta: Any) -> Listed:
 
 
 def _list_by_boto(url: str, after: str) -> Iterator[list[Listed]]:
-    """The objects of S3 whose keys follow one, with any key: slower, as it is Python that parses.
+    """Yield the S3 objects after a key, whatever their keys; slower than obstore.
 
-    What obstore cannot name it cannot read either: such a key is a row that says so.
+    Keys that obstore cannot represent cannot be read either: their rows have a problem.
     """
     import boto3
     from botocore import UNSIGNED
@@ -269,9 +269,9 @@ def _list_by_boto(url: str, after: str) -> Iterator[list[Listed]]:
     unsigned = Config(signature_version=UNSIGNED) if parts.username == ANONYMOUS else None
     client = boto3.client("s3", region_name=_find_region(), config=unsigned)
     folder = f"{parts.path.strip('/')}/".lstrip("/")
-    asked = {"Bucket": parts.hostname, "Prefix": folder, "StartAfter": folder + after}
+    request = {"Bucket": parts.hostname, "Prefix": folder, "StartAfter": folder + after}
     try:
-        for page in client.get_paginator("list_objects_v2").paginate(**asked):
+        for page in client.get_paginator("list_objects_v2").paginate(**request):
             yield [
                 _listed(
                     {
@@ -285,21 +285,21 @@ def _list_by_boto(url: str, after: str) -> Iterator[list[Listed]]:
                 if one["Key"] != folder
             ]
     except (BotoCoreError, ClientError) as error:
-        raise OSError(errno.EREMOTEIO, "the store did not answer as it should", url) from error
+        raise OSError(errno.EREMOTEIO, "unexpected response of the store", url) from error
 
 
 def _is_marker(one: Listed, after: Listed) -> bool:
     return one.size == 0 and after.key.startswith(f"{one.key}/")
 
 
-class _as_os_errors:  # noqa: N801 - used as a function
-    """What obstore raises, as the OSError that a file would have raised; in one line."""
+class _os_errors:  # noqa: N801 - used as a function
+    """Context manager that turns obstore's exceptions into the OSErrors of files, in one line."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __enter__(self) -> None:
-        if self._name[:1] == "/" or self._name[-1:] == "/":  # obstore would read another object
+        if self._name[:1] == "/" or self._name[-1:] == "/":  # obstore drops the slash
             raise OSError(errno.EINVAL, _UNNAMED, self._name)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -308,22 +308,22 @@ class _as_os_errors:  # noqa: N801 - used as a function
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
             raise PermissionError(errno.EACCES, "permission denied", self._name) from None
         if isinstance(error, FileNotFoundError):
-            text = "the object is not there any more"
+            text = "the object no longer exists"
             raise FileNotFoundError(errno.ENOENT, text, self._name) from None
         unnamed = isinstance(error, ValueError) and "not parse path" in str(error)
         if unnamed or isinstance(error, exceptions.InvalidPathError):
             raise OSError(errno.EINVAL, _UNNAMED, self._name) from None
         if isinstance(error, exceptions.BaseError):
-            said = _DETAIL.search(str(error))
-            if said and said[0].endswith("416 Range Not Satisfiable"):  # it is shorter by now
+            detail = _DETAIL.search(str(error))
+            if detail and detail[0].endswith("416 Range Not Satisfiable"):  # it has become shorter
                 raise OSError(errno.ESTALE, _CHANGED, self._name) from None
-            why = next(filter(None, said.groups()), "") if said else ""
-            text = f"the store did not answer as it should{f': {why}' if why else ''}"
+            reason = next(filter(None, detail.groups()), "") if detail else ""
+            text = f"unexpected response of the store{f': {reason}' if reason else ''}"
             raise OSError(errno.EREMOTEIO, text, self._name) from None
 
 
 class _ObjectFile(io.RawIOBase):
-    """One object as a raw file; a buffer in front of it makes few requests of many reads."""
+    """One object as an unbuffered file; wrap it in a buffer to combine small reads."""
 
     def __init__(self, bucket: Bucket, key: str, size: int | None, etag: str | None) -> None:
         self._bucket, self._key, self._size, self._etag, self._at = bucket, key, size, etag, 0
@@ -340,7 +340,7 @@ class _ObjectFile(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Size in bytes."""
         if self._size is None:
             self._size = self._bucket.stat(self._key).size
         return self._size
@@ -360,21 +360,21 @@ class _ObjectFile(io.RawIOBase):
     def _read(self, length: int) -> bytes:
         if self._etag is None or length <= 0:
             return self._bucket.read(self._key, self._at, length)
-        kept, name = self._bucket.kept, f"{self.name} {self._etag} {self._at} {length}"
-        if (data := kept.get(name)) is None:
+        cache, name = self._bucket.cache, f"{self.name} {self._etag} {self._at} {length}"
+        if (data := cache.get(name)) is None:
             data = self._bucket.read(self._key, self._at, length, self._etag)
-            kept.put(name, data)
+            cache.put(name, data)
         return data
 
 
 def find_objects(url: str, settings: Settings) -> tuple[str, Iterator[list[Listed]]]:
-    """What a URL means: the folder that keys are relative to, and the objects, sorted, by pages.
+    """Resolve a URL: the folder that keys are relative to, and pages of its objects, sorted.
 
-    A bucket or a folder in one; one object; or, as https has no listing, a text file there
-    (`.txt`) with an address on each line, in its folder or below. One that is not there has no
-    etag and a size of -1.
+    The URL is that of a bucket, of a folder in one, of one object, or (https has no listing) of a
+    manifest: a text file (`.txt`) with one address per line, in its folder or below. A missing
+    object of a manifest has no etag and a size of -1.
 
-    Raises NotFoundError where there is nothing.
+    Raises NotFoundError if there is nothing.
     """
     folder = open_bucket(url, settings)
     pages = folder.pages() if urlsplit(url).scheme not in ("https", "http") else iter(())
@@ -389,7 +389,7 @@ def find_objects(url: str, settings: Settings) -> tuple[str, Iterator[list[Liste
     try:
         found = [parent.stat(name)]
     except FileNotFoundError as error:
-        raise NotFoundError(f"nothing at {url}") from error
+        raise NotFoundError(f"no objects at {url}") from error
     except OSError as error:
         raise StorageError(f"{url}: {error.strerror}") from error
     if name.endswith(".txt") and urlsplit(url).scheme in ("https", "http"):
@@ -399,7 +399,7 @@ def find_objects(url: str, settings: Settings) -> tuple[str, Iterator[list[Liste
 
 
 def _read_manifest(folder: Bucket, lines: list[str]) -> list[Listed]:
-    """The objects that the lines of a manifest name."""
+    """Entries of the objects in a manifest."""
 
     def stat(key: str) -> Listed:
         try:

@@ -1,7 +1,8 @@
-"""Problem files: folders, globs, lists, members of archives, buckets; sorted, streamed, a row each.
+"""Find sources: files of folders, globs and lists, members of archives, objects of buckets.
 
-Files are told apart by content, later; here a name only says where to look for members. Nothing
-but a regular file is ever opened: pipes, sockets and devices get their row unopened.
+Sources are sorted and streamed, one row per source. Files are recognised by content, later; here
+only the names of archives matter. Only regular files are opened: pipes, sockets and devices get a
+row, unopened.
 """
 
 from __future__ import annotations
@@ -35,34 +36,34 @@ SOURCE_SCHEMA = pa.schema(
         ("etag", pa.string()),
     ]
 )
-"""`path` is relative, POSIX, as bytes; `problem` the code of a problem: do not open."""
+"""`path` is relative, POSIX, as bytes; a source with a `problem` (its code) is not opened."""
 
 INDEX_MARKER = "wetread-index.json"
 _MARKER = os.fsencode(INDEX_MARKER)
 PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
-"""Errors after which another try may do."""
+"""Transient errors: another try may succeed."""
 _INDEX_FILES = re.compile(
     r"(^|/)(wetread-index\.json|parts/\d{20}-[0-9a-f]{8}\.parquet"
     r"|commits/(\d{20}-[0-9a-f]{8}|generation-\d{6})\.json)$"
 )
-"""The files of an index in a listing, where a folder cannot be looked into first."""
+"""Files of an index within a listing of a bucket."""
 
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What `find` found: the folder that paths are relative to, and the sources."""
+    """Result of `find`: the root folder and the sources below it."""
 
     root: str
-    """An absolute folder, or the URL of one."""
+    """Absolute path or URL of the folder that paths are relative to."""
     batches: Iterator[pa.RecordBatch]
-    """SOURCE_SCHEMA, by the bytes of (path, member), read from the disk as it is consumed."""
+    """SOURCE_SCHEMA, sorted by the bytes of (path, member), listed while it is consumed."""
     items: tuple[str, ...]
-    """What was asked for: absolute paths and globs, or a URL."""
+    """Arguments of `find`: absolute paths and globs, or a URL."""
 
     def covers(self, item: str) -> bool:
-        """Whether all files of an item of another `Origin` are among those found here."""
+        """Return True if the items here include all files of an item of another `Origin`."""
         return any(item == mine or item.startswith(mine.rstrip("/") + "/") for mine in self.items)
 
 
@@ -73,15 +74,15 @@ def find(
     size: int = 8192,
     settings: Settings = Settings(),
 ) -> Origin:
-    """Every source in `what`: a folder, a file, an archive, a glob, any of them in a list, a URL.
+    """Find every source in `what`: a folder, file, archive or glob, a list of them, or a URL.
 
-    Links to folders are followed once, hidden files included, index folders of wetread passed
-    over. `file_size` (bytes) and `mtime_ns` are null unless `stat`; members always have them.
+    Links to folders are followed once, hidden files are included, index folders of wetread are
+    skipped. `file_size` (bytes) and `mtime_ns` are null unless `stat`; members always have them.
     A folder that cannot be listed is a row whose path ends in "/".
 
     Raises:
-        NotFoundError: nothing is there.
-        UsageError: `what` is an index, or a list with a URL in it.
+        NotFoundError: there is no such file, folder or object.
+        UsageError: `what` is an index, or a list that contains a URL.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -101,20 +102,20 @@ def find(
     if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], _MARKER)):
         name = os.fsdecode(paths[0])
         raise UsageError(
-            f"{name} is an index, not DICOM files: wetread view, query and mosaic take it, "
-            f"in Python Index.open({name!r})"
+            f"{name} is an index, not a folder of DICOM files: open it with wetread view, query "
+            f"or mosaic, in Python with Index.open({name!r})"
         )
     prefix = os.path.join(root, b"")
     keys = {os.path.join(path, b"") if path in folders else path for path in paths}
     relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)
     walk = _Walk(prefix, stat, size, settings)
     rows = _batches(walk.rows(_uncovered(relative)), size)
-    asked = sorted({os.path.abspath(os.fsdecode(item)) for item in items})
-    return Origin(os.fsdecode(root), rows, tuple(asked))
+    arguments = sorted({os.path.abspath(os.fsdecode(item)) for item in items})
+    return Origin(os.fsdecode(root), rows, tuple(arguments))
 
 
-def name_bytes(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Path and member of a row of an index, as `open_source` takes them."""
+def path_and_member(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Path and member of a row of an index as bytes, for `open_source`."""
     path, member = (row.get(f"{n}_bytes") or (row[n] or "").encode() for n in ("path", "member"))
     return path, member
 
@@ -127,13 +128,13 @@ def open_source(
     size: int | None = None,
     etag: str | None = None,
 ) -> BinaryIO:
-    """A seekable stream of one source, in an archive too; close it.
+    """Open a file, a member of an archive or an object as a seekable stream; close it.
 
-    `size` and `etag` are of an object in a bucket, as the scan has them; see `Bucket.open`.
+    `size` and `etag` of an object in a bucket, from the scan: see `Bucket.open`.
 
     Raises:
-        ArchiveError: a member that cannot be read; its `code` is the problem.
-        OSError: a file that cannot be opened, or that is none.
+        ArchiveError: the member cannot be read; `code` is the problem code.
+        OSError: the file cannot be opened, or is no regular file.
     """
     if is_url(root):
         return open_bucket(root, settings).open(path.decode(), size, etag)
@@ -142,12 +143,12 @@ def open_source(
         return open(full, "rb", opener=_open_regular)
     archive = open_archive(full, settings)
     if archive is None:
-        raise ArchiveError("BAD_ARCHIVE", "not an archive any more")
+        raise ArchiveError("BAD_ARCHIVE", "no longer an archive")
     return archive.open(member)
 
 
 def _open_regular(path: str, flags: int) -> int:
-    # Not to wait for the other end, should a pipe have taken the file's place.
+    # O_NONBLOCK: do not wait for a writer if a pipe has replaced the file.
     file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if not mode.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -164,7 +165,7 @@ def _find_objects(url: str, size: int, settings: Settings) -> Origin:
 def _object_batches(
     root: str, pages: Iterator[list[Listed]], size: int
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of listed objects; wetread's own index folders are passed over."""
+    """Rows of listed objects, without the files of index folders."""
     waiting: list[Listed] = []
     try:
         for page in pages:
@@ -181,13 +182,12 @@ def _object_batches(
 
 
 def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
-    there = [one.size >= 0 for one in objects]
     columns: list[list[Any]] = [
         [one.key.encode() for one in objects],
         [b""] * len(objects),
-        [one.size if is_there else None for one, is_there in zip(objects, there, strict=True)],
-        [one.mtime_ns if is_there else None for one, is_there in zip(objects, there, strict=True)],
-        [None if is_there else "NO_ACCESS" for is_there in there],
+        [one.size if one.size >= 0 else None for one in objects],
+        [one.mtime_ns if one.size >= 0 else None for one in objects],
+        [None if one.size >= 0 else "NO_ACCESS" for one in objects],
         [one.etag for one in objects],
     ]
     arrays = [array(c, kind) for c, kind in zip(columns, SOURCE_SCHEMA.types, strict=True)]
@@ -195,7 +195,7 @@ def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
 
 
 def _matches(item: bytes) -> list[bytes]:
-    """The absolute paths that one argument means."""
+    """Absolute paths of one argument: a path or a glob."""
     if os.path.lexists(item):
         return [os.path.abspath(item)]
     found = glob.glob(item, recursive=True, include_hidden=True) if glob.has_magic(item) else []
@@ -205,7 +205,7 @@ def _matches(item: bytes) -> list[bytes]:
 
 
 def _uncovered(keys: Iterable[bytes]) -> Iterator[bytes]:
-    """Sorted; without what lies in a folder that is itself among the keys."""
+    """Sort keys and drop those within a folder that is itself among them."""
     folder = None
     for key in sorted(keys):
         if folder is None or not key.startswith(folder):
@@ -216,7 +216,7 @@ def _uncovered(keys: Iterable[bytes]) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class _Rows:
-    """Columns of some sources, in order."""
+    """Columns of consecutive sources."""
 
     path: list[bytes]
     member: list[bytes]
@@ -232,10 +232,10 @@ class _Rows:
         self.problem += more.problem
 
     def take(self, count: int) -> pa.RecordBatch:
-        """The first `count` rows, which are then gone from here."""
+        """Remove and return the first `count` rows."""
         arrays: list[pa.Array] = []
         for name, kind in zip(SOURCE_SCHEMA.names, SOURCE_SCHEMA.types, strict=True):
-            if name == "etag":  # which only object stores have
+            if name == "etag":  # of objects in buckets only
                 arrays.append(pa.nulls(len(arrays[0]), kind))
                 continue
             column = getattr(self, name)
@@ -255,18 +255,18 @@ def _batches(pieces: Iterator[_Rows], size: int) -> Iterator[pa.RecordBatch]:
 
 
 class _Walk:
-    """One walk over a tree. Paths are bytes relative to `root`; those of folders end in "/".
+    """Walk over a tree of folders. Paths are bytes relative to `root`; folders end in "/".
 
-    Sorting a folder's entries so is sorting the full paths.
+    With that ending, sorting the entries of each folder sorts the full paths.
     """
 
     def __init__(self, root: bytes, stat: bool, size: int, settings: Settings) -> None:
         self._root, self._stat, self._size, self._settings = root, stat, size, settings
         self._trees: dict[tuple[int, int], bytes] = {}
-        """(device, inode) and real path of the tops of all trees: arguments, followed links."""
+        """Real path by (device, inode) of the root of every tree: arguments, followed links."""
 
     def rows(self, keys: Iterable[bytes]) -> Iterator[_Rows]:
-        """A stack of half-walked folders, as paths may be deeper than Python's stack."""
+        """Yield the sources below `keys`; not recursive: paths may be deeper than the stack."""
         for key in keys:
             if key and not key.endswith(b"/"):
                 yield from self._single(key)
@@ -299,7 +299,7 @@ class _Walk:
         yield from self._files(folder, files[start:])
 
     def _list(self, folder: bytes) -> tuple[list[bytes], list[bytes], bool]:
-        """Sorted names of ordinary files, and of all else; and whether these are all."""
+        """Sorted names of regular files, of all other entries, and False if some are missing."""
         for pause in range(self._settings.retries, 0, -1):
             files, others = [], []
             try:
@@ -310,7 +310,7 @@ class _Walk:
                                 files.append(entry.name)
                             else:
                                 others.append(entry.name + b"/" * entry.is_dir())
-                        except OSError:  # a link in a circle, or into a locked folder
+                        except OSError:  # a circular link, or one into an unreadable folder
                             others.append(entry.name)
                 complete = True
                 break
@@ -319,7 +319,7 @@ class _Walk:
                 if error.errno not in PASSING or pause == 1:
                     break
                 time.sleep(0.1)
-        # Only names that end in p, r or z can be an archive's: one cheap look at most files.
+        # Only names of archives end in p, r or z: a cheap test for most files.
         archives = {name for name in files if name[-1] in b"przPRZ" and is_archive_name(name)}
         if archives:
             files = [name for name in files if name not in archives]
@@ -331,7 +331,7 @@ class _Walk:
             paths = [folder + name for name in some]
             try:
                 sizes, times = self._stats(folder, some)
-            except OSError:  # one of them is gone or locked
+            except OSError:  # one of them is missing or unreadable
                 for path in paths:
                     yield from self._single(path)
             else:
@@ -356,7 +356,7 @@ class _Walk:
         return sizes, times
 
     def _single(self, path: bytes) -> Iterator[_Rows]:
-        """One source that may be anything but a folder; an archive gives its members."""
+        """Yield one source of any kind but a folder; of an archive, its members."""
         full = self._root + path
         try:
             stat = os.stat(full)
@@ -385,7 +385,7 @@ class _Walk:
             yield self._row(path, "NO_ACCESS", stat)
             return
         members = list(archive or ())
-        if not members:  # by its content no archive, or an empty one: a source like any other
+        if not members:  # no archive by its content, or an empty one: an ordinary source
             yield self._row(path, None, stat if self._stat else None)
         for start in range(0, len(members), self._size):
             some = members[start : start + self._size]
@@ -398,19 +398,19 @@ class _Walk:
             )
 
     def _is_new(self, folder: bytes) -> bool:
-        """Whether to enter a folder met on the way."""
+        """Return True for a subfolder that has not been walked."""
         full = self._root + folder[:-1]
         try:
             stat = os.lstat(full)
         except OSError:
-            return True  # listing it will say why not
+            return True  # listing it reports the error
         if not mode.S_ISLNK(stat.st_mode):
             return (stat.st_dev, stat.st_ino) not in self._trees
         above = os.path.realpath(os.path.dirname(full))
         return not _lies_in(above, os.path.realpath(full)) and self._is_new_tree(folder)
 
     def _is_new_tree(self, folder: bytes) -> bool:
-        """Whether a linked folder or an argument lies in no tree yet; if so it is one now."""
+        """Register a linked folder or an argument as a tree; False if it is within one."""
         real = os.path.realpath(self._root + folder)
         if any(_lies_in(real, tree) for tree in self._trees.values()):
             return False

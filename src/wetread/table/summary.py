@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wetread.common.text import name_bytes
+from wetread.common.text import format_bytes
 from wetread.table.query import query
 from wetread.table.rows import IndexRows
 
@@ -21,7 +21,7 @@ class Summary(dict[str, Any]):
     """
 
     def __str__(self) -> str:
-        lines = [f"{self['files']:,} files, {name_bytes(self['bytes'])}, in {self['root']}"]
+        lines = [f"{self['files']:,} files, {format_bytes(self['bytes'])}, in {self['root']}"]
         if "read" in self:
             rate = self["read"] / self["seconds"] if self["seconds"] else 0
             lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")

@@ -1,11 +1,11 @@
-"""Damaged DICOM files, made on the spot: hold any reader or decoder to them.
+"""Generators of damaged DICOM files, to test any reader or decoder.
 
 >>> from wetread.testing import damages
 >>> for damage in damages():
 ...     expected = damage.make(folder / damage.name)      # doctest: +SKIP
 
-`files` packs well-formed files, `damage` and `folders` make one kind of damage a function,
-`mutate` damages the headers of real files by a seed, `pixel_mutants` their pixels.
+`dicom` packs valid files, `damage`, `elements` and `folders` have one function per failure class,
+`mutate` damages the headers of real files by seed, `pixel_mutants` their pixels.
 """
 
 from wetread.testing.dicom import (

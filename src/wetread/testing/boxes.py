@@ -1,4 +1,4 @@
-"""Boxes of a truth and of a model that finds most of them, made from a seed."""
+"""Synthetic ground-truth boxes and predictions, from a seed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from numpy.typing import NDArray
 from wetread.boxes.collection import Boxes
 
 SIDE = 2000
-"""Pixels along an image; a sparse truth has a box in some of 5 x 5 fields of it."""
+"""Side of an image in pixels."""
 FIELDS = 5
+"""Fields along a side: sparse boxes are in separate fields of a 5 x 5 grid."""
 
 
 def make_boxes(
     images: int, boxes: int, labels: int = 14, seed: int = 0, sparse: bool = True
 ) -> tuple[Boxes, Boxes]:
-    """Predictions and truth: four of five boxes found, more or less where they are, and wrong ones.
+    """Return predictions and truth: 80 % of the boxes with jitter, and false positives.
 
     Args:
-        images: how many; their keys are 32 hex digits. Each has a box of the truth at least.
-        boxes: of the truth, an image on average.
-        labels: "label 0", "label 1", ...
-        seed: the same seed, the same boxes.
-        sparse: boxes of the truth do not overlap; else they do, as those of several readers.
+        images: number of images, with keys of 32 hex digits and at least one true box each.
+        boxes: mean number of true boxes per image.
+        labels: number of labels: "label 0", "label 1", ...
+        seed: random seed.
+        sparse: boxes of the truth do not overlap; else they do, like those of several readers.
 
     >>> found, truth = make_boxes(10, 3)
     >>> len(truth), truth.labels[0]
@@ -34,34 +35,34 @@ def make_boxes(
     image = np.concatenate([np.arange(images), random.integers(images, size=count - images)])
     field = random.integers(FIELDS**2, size=count)
     label = random.integers(labels, size=count)
-    if sparse:  # one box a field, by dealing the fields of each image anew
-        deck = random.permuted(np.tile(np.arange(FIELDS**2), (images, 1)), axis=1)
+    if sparse:  # at most one box per field: a random order of the fields for each image
+        fields = random.permuted(np.tile(np.arange(FIELDS**2), (images, 1)), axis=1)
         order = np.argsort(image, kind="stable")
         turn = np.arange(count) - np.searchsorted(image[order], image[order])
-        kept = order[turn < FIELDS**2]
-        field[order] = deck[image[order], turn % FIELDS**2]
-        image, field, label = image[kept], field[kept], label[kept]
+        placed = order[turn < FIELDS**2]
+        field[order] = fields[image[order], turn % FIELDS**2]
+        image, field, label = image[placed], field[placed], label[placed]
     step = SIDE / FIELDS
     size = random.uniform(0.3, 0.9 if sparse else 2.5, (len(image), 2)) * step
     free = np.maximum(step - size, 0)
     corner = np.stack([field % FIELDS, field // FIELDS], axis=1) * step
     corner += random.random(free.shape) * free
     truth = np.hstack([corner, corner + size])
-    seen = random.random(len(truth)) < 0.8
-    shift = random.normal(0, 0.12, (int(seen.sum()), 4)) * np.tile(size[seen], 2)
-    stray = random.integers(len(truth), size=len(truth) // 2)
-    away = np.tile(random.uniform(-0.6, 0.6, (len(stray), 2)) * size[stray], 2)
-    found = np.vstack([_sorted(truth[seen] + shift), truth[stray] + away])
-    score = np.concatenate([random.beta(3, 2, int(seen.sum())), random.beta(2, 3, len(stray))])
-    place = np.concatenate([np.flatnonzero(seen), stray])
+    detected = random.random(len(truth)) < 0.8
+    jitter = random.normal(0, 0.12, (int(detected.sum()), 4)) * np.tile(size[detected], 2)
+    false = random.integers(len(truth), size=len(truth) // 2)
+    shift = np.tile(random.uniform(-0.6, 0.6, (len(false), 2)) * size[false], 2)
+    corners = np.vstack([_sorted(truth[detected] + jitter), truth[false] + shift])
+    score = np.concatenate([random.beta(3, 2, int(detected.sum())), random.beta(2, 3, len(false))])
+    source = np.concatenate([np.flatnonzero(detected), false])
     return (
-        _as_boxes(image[place], label[place], found, labels, score),
+        _as_boxes(image[source], label[source], corners, labels, score),
         _as_boxes(image, label, truth, labels),
     )
 
 
 def _sorted(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The corners of a jittered box: the first is left of and above the second."""
+    """Reorder the corners of jittered boxes: the first is left of and above the second."""
     pairs = np.sort(corners.reshape(-1, 2, 2), axis=1)
     return pairs.reshape(-1, 4)
 

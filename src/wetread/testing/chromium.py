@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, as tests, benchmarks and the pictures of docs drive it."""
+"""Headless Chromium (Debian's) for tests, benchmarks and screenshots of the docs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARGS = (
 
 
 def launch(playwright: Any) -> Any:
-    """A browser of playwright's sync API. Raises FileNotFoundError where there is no chromium."""
+    """Launch with playwright's sync API; FileNotFoundError if Chromium is not installed."""
     path = shutil.which("chromium")
     if path is None:
         raise FileNotFoundError("no chromium: apt-get install chromium")

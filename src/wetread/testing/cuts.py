@@ -1,4 +1,4 @@
-"""Real files cut short, and what a reader can know of each cut: one integer is one case."""
+"""Real files truncated by case number, and the problems that a reader can detect in each."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ FLAGS: Mapping[str, Collection[str]] = {
     "after the pixels": {"TRUNCATED"},
     "unknowable": PROBLEMS.keys(),
 }
-"""What a cut destroys, and the problems of which one must say so."""
+"""Kind of truncation, and the problem codes of which a reader must report at least one."""
 MAY_BE_MISSED = frozenset({"unknowable", "after the pixels"})
-"""Between two elements of which none announces pixels; behind what a scan reads."""
+"""Between two elements without signs of pixels; after the part of a file that a scan reads."""
 
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _FORM = (0x00280010, 0x00280011, 0x00280100)
-"""Rows, Columns, Bits Allocated: they announce pixels."""
+"""Rows, Columns, Bits Allocated: elements that imply pixels."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A file with nothing wrong, and where pydicom finds its elements to start."""
+    """A valid file, with the offsets of its elements according to pydicom."""
 
     name: str
     data: bytes
     starts: dict[int, int]
-    """By tag, in order of position; empty where the data set is deflated."""
+    """Offset by tag, ascending; empty if the data set is deflated."""
 
 
 def whole_files() -> list[Whole]:
-    """Those of `seed_files` in which a scan finds nothing wrong, with a File Meta group.
+    """Files of `seed_files` without problems and with a File Meta group.
 
     Raises:
         MissingExtraError: pydicom-data is not installed.
@@ -80,35 +80,35 @@ def _starts(data: bytes) -> dict[int, int]:
 
 
 def cut_case(number: int, wholes: Sequence[Whole]) -> tuple[Whole, int]:
-    """A file and the byte to cut it at, the same for the same number.
+    """File and offset of a truncation, deterministic in `number`.
 
-    Half of the cuts fall anywhere, half in the header, and a tenth between two elements.
+    Half of the offsets are anywhere, half in the header, and a tenth between two elements.
     """
     rng = random.Random(number)  # noqa: S311  (damage, not secrets)
     whole = rng.choice(wholes)
-    places = list(whole.starts.values())
-    at = rng.randrange(rng.choice((len(whole.data), places[-1] if places else 1)))
-    return whole, rng.choice(places) if places and number % 10 == 0 else at
+    offsets = list(whole.starts.values())
+    at = rng.randrange(rng.choice((len(whole.data), offsets[-1] if offsets else 1)))
+    return whole, rng.choice(offsets) if offsets and number % 10 == 0 else at
 
 
 def knowable(whole: Whole, at: int) -> str:
-    """What a cut at this byte destroys, as a key of `FLAGS`."""
-    places = list(whole.starts.values())
-    if not places:
+    """Kind of a truncation at this offset, as a key of `FLAGS`."""
+    offsets = list(whole.starts.values())
+    if not offsets:
         return "inside a deflated stream" if 1000 < at < len(whole.data) - 8 else "unknowable"
-    if at <= places[0]:
+    if at <= offsets[0]:
         return "before the data set"
     pixels = min((whole.starts[t] for t in _PIXELS if t in whole.starts), default=len(whole.data))
-    if places[bisect.bisect_right(places, at) - 1] > pixels:
+    if offsets[bisect.bisect_right(offsets, at) - 1] > pixels:
         return "after the pixels"
-    if at not in places:
+    if at not in offsets:
         return "inside an element"
-    announced = all(whole.starts.get(tag, at) < at for tag in _FORM)
-    return "between the header and its pixels" if announced and at <= pixels else "unknowable"
+    implied = all(whole.starts.get(tag, at) < at for tag in _FORM)
+    return "between the header and its pixels" if implied and at <= pixels else "unknowable"
 
 
 def is_flagged(row: Mapping[str, Any], kind: str) -> bool:
-    """Whether a row says what a cut of this kind has destroyed."""
+    """Return True if a row reports a truncation of this kind."""
     if kind == "before the data set":
         return bool(row["read_status"] != "ok")
     codes = {problem["code"] for problem in row["problems"] or ()}

@@ -1,6 +1,6 @@
-"""Damage to a file as a whole and to its encoding: one function for each failure class.
+"""Damage to whole files and to their encoding: one function per failure class.
 
-The docstrings say what a reader must say.
+The docstrings name the problems that a reader must report.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def bad_among_good(to: Folder) -> None:
 
 @failure_class(2)
 def truncated(to: Folder) -> None:
-    """Class 2: files cut short; `partial`, with TRUNCATED where the cut lies in something."""
+    """Class 2: truncated files; `partial`, with TRUNCATED if an element is incomplete."""
     whole = to.file()
     name, pixels = whole.index(b"Doe^Jane"), whole.index(b"\xe0\x7f\x10\x00OW")
     clip = "LENGTH_CLIPPED"
@@ -65,7 +65,7 @@ def truncated(to: Folder) -> None:
 
 @failure_class(3)
 def not_dicom(to: Folder) -> None:
-    """Class 3: other files, whatever their names; `not_dicom` by their bytes."""
+    """Class 3: other files, regardless of their names; `not_dicom` by content."""
     apple = b"\0\x05\x16\x07\0\x02\0\0Mac OS X        " + bytes(200)
     others = {
         "text.dcm": b"Rows,Columns\n512,512\n" * 40,
@@ -86,33 +86,33 @@ def not_dicom(to: Folder) -> None:
 
 @failure_class(4)
 def no_preamble(to: Folder) -> None:
-    """Class 4: no preamble, no File Meta group, or neither; NO_PREAMBLE, NO_META, all is read."""
+    """Class 4: no preamble, no File Meta group, or neither; NO_PREAMBLE, NO_META, read in full."""
     also = "TSUID_INFERRED"
     meta = pack_meta(file_meta(to.picture()))
     data = pack(to.picture())
     to.put("meta_first.dcm", meta + data, "ok", "NO_PREAMBLE", values=RIGHT)
     to.put("prefix_first.dcm", b"DICM" + meta + data, "ok", "NO_PREAMBLE", values=RIGHT)
     for name, syntax in (("explicit", EXPLICIT), ("implicit", IMPLICIT), ("big", BIG_ENDIAN)):
-        said = RIGHT | {"transfer_syntax": syntax}
+        values = RIGHT | {"transfer_syntax": syntax}
         bare = dicom_file(to.picture(), syntax, preamble=None, meta=[])
-        to.put(f"{name}.dcm", bare, "repaired", "NO_PREAMBLE NO_META", also=also, values=said)
+        to.put(f"{name}.dcm", bare, "repaired", "NO_PREAMBLE NO_META", also=also, values=values)
         only = dicom_file(to.picture(), syntax, meta=[])
-        to.put(f"{name}_preamble.dcm", only, "repaired", "NO_META", also=also, values=said)
+        to.put(f"{name}_preamble.dcm", only, "repaired", "NO_META", also=also, values=values)
     # `DICM` at byte 128 of a file that has no preamble (dcm4che's test of the same name)
     trap = "A" * 120 + "DICM"
     bare = dicom_file(to.picture(element("ImageType", trap)), preamble=None, meta=[])
-    said = RIGHT | {"ImageType": [trap]}
-    to.put("prefix_in_value.dcm", bare, "repaired", "NO_PREAMBLE NO_META", also=also, values=said)
+    values = RIGHT | {"ImageType": [trap]}
+    to.put("prefix_in_value.dcm", bare, "repaired", "NO_PREAMBLE NO_META", also=also, values=values)
 
 
 @failure_class(5)
 def no_transfer_syntax(to: Folder) -> None:
-    """Class 5: File Meta without Transfer Syntax UID; TSUID_INFERRED, from the bytes."""
+    """Class 5: File Meta without Transfer Syntax UID; TSUID_INFERRED from the data."""
     meta = [e for e in file_meta(to.picture()) if e.tag != 0x00020010]
     for name, syntax in (("explicit", EXPLICIT), ("implicit", IMPLICIT), ("big", BIG_ENDIAN)):
         data = dicom_file(to.picture(), syntax, meta=meta)
-        said = RIGHT | {"transfer_syntax": syntax}
-        to.put(f"{name}.dcm", data, "repaired", "TSUID_INFERRED", values=said)
+        values = RIGHT | {"transfer_syntax": syntax}
+        to.put(f"{name}.dcm", data, "repaired", "TSUID_INFERRED", values=values)
     for name, stream in (("jpeg2000", code_stream(8, 8)), ("jpeg", b"\xff\xd8\xff\xe0\0\x10JFIF")):
         pixels = element("PixelData", [b"", stream], vr="OB")
         data = dicom_file(to.picture(pixels), meta=meta)
@@ -123,9 +123,9 @@ def no_transfer_syntax(to: Folder) -> None:
 
 @failure_class(6)
 def wrong_transfer_syntax(to: Folder) -> None:
-    """Class 6: the bytes are in another Transfer Syntax than stated; TSUID_WRONG, read as they are.
+    """Class 6: data in another Transfer Syntax than stated; TSUID_WRONG, read correctly.
 
-    Where the order of bytes is another, none is named: pixels are not swapped by a guess.
+    If the byte order differs, `transfer_syntax` is null: pixels are not swapped on a guess.
     """
     cases = {
         "explicit_is_implicit": (EXPLICIT, IMPLICIT),
@@ -137,15 +137,15 @@ def wrong_transfer_syntax(to: Folder) -> None:
     for name, (stated, true) in cases.items():
         data = dicom_file(to.picture(), true, meta=file_meta(to.picture(), stated))
         known = None if BIG_ENDIAN in (stated, true) else true
-        said = RIGHT | {"transfer_syntax": known}
-        to.put(f"{name}.dcm", data, "repaired", "TSUID_WRONG", values=said)
+        values = RIGHT | {"transfer_syntax": known}
+        to.put(f"{name}.dcm", data, "repaired", "TSUID_WRONG", values=values)
     unknown = dicom_file(to.picture(), meta=file_meta(to.picture(), "1.2.3.4"))
     to.put("unknown.dcm", unknown, "repaired", "TSUID_UNKNOWN", values=RIGHT)
 
 
 @failure_class(7)
 def wrong_vr(to: Folder) -> None:
-    """Class 7: a VR that is not the dictionary's (VR_MISMATCH) or no VR at all (BAD_VR)."""
+    """Class 7: a VR that differs from the dictionary (VR_MISMATCH) or is no VR (BAD_VR)."""
     name = b"Doe^Jane"
     mismatches = {
         "date_as_text": element("StudyDate", "20200131", vr="LO"),
@@ -159,7 +159,7 @@ def wrong_vr(to: Folder) -> None:
     tag = whole.index(b"PN\x08\x00" + name)
     bad = {
         "short_form": b"ZZ\x08\x00",
-        "long_form": b"ZZ\0\0\x08\0\0\0",  # what PS3.5 6.2 asks of a VR yet to come
+        "long_form": b"ZZ\0\0\x08\0\0\0",  # the form of future VRs (PS3.5 6.2)
         "lower_case": b"pn\x08\x00",
         "no_letters": b"\x01\x02\x08\x00",
     }
@@ -167,14 +167,14 @@ def wrong_vr(to: Folder) -> None:
         data = whole[:tag] + vr + whole[tag + 4 :]
         to.put(f"{case}.dcm", data, "repaired", "BAD_VR", also="VR_MISMATCH", values=RIGHT)
     unknown = to.file(Element(0x00100010, "UN", name), Element(0x00280010, "UN", b"\x08\0"))
-    to.put("unknown.dcm", unknown, "ok", values=RIGHT)  # legal: a gateway may not know a tag
+    to.put("unknown.dcm", unknown, "ok", values=RIGHT)  # legal: gateways may not know a tag
     long = [element("FileOffsetInContainer", 2**40), element("SelectorSVValue", [-(2**40)])]
     to.put("long_forms.dcm", to.file(*long), "ok", values=RIGHT | {"FileOffsetInContainer": 2**40})
 
 
 @failure_class(39)
 def executable_preamble(to: Folder) -> None:
-    """Class 39: a preamble that starts a program (CVE-2019-11687), or TIFF; EXECUTABLE_PREAMBLE."""
+    """Class 39: an executable preamble (CVE-2019-11687), or TIFF; EXECUTABLE_PREAMBLE."""
     programs = {
         "windows": b"MZ\x90\0",
         "linux": b"\x7fELF\x02\x01",

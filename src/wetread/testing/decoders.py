@@ -1,4 +1,4 @@
-"""Decoders that misbehave on request, to try with what decoding in bulk survives."""
+"""Decoders that misbehave on request, to test batch decoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wetread.workers.messages import Function
 
 
 class Panic(BaseException):
-    """As a decoder written in Rust raises; no Exception."""
+    """Like a panic of a decoder written in Rust: not an Exception."""
 
 
 def _misbehave(word: str) -> Any:
@@ -32,7 +32,7 @@ def _misbehave(word: str) -> Any:
 
 
 def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """As `measurements.measure_part`, but a file named crash, hang, panic or greedy is one.
+    """`measure.columns.measure_part`; files named crash, hang, panic or greedy misbehave.
 
     >>> Panic("index out of bounds")
     Panic('index out of bounds')
@@ -43,21 +43,21 @@ def measure_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
 
 
 def prepare_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """As `learn.prepare.prepare_part`, with such files."""
+    """`cache.prepare.prepare_part`, with such files."""
     from wetread.cache.prepare import prepare_part
 
     return _badly(prepare_part, images, options)
 
 
 def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """As `reports.thumbnails.draw_part`, but such a file is one."""
+    """`reports.thumbnails.draw_part`, with such files."""
     from wetread.reports.thumbnails import draw_part
 
     return _badly(draw_part, images, options)
 
 
 def answer_badly(task: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """As `viewer.answers.answer`, but a file named crash, hang, panic or greedy is one."""
+    """`viewer.worker.answer`, with such files."""
     from wetread.viewer.worker import answer
 
     return _badly(answer, task, options)

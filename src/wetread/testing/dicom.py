@@ -1,6 +1,4 @@
-r"""Well-formed DICOM bytes, packed by `struct` alone.
-
-Nothing here comes from the reader, so it can be held to what these functions say.
+r"""Packing of valid DICOM files with `struct` alone, independent of the reader under test.
 
 >>> data = dicom_file([element("Rows", 512), element("Columns", 256)])
 >>> data[128:132], data[-20:-12]
@@ -24,7 +22,7 @@ JPEG2000 = "1.2.840.10008.1.2.4.90"
 ITEM = b"\xfe\xff\x00\xe0"
 ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
-"""The tags of PS3.5 7.5, little endian; the two ends with their length of 0."""
+"""Tags of PS3.5 7.5, little endian; the two delimiters with their length of 0."""
 UNDEFINED = 0xFFFFFFFF
 
 _LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
@@ -34,11 +32,11 @@ _WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One data element.
+    """Data element.
 
-    `value` is packed by its VR: numbers and texts (one or a list), bytes as they are, for SQ a list
-    of items that are lists of elements. A list of bytes is encapsulated Pixel Data, the Basic
-    Offset Table first.
+    `value` is packed by its VR: numbers and texts (one or a list), bytes unchanged, for SQ a list
+    of items, which are lists of elements. A list of bytes is encapsulated Pixel Data, with the
+    Basic Offset Table first.
     """
 
     tag: int
@@ -47,7 +45,7 @@ class Element:
 
 
 def element(keyword: str, value: Any = b"", vr: str | None = None) -> Element:
-    """An element by its keyword, with the dictionary's VR unless another is given.
+    """Element by keyword, with the VR of the dictionary unless `vr` is given.
 
     >>> element("Rows", 512)
     Element(tag=2621456, vr='US', value=512)
@@ -63,16 +61,16 @@ def element(keyword: str, value: Any = b"", vr: str | None = None) -> Element:
 def changed(
     elements: Iterable[Element], *new: Element, without: Iterable[str] = ()
 ) -> list[Element]:
-    """`elements` with those of `new` added or replaced, some keywords left out, in tag order."""
-    gone = {element(keyword).tag for keyword in without}
-    by_tag = {e.tag: e for e in (*elements, *new) if e.tag not in gone}
+    """Add or replace the elements `new`, remove the keywords `without`; sorted by tag."""
+    removed = {element(keyword).tag for keyword in without}
+    by_tag = {e.tag: e for e in (*elements, *new) if e.tag not in removed}
     return [by_tag[tag] for tag in sorted(by_tag)]
 
 
 def pack(elements: Iterable[Element], syntax: str = EXPLICIT, *, undefined: bool = False) -> bytes:
-    """The bytes of elements in a transfer syntax, not deflated.
+    """Pack elements in a transfer syntax, not deflated.
 
-    `undefined`: sequences and items are of undefined length and end with delimiters.
+    `undefined`: sequences and items have undefined length and end with delimiters.
     """
     return b"".join(_pack_element(e, syntax, undefined) for e in elements)
 
@@ -85,15 +83,15 @@ def dicom_file(
     meta: Sequence[Element] | None = None,
     undefined: bool = False,
 ) -> bytes:
-    """A whole DICOM file (PS3.10 7.1).
+    """Pack a DICOM file (PS3.10 7.1).
 
     Args:
-        elements: The data set, in tag order.
-        syntax: Transfer Syntax UID; what is not known here is written as explicit little endian.
-        preamble: 128 bytes; None leaves out `DICM` as well.
-        meta: Elements of the File Meta group, whose length is added; None makes the usual ones,
-            an empty list leaves the group out.
-        undefined: As for `pack`.
+        elements: data set, in tag order.
+        syntax: Transfer Syntax UID; unknown ones are written as explicit little endian.
+        preamble: 128 bytes; None omits `DICM` as well.
+        meta: elements of the File Meta group, to which the group length is added; None: the usual
+            ones; an empty list omits the group.
+        undefined: as for `pack`.
     """
     elements = list(elements)
     if meta is None:
@@ -104,7 +102,7 @@ def dicom_file(
 
 
 def file_meta(elements: Iterable[Element], syntax: str = EXPLICIT) -> list[Element]:
-    """The File Meta group of a data set, without its group length."""
+    """File Meta group of a data set, without group length."""
     texts = {e.tag: e.value for e in elements if e.vr == "UI"}
     return [
         element("FileMetaInformationVersion", b"\0\1"),
@@ -116,20 +114,20 @@ def file_meta(elements: Iterable[Element], syntax: str = EXPLICIT) -> list[Eleme
 
 
 def pack_meta(meta: Sequence[Element]) -> bytes:
-    """The bytes of a File Meta group with its group length in front; none for no elements."""
+    """Pack a File Meta group with its group length; b"" without elements."""
     body = pack(meta)
     return pack([element("FileMetaInformationGroupLength", len(body))]) + body if meta else b""
 
 
 def deflate(data: bytes) -> bytes:
-    """Raw deflate, padded to even length (PS3.5 A.5)."""
+    """Compress as raw deflate, padded to even length (PS3.5 A.5)."""
     packer = zlib.compressobj(9, wbits=-15)
     packed = packer.compress(data) + packer.flush()
     return packed + b"\0" * (len(packed) % 2)
 
 
 def picture(number: int = 1, rows: int = 8, columns: int = 8) -> list[Element]:
-    """A small uncompressed radiograph of 16 bit with identity, geometry and window."""
+    """Data set of a small uncompressed 16-bit radiograph with identity, geometry and window."""
     uid = f"2.25.{1000 + number}"
     return [
         element("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1"),
@@ -152,10 +150,10 @@ def picture(number: int = 1, rows: int = 8, columns: int = 8) -> list[Element]:
 
 
 def radiograph(elements: int = 11, rows: int = 2580, columns: int = 2332) -> list[Element]:
-    """The data set of a VinBigData radiograph: no UIDs, and JPEG 2000 of undefined length.
+    """Data set of a VinBigData radiograph: no UIDs, and JPEG 2000 of undefined length.
 
-    `elements` is 11 or 17, the two forms in the competition's files. The code stream has a true
-    SIZ marker and no picture: it cannot be decoded.
+    `elements` is 11 or 17, the two forms of the competition's files. The code stream has a valid
+    SIZ marker but no image data: it cannot be decoded.
     """
     more = [
         element("PixelSpacing", ["0.125", "0.125"]),
@@ -179,7 +177,7 @@ def radiograph(elements: int = 11, rows: int = 2580, columns: int = 2332) -> lis
 
 
 def radiograph_file(number: int = 1, elements: int = 11, **form: int) -> bytes:
-    """A file in the form of VinBigData: its SOP class and id stand in File Meta only."""
+    """File in the form of VinBigData: SOP class and instance UID in File Meta only."""
     meta = [
         element("FileMetaInformationVersion", b"\0\1"),
         element("MediaStorageSOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1"),
@@ -191,7 +189,7 @@ def radiograph_file(number: int = 1, elements: int = 11, **form: int) -> bytes:
 
 
 def code_stream(rows: int, columns: int, size: int = 512) -> bytes:
-    """A JPEG 2000 code stream of one unsigned 14-bit component: SOC, SIZ, filler, EOC."""
+    """JPEG 2000 code stream of one unsigned 14-bit component: SOC, SIZ, filler, EOC."""
     siz = struct.pack(
         ">HHH8IH3B", 0xFF51, 41, 0, columns, rows, 0, 0, columns, rows, 0, 0, 1, 13, 1, 1
     )
@@ -228,7 +226,7 @@ def _pack_element(e: Element, syntax: str, undefined: bool) -> bytes:
 
 
 def header(tag: int, vr: str, length: int, syntax: str = EXPLICIT) -> bytes:
-    r"""Tag, VR and length of an element; any length, whatever follows.
+    r"""Pack tag, VR and any length of an element.
 
     >>> header(0x7FE00010, "OB", 0x20202020)
     b'\xe0\x7f\x10\x00OB\x00\x00    '
@@ -243,7 +241,7 @@ def header(tag: int, vr: str, length: int, syntax: str = EXPLICIT) -> bytes:
 
 
 def pack_value(vr: str, value: Any, order: str = "<") -> bytes:
-    """The bytes of a value, padded to even length; bytes stay as they are but for their order."""
+    """Pack a value, padded to even length; bytes are only swapped."""
     if isinstance(value, bytes):
         return _swapped_words(value, _WORDS.get(vr, 1), order)
     values = value if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""Damage to elements and values: one function for each failure class."""
+"""Damage to elements and values: one function per failure class."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from wetread.testing.dicom import (
 )
 from wetread.testing.registry import RIGHT, Folder, failure_class
 
-_SEQUENCE = 0x00081032  # ProcedureCodeSequence, which stands before PatientName
+_SEQUENCE = 0x00081032  # ProcedureCodeSequence, which precedes PatientName
 
 
 @failure_class(8)
 def bad_number(to: Folder) -> None:
-    """Class 8: numbers and dates that do not parse; null, bytes kept, BAD_NUMBER or BAD_DATE."""
+    """Class 8: numbers and dates that do not parse; null, raw bytes, BAD_NUMBER or BAD_DATE."""
     numbers = {
         "InstanceNumber": [
             b"14.5",
@@ -39,30 +39,30 @@ def bad_number(to: Folder) -> None:
     for keyword, raws in numbers.items():
         for i, raw in enumerate(raws):
             data = to.file(element(keyword, raw))
-            kept = {"values": RIGHT | {keyword: None}, "invalid": {keyword: raw}}
-            to.put(f"{keyword}_{i}.dcm", data, "ok", "BAD_NUMBER", **kept)
+            fields = {"values": RIGHT | {keyword: None}, "invalid": {keyword: raw}}
+            to.put(f"{keyword}_{i}.dcm", data, "ok", "BAD_NUMBER", **fields)
     for i, raw in enumerate([b"2020-01-31", b"20201301", b"00000000", b"yesterday ", b"20210229"]):
         data = to.file(element("StudyDate", raw))
-        kept = {"values": RIGHT | {"StudyDate": None}, "invalid": {"StudyDate": raw}}
-        to.put(f"StudyDate_{i}.dcm", data, "ok", "BAD_DATE", **kept)
+        fields = {"values": RIGHT | {"StudyDate": None}, "invalid": {"StudyDate": raw}}
+        to.put(f"StudyDate_{i}.dcm", data, "ok", "BAD_DATE", **fields)
     to.put("old_date.dcm", to.file(element("StudyDate", b"2020.01.31")), "ok", "OLD_DATE")
     padded = to.file(element("InstanceNumber", b" +7 "), element("RescaleSlope", b" 1.5\0\0"))
     to.put("padded.dcm", padded, "ok", values={"InstanceNumber": 7, "RescaleSlope": 1.5})
     list_ = element("WindowCenter", b"400\\xx")
-    kept = {"values": RIGHT, "invalid": {"WindowCenter": b"400\\xx"}}
-    to.put("in_list.dcm", to.file(list_), "ok", "BAD_NUMBER", **kept)
+    fields = {"values": RIGHT, "invalid": {"WindowCenter": b"400\\xx"}}
+    to.put("in_list.dcm", to.file(list_), "ok", "BAD_NUMBER", **fields)
     three = Element(0x00280010, "US", b"\x08\0\0")
-    kept = {"values": {"PatientName": "Doe^Jane", "Rows": None}, "invalid": {"Rows": b"\x08\0\0"}}
+    fields = {"values": {"PatientName": "Doe^Jane", "Rows": None}, "invalid": {"Rows": b"\x08\0\0"}}
     also = "ODD_LENGTH"
-    to.put("us_of_three_bytes.dcm", to.file(three), "ok", "BAD_VALUE", also=also, **kept)
+    to.put("us_of_three_bytes.dcm", to.file(three), "ok", "BAD_VALUE", also=also, **fields)
 
 
 @failure_class(9)
 def odd_length(to: Folder) -> None:
-    """Class 9: values of odd length; read as they are, ODD_LENGTH."""
-    said = RIGHT | {"InstitutionName": "abcde"}
+    """Class 9: values of odd length; ODD_LENGTH, read unchanged."""
+    values = RIGHT | {"InstitutionName": "abcde"}
     name = to.file(element("InstitutionName", b"abcde"))
-    to.put("text.dcm", name, "ok", "ODD_LENGTH", values=said)
+    to.put("text.dcm", name, "ok", "ODD_LENGTH", values=values)
     uid = to.file(element("FrameOfReferenceUID", b"1.2.3"))
     to.put("uid.dcm", uid, "ok", "ODD_LENGTH", values=RIGHT | {"FrameOfReferenceUID": "1.2.3"})
     form = [element("BitsAllocated", 8), element("Rows", 3), element("Columns", 3)]
@@ -72,13 +72,13 @@ def odd_length(to: Folder) -> None:
 
 @failure_class(10)
 def length_too_long(to: Folder) -> None:
-    """Class 10: lengths beyond the file; LENGTH_CLIPPED, and no memory taken for them."""
+    """Class 10: lengths beyond the file; LENGTH_CLIPPED, without allocating them."""
     also = "TRUNCATED LENGTH_CLIPPED PIXELS_ABSENT ODD_LENGTH RESYNC"
     start = dicom_file([element("Modality", "DX"), element("PatientID", "P1")])
     for length in (0x7FFFFFF0, 0x20202020, 0xFFFFFFFE):
         data = start + header(0x00189999, "OB", length) + b"four"
-        said = {"Modality": "DX", "PatientID": "P1"}
-        to.put(f"bytes_{length:x}.dcm", data, "partial", "LENGTH_CLIPPED", also=also, values=said)
+        values = {"Modality": "DX", "PatientID": "P1"}
+        to.put(f"bytes_{length:x}.dcm", data, "partial", "LENGTH_CLIPPED", also=also, values=values)
     text = start + header(0x00180015, "CS", 0xFFFE) + b"CHEST "
     to.put("text.dcm", text, "partial", "LENGTH_CLIPPED", also=also, values={"PatientID": "P1"})
     sequence = start + header(0x00181234, "SQ", 0x7FFFFFF0) + ITEM + struct.pack("<I", 8) + bytes(8)
@@ -92,7 +92,7 @@ def length_too_long(to: Folder) -> None:
 
 @failure_class(11)
 def unknown_sequence(to: Folder) -> None:
-    """Class 11: UN of undefined length is an implicit sequence (CP-246); UN_SEQUENCE, read on."""
+    """Class 11: UN of undefined length is an implicit sequence (CP-246); UN_SEQUENCE, parsed."""
     item = pack([element("CodeValue", "A"), element("CodeMeaning", "B")], IMPLICIT)
     nested = header(_SEQUENCE, "SQ", UNDEFINED, IMPLICIT) + _items(item) + SEQUENCE_END
     explicit = pack([element("CodeValue", "A")])
@@ -115,7 +115,7 @@ def unknown_sequence(to: Folder) -> None:
 
 @failure_class(12)
 def wrong_delimiters(to: Folder) -> None:
-    """Class 12: item and sequence delimiters missing or mixed up; DELIMITER, read on."""
+    """Class 12: item and sequence delimiters missing or swapped; DELIMITER, the rest is read."""
     start = header(_SEQUENCE, "SQ", UNDEFINED)
     item = ITEM + struct.pack("<I", UNDEFINED) + pack([element("CodeValue", "A")])
     cases = {
@@ -134,7 +134,7 @@ def wrong_delimiters(to: Folder) -> None:
     long = ITEM + struct.pack("<I", len(code) + 50) + code
     defined = header(_SEQUENCE, "SQ", len(long)) + long
     to.put("item_too_large.dcm", _before_name(to, defined), "ok", values=RIGHT)
-    # a picture inside a picture: its fragments and delimiter are not the outer one's
+    # an image in a sequence: its fragments and delimiter do not belong to the outer image
     icon = [element("Rows", 2), element("PixelData", [b"", b"\xff\xd8\xff\xd9"], vr="OB")]
     icons = element("IconImageSequence", [icon])
     to.put("icon.dcm", to.file(icons), "ok", values=RIGHT)
@@ -143,7 +143,7 @@ def wrong_delimiters(to: Folder) -> None:
 
 @failure_class(13)
 def too_deep(to: Folder) -> None:
-    """Class 13: sequences nested deeper than 64; TOO_DEEP, the rest of the file still read."""
+    """Class 13: sequences nested deeper than 64; TOO_DEEP, the rest of the file is read."""
     for depth in (10, 64):
         to.put(f"{depth}.dcm", _before_name(to, _nested(depth)), "ok", values=RIGHT)
     for depth in (65, 300, 5000):
@@ -153,14 +153,14 @@ def too_deep(to: Folder) -> None:
 
 @failure_class(14)
 def huge_header(to: Folder) -> None:
-    """Class 14: 12,000 frames described one by one, 2,000 private elements; read in time."""
+    """Class 14: 12,000 per-frame items, 2,000 private elements; read within the limits."""
     frame = [element("FrameContentSequence", [[element("DimensionIndexValues", [1, 2])]])]
     form = [element("NumberOfFrames", 12000), element("Rows", 1), element("Columns", 1)]
     frames = element("PerFrameFunctionalGroupsSequence", [frame] * 12000)
     picture = to.picture(*form, frames, element("PixelData", bytes(24000)))
-    said = {"Rows": 1, "NumberOfFrames": 12000, "RescaleSlope": 1.5}
-    to.put("frames.dcm", dicom_file(picture), "ok", values=said)
-    to.put("frames_undefined.dcm", dicom_file(picture, undefined=True), "ok", values=said)
+    values = {"Rows": 1, "NumberOfFrames": 12000, "RescaleSlope": 1.5}
+    to.put("frames.dcm", dicom_file(picture), "ok", values=values)
+    to.put("frames_undefined.dcm", dicom_file(picture, undefined=True), "ok", values=values)
     creator = Element(0x00110010, "LO", "WETREAD")
     private = [
         Element(0x00111000 + i % 256 + 65536 * 2 * (i // 256), "LO", "x" * 60) for i in range(2000)
@@ -172,7 +172,7 @@ def huge_header(to: Folder) -> None:
 
 @failure_class(14)
 def made_up_tags(to: Folder) -> None:
-    """Class 14: 6,000 tags that no dictionary has; HEADER_BUDGET, a column for 4,000."""
+    """Class 14: 6,000 tags that are in no dictionary; HEADER_BUDGET, columns for 4,000."""
     tags = [group << 16 | number for group in (6, 10) for number in range(1, 3_001)]
     many = to.file(*(Element(tag, "LO") for tag in tags))
     to.put("many.dcm", many, "partial", "HEADER_BUDGET", values=RIGHT)
@@ -182,7 +182,7 @@ def made_up_tags(to: Folder) -> None:
 
 @failure_class(15)
 def bad_charset(to: Folder) -> None:
-    """Class 15: text that is not in the stated character set; read somehow, CHARSET, bytes kept."""
+    """Class 15: text not in the stated character set; CHARSET, decoded otherwise, raw bytes."""
     cases = {
         "unknown": ("ISO_IR 999", "Müller".encode(), "Müller"),
         "not_stated": (None, "Müller".encode(), "Müller"),
@@ -198,18 +198,21 @@ def bad_charset(to: Folder) -> None:
         raw = raw + b" " * (len(raw) % 2)
         stated = [element("SpecificCharacterSet", charset)] if charset else []
         data = to.file(*stated, element("PatientName", raw))
-        kept = {"values": {"PatientName": text, "Rows": 8}, "invalid": {"PatientName": raw}}
-        to.put(f"{name}.dcm", data, "ok", "CHARSET", **kept)
+        fields = {"values": {"PatientName": text, "Rows": 8}, "invalid": {"PatientName": raw}}
+        to.put(f"{name}.dcm", data, "ok", "CHARSET", **fields)
     latin = [element("SpecificCharacterSet", "ISO_IR 100"), element("PatientName", b"M\xfcller")]
     to.put("right.dcm", to.file(*latin), "ok", values={"PatientName": "Müller"})
 
 
 @failure_class(16)
 def not_arrow(to: Folder) -> None:
-    """Class 16: what a typed column cannot hold, and a VM that changes from file to file."""
+    """Class 16: values that do not fit a typed column, and a VM that varies between files."""
     big = to.file(element("InstanceNumber", "9" * 20))
-    kept = {"values": {"InstanceNumber": None, "Rows": 8}, "invalid": {"InstanceNumber": b"9" * 20}}
-    to.put("over_64_bit.dcm", big, "ok", "BAD_NUMBER", **kept)
+    fields = {
+        "values": {"InstanceNumber": None, "Rows": 8},
+        "invalid": {"InstanceNumber": b"9" * 20},
+    }
+    to.put("over_64_bit.dcm", big, "ok", "BAD_NUMBER", **fields)
     nul = to.file(element("PatientName", b"Doe\0Jane"))
     to.put("nul.dcm", nul, "ok", also="CHARSET BAD_VALUE", values={"Rows": 8})
     one, two = element("WindowCenter", "40"), element("WindowCenter", ["40", "400"])
@@ -217,15 +220,15 @@ def not_arrow(to: Folder) -> None:
     to.put("two.dcm", to.file(two), "ok", values={"WindowCenter": [40.0, 400.0]})
     to.put("none.dcm", to.file(element("WindowCenter", "")), "ok", values={"WindowCenter": None})
     rows = to.file(element("Rows", [8, 9]))
-    kept = {"values": {"PatientName": "Doe^Jane"}, "invalid": {"Rows": b"\x08\0\x09\0"}}
-    to.put("two_rows.dcm", rows, "ok", "VM_MISMATCH", **kept)
+    fields = {"values": {"PatientName": "Doe^Jane"}, "invalid": {"Rows": b"\x08\0\x09\0"}}
+    to.put("two_rows.dcm", rows, "ok", "VM_MISMATCH", **fields)
     text = to.file(element("StudyID", ["A", "B"]))
     to.put("two_texts.dcm", text, "ok", also="VM_MISMATCH", values={"StudyID": "A\\B"})
 
 
 @failure_class(17)
 def empty_values(to: Folder) -> None:
-    """Class 17: empty values, empty sequences, absent elements; null, and no problem."""
+    """Class 17: empty values, empty sequences, absent elements; null, no problem."""
     keywords = [
         "StudyDate",
         "StudyTime",
@@ -250,14 +253,14 @@ def many_windows(to: Folder) -> None:
     """Class 18: several windows; all of them, in order (PS3.3 C.11.2.1.2: alternatives)."""
     windows = [element("WindowCenter", ["40", "-600"]), element("WindowWidth", ["400", "1500"])]
     names = element("WindowCenterWidthExplanation", ["SOFT", "LUNG"])
-    said = {"WindowCenter": [40.0, -600.0], "WindowWidth": [400.0, 1500.0]}
-    to.put("two.dcm", to.file(*windows, names), "ok", values=said)
+    values = {"WindowCenter": [40.0, -600.0], "WindowWidth": [400.0, 1500.0]}
+    to.put("two.dcm", to.file(*windows, names), "ok", values=values)
     uneven = to.file(windows[0], element("WindowWidth", "400"))
-    to.put("uneven.dcm", uneven, "ok", values=said | {"WindowWidth": [400.0]})
+    to.put("uneven.dcm", uneven, "ok", values=values | {"WindowWidth": [400.0]})
 
 
 def _before_name(to: Folder, data: bytes) -> bytes:
-    """A picture with these bytes in front of its PatientName."""
+    """File with `data` inserted before PatientName."""
     whole = to.file()
     at = whole.index(b"PN\x08\x00Doe^Jane") - 4
     return whole[:at] + data + whole[at:]
@@ -268,6 +271,6 @@ def _items(*contents: bytes) -> bytes:
 
 
 def _nested(depth: int) -> bytes:
-    """Sequences inside sequences, all of undefined length."""
+    """Nested sequences, all of undefined length."""
     start = header(_SEQUENCE, "SQ", UNDEFINED) + ITEM + struct.pack("<I", UNDEFINED)
     return start * depth + (ITEM_END + SEQUENCE_END) * depth

@@ -31,7 +31,7 @@ JPEG, JPEG_LOSSLESS, JPEG_LS = (f"1.2.840.10008.1.2.4.{n}" for n in (50, 70, 80)
 
 @failure_class(28)
 def bombs(to: Folder) -> None:
-    """Class 28: a little data that inflates to a lot; BOMB, and little memory or time spent."""
+    """Class 28: small data that expands to a lot; BOMB, with little memory and time."""
     elements = to.picture()
     meta = bytes(128) + b"DICM" + pack_meta(file_meta(elements, DEFLATED))
     start = pack(elements[:-1]) + header(0x00991001, "OB", 512 * MIB)
@@ -50,9 +50,9 @@ def bombs(to: Folder) -> None:
 
 @failure_class(28)
 def pixel_bombs(to: Folder) -> None:
-    """Class 28: pixels that say or inflate to far more than they hold; refused when decoded.
+    """Class 28: pixels that declare or expand to far more than they hold; refused when decoded.
 
-    A scan, which reads no pixels, finds nothing wrong in what is encapsulated or deflated.
+    A scan does not read pixels and reports no problem of encapsulated or deflated ones.
     """
     huge = [element("Rows", 65535), element("Columns", 65535)]
     to.put("size.dcm", to.file(*huge), "partial", "PIXELS_SHORT")
@@ -67,9 +67,9 @@ def pixel_bombs(to: Folder) -> None:
     }
     for name, (syntax, stream) in streams.items():
         pixels = element("PixelData", [b"", stream], vr="OB")
-        said = {"in_both": huge, "in_stream": [], "frames": [frames]}
-        for where, form in said.items():
-            to.put(f"{name}_{where}.dcm", to.file(*form, pixels, syntax=syntax), "ok")
+        forms = {"in_both": huge, "in_stream": [], "frames": [frames]}
+        for kind, form in forms.items():
+            to.put(f"{name}_{kind}.dcm", to.file(*form, pixels, syntax=syntax), "ok")
     deflated = element("PixelData", [b"", _zeros(b"", 512)], vr="OB")
     to.put("deflated_frame.dcm", to.file(deflated, syntax=DEFLATED_FRAMES), "ok")
     elements = to.picture(without=("PixelData",))
@@ -80,7 +80,7 @@ def pixel_bombs(to: Folder) -> None:
 
 @failure_class(31)
 def duplicates(to: Folder) -> None:
-    """Class 31: equal files, and one UID in two; POSSIBLE_DUPLICATE, UID_CLASH, none left out."""
+    """Class 31: equal files, and a UID in two files; POSSIBLE_DUPLICATE, UID_CLASH, all listed."""
     same = dicom_file(to.picture())
     to.put("1.dcm", same, "ok", "POSSIBLE_DUPLICATE")
     to.put("1_again.dcm", same, "ok", "POSSIBLE_DUPLICATE")
@@ -93,11 +93,11 @@ def duplicates(to: Folder) -> None:
 
 @failure_class(33)
 def links(to: Folder) -> None:
-    """Class 33: links in circles, to nowhere, to files, and hidden folders; each file once."""
+    """Class 33: circular, broken and file links, and hidden folders; each file once."""
     to.put("a/1.dcm", to.file(), "ok")
     to.put(".hidden/2.dcm", to.file(), "ok")
     to.put("a/.3.dcm", to.file(), "ok")
-    # named to come after what they point to, which is then known already
+    # their names sort after their targets
     for name, target in (("a/z_up", ".."), ("a/z_self", "."), ("z_again", "a")):
         (to.root / name).symlink_to(target, target_is_directory=True)
     (to.root / "link.dcm").symlink_to("a/1.dcm")
@@ -109,9 +109,9 @@ def links(to: Folder) -> None:
 
 @failure_class(34)
 def no_permission(to: Folder) -> None:
-    """Class 34: files and folders that may not be read, pipes; NO_ACCESS, NOT_A_FILE, never a wait.
+    """Class 34: unreadable files and folders, pipes; NO_ACCESS, NOT_A_FILE, without blocking.
 
-    Permissions do not stop the superuser: read the folder as another user.
+    Permissions do not apply to the superuser: read the folder as another user.
     """
     to.put("good.dcm", to.file(), "ok")
     to.put("locked.dcm", to.file(), "no_access", "NO_ACCESS").chmod(0)
@@ -124,7 +124,7 @@ def no_permission(to: Folder) -> None:
 
 @failure_class(36)
 def archives(to: Folder) -> None:
-    """Class 36: zip and tar read in place, whatever their names say; BAD_ARCHIVE where damaged."""
+    """Class 36: zip and tar, read in place, with unsafe member names; BAD_ARCHIVE if damaged."""
     members = {
         "a/1.dcm": to.file(),
         "../../up.dcm": to.file(),
@@ -141,11 +141,11 @@ def archives(to: Folder) -> None:
     to.put("no_header.tar.gz", _tar(members, "x.tar.gz")[:8], "no_access", "BAD_ARCHIVE")
     one = {"1.dcm": to.file(), "2.dcm": to.file(element("PatientID", "P2"))}
     stored = bytearray(_zip(one, zipfile.ZIP_STORED))
-    stored[stored.index(b"Doe^Jane")] ^= 1  # the checksum of the first is wrong now
+    stored[stored.index(b"Doe^Jane")] ^= 1  # the checksum of the first member is now wrong
     to.put("checksum.zip", bytes(stored), "no_access", "BAD_ARCHIVE", member="1.dcm")
     to.expect("checksum.zip", "ok", member="2.dcm")
     locked = bytearray(_zip(one))
-    for at in (6, locked.index(b"PK\x01\x02") + 8):  # says of the first that it is encrypted
+    for at in (6, locked.index(b"PK\x01\x02") + 8):  # the flag "encrypted" of the first member
         locked[at] |= 1
     to.put("encrypted.zip", bytes(locked), "no_access", "BAD_ARCHIVE", member="1.dcm")
     to.expect("encrypted.zip", "ok", member="2.dcm")
@@ -153,14 +153,14 @@ def archives(to: Folder) -> None:
     cut = cut[: cut.index(b"2.dcm") + 700]
     to.put("cut.tar", cut, "ok", member="1.dcm")
     to.expect("cut.tar", "partial", "TRUNCATED", also="META_LENGTH", member="2.dcm")
-    to.expect("cut.tar", "no_access", "BAD_ARCHIVE")  # what else was in it cannot be known
+    to.expect("cut.tar", "no_access", "BAD_ARCHIVE")  # further members are unknown
 
 
 @failure_class(37)
 def pixels_over_4_gib(to: Folder) -> None:
-    """Class 37: Pixel Data beyond a 32-bit length; LENGTH_WRAP, found without reading the pixels.
+    """Class 37: Pixel Data beyond a 32-bit length; LENGTH_WRAP, without reading the pixels.
 
-    The file is sparse: it takes no room on disk.
+    The file is sparse: it uses no disk space.
     """
     form = [element("Rows", 40000), element("Columns", 60000)]
     size = 2 * 40000 * 60000
@@ -171,9 +171,9 @@ def pixels_over_4_gib(to: Folder) -> None:
 
 
 def killed_write(index: Path) -> list[Path]:
-    """Class 38: leave in an index what a scan killed while writing leaves; no reader sees it.
+    """Class 38: write the leftovers of a killed scan into an index; readers ignore them.
 
-    Half a part without a commit, and temporary files. Returns what was written.
+    An incomplete Parquet file without a commit, and temporary files. Returns their paths.
     """
     part = min((index / "parts").iterdir()).read_bytes()
     left = {
@@ -187,13 +187,13 @@ def killed_write(index: Path) -> list[Path]:
 
 
 def _frame_header(marker: int, bits: int) -> bytes:
-    """A JPEG code stream of 65,535 x 65,535 values that ends after its frame header."""
+    """JPEG code stream of 65,535 x 65,535 values that ends after its frame header."""
     frame = struct.pack(">HBHHB3B", 11, bits, 65535, 65535, 1, 1, 0x11, 0)
     return b"\xff\xd8\xff" + bytes([marker]) + frame + b"\xff\xd9"
 
 
 def _zeros(start: bytes, mib: int) -> bytes:
-    """Raw deflate of `start` and so many MiB of zeros, packed once and repeated."""
+    """Raw deflate of `start` and `mib` MiB of zeros; one block is compressed and repeated."""
     packer = zlib.compressobj(9, wbits=-15)
     head = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""Seeded damage to the headers of real files: one integer is one case, for ever.
+"""Seeded damage to the headers of real files; a case number always gives the same file.
 
 >>> mutant(bytes(range(64)), 7) == mutant(bytes(range(64)), 7)
 True
@@ -29,14 +29,14 @@ LENGTHS = (
     0xFFFFFFFE,
     0xFFFFFFFF,
 )
-"""What lengths are set to: empty, odd, blank, larger than any file, undefined."""
+"""Damaged lengths: empty, odd, spaces, larger than any file, undefined."""
 
 _VR = re.compile(rb"AE|AS|AT|CS|D[AST]|F[DL]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|TM|U[CILNRSTV]")
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
 def seed_files(largest: int = 300 * KIB) -> list[Path]:
-    """Real files to damage, in a fixed order: pydicom's and pydicom-data's, but for large ones.
+    """Real files to damage, in a fixed order: those of pydicom and pydicom-data up to `largest`.
 
     Raises:
         MissingExtraError: pydicom-data is not installed.
@@ -53,12 +53,12 @@ def seed_files(largest: int = 300 * KIB) -> list[Path]:
 
 
 def case(number: int, seeds: Sequence[Path]) -> bytes:
-    """One of endlessly many damaged files: file `number % len(seeds)`, damaged by `number`."""
+    """Damaged file of a case: file `number % len(seeds)`, damaged with seed `number`."""
     return mutant(seeds[number % len(seeds)].read_bytes(), number)
 
 
 def header_end(data: bytes | bytearray) -> int:
-    """Where the Pixel Data's value starts, as far as its tag shows; else the end.
+    """Offset of the value of Pixel Data, found by its tag; else the end of the file.
 
     >>> header_end(bytes(200))
     200
@@ -68,16 +68,15 @@ def header_end(data: bytes | bytearray) -> int:
 
 
 def mutant(data: bytes, seed: int) -> bytes:
-    """A DICOM file with damage to its header, the same for the same seed.
+    """Damage the header of a DICOM file, deterministic in `seed`.
 
-    One to three strokes of: a byte or a bit changed, a length changed, bytes deleted or inserted,
-    the file cut.
+    One to three operations of: change a byte, a bit or a length, delete or insert bytes, truncate.
     """
     rng = random.Random(seed)  # noqa: S311  (damage, not secrets)
     damaged = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        stroke = rng.choice(STROKES)
-        stroke(damaged, rng, max(header_end(damaged), 1))
+        operation = rng.choice(OPERATIONS)
+        operation(damaged, rng, max(header_end(damaged), 1))
     return bytes(damaged)
 
 
@@ -92,13 +91,13 @@ def _bit(data: bytearray, rng: random.Random, end: int) -> None:
 
 
 def _length(data: bytearray, rng: random.Random, end: int) -> None:
-    places = [m.start() for m in _VR.finditer(data, 132, end)]
-    at = rng.choice(places) if places else rng.randrange(end)
+    offsets = [m.start() for m in _VR.finditer(data, 132, end)]
+    at = rng.choice(offsets) if offsets else rng.randrange(end)
     value = rng.choice((*LENGTHS, rng.randrange(1 << 16)))
     if bytes(data[at : at + 2]) in _LONG:
         at, size = at + 4, 4
     else:
-        at, size = at + 2, 2 if places else 4
+        at, size = at + 2, 2 if offsets else 4
     data[at : at + size] = struct.pack("<I", value)[:size]
 
 
@@ -118,7 +117,7 @@ def _cut(data: bytearray, rng: random.Random, end: int) -> None:
     del data[rng.randrange(end) :]
 
 
-STROKES: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
+OPERATIONS: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
     _byte,
     _bit,
     _length,
@@ -126,4 +125,4 @@ STROKES: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
     _insert,
     _cut,
 )
-"""The kinds of damage, in equal shares."""
+"""Kinds of damage, equally likely."""

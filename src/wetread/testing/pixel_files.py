@@ -1,4 +1,4 @@
-"""Small files with pixels in any encoding, under any transfer syntax, for tests of decoding."""
+"""Small files with pixels in any encoding and transfer syntax, for tests of decoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RLE, RAW = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.98"
 
 
 def encode_rle(values: np.ndarray, more: bytes = b"") -> bytes:
-    """RLE Lossless; `more` is appended to every segment."""
+    """Encode as RLE Lossless; `more` is appended to every segment."""
     big = np.atleast_3d(values).astype(values.dtype.newbyteorder(">"))
     planes = big.view("u1").reshape(*big.shape, values.dtype.itemsize)
     segments = [
@@ -33,7 +33,7 @@ def encode_rle(values: np.ndarray, more: bytes = b"") -> bytes:
 
 
 def encode_jpeg(values: np.ndarray) -> bytes:
-    """JPEG Baseline, as good as it gets."""
+    """Encode as JPEG Baseline of quality 98."""
     return bytes(imagecodecs.jpeg8_encode(values, level=98))
 
 
@@ -51,24 +51,24 @@ CODECS: dict[str, tuple[str, Encode]] = {
     "rle": (RLE, encode_rle),
     "raw": (RAW, lambda values: values.tobytes()),
 }
-"""Transfer syntax and encoder of grey 8-bit pictures; the JPEG ones are off by up to 3."""
+"""Transfer syntax and encoder of grey 8-bit images; JPEG values differ by up to 3."""
 
 
 def even(data: bytes | bytearray) -> bytes:
-    """The bytes, padded to an even length."""
+    """Pad to even length."""
     return bytes(data) + b"\0" * (len(data) % 2)
 
 
 def in_items(*fragments: bytes, table: bytes = b"") -> bytes:
-    """An offset table and fragments as the value of an element of defined length."""
+    """Encapsulate an offset table and fragments, for an element of defined length."""
     items = (struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in (table, *fragments))
     return b"".join(items) + SEQUENCE_END
 
 
 def pixel_file(like: np.ndarray, pixels: Any, syntax: str = EXPLICIT, **tags: Any) -> bytes:
-    """A file whose header announces `like`; `pixels` are bytes, or a list: table and fragments.
+    """File with a header for `like`; `pixels` are bytes, or a list: offset table and fragments.
 
-    Elements given by keyword replace others; None leaves one out.
+    Elements by keyword replace others; None omits one.
     """
     bits = 8 * like.dtype.itemsize
     rows, columns, samples = (*like.shape, 1)[:3]

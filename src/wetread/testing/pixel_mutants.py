@@ -1,4 +1,4 @@
-"""Seeded damage to the pixels of real files, for every decoder: one integer is one case."""
+"""Seeded damage to the pixels of real files, for every decoder, by case number."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 from wetread.headers.encodings import KINDS
 from wetread.settings import KIB
-from wetread.testing.mutate import STROKES, seed_files
+from wetread.testing.mutate import OPERATIONS, seed_files
 
 Seed = tuple[str, bytes, int]
-"""Name, the file, and where the value of its pixel element starts."""
+"""Name, bytes of the file, and offset of the value of its pixel element."""
 _HTJ2K = "1.2.840.10008.1.2.4.201"
 _ENCODERS = {
     _HTJ2K: "htj2k_encode",
     "1.2.840.10008.1.2.4.110": "jpegxl_encode",
 }
-"""Of the kinds that no public test file is small enough for."""
+"""Encoders of the kinds without a small public test file."""
 _HEAD = 700
-"""Bytes that hold the markers of most code-streams."""
-_BYTE, _BIT, _, _DELETE, _INSERT, _CUT = STROKES
+"""Length in bytes that covers the markers of most code streams."""
+_BYTE, _BIT, _, _DELETE, _INSERT, _CUT = OPERATIONS
 
 
 def pixel_seeds(folders: Sequence[Path] = (), largest: int = 300 * KIB) -> dict[str, list[Seed]]:
-    """Real files by the kind of their pixels, in a fixed order: those of `seed_files`, and more.
+    """Real files by kind of pixels, in a fixed order: those of `seed_files` and of `folders`.
 
-    HTJ2K and JPEG XL are made from one of them.
+    HTJ2K and JPEG XL are transcoded from one of them.
 
     Raises:
         MissingExtraError: pydicom-data is not installed.
@@ -52,7 +52,7 @@ def pixel_seeds(folders: Sequence[Path] = (), largest: int = 300 * KIB) -> dict[
 
 
 def _transcode(path: Path, syntax: str, encoder: str) -> Seed:
-    """A file of one frame in another transfer syntax."""
+    """Transcode a file of one frame to another transfer syntax."""
     import imagecodecs
     from pydicom import dcmread
     from pydicom.encaps import encapsulate
@@ -74,10 +74,10 @@ def _transcode(path: Path, syntax: str, encoder: str) -> Seed:
 
 
 def pixel_case(number: int, seeds: Mapping[str, Sequence[Seed]]) -> tuple[str, bytes]:
-    """A kind of pixels and a file with damage to them, the same for the same number.
+    """Kind of pixels and a file with damaged pixels, deterministic in `number`.
 
-    The kinds take turns. One to three strokes of: a byte or a bit changed, bytes deleted or
-    inserted, the file cut; half of them where the code-stream says what it is.
+    The kinds alternate. One to three operations of: change a byte or a bit, delete or insert
+    bytes, truncate; half of them within the markers of the code stream.
     """
     kinds = [kind for kind in seeds if seeds[kind]]
     kind = kinds[number % len(kinds)]
@@ -85,7 +85,7 @@ def pixel_case(number: int, seeds: Mapping[str, Sequence[Seed]]) -> tuple[str, b
     rng = random.Random(number)  # noqa: S311  (damage, not secrets)
     damaged = bytearray(data[start:])
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        stroke = rng.choice((_BYTE, _BYTE, _BIT, _BIT, _DELETE, _INSERT, _CUT))
+        operation = rng.choice((_BYTE, _BYTE, _BIT, _BIT, _DELETE, _INSERT, _CUT))
         end = min(_HEAD, len(damaged)) if rng.random() < 0.5 else len(damaged)
-        stroke(damaged, rng, max(end, 1))
+        operation(damaged, rng, max(end, 1))
     return kind, data[:start] + bytes(damaged)

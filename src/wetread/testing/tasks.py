@@ -1,4 +1,4 @@
-"""Functions that misbehave on request, to try an engine with."""
+"""Functions that misbehave on request, to test engines."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.workers.heartbeat import beat
+from wetread.workers.heartbeat import heartbeat
 
 
 def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Do what column `do` says, row by row; return the table with the worker's `pid`.
+    """Execute the word in column `do` of each row; return the table with the worker's `pid`.
 
-    `do` is null or one of: exit, kill, sleep, beat (asks for 60 s, sleeps 3), wait (until the
-    file of option `until` exists), raise, end, print. With an option `log`, a file, each call adds
-    a line of its words to it.
+    `do` is null or one of: exit, kill, sleep, heartbeat (allows 60 s, sleeps 3), wait (until the
+    file of option `until` exists), raise, end, print. With the option `log`, a file, each call adds
+    one line of its words.
 
     >>> obey(pa.table({"do": [None]}), {}).column_names
     ['do', 'pid']
@@ -33,18 +33,18 @@ def obey(table: pa.Table, options: dict[str, Any]) -> pa.Table:
             os.kill(os.getpid(), signal.SIGKILL)
         elif word == "sleep":
             time.sleep(options.get("seconds", 60))
-        elif word == "beat":
-            beat(60)
+        elif word == "heartbeat":
+            heartbeat(60)
             time.sleep(3)
         elif word == "wait":
-            beat(600)
+            heartbeat(600)
             while not os.path.exists(options["until"]):
                 time.sleep(0.01)
         elif word == "raise":
-            raise KeyError("asked to")
+            raise KeyError("requested")
         elif word == "end":
-            raise EOFError("of something else than the pipe")
+            raise EOFError("not of the pipe")
         elif word == "print":
-            print("said by a worker")
+            print("printed by a worker")
             sys.stdout.flush()
     return table.append_column("pid", pa.array([os.getpid()] * len(table), pa.int64()))

@@ -52,7 +52,7 @@ class Decoder:
 
     def warm(self) -> None:
         """Have the processes ready before the first question."""
-        self._pool.warm()
+        self._pool.start()
 
     def close(self) -> None:
         """End the processes."""
@@ -110,7 +110,7 @@ class Decoder:
         key = (row["id"], *map(str, ask.values()))
         answer = self._under_way.get(key)
         if answer is None:
-            future: Future[pa.Table] = self._pool.ask(make_task(row, ask), urgency)
+            future: Future[pa.Table] = self._pool.submit(make_task(row, ask), urgency)
             answer = self._under_way[key] = asyncio.wrap_future(future)
             answer.add_done_callback(lambda _: self._under_way.pop(key, None))
         self._waiters[key] = self._waiters.get(key, 0) + 1

@@ -24,7 +24,7 @@ from wetread.pixels import Frame, Frames, read_frame
 from wetread.pixels.reduced import count_levels
 from wetread.settings import Settings
 from wetread.viewer.encoding import to_jpeg
-from wetread.workers.heartbeat import beat
+from wetread.workers.heartbeat import heartbeat
 
 FUNCTION = "wetread.viewer.worker:answer"
 
@@ -42,7 +42,7 @@ def answer(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     ask = json.loads(row["ask"])
     try:
         with batch.opened(options["root"], row, settings) as (image, frames):
-            beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
+            heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
             try:
                 said, data = _KINDS[ask["kind"]](image, frames, ask, settings)
             except UsageError as error:  # a window or frame that does not exist

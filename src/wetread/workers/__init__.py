@@ -1,4 +1,4 @@
-"""Where work is done: one pure function, mapped over tables of sources."""
+"""Execution engines: map a pure function over tables of sources."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Engine", "LocalEngine"]
 
 
 class Engine(Protocol):
-    """What every engine can do."""
+    """Methods of every execution engine."""
 
     def limited(self, timeout: float | None, *, each: bool = False) -> Engine:
-        """The same workers, for tasks, or rows one by one, that may take so many seconds."""
+        """The same workers with a time limit in seconds, per task or (`each`) per row."""
 
     def check(self, root: str, to: str | None) -> None:
-        """Raises UsageError where a worker cannot read below `root` or write to `to`."""
+        """Raise UsageError if a worker cannot read below `root` or write to `to`."""
 
     def map(
         self,
@@ -29,4 +29,4 @@ class Engine(Protocol):
         options: dict[str, Any],
         failed: Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table],
     ) -> Generator[pa.Table, None, None]:
-        """Yield the function's table of every task, in any order; see `LocalEngine.map`."""
+        """Yield the result table of every task, in any order; see `LocalEngine.map`."""

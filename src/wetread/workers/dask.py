@@ -1,7 +1,7 @@
-"""Processes of a Dask cluster, on one machine or many (extra `dask`).
+"""Dask execution engine: workers on one machine or many (extra `dask`).
 
-Only tables of sources and of results go through the scheduler, never files; the tables as Arrow IPC
-bytes, since a pickled slice would carry all of what it was cut from.
+Only tables of sources and of results go through the scheduler, never files. Tables are sent as
+Arrow IPC bytes, because a pickled slice would carry the whole table.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 _AHEAD = 2
-"""Tasks that wait for each thread of the cluster, so that none is idle."""
-_PATIENCE = 60
-"""Seconds to wait for the first worker: it may still be starting, or be restarted by its nanny."""
+"""Queued tasks per thread of the cluster, so that none is idle."""
+_CONNECT_SECONDS = 60
+"""Time limit for the first worker, which may be starting, or be restarted by its nanny."""
 
 
 class DaskEngine:
-    """The workers of a Dask cluster.
+    """Workers of a Dask cluster.
 
-    A worker that dies costs another try of its tasks. A task that has killed workers is tried again
-    in a process of its own beside a worker, and cut up until the row that does it is alone. The
-    workers read and write for themselves, with
-    credentials of their own environment: they must see the same folders or buckets and have the
-    same wetread. Anyone who reaches an open scheduler can run code on it: use `tls://`.
+    Tasks of a worker that dies are tried again. A task that has killed workers is tried again in a
+    separate process and split until the row responsible is alone. Workers read and write files
+    themselves, with the credentials of their environment: they must see the same folders or
+    buckets and have the same version of wetread. Anyone who can reach an open scheduler can run
+    code on it: use `tls://`.
 
     Args:
         client: a `distributed.Client`, or the address of a scheduler.
-        timeout: seconds that a row may take where rows are done one by one; None: no limit.
-        each: rows are done one by one, each worker of Dask in a process of its own beside it, so
-            that a decoder that crashes does not take the worker along.
+        timeout: seconds per row if `each`; None: no limit.
+        each: process rows one by one, in a separate process per Dask worker, so that a decoder
+            that crashes does not end the Dask worker.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DaskEngine:
         try:
             self.client = Client(client) if isinstance(client, str) else client
         except (OSError, ValueError) as error:
-            raise EngineError(f"no scheduler answers at {client}: {error}") from error
+            raise EngineError(f"cannot connect to a scheduler at {client}: {error}") from error
         self.timeout = timeout
         self.each = each
 
@@ -66,12 +66,12 @@ class DaskEngine:
         return DaskEngine(self.client, timeout, each=each)
 
     def check(self, root: str, to: str | None) -> None:
-        """Asks every worker whether it can do the work, before any of it is done.
+        """Check that every worker can read below `root` and write to `to`, before any work.
 
         Raises:
-            UsageError: no worker comes within a minute, or one has another wetread, or cannot see
-                a folder.
-            EngineError: the scheduler does not answer.
+            UsageError: no worker appears within a minute, or one has another version of wetread
+                or Python, or cannot see a folder.
+            EngineError: the scheduler does not respond.
         """
         probe = None
         if to is not None and "://" not in to:
@@ -80,20 +80,21 @@ class DaskEngine:
             probe.touch()
         try:
             with contextlib.suppress(TimeoutError):
-                self.client.wait_for_workers(1, timeout=_PATIENCE)
-            said = self.client.run(_preflight, root, None if probe is None else str(probe))
+                self.client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+            checks = self.client.run(_preflight, root, None if probe is None else str(probe))
         except (OSError, TimeoutError) as error:
-            raise EngineError(f"the scheduler does not answer: {error}") from error
+            raise EngineError(f"the scheduler does not respond: {error}") from error
         finally:
             if probe is not None:
                 probe.unlink(missing_ok=True)
-        if not said:
+        if not checks:
             raise UsageError("the scheduler has no workers: start some with `dask worker ADDRESS`")
-        here = _versions()
-        for worker, (versions, problem) in said.items():
-            if versions != here:
+        expected = _versions()
+        for worker, (versions, problem) in checks.items():
+            if versions != expected:
                 raise UsageError(
-                    f"worker {worker} has {versions}, this is {here}: install the same"
+                    f"worker {worker} has {versions}, the client has {expected}: "
+                    "install the same versions"
                 )
             if problem:
                 raise UsageError(f"worker {worker} {problem}")
@@ -105,10 +106,10 @@ class DaskEngine:
         options: dict[str, Any],
         failed: Failed,
     ) -> Generator[pa.Table, None, None]:
-        """Yield what `function` makes of every task, in any order; see `LocalEngine.map`.
+        """Yield the result table of every task, in any order; see `LocalEngine.map`.
 
         Raises:
-            EngineError: the scheduler is lost; what was written is kept.
+            EngineError: the connection to the scheduler is lost; completed files stay.
         """
         from distributed import as_completed
 
@@ -124,17 +125,17 @@ class DaskEngine:
         more = iter(tasks)
         for task in islice(more, _AHEAD * max(1, sum(self.client.nthreads().values()))):
             submit(task)
-        # A worker that dies takes the good name of all tasks that it had waiting along: these are
-        # tried again when nothing else is, one by one and apart from the worker. Dask's nanny does
-        # not restart a worker that dies while it starts (distributed 2026.8), which is what happens
-        # where a task that kills is tried again and again.
+        # When a worker dies, each of its queued tasks may be the cause: these are tried again at
+        # the end, one by one and in a separate process. Dask's nanny does not restart a worker that
+        # dies while it starts (distributed 2026.8), as happens if a task that kills is tried again
+        # and again.
         suspects: list[pa.Table] = []
         alone = False
         try:
             for future in waiting:
                 task = under_way.pop(future.key)
                 result = _result(future)
-                future.release()  # or the scheduler does all of it again when a worker dies
+                future.release()  # else the scheduler computes it again when a worker dies
                 if result is not None:
                     tables, failures = result
                     yield from map(_from_bytes, tables)
@@ -146,14 +147,14 @@ class DaskEngine:
                     half = task.num_rows // 2
                     suspects += [task.slice(half), task.slice(0, half)]
                 else:
-                    yield failed(task, "crashed", "it ended every worker that tried it")
+                    yield failed(task, "crashed", "every worker that tried it ended")
                 if (following := next(more, None)) is not None:
                     submit(following)
                 elif suspects and not under_way:
                     alone = True
                     submit(suspects.pop(), apart=True)
         finally:
-            with contextlib.suppress(Exception):  # it may be the scheduler that is gone
+            with contextlib.suppress(Exception):  # the scheduler may be gone
                 self.client.cancel([*waiting.futures])
 
 
@@ -161,21 +162,23 @@ Result = tuple[list[bytes], list[tuple[bytes, Literal["crashed", "timeout"], str
 
 
 def _result(future: Future) -> Result | None:
-    """What a task gave; None if it ended its workers. Raises what the function raised."""
+    """Result of a task; None if it ended its workers. Raises the exception of the function."""
     from distributed import KilledWorker
 
     if future.status == "finished":
-        kind, answer = future.result()
+        kind, content = future.result()
         if kind == "error":
-            raise rebuild(answer)
-        result: Result = answer
+            raise rebuild(content)
+        result: Result = content
         return result
     error = future.exception() if future.status == "error" else None
     if isinstance(error, KilledWorker):
         return None
     if error is not None:
         raise error
-    raise EngineError("the scheduler is lost; the same command goes on from what is written")
+    raise EngineError(
+        "the connection to the scheduler is lost; run the same command again to resume"
+    )
 
 
 def _work(
@@ -186,26 +189,26 @@ def _work(
     each: bool,
     apart: bool,
 ) -> tuple[str, Any]:
-    """Do a task in a worker; `apart`: in a process beside it, which may die."""
+    """Run a task in a Dask worker; `apart`: in a separate process, which may die."""
     task = _from_bytes(data)
     failures: list[tuple[bytes, str, str]] = []
     try:
         if not apart:
             return "done", ([_to_bytes(resolve(function)(task, options))], failures)
-        nothing = pa.table({})
+        empty = pa.table({})
 
-        def note(row: pa.Table, status: str, text: str) -> pa.Table:
+        def failed(row: pa.Table, status: str, text: str) -> pa.Table:
             failures.append((_to_bytes(row), status, text))
-            return nothing
+            return empty
 
-        tables = LocalEngine(1, timeout, each=each).map(function, [task], options, note)
-        return "done", ([_to_bytes(t) for t in tables if t is not nothing], failures)
-    except Exception as error:  # noqa: BLE001 - raised by the caller, whatever it is
+        tables = LocalEngine(1, timeout, each=each).map(function, [task], options, failed)
+        return "done", ([_to_bytes(t) for t in tables if t is not empty], failures)
+    except Exception as error:  # noqa: BLE001 - raised in the client
         return "error", describe(error)
 
 
 def _preflight(root: str, probe: str | None) -> tuple[str, str]:
-    """In a worker: its versions, and what it cannot see, if anything."""
+    """Versions of this worker, and the reason if it cannot do the work (runs in the worker)."""
     if probe is not None and not os.path.exists(probe):
         return _versions(), f"does not see the folder {os.path.dirname(probe)}"
     if "://" in root:
@@ -213,7 +216,7 @@ def _preflight(root: str, probe: str | None) -> tuple[str, str]:
 
         try:
             next(open_bucket(root).pages(), None)
-        except Exception as error:  # noqa: BLE001 - said to the user
+        except Exception as error:  # noqa: BLE001 - reported to the user
             return _versions(), f"cannot list {root}: {error}"
     elif not os.path.exists(root):
         return _versions(), f"does not see {root}"

@@ -1,23 +1,23 @@
-"""How a function tells the engine it works for that it lives."""
+"""Heartbeat of a worker: extend the time limit from inside a task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 _listeners: list[Callable[[float], None]] = []
-"""What a worker process puts in; empty in any other process."""
+"""Callbacks of this worker process; empty in any other process."""
 
 
-def beat(seconds: float) -> None:
-    """From now on, what comes next may take so many seconds; then the worker counts as hanging.
+def heartbeat(seconds: float) -> None:
+    """Allow the next step of a task this many seconds, counted from now.
 
-    For a function whose rows differ: a file of 500 frames may take 500 times as long. Does nothing
-    outside a worker process.
+    A worker without another heartbeat in that time is treated as hung. For functions whose rows
+    differ: a file of 500 frames may take 500 times as long. Does nothing outside a worker process.
     """
     for listen in _listeners:
         listen(seconds)
 
 
 def listen(listener: Callable[[float], None]) -> None:
-    """Have every beat of this process passed on."""
+    """Pass every heartbeat of this process to `listener`."""
     _listeners.append(listener)

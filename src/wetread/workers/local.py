@@ -1,4 +1,4 @@
-"""Processes on this machine."""
+"""Local execution engine: worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from wetread.workers.messages import (
-    BEAT,
     CALL,
     ERROR,
+    HEARTBEAT,
     ROW,
     TABLE,
     read_message,
@@ -30,14 +30,14 @@ from wetread.workers.messages import (
 )
 
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "134217728", "MALLOC_TRIM_THRESHOLD_": "134217728"}
-"""Of glibc: tables come and go row by row, and the system's fresh pages cost half as much again."""
+"""glibc keeps freed memory: fresh pages for every row would add half as much time again."""
 _STARTS = 3
-"""Times that a worker is started which something kills while it does."""
+"""Attempts to start a worker process that is killed while it starts."""
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 
 
 def count_cores() -> int:
-    """The cores this process may use, at least 1."""
+    """Number of CPU cores that this process may use, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -47,10 +47,10 @@ class LocalEngine:
     """Worker processes, replaced when they die.
 
     Args:
-        workers: how many; None: one per core; 0: no process, all is done in the caller's.
-        timeout: seconds a task may take in a worker; None: no limit.
-        each: a worker calls the function row by row, and the timeout is that of a row, or what
-            the function asks for by `pulse.beat`. The row that ends a worker is then known at once.
+        workers: number of processes; None: one per core; 0: run in the calling process.
+        timeout: seconds per task; None: no limit.
+        each: call the function row by row. The timeout then applies to each row (the function may
+            extend it with `heartbeat`), and a row that ends its worker is known at once.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class LocalEngine:
         return LocalEngine(self.workers, timeout, each=each)
 
     def check(self, root: str, to: str | None) -> None:
-        """Nothing: this machine sees what it sees."""
+        """Do nothing: there is no other machine to check."""
 
     def map(
         self,
@@ -74,65 +74,65 @@ class LocalEngine:
         options: dict[str, Any],
         failed: Failed,
     ) -> Generator[pa.Table, None, None]:
-        """Yield what `function` makes of every task, in any order.
+        """Yield the result table of every task, in any order.
 
-        A task that ends its worker, or takes too long, is cut up until the row that does it is
-        alone; `failed(row, "crashed" or "timeout", text)` then makes the table for it. So a
-        task may give several tables. At most two tasks per worker are taken ahead.
+        A task that ends its worker, or takes too long, is split until the row responsible is
+        alone; `failed(row, "crashed" or "timeout", text)` then returns the table for that row.
+        One task may therefore yield several tables. At most two tasks per worker are taken ahead.
 
         Args:
             function: "wetread.module:function", called as function(task, options) -> table.
             tasks: tables, taken one by one as workers become free.
-            options: anything that JSON can hold.
-            failed: called in this process.
+            options: any JSON value, passed to the function.
+            failed: called in the calling process.
 
         Raises:
-            Exception: what the function raised, with the worker's traceback as a note.
-            RuntimeError: a worker that cannot start, or an exception of a foreign type.
+            Exception: the exception of the function, with the worker's traceback as a note.
+            RuntimeError: a worker cannot start, or the exception is of another library's type.
         """
         if self.workers == 0:
-            here = resolve(function)
+            resolved = resolve(function)
             for task in tasks:
-                yield here(task, options)
+                yield resolved(task, options)
             return
         todo: queue.SimpleQueue[pa.Table | None] = queue.SimpleQueue()
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         call = {"function": function, "options": options, "each": self.each}
-        crew = [_Worker(call, self.timeout, todo, done) for _ in range(self.workers)]
+        threads = [_WorkerThread(call, self.timeout, todo, done) for _ in range(self.workers)]
         try:
             waiting, more = 0, iter(tasks)
             while True:
                 while waiting < 2 * self.workers and (task := next(more, None)) is not None:
                     if waiting < self.workers:
-                        crew[waiting].start()
+                        threads[waiting].start()
                     todo.put(task)
                     waiting += 1
                 if not waiting:
                     return
-                answer = done.get()
-                if answer is None:  # all of one task is done
+                result = done.get()
+                if result is None:  # all of one task is done
                     waiting -= 1
-                elif isinstance(answer, tuple):  # a row that ended its worker
-                    yield failed(*answer)
-                elif isinstance(answer, BaseException):
-                    raise answer
+                elif isinstance(result, tuple):  # a row that ended its worker
+                    yield failed(*result)
+                elif isinstance(result, BaseException):
+                    raise result
                 else:
-                    yield answer
+                    yield result
         finally:
-            for worker in crew:
-                worker.stop()
-            for _ in crew:
+            for thread in threads:
+                thread.stop()
+            for _ in threads:
                 todo.put(None)
-            for worker in crew:
-                worker.join()
+            for thread in threads:
+                thread.join()
 
 
-class _GoneError(Exception):
-    """The process at the other end has ended."""
+class _ProcessEndedError(Exception):
+    """The worker process has ended."""
 
 
-class _Worker:
-    """A thread that feeds one process, and starts another when that dies."""
+class _WorkerThread:
+    """Thread that sends tasks to one worker process and restarts it when it dies."""
 
     def __init__(
         self,
@@ -145,134 +145,134 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._stopped = False
-        self._late = False
+        self._timed_out = False
         self._allowed = 0.0
         self._deadline = 0.0
         self._row = -1
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin, if that has not been done."""
+        """Start, unless started."""
         if not self._thread.is_alive() and not self._stopped:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the process at once; what it was at is lost."""
+        """Kill the process; its current task is lost."""
         with self._lock:
             self._stopped = True
             if self._process:
                 self._process.kill()
 
     def join(self) -> None:
-        """Wait for the end."""
+        """Wait until the thread has ended."""
         if self._thread.ident:
             self._thread.join()
 
     def _run(self) -> None:
         try:
             while (task := self._todo.get()) is not None and not self._stopped:
-                self._do(task)
+                self._run_task(task)
                 self._done.put(None)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             self._done.put(error)
         finally:
-            self._end()
+            self._end_process()
 
-    def _do(self, task: pa.Table) -> None:
-        parts = [task]
-        while parts and not self._stopped:
-            part = parts.pop()
+    def _run_task(self, task: pa.Table) -> None:
+        pieces = [task]
+        while pieces and not self._stopped:
+            rows = pieces.pop()
             try:
-                self._done.put(self._ask(part))
-            except _GoneError:
-                status = self._end()
-                at = max(self._row, 0)  # the row it was at, where rows are announced
-                if part.num_rows > 1 and self._row < 0:
-                    half = part.num_rows // 2
-                    parts += [part.slice(half), part.slice(0, half)]
-                elif self._late:
+                self._done.put(self._request(rows))
+            except _ProcessEndedError:
+                status = self._end_process()
+                at = max(self._row, 0)  # the current row, if rows are announced
+                if rows.num_rows > 1 and self._row < 0:
+                    half = rows.num_rows // 2
+                    pieces += [rows.slice(half), rows.slice(0, half)]
+                elif self._timed_out:
                     text = f"longer than {self._allowed:g} s"
-                    self._done.put((part.slice(at, 1), "timeout", text))
-                    parts += _others(part, at)
-                elif part.num_rows > 1:  # what it crashed on may be what the rows before it left
-                    parts += [*_others(part, at), part.slice(at, 1)]
+                    self._done.put((rows.slice(at, 1), "timeout", text))
+                    pieces += _other_rows(rows, at)
+                elif rows.num_rows > 1:  # rows before it may have caused the crash
+                    pieces += [*_other_rows(rows, at), rows.slice(at, 1)]
                 else:
-                    self._done.put((part, "crashed", f"the worker ended: {_reason(status)}"))
+                    text = f"the worker ended: {_describe_status(status)}"
+                    self._done.put((rows, "crashed", text))
 
-    def _ask(self, part: pa.Table) -> pa.Table:
+    def _request(self, rows: pa.Table) -> pa.Table:
         process = self._process
-        if process is None or self._late or process.poll() is not None:
-            self._end()
-            process = self._begin()
-        self._late, self._row = False, -1
+        if process is None or self._timed_out or process.poll() is not None:
+            self._end_process()
+            process = self._start_process()
+        self._timed_out, self._row = False, -1
         if not self._timeout:
-            return self._talk(process, TABLE, part)
+            return self._exchange(process, TABLE, rows)
         self._allow(self._timeout)
         done = threading.Event()
         watch = threading.Thread(target=self._watch, args=[process, done], daemon=True)
         watch.start()
         try:
-            return self._talk(process, TABLE, part)
+            return self._exchange(process, TABLE, rows)
         finally:
             done.set()
-            watch.join()  # from here on it is known whether it was late
+            watch.join()  # _timed_out is final from here on
 
     def _allow(self, seconds: float) -> None:
         self._allowed, self._deadline = seconds, time.monotonic() + seconds
 
     def _watch(self, process: subprocess.Popen[bytes], done: threading.Event) -> None:
         while (left := self._deadline - time.monotonic()) > 0:
-            if done.wait(min(left, 1.0)):  # the deadline may change while it waits
+            if done.wait(min(left, 1.0)):  # the deadline may change meanwhile
                 return
-        self._late = True
+        self._timed_out = True
         process.kill()
 
-    def _talk(self, process: subprocess.Popen[bytes], kind: bytes, content: Any) -> Any:
-        """Send one message, return the content of the answer, or raise what it says."""
+    def _exchange(self, process: subprocess.Popen[bytes], kind: bytes, content: Any) -> Any:
+        """Send one message; return the content of the response, or raise its exception."""
         try:
             write_message(cast(BinaryIO, process.stdin), kind, content)
             while True:
-                kind, answer = read_message(cast(BinaryIO, process.stdout))
+                kind, response = read_message(cast(BinaryIO, process.stdout))
                 if kind == ROW:
                     self._row += 1
                     self._allow(self._timeout or 0)
-                elif kind == BEAT:
-                    self._allow(answer["seconds"])
+                elif kind == HEARTBEAT:
+                    self._allow(response["seconds"])
                 else:
                     break
         except (EOFError, BrokenPipeError):
-            raise _GoneError from None
+            raise _ProcessEndedError from None
         if kind == ERROR:
-            raise rebuild(answer)
-        return answer
+            raise rebuild(response)
+        return response
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def _start_process(self) -> subprocess.Popen[bytes]:
         status = 0
         for _ in range(_STARTS):
             with self._lock:
                 if self._stopped:
-                    raise _GoneError
+                    raise _ProcessEndedError
                 process = self._process = subprocess.Popen(
-                    # -P: the caller's folder, which may hold anybody's files, is no place for
-                    # modules
+                    # -P: no modules from the current folder, which may hold untrusted files
                     [sys.executable, "-P", "-m", "wetread.workers.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
                 )
             try:
-                self._talk(process, CALL, self._call)
+                self._exchange(process, CALL, self._call)
                 return process
-            except _GoneError:
+            except _ProcessEndedError:
                 if self._stopped:
                     raise
-                status = self._end()
-            if status >= 0:  # its own doing, such as an import that fails
+                status = self._end_process()
+            if status >= 0:  # not killed: an import fails, for example
                 break
-        raise RuntimeError(f"a worker process could not start: {_reason(status)}")
+        raise RuntimeError(f"a worker process could not start: {_describe_status(status)}")
 
-    def _end(self) -> int:
-        """Close the pipes, which ends the process; its exit status."""
+    def _end_process(self) -> int:
+        """Close the pipes, which ends the process; return its exit status."""
         process, self._process = self._process, None
         if process is None:
             return 0
@@ -286,12 +286,12 @@ class _Worker:
             return process.wait()
 
 
-def _others(part: pa.Table, row: int) -> list[pa.Table]:
-    """The rows after one and those before it, as far as there are any."""
-    return [piece for piece in (part.slice(row + 1), part.slice(0, row)) if piece.num_rows]
+def _other_rows(rows: pa.Table, row: int) -> list[pa.Table]:
+    """The rows after one row and those before it, without empty tables."""
+    return [piece for piece in (rows.slice(row + 1), rows.slice(0, row)) if piece.num_rows]
 
 
-def _reason(status: int) -> str:
+def _describe_status(status: int) -> str:
     if status >= 0:
         return f"exit status {status}"
     try:
@@ -301,7 +301,7 @@ def _reason(status: int) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, and a worker finds the same wetread, wherever it was imported from."""
+    """Environment of this process, with a PYTHONPATH that leads to the same wetread."""
     home = str(Path(__file__).parents[2])
     if home == sysconfig.get_path("purelib"):
         return dict(os.environ)

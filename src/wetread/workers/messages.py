@@ -1,6 +1,6 @@
-"""What goes through the pipe between a caller and its workers: one letter, a length, the bytes.
+"""Messages in the pipes between a caller and its workers: kind (one byte), length, content.
 
-Tables travel as Arrow IPC streams, all else as JSON; nothing is pickled.
+Tables are sent as Arrow IPC streams, everything else as JSON; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pyarrow as pa
 Function = Callable[[pa.Table, dict[str, Any]], pa.Table]
 
 CALL, READY, TABLE, ERROR = b"C", b"R", b"T", b"E"
-ROW, BEAT = b"N", b"B"
-"""Beside the answer: the next row begins; so many seconds are wanted."""
+ROW, HEARTBEAT = b"N", b"B"
+"""Progress messages before the result: the next row begins; the time limit is extended."""
 _HEAD = struct.Struct("<cQ")
 
 
@@ -39,7 +39,7 @@ def write_message(pipe: BinaryIO, kind: bytes, content: pa.Table | dict[str, Any
 
 
 def read_message(pipe: BinaryIO) -> tuple[bytes, Any]:
-    """Receive what `write_message` sent; EOFError where the other end is gone."""
+    """Read a message of `write_message`; EOFError if the other end has closed the pipe."""
     kind, size = _HEAD.unpack(_read(pipe, _HEAD.size))
     data = _read(pipe, size)
     return kind, pa.ipc.open_stream(data).read_all() if kind == TABLE else json.loads(data)
@@ -54,7 +54,7 @@ def _read(pipe: BinaryIO, size: int) -> bytes:
 
 @functools.cache
 def resolve(name: str) -> Function:
-    """The function that "wetread.module:function" names; none outside wetread.
+    """Function by name, "wetread.module:function"; only functions of wetread.
 
     >>> resolve("os:system")
     Traceback (most recent call last):
@@ -64,8 +64,8 @@ def resolve(name: str) -> Function:
     module, _, function = name.partition(":")
     if module.split(".")[0] != "wetread" or not function.isidentifier():
         raise ValueError(f"not a function of wetread: {name!r}")
-    found: Function = getattr(importlib.import_module(module), function)
-    return found
+    resolved: Function = getattr(importlib.import_module(module), function)
+    return resolved
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -80,18 +80,18 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
-def rebuild(what: dict[str, Any]) -> Exception:
-    """The exception that `describe` described, if its type is Python's or ours."""
-    error: Exception = RuntimeError(f"{what['type']}: {', '.join(map(str, what['args']))}")
-    module = what["module"]
-    if what["plain"] and (module == "builtins" or module.startswith("wetread.")):
-        space = builtins if module == "builtins" else importlib.import_module(module)
-        kind = getattr(space, what["type"], None)
+def rebuild(description: dict[str, Any]) -> Exception:
+    """Inverse of `describe`; RuntimeError for types that are neither built in nor wetread's."""
+    module, name, args = (description[key] for key in ("module", "type", "args"))
+    error: Exception = RuntimeError(f"{name}: {', '.join(map(str, args))}")
+    if description["plain"] and (module == "builtins" or module.startswith("wetread.")):
+        namespace = builtins if module == "builtins" else importlib.import_module(module)
+        kind = getattr(namespace, name, None)
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
-                error = kind(*what["args"])
-            except TypeError:  # its own signature: made without it
+                error = kind(*args)
+            except TypeError:  # a constructor with other parameters
                 error = kind.__new__(kind)
-                error.args = tuple(what["args"])
-    error.add_note(f"In a worker process:\n{what['traceback']}")
+                error.args = tuple(args)
+    error.add_note(f"In a worker process:\n{description['traceback']}")
     return error

@@ -1,4 +1,4 @@
-"""Worker processes that stay, and answer one question at a time as questions come."""
+"""Pool of long-lived worker processes with a priority queue of tasks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from wetread.workers.local import _GoneError, _reason, _Worker
+from wetread.workers.local import _describe_status, _ProcessEndedError, _WorkerThread
 
 
 class WorkerEndedError(Exception):
-    """A question that ended its worker: `status` is "crashed" or "timeout"."""
+    """A task ended its worker process: `status` is "crashed" or "timeout"."""
 
     def __init__(self, status: str, text: str) -> None:
         super().__init__(text)
@@ -23,15 +23,14 @@ class WorkerEndedError(Exception):
 
 
 class Pool:
-    """Processes that apply one function to tables of one row, and are replaced when they die.
+    """Processes that apply one function to tables of one row; replaced when they die.
 
     Args:
         function: "wetread.module:function", called as function(task, options) -> table.
-        options: anything that JSON can hold.
-        workers: processes for every question; one more takes only those of urgency 0, so that
-            these never wait for long ones.
-        timeout: seconds that a question may take, unless the function asks for more by
-            `pulse.beat`.
+        options: any JSON value, passed to the function.
+        workers: number of processes for all tasks; one more is reserved for priority 0, so that
+            urgent tasks never wait for long ones.
+        timeout: seconds per task, unless the function extends them with `heartbeat`.
     """
 
     def __init__(
@@ -42,47 +41,49 @@ class Pool:
         self._changed = threading.Condition()
         self._count = count()
         self._closed = False
-        self._crew = [_Clerk(self, 9 if i else 0, call, timeout) for i in range(workers + 1)]
+        self._threads = [
+            _PoolThread(self, 9 if i else 0, call, timeout) for i in range(workers + 1)
+        ]
 
-    def ask(self, task: pa.Table, urgency: int) -> Future[pa.Table]:
-        """The answer to come; those of a smaller `urgency` number go first, then the oldest.
+    def submit(self, task: pa.Table, priority: int) -> Future[pa.Table]:
+        """Queue a task: smaller `priority` numbers go first, then the oldest.
 
-        Cancel it, and a process that has not begun never does. Its exception is a
-        `WorkerEndedError`, or what the function raised.
+        A cancelled task that has not begun is not run. The future raises `WorkerEndedError`, or
+        the exception of the function.
         """
         future: Future[pa.Table] = Future()
         with self._changed:
             if self._closed:
                 future.cancel()
                 return future
-            heapq.heappush(self._waiting, (urgency, next(self._count), task, future))
+            heapq.heappush(self._waiting, (priority, next(self._count), task, future))
             self._changed.notify_all()
-        self.warm()
+        self.start()
         return future
 
-    def warm(self) -> None:
-        """Start the processes, if that has not been done."""
-        for clerk in self._crew:
-            clerk.start()
+    def start(self) -> None:
+        """Start the processes, unless they have been started."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
-        """End all processes at once; what has not been answered is cancelled."""
+        """Kill all processes and cancel the tasks that wait."""
         with self._changed:
             self._closed = True
             for *_, future in self._waiting:
                 future.cancel()
             self._waiting.clear()
             self._changed.notify_all()
-        for clerk in self._crew:
-            clerk.stop()
-        for clerk in self._crew:
-            clerk.join()
+        for thread in self._threads:
+            thread.stop()
+        for thread in self._threads:
+            thread.join()
 
-    def take(self, least: int) -> tuple[pa.Table, Future[pa.Table]] | None:
-        """The next question of urgency `least` or more urgent; None at the end."""
+    def take(self, limit: int) -> tuple[pa.Table, Future[pa.Table]] | None:
+        """Wait for the next task of a priority number up to `limit`; None once closed."""
         with self._changed:
             while not self._closed:
-                if self._waiting and self._waiting[0][0] <= least:
+                if self._waiting and self._waiting[0][0] <= limit:
                     _, _, task, future = heapq.heappop(self._waiting)
                     if future.set_running_or_notify_cancel():
                         return task, future
@@ -91,12 +92,12 @@ class Pool:
         return None
 
 
-class _Clerk(_Worker):
-    """A thread that puts the pool's questions to one process."""
+class _PoolThread(_WorkerThread):
+    """Pool thread: runs the tasks of the pool in one process."""
 
-    def __init__(self, pool: Pool, least: int, call: dict[str, Any], timeout: float) -> None:
+    def __init__(self, pool: Pool, limit: int, call: dict[str, Any], timeout: float) -> None:
         super().__init__(call, timeout, queue.SimpleQueue(), queue.SimpleQueue())
-        self._pool, self._least = pool, least
+        self._pool, self._limit = pool, limit
         self._starting = threading.Lock()
 
     def start(self) -> None:
@@ -106,19 +107,19 @@ class _Clerk(_Worker):
 
     def _run(self) -> None:
         try:
-            self._begin()  # before the first question: it is answered sooner
-        except Exception:  # noqa: BLE001 - said to whoever asks: _ask tries again
-            self._end()
-        while (item := self._pool.take(self._least)) is not None:
+            self._start_process()  # ahead of the first task
+        except Exception:  # noqa: BLE001 - _request starts it again, and raises then
+            self._end_process()
+        while (item := self._pool.take(self._limit)) is not None:
             task, future = item
             try:
-                future.set_result(self._ask(task))
-            except _GoneError:
-                status = self._end()
-                late = ("timeout", f"longer than {self._allowed:g} s")
-                ended = ("crashed", f"the worker ended: {_reason(status)}")
-                future.set_exception(WorkerEndedError(*(late if self._late else ended)))
-            except BaseException as error:  # noqa: BLE001 - raised where it is asked for
-                self._end()  # a worker ends by itself after an exception
+                future.set_result(self._request(task))
+            except _ProcessEndedError:
+                status = self._end_process()
+                timeout = ("timeout", f"longer than {self._allowed:g} s")
+                crash = ("crashed", f"the worker ended: {_describe_status(status)}")
+                future.set_exception(WorkerEndedError(*(timeout if self._timed_out else crash)))
+            except BaseException as error:  # noqa: BLE001 - raised by future.result()
+                self._end_process()  # a worker ends after an exception
                 future.set_exception(error)
-        self._end()
+        self._end_process()

@@ -1,4 +1,4 @@
-"""A worker: `python -m wetread.workers.worker`, started and fed by `LocalEngine`."""
+"""Worker process: `python -m wetread.workers.worker`, started by `LocalEngine` and `Pool`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from wetread.workers.heartbeat import listen
 from wetread.workers.messages import (
-    BEAT,
     ERROR,
+    HEARTBEAT,
     READY,
     ROW,
     TABLE,
@@ -31,13 +31,13 @@ from wetread.workers.messages import (
 
 
 def main() -> None:
-    """Answer table by table, until the caller closes the pipe or is gone."""
+    """Process one task after the other until the caller closes the pipe or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
     sys.meta_path.insert(0, _WithoutPandas())
     pa.set_cpu_count(1)  # the workers are the parallelism
     pa.set_memory_pool(pa.system_memory_pool())  # mimalloc keeps 40 MB more, for no speed
-    # What anybody prints goes to stderr; the pipe is ours alone.
-    answers = os.fdopen(os.dup(1), "wb")
+    # Printed text goes to stderr: stdout is the pipe for messages.
+    output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     inbox: queue.Queue[Any] = queue.Queue()
@@ -46,24 +46,24 @@ def main() -> None:
     try:
         function = resolve(call["function"])
         if call["each"]:
-            function = _row_by_row(function, answers)
-        listen(lambda seconds: write_message(answers, BEAT, {"seconds": seconds}))
-        write_message(answers, READY, {})
+            function = _row_by_row(function, output)
+        listen(lambda seconds: write_message(output, HEARTBEAT, {"seconds": seconds}))
+        write_message(output, READY, {})
         while True:
-            write_message(answers, TABLE, function(inbox.get(), call["options"]))
-    except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exception
+            write_message(output, TABLE, function(inbox.get(), call["options"]))
+    except BaseException as error:  # noqa: BLE001 - a panic in Rust is no Exception
         with contextlib.suppress(BrokenPipeError):
-            write_message(answers, ERROR, describe(error))
-    os._exit(1)  # a thread still reads stdin, which an ordinary exit would trip over
+            write_message(output, ERROR, describe(error))
+    os._exit(1)  # a thread still reads stdin, which blocks an ordinary exit
 
 
-def _row_by_row(function: Function, answers: BinaryIO) -> Function:
-    """The function, called with one row at a time, each announced to the caller."""
+def _row_by_row(function: Function, output: BinaryIO) -> Function:
+    """Wrap a function to process one row at a time and announce each row to the caller."""
 
     def call(task: pa.Table, options: dict[str, Any]) -> pa.Table:
         tables = []
         for row in range(task.num_rows):
-            write_message(answers, ROW, {})
+            write_message(output, ROW, {})
             tables.append(function(task.slice(row, 1), options))
         return pa.concat_tables(tables)
 
@@ -71,19 +71,19 @@ def _row_by_row(function: Function, answers: BinaryIO) -> Function:
 
 
 class _WithoutPandas(Loader):
-    """PyArrow imports pandas, 34 MB of it, when it first makes an array of a list; not in here."""
+    """Import hook that hides pandas: PyArrow would import it (34 MB) with its first array."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Pandas before other finders find it; torch only asks whether it is there."""
+        """Spec for pandas, None for others; PyTorch only checks that there is a spec."""
         return ModuleSpec(name, self) if name == "pandas" else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Imports nothing."""
+        """Raise ModuleNotFoundError."""
         raise ModuleNotFoundError(module.__name__, name=module.__name__)
 
 
 def _receive(pipe: BinaryIO, inbox: queue.Queue[Any]) -> None:
-    # In a thread of its own, so that the worker ends with its caller in the middle of a task too.
+    # In a separate thread, so that the worker ends with its caller in the middle of a task too.
     while True:
         try:
             inbox.put(read_message(pipe)[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wetread.common.text import name_bytes
+from wetread.common.text import format_bytes
 from wetread.errors import PROBLEMS
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
@@ -74,7 +74,7 @@ def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Words:
         (totals["patients"], "patients"),
         (totals["studies"], "studies"),
         (totals["series"], "series"),
-        (name_bytes(totals["bytes"] or 0), "on disk"),
+        (format_bytes(totals["bytes"] or 0), "on disk"),
     ]
     return blocks.facts(shown, subject.command(_TOTALS))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wetread.common.text import name_bytes
+from wetread.common.text import format_bytes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
@@ -72,7 +72,7 @@ def describe(subject: Subject) -> Section:
     sizes = subject.ask(_SIZES)
     if len(sizes) > 1:
         found = {row["power"]: row["n"] for row in sizes}
-        names = [(name_bytes(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
+        names = [(format_bytes(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
         drawn = charts.columns(names, "Sizes of files")
         caption = "Sizes of files: each bar begins at the size below it and ends at its double"
         section.add(blocks.figure(caption, drawn, subject.command(_SIZES)))
