@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.display.pipeline import Chain, Window, read_chain
-from wetread.display.render import SAMPLE, auto_window, fit_frame, render
-from wetread.pixels import Frame, Frames, read_frame
+from wetread.display.render import auto_window, fit_frame, read_with_sample, render
+from wetread.pixels import Frame, Frames
 from wetread.settings import Settings
 
 Array = NDArray[Any]
@@ -34,7 +34,7 @@ def make_picture(
     Values are those that are shown, as a rule after the Modality LUT, not clipped; colour is its
     luminance, 0 to 255. Padding, and what is no number, gets the darkest value of the frame.
     """
-    frame, sample = _decode(frames, number, size, settings)
+    frame, sample = read_with_sample(frames, number, size, settings=settings)
     chain = read_chain(frames.header, number)
     if not chain.measure_only:
         chain.check_scale()  # the values of a cache are compared with each other
@@ -63,14 +63,6 @@ def make_picture(
         "auto_low": auto.center - auto.width / 2,
         "auto_high": auto.center + auto.width / 2,
     }
-
-
-def _decode(frames: Frames, number: int, size: int, settings: Settings) -> tuple[Frame, Frame]:
-    """The frame at the level that `size` needs, and at the one that `auto_window` wants."""
-    sample = read_frame(frames, number, size=SAMPLE, settings=settings)
-    if sample.scale == 1 or size <= SAMPLE:
-        return sample, sample
-    return read_frame(frames, number, size=size, settings=settings), sample
 
 
 def _luminance(frame: Frame, chain: Chain) -> NDArray[np.uint16]:

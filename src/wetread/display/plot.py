@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,10 @@ from wetread.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from wetread.images.image import Image
-
 BoxLike = Sequence[Any]
 """(x0, y0, x1, y1), then a label, then a reader, if any; edges in stored pixels."""
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
 """Okabe and Ito's, which colour-blind people tell apart."""
-
-
-class Drawable(Protocol):
-    """Boxes over many images, as `wetread.read_boxes` makes them."""
-
-    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
-        """Those on one frame of an image."""
 
 
 class Box(NamedTuple):

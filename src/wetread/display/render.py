@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Lut, View, Window
+from wetread.display.pipeline import Chain, Lut, View, Window, read_chain
 from wetread.errors import UnknownNameError, UsageError
 from wetread.imaging import all_values, crop_resize, fit, look_up, shrink
-from wetread.pixels.codecs import Frame
+from wetread.pixels import Frame, Frames, read_frame
+from wetread.settings import Settings
 
 Array = NDArray[Any]
 Grey = NDArray[np.uint8]
@@ -58,26 +59,85 @@ class Picture:
     """Problems, as (code, text)."""
 
 
-def render(
-    frame: Frame, chain: Chain, window: WindowLike = None, sample: Array | None = None
+def render_frame(
+    frames: Frames,
+    number: int = 0,
+    window: WindowLike = None,
+    size: int | None = None,
+    *,
+    short: bool = False,
+    settings: Settings = Settings(),
 ) -> Picture:
-    """A decoded frame as 8 bits: grey through the chain, colour as sRGB.
+    """Decode and render one frame.
 
     Args:
-        frame: the decoded frame, in full or reduced.
-        chain: its parameters, from `read_chain`.
+        frames: frames of an instance.
+        number: frame number, from 0.
         window: see `choose_view`.
-        sample: stored values that a window made from pixels is made from, by default the frame's.
+        size: longest side of the picture in pixels (default: that of the frame).
+        short: render a truncated frame, with the missing values zero.
+        settings: limits of decoding.
 
-    Raises UsageError for a window that does not exist or does not fit, also in colour.
+    Raises:
+        DecodeError: the frame cannot be decoded.
+        UsageError: an unknown frame or window, or a window that does not apply.
+    """
+    chain = read_chain(frames.header, number)
+    if window == "auto" or (window is None and not chain.views):
+        frame, sample = read_with_sample(frames, number, size, short=short, settings=settings)
+    else:
+        frame = sample = read_frame(frames, number, size=size, short=short, settings=settings)
+    return render(frame, chain, window, sample.values, size, frames.form.shape)
+
+
+def read_with_sample(
+    frames: Frames, number: int, size: int | None, *, short: bool = False, settings: Settings
+) -> tuple[Frame, Frame]:
+    """Decode a frame for a picture of `size` pixels, and the sample for `auto_window`.
+
+    The sample always has the same resolution: a thumbnail and the full picture get one window.
+    """
+    read = partial(read_frame, frames, number, short=short, settings=settings)
+    sample = read(size=SAMPLE)
+    if sample.scale == 1 or (size is not None and size <= SAMPLE):
+        return sample, sample
+    return read(size=size), sample
+
+
+def render(
+    frame: Frame,
+    chain: Chain,
+    window: WindowLike = None,
+    sample: Array | None = None,
+    size: int | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Picture:
+    """Render a decoded frame as 8 bits: grey through the pipeline, colour as sRGB.
+
+    Args:
+        frame: decoded frame, at full or reduced resolution.
+        chain: grey-scale pipeline of the frame.
+        window: see `choose_view`.
+        sample: stored values that "auto" and "full" are computed from; by default the frame's.
+        size: longest side of the picture in pixels (default: that of the frame); see `fit_frame`.
+        shape: rows and columns of the image; by default those of the frame.
+
+    Raises:
+        UsageError: an unknown window, or one that does not apply, such as any on colour.
     """
     notes = (*frame.notes, *chain.notes)
     if frame.values.ndim == 3 or chain.palette is not None:
         if window not in (None, "auto", "full"):
             raise UsageError(f"window {window!r} on a colour image: colour is shown as it is")
-        return _render_colour(frame, chain, notes)
-    view = choose_view(window, chain, frame.values if sample is None else sample, frame.bits)
-    return Picture(apply(frame.values, chain, view), view, _name_steps(chain, view), notes)
+        picture = _render_colour(frame, chain, notes)
+    else:
+        view = choose_view(window, chain, frame.values if sample is None else sample, frame.bits)
+        grey = apply(frame.values, chain, view)
+        picture = Picture(grey, view, _name_steps(chain, view), notes)
+    if size is None:
+        return picture
+    pixels = fit_frame(picture.pixels, frame, shape or frame.values.shape, size)
+    return replace(picture, pixels=pixels)
 
 
 def apply(stored: Array, chain: Chain, view: View) -> Grey:
@@ -363,5 +423,7 @@ __all__ = [
     "fit_frame",
     "full_window",
     "make_table",
+    "read_with_sample",
     "render",
+    "render_frame",
 ]

@@ -36,7 +36,7 @@ from wetread.fastai import table as _table
 from wetread.fastai.arrays import array_freqhist_bins, dicom_windows
 from wetread.fastai.files import dcmread, get_dicom_files
 from wetread.fastai.functions import crop_resize, gauss_blur2d, mask2bbox, uniform_blur2d
-from wetread.fastai.lazy import Absent
+from wetread.fastai.optional import Absent
 from wetread.fastai.show import show as _show
 
 if TYPE_CHECKING:

@@ -6,12 +6,15 @@ whose numbers are fastai's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from wetread import imaging
 from wetread.errors import UsageError
@@ -119,6 +122,33 @@ def to_uint16(values: ArrayLike, bins: ArrayLike | int | None = None) -> NDArray
     """`hist_scaled` x 65536, the brightest 65535."""
     scaled: Array = np.minimum(hist_scaled(values, bins) * np.float32(65536), 65535)
     return scaled.astype(np.uint16)
+
+
+def save_jpg(
+    values: ArrayLike,
+    path: str | os.PathLike[str],
+    windows: Sequence[tuple[float, float]],
+    bins: ArrayLike | int | None = None,
+    quality: int = 90,
+    invert: bool = False,
+) -> None:
+    """Save `to_bytes` as a JPEG file with the suffix .jpg."""
+    pixels = to_bytes(values, windows, bins)
+    image = Image.fromarray(255 - pixels if invert else pixels)
+    image.save(Path(path).with_suffix(".jpg"), quality=quality)
+
+
+def save_tif16(
+    values: ArrayLike,
+    path: str | os.PathLike[str],
+    bins: ArrayLike | int | None = None,
+    compress: bool = True,
+    invert: bool = False,
+) -> None:
+    """Save `to_uint16` as a grey TIFF file with the suffix .tif."""
+    pixels = to_uint16(values, bins)
+    image = Image.fromarray(65535 - pixels if invert else pixels)
+    image.save(Path(path).with_suffix(".tif"), compression="tiff_deflate" if compress else None)
 
 
 def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wetread.fastai import arrays
-from wetread.fastai.lazy import to_tensor
+from wetread.fastai.optional import needs_extra
 from wetread.fastai.pixel_summary import STATISTICS, summarise
 from wetread.fastai.pixels import (
     inverts,
@@ -32,6 +31,17 @@ WindowPair = tuple[float, float]
 """(width, level), as fastai has it."""
 LONGEST_LIST = 32
 """More values than this stay one value of a table."""
+
+
+def to_tensor(values: NDArray[Any]) -> Any:
+    """Convert an array to a tensor with the methods of `wetread.fastai.tensors`.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    with needs_extra("a tensor"):
+        from wetread.fastai import tensors
+    return tensors.from_array(values)
 
 
 def pixels(self: Dataset) -> Any:
@@ -94,48 +104,29 @@ def to_3chan(
 
 
 def save_jpg(
-    x: Dataset | NDArray[Any],
+    x: Dataset,
     path: str | os.PathLike[str],
     wins: Sequence[WindowPair],
     bins: ArrayLike | int | None = None,
     quality: int = 90,
 ) -> None:
     """One window saved as a grey JPEG, two or three as the channels of a colour one."""
-    from PIL import Image
-
-    picture = arrays.to_bytes(_values_of(x), wins, bins)
-    if _inverts(x):
-        picture = 255 - picture
-    Image.fromarray(picture).save(Path(path).with_suffix(".jpg"), quality=quality)
+    arrays.save_jpg(scaled_values(x), path, wins, bins, quality, inverts(x))
 
 
-def to_uint16(x: Dataset | NDArray[Any], bins: ArrayLike | int | None = None) -> NDArray[np.uint16]:
+def to_uint16(x: Dataset, bins: ArrayLike | int | None = None) -> NDArray[np.uint16]:
     """`hist_scaled` as an array of 0 to 65535."""
-    return arrays.to_uint16(_values_of(x), bins)
+    return arrays.to_uint16(scaled_values(x), bins)
 
 
 def save_tif16(
-    x: Dataset | NDArray[Any],
+    x: Dataset,
     path: str | os.PathLike[str],
     bins: ArrayLike | int | None = None,
     compress: bool = True,
 ) -> None:
     """`to_uint16` saved as a grey TIFF."""
-    from PIL import Image
-
-    picture = to_uint16(x, bins)
-    if _inverts(x):
-        picture = 65535 - picture
-    compression = "tiff_deflate" if compress else None
-    Image.fromarray(picture).save(Path(path).with_suffix(".tif"), compression=compression)
-
-
-def _values_of(x: Dataset | NDArray[Any]) -> NDArray[Any]:
-    return x if isinstance(x, np.ndarray) else scaled_values(x)
-
-
-def _inverts(x: Dataset | NDArray[Any]) -> bool:
-    return not isinstance(x, np.ndarray) and inverts(x)
+    arrays.save_tif16(scaled_values(x), path, bins, compress, inverts(x))
 
 
 def shape(self: Dataset) -> tuple[int, int]:

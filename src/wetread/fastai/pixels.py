@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.display.pipeline import Chain, read_chain
-from wetread.display.render import SAMPLE, Picture, render
 from wetread.errors import DecodeError
 from wetread.headers.nesting import UNDEFINED
 from wetread.pixels import Frames, read_frame
@@ -56,14 +55,6 @@ def scaled_values(dataset: Dataset) -> NDArray[np.float32]:
 def scaled_frame(frames: Frames, number: int) -> NDArray[np.float32]:
     """The modality values of one frame."""
     return _scale(read_frame(frames, number).values, read_chain(frames.header, number))
-
-
-def draw_frame(frames: Frames, number: int = 0) -> Picture:
-    """One frame as a radiologist sees it: the file's own window, else the automatic one."""
-    chain = read_chain(frames.header, number)
-    frame = read_frame(frames, number)
-    sample = None if chain.views else read_frame(frames, number, size=SAMPLE).values
-    return render(frame, chain, None, sample)
 
 
 def inverts(dataset: Dataset) -> bool:

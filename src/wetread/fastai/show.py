@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.display.render import render_frame
 from wetread.display.spacing import read_aspect
 from wetread.fastai import arrays
 from wetread.fastai.datasets import clamped
-from wetread.fastai.pixels import draw_frame, inverts, open_dataset, scaled_frame
+from wetread.fastai.pixels import inverts, open_dataset, scaled_frame
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -67,7 +68,7 @@ def _picture(
     """One frame: uint8 where it is drawn as it is, else numbers to be coloured."""
     colour = frames.form.samples > 1 or frames.form.photometric == "PALETTE COLOR"
     if scale is None or colour:
-        return draw_frame(frames, number).pixels
+        return render_frame(frames, number).pixels
     values = scaled_frame(frames, number)
     if isinstance(scale, tuple):
         return arrays.windowed(values, *scale)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wetread.fastai import arrays, datasets
-from wetread.fastai.lazy import needs_extra
+from wetread.fastai import arrays
+from wetread.fastai.optional import needs_extra
 
 WindowPair = tuple[float, float]
 Breaks = Tensor | np.ndarray | Sequence[float] | None
@@ -25,19 +25,20 @@ def to_array(values: Any) -> Any:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def like(x: Tensor, values: Any) -> Tensor:
-    """An array as a tensor on the device of another."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(x.device)
+def from_array(values: Any, like: Tensor | None = None) -> Tensor:
+    """Convert an array to a tensor, on the device of `like`."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if like is None else tensor.to(like.device)
 
 
 def freqhist_bins(self: Tensor, n_bins: int = 100) -> Tensor:
     """Sorted break points that hold about equally many values each."""
-    return like(self, arrays.tensor_freqhist_bins(to_array(self), n_bins))
+    return from_array(arrays.tensor_freqhist_bins(to_array(self), n_bins), self)
 
 
 def hist_scaled(self: Tensor, brks: Breaks | int = None) -> Tensor:
     """Values onto 0..1 so that all greys are used about equally; float32."""
-    return like(self, arrays.hist_scaled(to_array(self), to_array(brks)))
+    return from_array(arrays.hist_scaled(to_array(self), to_array(brks)), self)
 
 
 def hist_scaled_pt(self: Tensor, brks: Breaks = None) -> Tensor:
@@ -70,7 +71,8 @@ def mask_from_blur(
     remove_max: bool = True,
 ) -> Tensor:
     """Where the picture, windowed and blurred, is bright: a tensor of bool."""
-    return like(x, arrays.mask_from_blur(to_array(x), window, sigma, thresh, remove_max))
+    mask = arrays.mask_from_blur(to_array(x), window, sigma, thresh, remove_max)
+    return from_array(mask, x)
 
 
 def to_nchan(x: Tensor, wins: Sequence[WindowPair], bins: Breaks | int = None) -> Any:
@@ -79,8 +81,9 @@ def to_nchan(x: Tensor, wins: Sequence[WindowPair], bins: Breaks | int = None) -
     Raises MissingExtraError without fastai.
     """
     with needs_extra("TensorCTScan"):
-        from wetread.fastai.vision import TensorCTScan
-    return TensorCTScan(like(x, arrays.to_channels(to_array(x), wins, to_array(bins))))
+        from wetread.fastai.tensor_types import TensorCTScan
+    channels = arrays.to_channels(to_array(x), wins, to_array(bins))
+    return TensorCTScan(from_array(channels, x))
 
 
 def to_3chan(x: Tensor, win1: WindowPair, win2: WindowPair, bins: Breaks | int = None) -> Any:
@@ -92,17 +95,17 @@ def save_jpg(
     x: Tensor, path: Any, wins: Sequence[WindowPair], bins: Breaks | int = None, quality: int = 90
 ) -> None:
     """One window saved as a grey JPEG, two or three as the channels of a colour one."""
-    datasets.save_jpg(to_array(x), path, wins, to_array(bins), quality)
+    arrays.save_jpg(to_array(x), path, wins, to_array(bins), quality)
 
 
 def to_uint16(x: Tensor, bins: Breaks | int = None) -> Any:
     """`hist_scaled` as an array of 0 to 65535."""
-    return datasets.to_uint16(to_array(x), to_array(bins))
+    return arrays.to_uint16(to_array(x), to_array(bins))
 
 
 def save_tif16(x: Tensor, path: Any, bins: Breaks | int = None, compress: bool = True) -> None:
     """`to_uint16` saved as a grey TIFF."""
-    datasets.save_tif16(to_array(x), path, to_array(bins), compress)
+    arrays.save_tif16(to_array(x), path, to_array(bins), compress)
 
 
 def crop_resize(x: Tensor, crops: Tensor, new_sz: int | tuple[int, int]) -> Tensor:

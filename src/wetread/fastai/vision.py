@@ -17,7 +17,7 @@ with warnings.catch_warnings():  # of torch and pandas, about how fastai uses th
     from fastai.data.block import DataBlock
     from fastai.data.core import DataLoaders
     from fastai.data.transforms import RandomSplitter
-    from fastai.torch_core import TensorImage, TensorImageBW
+    from fastai.torch_core import TensorImage
     from fastai.vision.core import PILBase
     from fastai.vision.data import ImageBlock, MaskBlock
     from fastcore.meta import delegates
@@ -26,21 +26,10 @@ with warnings.catch_warnings():  # of torch and pandas, about how fastai uses th
     import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
 
 from wetread.display.pipeline import Chain
-from wetread.display.render import render
-from wetread.fastai.pixels import draw_frame, open_dataset
+from wetread.display.render import render, render_frame
+from wetread.fastai.pixels import open_dataset
+from wetread.fastai.tensor_types import TensorCTScan, TensorDicom
 from wetread.pixels import Frame, open_frames
-
-
-class TensorDicom(TensorImage):  # type: ignore[misc]
-    """A `TensorImage` shown in grey."""
-
-    _show_args = {"cmap": "gray"}  # noqa: RUF012 - as fastai has it
-
-
-class TensorCTScan(TensorImageBW):  # type: ignore[misc]
-    """A `TensorImageBW` shown in the colours of bone."""
-
-    _show_args = {"cmap": "bone"}  # noqa: RUF012
 
 
 class PILDicom(PILBase):  # type: ignore[misc]
@@ -100,10 +89,10 @@ def _is_picture(fn: Any) -> bool:
 def _draw(fn: str | Path | bytes | BinaryIO | Dataset | Any) -> np.ndarray[Any, Any]:
     """The first frame of a file or data set, or an array, as 8 bits."""
     if isinstance(fn, Dataset):
-        return draw_frame(open_dataset(fn)).pixels
+        return render_frame(open_dataset(fn)).pixels
     if isinstance(fn, (str, Path, bytes)) or hasattr(fn, "read"):
         with open_frames(fn) as frames:
-            return draw_frame(frames).pixels
+            return render_frame(frames).pixels
     values = np.asarray(fn)
     frame = Frame(values, 8 * values.dtype.itemsize, "MONOCHROME2")
     return render(frame, Chain("MONOCHROME2", "")).pixels
@@ -148,3 +137,12 @@ class DicomSegmentationDataLoaders(DataLoaders):  # type: ignore[misc]
         )
         loaders: DicomSegmentationDataLoaders = cls.from_dblock(block, fnames, path=path, **kwargs)
         return loaders
+
+
+__all__ = [
+    "DicomSegmentationDataLoaders",
+    "PILCTScan",
+    "PILDicom",
+    "TensorCTScan",
+    "TensorDicom",
+]

@@ -160,11 +160,10 @@ def _kept(
     def fitted(pixels: Array) -> Array:
         return pixels if size is None else fit_frame(pixels, frame, shape, size)
 
+    whole = frame.scale == 1 and (size is None or max(frame.values.shape[:2]) <= size)
     if frame.values.ndim == 3 or chain.palette is not None:
-        picture = render(frame, chain).pixels
-        pixels = fitted(picture)
-        return _Shot(pixels, "RGB", exact=pixels is picture and frame.bits <= 8)
-    whole = frame.scale == 1 and (size is None or max(frame.values.shape) <= size)
+        colour = render(frame, chain, size=size, shape=shape).pixels
+        return _Shot(colour, "RGB", exact=whole and frame.bits <= 8)
     stored = frame.values
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
         pixels, slope, intercept = _as_words(stored, chain)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pydicom import Dataset
 
-    from wetread.display.plot import BoxLike, Drawable
+    from wetread.display.plot import BoxLike
     from wetread.display.render import Picture, WindowLike
     from wetread.display.spacing import Spacing
     from wetread.pixels import Frame, Frames
 
 _WITH_HEADER = ("ok", "repaired", "partial")
+
+
+class Drawable(Protocol):
+    """Boxes of many images, as `wetread.read_boxes` returns them."""
+
+    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
+        """Return the boxes on one frame of an image."""
 
 
 class Image:
@@ -157,7 +164,7 @@ class Image:
         size, or as float where the file holds float.
         """
         with self.open_frames() as frames:
-            return self._decode(frames, frame, short=short).values
+            return self._decode(frames, frame, short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
         """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`.
@@ -167,7 +174,7 @@ class Image:
         from wetread.display.pipeline import read_chain
 
         with self.open_frames() as frames:
-            stored = self._decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short).values
             if stored.ndim == 3:
                 return stored.astype(np.float32)
             return read_chain(frames.header, frame).to_modality(stored).astype(np.float32)
@@ -177,7 +184,7 @@ class Image:
         from wetread.display.pipeline import read_chain
 
         with self.open_frames() as frames:
-            stored = self._decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short).values
             if stored.ndim == 3:
                 return np.zeros(stored.shape[:2], bool)
             return read_chain(frames.header, frame).is_padding(stored)
@@ -215,26 +222,10 @@ class Image:
         short: bool = False,
     ) -> Picture:
         """As `display`, with what was done: `pixels`, `view`, `steps`, and `notes` (problems)."""
-        from dataclasses import replace
-
-        from wetread.display.pipeline import read_chain
-        from wetread.display.render import SAMPLE, fit_frame, render
+        from wetread.display.render import render_frame
 
         with self.open_frames() as frames:
-            chain = read_chain(frames.header, frame)
-            sample = None
-            if window == "auto" or (window is None and not chain.views):
-                # Always from the same level: a thumbnail and the full picture have one window.
-                sample = self._decode(frames, frame, SAMPLE, short)
-            if sample and (sample.scale == 1 or (size is not None and size <= SAMPLE)):
-                decoded = sample
-            else:
-                decoded = self._decode(frames, frame, size, short)
-            picture = render(decoded, chain, window, None if sample is None else sample.values)
-            if size is None:
-                return picture
-            pixels = fit_frame(picture.pixels, decoded, frames.form.shape, size)
-            return replace(picture, pixels=pixels)
+            return render_frame(frames, frame, window, size, short=short, settings=self._settings)
 
     def show(
         self,
@@ -323,12 +314,10 @@ class Image:
         except OSError as error:
             raise AccessError(f"{self.name}: {error}") from error
 
-    def _decode(
-        self, frames: Frames, frame: int, size: int | None = None, short: bool = False
-    ) -> Frame:
+    def _decode(self, frames: Frames, frame: int, short: bool) -> Frame:
         from wetread.pixels import read_frame
 
-        return read_frame(frames, frame, size=size, short=short, settings=self._settings)
+        return read_frame(frames, frame, short=short, settings=self._settings)
 
     def _problems(self) -> str:
         """Its status, and the problems of its row in words."""

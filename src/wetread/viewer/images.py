@@ -19,7 +19,6 @@ from wetread.display.render import (
     Picture,
     auto_window,
     choose_view,
-    fit_frame,
     full_window,
     make_table,
     render,
@@ -126,10 +125,7 @@ class Images:
         decoded = await self._decoder.frame(opened.row, frame, min(size, PREVIEW), NOW)
 
         def make() -> bytes:
-            picture = _render(opened.image, decoded, frame, window, sample)
-            form = decoded.form
-            shape = form["rows"], form["columns"]
-            return to_jpeg(fit_frame(picture.pixels, decoded.frame, shape, size))
+            return to_jpeg(_render(opened.image, decoded, frame, window, sample, size).pixels)
 
         return await self._run(make)
 
@@ -226,11 +222,17 @@ class Images:
 
 
 def _render(
-    image: Image, decoded: Decoded, frame: int, window: Any, sample: Decoded | None
+    image: Image,
+    decoded: Decoded,
+    frame: int,
+    window: Any,
+    sample: Decoded | None,
+    size: int | None = None,
 ) -> Picture:
-    """As `Image.render` does, of a frame that is here."""
-    chain = read_chain(image.header, frame)
-    return render(decoded.frame, chain, window, None if sample is None else sample.frame.values)
+    """Render a decoded frame; see `render`."""
+    chain, shape = read_chain(image.header, frame), (decoded.form["rows"], decoded.form["columns"])
+    values = None if sample is None else sample.frame.values
+    return render(decoded.frame, chain, window, values, size, shape)
 
 
 def _tabled(decoded: Decoded) -> NDArray[Any]:
