@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 import wetread as wr
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.testing.dicom import BIG_ENDIAN, EXPLICIT, Element, changed, dicom_file, element
 from wetread.testing.dicom import picture as radiograph
 
@@ -67,7 +67,7 @@ def test_the_modality_lut_of_an_angiogram_is_not_shown(
     image = wr.read(path)
     picture = image.render()
     assert np.abs(picture.pixels - by_dcmtk(path, "+Wi", "1")).max() <= 1
-    assert ("Modality LUT is for measuring" in picture.steps) == (kind != CT)
+    assert ("Modality LUT is for measurement" in picture.steps) == (kind != CT)
     expected = CURVE[RAMP] if scale == "lut" else RAMP * 0.5
     np.testing.assert_array_equal(image.values(), expected)  # for measuring it is there
 
@@ -202,6 +202,6 @@ def test_a_descriptor_of_unknown_vr() -> None:
     ]
     signed = (element("PixelRepresentation", 1), Element(0x00283000, "SQ", [item]))
     data = dicom_file(changed(radiograph(), *signed))
-    chain = read_chain(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
-    assert chain.modality_lut is not None
-    assert (chain.modality_lut.first, chain.notes) == (-10, ())
+    pipeline = read_pipeline(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
+    assert pipeline.modality_lut is not None
+    assert (pipeline.modality_lut.first, pipeline.notes) == (-10, ())

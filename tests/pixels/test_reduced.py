@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.display.render import render
 from wetread.errors import DecodeError
 from wetread.imaging import resize
@@ -105,11 +105,11 @@ def read_both(path: Path, halvings: int) -> tuple[np.ndarray, np.ndarray]:
     """The picture decoded at a lower resolution, and the one in full, in the same window."""
     with open_frames(path) as frames:
         full = read_frame(frames)
-        chain, form = read_chain(frames.header), frames.form
-        whole = render(full, chain)
+        pipeline, form = read_pipeline(frames.header), frames.form
+        whole = render(full, pipeline)
         frame = read_frame(frames, size=-(-max(form.rows, form.columns) >> halvings))
         assert frame.scale == 1 << halvings
-        return render(frame, chain, whole.view).pixels.astype(float), whole.pixels.astype(float)
+        return render(frame, pipeline, whole.view).pixels.astype(float), whole.pixels.astype(float)
 
 
 @pytest.mark.parametrize("halvings", [1, 2])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Window, read_chain
+from wetread.display.pipeline import Pipeline, Window, read_pipeline
 from wetread.display.render import auto_window, fit_frame, read_with_sample, render
 from wetread.pixels import Frame, Frames
 from wetread.settings import Settings
@@ -35,10 +35,10 @@ def make_picture(
     luminance, 0 to 255. Padding, and what is no number, gets the darkest value of the frame.
     """
     frame, sample = read_with_sample(frames, number, size, settings=settings)
-    chain = read_chain(frames.header, number)
+    chain = read_pipeline(frames.header, number)
     if not chain.measure_only:
         chain.check_scale()  # the values of a cache are compared with each other
-    chain = chain.shown
+    chain = chain.for_display
     view: Window | None = None
     if frame.values.ndim == 3 or chain.palette is not None:
         words, auto, invert = Words(_luminance(frame, chain), 1.0, 0.0), _COLOUR, False
@@ -65,7 +65,7 @@ def make_picture(
     }
 
 
-def _luminance(frame: Frame, chain: Chain) -> NDArray[np.uint16]:
+def _luminance(frame: Frame, chain: Pipeline) -> NDArray[np.uint16]:
     """Of sRGB, as ITU-R BT.601 weighs it."""
     from PIL import Image
 
@@ -73,7 +73,7 @@ def _luminance(frame: Frame, chain: Chain) -> NDArray[np.uint16]:
     return np.asarray(picture.convert("L"), np.uint16)
 
 
-def _to_words(stored: Array, chain: Chain) -> Words:
+def _to_words(stored: Array, chain: Pipeline) -> Words:
     """Stored values of a frame; without loss where they are integers that span 16 bits or less."""
     values, slope, intercept = stored, chain.slope, chain.intercept
     if chain.modality_lut is not None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from wetread.display.pipeline import Chain, read_chain
+from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import DecodeError
 from wetread.fastai.arrays import bounds_of
 from wetread.headers.dataset import read_dataset
@@ -57,13 +57,13 @@ def summarise(frames: Frames, window: tuple[float, float]) -> dict[str, float]:
     pivot: float | None = None
     sums: list[tuple[float, float]] = []
     ends: list[Any] = []
-    for piece, chain in _pieces(frames):
+    for piece, pipeline in _pieces(frames):
         if pivot is None:  # near the mean, so that squares of floats do not drown it
             pivot = float(piece[0]) if piece.dtype.itemsize > 2 else 0
         count += len(piece)
         ends += [piece.min(), piece.max()]
         sums.append(_sums(piece, pivot))
-        inside += _count_inside(piece, chain, *bounds_of(*window))
+        inside += _count_inside(piece, pipeline, *bounds_of(*window))
     if pivot is None:
         raise DecodeError("no pixel is a finite number")
     total, squares = (sum(one) for one in zip(*sums, strict=True))
@@ -74,14 +74,14 @@ def summarise(frames: Frames, window: tuple[float, float]) -> dict[str, float]:
     return dict(zip(STATISTICS, numbers, strict=True))
 
 
-def _pieces(frames: Frames) -> Iterator[tuple[Array, Chain]]:
+def _pieces(frames: Frames) -> Iterator[tuple[Array, Pipeline]]:
     """The finite stored values of all frames, some at a time, each valid until the next."""
     for number in range(len(frames)):
-        chain = read_chain(frames.header, number)
+        pipeline = read_pipeline(frames.header, number)
         for piece in _stream(frames, number) if _streams(frames, number) else _cut(frames, number):
             finite = piece[np.isfinite(piece)] if piece.dtype.kind == "f" else piece
             if len(finite):
-                yield finite, chain
+                yield finite, pipeline
 
 
 def _streams(frames: Frames, number: int) -> bool:
@@ -125,12 +125,12 @@ def _sums(piece: Array, pivot: float) -> tuple[float, float]:
     return float(above.sum()), float(above @ above)
 
 
-def _count_inside(piece: Array, chain: Chain, low: float, high: float) -> int:
-    chain.check_scale()
-    if piece.dtype.itemsize <= 2 and chain.modality_lut is None and chain.slope > 0:
-        first, last = _bounds(piece.dtype, chain.slope, chain.intercept, low, high)
+def _count_inside(piece: Array, pipeline: Pipeline, low: float, high: float) -> int:
+    pipeline.check_scale()
+    if piece.dtype.itemsize <= 2 and pipeline.modality_lut is None and pipeline.slope > 0:
+        first, last = _bounds(piece.dtype, pipeline.slope, pipeline.intercept, low, high)
         return int(np.count_nonzero((piece >= first) & (piece <= last))) if first <= last else 0
-    scaled = chain.to_modality(piece).astype(np.float32)
+    scaled = pipeline.to_modality(piece).astype(np.float32)
     return int(np.count_nonzero((scaled > low) & (scaled < high)))
 
 
@@ -140,7 +140,7 @@ def _bounds(
 ) -> tuple[Any, Any]:
     """The first and last stored value whose modality value is inside; first > last for none."""
     stored = all_values(dtype)
-    scaled = Chain("", "", slope, intercept).to_modality(stored).astype(np.float32)
+    scaled = Pipeline("", "", slope, intercept).to_modality(stored).astype(np.float32)
     found = stored[(scaled > low) & (scaled < high)].astype(dtype)
     return (found.min(), found.max()) if len(found) else (dtype.type(1), dtype.type(0))
 
@@ -149,7 +149,7 @@ def _bounds(
 
 
 class _Row(dict[str, Any]):
-    """A row of a scan, as far as Frames and read_chain ask a data set."""
+    """A row of a scan, as far as Frames and read_pipeline ask a data set."""
 
     file_meta: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The pixels of a pydicom data set in memory, through wetread's decoders and chain."""
+"""The pixels of a pydicom data set in memory, through wetread's decoders and pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, read_chain
+from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import DecodeError
 from wetread.headers.nesting import UNDEFINED
 from wetread.pixels import Frames, read_frame
@@ -49,26 +49,26 @@ def stored_values(dataset: Dataset) -> NDArray[Any]:
 def scaled_values(dataset: Dataset) -> NDArray[np.float32]:
     """The modality values of all frames, in HU for most CT; shape as `stored_values`."""
     frames = open_dataset(dataset)
-    return _join(_scale(values, chain) for values, chain in _frames(frames))
+    return _join(_scale(values, pipeline) for values, pipeline in _frames(frames))
 
 
 def scaled_frame(frames: Frames, number: int) -> NDArray[np.float32]:
     """The modality values of one frame."""
-    return _scale(read_frame(frames, number).values, read_chain(frames.header, number))
+    return _scale(read_frame(frames, number).values, read_pipeline(frames.header, number))
 
 
 def inverts(dataset: Dataset) -> bool:
     """Whether the largest value is black: MONOCHROME1, or Presentation LUT Shape INVERSE."""
-    return read_chain(dataset).invert
+    return read_pipeline(dataset).invert
 
 
-def _frames(frames: Frames) -> Iterator[tuple[NDArray[Any], Chain]]:
+def _frames(frames: Frames) -> Iterator[tuple[NDArray[Any], Pipeline]]:
     for number in range(len(frames)):
-        yield read_frame(frames, number).values, read_chain(frames.header, number)
+        yield read_frame(frames, number).values, read_pipeline(frames.header, number)
 
 
-def _scale(stored: NDArray[Any], chain: Chain) -> NDArray[np.float32]:
-    return (stored if stored.ndim == 3 else chain.to_modality(stored)).astype(np.float32)
+def _scale(stored: NDArray[Any], pipeline: Pipeline) -> NDArray[np.float32]:
+    return (stored if stored.ndim == 3 else pipeline.to_modality(stored)).astype(np.float32)
 
 
 def _join(frames: Iterator[NDArray[Any]]) -> NDArray[Any]:

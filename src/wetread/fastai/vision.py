@@ -25,7 +25,7 @@ with warnings.catch_warnings():  # of torch and pandas, about how fastai uses th
     import wetread.fastai.interpret
     import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
 
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.display.render import render, render_frame
 from wetread.fastai.pixels import open_dataset
 from wetread.fastai.tensor_types import TensorCTScan, TensorDicom
@@ -95,7 +95,7 @@ def _draw(fn: str | Path | bytes | BinaryIO | Dataset | Any) -> np.ndarray[Any, 
             return render_frame(frames).pixels
     values = np.asarray(fn)
     frame = Frame(values, 8 * values.dtype.itemsize, "MONOCHROME2")
-    return render(frame, Chain("MONOCHROME2", "")).pixels
+    return render(frame, Pipeline("MONOCHROME2", "")).pixels
 
 
 class DicomSegmentationDataLoaders(DataLoaders):  # type: ignore[misc]

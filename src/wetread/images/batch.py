@@ -50,7 +50,7 @@ COLUMNS = (
 _STATUS_OF = {"UNDECODABLE": "failed", "BOMB": "refused", "NOT_A_FILE": "refused"}
 """By the code of an error; of the others "no_access", as in a scan."""
 
-Make = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
+MakeRow = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
 """From an image, its frames, the options and a frame's number: what a line says of that frame."""
 
 
@@ -104,7 +104,9 @@ def run(
 
 
 @contextlib.contextmanager
-def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
+def open_image(
+    root: str, row: dict[str, Any], settings: Settings
+) -> Iterator[tuple[Image, Frames]]:
     """An image and its frames; while the block lasts, in no more memory than they may take."""
     image = Image(root, {**row, "problems": None}, settings)
     with contextlib.ExitStack() as open_files:
@@ -114,7 +116,7 @@ def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple
             yield image, frames
 
 
-def each_frame(
+def map_frames(
     frames: Frames, make: Callable[[int], T], settings: Settings
 ) -> Iterator[tuple[int, T | Problem]]:
     """What `make` makes of every frame, or why it cannot; tells the engine how long each may take.
@@ -135,8 +137,8 @@ def each_frame(
         yield present, Problem("failed", "UNDECODABLE", text)
 
 
-def make_lines(
-    images: pa.Table, options: dict[str, Any], make: Make, schema: pa.Schema
+def make_rows(
+    images: pa.Table, options: dict[str, Any], make: MakeRow, schema: pa.Schema
 ) -> pa.Table:
     """A line for every frame of the images, whatever happens: for functions given to `run`.
 
@@ -145,24 +147,24 @@ def make_lines(
     """
     options = {**options, "settings": Settings.from_json(options["settings"])}
     rows = images.to_pylist()
-    lines = [line for row in rows for line in _make_image(row, options, make, schema)]
+    lines = [line for row in rows for line in _image_rows(row, options, make, schema)]
     return pa.Table.from_pylist(lines, schema)
 
 
-def _make_image(
-    row: dict[str, Any], options: dict[str, Any], make: Make, schema: pa.Schema
+def _image_rows(
+    row: dict[str, Any], options: dict[str, Any], make: MakeRow, schema: pa.Schema
 ) -> Iterator[dict[str, Any]]:
     settings = options["settings"]
     try:
-        with opened(options["root"], row, settings) as (image, frames):
+        with open_image(options["root"], row, settings) as (image, frames):
             one = partial(make, image, frames, options)
-            for number, made in each_frame(frames, one, settings):
-                yield _line(row, number, made, schema)
+            for number, made in map_frames(frames, one, settings):
+                yield _row(row, number, made, schema)
     except BaseException as error:  # noqa: BLE001 - sorted out there
-        yield _line(row, None, explain(error), schema)
+        yield _row(row, None, explain(error), schema)
 
 
-def _line(
+def _row(
     row: dict[str, Any], frame: int | None, made: dict[str, Any] | Problem, schema: pa.Schema
 ) -> dict[str, Any]:
     known = {name: row[name] for name in COLUMNS if name in schema.names}
@@ -172,24 +174,24 @@ def _line(
     return {**known, "frame": frame, "status": "ok", **made}
 
 
-def fail_line(schema: pa.Schema) -> Callable[[pa.Table, str, str], pa.Table]:
+def failed_rows(schema: pa.Schema) -> Callable[[pa.Table, str, str], pa.Table]:
     """Makes the line of an image that ended its worker; its frames before that do not count."""
 
     def line(image: pa.Table, status: str, text: str) -> pa.Table:
         row = image.to_pylist()[0]
-        return pa.Table.from_pylist([_line(row, None, explain_end(status, text), schema)], schema)
+        return pa.Table.from_pylist([_row(row, None, explain_exit(status, text), schema)], schema)
 
     return line
 
 
-def in_order(lines: pa.Table, images: pa.Table) -> pa.Table:
+def sort_rows(lines: pa.Table, images: pa.Table) -> pa.Table:
     """Lines in the order of the index, then of the frames."""
     at = pc.index_in(lines["id"], value_set=images["id"].combine_chunks())
     keys = pa.table({"at": at, "frame": lines["frame"]})
     return lines.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
 
-def keep_often(
+def commit_often(
     tables: Iterable[pa.Table], keep: Callable[[pa.Table], pa.Table], settings: Settings
 ) -> Iterator[pa.Table]:
     """What `keep` makes of the tables, some at a time; of what is waiting also at an end."""
@@ -231,7 +233,7 @@ def explain(error: BaseException) -> Problem:
     return Problem("failed", "UNDECODABLE", f"{type(error).__name__}: {text}")
 
 
-def explain_end(status: str, text: str) -> Problem:
+def explain_exit(status: str, text: str) -> Problem:
     """What an image gets that ended its worker; as the engine says it."""
     return Problem(status, {"crashed": "CRASHED", "timeout": "TIMEOUT"}[status], text)
 

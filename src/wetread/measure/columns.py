@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.display.pipeline import Chain, read_chain
+from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, PROBLEM_TYPE
 from wetread.images import batch
@@ -37,14 +37,14 @@ MEANINGS = {
     **COLUMNS,
 }
 """What `Index.measure` adds to a table."""
-_OTHERS = ("px_hash", "px_look", "px_scale")
+_OTHERS = ("px_hash", "px_dhash", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
         ("px_problems", PROBLEM_TYPE),
         *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
         ("px_hash", pa.string()),
-        ("px_look", pa.string()),
+        ("px_dhash", pa.string()),
         ("px_scale", pa.int32()),
     ]
 )
@@ -91,7 +91,7 @@ def measure_images(
             write_part(beside, rows, kept)
             return rows
 
-        found += batch.keep_often(fresh(todo), keep, settings)
+        found += batch.commit_often(fresh(todo), keep, settings)
         columns = latest([_with_size(_nothing(), size), *found])
         if columns.num_rows:
             finish_beside(beside, columns, kept)
@@ -129,24 +129,24 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
     problems: dict[str, str] = {}
     failures: list[batch.Problem] = []
 
-    def decoded(frames: Frames) -> Iterator[tuple[Frame, Chain]]:
+    def decoded(frames: Frames) -> Iterator[tuple[Frame, Pipeline]]:
         def decode(number: int) -> Frame:
             # A lower resolution mixes padding with the pixels beside it, which no mask undoes.
-            size = None if read_chain(frames.header, number).padding else options["size"]
+            size = None if read_pipeline(frames.header, number).padding else options["size"]
             return read_frame(frames, number, size=size, settings=settings)
 
-        for number, found in batch.each_frame(frames, decode, settings):
+        for number, found in batch.map_frames(frames, decode, settings):
             if isinstance(found, batch.Problem):
                 failures.append(found)
                 continue
-            chain = read_chain(frames.header, number)
-            for code, text in (*found.notes, *chain.notes):
+            pipeline = read_pipeline(frames.header, number)
+            for code, text in (*found.notes, *pipeline.notes):
                 problems.setdefault(code, text)
-            yield found, chain
+            yield found, pipeline
 
     values: dict[str, Any] = {}
     try:
-        with batch.opened(options["root"], row, settings) as (_, frames):
+        with batch.open_image(options["root"], row, settings) as (_, frames):
             values = measure(decoded(frames))
     except BaseException as error:  # noqa: BLE001 - sorted out there
         values, failures = {}, [batch.explain(error)]
@@ -172,7 +172,7 @@ def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
     """What becomes of an image that ended its worker."""
-    problem = batch.explain_end(status, text)
+    problem = batch.explain_exit(status, text)
     problems = _as_structs({problem.code: problem.text})
     return _table(image, [{"px_status": problem.status, "px_problems": problems}])
 

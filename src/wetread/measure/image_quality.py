@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.display.render import apply, auto_window
 from wetread.imaging import resize, shrink
 from wetread.pixels.codecs import Frame
 
 Grey = NDArray[np.uint8]
-LOOKS: dict[str, str] = {
-    "px_look": "16 hex digits of a difference hash of the first frame: equal where two look alike",
+QUALITY_COLUMNS: dict[str, str] = {
+    "px_dhash": "16 hex digits of a difference hash of the first frame: equal where two look alike",
     "px_corners": "mean grey of its corners less that of its middle, of 1; above 0 if inverted",
     "px_border": "share of it in rows and columns at its edges that have one grey",
     "px_sharpness": "variance of the Laplacian of its greys at 256 pixels, divided by 255 squared",
@@ -25,37 +25,37 @@ _ONE_GREY = 4
 """Grey levels between which a row or column counts as one grey."""
 
 
-def describe_look(frame: Frame, chain: Chain) -> dict[str, Any]:
-    """The columns LOOKS of a frame.
+def quality_metrics(frame: Frame, pipeline: Pipeline) -> dict[str, Any]:
+    """The columns QUALITY_COLUMNS of a frame.
 
     Pixels are sampled to at most 512 a side first, so that a large film costs little.
 
     >>> ramp = np.tile(np.arange(64, dtype="u2"), (64, 1))
-    >>> look = describe_look(Frame(ramp, 16, "MONOCHROME2"), Chain("MONOCHROME2", "CR"))
-    >>> look["px_look"], look["px_corners"] < 0.05
+    >>> look = quality_metrics(Frame(ramp, 16, "MONOCHROME2"), Pipeline("MONOCHROME2", "CR"))
+    >>> look["px_dhash"], look["px_corners"] < 0.05
     ('ffffffffffffffff', True)
     """
-    grey = _draw(frame, chain)
+    grey = _draw(frame, pipeline)
     if grey is None:
         return {}
     small = shrink(grey, _SMALL).astype(np.float64)
     return {
-        "px_look": _hash(small),
+        "px_dhash": _hash(small),
         "px_corners": _corners(small) / 255,
         "px_border": _border(small),
         "px_sharpness": _sharpness(small) / 255**2,
     }
 
 
-def _draw(frame: Frame, chain: Chain) -> Grey | None:
+def _draw(frame: Frame, pipeline: Pipeline) -> Grey | None:
     """The frame as it is shown, sampled; padding is black."""
     step = -(-max(frame.values.shape[:2]) // _SAMPLE)
     values = frame.values[::step, ::step]
-    if chain.palette is not None or not values.size:
+    if pipeline.palette is not None or not values.size:
         return None
     if values.ndim == 3:
         return np.asarray(values.mean(axis=2) / 2 ** max(0, frame.bits - 8), np.uint8)
-    return apply(values, chain, auto_window(values, chain, frame.bits))
+    return apply(values, pipeline, auto_window(values, pipeline, frame.bits))
 
 
 def _hash(grey: NDArray[np.float64]) -> str:

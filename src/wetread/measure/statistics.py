@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Window
+from wetread.display.pipeline import Pipeline, Window
 from wetread.display.render import histogram, percentiles
-from wetread.measure.image_quality import LOOKS, describe_look
+from wetread.measure.image_quality import QUALITY_COLUMNS, quality_metrics
 from wetread.pixels.codecs import Frame
 
 Array = NDArray[Any]
@@ -30,29 +30,29 @@ COLUMNS: dict[str, str] = {
     "px_padding": "share of all pixels that are padding",
     "px_entropy": "Shannon entropy of the histogram of all stored values, in bits",
     "px_hash": "16 hex digits of SHA-256 over shape, type and stored values of the frames measured",
-    **LOOKS,
+    **QUALITY_COLUMNS,
     "px_scale": "1 where measured in full, 2 at half the resolution, then 4, 8 ...",
     "raw_min": "smallest stored value, padding included",
     "raw_max": "largest stored value, padding included",
     "raw_mean": "mean of the stored values, padding included",
     "raw_std": "their standard deviation (of the population)",
 }
-"""The columns that `measure` fills; numbers but for the texts px_hash and px_look."""
+"""The columns that `measure` fills; numbers but for the texts px_hash and px_dhash."""
 
 
-def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | None]:
+def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str | None]:
     """The statistics of one instance over the frames given, a value for every name of COLUMNS.
 
     One frame is held at a time. Colour counts every sample; a palette's indices count as they
     are. What does not exist is None: everything where there are no finite pixels, and what is of
-    modality values where a frame has none (`Chain.scale_error`).
+    modality values where a frame has none (`Pipeline.scale_error`).
 
     >>> from pydicom.dataset import Dataset
-    >>> from wetread.display.pipeline import read_chain
+    >>> from wetread.display.pipeline import read_pipeline
     >>> header = Dataset()
     >>> header.RescaleSlope, header.RescaleIntercept = 2, -10
     >>> frame = Frame(np.array([[0, 5], [10, 15]], "u2"), 16, "MONOCHROME2")
-    >>> row = measure([(frame, read_chain(header))])
+    >>> row = measure([(frame, read_pipeline(header))])
     >>> row["px_min"], row["px_mean"], row["px_p50"], row["raw_mean"]
     (-10.0, 5.0, 5.0, 7.5)
     """
@@ -61,17 +61,17 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     raw: list[tuple[Array, Array]] = []
     modality: list[tuple[Array, Array]] = []
     look: dict[str, Any] = {}
-    for frame, chain in frames:
-        look = look or describe_look(frame, chain)
+    for frame, pipeline in frames:
+        look = look or quality_metrics(frame, pipeline)
         stored, counts = histogram(frame.values)
-        keep = ~chain.is_padding(stored)
+        keep = ~pipeline.is_padding(stored)
         raw.append((stored.astype(np.float64), counts))
         kept += int(counts[keep].sum())
-        known = known and not chain.scale_error
-        values = chain.to_modality(stored[keep]) if known else np.zeros(0)
+        known = known and not pipeline.scale_error
+        values = pipeline.to_modality(stored[keep]) if known else np.zeros(0)
         modality.append((values, counts[keep][: len(values)]))
         scale = max(scale, frame.scale)
-        inside = _count_inside(stored[keep], counts[keep], chain, inside)
+        inside = _count_inside(stored[keep], counts[keep], pipeline, inside)
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
     row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
@@ -94,12 +94,14 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     return row
 
 
-def _count_inside(stored: Array, counts: Array, chain: Chain, before: int | None) -> int | None:
+def _count_inside(
+    stored: Array, counts: Array, pipeline: Pipeline, before: int | None
+) -> int | None:
     """How many values the first window neither clips to black nor to white, added up."""
-    window = next((w for w in chain.views[:1] if isinstance(w, Window)), None)
+    window = next((w for w in pipeline.views[:1] if isinstance(w, Window)), None)
     if window is None:
         return before
-    inside = np.abs(chain.shown.to_modality(stored) - window.center) <= window.width / 2
+    inside = np.abs(pipeline.for_display.to_modality(stored) - window.center) <= window.width / 2
     return (before or 0) + int(counts[inside].sum())
 
 
