@@ -104,9 +104,7 @@ def _check(box: BoxLike) -> Box:
             f"box {box!r}: expected (x0, y0, x1, y1), optionally a label and a reader"
         ) from error
     if len(texts) > 2 or not (corners[0] < corners[2] and corners[1] < corners[3]):
-        raise UsageError(
-            f"box {box!r}: expected x0 < x1, y0 < y1, and at most a label and a reader"
-        )
+        raise UsageError(f"box {box!r}: expected x0 < x1, y0 < y1, at most a label and a reader")
     return Box(*corners, *map(str, texts), *("",) * (2 - len(texts)))
 
 

@@ -82,9 +82,7 @@ def export_images(
     if format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
     if window is not None and format not in _DISPLAY:
-        raise UsageError(
-            f"window does not apply to {format}, which keeps all values; use png8 or jpg"
-        )
+        raise UsageError(f"{format} keeps all values and takes no window; use png8 or jpg")
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
     if not isinstance(window, str | tuple | None):
@@ -126,14 +124,14 @@ def _export(image: Image, frames: Frames, options: dict[str, Any], number: int) 
     size = options["size"]
     shape = frames.form.shape
     if options["format"] in _DISPLAY:
-        exported = _render(image, number, size, options["window"])
+        result = _render(image, number, size, options["window"])
     else:
         frame = read_frame(frames, number, size=size, settings=options["settings"])
-        exported = _convert(
+        result = _convert(
             frame, read_pipeline(frames.header, number), shape, size, options["format"]
         )
     name = image.id if len(frames) == 1 else f"{image.id}_{number:04}"
-    return _save(exported, name, shape, options)
+    return _save(result, name, shape, options)
 
 
 def _failed(folder: Path) -> Callable[[pa.Table, str, str], pa.Table]:
@@ -195,12 +193,12 @@ def _as_words(stored: Array, pipeline: Pipeline) -> tuple[NDArray[np.uint16], fl
 
 
 def _save(
-    exported: _Exported, name: str, shape: tuple[int, ...], options: dict[str, Any]
+    result: _Exported, name: str, shape: tuple[int, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Write a file; return its values in the manifest."""
     kind: str = options["format"]
     folder, file = Path(options["to"]), f"{name}.{_SUFFIXES[kind]}"
-    pixels = np.ascontiguousarray(exported.pixels)
+    pixels = np.ascontiguousarray(result.pixels)
     data = _encode(pixels, kind)
     with storage_errors(folder):
         _write(folder / file, data)
@@ -212,11 +210,11 @@ def _save(
         "columns": columns,
         "scale_x": columns / shape[1],
         "scale_y": rows / shape[0],
-        "photometric": exported.photometric,
-        "window": exported.window,
-        "slope": exported.slope,
-        "intercept": exported.intercept,
-        "exact": exported.exact,
+        "photometric": result.photometric,
+        "window": result.window,
+        "slope": result.slope,
+        "intercept": result.intercept,
+        "exact": result.exact,
     }
 
 

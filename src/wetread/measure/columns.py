@@ -1,4 +1,4 @@
-"""The pixels of every image of an index, measured; the numbers become columns."""
+"""Pixel statistics and image-quality metrics of an index, as additional columns."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from wetread.workers import Engine
 MEANINGS = {
     "px_status": "ok; partial: some frames cannot be decoded; failed, refused, no_access, timeout "
     "or crashed; null without pixels",
-    "px_problems": "what decoding found; see problems.md",
+    "px_problems": "problems found while decoding; see problems.md",
     **COLUMNS,
 }
-"""What `Index.measure` adds to a table."""
+"""Descriptions of the columns that `Index.measure` adds."""
 _OTHERS = ("px_hash", "px_dhash", "px_scale")
 SCHEMA = pa.schema(
     [
@@ -51,7 +51,7 @@ SCHEMA = pa.schema(
 FUNCTION = "wetread.measure.columns:measure_part"
 _IDENTITY = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "mtime_ns")
 _BESIDE = "measured"
-"""The folder in an index folder."""
+"""Subfolder of the index folder."""
 
 
 def measure_images(
@@ -62,45 +62,45 @@ def measure_images(
     settings: Settings = Settings(),
     engine: Engine | None = None,
 ) -> Content:
-    """The rows with the columns of `SCHEMA`; see `Index.measure`."""
+    """Add the columns of `SCHEMA` to the rows; see `Index.measure`."""
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
     options = {"root": content.root, "size": size}
 
-    def fresh(images: pa.Table) -> Iterator[pa.Table]:
+    def measure_rows(images: pa.Table) -> Iterator[pa.Table]:
         if images.num_rows:
             check_files(content)
         return batch.run(FUNCTION, images, options, _failed, workers, progress, settings, engine)
 
     if content.folder is None:
-        found = list(fresh(batch.list_images(content)))
+        tables = list(measure_rows(batch.list_images(content)))
         rows = content.rows
         assert rows is not None
-        columns = pa.concat_tables([_nothing(), *found]).select(["id", *SCHEMA.names])
+        columns = pa.concat_tables([_empty(), *tables]).select(["id", *SCHEMA.names])
         schema = joined_schema(rows.schema, columns.schema)
         return replace(content, schema=schema, rows=join(rows, columns, schema))
     beside = content.folder / _BESIDE
     with locked(content.folder), locked(beside):
         before, images = read_beside(beside), batch.list_images(content)
-        todo = images if before is None else _unmeasured(images, before, size)
-        kept = Options(content.root)
-        found = [] if before is None else [before]
+        todo = images if before is None else _outdated(images, before, size)
+        scan_options = Options(content.root)
+        tables = [] if before is None else [before]
 
-        def keep(rows: pa.Table) -> pa.Table:
+        def commit(rows: pa.Table) -> pa.Table:
             rows = _with_size(rows, size)
-            write_part(beside, rows, kept)
+            write_part(beside, rows, scan_options)
             return rows
 
-        found += batch.commit_often(fresh(todo), keep, settings)
-        columns = latest([_with_size(_nothing(), size), *found])
+        tables += batch.commit_often(measure_rows(todo), commit, settings)
+        columns = latest([_with_size(_empty(), size), *tables])
         if columns.num_rows:
-            finish_beside(beside, columns, kept)
+            finish_beside(beside, columns, scan_options)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
     return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
 
 
-def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:
-    """The images that have changed since, were measured otherwise, or are worth another try."""
+def _outdated(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:
+    """Select images that are new, changed, measured at another size, or to be retried."""
     at = pc.index_in(images["id"], value_set=before["id"].combine_chunks())
     then = before.take(at)
     same = at.is_valid().to_numpy()
@@ -113,42 +113,42 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
 
 
 def _with_size(rows: pa.Table, size: int | None) -> pa.Table:
-    """`px_size`, the size that was asked for, decides whether a row answers a later question."""
+    """Add the column `px_size`: rows of another size are measured again."""
     return rows.append_column("px_size", pa.array([size] * rows.num_rows, pa.int64()))
 
 
 def measure_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Measures images: the engine's function."""
+    """Measure images (worker function)."""
     settings = Settings.from_json(options["settings"])
     rows = [_measure(row, options, settings) for row in images.to_pylist()]
-    return _table(images, rows)
+    return _join_rows(images, rows)
 
 
 def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The columns of one image, whatever happens."""
+    """Return the columns of one image. Never raises."""
     problems: dict[str, str] = {}
     failures: list[batch.Problem] = []
 
     def decoded(frames: Frames) -> Iterator[tuple[Frame, Pipeline]]:
         def decode(number: int) -> Frame:
-            # A lower resolution mixes padding with the pixels beside it, which no mask undoes.
+            # A lower resolution mixes padding with its neighbours, so padding cannot be masked.
             size = None if read_pipeline(frames.header, number).padding else options["size"]
             return read_frame(frames, number, size=size, settings=settings)
 
-        for number, found in batch.map_frames(frames, decode, settings):
-            if isinstance(found, batch.Problem):
-                failures.append(found)
+        for number, result in batch.map_frames(frames, decode, settings):
+            if isinstance(result, batch.Problem):
+                failures.append(result)
                 continue
             pipeline = read_pipeline(frames.header, number)
-            for code, text in (*found.notes, *pipeline.notes):
+            for code, text in (*result.notes, *pipeline.notes):
                 problems.setdefault(code, text)
-            yield found, pipeline
+            yield result, pipeline
 
     values: dict[str, Any] = {}
     try:
         with batch.open_image(options["root"], row, settings) as (_, frames):
             values = measure(decoded(frames))
-    except BaseException as error:  # noqa: BLE001 - sorted out there
+    except BaseException as error:  # noqa: BLE001 - explain re-raises what it must
         values, failures = {}, [batch.explain(error)]
     for failure in failures:
         problems.setdefault(failure.code, failure.text)
@@ -162,8 +162,8 @@ def _as_structs(problems: dict[str, str]) -> list[dict[str, Any]]:
     return [{"code": c, "tag": None, "offset": None, "text": t} for c, t in problems.items()]
 
 
-def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
-    """Which images they are, beside what was measured."""
+def _join_rows(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
+    """Join the identifying columns of images with their measurements."""
     named = images.select(_IDENTITY)
     for field in SCHEMA:
         named = named.append_column(field, pa.array([r.get(field.name) for r in rows], field.type))
@@ -171,11 +171,11 @@ def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
-    """What becomes of an image that ended its worker."""
+    """Row of an image that crashed its worker."""
     problem = batch.explain_exit(status, text)
     problems = _as_structs({problem.code: problem.text})
-    return _table(image, [{"px_status": problem.status, "px_problems": problems}])
+    return _join_rows(image, [{"px_status": problem.status, "px_problems": problems}])
 
 
-def _nothing() -> pa.Table:
-    return _table(CORE.empty_table(), [])
+def _empty() -> pa.Table:
+    return _join_rows(CORE.empty_table(), [])
