@@ -75,7 +75,7 @@ def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, broken: Element) -> 
     image = write(tmp_path, broken)
     with pytest.raises(DecodeError, match=r"image.dcm.*no modality values.*pixels\(\)"):
         image.values()
-    with pytest.raises(UsageError, match="units not stated"):
+    with pytest.raises(UsageError, match="unit not stated"):
         image.display("lung")
     np.testing.assert_array_equal(image.pixels(), RAMP)
     picture = image.render()

@@ -101,7 +101,7 @@ def test_without_axes_pyplot_is_asked(real_file: Real, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "abcd", (3, 0, 1, 2), (0, 0, 1, 1, "a", "b", "c"), 5])
 def test_what_is_no_box(real_file: Real, box: Any, canvas: FigureCanvasAgg) -> None:
-    with pytest.raises(UsageError, match=r"box .*: give"):
+    with pytest.raises(UsageError, match=r"box .*: expected"):
         wr.read(real_file("CT_small.dcm")).show(boxes=[box], ax=canvas.figure.add_subplot())
 
 

@@ -158,14 +158,14 @@ def test_windows_by_name() -> None:
 
 def test_windows_that_do_not_exist_or_do_not_fit() -> None:
     stored = np.zeros((2, 2), "u2")
-    with pytest.raises(UsageError, match="the file has 2, counted from 1"):
+    with pytest.raises(UsageError, match="the file has 2, numbered from 1"):
         choose_view("3", CT, stored, 16)
     with pytest.raises(UnknownNameError, match="did you mean lung"):
         choose_view("lungs", CT, stored, 16)
-    with pytest.raises(UsageError, match="'lung' is for CT in HU, this image is DX, units not"):
+    with pytest.raises(UsageError, match="'lung' is for CT in HU, this image is DX, unit not"):
         choose_view("lung", PLAIN, stored, 16)
     for wrong in [(1, 0), (1, -1), (float("nan"), 1), (1, 2, 3)]:
-        with pytest.raises(UsageError, match="give"):
+        with pytest.raises(UsageError, match="expected"):
             choose_view(wrong, PLAIN, stored, 16)
     assert len(PRESETS) == 9
 

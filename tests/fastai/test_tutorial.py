@@ -51,7 +51,7 @@ def labels(phantoms: Path) -> pd.DataFrame:
     """As the tutorial's labels.csv: file and label."""
     rows = pd.read_csv(phantoms / "train.csv")
     found = rows["class_name"].ne("No finding").groupby(rows["image_id"]).any()
-    label = found.map({True: "problem", False: "normal"})
+    label = found.map({True: "finding", False: "normal"})
     return pd.DataFrame({"file": [f"train/{key}.dicom" for key in found.index], "label": label})
 
 
@@ -98,8 +98,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
         judged = fa.ClassificationInterpretation.from_learner(learner)
         judged.plot_confusion_matrix()
         matrix = judged.confusion_matrix()
-        figures = judged.figures("problem")
-        elsewhere = judged.figures("problem", prevalence=0.3)
+        figures = judged.figures("finding")
+        elsewhere = judged.figures("finding", prevalence=0.3)
     assert matrix.sum() == 12
     _check_figures(matrix, figures, elsewhere)
     with pytest.raises(UnknownNameError, match="findin"):
@@ -110,7 +110,7 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
 
 def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) -> None:
     """The tutorial's last step, by its own formulas, and SciPy's intervals."""
-    (tp, fn), (fp, tn) = matrix.tolist()  # "problem" comes before "normal"
+    (tp, fn), (fp, tn) = matrix.tolist()  # "finding" comes before "normal"
     counts = [(tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn), (tp + tn, 12)]
     for (name, row), (hits, trials) in zip(figures.iterrows(), counts, strict=True):
         if not trials:

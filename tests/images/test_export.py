@@ -120,7 +120,7 @@ def test_an_image_that_ends_its_worker_is_a_line(
 def test_bad_usage(index: Index, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean png8"):
         index.export(tmp_path, format="png9")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="png8 and jpg have one"):
+    with pytest.raises(UsageError, match="png16 keeps all values and takes no window"):
         index.export(tmp_path, window="lung")
     with pytest.raises(UsageError, match="size must be at least 1"):
         index.export(tmp_path, size=0)
@@ -144,6 +144,6 @@ def test_frames_that_are_only_announced_are_one_line(
     lines = index.export(tmp_path / "png", workers=1, progress=False)
     assert lines["status"].to_list() == ["ok", "failed"]
     assert lines["frame"].to_list() == [0, 1]
-    assert lines["text"][1] == "UNDECODABLE: nothing is there of 999,999 of 1,000,000 frames"
+    assert lines["text"][1] == "UNDECODABLE: 999,999 of 1,000,000 frames are missing"
     measured = index.measure(workers=1, progress=False).to_pandas()
     assert measured["px_status"].to_list() == ["partial"]

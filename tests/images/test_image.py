@@ -143,7 +143,7 @@ def test_the_transfer_syntax_that_the_scan_found_is_used(tmp_path: Path, real_fi
 
 def test_pixels_are_never_swapped_by_a_guess(tmp_path: Path, real_file: Real) -> None:
     image = wr.read(stated(tmp_path, real_file, b"1.2.840.10008.1.2.2"))
-    with pytest.raises(DecodeError, match="refused: the bytes are not in the transfer syntax"):
+    with pytest.raises(DecodeError, match="refused: the bytes contradict the transfer syntax"):
         image.pixels()
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_gone(tmp_path: Path, real_file: Real) -> None:
     image = wr.read(tmp_path / "CT_small.dcm")
     (tmp_path / "CT_small.dcm").unlink()
     for ask in (lambda: image.header, image.pixels):
-        with pytest.raises(NotFoundError, match=r"CT_small.dcm: the file is not there any more"):
+        with pytest.raises(NotFoundError, match=r"CT_small.dcm: the file no longer exists"):
             ask()
 
 
@@ -232,7 +232,7 @@ def test_what_is_seen_is_where_it_is_at_every_size(
 def test_a_file_that_ends_before_its_pixels_says_so(real_file: Real, tmp_path: Path) -> None:
     path = tmp_path / "cut.dcm"
     path.write_bytes(real_file("CT_small.dcm").read_bytes()[:3000])
-    with pytest.raises(DecodeError, match=r"this is CT Image Storage.*; partial; TRUNCATED: have "):
+    with pytest.raises(DecodeError, match=r"this is CT Image Storage; partial; .*TRUNCATED: have "):
         wr.read(path).pixels()
 
 

@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_decoded_says_why(small_folder: Path) -> None:
 def test_wrong_usage(index: wr.Index) -> None:
     with pytest.raises(UnknownNameError, match="did you mean Modality"):
         index.mosaic(columns="modality")
-    with pytest.raises(UsageError, match="n must be 1 to"):
+    with pytest.raises(UsageError, match="n must be between 1 and"):
         index.mosaic(0)
     with pytest.raises(UsageError, match="none of these rows has pixels"):
         index.where("path LIKE '%plan%'").mosaic()

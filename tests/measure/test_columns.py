@@ -229,7 +229,7 @@ def test_bad_usage(folder: Path) -> None:
     index = wr.scan(folder, progress=False)
     with pytest.raises(UsageError, match="size must be at least 1"):
         index.measure(0)
-    with pytest.raises(UsageError, match="workers must be 1 or more"):
+    with pytest.raises(UsageError, match="workers must be at least 1"):
         index.measure(workers=0)
 
 

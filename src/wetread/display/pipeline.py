@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wetread.errors import DecodeError
 from wetread.pixels.access import Numbers, groups, items, present, read_numbers, text, texts
 from wetread.pixels.form import transfer_syntax
-from wetread.pixels.luts import fit_bits, place, read_palette, read_table
+from wetread.pixels.luts import first_mapped, fit_bits, read_palette, read_table
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -219,7 +219,7 @@ def read_pipeline(header: Dataset, frame: int = 0) -> Pipeline:
     if photometric == "PALETTE COLOR":
         palette, red, problems = read_palette(header, swapped)
         notes += [("BAD_LUT", problem) for problem in problems]
-        first = place(red, *stored) if red else 0
+        first = first_mapped(red, *stored) if red else 0
         pipeline = replace(pipeline, palette=palette, palette_first=first)
     return replace(pipeline, notes=tuple(dict.fromkeys(notes)))
 
@@ -346,7 +346,7 @@ def _read_luts(
         if keyword != "ModalityLUTSequence" or table.needed > table.bits:
             table = fit_bits(table)
         notes += [("BAD_LUT", problem) for problem in table.problems]
-        luts.append(Lut(place(table, *range_), table.bits, table.entries, name))
+        luts.append(Lut(first_mapped(table, *range_), table.bits, table.entries, name))
     return luts
 
 
