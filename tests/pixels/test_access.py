@@ -38,15 +38,15 @@ def read(*new: Element, syntax: str = EXPLICIT) -> Dataset:
         ("2,0", (2.0,), "RescaleSlope '2,0': decimal comma read as a point"),
         ("-1024,0", (-1024.0,), "RescaleSlope '-1024,0': decimal comma read as a point"),
         ("1,5\\2,5", (1.5, 2.5), "comma"),
-        ("1,024.5", (None,), "RescaleSlope '1,024.5' is no number"),
-        ("1,2,3", (None,), "is no number"),
-        ("steep", (None,), "RescaleSlope 'steep' is no number"),
-        ("1\\x\\3", (1.0, None, 3.0), "RescaleSlope 'x' is no number"),
-        ("1_0", (None,), "is no number"),
-        ("nan", (None,), "is no number"),
-        ("1e999", (None,), "is no finite number"),
-        ("0x10", (None,), "is no number"),
-        ("2\\", (2.0, None), "is no number"),
+        ("1,024.5", (None,), "RescaleSlope '1,024.5' is not a number"),
+        ("1,2,3", (None,), "is not a number"),
+        ("steep", (None,), "RescaleSlope 'steep' is not a number"),
+        ("1\\x\\3", (1.0, None, 3.0), "RescaleSlope 'x' is not a number"),
+        ("1_0", (None,), "is not a number"),
+        ("nan", (None,), "is not a number"),
+        ("1e999", (None,), "is not finite"),
+        ("0x10", (None,), "is not a number"),
+        ("2\\", (2.0, None), "is not a number"),
     ],
 )
 def test_decimal_strings(written: str, values: tuple[Any, ...], problem: str) -> None:
@@ -83,7 +83,7 @@ def test_integers() -> None:
     header = read(element("NumberOfFrames", "3"), element("RescaleSlope", "1.5"))
     assert integer(header, "NumberOfFrames") == 3
     assert integer(header, "PlanarConfiguration") is None
-    with pytest.raises(DecodeError, match=r"RescaleSlope 1.5 is no integer"):
+    with pytest.raises(DecodeError, match=r"RescaleSlope 1.5 is not an integer"):
         integer(header, "RescaleSlope")
 
 
@@ -92,7 +92,7 @@ def test_integers() -> None:
 )
 def test_a_form_that_cannot_be_read_is_an_error_that_names_it(keyword: str) -> None:
     broken = Element(element(keyword).tag, "US", b"\x08\0\0")
-    with pytest.raises(DecodeError, match=f"{keyword} .*is no number"):
+    with pytest.raises(DecodeError, match=f"{keyword} .*is not a number"):
         read_form(read(broken))
 
 

@@ -273,7 +273,7 @@ def test_a_stream_of_another_kind_than_stated_is_decoded_and_noted() -> None:
 
 def test_a_stream_of_another_size_than_announced_is_refused() -> None:
     data = imagecodecs.jpeg2k_encode(np.zeros((64, 64), "u1"), codecformat="j2k")
-    with pytest.raises(DecodeError, match=r"holds 64 x 64 x 1, the header announces 2 x 2 x 1"):
+    with pytest.raises(DecodeError, match=r"holds 64 x 64 x 1, the header states 2 x 2 x 1"):
         decode(data, make_form(np.zeros((2, 2), "u1"), JPEG2000))
 
 

@@ -59,7 +59,7 @@ def test_a_segment_that_is_short_is_an_error_whatever_the_others_have(kind: str)
         planes = [bytes(high[:-1]), bytes(low) + b"\0"]
         parts = [bytes([len(plane) - 1]) + plane for plane in planes]
         head = np.array([2, 64, 64 + len(parts[0]), *[0] * 13], "<u4").tobytes()
-        with pytest.raises(DecodeError, match="an RLE segment gives 62 bytes of 63"):
+        with pytest.raises(DecodeError, match="an RLE segment holds 62 of 63 bytes"):
             decode(values, head + b"".join(parts))
 
 

@@ -152,7 +152,7 @@ def test_a_mammogram_without_items(tmp_path: Path) -> None:
 
 def test_a_code_stream_of_another_size_is_refused(tmp_path: Path) -> None:
     stream = even(CODECS["jpeg"][1](np.zeros((64, 64), "u1")))
-    with pytest.raises(DecodeError, match="holds 64 x 64 x 1, the header announces 32 x 40 x 1"):
+    with pytest.raises(DecodeError, match="holds 64 x 64 x 1, the header states 32 x 40 x 1"):
         scan_one(tmp_path, pixel_file(VALUES, stream))[0].pixels()
 
 

@@ -1,4 +1,4 @@
-"""The pixels of a pydicom data set in memory, through wetread's decoders and pipeline."""
+"""Pixels of a pydicom data set in memory."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def open_dataset(dataset: Dataset) -> Frames:
-    """The frames of a data set whose pixels are in memory.
+    """Open the frames of a data set whose pixels are in memory.
 
     Raises:
-        DecodeError: it has no pixels, or its header announces an impossible image.
+        DecodeError: there are no pixels, or the header describes an impossible image.
     """
     for tag in ELEMENTS:
         if tag in dataset and dataset[tag].value:
@@ -34,7 +34,7 @@ def open_dataset(dataset: Dataset) -> Frames:
             break
     else:
         raise DecodeError(f"no pixels: {describe(dataset)}")
-    # Frames reads from a file and wants the head of the pixel element in front of its value.
+    # Frames reads a file with the head of the pixel element before its value.
     length = UNDEFINED if element.is_undefined_length else len(element.value)
     vr = str(element.VR)[:2].encode()
     head = struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, vr, 0, length)
@@ -42,23 +42,23 @@ def open_dataset(dataset: Dataset) -> Frames:
 
 
 def stored_values(dataset: Dataset) -> NDArray[Any]:
-    """The stored values of all frames: (rows, columns), with frames in front and RGB at the end."""
+    """Stored values of all frames: (rows, columns), frames first and RGB last."""
     return _join(values for values, _ in _frames(open_dataset(dataset)))
 
 
 def scaled_values(dataset: Dataset) -> NDArray[np.float32]:
-    """The modality values of all frames, in HU for most CT; shape as `stored_values`."""
+    """Modality values of all frames, in HU for most CT; shape as `stored_values`."""
     frames = open_dataset(dataset)
     return _join(_scale(values, pipeline) for values, pipeline in _frames(frames))
 
 
 def scaled_frame(frames: Frames, number: int) -> NDArray[np.float32]:
-    """The modality values of one frame."""
+    """Modality values of one frame."""
     return _scale(read_frame(frames, number).values, read_pipeline(frames.header, number))
 
 
 def inverts(dataset: Dataset) -> bool:
-    """Whether the largest value is black: MONOCHROME1, or Presentation LUT Shape INVERSE."""
+    """Return True if the largest value is black: MONOCHROME1 or Presentation LUT INVERSE."""
     return read_pipeline(dataset).invert
 
 
@@ -72,5 +72,5 @@ def _scale(stored: NDArray[Any], pipeline: Pipeline) -> NDArray[np.float32]:
 
 
 def _join(frames: Iterator[NDArray[Any]]) -> NDArray[Any]:
-    found = list(frames)
-    return found[0] if len(found) == 1 else np.stack(found)
+    arrays = list(frames)
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays)
