@@ -152,7 +152,7 @@ def test_a_first_value_of_a_voi_lut_below_zero() -> None:
     assert view.first == -1024
 
 
-def test_a_lut_shorter_than_it_says_is_noted() -> None:
+def test_a_lut_shorter_than_stated_is_noted() -> None:
     short = make(LUTDescriptor=[5, 0, 16], LUTData=np.arange(3, dtype="<u2").tobytes())
     pipeline = read_pipeline(make(VOILUTSequence=[short]))
     assert pipeline.notes[0][0] == "BAD_LUT"

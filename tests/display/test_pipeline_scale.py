@@ -71,7 +71,7 @@ UNREADABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("broken", UNREADABLE)
-def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, broken: Element) -> None:
+def test_unreadable_values_are_not_guessed(tmp_path: Path, broken: Element) -> None:
     image = write(tmp_path, broken)
     with pytest.raises(DecodeError, match=r"image.dcm.*no modality values.*pixels\(\)"):
         image.values()
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, broken: Element) -> 
     assert 120 < greys.mean() < 135
 
 
-def test_measure_says_so_and_keeps_what_is_known(tmp_path: Path) -> None:
+def test_measure_reports_it_and_fills_the_other_columns(tmp_path: Path) -> None:
     write(tmp_path, element("RescaleSlope", "steep"))
     row = wr.scan(tmp_path, progress=False).measure(progress=False).to_pandas().iloc[0]
     assert row["px_status"] == "ok"

@@ -1,4 +1,4 @@
-"""What is seen: the standard's formulas, one by one, then dcmtk on every real file."""
+"""Rendering: the formulas of the standard, one by one, then dcmtk on every real file."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ KNOWN = {
 
 
 def by_dcmtk(path: Path, options: list[str], work: Path) -> np.ndarray | None:
-    """What dcmj2pnm makes of a file, or of its pixels decompressed by gdcm; None if neither."""
+    """Rendering by dcmj2pnm, of the file or of its pixels decompressed by gdcm; None if neither."""
     plain, picture = work / "plain.dcm", work / "picture.pgm"
     subprocess.run(["gdcmconv", "--raw", path, plain], capture_output=True)
     for source in (path, plain):

@@ -1,4 +1,4 @@
-"""The automatic window: contrast for the patient, whatever surrounds them and how it is stored."""
+"""Automatic window: contrast in the patient, independent of background and encoding."""
 
 from __future__ import annotations
 
@@ -244,8 +244,8 @@ def test_real_files_have_one_window_in_every_encoding(
 # --- padding ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("said", "width"), [({}, 0), ({"LossyImageCompression": "01"}, 16)])
-def test_padding_of_a_lossy_image_has_a_margin(said: dict[str, str], width: int) -> None:
+@pytest.mark.parametrize(("tags", "width"), [({}, 0), ({"LossyImageCompression": "01"}, 16)])
+def test_padding_of_a_lossy_image_has_a_margin(tags: dict[str, str], width: int) -> None:
     from pydicom.dataset import Dataset
 
     from wetread.display.pipeline import read_pipeline
@@ -253,6 +253,6 @@ def test_padding_of_a_lossy_image_has_a_margin(said: dict[str, str], width: int)
     header = Dataset()
     header.PixelRepresentation, header.BitsAllocated, header.BitsStored = 0, 16, 12
     header.PixelPaddingValue = 100
-    for keyword, value in said.items():
+    for keyword, value in tags.items():
         setattr(header, keyword, value)
     assert read_pipeline(header).padding == (100 - width, 100 + width)

@@ -87,8 +87,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
         assert 0 < found.valley < 10
         learner.fit_one_cycle(1, 1e-3)
         file = [phantoms / labels["file"].iloc[0], labels["label"].iloc[0]]
-        said, number, shares = learner.predict(np.array(file, object))
-        assert said == loaders.vocab[number]
+        predicted, number, shares = learner.predict(np.array(file, object))
+        assert predicted == loaders.vocab[number]
         assert float(shares.sum()) == pytest.approx(1, abs=1e-5)
         assert learner.tta(use_max=True, n=2)[0].shape == (12, 2)
         learner.show_results(max_n=4)
@@ -128,7 +128,7 @@ def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) 
 
 
 def test_the_intervals_for_a_prevalence_hold_what_they_promise() -> None:
-    """Drawn anew many times, the true figures are inside at least 95 times of 100."""
+    """In repeated samples, the intervals contain the true figures at least 95 times of 100."""
     chance = np.random.default_rng(0)
     sensitivity, specificity, prevalence = 0.8, 0.9, 0.05
     ppv = 0.8 * 0.05 / (0.8 * 0.05 + 0.1 * 0.95)

@@ -1,4 +1,4 @@
-"""What a picture is like to look at: on phantoms, and on what is done to them."""
+"""Image-quality metrics, on phantoms and modified phantoms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def look(values: np.ndarray, photometric: str = "MONOCHROME2") -> dict:
     return quality_metrics(Frame(values, bits, photometric), pipeline)
 
 
-def test_what_looks_alike_has_one_hash(films: list[np.ndarray]) -> None:
+def test_similar_images_have_equal_hashes(films: list[np.ndarray]) -> None:
     hashes = [look(film)["px_dhash"] for film in films]
     assert len(set(hashes)) == len(films)
     bits = np.array([list(bytes.fromhex(one)) for one in hashes], np.uint8)

@@ -70,7 +70,7 @@ def test_the_hash_is_of_the_stored_values() -> None:
     assert len(str(digest(values))) == 16
 
 
-def test_what_does_not_exist_is_none() -> None:
+def test_undefined_values_are_none() -> None:
     pipeline = Pipeline("", "CT", padding=(0, 9))
     row = measure([(make(np.zeros((2, 2), "u2")), pipeline)])
     assert (row["px_min"], row["px_padding"], row["raw_max"]) == (None, 1, 0)

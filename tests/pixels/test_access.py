@@ -69,7 +69,7 @@ def test_an_absent_element_is_not_an_unreadable_one() -> None:
 @pytest.mark.parametrize("vr", ["UN", "US", "SS", "OW", "OB"])
 @pytest.mark.parametrize("syntax", [EXPLICIT, BIG_ENDIAN])
 def test_words_in_any_vr(vr: str, syntax: str) -> None:
-    """US, SS or raw bytes: the same word, whose sign Pixel Representation decides."""
+    """US, SS or raw bytes hold the same word; Pixel Representation gives its sign."""
     if syntax == BIG_ENDIAN and vr in ("UN", "OB", "OW"):
         pytest.skip("bytes of unknown order")
     value: Any = b"\x30\xf8" if vr in ("UN", "OB", "OW") else {"US": 63536, "SS": -2000}[vr]
@@ -102,7 +102,7 @@ def test_an_unreadable_sign_is_no_sign() -> None:
 
 
 @pytest.mark.parametrize("written", ["many", "1.5", "-2", "0", "1,0"])
-def test_frames_that_nobody_can_count_are_those_that_are_there(written: str) -> None:
+def test_an_invalid_number_of_frames_is_counted_in_the_pixel_data(written: str) -> None:
     with open_frames(write(element("NumberOfFrames", written))) as frames:
         assert len(frames) == 1
         assert read_frame(frames).values.shape == (8, 8)

@@ -27,7 +27,7 @@ GREY = {
     "PixelRepresentation": 0,
 }
 J = b"\xff\x4f\xff\x51"
-"""How a JPEG 2000 frame starts."""
+"""First bytes of a JPEG 2000 frame."""
 
 
 def open_file(pixels: Any, syntax: str = EXPLICIT, vr: str = "OB", **tags: Any) -> Frames:
@@ -56,7 +56,7 @@ def test_frames_of_single_bits_do_not_start_at_bytes() -> None:
     assert seen == flags.reshape(3, 6).tolist()
 
 
-def test_frames_that_nobody_declared_can_be_reached() -> None:
+def test_undeclared_frames_can_be_read() -> None:
     assert len(open_file(bytes(18))) == 3
     assert len(open_file(bytes(18), NumberOfFrames=2)) == 3
     assert len(open_file(bytes(7))) == 1
@@ -140,7 +140,7 @@ def test_a_deflated_bomb_is_refused() -> None:
         ("1.2.840.10008.5.1.4.1.1.9.1.1", "12-lead ECG Waveform Storage"),
     ],
 )
-def test_what_is_no_image_says_what_it_is(sop_class: str, name: str) -> None:
+def test_the_error_for_a_file_without_image_names_its_kind(sop_class: str, name: str) -> None:
     with pytest.raises(DecodeError, match=f"no pixels: this is {name}"):
         open_frames(dicom_file([tag("SOPClassUID", sop_class), tag("PatientID", "1")]))
 

@@ -66,7 +66,7 @@ def test_65536_entries() -> None:
         (lut(3, 0, 16, b""), "LUTData has no entries"),
     ],
 )
-def test_no_table_says_why(item: Dataset, text: str) -> None:
+def test_an_unreadable_table_gives_the_reason(item: Dataset, text: str) -> None:
     assert read_table(item, "LUTDescriptor", "LUTData") == text
 
 
@@ -159,7 +159,7 @@ EXPECTED = [[0, 0, 0], [250, 60, 7]]
         (0, 2, 8, True),
     ],
 )
-def test_palettes_whatever_bits_are_stated(bits: int, size: int, shift: int, odd: bool) -> None:
+def test_palettes_with_any_stated_bits(bits: int, size: int, shift: int, odd: bool) -> None:
     channels = [
         (np.frombuffer(channel, "u1").astype(f"<u{size}") << shift).tobytes() for channel in BYTES
     ]

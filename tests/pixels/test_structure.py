@@ -110,7 +110,7 @@ def test_raw_values_of_undefined_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", [100, 5000])
-def test_what_nothing_settles_is_refused_and_never_noise(
+def test_an_undetectable_encoding_is_refused_and_never_noise(
     tmp_path: Path, layout: str, size: int
 ) -> None:
     noise = bytes(np.random.default_rng(1).integers(3, 200, size, dtype="u1"))

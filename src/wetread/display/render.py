@@ -128,7 +128,7 @@ def render(
     notes = (*frame.notes, *pipeline.notes)
     if frame.values.ndim == 3 or pipeline.palette is not None:
         if window not in (None, "auto", "full"):
-            raise UsageError(f"window {window!r} on a colour image: colour is shown as it is")
+            raise UsageError(f"window {window!r} on a colour image: windows apply to grey images")
         picture = _render_colour(frame, pipeline, notes)
     else:
         view = choose_view(window, pipeline, frame.values if sample is None else sample, frame.bits)

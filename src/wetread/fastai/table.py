@@ -189,25 +189,25 @@ def _keyword(tag: int) -> str:
 
 
 def _empties(lists: pa.ListArray) -> dict[str, Bools]:
-    """For each column, the rows whose element is there without a value."""
+    """Return the rows with an empty element, per column."""
     rows = np.asarray(pc.list_parent_indices(lists))
     coded = lists.flatten().dictionary_encode()
     codes = np.asarray(coded.indices)
-    found = {}
+    columns = {}
     for code, name in enumerate(coded.dictionary.to_pylist()):
-        found[name] = np.zeros(len(lists), bool)
-        found[name][rows[codes == code]] = True
-    return found
+        columns[name] = np.zeros(len(lists), bool)
+        columns[name][rows[codes == code]] = True
+    return columns
 
 
 def _invalid(lists: pa.ListArray) -> dict[str, dict[int, str]]:
-    """For each column, by row, the text of values that are not what their VR says."""
-    found: dict[str, dict[int, str]] = {}
+    """Return the text of values that are invalid for their VR, by column and row."""
+    columns: dict[str, dict[int, str]] = {}
     flat = lists.flatten().to_pylist()
     for row, one in zip(pc.list_parent_indices(lists).to_pylist(), flat, strict=True):
         text = one["raw"].decode("latin-1").strip(" \0")
-        found.setdefault(one["keyword"], {})[row] = text
-    return found
+        columns.setdefault(one["keyword"], {})[row] = text
+    return columns
 
 
 def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterator[_Column]:

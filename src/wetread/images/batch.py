@@ -132,7 +132,7 @@ def map_frames(
         beat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
         try:
             result: T | Problem = make(number)
-        except BaseException as error:  # noqa: BLE001 - explain re-raises what it must
+        except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
             result = explain(error)
         yield number, result
     if present < count:
@@ -163,7 +163,7 @@ def _image_rows(
             one = partial(make, image, frames, options)
             for number, result in map_frames(frames, one, settings):
                 yield _row(row, number, result, schema)
-    except BaseException as error:  # noqa: BLE001 - explain re-raises what it must
+    except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
         yield _row(row, None, explain(error), schema)
 
 

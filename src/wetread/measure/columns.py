@@ -148,7 +148,7 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
     try:
         with batch.open_image(options["root"], row, settings) as (_, frames):
             values = measure(decoded(frames))
-    except BaseException as error:  # noqa: BLE001 - explain re-raises what it must
+    except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
         values, failures = {}, [batch.explain(error)]
     for failure in failures:
         problems.setdefault(failure.code, failure.text)

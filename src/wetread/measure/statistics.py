@@ -37,7 +37,7 @@ COLUMNS: dict[str, str] = {
     "raw_mean": "mean stored value, with padding",
     "raw_std": "population standard deviation of stored values, with padding",
 }
-"""The columns that `measure` fills: numbers, except the strings px_hash and px_dhash."""
+"""Columns that `measure` fills: numbers, except the strings px_hash and px_dhash."""
 
 
 def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str | None]:
