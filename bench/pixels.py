@@ -24,7 +24,7 @@ from pydicom.uid import JPEG2000Lossless
 
 import wetread as wr
 from figures import Figure, name_version, save, tabulate
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.display.render import render
 from wetread.imaging import resize
 from wetread.measure.statistics import measure
@@ -137,7 +137,7 @@ def compare_measure(count: int, compressed: bool, size: int | None, least: float
 def measure_file(path: Path, header: pydicom.Dataset, offset: int, size: int | None) -> object:
     """Measure a file with known header and pixel offset: 18 numbers."""
     with open_frames(path, header, offset) as frames:
-        return measure([(read_frame(frames, size=size), read_chain(header))])
+        return measure([(read_frame(frames, size=size), read_pipeline(header))])
 
 
 def compare(
@@ -149,7 +149,7 @@ def compare(
 def compare_display() -> Figure:
     with open_frames(FILES / "RG1_UNCR.dcm") as frames:
         header, frame = frames.header, read_frame(frames)
-    chain, stored = read_chain(header), frame.values
+    chain, stored = read_pipeline(header), frame.values
     return compare(
         "display of a radiograph, 3.6 MP, 16 bits",
         best(lambda: render(frame, chain)),

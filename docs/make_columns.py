@@ -1,4 +1,4 @@
-"""Writes docs/columns.md from the schema: python docs/make_columns.py."""
+"""Generate docs/columns.md from the schema: python docs/make_columns.py."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ index.table.schema.field("PixelSpacing").metadata
 
 
 def make() -> str:
-    """The whole page."""
-    own = _rows(("column", "type", "unit", "what it holds"), map(_own_row, schema.OWN_FIELDS))
+    """Return the page as Markdown."""
+    own = _rows(("column", "type", "unit", "description"), map(_own_row, schema.OWN_FIELDS))
     names = {field.name for field in schema.OWN_FIELDS}
     dicom = [field for field in schema.CORE if field.name not in names]
     head = ("column", "tag", "VR", "type", "unit", "name in the standard")
-    measured = _rows(("column", "type", "what it holds"), map(_measured_row, columns.SCHEMA))
+    measured = _rows(("column", "type", "description"), map(_measured_row, columns.SCHEMA))
     return INTRO + own + DICOM + _rows(head, map(_dicom_row, dicom)) + MEASURED + measured + RULES
 
 
@@ -88,7 +88,12 @@ def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _own_row(field: pa.Field) -> tuple[str, ...]:
-    return f"`{field.name}`", _type(field), _said(field, "unit"), schema.OWN_MEANINGS[field.name]
+    return (
+        f"`{field.name}`",
+        _type(field),
+        _metadata(field, "unit"),
+        schema.OWN_MEANINGS[field.name],
+    )
 
 
 def _measured_row(field: pa.Field) -> tuple[str, ...]:
@@ -96,15 +101,22 @@ def _measured_row(field: pa.Field) -> tuple[str, ...]:
 
 
 def _dicom_row(field: pa.Field) -> tuple[str, ...]:
-    tag = _said(field, "tag")
+    tag = _metadata(field, "tag")
     name = dictionary_description(int(tag.replace(",", ""), 16))
     if field.name.endswith("_parsed"):
         name += ", parsed"
     name = schema.OWN_MEANINGS.get(field.name, name)
-    return f"`{field.name}`", tag, _said(field, "vr"), _type(field), _said(field, "unit"), name
+    return (
+        f"`{field.name}`",
+        tag,
+        _metadata(field, "vr"),
+        _type(field),
+        _metadata(field, "unit"),
+        name,
+    )
 
 
-def _said(field: pa.Field, key: str) -> str:
+def _metadata(field: pa.Field, key: str) -> str:
     return str((field.metadata or {}).get(key.encode(), b"").decode())
 
 

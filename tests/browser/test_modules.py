@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wetread.boxes.iou import overlap_pairs
-from wetread.display.pipeline import Chain, Window
+from wetread.display.pipeline import Pipeline, Window
 from wetread.display.render import make_table
 from wetread.viewer.encoding import pack
 
@@ -62,7 +62,7 @@ def test_tables_are_those_of_display() -> None:
         width = float(rng.choice([0, 0.5, 1, 1.5, 2, 255, 4096.7, 1e-3, 1e6, rng.uniform(1, 5e4)]))
         window = Window(float(np.round(rng.uniform(-3000, 70000), i % 4)), width, function)
         padding = (float(rng.integers(-9, 99)), 120.0) if i % 5 == 0 else None
-        chain = Chain(
+        chain = Pipeline(
             "MONOCHROME2",
             "CT",
             slope=float(rng.choice([1, -1, 0.5, 1.37, 1e-4])),

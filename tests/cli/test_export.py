@@ -25,7 +25,7 @@ def test_files_and_what_is_missing(kept: str, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "3 files in" in result.output
     assert (
-        "not written: failed: MR_truncated.dcm frame 0: UNDECODABLE: frame 0 is cut"
+        "not written: failed: MR_truncated.dcm frame 0: UNDECODABLE: frame 0 is truncated"
         in result.output
     )
     assert len(list((tmp_path / "png").glob("*.png"))) == 3

@@ -72,7 +72,7 @@ def test_what_is_odd_goes_to_stderr(real_file: Real, tmp_path: Path) -> None:
             "no pixels: this is RT Plan Storage; to print its",
         ),
         ("reportsi.dcm", ["-o", "x.png"], 0, "no pixels: this is Basic Text SR Storage"),
-        ("MR_truncated.dcm", ["-o", "x.png"], 1, "frame 0 is cut"),
+        ("MR_truncated.dcm", ["-o", "x.png"], 1, "frame 0 is truncated"),
         ("MR_truncated.dcm", ["-o", "x.png", "--short"], 0, "x.png, window 600/1600"),
     ],
 )

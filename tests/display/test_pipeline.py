@@ -1,4 +1,4 @@
-"""Every parameter of the grey chain, found where the standard puts it."""
+"""Every parameter of the grey pipeline, found where the standard puts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from wetread.display.pipeline import Lut, Window, read_chain
+from wetread.display.pipeline import Lut, Window, read_pipeline
 from wetread.display.spacing import read_aspect, read_spacing
 
 pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")  # of values that do not parse
@@ -38,11 +38,11 @@ def test_the_frame_goes_before_the_shared_group_before_the_top() -> None:
         PerFrameFunctionalGroupsSequence=[groups[0], make()],
         SharedFunctionalGroupsSequence=[groups[1]],
     )
-    assert [read_chain(header, i).windows[0].center for i in (0, 1, 2)] == [1, 2, 2]
-    assert [read_chain(header, i).found["WindowCenter"] for i in (0, 1)] == ["frame", "shared"]
+    assert [read_pipeline(header, i).windows[0].center for i in (0, 1, 2)] == [1, 2, 2]
+    assert [read_pipeline(header, i).sources["WindowCenter"] for i in (0, 1)] == ["frame", "shared"]
     del header.SharedFunctionalGroupsSequence
-    assert read_chain(header, 1).windows[0].center == 3
-    assert read_chain(header, 1).found["WindowCenter"] == "header"
+    assert read_pipeline(header, 1).windows[0].center == 3
+    assert read_pipeline(header, 1).sources["WindowCenter"] == "header"
 
 
 def test_rescale_and_spacing_from_functional_groups() -> None:
@@ -52,8 +52,8 @@ def test_rescale_and_spacing_from_functional_groups() -> None:
         PixelMeasuresSequence=[make(PixelSpacing=[0.5, 0.25])],
     )
     header = make(Modality="CT", SharedFunctionalGroupsSequence=[shared])
-    chain = read_chain(header)
-    assert (chain.slope, chain.intercept, chain.units) == (2, -5, "HU")
+    pipeline = read_pipeline(header)
+    assert (pipeline.slope, pipeline.intercept, pipeline.units) == (2, -5, "HU")
     spacing = read_spacing(header)
     assert spacing is not None
     assert (spacing.row, spacing.column, spacing.aspect) == (0.5, 0.25, 2)
@@ -62,10 +62,10 @@ def test_rescale_and_spacing_from_functional_groups() -> None:
 def test_a_real_enhanced_ct(real_files: list[Path]) -> None:
     path = next(p for p in real_files if p.name == "eCT_Supplemental.dcm")
     header = pydicom.dcmread(path, stop_before_pixels=True)
-    chain = read_chain(header, 1)
+    pipeline = read_pipeline(header, 1)
     assert "WindowCenter" not in header
-    assert chain.windows
-    assert (chain.intercept, chain.units) == (-1024, "US")  # as the file says
+    assert pipeline.windows
+    assert (pipeline.intercept, pipeline.units) == (-1024, "US")  # as the file says
     assert read_spacing(header, 1) is not None
 
 
@@ -77,7 +77,7 @@ def test_several_windows_are_alternatives_and_luts_come_first() -> None:
         VOILUTFunction="SIGMOID",
         VOILUTSequence=[make_lut(0, 8, [0, 255])],
     )
-    views = read_chain(header).views
+    views = read_pipeline(header).views
     assert [view.label for view in views] == [
         "LUT CURVE",
         "SOFT 40/400 SIGMOID",
@@ -87,77 +87,77 @@ def test_several_windows_are_alternatives_and_luts_come_first() -> None:
 
 @pytest.mark.parametrize("width", [0, -3])
 def test_a_window_without_a_width_is_none(width: int) -> None:
-    chain = read_chain(make(WindowCenter=[40, 50], WindowWidth=[width, 400]))
-    assert chain.notes == (("BAD_WINDOW", f"center and width 40, {width}: no window"),)
-    assert chain.windows == (Window(50, 400),)
+    pipeline = read_pipeline(make(WindowCenter=[40, 50], WindowWidth=[width, 400]))
+    assert pipeline.notes == (("BAD_WINDOW", f"center and width 40, {width}: no window"),)
+    assert pipeline.windows == (Window(50, 400),)
 
 
 def test_windows_keep_their_names_where_one_is_left_out() -> None:
     header = make(WindowCenterWidthExplanation=["A", "B"])
     header.add_new(0x00281050, "LO", ["many", "50"])
     header.add_new(0x00281051, "LO", ["80", "400"])
-    chain = read_chain(header)
-    assert chain.windows == (Window(50, 400, name="B"),)
-    assert [code for code, _ in chain.notes] == ["BAD_NUMBER", "BAD_WINDOW"]
+    pipeline = read_pipeline(header)
+    assert pipeline.windows == (Window(50, 400, name="B"),)
+    assert [code for code, _ in pipeline.notes] == ["BAD_NUMBER", "BAD_WINDOW"]
 
 
 def test_a_linear_window_of_less_than_1_and_an_unknown_function_are_noted() -> None:
     narrow = make(WindowCenter=0.25, WindowWidth=0.5)
-    assert read_chain(narrow).windows == (Window(0.25, 0.5),)
-    assert read_chain(narrow).notes[0][0] == "BAD_WINDOW"
+    assert read_pipeline(narrow).windows == (Window(0.25, 0.5),)
+    assert read_pipeline(narrow).notes[0][0] == "BAD_WINDOW"
     narrow.VOILUTFunction = "LINEAR_EXACT"
-    assert read_chain(narrow).notes == ()
+    assert read_pipeline(narrow).notes == ()
     narrow.VOILUTFunction = "CUBIC"
-    assert [code for code, _ in read_chain(narrow).notes] == ["BAD_WINDOW"] * 2
+    assert [code for code, _ in read_pipeline(narrow).notes] == ["BAD_WINDOW"] * 2
 
 
 def test_centers_without_widths_are_noted() -> None:
-    chain = read_chain(make(WindowCenter=[40, 50], WindowWidth=400))
-    assert len(chain.windows) == 1
-    assert chain.notes == (("BAD_WINDOW", "2 centers for 1 widths"),)
+    pipeline = read_pipeline(make(WindowCenter=[40, 50], WindowWidth=400))
+    assert len(pipeline.windows) == 1
+    assert pipeline.notes == (("BAD_WINDOW", "2 centers for 1 widths"),)
 
 
 def test_the_padding_range_takes_the_sign_of_the_pixels() -> None:
     header = make(PixelRepresentation=1, BitsAllocated=16)
     header.add_new(0x00280120, "US", 63536)
     header.add_new(0x00280121, "US", 63540)
-    assert read_chain(header).padding == (-2000, -1996)
-    assert read_chain(make(PixelPaddingValue=7, BitsAllocated=16)).padding == (7, 7)
-    assert read_chain(make()).padding is None
+    assert read_pipeline(header).padding == (-2000, -1996)
+    assert read_pipeline(make(PixelPaddingValue=7, BitsAllocated=16)).padding == (7, 7)
+    assert read_pipeline(make()).padding is None
 
 
 def test_a_modality_lut_clamps_at_both_ends() -> None:
     header = make(PixelRepresentation=0, ModalityLUTSequence=[make_lut(10, 16, [100, 200, 400])])
     header.ModalityLUTSequence[0].ModalityLUTType = "OD"
-    chain = read_chain(header)
-    assert chain.to_modality(np.array([0, 10, 11, 12, 99])).tolist() == [100, 100, 200, 400, 400]
+    pipeline = read_pipeline(header)
+    assert pipeline.to_modality(np.array([0, 10, 11, 12, 99])).tolist() == [100, 100, 200, 400, 400]
 
 
 def test_luts_of_8_bits_in_bytes_and_of_65536_entries() -> None:
     small = make(LUTDescriptor=[4, 0, 8], LUTData=bytes([1, 2, 3, 4]))
-    chain = read_chain(make(VOILUTSequence=[small]))
-    assert isinstance(chain.views[0], Lut)
-    assert chain.views[0].entries.tolist() == [1, 2, 3, 4]
+    pipeline = read_pipeline(make(VOILUTSequence=[small]))
+    assert isinstance(pipeline.views[0], Lut)
+    assert pipeline.views[0].entries.tolist() == [1, 2, 3, 4]
     large = make_lut(0, 16, list(range(65536)))
-    chain = read_chain(make(VOILUTSequence=[large]))
-    assert isinstance(chain.views[0], Lut)
-    assert len(chain.views[0].entries) == 65536
+    pipeline = read_pipeline(make(VOILUTSequence=[large]))
+    assert isinstance(pipeline.views[0], Lut)
+    assert len(pipeline.views[0].entries) == 65536
 
 
 def test_a_first_value_of_a_voi_lut_below_zero() -> None:
     header = make(RescaleIntercept=-1024, RescaleSlope=1)
     header.VOILUTSequence = [make_lut(65536 - 1024, 16, [0, 65535])]
-    view = read_chain(header).views[0]
+    view = read_pipeline(header).views[0]
     assert isinstance(view, Lut)
     assert view.first == -1024
 
 
-def test_a_lut_shorter_than_it_says_is_noted() -> None:
+def test_a_lut_shorter_than_stated_is_noted() -> None:
     short = make(LUTDescriptor=[5, 0, 16], LUTData=np.arange(3, dtype="<u2").tobytes())
-    chain = read_chain(make(VOILUTSequence=[short]))
-    assert chain.notes[0][0] == "BAD_LUT"
-    chain = read_chain(make(VOILUTSequence=[make(LUTDescriptor=[5, 0, 16])]))
-    assert (chain.views, chain.notes[0][0]) == ((), "BAD_LUT")
+    pipeline = read_pipeline(make(VOILUTSequence=[short]))
+    assert pipeline.notes[0][0] == "BAD_LUT"
+    pipeline = read_pipeline(make(VOILUTSequence=[make(LUTDescriptor=[5, 0, 16])]))
+    assert (pipeline.views, pipeline.notes[0][0]) == ((), "BAD_LUT")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_lut_shorter_than_it_says_is_noted() -> None:
     ],
 )
 def test_units(elements: dict[str, Any], units: str) -> None:
-    assert read_chain(make(**elements)).units == units
+    assert read_pipeline(make(**elements)).units == units
 
 
 @pytest.mark.parametrize(
@@ -244,6 +244,6 @@ def test_nothing_in_a_header_raises() -> None:
             header.add_new(tag_for_keyword(keyword), vr, value)
         except (TypeError, ValueError):
             continue
-    chain = read_chain(header)
-    assert (chain.slope, chain.views, chain.padding) == (1, (), None)
+    pipeline = read_pipeline(header)
+    assert (pipeline.slope, pipeline.views, pipeline.padding) == (1, (), None)
     assert read_spacing(header) is None

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 import wetread as wr
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.testing.dicom import BIG_ENDIAN, EXPLICIT, Element, changed, dicom_file, element
 from wetread.testing.dicom import picture as radiograph
 
@@ -61,13 +61,13 @@ MODALITY = {
 def test_the_modality_lut_of_an_angiogram_is_not_shown(
     tmp_path: Path, kind: str, relation: str | None, scale: str
 ) -> None:
-    """PS3.3 C.8.7.1.1.2; CT beside it is shown through it. dcmtk leaves it out, too."""
-    said = () if relation is None else (element("PixelIntensityRelationship", relation),)
-    path = write(tmp_path, element("SOPClassUID", kind), *WINDOW, *MODALITY[scale], *said)
+    """PS3.3 C.8.7.1.1.2: not applied to XA, but to CT. dcmtk agrees."""
+    relations = () if relation is None else (element("PixelIntensityRelationship", relation),)
+    path = write(tmp_path, element("SOPClassUID", kind), *WINDOW, *MODALITY[scale], *relations)
     image = wr.read(path)
     picture = image.render()
     assert np.abs(picture.pixels - by_dcmtk(path, "+Wi", "1")).max() <= 1
-    assert ("Modality LUT is for measuring" in picture.steps) == (kind != CT)
+    assert ("Modality LUT is for measurement" in picture.steps) == (kind != CT)
     expected = CURVE[RAMP] if scale == "lut" else RAMP * 0.5
     np.testing.assert_array_equal(image.values(), expected)  # for measuring it is there
 
@@ -139,22 +139,22 @@ IDENTITY = np.arange(4096, dtype="<u2")
 VOI: dict[str, tuple[list[int], Any, str, bool]] = {
     "as stated": ([4096, 0, 12], IDENTITY.tobytes(), "OW", False),
     "words": ([4096, 0, 12], IDENTITY.tolist(), "US", False),
-    "12 bits said 16": ([4096, 0, 16], IDENTITY.tobytes(), "OW", True),
-    "10 bits said 16": ([4096, 0, 16], (IDENTITY >> 2).tobytes(), "OW", True),
-    "15 bits said 16": ([4096, 0, 16], (IDENTITY << 3).tobytes(), "OW", True),
-    "10 bits said 12": ([4096, 0, 12], (IDENTITY >> 2).tobytes(), "OW", True),
-    "8 bits said 16": ([4096, 0, 16], (IDENTITY >> 4).tobytes(), "OW", True),
-    "16 bits said 8": ([4096, 0, 8], (IDENTITY << 4).tobytes(), "OW", True),
-    "12 bits said 8": ([4096, 0, 8], IDENTITY.tobytes(), "OW", True),
-    "12 bits said 0": ([4096, 0, 0], IDENTITY.tobytes(), "OW", True),
+    "12 bits stated 16": ([4096, 0, 16], IDENTITY.tobytes(), "OW", True),
+    "10 bits stated 16": ([4096, 0, 16], (IDENTITY >> 2).tobytes(), "OW", True),
+    "15 bits stated 16": ([4096, 0, 16], (IDENTITY << 3).tobytes(), "OW", True),
+    "10 bits stated 12": ([4096, 0, 12], (IDENTITY >> 2).tobytes(), "OW", True),
+    "8 bits stated 16": ([4096, 0, 16], (IDENTITY >> 4).tobytes(), "OW", True),
+    "16 bits stated 8": ([4096, 0, 8], (IDENTITY << 4).tobytes(), "OW", True),
+    "12 bits stated 8": ([4096, 0, 8], IDENTITY.tobytes(), "OW", True),
+    "12 bits stated 0": ([4096, 0, 0], IDENTITY.tobytes(), "OW", True),
     "bytes": ([4096, 0, 8], (IDENTITY >> 4).astype("u1").tobytes(), "OW", False),
-    "bytes said 16": ([4096, 0, 16], (IDENTITY >> 4).astype("u1").tobytes(), "OW", True),
+    "bytes stated 16": ([4096, 0, 16], (IDENTITY >> 4).astype("u1").tobytes(), "OW", True),
     "unknown": ([4096, 0, 12], IDENTITY.tobytes(), "UN", False),
 }
 
 
 @pytest.mark.parametrize("name", VOI)
-def test_a_voi_lut_is_a_ramp_whatever_it_says(tmp_path: Path, name: str) -> None:
+def test_a_voi_lut_is_a_ramp_with_any_stated_bits(tmp_path: Path, name: str) -> None:
     descriptor, data, vr, odd = VOI[name]
     sequence = Element(0x00283010, "SQ", [lut(descriptor, data, vr)])
     greys, codes = see(tmp_path, sequence)
@@ -202,6 +202,6 @@ def test_a_descriptor_of_unknown_vr() -> None:
     ]
     signed = (element("PixelRepresentation", 1), Element(0x00283000, "SQ", [item]))
     data = dicom_file(changed(radiograph(), *signed))
-    chain = read_chain(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
-    assert chain.modality_lut is not None
-    assert (chain.modality_lut.first, chain.notes) == (-10, ())
+    pipeline = read_pipeline(pydicom.dcmread(BytesIO(data), stop_before_pixels=True))
+    assert pipeline.modality_lut is not None
+    assert (pipeline.modality_lut.first, pipeline.notes) == (-10, ())

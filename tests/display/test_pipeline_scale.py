@@ -11,7 +11,7 @@ import pytest
 from pydicom.pixels.processing import apply_modality_lut
 
 import wetread as wr
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.errors import DecodeError, UsageError
 from wetread.testing.dicom import Element, changed, dicom_file, element
 from wetread.testing.dicom import picture as radiograph
@@ -71,11 +71,11 @@ UNREADABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("broken", UNREADABLE)
-def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, broken: Element) -> None:
+def test_unreadable_values_are_not_guessed(tmp_path: Path, broken: Element) -> None:
     image = write(tmp_path, broken)
     with pytest.raises(DecodeError, match=r"image.dcm.*no modality values.*pixels\(\)"):
         image.values()
-    with pytest.raises(UsageError, match="units not stated"):
+    with pytest.raises(UsageError, match="unit not stated"):
         image.display("lung")
     np.testing.assert_array_equal(image.pixels(), RAMP)
     picture = image.render()
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_not_guessed(tmp_path: Path, broken: Element) -> 
     assert 120 < greys.mean() < 135
 
 
-def test_measure_says_so_and_keeps_what_is_known(tmp_path: Path) -> None:
+def test_measure_reports_it_and_fills_the_other_columns(tmp_path: Path) -> None:
     write(tmp_path, element("RescaleSlope", "steep"))
     row = wr.scan(tmp_path, progress=False).measure(progress=False).to_pandas().iloc[0]
     assert row["px_status"] == "ok"
@@ -131,19 +131,19 @@ def test_functional_groups_are_held_to_the_same() -> None:
     shared.PixelValueTransformationSequence = [scale]
     header = pydicom.Dataset()
     header.SharedFunctionalGroupsSequence = [shared]
-    assert "RescaleSlope 'steep'" in read_chain(header).scale_error
+    assert "RescaleSlope 'steep'" in read_pipeline(header).scale_error
     scale.add_new(0x00281053, "LO", "2,5")
-    chain = read_chain(header)
-    assert (chain.slope, chain.intercept, chain.notes[0][0]) == (2.5, -5, "BAD_NUMBER")
+    pipeline = read_pipeline(header)
+    assert (pipeline.slope, pipeline.intercept, pipeline.notes[0][0]) == (2.5, -5, "BAD_NUMBER")
 
 
 @pytest.mark.parametrize(("written", "slope"), [("0,001", 0.001), ("0.001", 0.001)])
 def test_dose(written: str, slope: float) -> None:
     header = pydicom.Dataset()
     header.add_new(0x3004000E, "LO", written)
-    assert read_chain(header).slope == slope
+    assert read_pipeline(header).slope == slope
     header.add_new(0x3004000E, "LO", "much")
-    assert read_chain(header).scale_error
+    assert read_pipeline(header).scale_error
 
 
 @pytest.mark.parametrize("vr", ["UN", "US", "SS", "OW"])
@@ -156,11 +156,11 @@ def test_padding_has_the_sign_of_the_pixels(vr: str, sign: int, padding: int) ->
         radiograph(), element("PixelRepresentation", sign), Element(0x00280120, vr, value)
     )
     header = pydicom.dcmread(BytesIO(dicom_file(elements)), stop_before_pixels=True)
-    assert read_chain(header).padding == (padding, padding)
+    assert read_pipeline(header).padding == (padding, padding)
 
 
 def test_an_unreadable_padding_is_noted() -> None:
     header = pydicom.Dataset()
     header.add_new(0x00280120, "LO", "none")
-    chain = read_chain(header)
-    assert (chain.padding, chain.notes[0][0]) == (None, "BAD_NUMBER")
+    pipeline = read_pipeline(header)
+    assert (pipeline.padding, pipeline.notes[0][0]) == (None, "BAD_NUMBER")

@@ -48,7 +48,7 @@ def test_a_box_frames_exactly_its_pixels(canvas: FigureCanvasAgg, real_file: Rea
 
 
 def test_a_colour_a_reader(canvas: FigureCanvasAgg, make_index: Callable[..., wr.Index]) -> None:
-    """The boxes of each reader in one colour, of this frame only, and a legend that says whose."""
+    """One colour per reader, boxes of this frame only, and a legend of the readers."""
     index = make_index({"a.dcm": {}, "b.dcm": {}})
     rows = [
         ("a", "R10", 1, "ILD", None),
@@ -100,8 +100,8 @@ def test_without_axes_pyplot_is_asked(real_file: Real, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("box", [(1, 2, 3), "abcd", (3, 0, 1, 2), (0, 0, 1, 1, "a", "b", "c"), 5])
-def test_what_is_no_box(real_file: Real, box: Any, canvas: FigureCanvasAgg) -> None:
-    with pytest.raises(UsageError, match=r"box .*: give"):
+def test_invalid_boxes(real_file: Real, box: Any, canvas: FigureCanvasAgg) -> None:
+    with pytest.raises(UsageError, match=r"box .*: expected"):
         wr.read(real_file("CT_small.dcm")).show(boxes=[box], ax=canvas.figure.add_subplot())
 
 

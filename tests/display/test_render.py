@@ -1,4 +1,4 @@
-"""What is seen: the standard's formulas, one by one, then dcmtk on every real file."""
+"""Rendering: the formulas of the standard, one by one, then dcmtk on every real file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from wetread.display.pipeline import Chain, Lut, Window, read_chain
+from wetread.display.pipeline import Lut, Pipeline, Window, read_pipeline
 from wetread.display.render import (
     PRESETS,
     auto_window,
@@ -29,12 +29,14 @@ def grey(values: Any, kind: str = "i2", bits: int = 16) -> Frame:
     return Frame(np.array(values, kind, ndmin=2), bits, "MONOCHROME2")
 
 
-def see(values: Any, chain: Chain, window: Any = None, kind: str = "i2") -> list[int]:
-    return render(grey(values, kind), chain, window).pixels.ravel().tolist()
+def see(values: Any, pipeline: Pipeline, window: Any = None, kind: str = "i2") -> list[int]:
+    return render(grey(values, kind), pipeline, window).pixels.ravel().tolist()
 
 
-CT = Chain("MONOCHROME2", "CT", 1, -1024, units="HU", views=(Window(40, 400), Window(-600, 1500)))
-PLAIN = Chain("MONOCHROME2", "DX")
+CT = Pipeline(
+    "MONOCHROME2", "CT", 1, -1024, units="HU", views=(Window(40, 400), Window(-600, 1500))
+)
+PLAIN = Pipeline("MONOCHROME2", "DX")
 
 
 def test_linear() -> None:
@@ -68,33 +70,33 @@ def test_width_1_is_a_threshold_at_the_center_less_a_half() -> None:
 
 def test_width_below_1_of_a_float_image_is_a_window() -> None:
     values = np.array([[0.0, 0.25, 0.5]], "f4")
-    chain = Chain("MONOCHROME2", "PT")
-    assert render(Frame(values, 32, "MONOCHROME2"), chain, (0.25, 0.5)).pixels.tolist() == [
+    pipeline = Pipeline("MONOCHROME2", "PT")
+    assert render(Frame(values, 32, "MONOCHROME2"), pipeline, (0.25, 0.5)).pixels.tolist() == [
         [0, 128, 255]
     ]
 
 
 def test_voi_lut() -> None:
     lut = Lut(100, 12, np.array([0, 2048, 4095]))
-    assert see([0, 100, 101, 102, 900], Chain("MONOCHROME2", "DX", views=(lut,))) == [
+    assert see([0, 100, 101, 102, 900], Pipeline("MONOCHROME2", "DX", views=(lut,))) == [
         *[0, 0, 128, 255, 255]
     ]
 
 
 def test_modality_lut_then_window() -> None:
     lut = Lut(0, 16, np.array([1000, 0, 500]))
-    chain = Chain("MONOCHROME2", "CR", modality_lut=lut, views=(Window(500.5, 1001),))
-    assert see([0, 1, 2], chain) == [255, 0, 128]
+    pipeline = Pipeline("MONOCHROME2", "CR", modality_lut=lut, views=(Window(500.5, 1001),))
+    assert see([0, 1, 2], pipeline) == [255, 0, 128]
 
 
 def test_a_negative_slope_turns_the_greys_round() -> None:
-    chain = Chain("MONOCHROME2", "CR", slope=-1, intercept=255, views=(Window(128, 256),))
-    assert see([0, 100, 255], chain) == [255, 155, 0]
+    pipeline = Pipeline("MONOCHROME2", "CR", slope=-1, intercept=255, views=(Window(128, 256),))
+    assert see([0, 100, 255], pipeline) == [255, 155, 0]
 
 
-@pytest.mark.parametrize("chain", [Chain("MONOCHROME1", "CR", invert=True)])
-def test_monochrome1_inverts_after_the_window(chain: Chain) -> None:
-    assert see([0, 100, 255, 999], chain, (128, 256)) == [255, 155, 0, 0]
+@pytest.mark.parametrize("pipeline", [Pipeline("MONOCHROME1", "CR", invert=True)])
+def test_monochrome1_inverts_after_the_window(pipeline: Pipeline) -> None:
+    assert see([0, 100, 255, 999], pipeline, (128, 256)) == [255, 155, 0, 0]
 
 
 def test_presentation_inverse_inverts_once() -> None:
@@ -102,19 +104,19 @@ def test_presentation_inverse_inverts_once() -> None:
 
     header = Dataset()
     header.PhotometricInterpretation, header.PresentationLUTShape = "MONOCHROME1", "INVERSE"
-    assert read_chain(header).invert
+    assert read_pipeline(header).invert
     header.PhotometricInterpretation = "MONOCHROME2"
-    assert read_chain(header).invert
+    assert read_pipeline(header).invert
     header.PresentationLUTShape = "IDENTITY"
-    assert not read_chain(header).invert
+    assert not read_pipeline(header).invert
 
 
 def test_padding_is_black_and_counts_for_no_window() -> None:
-    chain = Chain("MONOCHROME1", "CR", invert=True, padding=(0, 3))
+    pipeline = Pipeline("MONOCHROME1", "CR", invert=True, padding=(0, 3))
     frame = grey([0, 3, 100, 200])
-    assert auto_window(frame.values, chain) == Window(150, 100, "LINEAR_EXACT", "auto")
-    assert render(frame, chain).pixels.tolist() == [[0, 0, 255, 0]]
-    assert full_window(np.array([[0, 2]], "i2"), chain).width == 0
+    assert auto_window(frame.values, pipeline) == Window(150, 100, "LINEAR_EXACT", "auto")
+    assert render(frame, pipeline).pixels.tolist() == [[0, 0, 255, 0]]
+    assert full_window(np.array([[0, 2]], "i2"), pipeline).width == 0
 
 
 def test_signed_9_bits_use_the_table_by_bit_pattern() -> None:
@@ -128,10 +130,10 @@ def test_signed_9_bits_use_the_table_by_bit_pattern() -> None:
 def test_the_table_and_the_formula_agree(kind: str) -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 100, (20, 20)).astype(kind)
-    chain = Chain("MONOCHROME1", "DX", 1.5, -3, invert=True, padding=(5, 9))
-    wide = render(Frame(values.astype("f8"), 16, "MONOCHROME1"), chain, (60, 90)).pixels
+    pipeline = Pipeline("MONOCHROME1", "DX", 1.5, -3, invert=True, padding=(5, 9))
+    wide = render(Frame(values.astype("f8"), 16, "MONOCHROME1"), pipeline, (60, 90)).pixels
     np.testing.assert_array_equal(
-        render(Frame(values, 16, "MONOCHROME1"), chain, (60, 90)).pixels, wide
+        render(Frame(values, 16, "MONOCHROME1"), pipeline, (60, 90)).pixels, wide
     )
 
 
@@ -148,29 +150,31 @@ def test_windows_by_name() -> None:
     assert choose("auto") == Window(-974, 98, "LINEAR_EXACT", "auto")
     assert choose("full") == Window(-974, 100, "LINEAR_EXACT", "full")
     assert choose_view(None, PLAIN, stored, 16).name == "auto"
-    named = Chain("MONOCHROME2", "CT", views=(Window(1, 2, name="BONE"), Window(3, 4, name="Ear")))
+    named = Pipeline(
+        "MONOCHROME2", "CT", views=(Window(1, 2, name="BONE"), Window(3, 4, name="Ear"))
+    )
     assert choose_view("ear", named, stored, 16) == named.views[1]
 
 
 def test_windows_that_do_not_exist_or_do_not_fit() -> None:
     stored = np.zeros((2, 2), "u2")
-    with pytest.raises(UsageError, match="the file has 2, counted from 1"):
+    with pytest.raises(UsageError, match="the file has 2, numbered from 1"):
         choose_view("3", CT, stored, 16)
     with pytest.raises(UnknownNameError, match="did you mean lung"):
         choose_view("lungs", CT, stored, 16)
-    with pytest.raises(UsageError, match="'lung' is for CT in HU, this image is DX, units not"):
+    with pytest.raises(UsageError, match="'lung' is for CT in HU, this image is DX, unit not"):
         choose_view("lung", PLAIN, stored, 16)
     for wrong in [(1, 0), (1, -1), (float("nan"), 1), (1, 2, 3)]:
-        with pytest.raises(UsageError, match="give"):
+        with pytest.raises(UsageError, match="expected"):
             choose_view(wrong, PLAIN, stored, 16)
     assert len(PRESETS) == 9
 
 
 def test_steps_are_named_in_order() -> None:
-    chain = Chain(
+    pipeline = Pipeline(
         "MONOCHROME1", "CT", 2, -5, views=(Window(40, 400),), invert=True, padding=(-2000, -2000)
     )
-    assert render(grey([0, 1]), chain).steps == (
+    assert render(grey([0, 1]), pipeline).steps == (
         "padding -2000",
         "rescale x 2 -5",
         "window 40/400",
@@ -180,7 +184,7 @@ def test_steps_are_named_in_order() -> None:
 
 def test_masks_and_constant_pictures() -> None:
     mask = Frame(np.array([[0, 1]], "u1"), 1, "MONOCHROME2")
-    assert render(mask, Chain("MONOCHROME2", "SEG")).pixels.tolist() == [[0, 255]]
+    assert render(mask, Pipeline("MONOCHROME2", "SEG")).pixels.tolist() == [[0, 255]]
     sparse = np.zeros((50, 50), "u1")
     sparse[3, 3] = 9
     assert render(Frame(sparse, 8, "MONOCHROME2"), PLAIN).pixels[3, 3] == 255
@@ -196,22 +200,22 @@ def test_not_a_number_is_black() -> None:
 
 def test_palette_and_deep_colour() -> None:
     palette = np.array([[1, 2, 3], [4, 5, 6]], "u1")
-    chain = Chain("PALETTE COLOR", "US", palette=palette, palette_first=10)
+    pipeline = Pipeline("PALETTE COLOR", "US", palette=palette, palette_first=10)
     frame = Frame(np.array([[0, 10, 11, 99]], "u1"), 8, "PALETTE COLOR")
-    assert render(frame, chain).pixels.tolist() == [[[1, 2, 3], [1, 2, 3], [4, 5, 6], [4, 5, 6]]]
+    assert render(frame, pipeline).pixels.tolist() == [[[1, 2, 3], [1, 2, 3], [4, 5, 6], [4, 5, 6]]]
     deep = Frame(np.array([[[0, 0x1234, 0xFFFF]]], "u2"), 16, "RGB")
-    assert render(deep, Chain("RGB", "XC")).pixels.tolist() == [[[0, 0x12, 255]]]
+    assert render(deep, Pipeline("RGB", "XC")).pixels.tolist() == [[[0, 0x12, 255]]]
     with pytest.raises(UsageError, match="on a colour image"):
-        render(deep, Chain("RGB", "XC"), "lung")
+        render(deep, Pipeline("RGB", "XC"), "lung")
 
 
 def test_an_icc_profile_is_applied_and_a_bad_one_noted() -> None:
     frame = Frame(np.array([[[200, 40, 90]]], "u1"), 8, "RGB")
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = render(frame, Chain("RGB", "XC", icc=srgb))
+    picture = render(frame, Pipeline("RGB", "XC", icc=srgb))
     assert np.abs(picture.pixels.astype(int) - frame.values).max() <= 1
     assert picture.steps == ("ICC to sRGB",)
-    picture = render(frame, Chain("RGB", "XC", icc=bytes(200)))
+    picture = render(frame, Pipeline("RGB", "XC", icc=bytes(200)))
     np.testing.assert_array_equal(picture.pixels, frame.values)
     assert picture.notes[0][0] == "BAD_PROFILE"
 
@@ -220,7 +224,7 @@ def test_a_profile_with_red_and_blue_exchanged_exchanges_them() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = srgb.replace(b"rXYZ", b"____").replace(b"bXYZ", b"rXYZ").replace(b"____", b"bXYZ")
     frame = Frame(np.array([[[200, 40, 90]]], "u1"), 8, "RGB")
-    pixels = render(frame, Chain("RGB", "XC", icc=swapped)).pixels
+    pixels = render(frame, Pipeline("RGB", "XC", icc=swapped)).pixels
     assert np.abs(pixels[0, 0].astype(int) - [90, 40, 200]).max() <= 2
 
 
@@ -251,7 +255,7 @@ KNOWN = {
 
 
 def by_dcmtk(path: Path, options: list[str], work: Path) -> np.ndarray | None:
-    """What dcmj2pnm makes of a file, or of its pixels decompressed by gdcm; None if neither."""
+    """Rendering by dcmj2pnm, of the file or of its pixels decompressed by gdcm; None if neither."""
     plain, picture = work / "plain.dcm", work / "picture.pgm"
     subprocess.run(["gdcmconv", "--raw", path, plain], capture_output=True)
     for source in (path, plain):
@@ -276,22 +280,24 @@ def test_every_monochrome_file_is_within_1_grey_level_of_dcmtk(
     for path in real_files:
         try:
             with open_frames(path) as frames:
-                frame, chain = read_frame(frames), read_chain(frames.header)
+                frame, pipeline = read_frame(frames), read_pipeline(frames.header)
         except DecodeError:
             continue
         if not frame.photometric.startswith("MONOCHROME"):
             continue
-        window = None if chain.views else "full"
-        options = ["+Wl", "1"] if chain.views else ["+Wm"]
-        if chain.windows and isinstance(chain.views[0], Window):  # also where dcmtk looks for none
-            options = ["+Ww", str(chain.windows[0].center), str(chain.windows[0].width)]
-            options += ["+Wfs"] if chain.function == "SIGMOID" else []
+        window = None if pipeline.views else "full"
+        options = ["+Wl", "1"] if pipeline.views else ["+Wm"]
+        if pipeline.windows and isinstance(
+            pipeline.views[0], Window
+        ):  # also where dcmtk looks for none
+            options = ["+Ww", str(pipeline.windows[0].center), str(pipeline.windows[0].width)]
+            options += ["+Wfs"] if pipeline.function == "SIGMOID" else []
         theirs = by_dcmtk(path, options, tmp_path)
         if theirs is None:
             unread.append(path.name)
             continue
         seen += 1
-        ours = render(frame, chain, window).pixels.astype(int)
+        ours = render(frame, pipeline, window).pixels.astype(int)
         off = np.abs(ours - theirs).max() if ours.shape == theirs.shape else 999
         if off > 1 and path.name not in KNOWN:
             wrong.append((path.name, options, off))

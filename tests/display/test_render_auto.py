@@ -1,4 +1,4 @@
-"""The automatic window: contrast for the patient, whatever surrounds them and how it is stored."""
+"""Automatic window: contrast in the patient, independent of background and encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import wetread as wr
-from wetread.display.pipeline import Chain, Window
+from wetread.display.pipeline import Pipeline, Window
 from wetread.display.render import auto_window, render
 from wetread.pixels import Frame
 from wetread.sample.phantom import draw_phantom
@@ -50,7 +50,7 @@ def film(
 def see(stored: np.ndarray, bits: int, *, inverted: bool = False) -> np.ndarray:
     values = ((1 << bits) - 1 - stored).astype("u2") if inverted else stored
     kind = f"MONOCHROME{1 if inverted else 2}"
-    return render(Frame(values, bits, kind), Chain(kind, "DX", invert=inverted)).pixels
+    return render(Frame(values, bits, kind), Pipeline(kind, "DX", invert=inverted)).pixels
 
 
 @pytest.mark.parametrize("bits", [12, 14])
@@ -74,7 +74,7 @@ def test_a_film_of_mostly_bright_pixels_gets_headroom(tone: float) -> None:
     greys = see(stored, 12)[inside]
     assert np.median(pale) > 150
     assert np.median(greys) < np.median(pale) - 15
-    window = auto_window(stored, Chain("MONOCHROME2", "DX"), 12)
+    window = auto_window(stored, Pipeline("MONOCHROME2", "DX"), 12)
     assert ends(window)[1] <= high + 0.25 * (high - low) + 1
 
 
@@ -108,7 +108,7 @@ def test_background_is_left_out_but_stays_black() -> None:
     rng = np.random.default_rng(0)
     values = np.zeros((100, 100), "u2")
     values[20:80, 20:80] = rng.integers(1000, 2000, (60, 60))
-    low, high = ends(auto_window(values, Chain("MONOCHROME2", "MR"), 12))
+    low, high = ends(auto_window(values, Pipeline("MONOCHROME2", "MR"), 12))
     assert (low, high) == pytest.approx((1010, 1990), abs=50)
 
 
@@ -116,7 +116,7 @@ def test_a_dark_image_grows_towards_its_background() -> None:
     rng = np.random.default_rng(0)
     values = np.zeros((100, 100), "u2")
     values[20:80, 20:80] = 400 + rng.integers(0, 40, (60, 60)) ** 2
-    low, high = ends(auto_window(values, Chain("MONOCHROME2", "MR"), 12))
+    low, high = ends(auto_window(values, Pipeline("MONOCHROME2", "MR"), 12))
     assert 0 <= low < 100
     assert high == pytest.approx(400 + 39**2, abs=80)
 
@@ -124,7 +124,7 @@ def test_a_dark_image_grows_towards_its_background() -> None:
 def test_nothing_is_left_out_where_little_would_stay() -> None:
     values = np.zeros((100, 100), "u2")
     values[:9] = np.arange(900).reshape(9, 100)
-    low, high = ends(auto_window(values, Chain("MONOCHROME2", "NM"), 12))
+    low, high = ends(auto_window(values, Pipeline("MONOCHROME2", "NM"), 12))
     assert (low, high) == pytest.approx((0, 800), abs=5)
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_left_out_where_little_would_stay() -> None:
 def test_masks_and_label_maps_show_every_label(number: int) -> None:
     values = np.zeros((64, 64), "u1")
     values.ravel()[:number] = np.arange(number)
-    window = auto_window(values, Chain("MONOCHROME2", "SEG"), 8)
+    window = auto_window(values, Pipeline("MONOCHROME2", "SEG"), 8)
     assert ends(window) == (0, number - 1)
 
 
@@ -208,13 +208,13 @@ def test_a_ct_has_one_window_in_every_encoding(
 
 
 def test_in_hu_nothing_below_air_counts() -> None:
-    chain = Chain("MONOCHROME2", "CT", 1, -1024, units="HU")
-    low, _ = ends(auto_window(STORED, chain))
+    pipeline = Pipeline("MONOCHROME2", "CT", 1, -1024, units="HU")
+    low, _ = ends(auto_window(STORED, pipeline))
     assert -1024 <= low < -980
-    elsewhere = Chain("MONOCHROME2", "CT", 1, -1024)
+    elsewhere = Pipeline("MONOCHROME2", "CT", 1, -1024)
     assert ends(auto_window(STORED - STORED.min(), elsewhere))[1] > 0
     void = np.full((10, 100), -2000, "i2") - np.arange(100, dtype="i2")
-    assert ends(auto_window(void, chain))[1] < -1024
+    assert ends(auto_window(void, pipeline))[1] < -1024
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no files beside the project")
@@ -244,15 +244,15 @@ def test_real_files_have_one_window_in_every_encoding(
 # --- padding ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("said", "width"), [({}, 0), ({"LossyImageCompression": "01"}, 16)])
-def test_padding_of_a_lossy_image_has_a_margin(said: dict[str, str], width: int) -> None:
+@pytest.mark.parametrize(("tags", "width"), [({}, 0), ({"LossyImageCompression": "01"}, 16)])
+def test_padding_of_a_lossy_image_has_a_margin(tags: dict[str, str], width: int) -> None:
     from pydicom.dataset import Dataset
 
-    from wetread.display.pipeline import read_chain
+    from wetread.display.pipeline import read_pipeline
 
     header = Dataset()
     header.PixelRepresentation, header.BitsAllocated, header.BitsStored = 0, 16, 12
     header.PixelPaddingValue = 100
-    for keyword, value in said.items():
+    for keyword, value in tags.items():
         setattr(header, keyword, value)
-    assert read_chain(header).padding == (100 - width, 100 + width)
+    assert read_pipeline(header).padding == (100 - width, 100 + width)

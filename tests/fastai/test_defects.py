@@ -138,8 +138,8 @@ def test_2_02_a_sequence_does_not_end_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_2_03_a_file_that_cannot_be_read_costs_its_row(tmp_path: Path, n_workers: int) -> None:
     files = [*kept(tmp_path, film(), b"no DICOM", film()), tmp_path / "none.dcm"]
-    said = r"2 of 4 files could not be read; the first is row 1: not_dicom"
-    with pytest.warns(UserWarning, match=said):
+    message = r"2 of 4 files could not be read; the first is row 1: not_dicom"
+    with pytest.warns(UserWarning, match=message):
         frame = pd.DataFrame.from_dicoms(files, n_workers=n_workers)
     assert frame["fname"].tolist() == [str(path) for path in files]
     assert frame["Rows"].fillna(0).tolist() == [24, 0, 24, 0]

@@ -51,7 +51,7 @@ def labels(phantoms: Path) -> pd.DataFrame:
     """As the tutorial's labels.csv: file and label."""
     rows = pd.read_csv(phantoms / "train.csv")
     found = rows["class_name"].ne("No finding").groupby(rows["image_id"]).any()
-    label = found.map({True: "problem", False: "normal"})
+    label = found.map({True: "finding", False: "normal"})
     return pd.DataFrame({"file": [f"train/{key}.dicom" for key in found.index], "label": label})
 
 
@@ -87,8 +87,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
         assert 0 < found.valley < 10
         learner.fit_one_cycle(1, 1e-3)
         file = [phantoms / labels["file"].iloc[0], labels["label"].iloc[0]]
-        said, number, shares = learner.predict(np.array(file, object))
-        assert said == loaders.vocab[number]
+        predicted, number, shares = learner.predict(np.array(file, object))
+        assert predicted == loaders.vocab[number]
         assert float(shares.sum()) == pytest.approx(1, abs=1e-5)
         assert learner.tta(use_max=True, n=2)[0].shape == (12, 2)
         learner.show_results(max_n=4)
@@ -98,8 +98,8 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
         judged = fa.ClassificationInterpretation.from_learner(learner)
         judged.plot_confusion_matrix()
         matrix = judged.confusion_matrix()
-        figures = judged.figures("problem")
-        elsewhere = judged.figures("problem", prevalence=0.3)
+        figures = judged.figures("finding")
+        elsewhere = judged.figures("finding", prevalence=0.3)
     assert matrix.sum() == 12
     _check_figures(matrix, figures, elsewhere)
     with pytest.raises(UnknownNameError, match="findin"):
@@ -110,7 +110,7 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
 
 def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) -> None:
     """The tutorial's last step, by its own formulas, and SciPy's intervals."""
-    (tp, fn), (fp, tn) = matrix.tolist()  # "problem" comes before "normal"
+    (tp, fn), (fp, tn) = matrix.tolist()  # "finding" comes before "normal"
     counts = [(tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn), (tp + tn, 12)]
     for (name, row), (hits, trials) in zip(figures.iterrows(), counts, strict=True):
         if not trials:
@@ -128,7 +128,7 @@ def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) 
 
 
 def test_the_intervals_for_a_prevalence_hold_what_they_promise() -> None:
-    """Drawn anew many times, the true figures are inside at least 95 times of 100."""
+    """In repeated samples, the intervals contain the true figures at least 95 times of 100."""
     chance = np.random.default_rng(0)
     sensitivity, specificity, prevalence = 0.8, 0.9, 0.05
     ppv = 0.8 * 0.05 / (0.8 * 0.05 + 0.1 * 0.95)

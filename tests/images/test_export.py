@@ -67,7 +67,7 @@ def test_all_values_can_be_had_back(index: Index, tmp_path: Path, format_: str) 
 
 
 @pytest.mark.parametrize("format_", ["png8", "jpg"])
-def test_what_is_shown_is_what_display_shows(index: Index, tmp_path: Path, format_: str) -> None:
+def test_display_formats_equal_display(index: Index, tmp_path: Path, format_: str) -> None:
     ct = index.where("path LIKE 'CT%' OR path LIKE 'SC%'")
     lines = ct.export(tmp_path, 100, format_, "auto", workers=1, progress=False)
     for line, image in zip(lines.itertuples(), ct.images, strict=True):
@@ -78,7 +78,7 @@ def test_what_is_shown_is_what_display_shows(index: Index, tmp_path: Path, forma
     assert lines["photometric"].to_list() == ["MONOCHROME2", "RGB"]
 
 
-def test_a_window_that_does_not_fit_is_a_line_with_a_reason(index: Index, tmp_path: Path) -> None:
+def test_a_window_that_does_not_apply_is_a_row_with_a_reason(index: Index, tmp_path: Path) -> None:
     grey = index.where("path LIKE 'CT%' OR path LIKE 'MR_small%'")
     lines = grey.export(tmp_path, format="jpg", window="lung", workers=1, progress=False)
     assert lines["status"].to_list() == ["ok", "failed"]
@@ -104,7 +104,7 @@ def test_the_manifest_is_a_file_too(index: Index, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".tmp*"))
 
 
-def test_an_image_that_ends_its_worker_is_a_line(
+def test_an_image_that_crashes_its_worker_is_a_row(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wetread.images.export import _failed
@@ -120,7 +120,7 @@ def test_an_image_that_ends_its_worker_is_a_line(
 def test_bad_usage(index: Index, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean png8"):
         index.export(tmp_path, format="png9")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="png8 and jpg have one"):
+    with pytest.raises(UsageError, match="png16 keeps all values and takes no window"):
         index.export(tmp_path, window="lung")
     with pytest.raises(UsageError, match="size must be at least 1"):
         index.export(tmp_path, size=0)
@@ -133,9 +133,7 @@ def test_bad_usage(index: Index, tmp_path: Path) -> None:
     assert export_images(none, tmp_path / "none", progress=False).num_rows == 0
 
 
-def test_frames_that_are_only_announced_are_one_line(
-    real_file: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_missing_frames_are_one_row(real_file: Callable[[str], Path], tmp_path: Path) -> None:
     header = pydicom.dcmread(real_file("MR_small.dcm"))
     header.NumberOfFrames = 1_000_000
     (tmp_path / "train").mkdir()
@@ -144,6 +142,6 @@ def test_frames_that_are_only_announced_are_one_line(
     lines = index.export(tmp_path / "png", workers=1, progress=False)
     assert lines["status"].to_list() == ["ok", "failed"]
     assert lines["frame"].to_list() == [0, 1]
-    assert lines["text"][1] == "UNDECODABLE: nothing is there of 999,999 of 1,000,000 frames"
+    assert lines["text"][1] == "UNDECODABLE: 999,999 of 1,000,000 frames are missing"
     measured = index.measure(workers=1, progress=False).to_pandas()
     assert measured["px_status"].to_list() == ["partial"]

@@ -32,7 +32,7 @@ def test_one_picture(index: wr.Index) -> None:
     assert np.array_equal(ct[16:144, 16:144], index[0].display())
 
 
-def test_a_file_that_cannot_be_decoded_says_why(small_folder: Path) -> None:
+def test_the_tile_of_an_undecodable_file_gives_the_reason(small_folder: Path) -> None:
     index = wr.scan(small_folder, progress=False).where("path = 'MR_truncated.dcm'")
     tile = np.asarray(index.mosaic())[GAP : GAP + TILE, GAP : GAP + TILE]
     assert tuple(tile[-1, -1]) == (235, 235, 235)
@@ -42,7 +42,7 @@ def test_a_file_that_cannot_be_decoded_says_why(small_folder: Path) -> None:
 def test_wrong_usage(index: wr.Index) -> None:
     with pytest.raises(UnknownNameError, match="did you mean Modality"):
         index.mosaic(columns="modality")
-    with pytest.raises(UsageError, match="n must be 1 to"):
+    with pytest.raises(UsageError, match="n must be between 1 and"):
         index.mosaic(0)
     with pytest.raises(UsageError, match="none of these rows has pixels"):
         index.where("path LIKE '%plan%'").mosaic()

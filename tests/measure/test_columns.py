@@ -87,7 +87,7 @@ def test_with_a_size_files_are_measured_at_their_lower_resolutions(folder: Path)
     assert small["px_mean"].to_list() == pytest.approx(whole["px_mean"].to_list(), rel=0.05)
 
 
-def test_only_what_changed_is_measured_again(
+def test_only_changed_files_are_measured_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to = tmp_path / "i"
@@ -163,7 +163,7 @@ def test_decoders_that_misbehave_cost_one_row_each(
     assert set(index.problems("CRASHED")["path"]) == {"crash.dcm"}
 
 
-def test_a_file_that_is_gone(folder: Path) -> None:
+def test_a_deleted_file(folder: Path) -> None:
     paths = [folder / "CT_small.dcm", folder / "MR_small.dcm"]
     index = wr.scan(paths, progress=False)
     paths[0].unlink()
@@ -172,7 +172,7 @@ def test_a_file_that_is_gone(folder: Path) -> None:
     assert row["px_mean"] is None
 
 
-def test_what_cannot_be_read_now_is_tried_again(folder: Path, tmp_path: Path) -> None:
+def test_unreadable_files_are_retried(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(folder / "all.zip", "w") as archive:
         archive.write(folder / "MR_small.dcm", "MR_small.dcm")
     wr.scan(folder, to=tmp_path / "index", progress=False)
@@ -195,7 +195,7 @@ def test_what_cannot_be_read_now_is_tried_again(folder: Path, tmp_path: Path) ->
     assert not len(again.where("px_status = 'no_access'"))
 
 
-def test_only_what_grows_beyond_a_limit_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_only_files_beyond_a_limit_are_refused(folder: Path, tmp_path: Path) -> None:
     data = (folder / "CT_small.dcm").read_bytes()
     swapped = b"1.2.840.10008.1.2.2\0"
     (path := tmp_path / "MemoryError.dcm").write_bytes(
@@ -225,7 +225,7 @@ def test_bad_usage(folder: Path) -> None:
     index = wr.scan(folder, progress=False)
     with pytest.raises(UsageError, match="size must be at least 1"):
         index.measure(0)
-    with pytest.raises(UsageError, match="workers must be 1 or more"):
+    with pytest.raises(UsageError, match="workers must be at least 1"):
         index.measure(workers=0)
 
 

@@ -1,4 +1,4 @@
-"""What a picture is like to look at: on phantoms, and on what is done to them."""
+"""Image-quality metrics, on phantoms and modified phantoms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import wetread as wr
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.imaging import blur_gaussian
-from wetread.measure.image_quality import describe_look
+from wetread.measure.image_quality import quality_metrics
 from wetread.pixels import Frame
 from wetread.sample.phantom import draw_phantom
 
@@ -25,21 +25,21 @@ def films() -> list[np.ndarray]:
 
 def look(values: np.ndarray, photometric: str = "MONOCHROME2") -> dict:
     bits = 8 * values.dtype.itemsize
-    chain = Chain(photometric, "CR", invert=photometric == "MONOCHROME1")
-    return describe_look(Frame(values, bits, photometric), chain)
+    pipeline = Pipeline(photometric, "CR", invert=photometric == "MONOCHROME1")
+    return quality_metrics(Frame(values, bits, photometric), pipeline)
 
 
-def test_what_looks_alike_has_one_hash(films: list[np.ndarray]) -> None:
-    hashes = [look(film)["px_look"] for film in films]
+def test_similar_images_have_equal_hashes(films: list[np.ndarray]) -> None:
+    hashes = [look(film)["px_dhash"] for film in films]
     assert len(set(hashes)) == len(films)
     bits = np.array([list(bytes.fromhex(one)) for one in hashes], np.uint8)
     for film, mine in zip(films, bits, strict=True):
         lossy = imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode((film >> 4).astype("u1"), 85))
-        other = np.frombuffer(bytes.fromhex(look(lossy)["px_look"]), np.uint8)
+        other = np.frombuffer(bytes.fromhex(look(lossy)["px_dhash"]), np.uint8)
         apart = np.unpackbits(bits ^ other, axis=1).sum(axis=1)
         assert apart.argmin() == np.flatnonzero((bits == mine).all(axis=1))[0]
         assert apart.min() <= 4
-    assert look(films[0])["px_look"] == look(films[0] * 3 + 100)["px_look"]
+    assert look(films[0])["px_dhash"] == look(films[0] * 3 + 100)["px_dhash"]
 
 
 def test_an_inverted_film_has_bright_corners(films: list[np.ndarray]) -> None:
@@ -77,12 +77,12 @@ def test_small_ones(shape: tuple[int, int]) -> None:
 
 def test_colour_and_palettes(real_file: object) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
-    assert describe_look(Frame(colour, 8, "RGB"), Chain("RGB", "US"))["px_sharpness"] > 0
-    palette = Chain("PALETTE COLOR", "US", palette=np.zeros((4, 3), np.uint8))
-    assert describe_look(Frame(colour[..., 0], 8, "PALETTE COLOR"), palette) == {}
+    assert quality_metrics(Frame(colour, 8, "RGB"), Pipeline("RGB", "US"))["px_sharpness"] > 0
+    palette = Pipeline("PALETTE COLOR", "US", palette=np.zeros((4, 3), np.uint8))
+    assert quality_metrics(Frame(colour[..., 0], 8, "PALETTE COLOR"), palette) == {}
 
 
 def test_they_are_columns_of_measure(small_folder: Path) -> None:
     measured = wr.scan(small_folder, progress=False).measure(progress=False).to_pandas()
     done = measured[measured["px_status"] == "ok"]
-    assert done[["px_look", "px_corners", "px_border", "px_sharpness"]].notna().all(axis=None)
+    assert done[["px_dhash", "px_corners", "px_border", "px_sharpness"]].notna().all(axis=None)

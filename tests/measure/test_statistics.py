@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wetread.display.pipeline import Chain, Window
+from wetread.display.pipeline import Pipeline, Window
 from wetread.measure.statistics import COLUMNS, measure
 from wetread.pixels import Frame
 
@@ -19,8 +19,8 @@ def make(values: np.ndarray, scale: int = 1) -> Frame:
 @pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])
 def test_every_number_equals_numpys(kind: str) -> None:
     stored = RNG.integers(0, 120, (70, 80)).astype(kind)
-    chain = Chain("MONOCHROME2", "CT", 2, -100, views=(Window(0, 100),), padding=(3, 5))
-    row = measure([(make(stored), chain)])
+    pipeline = Pipeline("MONOCHROME2", "CT", 2, -100, views=(Window(0, 100),), padding=(3, 5))
+    row = measure([(make(stored), pipeline)])
     kept = stored[(stored < 3) | (stored > 5)].astype(float) * 2 - 100
     expected = {
         "px_min": kept.min(),
@@ -48,7 +48,7 @@ def test_every_number_equals_numpys(kind: str) -> None:
 
 def test_frames_are_added_up_each_with_its_own_rescale() -> None:
     a, b = RNG.integers(0, 99, (2, 20, 30)).astype("u2")
-    row = measure([(make(a), Chain("", "PT", 1)), (make(b, 2), Chain("", "PT", 0.5))])
+    row = measure([(make(a), Pipeline("", "PT", 1)), (make(b, 2), Pipeline("", "PT", 0.5))])
     both = np.concatenate([a.ravel(), b.ravel() * 0.5])
     assert row["px_mean"] == pytest.approx(both.mean())
     assert row["px_p50"] == pytest.approx(np.median(both))
@@ -59,10 +59,10 @@ def test_frames_are_added_up_each_with_its_own_rescale() -> None:
 
 def test_the_hash_is_of_the_stored_values() -> None:
     values = RNG.integers(0, 99, (4, 6)).astype("u2")
-    chain = Chain("", "CT")
+    pipeline = Pipeline("", "CT")
 
     def digest(array: np.ndarray) -> object:
-        return measure([(make(array), chain)])["px_hash"]
+        return measure([(make(array), pipeline)])["px_hash"]
 
     assert digest(values) == digest(np.asfortranarray(values)) == digest(values.astype(">u2"))
     assert digest(values) != digest(values.reshape(6, 4))
@@ -70,21 +70,21 @@ def test_the_hash_is_of_the_stored_values() -> None:
     assert len(str(digest(values))) == 16
 
 
-def test_what_does_not_exist_is_none() -> None:
-    chain = Chain("", "CT", padding=(0, 9))
-    row = measure([(make(np.zeros((2, 2), "u2")), chain)])
+def test_undefined_values_are_none() -> None:
+    pipeline = Pipeline("", "CT", padding=(0, 9))
+    row = measure([(make(np.zeros((2, 2), "u2")), pipeline)])
     assert (row["px_min"], row["px_padding"], row["raw_max"]) == (None, 1, 0)
-    row = measure([(make(np.full((2, 2), np.nan, "f4")), Chain("", "CT"))])
+    row = measure([(make(np.full((2, 2), np.nan, "f4")), Pipeline("", "CT"))])
     assert (row["px_min"], row["raw_mean"], row["px_scale"]) == (None, None, 1)
     assert set(measure([]).values()) == {None}
 
 
 def test_a_constant_picture() -> None:
-    row = measure([(make(np.full((2, 2), 7, "u1")), Chain("", "CT"))])
+    row = measure([(make(np.full((2, 2), 7, "u1")), Pipeline("", "CT"))])
     assert (row["px_entropy"], row["px_std"], row["px_saturated_low"]) == (0, 0, 1)
 
 
 def test_colour_counts_every_sample() -> None:
     values = RNG.integers(0, 255, (5, 6, 3)).astype("u1")
-    row = measure([(Frame(values, 8, "RGB"), Chain("RGB", "US"))])
+    row = measure([(Frame(values, 8, "RGB"), Pipeline("RGB", "US"))])
     assert row["px_mean"] == pytest.approx(values.mean())

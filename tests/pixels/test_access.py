@@ -38,15 +38,15 @@ def read(*new: Element, syntax: str = EXPLICIT) -> Dataset:
         ("2,0", (2.0,), "RescaleSlope '2,0': decimal comma read as a point"),
         ("-1024,0", (-1024.0,), "RescaleSlope '-1024,0': decimal comma read as a point"),
         ("1,5\\2,5", (1.5, 2.5), "comma"),
-        ("1,024.5", (None,), "RescaleSlope '1,024.5' is no number"),
-        ("1,2,3", (None,), "is no number"),
-        ("steep", (None,), "RescaleSlope 'steep' is no number"),
-        ("1\\x\\3", (1.0, None, 3.0), "RescaleSlope 'x' is no number"),
-        ("1_0", (None,), "is no number"),
-        ("nan", (None,), "is no number"),
-        ("1e999", (None,), "is no finite number"),
-        ("0x10", (None,), "is no number"),
-        ("2\\", (2.0, None), "is no number"),
+        ("1,024.5", (None,), "RescaleSlope '1,024.5' is not a number"),
+        ("1,2,3", (None,), "is not a number"),
+        ("steep", (None,), "RescaleSlope 'steep' is not a number"),
+        ("1\\x\\3", (1.0, None, 3.0), "RescaleSlope 'x' is not a number"),
+        ("1_0", (None,), "is not a number"),
+        ("nan", (None,), "is not a number"),
+        ("1e999", (None,), "is not finite"),
+        ("0x10", (None,), "is not a number"),
+        ("2\\", (2.0, None), "is not a number"),
     ],
 )
 def test_decimal_strings(written: str, values: tuple[Any, ...], problem: str) -> None:
@@ -69,7 +69,7 @@ def test_an_absent_element_is_not_an_unreadable_one() -> None:
 @pytest.mark.parametrize("vr", ["UN", "US", "SS", "OW", "OB"])
 @pytest.mark.parametrize("syntax", [EXPLICIT, BIG_ENDIAN])
 def test_words_in_any_vr(vr: str, syntax: str) -> None:
-    """US, SS or raw bytes: the same word, whose sign Pixel Representation decides."""
+    """US, SS or raw bytes hold the same word; Pixel Representation gives its sign."""
     if syntax == BIG_ENDIAN and vr in ("UN", "OB", "OW"):
         pytest.skip("bytes of unknown order")
     value: Any = b"\x30\xf8" if vr in ("UN", "OB", "OW") else {"US": 63536, "SS": -2000}[vr]
@@ -83,7 +83,7 @@ def test_integers() -> None:
     header = read(element("NumberOfFrames", "3"), element("RescaleSlope", "1.5"))
     assert integer(header, "NumberOfFrames") == 3
     assert integer(header, "PlanarConfiguration") is None
-    with pytest.raises(DecodeError, match=r"RescaleSlope 1.5 is no integer"):
+    with pytest.raises(DecodeError, match=r"RescaleSlope 1.5 is not an integer"):
         integer(header, "RescaleSlope")
 
 
@@ -92,7 +92,7 @@ def test_integers() -> None:
 )
 def test_a_form_that_cannot_be_read_is_an_error_that_names_it(keyword: str) -> None:
     broken = Element(element(keyword).tag, "US", b"\x08\0\0")
-    with pytest.raises(DecodeError, match=f"{keyword} .*is no number"):
+    with pytest.raises(DecodeError, match=f"{keyword} .*is not a number"):
         read_form(read(broken))
 
 
@@ -102,7 +102,7 @@ def test_an_unreadable_sign_is_no_sign() -> None:
 
 
 @pytest.mark.parametrize("written", ["many", "1.5", "-2", "0", "1,0"])
-def test_frames_that_nobody_can_count_are_those_that_are_there(written: str) -> None:
+def test_an_invalid_number_of_frames_is_counted_in_the_pixel_data(written: str) -> None:
     with open_frames(write(element("NumberOfFrames", written))) as frames:
         assert len(frames) == 1
         assert read_frame(frames).values.shape == (8, 8)

@@ -28,7 +28,7 @@ KNOWN: dict[tuple[str, int], str] = {
 DAMAGED = {
     "JPEG2000-embedded-sequence-delimiter.dcm": "a delimiter was written into its size",
 }
-"""Files that the header says can be decoded, and that cannot be."""
+"""Files that are decodable by their header but not in fact."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_smaller_versions_measure_as_the_full_one(index: wr.Index) -> None:
         assert row["px_std"] <= 1.1 * full["px_std"], full["path"]
 
 
-def test_decodable_is_what_decoding_gives(index: wr.Index) -> None:
+def test_decodable_predicts_the_result_of_decoding(index: wr.Index) -> None:
     wrong = []
     for image in index.images:
         try:

@@ -51,7 +51,7 @@ def make_form(values: np.ndarray, syntax: str, **changes: Any) -> Form:
 
 
 def read(pixels: Any, syntax: str = EXPLICIT, vr: str = "OW", **tags: Any) -> Frame:
-    """One frame of a whole file with those tags and pixels."""
+    """One frame of a file with the given tags and pixels."""
     elements = [element(keyword, value) for keyword, value in tags.items()]
     elements.sort(key=lambda e: e.tag)
     return read_frame(open_frames(dicom_file([*elements, Element(0x7FE00010, vr, pixels)], syntax)))
@@ -271,9 +271,9 @@ def test_a_stream_of_another_kind_than_stated_is_decoded_and_noted() -> None:
     assert frame.notes[0][0] == "TSUID_WRONG"
 
 
-def test_a_stream_of_another_size_than_announced_is_refused() -> None:
+def test_a_stream_of_a_size_other_than_stated_is_refused() -> None:
     data = imagecodecs.jpeg2k_encode(np.zeros((64, 64), "u1"), codecformat="j2k")
-    with pytest.raises(DecodeError, match=r"holds 64 x 64 x 1, the header announces 2 x 2 x 1"):
+    with pytest.raises(DecodeError, match=r"holds 64 x 64 x 1, the header states 2 x 2 x 1"):
         decode(data, make_form(np.zeros((2, 2), "u1"), JPEG2000))
 
 
@@ -296,7 +296,7 @@ def test_rle_never_writes_beyond_the_frame() -> None:
     assert decode(data, make_form(np.zeros((2, 2), "u1"), RLE)).values.tolist() == [[255] * 2] * 2
 
 
-def test_whatever_a_decoder_raises_is_a_decode_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_error_of_a_decoder_is_a_decode_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class PanicError(BaseException):
         pass
 
@@ -324,7 +324,7 @@ def test_video_is_not_decodable() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xda\0\2", b"GIF89a"])
-def test_what_is_no_code_stream_is_a_decode_error(data: bytes) -> None:
+def test_an_invalid_code_stream_is_a_decode_error(data: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(data, make_form(grey(8), JPEG))
     with pytest.raises(DecodeError):

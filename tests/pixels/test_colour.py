@@ -57,7 +57,7 @@ def codes(frame: Frame) -> list[str]:
 
 
 def make_jpeg(space: str, marker: str, sampling: str = "444") -> bytes:
-    """A JPEG whose samples are RGB or YCBCR, with APP14, JFIF or neither, ids 1 2 3 without."""
+    """A JPEG with RGB or YCBCR samples, with APP14, JFIF or neither (component ids 1 2 3)."""
     data = imagecodecs.jpeg8_encode(
         RGB, level=99, colorspace="RGB", outcolorspace=space, subsampling=sampling
     )

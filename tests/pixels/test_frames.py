@@ -27,7 +27,7 @@ GREY = {
     "PixelRepresentation": 0,
 }
 J = b"\xff\x4f\xff\x51"
-"""How a JPEG 2000 frame starts."""
+"""First bytes of a JPEG 2000 frame."""
 
 
 def open_file(pixels: Any, syntax: str = EXPLICIT, vr: str = "OB", **tags: Any) -> Frames:
@@ -56,14 +56,14 @@ def test_frames_of_single_bits_do_not_start_at_bytes() -> None:
     assert seen == flags.reshape(3, 6).tolist()
 
 
-def test_frames_that_nobody_declared_can_be_reached() -> None:
+def test_undeclared_frames_can_be_read() -> None:
     assert len(open_file(bytes(18))) == 3
     assert len(open_file(bytes(18), NumberOfFrames=2)) == 3
     assert len(open_file(bytes(7))) == 1
 
 
 def test_a_frame_out_of_range_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="frame 2 does not exist: 2 frames, counted from 0"):
+    with pytest.raises(UsageError, match="frame 2 does not exist: 2 frames, numbered from 0"):
         open_file(bytes(12), NumberOfFrames=2).read(2)
     with pytest.raises(UsageError):
         open_file(bytes(12), NumberOfFrames=2).read(-1)
@@ -71,7 +71,7 @@ def test_a_frame_out_of_range_is_a_usage_error() -> None:
 
 def test_a_cut_frame_is_an_error_or_filled_with_zeros_on_request() -> None:
     frames = open_file(b"\1\2\3\4", NumberOfFrames=2)
-    with pytest.raises(DecodeError, match=r"frame 0 is cut: 4 bytes of 6"):
+    with pytest.raises(DecodeError, match=r"frame 0 is truncated: 4 of 6 bytes"):
         frames.read(0)
     assert frames.read(0, short=True) == b"\1\2\3\4\0\0"
     with pytest.raises(DecodeError, match="frame 1 is missing: bytes for 1 only"):
@@ -120,7 +120,7 @@ def test_given_header_and_offset_nothing_is_searched_for() -> None:
     file = first.file
     again = Frames(file, first.header, first.offset)
     assert again.read(0) == bytes(range(6))
-    with pytest.raises(DecodeError, match="no pixel element ends its header at byte 140"):
+    with pytest.raises(DecodeError, match="no pixel element has its value at byte 140"):
         Frames(file, first.header, 140)
 
 
@@ -140,7 +140,7 @@ def test_a_deflated_bomb_is_refused() -> None:
         ("1.2.840.10008.5.1.4.1.1.9.1.1", "12-lead ECG Waveform Storage"),
     ],
 )
-def test_what_is_no_image_says_what_it_is(sop_class: str, name: str) -> None:
+def test_the_error_for_a_file_without_image_names_its_kind(sop_class: str, name: str) -> None:
     with pytest.raises(DecodeError, match=f"no pixels: this is {name}"):
         open_frames(dicom_file([tag("SOPClassUID", sop_class), tag("PatientID", "1")]))
 
@@ -150,7 +150,7 @@ def test_impossible_headers_are_decode_errors() -> None:
         open_file(bytes(6), BitsStored=12)
     with pytest.raises(DecodeError, match="impossible size"):
         open_file(bytes(6), SamplesPerPixel=9)
-    with pytest.raises(DecodeError, match="no pixels: the header announces 2 x 3"):
+    with pytest.raises(DecodeError, match="no pixels: the header states 2 x 3"):
         open_frames(dicom_file([tag("Rows", 2), tag("Columns", 3), tag("BitsAllocated", 8)]))
 
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import ExplicitVRLittleEndian
 
-from wetread.pixels.luts import MOST, Table, fit_bits, place, read_palette, read_table
+from wetread.pixels.luts import MOST, Table, first_mapped, fit_bits, read_palette, read_table
 
 COLOURS = ("Red", "Green", "Blue")
 
@@ -66,7 +66,7 @@ def test_65536_entries() -> None:
         (lut(3, 0, 16, b""), "LUTData has no entries"),
     ],
 )
-def test_no_table_says_why(item: Dataset, text: str) -> None:
+def test_an_unreadable_table_gives_the_reason(item: Dataset, text: str) -> None:
     assert read_table(item, "LUTDescriptor", "LUTData") == text
 
 
@@ -75,7 +75,7 @@ def test_a_descriptor_in_bytes_of_unknown_kind() -> None:
     item.add_new(0x00283002, "OB", words(3, 65526, 16))
     table = read(item)
     assert (table.first, table.bits, table.entries.tolist()) == (65526, 16, [1, 2, 3])
-    assert place(table, -100, 100) == -10
+    assert first_mapped(table, -100, 100) == -10
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_descriptor_in_bytes_of_unknown_kind() -> None:
 )
 def test_sign_of_the_first_value(stated: int, count: int, low: int, high: int, first: int) -> None:
     table = read(lut(count, stated, 16, bytes(2 * count)))
-    assert place(table, low, high) == first
+    assert first_mapped(table, low, high) == first
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ EXPECTED = [[0, 0, 0], [250, 60, 7]]
         (0, 2, 8, True),
     ],
 )
-def test_palettes_whatever_bits_are_stated(bits: int, size: int, shift: int, odd: bool) -> None:
+def test_palettes_with_any_stated_bits(bits: int, size: int, shift: int, odd: bool) -> None:
     channels = [
         (np.frombuffer(channel, "u1").astype(f"<u{size}") << shift).tobytes() for channel in BYTES
     ]

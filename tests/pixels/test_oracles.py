@@ -127,7 +127,7 @@ def difference(frames: Frames, oracle: Callable[[int], np.ndarray]) -> int | Non
         pytest.param("dcmtk", marks=[pytest.mark.apt("dcmtk", tool) for tool in DCMTK]),
     ],
 )
-def test_every_file_equals_what_other_decoders_make_of_it(
+def test_every_file_equals_the_result_of_other_decoders(
     label: str, real_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table: dict[tuple[str, ...], list[int]] = defaultdict(list)

@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.display.render import render
 from wetread.errors import DecodeError
 from wetread.imaging import resize
@@ -60,7 +60,7 @@ def test_every_level_of_jpeg_2000(
 
 
 def test_a_reduced_pixel_is_centred_on_every_nth_pixel() -> None:
-    """The wavelet's low-pass lies there; a box average lies half of (n - 1) pixels further on."""
+    """Position of the low-pass of the wavelet; a box average is (n - 1) / 2 pixels further on."""
     values = smooth(200, 300, 12)
     data = imagecodecs.jpeg2k_encode(values, codecformat="j2k")
     frame = decode_reduced(data, make_form(values, J2K, 12), 75)
@@ -85,7 +85,7 @@ def test_jpeg_of_8_bits(samples: int, shape: tuple[int, int]) -> None:
     assert frame.photometric == ("RGB" if samples == 3 else "MONOCHROME2")
 
 
-def test_what_has_no_lower_resolution_comes_in_full() -> None:
+def test_frames_without_lower_resolution_are_decoded_in_full() -> None:
     values = smooth(40, 60, 12)
     form = make_form(values, JPEGLS, 12)
     frame = decode_reduced(imagecodecs.jpegls_encode(values), form, 10)
@@ -95,7 +95,7 @@ def test_what_has_no_lower_resolution_comes_in_full() -> None:
     assert decode_reduced(b"\xff" * 4800, native, 10).values.min() == 0xFFFF
 
 
-def test_it_never_enlarges() -> None:
+def test_decode_reduced_never_enlarges() -> None:
     values = smooth(40, 60, 8)
     data = imagecodecs.jpeg2k_encode(values, codecformat="j2k")
     assert decode_reduced(data, make_form(values, J2K), 500).values.shape == (40, 60)
@@ -105,11 +105,11 @@ def read_both(path: Path, halvings: int) -> tuple[np.ndarray, np.ndarray]:
     """The picture decoded at a lower resolution, and the one in full, in the same window."""
     with open_frames(path) as frames:
         full = read_frame(frames)
-        chain, form = read_chain(frames.header), frames.form
-        whole = render(full, chain)
+        pipeline, form = read_pipeline(frames.header), frames.form
+        whole = render(full, pipeline)
         frame = read_frame(frames, size=-(-max(form.rows, form.columns) >> halvings))
         assert frame.scale == 1 << halvings
-        return render(frame, chain, whole.view).pixels.astype(float), whole.pixels.astype(float)
+        return render(frame, pipeline, whole.view).pixels.astype(float), whole.pixels.astype(float)
 
 
 @pytest.mark.parametrize("halvings", [1, 2])

@@ -34,7 +34,7 @@ def decode(values: np.ndarray, data: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("more", RUNS + NO_RUNS)
-def test_what_is_behind_the_frame_is_padding(kind: str, more: bytes) -> None:
+def test_bytes_after_the_frame_are_padding(kind: str, more: bytes) -> None:
     values = make(kind)
     np.testing.assert_array_equal(decode(values, encode_rle(values, more)), values)
 
@@ -49,7 +49,7 @@ def test_pydicom_reads_the_same_of_a_longer_segment(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-def test_a_segment_that_is_short_is_an_error_whatever_the_others_have(kind: str) -> None:
+def test_a_short_segment_is_an_error(kind: str) -> None:
     values = make(kind)
     short = values.copy().reshape(-1, *values.shape[2:])[:-1]
     with pytest.raises(DecodeError, match="an RLE segment gives"):
@@ -59,12 +59,12 @@ def test_a_segment_that_is_short_is_an_error_whatever_the_others_have(kind: str)
         planes = [bytes(high[:-1]), bytes(low) + b"\0"]
         parts = [bytes([len(plane) - 1]) + plane for plane in planes]
         head = np.array([2, 64, 64 + len(parts[0]), *[0] * 13], "<u4").tobytes()
-        with pytest.raises(DecodeError, match="an RLE segment gives 62 bytes of 63"):
+        with pytest.raises(DecodeError, match="an RLE segment holds 62 of 63 bytes"):
             decode(values, head + b"".join(parts))
 
 
 @pytest.mark.parametrize("data", [b"", b"\1\0\0\0", bytes(64), b"\2" + bytes(63)])
-def test_what_is_no_rle_is_an_error(data: bytes) -> None:
+def test_invalid_rle_is_an_error(data: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(make("u2"), data or b"\0\0")
 

@@ -77,7 +77,7 @@ def test_full_and_reduced_agree(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_only_what_needs_no_other_sign_is_reduced(case: str) -> None:
+def test_frames_that_change_sign_are_not_reduced(case: str) -> None:
     _, data = make(case)
     with open_frames(data) as frames:
         levels = count_levels(frames.read(), frames.form)
@@ -86,7 +86,7 @@ def test_only_what_needs_no_other_sign_is_reduced(case: str) -> None:
     assert (levels > 0, scale) == (same, 4 if same else 1)
 
 
-def test_a_signed_stream_is_signed_and_said_so() -> None:
+def test_a_signed_stream_is_signed_and_noted() -> None:
     _, data = make("signed in the stream")
     with open_frames(data) as frames:
         frame = decode(frames.read(), frames.form)

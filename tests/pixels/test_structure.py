@@ -110,7 +110,7 @@ def test_raw_values_of_undefined_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", [100, 5000])
-def test_what_nothing_settles_is_refused_and_never_noise(
+def test_an_undetectable_encoding_is_refused_and_never_noise(
     tmp_path: Path, layout: str, size: int
 ) -> None:
     noise = bytes(np.random.default_rng(1).integers(3, 200, size, dtype="u1"))
@@ -152,7 +152,7 @@ def test_a_mammogram_without_items(tmp_path: Path) -> None:
 
 def test_a_code_stream_of_another_size_is_refused(tmp_path: Path) -> None:
     stream = even(CODECS["jpeg"][1](np.zeros((64, 64), "u1")))
-    with pytest.raises(DecodeError, match="holds 64 x 64 x 1, the header announces 32 x 40 x 1"):
+    with pytest.raises(DecodeError, match="holds 64 x 64 x 1, the header states 32 x 40 x 1"):
         scan_one(tmp_path, pixel_file(VALUES, stream))[0].pixels()
 
 

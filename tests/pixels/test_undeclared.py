@@ -33,7 +33,7 @@ def offsets(streams: list[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize("codec", [c for c in CODECS if c != "raw"])
-def test_more_encapsulated_frames_than_announced(tmp_path: Path, codec: str) -> None:
+def test_more_encapsulated_frames_than_stated(tmp_path: Path, codec: str) -> None:
     syntax, encode = CODECS[codec]
     streams = [even(encode(values)) for values in FRAMES]
     basic = struct.pack("<3I", *offsets(streams))
@@ -82,13 +82,13 @@ def test_one_frame_in_two_fragments_with_two_offsets_is_one(tmp_path: Path, code
     assert not index[0].row["problems"]
 
 
-def test_uncompressed_frames_that_are_not_announced_are_noted_at_decoding() -> None:
+def test_uncompressed_frames_that_are_not_stated_are_noted_on_decoding() -> None:
     with open_frames(pixel_file(FRAMES[0], b"".join(f.tobytes() for f in FRAMES))) as frames:
         assert [code for code, _ in frames.notes] == ["FRAMES_UNDECLARED"]
         assert len(frames) == 3
 
 
-def test_a_frame_less_than_announced_is_an_error_and_no_frame(tmp_path: Path) -> None:
+def test_one_frame_less_than_stated_is_an_error(tmp_path: Path) -> None:
     _, encode = CODECS["jpeg-ls"]
     streams = [b"", *(even(encode(values)) for values in FRAMES)]
     index = scan_one(tmp_path, pixel_file(FRAMES[0], streams, JPEGLS, NumberOfFrames=5))
@@ -98,7 +98,7 @@ def test_a_frame_less_than_announced_is_an_error_and_no_frame(tmp_path: Path) ->
 
 @pytest.fixture
 def huge(tmp_path: Path) -> wr.Index:
-    """One frame of 8 x 8, where 2,147,483,646 are announced."""
+    """One frame of 8 x 8; the header states 2,147,483,646."""
     values = np.arange(64, dtype="u1").reshape(8, 8)
     folder = tmp_path / "huge"
     folder.mkdir()
@@ -106,16 +106,14 @@ def huge(tmp_path: Path) -> wr.Index:
 
 
 @pytest.mark.parametrize("short", [True, False])
-def test_a_frame_of_which_no_byte_is_there_is_never_black(huge: wr.Index, short: bool) -> None:
+def test_a_missing_frame_is_never_black(huge: wr.Index, short: bool) -> None:
     assert huge[0].display("full", short=short).max() > 200
     for method in (huge[0].pixels, huge[0].values, huge[0].display, huge[0].padding):
         with pytest.raises(DecodeError, match=r"frame 7 is missing: bytes for 1 only"):
             method(frame=7, short=short)
 
 
-def test_what_is_done_with_all_frames_says_which_are_missing(
-    huge: wr.Index, tmp_path: Path
-) -> None:
+def test_operations_on_all_frames_report_the_missing_ones(huge: wr.Index, tmp_path: Path) -> None:
     row = huge.measure(progress=False, workers=1)[0].row
     assert (row["px_status"], row["px_max"]) == ("partial", 63)
     assert "2,147,483,645 of 2,147,483,646 frames" in row["px_problems"][0]["text"]

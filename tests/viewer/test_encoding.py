@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.pixels import Frame
 from wetread.viewer.encoding import compress, pack, reduce, to_jpeg, unpack
 
@@ -64,7 +64,7 @@ def test_compress_takes_what_is_accepted(accepted: str, name: str) -> None:
 @pytest.mark.parametrize("shape", [(16, 16), (17, 9), (3, 40), (12, 10, 3)])
 def test_reduce_is_the_mean_of_blocks(times: int, shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).integers(0, 4096, shape).astype(np.uint16)
-    small = reduce(Frame(values, 12, "MONOCHROME2"), Chain("MONOCHROME2", "DX"), times)
+    small = reduce(Frame(values, 12, "MONOCHROME2"), Pipeline("MONOCHROME2", "DX"), times)
     edges = [(0, -shape[0] % times), (0, -shape[1] % times), (0, 0)][: len(shape)]
     padded = np.pad(values, edges, mode="edge").astype(float)
     rows, columns = padded.shape[0] // times, padded.shape[1] // times
@@ -78,7 +78,7 @@ def test_reduce_is_the_mean_of_blocks(times: int, shape: tuple[int, ...]) -> Non
 def test_reduce_keeps_padding_apart() -> None:
     values = np.full((4, 4), 1000, np.int16)
     values[0, 0] = -2000
-    chain = Chain("MONOCHROME2", "CT", padding=(-2000.0, -2000.0))
+    chain = Pipeline("MONOCHROME2", "CT", padding=(-2000.0, -2000.0))
     small = reduce(Frame(values, 16, "MONOCHROME2"), chain, 2).values
     assert small.tolist() == [[-2000, 1000], [1000, 1000]]
 

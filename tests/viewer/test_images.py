@@ -17,7 +17,7 @@ import pytest
 from PIL import Image as Pillow
 
 import wetread as wr
-from wetread.display.pipeline import read_chain
+from wetread.display.pipeline import read_pipeline
 from wetread.display.plot import square_pixels
 from wetread.display.render import make_table
 from wetread.errors import WetreadError
@@ -245,7 +245,7 @@ def test_tables_are_those_of_display(
     except WetreadError:
         assert answer.status_code == 400
         return
-    stored, chain = image.pixels(), read_chain(image.header)
+    stored, chain = image.pixels(), read_pipeline(image.header)
     expected = make_table(stored.dtype, chain, view)
     table = np.frombuffer(answer.content, np.uint8)
     assert np.array_equal(table, expected)
@@ -282,7 +282,7 @@ def assert_alike(got: np.ndarray, expected: np.ndarray) -> None:
 def test_description(client: httpx.Client, index: wr.Index, name: str) -> None:
     image = find(index, name)
     said = get(client, image).json()
-    chain = read_chain(image.header)
+    chain = read_pipeline(image.header)
     assert (said["rows"], said["columns"]) == image.shape
     assert said["frames"] == image.frames
     assert said["dtype"] == image.pixels().dtype.name
@@ -315,7 +315,7 @@ def test_frames(client: httpx.Client, index: wr.Index) -> None:
         opened(get(client, image, "thumb", frame=last)), image.display(size=256, frame=last)
     )
     said = get(client, image, frame=last).json()
-    assert said["varies"] == ("frame" in read_chain(image.header, last).found.values())
+    assert said["varies"] == ("frame" in read_pipeline(image.header, last).found.values())
     beyond = client.get(f"api/images/{image.id}", params={"frame": last + 1})
     assert (beyond.status_code, "does not exist" in beyond.text) == (400, True)
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Window, read_chain
-from wetread.display.render import SAMPLE, auto_window, fit_frame, render
-from wetread.pixels import Frame, Frames, read_frame
+from wetread.display.pipeline import Pipeline, Window, read_pipeline
+from wetread.display.render import auto_window, fit_frame, read_with_sample, render
+from wetread.pixels import Frame, Frames
 from wetread.settings import Settings
 
 Array = NDArray[Any]
@@ -34,11 +34,11 @@ def make_picture(
     Values are those that are shown, as a rule after the Modality LUT, not clipped; colour is its
     luminance, 0 to 255. Padding, and what is no number, gets the darkest value of the frame.
     """
-    frame, sample = _decode(frames, number, size, settings)
-    chain = read_chain(frames.header, number)
+    frame, sample = read_with_sample(frames, number, size, settings=settings)
+    chain = read_pipeline(frames.header, number)
     if not chain.measure_only:
         chain.check_scale()  # the values of a cache are compared with each other
-    chain = chain.shown
+    chain = chain.for_display
     view: Window | None = None
     if frame.values.ndim == 3 or chain.palette is not None:
         words, auto, invert = Words(_luminance(frame, chain), 1.0, 0.0), _COLOUR, False
@@ -65,15 +65,7 @@ def make_picture(
     }
 
 
-def _decode(frames: Frames, number: int, size: int, settings: Settings) -> tuple[Frame, Frame]:
-    """The frame at the level that `size` needs, and at the one that `auto_window` wants."""
-    sample = read_frame(frames, number, size=SAMPLE, settings=settings)
-    if sample.scale == 1 or size <= SAMPLE:
-        return sample, sample
-    return read_frame(frames, number, size=size, settings=settings), sample
-
-
-def _luminance(frame: Frame, chain: Chain) -> NDArray[np.uint16]:
+def _luminance(frame: Frame, chain: Pipeline) -> NDArray[np.uint16]:
     """Of sRGB, as ITU-R BT.601 weighs it."""
     from PIL import Image
 
@@ -81,7 +73,7 @@ def _luminance(frame: Frame, chain: Chain) -> NDArray[np.uint16]:
     return np.asarray(picture.convert("L"), np.uint16)
 
 
-def _to_words(stored: Array, chain: Chain) -> Words:
+def _to_words(stored: Array, chain: Pipeline) -> Words:
     """Stored values of a frame; without loss where they are integers that span 16 bits or less."""
     values, slope, intercept = stored, chain.slope, chain.intercept
     if chain.modality_lut is not None:

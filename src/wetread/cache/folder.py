@@ -101,7 +101,7 @@ def committed(folder: Path, tables: Iterator[pa.Table], settings: Settings) -> I
         _write_table(folder / "commits" / f"{new_name()}.parquet", lines)
         return lines
 
-    return batch.keep_often(tables, commit, settings)
+    return batch.commit_often(tables, commit, settings)
 
 
 def _write_table(path: Path, lines: pa.Table) -> None:
@@ -115,7 +115,7 @@ def finish(
     content: IndexRows, folder: Path, said: dict[str, Any], images: pa.Table, lines: pa.Table
 ) -> None:
     """Makes the lines count, in the order of the index, and sweeps up what no line names."""
-    lines = batch.in_order(_joined(content, lines), images).combine_chunks()
+    lines = batch.sort_rows(_joined(content, lines), images).combine_chunks()
     good = lines.filter(pc.equal(lines["status"], "ok"))
     if said["table"] is None or not read_lines(table_path(folder, said["table"])).equals(lines):
         finished = set(said.get("shards", ()))

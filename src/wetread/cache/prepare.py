@@ -116,7 +116,7 @@ def _prepare(
             check_files(content)
             _check_disk(content, folder, size, todo, images.num_rows, progress)
             options = {"root": content.root, "to": str(folder), "size": size}
-            failed = batch.fail_line(SCHEMA)
+            failed = batch.failed_rows(SCHEMA)
             tables = batch.run(FUNCTION, todo, options, failed, workers, progress, settings, engine)
             kept = pa.concat_tables([kept, *committed(folder, tables, settings)])
         finish(content, folder, said, images, kept)
@@ -154,7 +154,7 @@ def _count_frames(row: dict[str, Any]) -> int:
 
 def prepare_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Writes the pictures of images: the engine's function."""
-    return batch.make_lines(images, options, _put, SCHEMA)
+    return batch.make_rows(images, options, _put, SCHEMA)
 
 
 def _put(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:

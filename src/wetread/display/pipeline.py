@@ -1,4 +1,4 @@
-"""The grey chain of one frame, as its header states it: Modality LUT -> VOI -> Presentation."""
+"""Grey-scale pipeline of one frame: Modality LUT, VOI LUT or window, presentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wetread.errors import DecodeError
 from wetread.pixels.access import Numbers, groups, items, present, read_numbers, text, texts
 from wetread.pixels.form import transfer_syntax
-from wetread.pixels.luts import fit_bits, place, read_palette, read_table
+from wetread.pixels.luts import first_mapped, fit_bits, read_palette, read_table
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -23,21 +23,21 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _XA_XRF = ("1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2")
 """X-Ray Angiographic and X-Ray Radiofluoroscopic Image Storage."""
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 53, 55, 81, 91, 93, 112, 203))
-"""Transfer syntaxes that may change values a little."""
+"""Lossy transfer syntaxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A VOI window in modality values (PS3.3 C.11.2.1.2-3)."""
+    """VOI window in modality values (PS3.3 C.11.2.1.2-3)."""
 
     center: float
     width: float
     function: Function = "LINEAR"
     name: str = ""
-    """The file's explanation, or what made it: "auto", "full", a preset."""
+    """Explanation in the file, "auto", "full", or the name of a preset."""
 
     def __call__(self, values: Array) -> NDArray[np.float64]:
-        """Modality values onto 0..1; a width of 0 or less is a threshold at the center.
+        """Map modality values to 0..1; a width of 0 or less is a threshold at the center.
 
         >>> Window(40, 400)(np.array([-161.0, 39.5, 241.0])).tolist()
         [0.0, 0.5, 1.0]
@@ -46,51 +46,51 @@ class Window:
         if self.width <= 0:
             return (x > self.center).astype(np.float64)
         if self.function == "SIGMOID":
-            # exp() overflows to infinity far below the center, where the result is 0 all the same.
+            # exp() overflows to infinity far below the center; the result is still 0.
             with np.errstate(over="ignore"):
                 return 1 / (1 + np.exp(-4 * (x - self.center) / self.width))
         if self.function == "LINEAR" and self.width == 1:
             return (x > self.center - 0.5).astype(np.float64)
-        # LINEAR wants a width of 1 or more: files with less mean LINEAR_EXACT.
+        # LINEAR requires a width of at least 1; a smaller one is read as LINEAR_EXACT.
         half = 0.5 if self.function == "LINEAR" and self.width > 1 else 0.0
         return np.clip((x - (self.center - half)) / (self.width - 2 * half) + 0.5, 0, 1)
 
     @property
     def label(self) -> str:
-        """For a caption: "lung -600/1500"."""
+        """Label for a caption, such as "lung -600/1500"."""
         shape = "" if self.function == "LINEAR" else f" {self.function}"
         return f"{self.name} {self.center:.6g}/{self.width:.6g}{shape}".strip()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lut:
-    """A look-up table of a Modality or VOI LUT Sequence (PS3.3 C.11.1.1, C.11.2.1.1)."""
+    """Look-up table of a Modality or VOI LUT Sequence (PS3.3 C.11.1.1, C.11.2.1.1)."""
 
     first: int
-    """The value that the first entry is for; smaller ones take it too, as larger ones the last."""
+    """Value mapped to the first entry. Smaller values map to it too, larger ones to the last."""
     bits: int
     entries: Array
     name: str = ""
 
     def __call__(self, values: Array) -> Array:
-        """The entry of every value, as float64."""
+        """Map values to entries, as float64."""
         at = np.clip(np.asarray(values) - self.first, 0, len(self.entries) - 1)
         entries: Array = self.entries[at.astype(np.intp)].astype(np.float64)
         return entries
 
     @property
     def label(self) -> str:
-        """For a caption."""
+        """Label for a caption."""
         return f"LUT {self.name}".strip()
 
 
 View = Window | Lut
-"""One of the file's own ways to look at its values."""
+"""VOI transformation: a window or a look-up table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chain:
-    """Every parameter that leads from stored values to a picture, for one frame."""
+class Pipeline:
+    """Parameters of the grey-scale pipeline of one frame, from stored values to display."""
 
     photometric: str
     modality: str
@@ -98,32 +98,33 @@ class Chain:
     intercept: float = 0.0
     modality_lut: Lut | None = None
     scale_error: str = ""
-    """Reason why stored values have no modality values; "" where they have."""
+    """Reason why modality values cannot be computed; "" if they can."""
     measure_only: bool = False
-    """The Modality LUT is for measuring: the picture is made of stored values."""
+    """The Modality LUT is for measurement only: stored values are displayed."""
     units: str = ""
-    """Of modality values: "HU", "US" (unspecified), "OD", "GY" ...; "" where nothing says."""
+    """Unit of modality values: "HU", "US" (unspecified), "OD", "GY" ...; "" if unknown."""
     views: tuple[View, ...] = ()
-    """The file's VOI LUTs, then its windows; the first is shown by default."""
+    """VOI LUTs of the file, then its windows; the first is the default."""
     function: Function = "LINEAR"
     invert: bool = False
-    """MONOCHROME1, or Presentation LUT Shape INVERSE: the largest value is black."""
+    """The largest value is black: MONOCHROME1, or Presentation LUT Shape INVERSE."""
     padding: tuple[float, float] | None = None
-    """Stored values, first and last, that stand for no image."""
+    """Smallest and largest stored value of padding."""
     palette: Array | None = None
-    """uint8 (entries, 3), and the stored value of its first entry."""
+    """Colours, uint8 (entries, 3)."""
     palette_first: int = 0
+    """Stored value of the first entry of the palette."""
     icc: bytes | None = None
-    found: dict[str, str] = field(default_factory=dict)
-    """Parameter -> where it was found: "frame", "shared" or "header"."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Keyword of a parameter -> its source: "frame", "shared" or "header"."""
     notes: tuple[tuple[str, str], ...] = ()
     """Problems, as (code, text)."""
 
     def to_modality(self, stored: Array) -> NDArray[np.float64]:
-        """Stored values -> modality values, float64: through the LUT, or slope and intercept.
+        """Convert stored values to modality values, float64, by the LUT or slope and intercept.
 
         Raises:
-            DecodeError: the header has a Modality LUT or rescale that cannot be read.
+            DecodeError: the Modality LUT or the rescale cannot be read.
         """
         self.check_scale()
         if self.modality_lut is not None:
@@ -133,20 +134,20 @@ class Chain:
         return np.asarray(stored, np.float64) * self.slope + self.intercept
 
     def check_scale(self) -> None:
-        """Raise DecodeError where stored values have no modality values."""
+        """Raise DecodeError if modality values cannot be computed."""
         if self.scale_error:
-            raise DecodeError(f"no modality values: {self.scale_error}; pixels() has stored values")
+            raise DecodeError(f"no modality values: {self.scale_error}; use pixels()")
 
     @property
-    def shown(self) -> Chain:
-        """The chain of the picture: without the Modality LUT where that is not for showing."""
+    def for_display(self) -> Pipeline:
+        """Pipeline for display, without a Modality LUT that is for measurement or unreadable."""
         if not (self.measure_only or self.scale_error):
             return self
         identity: dict[str, Any] = {"slope": 1.0, "intercept": 0.0, "modality_lut": None}
         return replace(self, **identity, units="", scale_error="", measure_only=False)
 
     def is_padding(self, stored: Array) -> NDArray[np.bool_]:
-        """Which stored values stand for no image."""
+        """Return a mask of the stored values that are padding."""
         if self.padding is None:
             return np.zeros(np.shape(stored), bool)
         low, high = self.padding
@@ -154,41 +155,46 @@ class Chain:
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """The windows among the views."""
+        """Windows among `views`."""
         return tuple(view for view in self.views if isinstance(view, Window))
 
 
-def read_chain(header: Dataset, frame: int = 0) -> Chain:
-    """The chain of one frame.
+def read_pipeline(header: Dataset, frame: int = 0) -> Pipeline:
+    """Read the grey-scale pipeline of one frame from a header.
 
-    Every parameter comes from the frame's own functional group, else the shared one, else the top
-    level. Never raises for bad data: what cannot be is left out, with a note.
+    Each parameter is taken from the functional group of the frame, else from the shared one, else
+    from the top level. Bad data never raises: invalid parameters are left out, with a note.
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
     >>> header.Modality, header.RescaleSlope, header.RescaleIntercept = "CT", 1, -1024
     >>> header.WindowCenter, header.WindowWidth = [40, -600], [400, 1500]
-    >>> chain = read_chain(header)
-    >>> chain.units, [view.label for view in chain.views]
+    >>> pipeline = read_pipeline(header)
+    >>> pipeline.units, [view.label for view in pipeline.views]
     ('HU', ['40/400', '-600/1500'])
     """
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     notes: Notes = []
-    _numbers(header, "NumberOfFrames", notes)  # without it the pixels tell
+    _numbers(header, "NumberOfFrames", notes)  # if invalid, frames are counted in the pixel data
     stored = _stored_range(header)
     swapped = transfer_syntax(header) == _BIG_ENDIAN
     photometric = text(header, "PhotometricInterpretation") or "MONOCHROME2"
-    voi = _group(header, frame, "FrameVOILUTSequence", "WindowCenter", found, "VOILUTSequence")
+    voi = _group(header, frame, "FrameVOILUTSequence", "WindowCenter", "VOILUTSequence", sources)
     scale = _group(
-        header, frame, "PixelValueTransformationSequence", "RescaleSlope", found, "RescaleIntercept"
+        header,
+        frame,
+        "PixelValueTransformationSequence",
+        "RescaleSlope",
+        "RescaleIntercept",
+        sources,
     )
     slope, intercept, error = _read_rescale(header, scale, notes)
     modality_luts = _read_luts(header, "ModalityLUTSequence", stored, swapped, notes)
     if modality_luts:
-        error = ""  # the LUT goes before
+        error = ""  # the LUT takes precedence
     elif any(present(one, "LUTData") for one in items(header, "ModalityLUTSequence")):
         error = "Modality LUT Sequence cannot be read"
-    chain = Chain(
+    pipeline = Pipeline(
         photometric=photometric,
         modality=text(header, "Modality"),
         slope=slope,
@@ -201,25 +207,25 @@ def read_chain(header: Dataset, frame: int = 0) -> Chain:
         invert=photometric == "MONOCHROME1" or text(header, "PresentationLUTShape") == "INVERSE",
         padding=_read_padding(header, stored, notes),
         icc=_read_profile(header),
-        found=found,
+        sources=sources,
     )
     if error:
         notes.append(("BAD_RESCALE", f"{error}: stored values are shown"))
-    if not error or chain.measure_only:  # else the windows are of values that nobody knows
-        ends = chain.shown.to_modality(np.array(stored))
+    if not error or pipeline.measure_only:  # else the scale of the windows is unknown
+        ends = pipeline.for_display.to_modality(np.array(stored))
         luts = _read_luts(voi, "VOILUTSequence", (ends.min(), ends.max()), swapped, notes)
-        windows = _read_windows(voi, chain.function, notes) or _read_fraction(header, notes)
-        chain = replace(chain, views=(*luts, *windows))
+        windows = _read_windows(voi, pipeline.function, notes) or _read_fraction(header, notes)
+        pipeline = replace(pipeline, views=(*luts, *windows))
     if photometric == "PALETTE COLOR":
         palette, red, problems = read_palette(header, swapped)
         notes += [("BAD_LUT", problem) for problem in problems]
-        first = place(red, *stored) if red else 0
-        chain = replace(chain, palette=palette, palette_first=first)
-    return replace(chain, notes=tuple(dict.fromkeys(notes)))
+        first = first_mapped(red, *stored) if red else 0
+        pipeline = replace(pipeline, palette=palette, palette_first=first)
+    return replace(pipeline, notes=tuple(dict.fromkeys(notes)))
 
 
 def _numbers(group: Dataset | None, keyword: str, notes: Notes) -> Numbers:
-    """Numbers of an element, with a note where they are not as the standard writes them."""
+    """Read the numbers of an element; note deviations from the standard."""
     numbers = read_numbers(group, keyword)
     if numbers.problem:
         notes.append(("BAD_NUMBER", numbers.problem))
@@ -227,7 +233,7 @@ def _numbers(group: Dataset | None, keyword: str, notes: Notes) -> Numbers:
 
 
 def _stored_range(header: Dataset) -> tuple[float, float]:
-    """Smallest and largest stored value that the header allows."""
+    """Return the smallest and largest stored value that the header allows."""
     numbers = (read_numbers(header, keyword).first for keyword in ("BitsStored", "BitsAllocated"))
     bits = next((int(n) for n in numbers if n is not None and 1 <= n <= 64), 16)
     if read_numbers(header, "PixelRepresentation").first == 1:
@@ -236,19 +242,19 @@ def _stored_range(header: Dataset) -> tuple[float, float]:
 
 
 def _group(
-    header: Dataset, frame: int, sequence: str, keyword: str, found: dict[str, str], other: str
+    header: Dataset, frame: int, sequence: str, keyword: str, other: str, sources: dict[str, str]
 ) -> Dataset | None:
-    """The data set that holds a parameter for this frame, and a record of where that was."""
-    for place_, group in groups(header, frame, sequence):
+    """Return the data set that holds a parameter of this frame; record its source."""
+    for level, group in groups(header, frame, sequence):
         for name in (keyword, other):
             if present(group, name):
-                found[name] = place_
+                sources[name] = level
                 return group
     return None
 
 
 def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple[float, float, str]:
-    """Slope and intercept, and the reason why they cannot be used; 1 and 0 where absent."""
+    """Read slope and intercept, 1 and 0 if absent, and the reason if they are unusable."""
     slope = _numbers(scale, "RescaleSlope", notes)
     intercept = _numbers(scale, "RescaleIntercept", notes)
     if not slope.values:
@@ -266,9 +272,9 @@ def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple
 
 
 def _is_for_measuring(header: Dataset) -> bool:
-    """Angiograms, whose Modality LUT leads from the picture back to X-Ray intensity.
+    """Return True for angiograms, whose Modality LUT maps the image back to X-Ray intensity.
 
-    They have one where Pixel Intensity Relationship is LOG or DISP (PS3.3 A.14.3, C.8.7.1.1.2).
+    They have one if Pixel Intensity Relationship is LOG or DISP (PS3.3 A.14.3, C.8.7.1.1.2).
     """
     kind = text(header, "SOPClassUID")
     is_xray = kind in _XA_XRF if kind else text(header, "Modality") in ("XA", "RF")
@@ -282,7 +288,7 @@ def _read_units(header: Dataset, scale: Dataset | None) -> str:
         return text(header, "DoseUnits").upper()
     if text(header, "Modality") == "PT":
         return text(header, "Units").upper()
-    # A CT image with a rescale is in HU unless it says otherwise (PS3.3 C.8.2.1.1.1).
+    # The default unit of a CT image with a rescale is HU (PS3.3 C.8.2.1.1.1).
     is_ct = text(header, "Modality") == "CT" and read_numbers(scale, "RescaleIntercept").values
     return "HU" if is_ct and "LOCALIZER" not in texts(header, "ImageType") else ""
 
@@ -299,7 +305,7 @@ def _read_function(voi: Dataset | None, notes: Notes) -> Function:
 
 
 def _read_windows(voi: Dataset | None, function: Function, notes: Notes) -> list[Window]:
-    """Center and width go in pairs, each an alternative view (PS3.3 C.11.2.1.2)."""
+    """Read pairs of center and width, each an alternative view (PS3.3 C.11.2.1.2)."""
     centers = _numbers(voi, "WindowCenter", notes).values
     widths = _numbers(voi, "WindowWidth", notes).values
     names = texts(voi, "WindowCenterWidthExplanation")
@@ -308,8 +314,8 @@ def _read_windows(voi: Dataset | None, function: Function, notes: Notes) -> list
     windows = []
     for i, (center, width) in enumerate(zip(centers, widths, strict=False)):
         if center is None or width is None or width <= 0:
-            said = ", ".join("unreadable" if n is None else f"{n:g}" for n in (center, width))
-            notes.append(("BAD_WINDOW", f"center and width {said}: no window"))
+            pair = ", ".join("unreadable" if n is None else f"{n:g}" for n in (center, width))
+            notes.append(("BAD_WINDOW", f"center and width {pair}: no window"))
             continue
         if width < 1 and function == "LINEAR":
             notes.append(("BAD_WINDOW", f"width {width:g} of LINEAR: used as LINEAR_EXACT"))
@@ -318,7 +324,7 @@ def _read_windows(voi: Dataset | None, function: Function, notes: Notes) -> list
 
 
 def _read_fraction(header: Dataset, notes: Notes) -> list[Window]:
-    """Zero to Maximum Fractional Value of a fractional segmentation (PS3.3 C.8.20.2.3)."""
+    """Return the window of a fractional segmentation: 0 to its maximum (PS3.3 C.8.20.2.3)."""
     if text(header, "SegmentationType") != "FRACTIONAL":
         return []
     top = _numbers(header, "MaximumFractionalValue", notes).first
@@ -328,7 +334,7 @@ def _read_fraction(header: Dataset, notes: Notes) -> list[Window]:
 def _read_luts(
     group: Dataset | None, keyword: str, range_: tuple[float, float], swapped: bool, notes: Notes
 ) -> list[Lut]:
-    """LUTs of a sequence for input values of a range."""
+    """Read the LUTs of a sequence, for input values in a range."""
     luts = []
     for item in items(group, keyword):
         name = text(item, "LUTExplanation") or text(item, "ModalityLUTType")
@@ -336,20 +342,20 @@ def _read_luts(
         if isinstance(table, str):
             notes.append(("BAD_LUT", table))
             continue
-        # The output of a Modality LUT is its entries, whatever bits they leave free.
+        # A Modality LUT returns its entries as they are, however few bits they use.
         if keyword != "ModalityLUTSequence" or table.needed > table.bits:
             table = fit_bits(table)
         notes += [("BAD_LUT", problem) for problem in table.problems]
-        luts.append(Lut(place(table, *range_), table.bits, table.entries, name))
+        luts.append(Lut(first_mapped(table, *range_), table.bits, table.entries, name))
     return luts
 
 
 def _read_padding(
     header: Dataset, stored: tuple[float, float], notes: Notes
 ) -> tuple[float, float] | None:
-    """The range of padding values (PS3.3 C.7.5.1.1.2), in the sign of the stored values.
+    """Read the range of padding values (PS3.3 C.7.5.1.1.2), with the sign of stored values.
 
-    After lossy compression padding is no longer exact: near values count, too.
+    Lossy compression changes padding, so the range is widened.
     """
     keyword = "FloatPixelPadding" if present(header, "FloatPixelPaddingValue") else "PixelPadding"
     value = _numbers(header, f"{keyword}Value", notes).first
@@ -367,9 +373,9 @@ def _read_padding(
 
 
 def _is_lossy(header: Dataset) -> bool:
-    """True if stored values are not exactly those of the device (PS3.3 C.7.6.1.1.5)."""
-    said = text(header, "LossyImageCompression")
-    return said == "01" or (said != "00" and transfer_syntax(header) in _LOSSY)
+    """Return True if lossy compression was applied (PS3.3 C.7.6.1.1.5)."""
+    flag = text(header, "LossyImageCompression")
+    return flag == "01" or (flag != "00" and transfer_syntax(header) in _LOSSY)
 
 
 def _read_profile(header: Dataset) -> bytes | None:

@@ -1,9 +1,9 @@
-"""Pictures on matplotlib's Axes. No backend is chosen here: the user's stays as it is."""
+"""Matplotlib plots of images and boxes. The active backend is not changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +13,14 @@ from wetread.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from wetread.images.image import Image
-
 BoxLike = Sequence[Any]
-"""(x0, y0, x1, y1), then a label, then a reader, if any; edges in stored pixels."""
+"""(x0, y0, x1, y1), optionally a label and a reader; edges in stored pixels."""
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
-"""Okabe and Ito's, which colour-blind people tell apart."""
-
-
-class Drawable(Protocol):
-    """Boxes over many images, as `wetread.read_boxes` makes them."""
-
-    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
-        """Those on one frame of an image."""
+"""Palette of Okabe and Ito, distinguishable with colour blindness."""
 
 
 class Box(NamedTuple):
-    """A box to draw; its colour is its reader's, or its label's where none has a reader."""
+    """Box to draw, coloured by reader, or by label if no box has a reader."""
 
     x0: float
     y0: float
@@ -47,7 +38,7 @@ def show(
     boxes: Iterable[BoxLike],
     ax: Axes | None,
 ) -> Axes:
-    """A picture, grey or colour, in the coordinates of the (rows, columns) that were stored."""
+    """Draw a grey or colour picture; Axes coordinates are stored pixels, `shape` their number."""
     rows, columns = shape
     checked = [_check(box) for box in boxes]
     if ax is None:
@@ -58,45 +49,42 @@ def show(
     _draw(ax, checked)
     ax.set(xlim=(0, columns), ylim=(rows, 0))
     ax.set_axis_off()
-    # Names from files are no formulas, whatever dollars they have.
+    # Text from files may contain dollar signs, which are not math here.
     ax.set_title(title, fontsize="small", parse_math=False)
     return ax
 
 
 def _figure_size(ratio: float, longest: float = 6.4) -> tuple[float, float]:
-    """Inches, width and height, for a picture so many times as high as wide."""
+    """Return width and height in inches for a ratio of height to width."""
     ratio = min(max(ratio, 0.2), 5.0)
     return (longest, longest * ratio) if ratio < 1 else (longest / ratio, longest)
 
 
 def _draw(ax: Axes, boxes: list[Box]) -> None:
-    """Rectangles with their labels above; a legend where readers have colours."""
+    """Draw labelled rectangles, with a legend if they are coloured by reader."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
     by_reader = any(box.reader for box in boxes)
-    owners = list(dict.fromkeys(box.reader if by_reader else box.label for box in boxes))
+    groups = list(dict.fromkeys(box.reader if by_reader else box.label for box in boxes))
     if by_reader:
-        owners.sort()
-    colours = {owner: COLOURS[n % len(COLOURS)] for n, owner in enumerate(owners)}
-    # Where readers agree, one label would cover the other: above, below, and inside at the right.
-    places = {owner: n % 3 * by_reader for n, owner in enumerate(owners)}
+        groups.sort()
+    colours = {group: COLOURS[n % len(COLOURS)] for n, group in enumerate(groups)}
+    # Labels of readers who agree would overlap: draw them above, below, and inside at the right.
+    corners = {group: n % 3 * by_reader for n, group in enumerate(groups)}
     for box in boxes:
-        owner = box.reader if by_reader else box.label
-        colour = colours[owner]
+        group = box.reader if by_reader else box.label
+        colour, corner = colours[group], corners[group]
         size = box.x1 - box.x0, box.y1 - box.y0
         ax.add_patch(Rectangle((box.x0, box.y0), *size, fill=False, edgecolor=colour, lw=1.5))
         if box.label:
             ax.annotate(
                 box.label,
-                (
-                    box.x1 if places[owner] == 2 else box.x0,
-                    box.y1 if places[owner] == 1 else box.y0,
-                ),
-                (-2 if places[owner] == 2 else 2, 2 if places[owner] == 0 else -3),
+                (box.x1 if corner == 2 else box.x0, box.y1 if corner == 1 else box.y0),
+                (-2 if corner == 2 else 2, 2 if corner == 0 else -3),
                 textcoords="offset points",
-                ha="right" if places[owner] == 2 else "left",
-                va="bottom" if places[owner] == 0 else "top",
+                ha="right" if corner == 2 else "left",
+                va="bottom" if corner == 0 else "top",
                 color="black",
                 fontsize="x-small",
                 bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5},
@@ -109,21 +97,21 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
 
 def _check(box: BoxLike) -> Box:
     try:
-        x0, y0, x1, y1, *said = box
+        x0, y0, x1, y1, *texts = box
         corners = float(x0), float(y0), float(x1), float(y1)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"box {box!r}: give (x0, y0, x1, y1), then a label, then a reader, if any"
+            f"box {box!r}: expected (x0, y0, x1, y1), optionally a label and a reader"
         ) from error
-    if len(said) > 2 or not (corners[0] < corners[2] and corners[1] < corners[3]):
-        raise UsageError(f"box {box!r}: give x0 < x1 and y0 < y1, then at most a label and reader")
-    return Box(*corners, *map(str, said), *("",) * (2 - len(said)))
+    if len(texts) > 2 or not (corners[0] < corners[2] and corners[1] < corners[3]):
+        raise UsageError(f"box {box!r}: expected x0 < x1, y0 < y1, at most a label and a reader")
+    return Box(*corners, *map(str, texts), *("",) * (2 - len(texts)))
 
 
 def square_pixels(pixels: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
-    """The picture as it must look on a screen, whose pixels are square; enlarges one side.
+    """Resample a picture to square pixels by enlarging one side.
 
-    `aspect` is the height over the width of a pixel; one beyond 16 is taken for an error.
+    `aspect` is pixel height divided by width; beyond 16 or 1/16 it is ignored as an error.
 
     >>> square_pixels(np.zeros((10, 20), np.uint8), 2.0).shape
     (20, 20)

@@ -1,4 +1,4 @@
-"""Distances between pixels, and the shape of a pixel."""
+"""Pixel spacing and pixel aspect ratio."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """The distance between pixel centers in mm, and the element that says so."""
+    """Distance between pixel centers in mm, and the element it was read from."""
 
     row: float
-    """From one row to the next: down the picture."""
+    """Distance between rows (vertical)."""
     column: float
+    """Distance between columns (horizontal)."""
     source: str
 
     @property
     def aspect(self) -> float:
-        """Height over width of a pixel, for matplotlib's `aspect`."""
+        """Pixel height divided by width, as for `aspect` of matplotlib."""
         return self.row / self.column
 
 
@@ -32,7 +33,7 @@ _CENTIMETRES = 3
 
 
 def read_spacing(header: Dataset, frame: int = 0) -> Spacing | None:
-    """The spacing of one frame; None where no element gives it, or the one that does is unreadable.
+    """Read the spacing of one frame; None if no element gives it or the first is unreadable.
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
@@ -40,13 +41,13 @@ def read_spacing(header: Dataset, frame: int = 0) -> Spacing | None:
     >>> read_spacing(header)
     Spacing(row=0.2, column=0.1, source='ImagerPixelSpacing')
     """
-    places = list(groups(header, frame, "PixelMeasuresSequence"))
+    levels = list(groups(header, frame, "PixelMeasuresSequence"))
     for keyword in _KEYWORDS:
-        for _, group in places:
+        for _, group in levels:
             numbers = read_numbers(group, keyword)
             pair = [number for number in numbers.values if number is not None]
             if numbers.unreadable:
-                return None  # that of another plane stands for something else
+                return None  # the next keyword is a spacing in another plane
             if len(pair) == 2 and min(pair) > 0:
                 return Spacing(pair[0], pair[1], keyword)
     sizes = {size for region in items(header, _REGIONS) if (size := _read_region(region))}
@@ -57,16 +58,16 @@ def read_spacing(header: Dataset, frame: int = 0) -> Spacing | None:
 
 
 def _read_region(region: Dataset) -> tuple[float, float] | None:
-    """Height and width of the pixels of an ultrasound region in cm; None in other units."""
+    """Return pixel height and width of an ultrasound region in cm; None for other units."""
     units = [read_numbers(region, f"PhysicalUnits{axis}Direction").first for axis in "XY"]
     x, y = (read_numbers(region, f"PhysicalDelta{axis}").first for axis in "XY")
     return (abs(y), abs(x)) if x and y and units == [_CENTIMETRES] * 2 else None
 
 
 def read_aspect(header: Dataset, frame: int = 0) -> float:
-    """Height over width of a pixel, 1 where nothing says.
+    """Read pixel height divided by width; 1 if unknown.
 
-    Pixel Aspect Ratio counts only where no spacing of the pixels is given (PS3.3 C.7.6.3.1.7).
+    Pixel Aspect Ratio is used only if no pixel spacing is given (PS3.3 C.7.6.3.1.7).
     """
     spacing = read_spacing(header, frame)
     if spacing is None or spacing.source == _REGIONS:

@@ -1,21 +1,22 @@
-"""A drop-in for `fastai.medical.imaging`: the same names, right where that is wrong.
+"""Drop-in replacement for `fastai.medical.imaging`, with its defects fixed.
 
 >>> from wetread.fastai import *  # doctest: +SKIP
 >>> items = get_dicom_files("train")  # doctest: +SKIP
 >>> items[3].dcmread().show()  # doctest: +SKIP
 
-Importing this gives methods to `pathlib.Path`, `pydicom.Dataset` and `pandas.DataFrame`, and to
-`torch.Tensor` once torch is imported, as fastai does. Without fastai and torch the files, headers,
-`show` and `DataFrame.from_dicoms` work; what needs them raises MissingExtraError when it is used.
+Importing this module adds methods to `pathlib.Path`, `pydicom.Dataset` and `pandas.DataFrame`, and
+to `torch.Tensor` once torch is imported, as fastai does. Files, headers, `show` and
+`DataFrame.from_dicoms` work without fastai and torch; other names raise MissingExtraError on use.
 
-Three things differ from fastai on purpose:
+Differences from fastai:
 
-- `DataFrame.from_dicoms` has fastai's columns; `file_meta=True` and `private=True` add what it has
-  not.
-- `Dataset.show()` draws the file's own window and polarity; `scale=True` is fastai's picture.
-- `PILDicom` gives 8 bits, as a radiologist sees the file, not the stored values.
+- `DataFrame.from_dicoms` returns the columns of fastai; `file_meta=True` and `private=True` add
+  more.
+- `Dataset.show()` applies the window and polarity of the file; `scale=True` renders as fastai.
+- `PILDicom` returns 8 bits for display, not the stored values.
 
-`ClassificationInterpretation.figures` is new: sensitivity and the others, with intervals.
+`ClassificationInterpretation.figures` is new: sensitivity, specificity and others, with confidence
+intervals.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from wetread.fastai import table as _table
 from wetread.fastai.arrays import array_freqhist_bins, dicom_windows
 from wetread.fastai.files import dcmread, get_dicom_files
 from wetread.fastai.functions import crop_resize, gauss_blur2d, mask2bbox, uniform_blur2d
-from wetread.fastai.lazy import Absent
+from wetread.fastai.optional import Absent
 from wetread.fastai.show import show as _show
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ _PROPERTIES = (_datasets.pixels, _datasets.scaled_px, _datasets.shape)
 
 
 def _patch() -> None:
-    """Gives the classes of others their methods."""
+    """Add methods and properties to classes of other packages."""
     for method in _METHODS:
         setattr(DcmDataset, method.__name__, method)
     for getter in _PROPERTIES:
@@ -104,11 +105,11 @@ def _patch() -> None:
     Path.png16read = _files.png16read  # type: ignore[attr-defined]
     _pd.DataFrame.from_dicoms = classmethod(_table.from_dicoms)  # type: ignore[arg-type]
     if sys.modules.get("torch") is not None:
-        import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
+        import wetread.fastai.tensors  # noqa: F401 - adds methods to Tensor
 
 
 def __getattr__(name: str) -> Any:
-    """The types of fastai, which is imported when one is asked for (PEP 562)."""
+    """Import fastai on first access to one of its types (PEP 562)."""
     if name not in _OF_FASTAI:
         raise AttributeError(f"module 'wetread.fastai' has no attribute {name!r}")
     try:

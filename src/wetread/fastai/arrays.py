@@ -1,17 +1,20 @@
-"""What fastai computes on pixels, on NumPy arrays; windows are (width, level), as fastai has them.
+"""Pixel functions of fastai on NumPy arrays; windows are (width, level), as in fastai.
 
-Pictures are (..., rows, columns). Native counterparts are in `wetread.imaging`; here stand those
-whose numbers are fastai's.
+Images have the shape (..., rows, columns). These functions reproduce the numbers of fastai;
+`wetread.imaging` has the native ones.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from wetread import imaging
 from wetread.errors import UsageError
@@ -36,7 +39,7 @@ dicom_windows = SimpleNamespace(
 
 
 def array_freqhist_bins(arr: ArrayLike, n_bins: int = 100) -> Array:
-    """Sorted break points that hold about equally many values each.
+    """Sorted break points with about equal numbers of values in between.
 
     >>> array_freqhist_bins(np.arange(1000), 4).tolist()
     [1, 125, 375, 625, 875, 999]
@@ -45,27 +48,27 @@ def array_freqhist_bins(arr: ArrayLike, n_bins: int = 100) -> Array:
 
 
 def tensor_freqhist_bins(values: ArrayLike, n_bins: int = 100) -> Array:
-    """As `array_freqhist_bins`, with the places rounded down in float32: fastai's Tensor method."""
-    shares = np.arange(n_bins, dtype="f4") / np.float32(n_bins) + np.float32(0.5 / n_bins)
-    shares = np.r_[np.float32(0.001), shares, np.float32(0.999)]
+    """Same as `array_freqhist_bins`, with positions rounded down in float32, as for tensors."""
+    quantiles = np.arange(n_bins, dtype="f4") / np.float32(n_bins) + np.float32(0.5 / n_bins)
+    quantiles = np.r_[np.float32(0.001), quantiles, np.float32(0.999)]
     flat = np.sort(np.asarray(values), axis=None)
-    return np.unique(flat[(np.float32(len(flat)) * shares).astype(np.intp)])
+    return np.unique(flat[(np.float32(len(flat)) * quantiles).astype(np.intp)])
 
 
 def hist_scaled(values: ArrayLike, breaks: ArrayLike | int | None = None) -> Floats:
-    """Values onto 0..1 so that all greys are used about equally; `breaks`, or how many of them."""
+    """Equalise values to 0..1 by histogram; `breaks` are break points, or their number."""
     if breaks is None or isinstance(breaks, int):
         breaks = tensor_freqhist_bins(values, 100 if breaks is None else breaks)
     return imaging.hist_scaled(values, breaks)
 
 
 def bounds_of(width: float, level: float) -> tuple[float, float]:
-    """The ends of a window as fastai rounds them: an odd width loses 1."""
+    """Return the ends of a window, rounded as in fastai: an odd width loses 1."""
     return level - width // 2, level + width // 2
 
 
 def windowed(values: ArrayLike, width: float, level: float) -> Floats:
-    """Values through a window onto 0..1; a width below 2 is a threshold.
+    """Map values to 0..1 by a window; a width below 2 is a threshold.
 
     >>> windowed([0, 40, 80], 80, 40).tolist()
     [0.0, 0.5, 1.0]
@@ -82,12 +85,12 @@ def to_channels(
     windows: Sequence[tuple[float, float]],
     bins: ArrayLike | int | None = None,
 ) -> Floats:
-    """(..., channels, rows, columns): one per window, and `hist_scaled` unless `bins` is 0."""
+    """Return channels, one per window, then `hist_scaled` unless `bins` is 0, on axis -3."""
     channels = [windowed(values, *window) for window in windows]
     if not (isinstance(bins, int) and bins == 0):
         channels.append(hist_scaled(values, bins))
     if not channels:
-        raise UsageError("no channel: give a window, or leave bins as it is")
+        raise UsageError("no channel: give at least one window, or bins other than 0")
     return np.stack(channels, axis=-3)
 
 
@@ -96,16 +99,16 @@ def to_bytes(
     windows: Sequence[tuple[float, float]],
     bins: ArrayLike | int | None = None,
 ) -> NDArray[np.uint8]:
-    """One window as grey (rows, columns), two or three as RGB (rows, columns, 3).
+    """Render one window as grey (rows, columns), two or three as RGB (rows, columns, 3).
 
-    The blue of two windows is `hist_scaled`, or black where `bins` is 0. Without a window the
-    grey is `hist_scaled`.
+    With two windows, blue is `hist_scaled`, or black if `bins` is 0. Without windows, grey is
+    `hist_scaled`.
     """
     if len(windows) > 3:
         raise UsageError(f"{len(windows)} windows: a JPEG has at most three channels")
     channels = to_channels(values, windows, bins if len(windows) in (0, 2) else 0)
     if channels.ndim != 3:
-        raise UsageError("a JPEG holds one grey frame")
+        raise UsageError("only one grey frame can be saved as JPEG")
     pixels = (channels * 255).astype(np.uint8)
     if len(pixels) == 1:
         grey: NDArray[np.uint8] = pixels[0]
@@ -116,20 +119,47 @@ def to_bytes(
 
 
 def to_uint16(values: ArrayLike, bins: ArrayLike | int | None = None) -> NDArray[np.uint16]:
-    """`hist_scaled` x 65536, the brightest 65535."""
+    """Scale `hist_scaled` to 0..65535."""
     scaled: Array = np.minimum(hist_scaled(values, bins) * np.float32(65536), 65535)
     return scaled.astype(np.uint16)
 
 
-def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:
-    """Fastai's Gaussian: cut off at a quarter of sigma on each side, edges repeated.
+def save_jpg(
+    values: ArrayLike,
+    path: str | os.PathLike[str],
+    windows: Sequence[tuple[float, float]],
+    bins: ArrayLike | int | None = None,
+    quality: int = 90,
+    invert: bool = False,
+) -> None:
+    """Save `to_bytes` as a JPEG file with the suffix .jpg."""
+    pixels = to_bytes(values, windows, bins)
+    image = Image.fromarray(255 - pixels if invert else pixels)
+    image.save(Path(path).with_suffix(".jpg"), quality=quality)
 
-    It is nearly a box blur, and nothing below a sigma of 4; `mask_from_blur` is made for it.
-    `wetread.imaging.blur_gaussian` is the whole Gaussian.
+
+def save_tif16(
+    values: ArrayLike,
+    path: str | os.PathLike[str],
+    bins: ArrayLike | int | None = None,
+    compress: bool = True,
+    invert: bool = False,
+) -> None:
+    """Save `to_uint16` as a grey TIFF file with the suffix .tif."""
+    pixels = to_uint16(values, bins)
+    image = Image.fromarray(65535 - pixels if invert else pixels)
+    image.save(Path(path).with_suffix(".tif"), compression="tiff_deflate" if compress else None)
+
+
+def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:
+    """Gaussian blur of fastai, truncated at a quarter of sigma on each side, edges repeated.
+
+    It is close to a box blur, and the identity for a sigma below 4; the defaults of
+    `mask_from_blur` depend on it. `wetread.imaging.blur_gaussian` is a full Gaussian.
     """
     reach = int(sigma / 4)
-    places = np.arange(-reach, reach + 1)
-    kernel = np.exp(-(places**2) / (2 * float(sigma) ** 2)) if reach else np.ones(1)
+    offsets = np.arange(-reach, reach + 1)
+    kernel = np.exp(-(offsets**2) / (2 * float(sigma) ** 2)) if reach else np.ones(1)
     x = np.asarray(values, np.float64)
     for axis in (-2, -1):
         x = _convolve(x, kernel / kernel.sum(), axis)
@@ -137,7 +167,7 @@ def blur_gaussian(values: ArrayLike, sigma: float) -> Floats:
 
 
 def _convolve(x: NDArray[np.float64], kernel: Array, axis: int) -> NDArray[np.float64]:
-    """Along one axis, edges repeated; by Fourier transform, as kernels have hundreds of taps."""
+    """Convolve along one axis, edges repeated; by FFT, as kernels have hundreds of taps."""
     reach = len(kernel) // 2
     if not reach:
         return x
@@ -156,7 +186,7 @@ def mask_from_blur(
     thresh: float = 0.05,
     remove_max: bool = True,
 ) -> NDArray[np.bool_]:
-    """Where the picture, windowed and blurred, is bright; `sigma` is a share of the width."""
+    """Mask of bright areas after window and blur; `sigma` is a fraction of the width."""
     bright = windowed(values, *window)
     if remove_max:
         bright[bright == 1] = 0
@@ -164,21 +194,21 @@ def mask_from_blur(
 
 
 def bounding_boxes(mask: ArrayLike) -> NDArray[np.int64]:
-    """First and last row and column of what is true: [[r0, c0], [r1, c1]], the last ones included.
+    """Bounding boxes of masks: [[r0, c0], [r1, c1]], last row and column included.
 
-    Shape (2, 2) of a mask (rows, columns), (2, 2, n) of n of them. The whole picture where
-    nothing is true.
+    The shape is (2, 2) for a mask (rows, columns) and (2, 2, n) for n masks. An empty mask gives
+    the whole image.
 
     >>> bounding_boxes([[0, 0, 0], [0, 1, 1]]).tolist()
     [[1, 1], [1, 2]]
     """
-    wet = np.asarray(mask).astype(bool)
-    ends = [_ends(np.asarray(wet.any(axis=axis))) for axis in (-1, -2)]
+    flags = np.asarray(mask).astype(bool)
+    ends = [_ends(np.asarray(flags.any(axis=axis))) for axis in (-1, -2)]
     return np.stack(ends, axis=1)
 
 
 def _ends(used: Array) -> NDArray[np.int64]:
-    """First and last place along the last axis that is true: (2, ...)."""
+    """First and last true index along the last axis, shape (2, ...)."""
     size = used.shape[-1]
     none = ~used.any(axis=-1)
     first, last = used.argmax(axis=-1), size - 1 - used[..., ::-1].argmax(axis=-1)

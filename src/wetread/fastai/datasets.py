@@ -1,21 +1,20 @@
-"""What a pydicom data set can do once `wetread.fastai` is imported: numbers, channels, files.
+"""Methods that `wetread.fastai` adds to `pydicom.Dataset`.
 
-What gives numbers gives them in the file's polarity; what is shown or saved to be looked at
-(`show`, `save_jpg`, `save_tif16`, `PILDicom`) has MONOCHROME1 turned round.
+Values keep the polarity of the file; pictures for display (`show`, `save_jpg`, `save_tif16`,
+`PILDicom`) have MONOCHROME1 inverted.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wetread.fastai import arrays
-from wetread.fastai.lazy import to_tensor
+from wetread.fastai.optional import needs_extra
 from wetread.fastai.pixel_summary import STATISTICS, summarise
 from wetread.fastai.pixels import (
     inverts,
@@ -29,18 +28,29 @@ if TYPE_CHECKING:
     from pydicom.tag import BaseTag
 
 WindowPair = tuple[float, float]
-"""(width, level), as fastai has it."""
+"""Window as (width, level), as in fastai."""
 LONGEST_LIST = 32
-"""More values than this stay one value of a table."""
+"""Elements with more values remain one list in a table."""
+
+
+def to_tensor(values: NDArray[Any]) -> Any:
+    """Convert an array to a tensor with the methods of `wetread.fastai.tensors`.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    with needs_extra("a tensor"):
+        from wetread.fastai import tensors
+    return tensors.from_array(values)
 
 
 def pixels(self: Dataset) -> Any:
-    """The stored values of all frames as a float32 tensor; colour as RGB, at the end."""
+    """Stored values of all frames as a float32 tensor; RGB on the last axis for colour."""
     return to_tensor(stored_values(self).astype(np.float32))
 
 
 def scaled_px(self: Dataset) -> Any:
-    """The modality values of all frames as a float32 tensor: HU for most CT."""
+    """Modality values of all frames as a float32 tensor, in HU for most CT."""
     return to_tensor(scaled_values(self))
 
 
@@ -50,22 +60,22 @@ def hist_scaled(
     min_px: float | None = None,
     max_px: float | None = None,
 ) -> Any:
-    """Modality values, cut at `min_px` and `max_px`, so that all greys are used about equally."""
+    """Modality values, clipped to `min_px` and `max_px`, equalised to 0..1 by histogram."""
     return to_tensor(arrays.hist_scaled(clamped(scaled_values(self), min_px, max_px), brks))
 
 
 def clamped(values: NDArray[Any], low: float | None, high: float | None) -> NDArray[Any]:
-    """Values cut at the ends that are given."""
+    """Clip values to the given limits."""
     return values if low is None and high is None else np.clip(values, low, high)
 
 
 def windowed(self: Dataset, w: float, l: float) -> Any:  # noqa: E741 - fastai's name
-    """Modality values through a window of width `w` and level `l` onto 0..1."""
+    """Map modality values to 0..1 by a window of width `w` and level `l`."""
     return to_tensor(arrays.windowed(scaled_values(self), w, l))
 
 
 def pct_in_window(dcm: Dataset, w: float, l: float) -> float:  # noqa: E741
-    """The share (0 to 1) of modality values inside a window, without its ends."""
+    """Fraction (0 to 1) of modality values inside a window, without its ends."""
     return summarise(open_dataset(dcm), (w, l))["img_pct_window"]
 
 
@@ -76,70 +86,51 @@ def mask_from_blur(
     thresh: float = 0.05,
     remove_max: bool = True,
 ) -> Any:
-    """Where the picture, windowed and blurred, is bright: a tensor of bool."""
+    """Mask of bright areas after window and blur, as a boolean tensor."""
     mask = arrays.mask_from_blur(scaled_values(x), window, sigma, thresh, remove_max)
     return to_tensor(mask)
 
 
 def to_nchan(x: Dataset, wins: Sequence[WindowPair], bins: ArrayLike | int | None = None) -> Any:
-    """A `TensorCTScan` (channels, rows, columns): one per window, and `hist_scaled`."""
+    """Return a `TensorCTScan` with one channel per window, then `hist_scaled`."""
     return to_tensor(scaled_values(x)).to_nchan(wins, bins)
 
 
 def to_3chan(
     x: Dataset, win1: WindowPair, win2: WindowPair, bins: ArrayLike | int | None = None
 ) -> Any:
-    """`to_nchan` of two windows."""
+    """Return `to_nchan` for two windows."""
     return to_nchan(x, [win1, win2], bins)
 
 
 def save_jpg(
-    x: Dataset | NDArray[Any],
+    x: Dataset,
     path: str | os.PathLike[str],
     wins: Sequence[WindowPair],
     bins: ArrayLike | int | None = None,
     quality: int = 90,
 ) -> None:
-    """One window saved as a grey JPEG, two or three as the channels of a colour one."""
-    from PIL import Image
-
-    picture = arrays.to_bytes(_values_of(x), wins, bins)
-    if _inverts(x):
-        picture = 255 - picture
-    Image.fromarray(picture).save(Path(path).with_suffix(".jpg"), quality=quality)
+    """Save one window as a grey JPEG, two or three as the channels of a colour JPEG."""
+    arrays.save_jpg(scaled_values(x), path, wins, bins, quality, inverts(x))
 
 
-def to_uint16(x: Dataset | NDArray[Any], bins: ArrayLike | int | None = None) -> NDArray[np.uint16]:
-    """`hist_scaled` as an array of 0 to 65535."""
-    return arrays.to_uint16(_values_of(x), bins)
+def to_uint16(x: Dataset, bins: ArrayLike | int | None = None) -> NDArray[np.uint16]:
+    """Return `hist_scaled` as uint16, 0 to 65535."""
+    return arrays.to_uint16(scaled_values(x), bins)
 
 
 def save_tif16(
-    x: Dataset | NDArray[Any],
+    x: Dataset,
     path: str | os.PathLike[str],
     bins: ArrayLike | int | None = None,
     compress: bool = True,
 ) -> None:
-    """`to_uint16` saved as a grey TIFF."""
-    from PIL import Image
-
-    picture = to_uint16(x, bins)
-    if _inverts(x):
-        picture = 65535 - picture
-    compression = "tiff_deflate" if compress else None
-    Image.fromarray(picture).save(Path(path).with_suffix(".tif"), compression=compression)
-
-
-def _values_of(x: Dataset | NDArray[Any]) -> NDArray[Any]:
-    return x if isinstance(x, np.ndarray) else scaled_values(x)
-
-
-def _inverts(x: Dataset | NDArray[Any]) -> bool:
-    return not isinstance(x, np.ndarray) and inverts(x)
+    """Save `to_uint16` as a grey TIFF."""
+    arrays.save_tif16(scaled_values(x), path, bins, compress, inverts(x))
 
 
 def shape(self: Dataset) -> tuple[int, int]:
-    """(rows, columns), whatever the frames and colours."""
+    """Shape (rows, columns), without frames and colours."""
     return self.Rows, self.Columns
 
 
@@ -149,45 +140,45 @@ def as_dict(
     window: WindowPair = arrays.dicom_windows.brain,
     file_meta: bool = False,
 ) -> dict[str, Any]:
-    """The header as a flat dictionary, and `fname`.
+    """Return the header as a flat dictionary, and `fname`.
 
-    X of several values becomes MultiX = 1, X, X1, X2, ...; sequences and private elements are
-    left out, bulk data are their length in bytes. With `px_summ` five numbers of the pixels follow:
-    img_min, img_max, img_mean and img_std of the stored values, and img_pct_window, the share of
-    the modality values inside `window` (width, level); NaN where the pixels cannot be decoded.
+    A multi-valued element X becomes MultiX = 1, X, X1, X2, ...; sequences and private elements are
+    omitted, binary values are given as length in bytes. With `px_summ`, five pixel statistics are
+    added: img_min, img_max, img_mean and img_std of stored values, and img_pct_window, the
+    fraction of modality values inside `window`; NaN if the pixels cannot be decoded.
 
     Args:
         self: the data set.
-        px_summ: summarise the pixels.
+        px_summ: add pixel statistics.
         window: (width, level) for img_pct_window.
-        file_meta: also the File Meta elements, in front.
+        file_meta: add the File Meta elements, in front.
     """
     from wetread.errors import WetreadError
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     meta = getattr(self, "file_meta", None)
     for group in (meta, self) if file_meta and meta is not None else (self,):
-        for tag in group.keys():  # noqa: SIM118 - to iterate would convert
+        for tag in group.keys():  # noqa: SIM118 - iteration would convert
             if not tag.is_private and tag >> 16 != 0x7FE0:
-                found |= _flatten(group, tag)
-    found["fname"] = getattr(self, "filename", None)
+                values |= _flatten(group, tag)
+    values["fname"] = getattr(self, "filename", None)
     if px_summ:
         try:
-            found |= summarise(open_dataset(self), window)
+            values |= summarise(open_dataset(self), window)
         except WetreadError:
-            found |= dict.fromkeys(STATISTICS, float("nan"))
-    return found
+            values |= dict.fromkeys(STATISTICS, float("nan"))
+    return values
 
 
 def _flatten(group: Dataset, tag: BaseTag) -> dict[str, Any]:
-    """One element by keyword: several values by number; None where pydicom cannot convert it."""
+    """Flatten one element by keyword; None if pydicom cannot convert it."""
     from pydicom.datadict import keyword_for_tag
     from pydicom.multival import MultiValue
 
     try:
         element = group[tag]
         name, value, is_sequence = element.keyword, element.value, element.VR == "SQ"
-    except Exception:  # noqa: BLE001 - pydicom converts at access
+    except Exception:  # noqa: BLE001 - pydicom converts on access
         name, value, is_sequence = keyword_for_tag(tag), None, False
     if not name or is_sequence:
         return {}
@@ -200,7 +191,7 @@ def _flatten(group: Dataset, tag: BaseTag) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value without pydicom's type around it."""
+    """Convert a pydicom value to a built-in type."""
     if isinstance(value, list):  # several binary numbers
         return [_plain(one) for one in value]
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""New pixels in a pydicom data set, with the elements that describe them."""
+"""Replace or resize the pixels of a pydicom data set, with the elements that describe them."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _STALE = (
     "NumberOfFrames",
     "PlanarConfiguration",
 )
-"""What is true of the old pixels only."""
+"""Elements that are valid for the old pixels only."""
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
 def set_pixels(self: Dataset, px: ArrayLike) -> None:
-    """Puts stored values into a data set: uncompressed, in little endian.
+    """Set stored values, uncompressed in little endian.
 
-    The elements that describe pixels follow: size, bits, sign, frames, colour, transfer syntax.
-    The UIDs stay; give a new SOPInstanceUID to what is stored beside the original.
+    Updates the elements that describe pixels: size, bits, sign, frames, colour, transfer syntax.
+    UIDs are not changed; set a new SOPInstanceUID if the original is kept.
 
     Args:
         self: the data set.
-        px: integers of 8, 16 or 32 bits or bool: (rows, columns), with frames in front, or RGB at
-            the end where the data set says or has had three samples a pixel.
+        px: bool, or integers of 8, 16 or 32 bits, shape (rows, columns) or (frames, rows, columns),
+            plus RGB on the last axis if Samples per Pixel is 3.
 
     Raises:
-        UsageError: another shape or type.
+        UsageError: invalid shape or type.
     """
     values = np.asarray(px)
     values = values.astype(np.uint8) if values.dtype == bool else values
     if values.dtype.kind not in "iu" or values.dtype.itemsize > 4:
-        raise UsageError(f"pixels are integers of 8, 16 or 32 bits, not {values.dtype}")
+        raise UsageError(f"pixels must be integers of 8, 16 or 32 bits, not {values.dtype}")
     samples = 3 if self.get("SamplesPerPixel") == 3 and values.shape[-1:] == (3,) else 1
     size = values.shape[:-1] if samples == 3 else values.shape
     if len(size) not in (2, 3) or 0 in size:
-        raise UsageError(f"pixels are (rows, columns) or (frames, rows, columns), not {size}")
+        raise UsageError(f"pixels must be (rows, columns) or (frames, rows, columns), not {size}")
     for keyword in _STALE:
         if keyword in self:
             delattr(self, keyword)
@@ -70,7 +70,7 @@ def _set_colour(dataset: Dataset, samples: int) -> None:
 
 
 def _set_bits(dataset: Dataset, values: NDArray[Any]) -> None:
-    """Bits Stored stays where the values fit into it."""
+    """Set the bits; Bits Stored is kept if the values fit."""
     signed, allocated = values.dtype.kind == "i", 8 * values.dtype.itemsize
     stored = dataset.get("BitsStored") or allocated
     low, high = (-(1 << stored - 1), 1 << stored - 1) if signed else (0, 1 << stored)
@@ -96,16 +96,16 @@ def _set_bytes(dataset: Dataset, values: NDArray[Any]) -> None:
 
 
 def zoom(self: Dataset, ratio: float | tuple[float, float]) -> None:
-    """Makes the picture `ratio` times as large, (rows, columns) or both; the spacing follows.
+    """Resize by a factor, or by one for rows and one for columns; update the pixel spacing.
 
-    Bilinear where it enlarges, averaging where it shrinks: no value leaves the range there was.
+    Enlarging is bilinear, shrinking averages: values stay within their range.
     """
     down, right = (ratio, ratio) if isinstance(ratio, (int, float)) else ratio
     zoom_to(self, (max(1, round(self.Rows * down)), max(1, round(self.Columns * right))))
 
 
 def zoom_to(self: Dataset, sz: int | tuple[int, int]) -> None:
-    """Makes the picture (rows, columns) large, or both; the spacing follows."""
+    """Resize to (rows, columns), or to a square; update the pixel spacing."""
     rows, columns = (sz, sz) if isinstance(sz, int) else (int(sz[0]), int(sz[1]))
     before = self.Rows, self.Columns
     values = stored_values(self)
@@ -116,7 +116,7 @@ def zoom_to(self: Dataset, sz: int | tuple[int, int]) -> None:
 
 
 def _scale_spacings(dataset: Dataset, down: float, right: float) -> None:
-    """Millimetres a pixel, of the whole data set and of its functional groups."""
+    """Scale the pixel spacing of the data set and of its functional groups."""
     from pydicom.valuerep import DSfloat
 
     for part in (dataset, *_measures(dataset)):

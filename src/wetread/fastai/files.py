@@ -1,4 +1,4 @@
-"""Problem and opening DICOM files, as fastai does it."""
+"""Find and open DICOM files, as in fastai."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ EXTENSIONS = (".dcm", ".dicom")
 
 
 class FileList(list[Any]):
-    """A list that takes lists of places and masks too: what there is of fastcore's L without it.
+    """List that can be indexed by lists of indices and masks; stands in for `L` of fastcore.
 
     >>> files = FileList("abcd")
     >>> files[[0, 2]], files[1:], files.map(str.upper)[[False, False, False, True]]
     ((#2) ['a', 'c'], (#3) ['b', 'c', 'd'], (#1) ['D'])
     """
 
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return FileList(super().__getitem__(place))
-        if not isinstance(place, Iterable):
-            return super().__getitem__(place)
-        chosen = np.asarray(list(place))
-        places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return FileList(super(FileList, self).__getitem__(int(i)) for i in places)
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return FileList(super().__getitem__(index))
+        if not isinstance(index, Iterable):
+            return super().__getitem__(index)
+        indices = np.asarray(list(index))
+        indices = np.flatnonzero(indices) if indices.dtype == bool else indices
+        return FileList(super(FileList, self).__getitem__(int(i)) for i in indices)
 
     def map(self, function: Callable[[Any], Any]) -> FileList:
-        """What a function makes of every item."""
+        """Apply a function to every item."""
         return FileList(function(item) for item in self)
 
     def filter(self, function: Callable[[Any], bool]) -> FileList:
-        """The items of which a function says yes."""
+        """Return the items for which a function is true."""
         return FileList(item for item in self if function(item))
 
     def __repr__(self) -> str:
@@ -53,25 +53,26 @@ def get_dicom_files(
     recurse: bool = True,
     folders: str | Iterable[str] | None = None,
 ) -> Any:
-    """The files that end in .dcm or .dicom, sorted by path; hidden ones are passed over.
+    """List files with the extension .dcm or .dicom, sorted by path, without hidden files.
+
+    `wetread.scan` also finds DICOM files without these extensions.
 
     Args:
-        path: a folder. One that does not exist has no files; with `recurse=False` it is an error.
-        recurse: look into its folders too; links are followed.
-        folders: only these of the folders directly in it; "." is the files directly in it.
+        path: folder. With `recurse`, a missing folder gives an empty list.
+        recurse: search subfolders; links are followed.
+        folders: names of the subfolders to search; "." stands for files directly in `path`.
 
     Returns:
-        Paths, as fastcore's `L` where fastcore is installed, else a list that behaves alike.
-        Files without these extensions are found by `wetread.scan`, which looks inside.
+        Paths, as `L` of fastcore if installed, else as a list with the same indexing.
 
     Raises:
-        FileNotFoundError: with `recurse=False`, there is no such folder.
+        FileNotFoundError: the folder does not exist and `recurse` is False.
     """
     top = os.fspath(path)
     chosen = [folders] if isinstance(folders, str) else list(folders or ())
     files = _walk(top, chosen) if recurse else _list(top)
-    found = [Path(f) for f in files if os.path.splitext(f)[1].lower() in EXTENSIONS]
-    return _list_type()(sorted(found))
+    paths = [Path(f) for f in files if os.path.splitext(f)[1].lower() in EXTENSIONS]
+    return _list_type()(sorted(paths))
 
 
 def _list(folder: str) -> list[str]:
@@ -81,8 +82,8 @@ def _list(folder: str) -> list[str]:
 
 
 def _walk(top: str, chosen: list[str]) -> list[str]:
-    """All files below a folder, or below the `chosen` ones in it; each folder once."""
-    found: list[str] = []
+    """List all files below a folder, or below its `chosen` subfolders; visit each folder once."""
+    paths: list[str] = []
     seen: set[str] = set()
     for folder, folders, files in os.walk(top, followlinks=True):
         only = chosen if folder == top else []
@@ -93,8 +94,8 @@ def _walk(top: str, chosen: list[str]) -> list[str]:
         seen.add(real)
         folders[:] = [n for n in folders if (n in only if only else not n.startswith("."))]
         if not only or "." in only:
-            found += [os.path.join(folder, n) for n in files if not n.startswith(".")]
-    return found
+            paths += [os.path.join(folder, n) for n in files if not n.startswith(".")]
+    return paths
 
 
 def _list_type() -> Callable[[list[Path]], Any]:
@@ -106,14 +107,14 @@ def _list_type() -> Callable[[list[Path]], Any]:
 
 
 def dcmread(fn: str | os.PathLike[str] | BinaryIO, force: bool = False) -> FileDataset:
-    """A DICOM file as pydicom's data set, pixels included.
+    """Read a DICOM file as a pydicom data set, with pixels.
 
-    A file without preamble or File Meta is read as a scan reads it: where its first bytes are a
-    data set, with the transfer syntax that they are in.
+    Files without preamble or File Meta are accepted as in `wetread.scan`, with the transfer syntax
+    detected from the first bytes.
 
     Args:
-        fn: the file; as a method of `pathlib.Path`, the path.
-        force: read also what a scan does not recognise as DICOM.
+        fn: path or file object.
+        force: also read files that `wetread.scan` does not recognise as DICOM.
 
     Raises:
         pydicom.errors.InvalidDicomError: not DICOM, and not `force`.
@@ -139,7 +140,7 @@ def dcmread(fn: str | os.PathLike[str] | BinaryIO, force: bool = False) -> FileD
 
 
 def _find_syntax(fn: str | os.PathLike[str] | BinaryIO, start: int) -> str:
-    """Transfer syntax of a file by its bytes; empty if it is not DICOM."""
+    """Detect the transfer syntax of a file from its bytes; "" if it is not DICOM."""
     from wetread.headers.pages import FileReader
     from wetread.headers.single import walk_file
     from wetread.settings import Settings
@@ -155,7 +156,7 @@ def _find_syntax(fn: str | os.PathLike[str] | BinaryIO, start: int) -> str:
 
 
 def png16read(self: Path) -> NDArray[np.uint16]:
-    """The pixels of a picture file that Pillow reads, as uint16."""
+    """Read a picture file with Pillow as uint16."""
     from PIL import Image
 
     with Image.open(self) as image:

@@ -1,6 +1,7 @@
-"""What fastai's interpretation lacks: figures with intervals, and items that are an array's rows.
+"""Additions to the interpretation classes of fastai.
 
-Importing this gives `ClassificationInterpretation` its `figures`, and mends `plot_top_losses`.
+Importing this module adds `ClassificationInterpretation.figures` and fixes `plot_top_losses` for
+items that are rows of an array.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _init = Interpretation.__init__
 
 
 def _init_with_rows(self: Any, learn: Any, dl: Any, *args: Any, **kwargs: Any) -> None:
-    """The tutorial's items are `df.values`; fastai takes such an array for one item, and fails."""
+    """Convert items that are an array, as in the tutorial, to a list of its rows."""
     for items in getattr(dl.dataset, "tls", ()):
         if isinstance(items.items, np.ndarray):
             items.items = L(list(items.items))
@@ -30,23 +31,23 @@ def _init_with_rows(self: Any, learn: Any, dl: Any, *args: Any, **kwargs: Any) -
 
 
 def figures(self: Any, positive: Any = None, prevalence: float | None = None) -> pd.DataFrame:
-    """Sensitivity, specificity, predictive values and accuracy, with 95 % intervals.
+    """Sensitivity, specificity, predictive values and accuracy, with 95 % confidence intervals.
 
     Args:
-        self: the interpretation; its confusion matrix is what is counted.
-        positive: the class that is looked for; by default the last of the vocabulary, as 1 is
-            of 0 and 1. All others are negative.
-        prevalence: the share of positives (0 to 1) where predictive values and accuracy shall
-            hold; None: in these items.
+        self: the interpretation, with its confusion matrix.
+        positive: the positive class (default: the last of the vocabulary); all others are
+            negative.
+        prevalence: fraction of positives (0 to 1) for predictive values and accuracy (default:
+            that of the items).
 
     Returns:
-        A row a figure: `value`, `low`, `high`, and `hits` of `trials`, which are counts in these
-        items. The intervals are Wilson's; those for a prevalence hold where sensitivity and
-        specificity both lie in theirs, so they are rather too wide than too narrow.
+        One row per figure: `value`, `low`, `high`, and the counts `hits` and `trials` of the
+        items. Intervals are Wilson score intervals. Those for a prevalence combine the intervals
+        of sensitivity and specificity, and are conservative.
 
     Raises:
-        UnknownNameError: no such class.
-        UsageError: a prevalence that is not between 0 and 1.
+        UnknownNameError: unknown class.
+        UsageError: the prevalence is not between 0 and 1.
     """
     classes = list(self.vocab)
     positive = classes[-1] if positive is None else positive
@@ -55,19 +56,19 @@ def figures(self: Any, positive: Any = None, prevalence: float | None = None) ->
     return tabulate_figures(*_count(self.confusion_matrix(), classes.index(positive)), prevalence)
 
 
-def _count(matrix: Any, place: int) -> tuple[int, int, int, int]:
-    """(tp, fn, fp, tn) of a confusion matrix, rows what is true, columns what is said."""
-    tp = int(matrix[place, place])
-    fn, fp = int(matrix[place].sum()) - tp, int(matrix[:, place].sum()) - tp
+def _count(matrix: Any, positive: int) -> tuple[int, int, int, int]:
+    """Count (tp, fn, fp, tn) in a confusion matrix with true classes in rows."""
+    tp = int(matrix[positive, positive])
+    fn, fp = int(matrix[positive].sum()) - tp, int(matrix[:, positive].sum()) - tp
     return tp, fn, fp, int(matrix.sum()) - tp - fn - fp
 
 
 def tabulate_figures(
     tp: int, fn: int, fp: int, tn: int, prevalence: float | None = None
 ) -> pd.DataFrame:
-    """The table of `figures` from counts.
+    """Compute the table of `figures` from counts.
 
-    The fastai tutorial's own, of which its text says accuracy 56 % and sensitivity 40 %:
+    Counts of the fastai tutorial, whose text states an accuracy of 56 % and a sensitivity of 40 %:
 
     >>> table = tabulate_figures(tp=2, fn=12, fp=13, tn=23)
     >>> table["value"].round(3).to_dict()  # doctest: +NORMALIZE_WHITESPACE
@@ -84,7 +85,7 @@ def tabulate_figures(
     value = hits / np.where(trials > 0, trials, np.nan)
     bounds = np.array([value, *wilson(hits, trials)])
     if prevalence is not None:
-        # Each grows with sensitivity and with specificity: the ends of both give its own.
+        # Each increases with sensitivity and specificity, so their limits give its limits.
         bounds[:, 2:] = np.array(list(adjust(bounds[:, 0], bounds[:, 1], prevalence).values())).T
     names = pd.Index(["sensitivity", "specificity", "ppv", "npv", "accuracy"], name="figure")
     columns = dict(zip(("value", "low", "high"), bounds, strict=True))

@@ -1,4 +1,4 @@
-"""`Dataset.show`: a data set on matplotlib's Axes."""
+"""`Dataset.show`: plot a data set with matplotlib."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.display.render import render_frame
 from wetread.display.spacing import read_aspect
 from wetread.fastai import arrays
 from wetread.fastai.datasets import clamped
-from wetread.fastai.pixels import draw_frame, inverts, open_dataset, scaled_frame
+from wetread.fastai.pixels import inverts, open_dataset, scaled_frame
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -27,19 +28,19 @@ def show(
     max_px: float | None = None,
     **kwargs: Any,
 ) -> None:
-    """Draws a data set as a radiologist sees it.
+    """Plot a data set for display.
 
     Args:
         self: the data set.
-        frames: how many frames, from the first.
-        scale: None is the file's own window, else the automatic one. A tuple is a window
-            (width, level); True uses all greys about equally, an array or tensor does so with
-            these break points; False is the modality values as they are. Colour ignores it.
-        cmap: the colours; reversed where the largest value is black (MONOCHROME1).
-        min_px: where scale is True or break points, smaller modality values are taken as this.
-        max_px: the same for larger ones.
+        frames: number of frames, from the first.
+        scale: None for the first window of the file, else the automatic one; a tuple for a window
+            (width, level); True for histogram equalisation, an array or tensor for equalisation
+            with these break points; False for unscaled modality values. Ignored for colour.
+        cmap: colour map; reversed if the largest value is black (MONOCHROME1).
+        min_px: lower limit of modality values for histogram equalisation.
+        max_px: upper limit of modality values for histogram equalisation.
         **kwargs: `ax` (or `ctx`), `figsize`, `title`; for several frames `nrows`, `ncols`,
-            `titles`, `suptitle`; the others go to `Axes.imshow`.
+            `titles`, `suptitle`; others are passed to `Axes.imshow`.
 
     Raises:
         DecodeError: there are no pixels, or they cannot be decoded.
@@ -64,10 +65,10 @@ def show(
 def _picture(
     frames: Frames, number: int, scale: Any, min_px: float | None, max_px: float | None
 ) -> NDArray[Any]:
-    """One frame: uint8 where it is drawn as it is, else numbers to be coloured."""
+    """Render one frame: uint8 for direct display, else values for the colour map."""
     colour = frames.form.samples > 1 or frames.form.photometric == "PALETTE COLOR"
     if scale is None or colour:
-        return draw_frame(frames, number).pixels
+        return render_frame(frames, number).pixels
     values = scaled_frame(frames, number)
     if isinstance(scale, tuple):
         return arrays.windowed(values, *scale)

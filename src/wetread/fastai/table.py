@@ -1,4 +1,4 @@
-"""`DataFrame.from_dicoms`: the headers of many files as fastai's table, by the fast scan."""
+"""`DataFrame.from_dicoms`: headers of many files as the table of fastai, by the fast scan."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ PARALLEL = frozenset(
         "max_tasks_per_child",
     )
 )
-"""Options of fastcore's `parallel`, which fastai's from_dicoms takes; they change nothing here."""
+"""Options of `parallel` of fastcore, which from_dicoms of fastai accepts; ignored here."""
 READ = ("ok", "repaired", "partial")
 BINARY = frozenset(SWAPPED_VRS) - {"AT"}
-"""Several of these are a list in pydicom, and one value of fastai's table."""
+"""Multiple values of these VRs are one list in the table of fastai."""
 _LAST = 1 << 32
-"""Above every tag: what is no element stands behind those of the file that has it first."""
+"""Sort key above every tag, for columns that are not elements."""
 TASK_FILES = 1024
-"""Headers that a thread reads at once."""
+"""Number of headers per task of a thread."""
 
 
 def from_dicoms(
@@ -62,29 +62,29 @@ def from_dicoms(
     progress: bool | None = None,
     **kwargs: Any,
 ) -> pd.DataFrame:
-    """A row for each file, in the order given: its elements by keyword, and `fname`.
+    """Read headers into a table, one row per file in the given order, with `fname`.
 
-    X of several values becomes MultiX = 1, X, X1, X2, ...; several binary numbers are one list.
-    What a file does not have is NaN, as is a number that is none; a date that is none stays text.
-    Columns stand in the order in which they are met. Sequences are left out, private elements too
-    unless asked for (`wetread.scan` has both); of bulk data there is the length in bytes. A file
-    that cannot be read is a row with its `fname` alone, and a warning counts such files.
+    A multi-valued element X becomes MultiX = 1, X, X1, X2, ...; multiple binary numbers are one
+    list. Missing elements and invalid numbers are NaN; invalid dates remain text. Columns are in
+    order of first occurrence. Sequences are omitted, and private elements by default
+    (`wetread.scan` reads both); binary values are given as length in bytes. An unreadable file has
+    only its `fname`, and a warning states the number of such files.
 
     Args:
         cls: DataFrame.
-        fns: the files, wherever they are.
-        n_workers: threads that read; 0 is this one alone.
-        px_summ: decode the pixels, for five columns more: img_min, img_max, img_mean and img_std
-            of the stored values of all frames, and img_pct_window, the share (0 to 1) of the
-            modality values inside `window`. NaN, and a warning, where they cannot be decoded.
-        window: (width, level).
-        file_meta: the File Meta elements too, in front: TransferSyntaxUID and others.
-        private: a column `private` with a list of the private elements.
-        progress: False hides the progress on stderr.
-        **kwargs: what fastai passes on to fastcore's `parallel`; taken and ignored.
+        fns: paths of the files.
+        n_workers: number of threads; 0 uses the calling thread.
+        px_summ: decode the pixels and add five columns: img_min, img_max, img_mean and img_std of
+            the stored values of all frames, and img_pct_window, the fraction (0 to 1) of modality
+            values inside `window`. NaN, and a warning, if the pixels cannot be decoded.
+        window: (width, level) for img_pct_window.
+        file_meta: add the File Meta elements, in front, such as TransferSyntaxUID.
+        private: add a column `private` with a list of the private elements.
+        progress: False hides the progress bar on stderr.
+        **kwargs: options of `parallel` of fastcore; ignored.
 
     Raises:
-        TypeError: an option that neither knows.
+        TypeError: unknown option.
     """
     if unknown := sorted(kwargs.keys() - PARALLEL):
         raise TypeError(f"from_dicoms() got unexpected options: {', '.join(unknown)}")
@@ -102,16 +102,16 @@ def from_dicoms(
         status = rows["read_status"].to_pylist()
         read = np.array([one in READ for one in status], bool)
         _warn("could not be read", status, ~read)
-        made = list(_columns(rows, np.array(names, object), read, file_meta, private))
+        columns = list(_columns(rows, np.array(names, object), read, file_meta, private))
         if px_summ:
             summaries = each(lambda row: summarise_file(row, window), list_pixels(rows))
-            found = list(Progress(shown, len(names), "images").track(summaries))
-            _warn("have no pixel statistics", found, read & [isinstance(f, str) for f in found])
+            results = list(Progress(shown, len(names), "images").track(summaries))
+            _warn("have no pixel statistics", results, read & [isinstance(r, str) for r in results])
             for i, name in enumerate(STATISTICS):
-                numbers = [nan if isinstance(one, str) else one[name] for one in found]
-                made.append(_Made((0, _LAST + 1 + i, 0), name, numbers))
-    made.sort(key=lambda column: column.place)
-    return cls({column.name: column.values for column in made})
+                numbers = [nan if isinstance(one, str) else one[name] for one in results]
+                columns.append(_Column((0, _LAST + 1 + i, 0), name, numbers))
+    columns.sort(key=lambda column: column.order)
+    return cls({column.name: column.values for column in columns})
 
 
 def _read(names: list[str], private: bool) -> pa.Table:
@@ -125,7 +125,7 @@ def _read(names: list[str], private: bool) -> pa.Table:
 
 
 def _warn(what: str, reasons: list[Any], bad: Bools) -> None:
-    """How many files, and the first; nothing of a header or a path."""
+    """Warn with the number of files and the first row, without paths or header values."""
     if bad.any():
         first = int(bad.argmax())
         text = f"{bad.sum()} of {len(bad)} files {what}; the first is row {first}: {reasons[first]}"
@@ -136,46 +136,46 @@ def _warn(what: str, reasons: list[Any], bad: Bools) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A column of the result."""
+class _Column:
+    """Column of the result."""
 
-    place: tuple[int, int, int]
-    """The first row that has it, its tag, its number among several values: that is the order."""
+    order: tuple[int, int, int]
+    """Sort key: first row with a value, tag, number of the value."""
     name: str
     values: Any = field(repr=False)
 
 
 def _columns(
     rows: pa.Table, names: NDArray[Any], read: Bools, file_meta: bool, private: bool
-) -> Iterator[_Made]:
+) -> Iterator[_Column]:
     empties = _empties(rows["empties"].combine_chunks())
     invalid = _invalid(rows["invalid"].combine_chunks())
     first = int(read.argmax()) if read.any() else 0
     taken = set()
-    for place, f in enumerate(rows.schema):
+    for number, f in enumerate(rows.schema):
         column = _column_of(f)
         if column is None or (column.tag >> 16 == 2 and not file_meta):
             continue
-        values, empty, wrong = rows.column(place), empties.get(f.name), invalid.get(f.name)
+        values, empty, wrong = rows.column(number), empties.get(f.name), invalid.get(f.name)
         if empty is None and wrong is None and values.null_count == len(names):
             continue
         name = f.name.removesuffix("_length") if column.family == LENGTH else f.name
         if (plain := _keyword(column.tag)) and plain not in taken:
-            name = plain  # a repeating group has its number only where there are several
+            name = plain  # a repeating group is numbered only if there are several
         taken.add(name)
         empty = np.zeros(len(names), bool) if empty is None else empty
         yield from _split(name, column, _as_pydicom(column, values.combine_chunks(), wrong), empty)
-    yield _Made((first, _LAST, 0), "fname", names)
+    yield _Column((first, _LAST, 0), "fname", names)
     if private:
-        yield _Made((first, _LAST, -1), "private", rows["private"].to_pylist())
+        yield _Column((first, _LAST, -1), "private", rows["private"].to_pylist())
 
 
 def _column_of(f: pa.Field) -> Column | None:
-    """The element that a column holds; None for ours and for what is derived."""
-    said = (f.metadata or {}).get(b"tag")
-    if said is None:
+    """Return the element of a column; None for columns of wetread and derived columns."""
+    tag = (f.metadata or {}).get(b"tag")
+    if tag is None:
         return None
-    column = column_of(int(said.replace(b",", b""), 16))
+    column = column_of(int(tag.replace(b",", b""), 16))
     return column if column.name == f.name else None
 
 
@@ -189,53 +189,53 @@ def _keyword(tag: int) -> str:
 
 
 def _empties(lists: pa.ListArray) -> dict[str, Bools]:
-    """For each column, the rows whose element is there without a value."""
+    """Return the rows with an empty element, per column."""
     rows = np.asarray(pc.list_parent_indices(lists))
     coded = lists.flatten().dictionary_encode()
     codes = np.asarray(coded.indices)
-    found = {}
+    columns = {}
     for code, name in enumerate(coded.dictionary.to_pylist()):
-        found[name] = np.zeros(len(lists), bool)
-        found[name][rows[codes == code]] = True
-    return found
+        columns[name] = np.zeros(len(lists), bool)
+        columns[name][rows[codes == code]] = True
+    return columns
 
 
 def _invalid(lists: pa.ListArray) -> dict[str, dict[int, str]]:
-    """For each column, by row, the text of values that are not what their VR says."""
-    found: dict[str, dict[int, str]] = {}
+    """Return the text of values that are invalid for their VR, by column and row."""
+    columns: dict[str, dict[int, str]] = {}
     flat = lists.flatten().to_pylist()
     for row, one in zip(pc.list_parent_indices(lists).to_pylist(), flat, strict=True):
         text = one["raw"].decode("latin-1").strip(" \0")
-        found.setdefault(one["keyword"], {})[row] = text
-    return found
+        columns.setdefault(one["keyword"], {})[row] = text
+    return columns
 
 
-def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterator[_Made]:
-    """One element as columns: X, or MultiX, X, X1, X2, ..."""
+def _split(name: str, column: Column, values: pa.Array, empty: Bools) -> Iterator[_Column]:
+    """Split one element into columns: X, or MultiX, X, X1, X2, ..."""
     is_text = column.family in (TEXT, DATE)
     if not pa.types.is_list(values.type):
         present = np.asarray(values.is_valid()) | empty
         if present.any():
-            yield _Made((_first(present), column.tag, 0), name, _series(values, empty, is_text))
+            yield _Column((_first(present), column.tag, 0), name, _series(values, empty, is_text))
         return
     counts = np.asarray(pc.fill_null(pc.list_value_length(values), 0))
     many, is_binary = counts > 1, column.vrs[0] in BINARY
     if many.any() and not is_binary:
         multi = np.where(many, 1.0, np.nan) if not many.all() else many.astype(np.int64)
-        yield _Made((_first(many), column.tag, -1), f"Multi{name}", multi)
+        yield _Column((_first(many), column.tag, -1), f"Multi{name}", multi)
     if (counts > (1 if is_binary else LONGEST_LIST)).any():
         lists = [None if v is None else v[0] if len(v) == 1 else v for v in values.to_pylist()]
-        yield _Made((_first(counts > 0), column.tag, 0), name, lists)
+        yield _Column((_first(counts > 0), column.tag, 0), name, lists)
         return
     starts = values.offsets.to_numpy()[:-1].astype(np.int64)
     for i in range(counts.max(initial=0)):
         one = values.values.take(pa.array(starts + i, mask=counts <= i))
         present = (counts > i) | (empty & (i == 0))
         series = _series(one, empty & (i == 0), is_text)
-        yield _Made((_first(present), column.tag, i), f"{name}{i or ''}", series)
+        yield _Column((_first(present), column.tag, i), f"{name}{i or ''}", series)
     if not counts.any() and empty.any():
         series = _series(pa.nulls(len(empty), values.type.value_type), empty, is_text)
-        yield _Made((_first(empty), column.tag, 0), name, series)
+        yield _Column((_first(empty), column.tag, 0), name, series)
 
 
 def _first(rows: Bools) -> int:
@@ -243,7 +243,7 @@ def _first(rows: Bools) -> int:
 
 
 def _as_pydicom(column: Column, values: pa.Array, invalid: dict[int, str] | None) -> pa.Array:
-    """Dates as YYYYMMDD or as they are written, tags as numbers, texts split where several are."""
+    """Convert dates to YYYYMMDD or raw text, tags to numbers, and split multi-valued text."""
     if column.family == DATE and column.is_list:
         return pa.ListArray.from_arrays(values.offsets, pc.strftime(values.values, "%Y%m%d"))
     if column.family == DATE:
@@ -266,7 +266,7 @@ def _as_pydicom(column: Column, values: pa.Array, invalid: dict[int, str] | None
 
 
 def _series(values: pa.Array, empty: Bools, is_text: bool) -> Any:
-    """Texts, "" where the element has no value; whole numbers as float where one is missing."""
+    """Return text, "" for empty elements; integers as float if one is missing."""
     if is_text:
         values = pc.if_else(pa.array(empty), "", values) if empty.any() else values
         return values.to_pandas()

@@ -1,7 +1,7 @@
-"""What a torch Tensor can do once `wetread.fastai` is imported. Importing this imports torch.
+"""Methods that `wetread.fastai` adds to `torch.Tensor`. Importing this module imports torch.
 
-Everything but `hist_scaled_pt`, `windowed` and `crop_resize` is computed on the CPU, whatever the
-device; results are on the device of the input.
+All but `hist_scaled_pt`, `windowed` and `crop_resize` compute on the CPU; results are on the device
+of the input.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wetread.fastai import arrays, datasets
-from wetread.fastai.lazy import needs_extra
+from wetread.fastai import arrays
+from wetread.fastai.optional import needs_extra
 
 WindowPair = tuple[float, float]
 Breaks = Tensor | np.ndarray | Sequence[float] | None
 
 
 def to_array(values: Any) -> Any:
-    """A tensor as the array it is; anything else as it comes."""
+    """Convert a tensor to an array; return anything else unchanged."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def like(x: Tensor, values: Any) -> Tensor:
-    """An array as a tensor on the device of another."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(x.device)
+def from_array(values: Any, like: Tensor | None = None) -> Tensor:
+    """Convert an array to a tensor, on the device of `like`."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if like is None else tensor.to(like.device)
 
 
 def freqhist_bins(self: Tensor, n_bins: int = 100) -> Tensor:
-    """Sorted break points that hold about equally many values each."""
-    return like(self, arrays.tensor_freqhist_bins(to_array(self), n_bins))
+    """Sorted break points with about equal numbers of values in between."""
+    return from_array(arrays.tensor_freqhist_bins(to_array(self), n_bins), self)
 
 
 def hist_scaled(self: Tensor, brks: Breaks | int = None) -> Tensor:
-    """Values onto 0..1 so that all greys are used about equally; float32."""
-    return like(self, arrays.hist_scaled(to_array(self), to_array(brks)))
+    """Equalise values to 0..1 by histogram; float32."""
+    return from_array(arrays.hist_scaled(to_array(self), to_array(brks)), self)
 
 
 def hist_scaled_pt(self: Tensor, brks: Breaks = None) -> Tensor:
-    """`hist_scaled` by torch alone, on the device of the tensor."""
+    """Compute `hist_scaled` with torch, on the device of the tensor."""
     x = self.float()
     breaks = torch.as_tensor(freqhist_bins(self) if brks is None else brks).to(x.device).float()
     if len(breaks) < 2:
@@ -49,12 +50,12 @@ def hist_scaled_pt(self: Tensor, brks: Breaks = None) -> Tensor:
     steps = torch.linspace(0, 1, len(breaks), device=x.device)
     right = torch.searchsorted(breaks, x.contiguous()).clamp(1, len(breaks) - 1)
     left = right - 1
-    share = (x - breaks[left]) / (breaks[right] - breaks[left])
-    return (steps[left] + share.clamp(0, 1) * (steps[right] - steps[left])).clamp(0, 1)
+    fraction = (x - breaks[left]) / (breaks[right] - breaks[left])
+    return (steps[left] + fraction.clamp(0, 1) * (steps[right] - steps[left])).clamp(0, 1)
 
 
 def windowed(self: Tensor, w: float, l: float) -> Tensor:  # noqa: E741 - fastai's name
-    """Values through a window of width `w` and level `l` onto 0..1; keeps the type of tensor."""
+    """Map values to 0..1 by a window of width `w` and level `l`; keeps the tensor class."""
     low, high = arrays.bounds_of(w, l)
     x = self if self.is_floating_point() else self.float()
     if low >= high:
@@ -69,63 +70,66 @@ def mask_from_blur(
     thresh: float = 0.05,
     remove_max: bool = True,
 ) -> Tensor:
-    """Where the picture, windowed and blurred, is bright: a tensor of bool."""
-    return like(x, arrays.mask_from_blur(to_array(x), window, sigma, thresh, remove_max))
+    """Mask of bright areas after window and blur, as a boolean tensor."""
+    mask = arrays.mask_from_blur(to_array(x), window, sigma, thresh, remove_max)
+    return from_array(mask, x)
 
 
 def to_nchan(x: Tensor, wins: Sequence[WindowPair], bins: Breaks | int = None) -> Any:
-    """A `TensorCTScan` (..., channels, rows, columns): one per window, and `hist_scaled`.
+    """Return a `TensorCTScan` with one channel per window, then `hist_scaled`, on axis -3.
 
-    Raises MissingExtraError without fastai.
+    Raises:
+        MissingExtraError: fastai is not installed.
     """
     with needs_extra("TensorCTScan"):
-        from wetread.fastai.vision import TensorCTScan
-    return TensorCTScan(like(x, arrays.to_channels(to_array(x), wins, to_array(bins))))
+        from wetread.fastai.tensor_types import TensorCTScan
+    channels = arrays.to_channels(to_array(x), wins, to_array(bins))
+    return TensorCTScan(from_array(channels, x))
 
 
 def to_3chan(x: Tensor, win1: WindowPair, win2: WindowPair, bins: Breaks | int = None) -> Any:
-    """`to_nchan` of two windows."""
+    """Return `to_nchan` for two windows."""
     return to_nchan(x, [win1, win2], bins)
 
 
 def save_jpg(
     x: Tensor, path: Any, wins: Sequence[WindowPair], bins: Breaks | int = None, quality: int = 90
 ) -> None:
-    """One window saved as a grey JPEG, two or three as the channels of a colour one."""
-    datasets.save_jpg(to_array(x), path, wins, to_array(bins), quality)
+    """Save one window as a grey JPEG, two or three as the channels of a colour JPEG."""
+    arrays.save_jpg(to_array(x), path, wins, to_array(bins), quality)
 
 
 def to_uint16(x: Tensor, bins: Breaks | int = None) -> Any:
-    """`hist_scaled` as an array of 0 to 65535."""
-    return datasets.to_uint16(to_array(x), to_array(bins))
+    """Return `hist_scaled` as a uint16 array, 0 to 65535."""
+    return arrays.to_uint16(to_array(x), to_array(bins))
 
 
 def save_tif16(x: Tensor, path: Any, bins: Breaks | int = None, compress: bool = True) -> None:
-    """`to_uint16` saved as a grey TIFF."""
-    datasets.save_tif16(to_array(x), path, to_array(bins), compress)
+    """Save `to_uint16` as a grey TIFF."""
+    arrays.save_tif16(to_array(x), path, to_array(bins), compress)
 
 
 def crop_resize(x: Tensor, crops: Tensor, new_sz: int | tuple[int, int]) -> Tensor:
-    """Each picture of (n, rows, columns) cropped to a square around its box, resized bilinearly.
+    """Crop each image to a square around its box, and resize bilinearly.
 
     Args:
-        x: the pictures.
-        crops: (2, 2, n), as `mask2bbox` gives it. The square's side is the longer of last minus
-            first row and column; one that would leave the picture is moved into it.
-        new_sz: (rows, columns) of the result, or both.
+        x: images, shape (n, rows, columns).
+        crops: boxes, shape (2, 2, n), from `mask2bbox`. The side of the square is the longer side
+            of the box, last minus first; squares beyond the edge are moved inside.
+        new_sz: (rows, columns) of the result, or one number for both.
 
     Returns:
-        (n, 1, rows, columns).
+        Tensor of shape (n, 1, rows, columns).
     """
     size = (new_sz, new_sz) if isinstance(new_sz, int) else tuple(new_sz)
     whole = torch.tensor(x.shape[-2:], device=x.device).flip(0)[:, None]  # (x, y)
     first, last = crops.to(x.device).flip(1)
     side = (last - first).amax(0)
     first = torch.minimum(first, whole - side)
-    low, share = first / whole, side / whole
+    low, fraction = first / whole, side / whole
     unit = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3)
     grid = torch.nn.functional.affine_grid(unit, [len(x), 1, *size], align_corners=False) + 1
-    grid = grid * share.T[:, None, None] + 2 * low.T[:, None, None] - 1
+    grid = grid * fraction.T[:, None, None] + 2 * low.T[:, None, None] - 1
     values = x.float()[:, None].as_subclass(Tensor)
     return torch.nn.functional.grid_sample(values, grid, align_corners=False)
 

@@ -1,4 +1,4 @@
-"""The types of fastai: pictures, tensors, data loaders. Importing this imports fastai."""
+"""Pillow images and data loaders for fastai. Importing this module imports fastai."""
 
 from __future__ import annotations
 
@@ -12,71 +12,60 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.misc import is_dicom
 
-with warnings.catch_warnings():  # of torch and pandas, about how fastai uses them
+with warnings.catch_warnings():  # torch and pandas warn about how fastai uses them
     warnings.simplefilter("ignore")
     from fastai.data.block import DataBlock
     from fastai.data.core import DataLoaders
     from fastai.data.transforms import RandomSplitter
-    from fastai.torch_core import TensorImage, TensorImageBW
+    from fastai.torch_core import TensorImage
     from fastai.vision.core import PILBase
     from fastai.vision.data import ImageBlock, MaskBlock
     from fastcore.meta import delegates
 
     import wetread.fastai.interpret
-    import wetread.fastai.tensors  # noqa: F401 - gives tensors their methods
+    import wetread.fastai.tensors  # noqa: F401 - adds methods to Tensor
 
-from wetread.display.pipeline import Chain
-from wetread.display.render import render
-from wetread.fastai.pixels import draw_frame, open_dataset
+from wetread.display.pipeline import Pipeline
+from wetread.display.render import render, render_frame
+from wetread.fastai.pixels import open_dataset
+from wetread.fastai.tensor_types import TensorCTScan, TensorDicom
 from wetread.pixels import Frame, open_frames
 
 
-class TensorDicom(TensorImage):  # type: ignore[misc]
-    """A `TensorImage` shown in grey."""
-
-    _show_args = {"cmap": "gray"}  # noqa: RUF012 - as fastai has it
-
-
-class TensorCTScan(TensorImageBW):  # type: ignore[misc]
-    """A `TensorImageBW` shown in the colours of bone."""
-
-    _show_args = {"cmap": "bone"}  # noqa: RUF012
-
-
 class PILDicom(PILBase):  # type: ignore[misc]
-    """A DICOM file as a Pillow picture of 8 bits, scaled as a radiologist sees it."""
+    """8-bit Pillow image of a DICOM file, rendered for display."""
 
     _open_args: dict[str, Any] = {}  # noqa: RUF012
     _tensor_cls, _show_args = TensorDicom, TensorDicom._show_args
 
     @classmethod
     def create(cls, fn: Any, mode: str | None = None) -> PILDicom:
-        """The first frame: "L", or "RGB" in colour; 0 to 255 whatever the bits of the file.
+        """Render the first frame, mode "L", or "RGB" for colour, values 0 to 255.
 
-        Modality LUT, then the file's first window or else the automatic one, then
-        MONOCHROME1 turned round: what `wetread.read(fn).display()` gives.
+        Same as `wetread.read(fn).display()`: Modality LUT, first window of the file or else the
+        automatic one, MONOCHROME1 inverted.
 
         Args:
-            fn: the file as path, bytes or stream; a pydicom data set; or a picture as an array, a
-                tensor or of Pillow. Arrays of other than 8 bits get the automatic window.
-            mode: a mode of Pillow to convert to.
+            fn: DICOM file as path, bytes or file object; pydicom data set; or image as array,
+                tensor or Pillow image. Arrays that are not 8-bit get the automatic window.
+            mode: Pillow mode to convert to.
 
         Raises:
-            DecodeError: no pixels, or pixels that cannot be decoded.
+            DecodeError: there are no pixels, or they cannot be decoded.
         """
         image = super().create(fn) if _is_picture(fn) else cls(Image.fromarray(_draw(fn)))
         return cls(image.convert(mode)) if mode else image
 
 
 class PILCTScan(PILBase):  # type: ignore[misc]
-    """A CT slice as a Pillow picture; `create` opens DICOM as `PILDicom` does, and pictures."""
+    """Pillow image of a CT slice, from a DICOM or a picture file."""
 
     _open_args: dict[str, Any] = {}  # noqa: RUF012
     _tensor_cls, _show_args = TensorCTScan, TensorCTScan._show_args
 
     @classmethod
     def create(cls, fn: Any, **kwargs: Any) -> PILCTScan:
-        """DICOM as `PILDicom.create` opens it, other pictures as fastai does."""
+        """Open DICOM as in `PILDicom.create`, other pictures as in fastai."""
         if _is_dicom(fn):
             return cls(Image.fromarray(_draw(fn)))
         image: PILCTScan = super().create(fn, **kwargs)
@@ -92,25 +81,25 @@ def _is_dicom(fn: Any) -> bool:
 
 
 def _is_picture(fn: Any) -> bool:
-    """What is a picture of 8 bits already."""
+    """Return True for an 8-bit picture."""
     dtype = str(getattr(fn, "dtype", ""))
     return isinstance(fn, (Image.Image, TensorImage)) or dtype.endswith("uint8")
 
 
 def _draw(fn: str | Path | bytes | BinaryIO | Dataset | Any) -> np.ndarray[Any, Any]:
-    """The first frame of a file or data set, or an array, as 8 bits."""
+    """Render the first frame of a file or data set, or an array, as 8 bits."""
     if isinstance(fn, Dataset):
-        return draw_frame(open_dataset(fn)).pixels
+        return render_frame(open_dataset(fn)).pixels
     if isinstance(fn, (str, Path, bytes)) or hasattr(fn, "read"):
         with open_frames(fn) as frames:
-            return draw_frame(frames).pixels
+            return render_frame(frames).pixels
     values = np.asarray(fn)
     frame = Frame(values, 8 * values.dtype.itemsize, "MONOCHROME2")
-    return render(frame, Chain("MONOCHROME2", "")).pixels
+    return render(frame, Pipeline("MONOCHROME2", "")).pixels
 
 
 class DicomSegmentationDataLoaders(DataLoaders):  # type: ignore[misc]
-    """`DataLoaders` of DICOM pictures and their masks."""
+    """`DataLoaders` of DICOM images and segmentation masks."""
 
     @classmethod
     @delegates(DataLoaders.from_dblock)  # type: ignore[untyped-decorator]
@@ -126,18 +115,18 @@ class DicomSegmentationDataLoaders(DataLoaders):  # type: ignore[misc]
         batch_tfms: Any = None,
         **kwargs: Any,
     ) -> DicomSegmentationDataLoaders:
-        """Pictures of `fnames`, each with the mask that `label_func` says.
+        """Create data loaders from DICOM files and a function that returns their masks.
 
         Args:
-            path: where models are kept.
+            path: folder for models.
             fnames: DICOM files.
-            label_func: from a file to that of its mask, or to the mask as an array.
-            valid_pct: the share that is for validation, by chance.
-            seed: of that chance.
-            codes: the names of the values of the masks.
-            item_tfms: transforms of each picture, as a resize.
-            batch_tfms: transforms of each batch.
-            **kwargs: of `DataLoaders.from_dblock`, as `bs`.
+            label_func: function from a file to its mask, as file or array.
+            valid_pct: fraction of the files for validation, selected at random.
+            seed: random seed.
+            codes: names of the mask values.
+            item_tfms: transforms per image, such as a resize.
+            batch_tfms: transforms per batch.
+            **kwargs: passed to `DataLoaders.from_dblock`, such as `bs`.
         """
         block = DataBlock(
             blocks=(ImageBlock(cls=PILDicom), MaskBlock(codes=codes)),
@@ -148,3 +137,12 @@ class DicomSegmentationDataLoaders(DataLoaders):  # type: ignore[misc]
         )
         loaders: DicomSegmentationDataLoaders = cls.from_dblock(block, fnames, path=path, **kwargs)
         return loaders
+
+
+__all__ = [
+    "DicomSegmentationDataLoaders",
+    "PILCTScan",
+    "PILDicom",
+    "TensorCTScan",
+    "TensorDicom",
+]

@@ -1,7 +1,7 @@
-"""Many images decoded, in processes that may die: a bad file costs its own rows, never the run.
+"""Batch decoding in worker processes, isolated from crashes.
 
-The work is always done in worker processes, one image is enough for one: a decoder that crashes,
-hangs or takes all memory takes only its worker along.
+Images are never decoded in the calling process: a decoder that crashes, hangs or exhausts memory
+ends only its worker, and only the rows of that image fail.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from wetread.workers.local import count_cores
 T = TypeVar("T")
 
 TASK_IMAGES = 16
-"""Images that a worker is given at once."""
+"""Maximum number of images per task."""
 COLUMNS = (
     "id",
     "path",
@@ -47,16 +47,16 @@ COLUMNS = (
     "pixel_offset",
     "pixel_length",
 )
-"""What a worker needs to know of an image."""
+"""Columns of the index that a worker needs."""
 _STATUS_OF = {"UNDECODABLE": "failed", "BOMB": "refused", "NOT_A_FILE": "refused"}
-"""By the code of an error; of the others "no_access", as in a scan."""
+"""Status by error code; "no_access" for other codes, as in a scan."""
 
-Make = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
-"""From an image, its frames, the options and a frame's number: what a line says of that frame."""
+MakeRow = Callable[[Image, Frames, dict[str, Any], int], dict[str, Any]]
+"""Function of image, frames, options and frame number that returns the values of a row."""
 
 
 class Problem(NamedTuple):
-    """What became of an image, or a frame of it, instead."""
+    """Reason why an image or a frame has no result."""
 
     status: str
     code: str
@@ -64,7 +64,7 @@ class Problem(NamedTuple):
 
 
 def list_images(content: IndexRows) -> pa.Table:
-    """The rows with pixels, in order, with the columns that a worker needs."""
+    """Select the rows with pixels, in order, with the columns that a worker needs."""
     names = ", ".join(COLUMNS)
     return query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
 
@@ -79,16 +79,19 @@ def run(
     settings: Settings,
     engine: Engine | None = None,
 ) -> Iterator[pa.Table]:
-    """What `function` makes of all images, in any order; see `LocalEngine.map`.
+    """Map `function` over images in worker processes; yield tables in any order.
 
-    Its options are `options` and `settings`; `failed` makes the table of an image that ended its
-    worker. Raises UsageError for fewer than one worker.
+    `function` gets `options` with `settings` added; `failed` returns the table of an image that
+    crashed its worker. See `LocalEngine.map`.
+
+    Raises:
+        UsageError: fewer than one worker.
     """
     count = count_cores() if workers is None else workers
     if count < 1:
-        raise UsageError("images are decoded in processes of their own: workers must be 1 or more")
+        raise UsageError("images are decoded in separate processes: workers must be at least 1")
     if (pc.sum(images["file_size"]).as_py() or 0) > settings.kept_bytes:
-        settings = replace(settings, kept_bytes=0)  # each would push out another, for nothing
+        settings = replace(settings, kept_bytes=0)  # the cache would be evicted before any reuse
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
 
     def cut() -> Iterator[pa.Table]:
@@ -97,7 +100,7 @@ def run(
     engine = (engine or LocalEngine(count)).limited(settings.decode_seconds, each=True)
     engine.check(options["root"], None)
     results = engine.map(function, cut(), {**options, "settings": asdict(settings)}, failed)
-    # A table has all lines of some images: of every frame, in a report of every part that is shown.
+    # Each table has all rows of its images: one per frame, or per thumbnail of a report.
     total = sum(pc.count_distinct(task["id"]).as_py() for task in cut())
     with closing(results):
         bar = Progress(progress, total, "images")
@@ -105,8 +108,10 @@ def run(
 
 
 @contextlib.contextmanager
-def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple[Image, Frames]]:
-    """An image and its frames; while the block lasts, in no more memory than they may take."""
+def open_image(
+    root: str, row: dict[str, Any], settings: Settings
+) -> Iterator[tuple[Image, Frames]]:
+    """Open an image and its frames as a context manager that limits memory."""
     image = Image(root, {**row, "problems": None}, settings)
     with contextlib.ExitStack() as open_files:
         with bounded_memory(settings.decode_bytes + 8 * (row["file_size"] or 0)):
@@ -115,114 +120,114 @@ def opened(root: str, row: dict[str, Any], settings: Settings) -> Iterator[tuple
             yield image, frames
 
 
-def each_frame(
+def map_frames(
     frames: Frames, make: Callable[[int], T], settings: Settings
 ) -> Iterator[tuple[int, T | Problem]]:
-    """What `make` makes of every frame, or why it cannot; tells the engine how long each may take.
+    """Call `make` for each frame; yield frame number and result, or the reason for its failure.
 
-    Frames of which no byte is there are one problem, that of the first of them. Errors of storage
-    are raised: they are not the image's.
+    Sends a heartbeat with the time limit of each frame. Missing frames at the end are one problem,
+    that of the first of them. Storage errors are raised, as they do not concern the image.
     """
     count, present = len(frames), frames.present
     for number in range(present):
         heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
         try:
-            made: T | Problem = make(number)
-        except BaseException as error:  # noqa: BLE001 - sorted out there
-            made = explain(error)
-        yield number, made
+            result: T | Problem = make(number)
+        except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
+            result = explain(error)
+        yield number, result
     if present < count:
-        text = f"nothing is there of {count - present:,} of {count:,} frames"
+        text = f"{count - present:,} of {count:,} frames are missing"
         yield present, Problem("failed", "UNDECODABLE", text)
 
 
-def make_lines(
-    images: pa.Table, options: dict[str, Any], make: Make, schema: pa.Schema
+def make_rows(
+    images: pa.Table, options: dict[str, Any], make: MakeRow, schema: pa.Schema
 ) -> pa.Table:
-    """A line for every frame of the images, whatever happens: for functions given to `run`.
+    """Return one row per frame of the images, for functions called by `run`. Never raises.
 
-    `make` gets the options with their `settings` as `Settings`. A line has what is known of its
-    image, `frame`, and `status` "ok" with what `make` says, or another with a `text`.
+    `make` gets the options with `settings` as `Settings`. A row holds the columns of its image,
+    `frame`, and either `status` "ok" and the values of `make`, or another status and a `text`.
     """
     options = {**options, "settings": Settings.from_json(options["settings"])}
     rows = images.to_pylist()
-    lines = [line for row in rows for line in _make_image(row, options, make, schema)]
-    return pa.Table.from_pylist(lines, schema)
+    results = [result for row in rows for result in _image_rows(row, options, make, schema)]
+    return pa.Table.from_pylist(results, schema)
 
 
-def _make_image(
-    row: dict[str, Any], options: dict[str, Any], make: Make, schema: pa.Schema
+def _image_rows(
+    row: dict[str, Any], options: dict[str, Any], make: MakeRow, schema: pa.Schema
 ) -> Iterator[dict[str, Any]]:
     settings = options["settings"]
     try:
-        with opened(options["root"], row, settings) as (image, frames):
+        with open_image(options["root"], row, settings) as (image, frames):
             one = partial(make, image, frames, options)
-            for number, made in each_frame(frames, one, settings):
-                yield _line(row, number, made, schema)
-    except BaseException as error:  # noqa: BLE001 - sorted out there
-        yield _line(row, None, explain(error), schema)
+            for number, result in map_frames(frames, one, settings):
+                yield _row(row, number, result, schema)
+    except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
+        yield _row(row, None, explain(error), schema)
 
 
-def _line(
-    row: dict[str, Any], frame: int | None, made: dict[str, Any] | Problem, schema: pa.Schema
+def _row(
+    row: dict[str, Any], frame: int | None, result: dict[str, Any] | Problem, schema: pa.Schema
 ) -> dict[str, Any]:
     known = {name: row[name] for name in COLUMNS if name in schema.names}
-    if isinstance(made, Problem):
-        said = {"status": made.status, "text": f"{made.code}: {made.text}"}
-        return {**known, "frame": frame, **said}
-    return {**known, "frame": frame, "status": "ok", **made}
+    if isinstance(result, Problem):
+        text = f"{result.code}: {result.text}"
+        return {**known, "frame": frame, "status": result.status, "text": text}
+    return {**known, "frame": frame, "status": "ok", **result}
 
 
-def fail_line(schema: pa.Schema) -> Callable[[pa.Table, str, str], pa.Table]:
-    """Makes the line of an image that ended its worker; its frames before that do not count."""
+def failed_rows(schema: pa.Schema) -> Callable[[pa.Table, str, str], pa.Table]:
+    """Return the function for images that crashed a worker; it discards their earlier frames."""
 
-    def line(image: pa.Table, status: str, text: str) -> pa.Table:
+    def rows(image: pa.Table, status: str, text: str) -> pa.Table:
         row = image.to_pylist()[0]
-        return pa.Table.from_pylist([_line(row, None, explain_end(status, text), schema)], schema)
+        return pa.Table.from_pylist([_row(row, None, explain_exit(status, text), schema)], schema)
 
-    return line
-
-
-def in_order(lines: pa.Table, images: pa.Table) -> pa.Table:
-    """Lines in the order of the index, then of the frames."""
-    at = pc.index_in(lines["id"], value_set=images["id"].combine_chunks())
-    keys = pa.table({"at": at, "frame": lines["frame"]})
-    return lines.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
+    return rows
 
 
-def keep_often(
-    tables: Iterable[pa.Table], keep: Callable[[pa.Table], pa.Table], settings: Settings
+def sort_rows(rows: pa.Table, images: pa.Table) -> pa.Table:
+    """Sort rows in the order of the index, then by frame."""
+    at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
+    keys = pa.table({"at": at, "frame": rows["frame"]})
+    return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
+
+
+def commit_often(
+    tables: Iterable[pa.Table], commit: Callable[[pa.Table], pa.Table], settings: Settings
 ) -> Iterator[pa.Table]:
-    """What `keep` makes of the tables, some at a time; of what is waiting also at an end."""
+    """Call `commit` on batches of tables every `settings.part_seconds`, also on errors."""
     waiting: list[pa.Table] = []
-    kept = time.monotonic()
+    last = time.monotonic()
 
-    def empty() -> pa.Table:
-        rows = keep(pa.concat_tables(waiting))
+    def flush() -> pa.Table:
+        rows = commit(pa.concat_tables(waiting))
         waiting.clear()
         return rows
 
     try:
         for table in tables:
             waiting.append(table)
-            if time.monotonic() - kept >= settings.part_seconds:
-                yield empty()
-                kept = time.monotonic()
+            if time.monotonic() - last >= settings.part_seconds:
+                yield flush()
+                last = time.monotonic()
     except BaseException:
         if waiting:
-            empty()
+            flush()
         raise
     if waiting:
-        yield empty()
+        yield flush()
 
 
 def explain(error: BaseException) -> Problem:
-    """What an image that raised `error` gets for it; raises what is not the image's fault."""
+    """Convert an error of an image to a problem; re-raise errors that do not concern the image."""
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | StorageError):
         raise error
     text = str(error)[:300]
     if isinstance(error, MemoryError):
-        return Problem("refused", "BOMB", text or "it takes more memory than it may")
+        return Problem("refused", "BOMB", text or "the memory limit is exceeded")
     if isinstance(error, DecodeError):
         return Problem(_STATUS_OF.get(error.code, "no_access"), error.code, text)
     if isinstance(error, OSError):
@@ -232,16 +237,16 @@ def explain(error: BaseException) -> Problem:
     return Problem("failed", "UNDECODABLE", f"{type(error).__name__}: {text}")
 
 
-def explain_end(status: str, text: str) -> Problem:
-    """What an image gets that ended its worker; as the engine says it."""
+def explain_exit(status: str, text: str) -> Problem:
+    """Problem of an image that crashed its worker, by the status of the engine."""
     return Problem(status, {"crashed": "CRASHED", "timeout": "TIMEOUT"}[status], text)
 
 
 @contextlib.contextmanager
 def bounded_memory(more: int) -> Iterator[None]:
-    """The process may take so many bytes more than it has; beyond, allocations fail.
+    """Limit the memory of this process to `more` bytes above its current use.
 
-    Only where the system counts them (Linux).
+    Allocations beyond the limit raise MemoryError. Linux only.
     """
     statm = Path("/proc/self/statm")
     if not statm.exists():

@@ -1,7 +1,7 @@
-"""The images of an index as picture files, and the manifest that leads back from every one.
+"""Export of images as PNG, JPEG, TIFF or NumPy files, with a manifest.
 
-Files are named by id and frame, never by what a tag says. Their preambles, headers and unused high
-bits stay behind; a name burned into the picture does not.
+Files are named by id and frame, never by header values. Preamble, header and unused high bits are
+not exported; text burned into the pixels is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from wetread.common.files import TEMPORARY, storage_errors
 from wetread.common.text import guard_cell
-from wetread.display.pipeline import Chain, read_chain
+from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.display.render import WindowLike, fit_frame, render
 from wetread.errors import UnknownNameError, UsageError
 from wetread.images import batch
@@ -53,12 +53,12 @@ SCHEMA = pa.schema(
     ]
 )
 _SUFFIXES = {"png16": "png", "png8": "png", "jpg": "jpg", "tiff": "tif", "npy": "npy"}
-_SHOWN = ("png8", "jpg")
+_DISPLAY = ("png8", "jpg")
 
 
 @dataclass(frozen=True, slots=True)
-class _Shot:
-    """An array to be written, and what the manifest says of it."""
+class _Exported:
+    """Array to write, and its values in the manifest."""
 
     pixels: Array
     photometric: str
@@ -78,11 +78,11 @@ def export_images(
     progress: bool = True,
     settings: Settings = Settings(),
 ) -> pa.Table:
-    """Writes the files and their manifest, which is returned; see `Index.export`."""
+    """Write the files and the manifest, and return the manifest; see `Index.export`."""
     if format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
-    if window is not None and format not in _SHOWN:
-        raise UsageError(f"{format} keeps all values, so it has no window; png8 and jpg have one")
+    if window is not None and format not in _DISPLAY:
+        raise UsageError(f"{format} keeps all values and takes no window; use png8 or jpg")
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
     if not isinstance(window, str | tuple | None):
@@ -97,7 +97,7 @@ def export_images(
         function = "wetread.images.export:export_part"
         tables = batch.run(function, images, options, _failed(folder), workers, progress, settings)
         manifest = pa.concat_tables([SCHEMA.empty_table(), *tables])
-        manifest = batch.in_order(manifest, images)
+        manifest = batch.sort_rows(manifest, images)
         _write(folder / MANIFEST, _to_csv(manifest))
     return manifest
 
@@ -115,87 +115,90 @@ def _to_csv(manifest: pa.Table) -> bytes:
 
 
 def export_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Writes the files of images: the engine's function."""
-    return batch.make_lines(images, options, _export, SCHEMA)
+    """Export images (worker function)."""
+    return batch.make_rows(images, options, _export, SCHEMA)
 
 
 def _export(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
-    """The file of a frame; what the manifest says of it."""
+    """Export one frame; return its row of the manifest."""
     size = options["size"]
     shape = frames.form.shape
-    if options["format"] in _SHOWN:
-        shot = _shown(image, number, size, options["window"])
+    if options["format"] in _DISPLAY:
+        result = _render(image, number, size, options["window"])
     else:
         frame = read_frame(frames, number, size=size, settings=options["settings"])
-        shot = _kept(frame, read_chain(frames.header, number), shape, size, options["format"])
+        result = _convert(
+            frame, read_pipeline(frames.header, number), shape, size, options["format"]
+        )
     name = image.id if len(frames) == 1 else f"{image.id}_{number:04}"
-    return _put(shot, name, shape, options)
+    return _save(result, name, shape, options)
 
 
 def _failed(folder: Path) -> Callable[[pa.Table, str, str], pa.Table]:
-    """What becomes of an image that ended its worker; the files of its frames go too."""
-    fail = batch.fail_line(SCHEMA)
+    """Return the function for images that crashed a worker: it deletes their files."""
+    fail = batch.failed_rows(SCHEMA)
 
-    def line(image: pa.Table, status: str, text: str) -> pa.Table:
+    def rows(image: pa.Table, status: str, text: str) -> pa.Table:
         for path in folder.glob(f"{image['id'][0].as_py()}*"):
             path.unlink()
         return fail(image, status, text)
 
-    return line
+    return rows
 
 
-def _shown(image: Image, number: int, size: int | None, window: WindowLike) -> _Shot:
-    """What a radiologist sees, 8 bits."""
-    window = tuple(window) if isinstance(window, list) else window  # it came as JSON
+def _render(image: Image, number: int, size: int | None, window: WindowLike) -> _Exported:
+    """Render for display, 8 bits."""
+    window = tuple(window) if isinstance(window, list) else window  # decoded from JSON
     picture = image.render(window, size, number)
     colour = "RGB" if picture.pixels.ndim == 3 else "MONOCHROME2"
-    return _Shot(picture.pixels, colour, picture.view.label if picture.view else None)
+    return _Exported(picture.pixels, colour, picture.view.label if picture.view else None)
 
 
-def _kept(
-    frame: Frame, chain: Chain, shape: tuple[int, ...], size: int | None, format: str
-) -> _Shot:
-    """All values, in a type that the format holds: modality = slope * pixel + intercept."""
+def _convert(
+    frame: Frame, pipeline: Pipeline, shape: tuple[int, ...], size: int | None, format: str
+) -> _Exported:
+    """Convert all values to a type of the format: modality = slope * pixel + intercept."""
 
-    def fitted(pixels: Array) -> Array:
+    def fit(pixels: Array) -> Array:
         return pixels if size is None else fit_frame(pixels, frame, shape, size)
 
-    if frame.values.ndim == 3 or chain.palette is not None:
-        picture = render(frame, chain).pixels
-        pixels = fitted(picture)
-        return _Shot(pixels, "RGB", exact=pixels is picture and frame.bits <= 8)
-    whole = frame.scale == 1 and (size is None or max(frame.values.shape) <= size)
+    whole = frame.scale == 1 and (size is None or max(frame.values.shape[:2]) <= size)
+    if frame.values.ndim == 3 or pipeline.palette is not None:
+        colour = render(frame, pipeline, size=size, shape=shape).pixels
+        return _Exported(colour, "RGB", exact=whole and frame.bits <= 8)
     stored = frame.values
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
-        pixels, slope, intercept = _as_words(stored, chain)
-        return _Shot(fitted(pixels), frame.photometric, None, slope, intercept, whole)
-    values = fitted(chain.to_modality(stored))
+        pixels, slope, intercept = _as_words(stored, pipeline)
+        return _Exported(fit(pixels), frame.photometric, None, slope, intercept, whole)
+    values = fit(pipeline.to_modality(stored))
     floats = values.astype(np.float32)
     if format != "png16":
         exact = whole and np.array_equal(floats, values, equal_nan=True)
-        return _Shot(floats, frame.photometric, None, 1.0, 0.0, exact)
+        return _Exported(floats, frame.photometric, None, 1.0, 0.0, exact)
     finite = floats[np.isfinite(floats)].astype(np.float64)
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     slope = (high - low) / 65535 or 1.0
     pixels = np.nan_to_num(np.rint((floats - low) / slope), nan=0, posinf=65535, neginf=0)
-    return _Shot(pixels.astype(np.uint16), frame.photometric, None, slope, low)
+    return _Exported(pixels.astype(np.uint16), frame.photometric, None, slope, low)
 
 
-def _as_words(stored: Array, chain: Chain) -> tuple[NDArray[np.uint16], float, float]:
-    """Stored values of at most 16 bits as uint16 without loss, with slope and intercept."""
-    chain.check_scale()
-    if chain.modality_lut is not None:
-        return chain.to_modality(stored).astype(np.uint16), 1.0, 0.0
+def _as_words(stored: Array, pipeline: Pipeline) -> tuple[NDArray[np.uint16], float, float]:
+    """Convert stored values of up to 16 bits to uint16 without loss; add slope and intercept."""
+    pipeline.check_scale()
+    if pipeline.modality_lut is not None:
+        return pipeline.to_modality(stored).astype(np.uint16), 1.0, 0.0
     low = int(np.iinfo(stored.dtype).min)
     words = (stored.astype(np.int32) - low).astype(np.uint16)
-    return words, chain.slope, chain.intercept + chain.slope * low
+    return words, pipeline.slope, pipeline.intercept + pipeline.slope * low
 
 
-def _put(shot: _Shot, name: str, shape: tuple[int, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """Writes a file whole or not at all; what the manifest says of it."""
+def _save(
+    result: _Exported, name: str, shape: tuple[int, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a file; return its values in the manifest."""
     kind: str = options["format"]
     folder, file = Path(options["to"]), f"{name}.{_SUFFIXES[kind]}"
-    pixels = np.ascontiguousarray(shot.pixels)
+    pixels = np.ascontiguousarray(result.pixels)
     data = _encode(pixels, kind)
     with storage_errors(folder):
         _write(folder / file, data)
@@ -207,11 +210,11 @@ def _put(shot: _Shot, name: str, shape: tuple[int, ...], options: dict[str, Any]
         "columns": columns,
         "scale_x": columns / shape[1],
         "scale_y": rows / shape[0],
-        "photometric": shot.photometric,
-        "window": shot.window,
-        "slope": shot.slope,
-        "intercept": shot.intercept,
-        "exact": shot.exact,
+        "photometric": result.photometric,
+        "window": result.window,
+        "slope": result.slope,
+        "intercept": result.intercept,
+        "exact": result.exact,
     }
 
 
@@ -234,7 +237,7 @@ def _encode(pixels: Array, kind: str) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """A file that is whole or not there. Not synced: what is lost is exported again."""
+    """Write a file atomically, without fsync: a lost file can be exported again."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     temporary.write_bytes(data)
     os.replace(temporary, path)

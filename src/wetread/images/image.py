@@ -1,4 +1,4 @@
-"""One row of an index, opened: its header, its pixels, what a radiologist sees."""
+"""Image of one row of an index: header, pixels and display."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pydicom import Dataset
 
-    from wetread.display.plot import BoxLike, Drawable
+    from wetread.display.plot import BoxLike
     from wetread.display.render import Picture, WindowLike
     from wetread.display.spacing import Spacing
     from wetread.pixels import Frame, Frames
@@ -36,13 +36,20 @@ if TYPE_CHECKING:
 _WITH_HEADER = ("ok", "repaired", "partial")
 
 
-class Image:
-    """One file or member of an archive; nothing but its row is read before it is asked for.
+class Drawable(Protocol):
+    """Boxes of many images, as `wetread.read_boxes` returns them."""
 
-    Frames count from 0. In every method `short=True` takes what there is of an uncompressed frame
-    that is cut, and zeros for the rest. A file without pixels, or with damaged ones, is
-    a DecodeError, and an OSError too where it cannot be read now; a frame or window that does not
-    exist is a UsageError; both name the file.
+    def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
+        """Return the boxes on one frame of an image."""
+
+
+class Image:
+    """Image of a file or archive member. Header and pixels are read on first use.
+
+    Frames are numbered from 0. In all methods `short=True` accepts a truncated uncompressed frame
+    and fills the rest with zeros. Missing or damaged pixels raise DecodeError, also an OSError if
+    the file cannot be read now; an unknown frame or window raises UsageError. Messages name the
+    file.
     """
 
     def __init__(
@@ -52,33 +59,33 @@ class Image:
         settings: Settings = Settings(),
     ) -> None:
         self.root = root
-        """The folder that `path` is relative to."""
+        """Root folder of the index; `path` is relative to it."""
         self.row = row
-        """The row of the index, by column."""
+        """Row of the index, by column."""
         self._settings = settings
 
     @property
     def id(self) -> str:
-        """The key of the row: 16 hex digits, stable over scans and machines."""
+        """Identifier of the row: 16 hex digits, stable across scans and machines."""
         return str(self.row["id"])
 
     @property
     def path(self) -> str:
-        """The path below `root`."""
+        """Path relative to `root`."""
         return str(self.row["path"])
 
     @property
     def name(self) -> str:
-        """The path, and the member of an archive."""
+        """Path, followed by the archive member if any."""
         return f"{self.path} {self.row['member'] or ''}".strip()
 
     @cached_property
     def header(self) -> Dataset:
-        """The file's elements without its pixels, as pydicom has them.
+        """Header as a pydicom data set, without pixel data.
 
         Raises:
-            DecodeError: the file has no header that can be read; the message says why.
-            NotFoundError: the file is not there any more.
+            DecodeError: the file has no readable header; the message gives the reason.
+            NotFoundError: the file no longer exists.
         """
         from wetread.headers.dataset import read_dataset
 
@@ -94,19 +101,19 @@ class Image:
 
     @property
     def frames(self) -> int:
-        """How many frames it has: those announced, or those present where there are more."""
+        """Number of frames: as stated in the header, or as present if there are more."""
         with self.open_frames() as frames:
             return len(frames)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, columns) of a frame, or (rows, columns, 3)."""
+        """Shape of a frame: (rows, columns), or (rows, columns, 3) for colour."""
         with self.open_frames() as frames:
             return frames.form.shape
 
     @property
     def spacing(self) -> Spacing | None:
-        """Millimetres between pixels, and the element that says so; None where none does."""
+        """Pixel spacing in mm and the element it was read from; None if unknown."""
         from wetread.display.spacing import read_spacing
 
         with self._named():
@@ -114,7 +121,7 @@ class Image:
 
     @property
     def aspect(self) -> float:
-        """Height over width of a pixel; 1 where nothing says otherwise."""
+        """Pixel height divided by width; 1 if unknown."""
         from wetread.display.spacing import read_aspect
 
         with self._named():
@@ -142,9 +149,10 @@ class Image:
 
     @contextmanager
     def open_frames(self) -> Iterator[Frames]:
-        """The frames as they lie in the file, open while the block lasts.
+        """Open the encoded frames as a context manager.
 
-        `len(frames)` of them; `frames.read(0)` gives the bytes of one: values, or a code-stream.
+        `len(frames)` is their number; `frames.read(0)` returns the bytes of the first one:
+        uncompressed values, or a code-stream.
         """
         from wetread.pixels.access import integer
         from wetread.pixels.form import describe
@@ -157,7 +165,7 @@ class Image:
                 rows, columns = integer(header, "Rows"), integer(header, "Columns")
                 if self.row["read_status"] != "partial" and not (rows and columns):
                     raise NoPixelsError(f"no pixels: {describe(header)}")
-                lacking = f", where {columns} x {rows} are announced" if rows and columns else ""
+                lacking = f"; the header states {columns} x {rows}" if rows and columns else ""
                 damage = f"; {self._problems()}" if self.row["read_status"] == "partial" else ""
                 raise DecodeError(f"no pixels: {describe(header)}{lacking}{damage}")
             syntax = self.row["transfer_syntax"]
@@ -166,42 +174,42 @@ class Image:
                 open_source(*self._source) as file,
                 open_frames(file, header, self.row["pixel_offset"], self._settings) as frames,
             ):
-                if syntax is None and frames.is_native:  # never swapped by a guess
-                    stated = "refused: the bytes are not in the transfer syntax that is stated"
-                    raise DecodeError(stated)
+                if syntax is None and frames.is_native:  # the byte order is not guessed
+                    raise DecodeError("refused: the bytes contradict the transfer syntax stated")
                 yield frames
 
     def pixels(self, frame: int = 0, *, short: bool = False) -> NDArray[Any]:
-        """Stored values: (rows, columns), or RGB as (rows, columns, 3); of a palette the indices.
+        """Return stored values, shape (rows, columns), or (rows, columns, 3) for RGB.
 
-        Masked to the bits that are stored, sign-extended where signed, in an integer type of that
-        size, or as float where the file holds float.
+        Palette images give indices. Integers are masked to Bits Stored and sign-extended if
+        signed; float pixel data stay float.
         """
         with self.open_frames() as frames:
-            return self._decode(frames, frame, short=short).values
+            return self._decode(frames, frame, short).values
 
     def values(self, frame: int = 0, *, short: bool = False) -> NDArray[np.float32]:
-        """Values after the Modality LUT as float32, in HU for most CT; shape as `pixels`.
+        """Return modality values as float32, in HU for most CT; shape as `pixels`.
 
-        A DecodeError where slope, intercept or LUT are there and cannot be read.
+        Raises:
+            DecodeError: slope, intercept or Modality LUT are present but unreadable.
         """
-        from wetread.display.pipeline import read_chain
+        from wetread.display.pipeline import read_pipeline
 
         with self.open_frames() as frames:
-            stored = self._decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short).values
             if stored.ndim == 3:
                 return stored.astype(np.float32)
-            return read_chain(frames.header, frame).to_modality(stored).astype(np.float32)
+            return read_pipeline(frames.header, frame).to_modality(stored).astype(np.float32)
 
     def padding(self, frame: int = 0, *, short: bool = False) -> NDArray[np.bool_]:
-        """Where the pixels stand for no image (Pixel Padding Value): bool (rows, columns)."""
-        from wetread.display.pipeline import read_chain
+        """Return the boolean mask of padding (Pixel Padding Value), shape (rows, columns)."""
+        from wetread.display.pipeline import read_pipeline
 
         with self.open_frames() as frames:
-            stored = self._decode(frames, frame, short=short).values
+            stored = self._decode(frames, frame, short).values
             if stored.ndim == 3:
                 return np.zeros(stored.shape[:2], bool)
-            return read_chain(frames.header, frame).is_padding(stored)
+            return read_pipeline(frames.header, frame).is_padding(stored)
 
     def display(
         self,
@@ -211,19 +219,20 @@ class Image:
         *,
         short: bool = False,
     ) -> NDArray[np.uint8]:
-        """What a radiologist sees: uint8 (h, w), or sRGB (h, w, 3), in stored pixels.
+        """Return the image for display: uint8 (height, width), or sRGB (height, width, 3).
 
         Args:
-            window: None is the file's first window or VOI LUT, or "auto" where it has none;
-                "auto" a window made of the pixels; "1", "2" the file's n-th; "full"; (center,
-                width); or one for CT in HU: brain, subdural, stroke, lung, mediastinum, soft,
-                bone, liver, spine.
-            size: the longest side, never enlarged; the file's own lower resolutions are used.
-            frame: which frame.
-            short: take a frame that is cut.
+            window: None for the first VOI LUT or window of the file, else "auto"; "auto" for a
+                window computed from the pixels; "1", "2" ... for the n-th of the file; "full";
+                (center, width); or, for CT in HU, "brain", "subdural", "stroke", "lung",
+                "mediastinum", "soft", "bone", "liver" or "spine".
+            size: maximum longest side in pixels, never enlarged. Lower resolutions in the file
+                are used.
+            frame: frame number, from 0.
+            short: accept a truncated frame.
 
         Raises:
-            UsageError: a window that does not exist or does not fit, as "lung" without HU.
+            UsageError: the window is unknown or does not apply, such as "lung" without HU.
         """
         return self.render(window, size, frame, short=short).pixels
 
@@ -235,27 +244,11 @@ class Image:
         *,
         short: bool = False,
     ) -> Picture:
-        """As `display`, with what was done: `pixels`, `view`, `steps`, and `notes` (problems)."""
-        from dataclasses import replace
-
-        from wetread.display.pipeline import read_chain
-        from wetread.display.render import SAMPLE, fit_frame, render
+        """Return `display` with the window, processing steps and problems; see `Picture`."""
+        from wetread.display.render import render_frame
 
         with self.open_frames() as frames:
-            chain = read_chain(frames.header, frame)
-            sample = None
-            if window == "auto" or (window is None and not chain.views):
-                # Always from the same level: a thumbnail and the full picture have one window.
-                sample = self._decode(frames, frame, SAMPLE, short)
-            if sample and (sample.scale == 1 or (size is not None and size <= SAMPLE)):
-                decoded = sample
-            else:
-                decoded = self._decode(frames, frame, size, short)
-            picture = render(decoded, chain, window, None if sample is None else sample.values)
-            if size is None:
-                return picture
-            pixels = fit_frame(picture.pixels, decoded, frames.form.shape, size)
-            return replace(picture, pixels=pixels)
+            return render_frame(frames, frame, window, size, short=short, settings=self._settings)
 
     def show(
         self,
@@ -267,17 +260,19 @@ class Image:
         size: int | None = None,
         short: bool = False,
     ) -> Axes:
-        """Draws the image with matplotlib, true to its proportions, and returns the Axes.
+        """Plot the image with matplotlib at its physical aspect ratio.
 
         Args:
             window: as in `display`.
-            boxes: what `wetread.read_boxes` gave, drawn a colour a reader; or (x0, y0, x1, y1),
-                followed by a label and a reader, if any, in stored pixels from the top left
-                corner of the image; so are the coordinates of the Axes.
-            ax: where to draw; by default a new figure of pyplot.
-            frame: which frame.
-            size: as in `display`; the coordinates stay those of the stored pixels.
-            short: take a frame that is cut.
+            boxes: boxes from `wetread.read_boxes`, one colour per reader; or tuples (x0, y0, x1,
+                y1), optionally with label and reader, in stored pixels from the top left corner.
+            ax: Axes to draw on (default: a new pyplot figure).
+            frame: frame number, from 0.
+            size: as in `display`; Axes coordinates remain stored pixels.
+            short: accept a truncated frame.
+
+        Returns:
+            The Axes.
         """
         from wetread.display.plot import show
 
@@ -288,20 +283,20 @@ class Image:
         return show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
 
     def _caption(self, picture: Picture, frame: int) -> str:
-        """Modality, size, spacing, frame and window, for people."""
+        """Caption with modality, size, spacing, frame and window."""
         rows, columns = self.shape[:2]
-        said = [self.row.get("Modality") or "", f"{columns} x {rows}"]
+        parts = [self.row.get("Modality") or "", f"{columns} x {rows}"]
         if spacing := self.spacing:
-            said.append(f"{spacing.column:.3g} x {spacing.row:.3g} mm")
+            parts.append(f"{spacing.column:.3g} x {spacing.row:.3g} mm")
         if (count := self.frames) > 1:
-            said.append(f"frame {frame} of {count}")
+            parts.append(f"frame {frame} of {count}")
         if picture.view is not None:
-            said.append(f"window {picture.view.label}")
-        return ", ".join(part for part in said if part)
+            parts.append(f"window {picture.view.label}")
+        return ", ".join(filter(None, parts))
 
     def __repr__(self) -> str:
-        said = [self.row.get(k) for k in ("Modality", "Rows", "Columns")]
-        kind = f"{said[0] or ''} {said[2]} x {said[1]}" if said[1] else self.row["read_status"]
+        modality, rows, columns = (self.row.get(k) for k in ("Modality", "Rows", "Columns"))
+        kind = f"{modality or ''} {columns} x {rows}" if rows else self.row["read_status"]
         return f"<Image {self.name}: {kind.strip()}>"
 
     def _repr_html_(self) -> str:
@@ -314,14 +309,14 @@ class Image:
             shown: NDArray[np.uint8] | str = picture.pixels
             aspect = self.aspect
             facts["steps"] = ", ".join(picture.steps)
-        except Exception as error:  # noqa: BLE001 - a notebook shows why, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is shown in the notebook
             caption, shown, aspect = str(self.row.get("Modality") or ""), str(error), 1.0
         facts["problems"] = ", ".join(f["code"] for f in self.row["problems"] or ())
         return picture_html(shown, aspect, self.name, caption, facts)
 
     @property
     def _source(self) -> tuple[str, bytes, bytes, Settings, int | None, str | None]:
-        """The arguments of `open_source`."""
+        """Arguments of `open_source`."""
         from wetread.sources.find import path_and_member
 
         path, member = path_and_member(self.row)
@@ -330,13 +325,13 @@ class Image:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors name the file; pydicom's warnings are problems already, and silent here."""
+        """Add the file name to errors; silence warnings of pydicom, which are problems already."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{self.name}: the file is not there any more") from error
+            raise NotFoundError(f"{self.name}: the file no longer exists") from error
         except (DecodeError, UsageError) as error:
             if not str(error).startswith(self.name):
                 error.args = (f"{self.name}: {error}",)
@@ -344,22 +339,20 @@ class Image:
         except OSError as error:
             raise AccessError(f"{self.name}: {error}") from error
 
-    def _decode(
-        self, frames: Frames, frame: int, size: int | None = None, short: bool = False
-    ) -> Frame:
+    def _decode(self, frames: Frames, frame: int, short: bool) -> Frame:
         from wetread.pixels import read_frame
 
-        return read_frame(frames, frame, size=size, short=short, settings=self._settings)
+        return read_frame(frames, frame, short=short, settings=self._settings)
 
     def _problems(self) -> str:
-        """Its status, and the problems of its row in words."""
-        found = self.row["problems"] or []
-        told = [f"{f['code']}: {f['text'] or PROBLEMS[f['code']].meaning}" for f in found]
-        return "; ".join([self.row["read_status"], *told])
+        """Status and problems of the row, as text."""
+        problems = self.row["problems"] or []
+        texts = [f"{p['code']}: {p['text'] or PROBLEMS[p['code']].meaning}" for p in problems]
+        return "; ".join([self.row["read_status"], *texts])
 
 
 def _with_syntax(header: Dataset, syntax: str) -> Dataset:
-    """The header with the transfer syntax that the scan found, where the file's is wrong."""
+    """Return the header with the transfer syntax detected by the scan."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID
 
@@ -367,7 +360,7 @@ def _with_syntax(header: Dataset, syntax: str) -> Dataset:
 
     if transfer_syntax(header) == syntax:
         return header
-    mended = Dataset(header)
-    mended.file_meta = FileMetaDataset()
-    mended.file_meta.TransferSyntaxUID = UID(syntax)
-    return mended
+    corrected = Dataset(header)
+    corrected.file_meta = FileMetaDataset()
+    corrected.file_meta.TransferSyntaxUID = UID(syntax)
+    return corrected

@@ -1,4 +1,4 @@
-"""Many images as one picture."""
+"""Contact sheet of many images."""
 
 from __future__ import annotations
 
@@ -26,31 +26,32 @@ if TYPE_CHECKING:
     from wetread.display.render import WindowLike
 
 TILE = 160
-"""The longest side of an image in the mosaic."""
+"""Longest side of an image in the mosaic, in pixels."""
 GAP = 8
 LINE = 15
-"""Height of a line of text."""
+"""Height of a line of text, in pixels."""
 MOST = 400
+"""Maximum number of images."""
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (235, 235, 235)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
     picture: Picture | str
-    """Or the reason why there is none."""
+    """Picture, or the reason why there is none."""
     captions: tuple[str, ...]
 
 
 def mosaic(
     content: IndexRows, n: int, columns: str | Sequence[str], window: WindowLike = None
 ) -> Picture:
-    """`n` images, taken evenly over the rows with pixels, with captions; see `Index.mosaic`."""
+    """Draw `n` captioned images, spread evenly over the rows with pixels; see `Index.mosaic`."""
     names = [columns] if isinstance(columns, str) else list(columns)
     for name in names:
         if name not in content.schema.names:
             raise UnknownNameError("column", name, content.schema.names)
     if not 1 <= n <= MOST:
-        raise UsageError(f"n must be 1 to {MOST}, not {n}")
+        raise UsageError(f"n must be between 1 and {MOST}, not {n}")
     images = _choose(content, n)
     if not images:
         raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(content)]))
@@ -59,10 +60,10 @@ def mosaic(
 
 
 def _choose(content: IndexRows, n: int) -> list[Image]:
-    """Images spread evenly over the rows with pixels."""
+    """Select images spread evenly over the rows with pixels."""
     ids = query(content, "SELECT id FROM index WHERE pixel_length IS NOT NULL")["id"]
-    places = np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int))
-    chosen = ", ".join(f"'{id_}'" for id_ in ids.take(places).to_pylist())
+    numbers = np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int))
+    chosen = ", ".join(f"'{id_}'" for id_ in ids.take(numbers).to_pylist())
     if not chosen:
         return []
     rows = all_rows(where(content, f"id IN ({chosen})"))
@@ -78,20 +79,20 @@ def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:
         picture = Pillow.fromarray(pixels)
         picture.thumbnail((TILE, TILE), Pillow.Resampling.BOX)
         return _Tile(picture, captions)
-    except Exception as error:  # noqa: BLE001 - one bad file is one tile
+    except Exception as error:  # noqa: BLE001 - the error is shown in the tile
         reason = str(error).removeprefix(f"{image.name}: ").partition(";")[0]
         return _Tile(f"{Path(image.path).name}: {reason}", captions)
 
 
 def _caption(image: Image, name: str) -> str:
-    """A value as text; of the path, which is too long for a tile, the name of the file."""
+    """Value as text; for the path, which is too long for a tile, the file name."""
     if name == "path":
         return Path(image.row["member"] or image.path).name
     return to_text(image.row[name])
 
 
 def _compose(tiles: list[_Tile]) -> Picture:
-    """Tiles from left to right, about three of them wide for two high."""
+    """Arrange tiles in rows, with a ratio of about 3 columns to 2 rows."""
     from PIL import Image as Pillow
     from PIL import ImageDraw
 
@@ -100,8 +101,8 @@ def _compose(tiles: list[_Tile]) -> Picture:
     step_x, step_y = TILE + GAP, TILE + GAP + LINE * len(tiles[0].captions)
     sheet = Pillow.new("RGB", (across * step_x + GAP, down * step_y + GAP), PAPER)
     draw, font = ImageDraw.Draw(sheet), _load_font()
-    for place, tile in enumerate(tiles):
-        x, y = GAP + place % across * step_x, GAP + place // across * step_y
+    for number, tile in enumerate(tiles):
+        x, y = GAP + number % across * step_x, GAP + number // across * step_y
         if isinstance(tile.picture, str):
             draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), FAINT)
             lines = wrap(_printable(tile.picture), 24)[: TILE // LINE]
@@ -116,7 +117,7 @@ def _compose(tiles: list[_Tile]) -> Picture:
 
 
 def _load_font() -> FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and has Greek and Cyrillic too."""
+    """Load DejaVu Sans, which is part of matplotlib and includes Greek and Cyrillic."""
     import matplotlib
     from PIL import ImageFont
 
@@ -128,7 +129,7 @@ def _printable(text: str) -> str:
 
 
 def _fitted(text: str, font: FreeTypeFont) -> str:
-    """The text, cut to the width of a tile; of a path the end is kept."""
+    """Shorten text to the width of a tile; a path is shortened at the start."""
     if font.getlength(text) <= TILE:
         return text
     while text and font.getlength(f"{text}…") > TILE:

@@ -1,4 +1,4 @@
-"""The pixels of every image of an index, measured; the numbers become columns."""
+"""Pixel statistics and image-quality metrics of an index, as additional columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.display.pipeline import Chain, read_chain
+from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, PROBLEM_TYPE
 from wetread.images import batch
@@ -32,25 +32,25 @@ from wetread.workers import Engine
 MEANINGS = {
     "px_status": "ok; partial: some frames cannot be decoded; failed, refused, no_access, timeout "
     "or crashed; null without pixels",
-    "px_problems": "what decoding found; see problems.md",
+    "px_problems": "problems found while decoding; see problems.md",
     **COLUMNS,
 }
-"""What `Index.measure` adds to a table."""
-_OTHERS = ("px_hash", "px_look", "px_scale")
+"""Descriptions of the columns that `Index.measure` adds."""
+_OTHERS = ("px_hash", "px_dhash", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
         ("px_problems", PROBLEM_TYPE),
         *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
         ("px_hash", pa.string()),
-        ("px_look", pa.string()),
+        ("px_dhash", pa.string()),
         ("px_scale", pa.int32()),
     ]
 )
 FUNCTION = "wetread.measure.columns:measure_part"
 _IDENTITY = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "mtime_ns")
 _BESIDE = "measured"
-"""The folder in an index folder."""
+"""Subfolder of the index folder."""
 
 
 def measure_images(
@@ -61,45 +61,45 @@ def measure_images(
     settings: Settings = Settings(),
     engine: Engine | None = None,
 ) -> AnyIndex:
-    """The rows with the columns of `SCHEMA`; see `Index.measure`."""
+    """Add the columns of `SCHEMA` to the rows; see `Index.measure`."""
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
     options = {"root": content.root, "size": size}
 
-    def fresh(images: pa.Table) -> Iterator[pa.Table]:
+    def measure_rows(images: pa.Table) -> Iterator[pa.Table]:
         if images.num_rows:
             check_files(content)
         return batch.run(FUNCTION, images, options, _failed, workers, progress, settings, engine)
 
     if content.folder is None:
-        found = list(fresh(batch.list_images(content)))
+        tables = list(measure_rows(batch.list_images(content)))
         rows = content.rows
         assert rows is not None
-        columns = pa.concat_tables([_nothing(), *found]).select(["id", *SCHEMA.names])
+        columns = pa.concat_tables([_empty(), *tables]).select(["id", *SCHEMA.names])
         schema = joined_schema(rows.schema, columns.schema)
         return replace(content, schema=schema, rows=join(rows, columns, schema))
     beside = content.folder / _BESIDE
     with locked(content.folder), locked(beside):
         before, images = read_extra(beside), batch.list_images(content)
-        todo = images if before is None else _unmeasured(images, before, size)
-        kept = Options(content.root)
-        found = [] if before is None else [before]
+        todo = images if before is None else _outdated(images, before, size)
+        scan_options = Options(content.root)
+        tables = [] if before is None else [before]
 
-        def keep(rows: pa.Table) -> pa.Table:
+        def commit(rows: pa.Table) -> pa.Table:
             rows = _with_size(rows, size)
-            write_part(beside, rows, kept)
+            write_part(beside, rows, scan_options)
             return rows
 
-        found += batch.keep_often(fresh(todo), keep, settings)
-        columns = latest([_with_size(_nothing(), size), *found])
+        tables += batch.commit_often(measure_rows(todo), commit, settings)
+        columns = latest([_with_size(_empty(), size), *tables])
         if columns.num_rows:
-            write_extra(beside, columns, kept)
+            write_extra(beside, columns, scan_options)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
     return content.reopen()
 
 
-def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:
-    """The images that have changed since, were measured otherwise, or are worth another try."""
+def _outdated(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:
+    """Select images that are new, changed, measured at another size, or to be retried."""
     at = pc.index_in(images["id"], value_set=before["id"].combine_chunks())
     then = before.take(at)
     same = at.is_valid().to_numpy()
@@ -109,42 +109,42 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
 
 
 def _with_size(rows: pa.Table, size: int | None) -> pa.Table:
-    """`px_size`, the size that was asked for, decides whether a row answers a later question."""
+    """Add the column `px_size`: rows of another size are measured again."""
     return rows.append_column("px_size", pa.array([size] * rows.num_rows, pa.int64()))
 
 
 def measure_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Measures images: the engine's function."""
+    """Measure images (worker function)."""
     settings = Settings.from_json(options["settings"])
     rows = [_measure(row, options, settings) for row in images.to_pylist()]
-    return _table(images, rows)
+    return _join_rows(images, rows)
 
 
 def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The columns of one image, whatever happens."""
+    """Return the columns of one image. Never raises."""
     problems: dict[str, str] = {}
     failures: list[batch.Problem] = []
 
-    def decoded(frames: Frames) -> Iterator[tuple[Frame, Chain]]:
+    def decoded(frames: Frames) -> Iterator[tuple[Frame, Pipeline]]:
         def decode(number: int) -> Frame:
-            # A lower resolution mixes padding with the pixels beside it, which no mask undoes.
-            size = None if read_chain(frames.header, number).padding else options["size"]
+            # A lower resolution mixes padding with its neighbours, so padding cannot be masked.
+            size = None if read_pipeline(frames.header, number).padding else options["size"]
             return read_frame(frames, number, size=size, settings=settings)
 
-        for number, found in batch.each_frame(frames, decode, settings):
-            if isinstance(found, batch.Problem):
-                failures.append(found)
+        for number, result in batch.map_frames(frames, decode, settings):
+            if isinstance(result, batch.Problem):
+                failures.append(result)
                 continue
-            chain = read_chain(frames.header, number)
-            for code, text in (*found.notes, *chain.notes):
+            pipeline = read_pipeline(frames.header, number)
+            for code, text in (*result.notes, *pipeline.notes):
                 problems.setdefault(code, text)
-            yield found, chain
+            yield result, pipeline
 
     values: dict[str, Any] = {}
     try:
-        with batch.opened(options["root"], row, settings) as (_, frames):
+        with batch.open_image(options["root"], row, settings) as (_, frames):
             values = measure(decoded(frames))
-    except BaseException as error:  # noqa: BLE001 - sorted out there
+    except BaseException as error:  # noqa: BLE001 - re-raised by explain if needed
         values, failures = {}, [batch.explain(error)]
     for failure in failures:
         problems.setdefault(failure.code, failure.text)
@@ -158,8 +158,8 @@ def _as_structs(problems: dict[str, str]) -> list[dict[str, Any]]:
     return [{"code": c, "tag": None, "offset": None, "text": t} for c, t in problems.items()]
 
 
-def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
-    """Which images they are, beside what was measured."""
+def _join_rows(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
+    """Join the identifying columns of images with their measurements."""
     named = images.select(_IDENTITY)
     for field in SCHEMA:
         named = named.append_column(field, pa.array([r.get(field.name) for r in rows], field.type))
@@ -167,11 +167,11 @@ def _table(images: pa.Table, rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
-    """What becomes of an image that ended its worker."""
-    problem = batch.explain_end(status, text)
+    """Row of an image that crashed its worker."""
+    problem = batch.explain_exit(status, text)
     problems = _as_structs({problem.code: problem.text})
-    return _table(image, [{"px_status": problem.status, "px_problems": problems}])
+    return _join_rows(image, [{"px_status": problem.status, "px_problems": problems}])
 
 
-def _nothing() -> pa.Table:
-    return _table(CORE.empty_table(), [])
+def _empty() -> pa.Table:
+    return _join_rows(CORE.empty_table(), [])

@@ -1,4 +1,4 @@
-"""What a picture is like to look at, in numbers: alike others, inverted, bordered, blurred."""
+"""Image-quality metrics: near-duplicate hash, inversion, borders, sharpness."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.display.render import apply, auto_window
 from wetread.imaging import resize, shrink
 from wetread.pixels.codecs import Frame
 
 Grey = NDArray[np.uint8]
-LOOKS: dict[str, str] = {
-    "px_look": "16 hex digits of a difference hash of the first frame: equal where two look alike",
-    "px_corners": "mean grey of its corners less that of its middle, of 1; above 0 if inverted",
-    "px_border": "share of it in rows and columns at its edges that have one grey",
-    "px_sharpness": "variance of the Laplacian of its greys at 256 pixels, divided by 255 squared",
+QUALITY_COLUMNS: dict[str, str] = {
+    "px_dhash": "difference hash (dHash) of the first frame, 16 hex digits; equal for look-alikes",
+    "px_corners": "mean grey (0 to 1) of the corners minus that of the center; above 0 if inverted",
+    "px_border": "fraction of the frame in rows and columns of constant grey at its edges",
+    "px_sharpness": "variance of the Laplacian at 256 pixels, grey 0 to 1; low if blurred",
 }
-"""Columns of how the first frame looks under an automatic window; null for colour by palette."""
+"""Metrics of the first frame, rendered with the automatic window; null for palette colour."""
 _SMALL, _SAMPLE = 256, 512
 _ONE_GREY = 4
-"""Grey levels between which a row or column counts as one grey."""
+"""Maximum range of grey levels in a row or column of constant grey."""
 
 
-def describe_look(frame: Frame, chain: Chain) -> dict[str, Any]:
-    """The columns LOOKS of a frame.
+def quality_metrics(frame: Frame, pipeline: Pipeline) -> dict[str, Any]:
+    """Compute the metrics of a frame, by name of QUALITY_COLUMNS.
 
-    Pixels are sampled to at most 512 a side first, so that a large film costs little.
+    Pixels are first subsampled to at most 512 per side, for speed.
 
     >>> ramp = np.tile(np.arange(64, dtype="u2"), (64, 1))
-    >>> look = describe_look(Frame(ramp, 16, "MONOCHROME2"), Chain("MONOCHROME2", "CR"))
-    >>> look["px_look"], look["px_corners"] < 0.05
+    >>> look = quality_metrics(Frame(ramp, 16, "MONOCHROME2"), Pipeline("MONOCHROME2", "CR"))
+    >>> look["px_dhash"], look["px_corners"] < 0.05
     ('ffffffffffffffff', True)
     """
-    grey = _draw(frame, chain)
+    grey = _draw(frame, pipeline)
     if grey is None:
         return {}
     small = shrink(grey, _SMALL).astype(np.float64)
     return {
-        "px_look": _hash(small),
+        "px_dhash": _hash(small),
         "px_corners": _corners(small) / 255,
         "px_border": _border(small),
         "px_sharpness": _sharpness(small) / 255**2,
     }
 
 
-def _draw(frame: Frame, chain: Chain) -> Grey | None:
-    """The frame as it is shown, sampled; padding is black."""
+def _draw(frame: Frame, pipeline: Pipeline) -> Grey | None:
+    """Render a frame, subsampled; padding is black."""
     step = -(-max(frame.values.shape[:2]) // _SAMPLE)
     values = frame.values[::step, ::step]
-    if chain.palette is not None or not values.size:
+    if pipeline.palette is not None or not values.size:
         return None
     if values.ndim == 3:
         return np.asarray(values.mean(axis=2) / 2 ** max(0, frame.bits - 8), np.uint8)
-    return apply(values, chain, auto_window(values, chain, frame.bits))
+    return apply(values, pipeline, auto_window(values, pipeline, frame.bits))
 
 
 def _hash(grey: NDArray[np.float64]) -> str:
-    """Whether each of 8 x 8 greys is darker than the one to its right (dHash)."""
+    """Difference hash: one bit per 8 x 8 greys, set if the grey to the right is brighter."""
     coarse = resize(grey.astype(np.float32), (8, 9))
     bits = np.packbits(coarse[:, 1:] > coarse[:, :-1])
     return bits.tobytes().hex()
@@ -68,9 +68,9 @@ def _hash(grey: NDArray[np.float64]) -> str:
 def _corners(grey: NDArray[np.float64]) -> float:
     rows, columns = grey.shape
     y, x = -(-rows // 8), -(-columns // 8)
-    ends = [part[:, side] for part in (grey[:y], grey[-y:]) for side in (slice(x), slice(-x, None))]
-    middle = grey[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
-    return float(np.mean(ends) - middle.mean())
+    corners = [edge[:, x_] for edge in (grey[:y], grey[-y:]) for x_ in (slice(x), slice(-x, None))]
+    center = grey[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+    return float(np.mean(corners) - center.mean())
 
 
 def _border(grey: NDArray[np.float64]) -> float:
@@ -81,7 +81,7 @@ def _border(grey: NDArray[np.float64]) -> float:
 
 
 def _count_flat(lines: NDArray[np.float64]) -> int:
-    """How many lines from the first on have one grey, the first one's."""
+    """Number of leading lines of constant grey, equal to the first one's."""
     flat = (np.ptp(lines, axis=1) <= _ONE_GREY) & (abs(lines[:, 0] - lines[0, 0]) <= _ONE_GREY)
     return len(flat) if flat.all() else int(flat.argmin())
 

@@ -1,4 +1,4 @@
-"""Pixel statistics of an instance, from histograms of its stored values."""
+"""Pixel statistics of an instance, computed from histograms of stored values."""
 
 from __future__ import annotations
 
@@ -9,81 +9,81 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Window
+from wetread.display.pipeline import Pipeline, Window
 from wetread.display.render import histogram, percentiles
-from wetread.measure.image_quality import LOOKS, describe_look
+from wetread.measure.image_quality import QUALITY_COLUMNS, quality_metrics
 from wetread.pixels.codecs import Frame
 
 Array = NDArray[Any]
 
 COLUMNS: dict[str, str] = {
-    "px_min": "smallest modality value that is no padding",
-    "px_max": "largest modality value that is no padding",
-    "px_mean": "mean of the modality values that are no padding",
-    "px_std": "their standard deviation (of the population)",
-    "px_p01": "their 1st percentile",
-    "px_p50": "their median",
-    "px_p99": "their 99th percentile",
-    "px_saturated_low": "share of them equal to px_min",
-    "px_saturated_high": "share of them equal to px_max",
-    "px_in_window": "share of them inside the file's first window; null without one",
-    "px_padding": "share of all pixels that are padding",
+    "px_min": "minimum modality value, without padding",
+    "px_max": "maximum modality value, without padding",
+    "px_mean": "mean modality value, without padding",
+    "px_std": "population standard deviation of modality values, without padding",
+    "px_p01": "1st percentile of modality values, without padding",
+    "px_p50": "median modality value, without padding",
+    "px_p99": "99th percentile of modality values, without padding",
+    "px_saturated_low": "fraction of pixels equal to px_min, without padding",
+    "px_saturated_high": "fraction of pixels equal to px_max, without padding",
+    "px_in_window": "fraction of pixels inside the first window of the file; null without one",
+    "px_padding": "fraction of all pixels that are padding",
     "px_entropy": "Shannon entropy of the histogram of all stored values, in bits",
-    "px_hash": "16 hex digits of SHA-256 over shape, type and stored values of the frames measured",
-    **LOOKS,
-    "px_scale": "1 where measured in full, 2 at half the resolution, then 4, 8 ...",
-    "raw_min": "smallest stored value, padding included",
-    "raw_max": "largest stored value, padding included",
-    "raw_mean": "mean of the stored values, padding included",
-    "raw_std": "their standard deviation (of the population)",
+    "px_hash": "first 16 hex digits of SHA-256 of shape, type and stored values of all frames",
+    **QUALITY_COLUMNS,
+    "px_scale": "1 if measured at full resolution, 2 at half, then 4, 8 ...",
+    "raw_min": "minimum stored value, with padding",
+    "raw_max": "maximum stored value, with padding",
+    "raw_mean": "mean stored value, with padding",
+    "raw_std": "population standard deviation of stored values, with padding",
 }
-"""The columns that `measure` fills; numbers but for the texts px_hash and px_look."""
+"""Columns that `measure` fills: numbers, except the strings px_hash and px_dhash."""
 
 
-def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | None]:
-    """The statistics of one instance over the frames given, a value for every name of COLUMNS.
+def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str | None]:
+    """Compute the statistics of the frames of one instance, by name of COLUMNS.
 
-    One frame is held at a time. Colour counts every sample; a palette's indices count as they
-    are. What does not exist is None: everything where there are no finite pixels, and what is of
-    modality values where a frame has none (`Chain.scale_error`).
+    One frame is in memory at a time. Every sample of a colour image counts; palette images are
+    measured by index. Values are None if there are no finite pixels; those of modality values also
+    if a frame has none (`Pipeline.scale_error`).
 
     >>> from pydicom.dataset import Dataset
-    >>> from wetread.display.pipeline import read_chain
+    >>> from wetread.display.pipeline import read_pipeline
     >>> header = Dataset()
     >>> header.RescaleSlope, header.RescaleIntercept = 2, -10
     >>> frame = Frame(np.array([[0, 5], [10, 15]], "u2"), 16, "MONOCHROME2")
-    >>> row = measure([(frame, read_chain(header))])
+    >>> row = measure([(frame, read_pipeline(header))])
     >>> row["px_min"], row["px_mean"], row["px_p50"], row["raw_mean"]
     (-10.0, 5.0, 5.0, 7.5)
     """
     digest = hashlib.sha256()
-    scale, inside, kept, known = 1, None, 0, True
+    scale, inside, used, known = 1, None, 0, True
     raw: list[tuple[Array, Array]] = []
     modality: list[tuple[Array, Array]] = []
-    look: dict[str, Any] = {}
-    for frame, chain in frames:
-        look = look or describe_look(frame, chain)
+    quality: dict[str, Any] = {}
+    for frame, pipeline in frames:
+        quality = quality or quality_metrics(frame, pipeline)
         stored, counts = histogram(frame.values)
-        keep = ~chain.is_padding(stored)
+        keep = ~pipeline.is_padding(stored)
         raw.append((stored.astype(np.float64), counts))
-        kept += int(counts[keep].sum())
-        known = known and not chain.scale_error
-        values = chain.to_modality(stored[keep]) if known else np.zeros(0)
+        used += int(counts[keep].sum())
+        known = known and not pipeline.scale_error
+        values = pipeline.to_modality(stored[keep]) if known else np.zeros(0)
         modality.append((values, counts[keep][: len(values)]))
         scale = max(scale, frame.scale)
-        inside = _count_inside(stored[keep], counts[keep], chain, inside)
+        inside = _count_inside(stored[keep], counts[keep], pipeline, inside)
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
     row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
-    row |= look
+    row |= quality
     all_values, all_counts = _merge(raw)
     values, counts = _merge(modality)
     if len(all_values):
         row |= _moments("raw", all_values, all_counts)
         share = all_counts / all_counts.sum()
         row["px_entropy"] = float(-(share * np.log2(share)).sum()) + 0.0
-        row["px_padding"] = 1 - kept / float(all_counts.sum())
-        row["px_in_window"] = inside / kept if inside is not None and kept else None
+        row["px_padding"] = 1 - used / float(all_counts.sum())
+        row["px_in_window"] = inside / used if inside is not None and used else None
     if known and len(values):
         row |= _moments("px", values, counts)
         total = float(counts.sum())
@@ -94,23 +94,25 @@ def measure(frames: Iterable[tuple[Frame, Chain]]) -> dict[str, float | str | No
     return row
 
 
-def _count_inside(stored: Array, counts: Array, chain: Chain, before: int | None) -> int | None:
-    """How many values the first window neither clips to black nor to white, added up."""
-    window = next((w for w in chain.views[:1] if isinstance(w, Window)), None)
+def _count_inside(
+    stored: Array, counts: Array, pipeline: Pipeline, before: int | None
+) -> int | None:
+    """Add the number of values that the first window clips neither to black nor to white."""
+    window = next((w for w in pipeline.views[:1] if isinstance(w, Window)), None)
     if window is None:
         return before
-    inside = np.abs(chain.shown.to_modality(stored) - window.center) <= window.width / 2
+    inside = np.abs(pipeline.for_display.to_modality(stored) - window.center) <= window.width / 2
     return (before or 0) + int(counts[inside].sum())
 
 
 def _merge(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """Histograms of several frames as one, values ascending."""
+    """Merge the histograms of several frames, values ascending."""
     if not parts:
         return np.zeros(0), np.zeros(0, np.int64)
     values = np.concatenate([part[0] for part in parts])
     counts = np.concatenate([part[1] for part in parts])
-    distinct, where = np.unique(values, return_inverse=True)
-    return distinct, np.bincount(where, counts, len(distinct)).astype(np.int64)
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return distinct, np.bincount(inverse, counts, len(distinct)).astype(np.int64)
 
 
 def _moments(name: str, values: Array, counts: Array) -> dict[str, float | str | None]:
@@ -122,7 +124,7 @@ def _moments(name: str, values: Array, counts: Array) -> dict[str, float | str |
 
 
 def _hash(digest: Any, values: Array) -> None:
-    """Equal stored values have one hash, whatever transfer syntax they came in."""
+    """Update a hash that depends on stored values, not on their transfer syntax."""
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
     digest.update(f"{little.dtype.str}{little.shape}".encode())
     digest.update(little.data)

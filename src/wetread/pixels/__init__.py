@@ -1,4 +1,4 @@
-"""Pixels: frames found, decoded, or decoded at a fraction of their resolution."""
+"""Pixel decoding: locate frames, decode them in full or at reduced resolution."""
 
 from __future__ import annotations
 
@@ -18,19 +18,27 @@ def read_frame(
     short: bool = False,
     settings: Settings = Settings(),
 ) -> Frame:
-    """One decoded frame.
+    """Decode one frame.
 
-    With `size`, at the smallest resolution of the code-stream whose longest side is at least
-    `size` pixels; `Frame.scale` says which. With `short`, what an uncompressed frame lacks is zero.
-    Raises DecodeError, and UsageError for a frame that does not exist.
+    Args:
+        frames: frames of an instance.
+        frame: frame number, from 0.
+        size: decode the smallest resolution of the code-stream whose longest side is at least
+            `size` pixels; `Frame.scale` tells which. Default: full resolution.
+        short: accept a truncated uncompressed frame; missing values are zero.
+        settings: limits of decoding.
+
+    Raises:
+        DecodeError: the frame cannot be decoded.
+        UsageError: the frame does not exist.
     """
-    check_size(frames.form, frames.length, settings)  # before anything is read
+    check_size(frames.form, frames.length, settings)  # before reading
     data = frames.read(frame, short=short)
     if size is None:
-        found = decode(data, frames.form, settings)
+        decoded = decode(data, frames.form, settings)
     else:
-        found = decode_reduced(data, frames.form, size, settings)
-    return replace(found, notes=(*frames.notes, *found.notes))
+        decoded = decode_reduced(data, frames.form, size, settings)
+    return replace(decoded, notes=(*frames.notes, *decoded.notes))
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Values of a header, whatever state it is in: pydicom converts at access, and may raise there."""
+"""Robust access to header values: pydicom converts on access and may raise."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COMMA = re.compile(r"[^.,]*,[^.,]*")
 
 
 class Numbers(NamedTuple):
-    """Values of a numeric element: absent and unreadable are two things."""
+    """Values of a numeric element; distinguishes absent from unreadable."""
 
     values: tuple[float | None, ...]
-    """Empty for an element that is absent or has no value; None for each unreadable value."""
+    """Empty if the element is absent or has no value; None for each unreadable value."""
     problem: str = ""
-    """Values that are not as the standard writes them, for a problem; "" if there are none."""
+    """Text about values that violate the standard; "" if there are none."""
 
     @property
     def first(self) -> float | None:
@@ -33,15 +33,15 @@ class Numbers(NamedTuple):
 
     @property
     def unreadable(self) -> bool:
-        """True if the element has a value that is no number."""
+        """True if any value of the element is not a number."""
         return None in self.values
 
 
 def read_numbers(header: Dataset | None, keyword: str) -> Numbers:
-    """Values of an element that holds numbers. Never raises.
+    """Read the values of a numeric element. Never raises.
 
-    A single decimal comma is read as a point, and is a problem: it can mean nothing else in a
-    Decimal String, where neither commas nor thousands separators are allowed.
+    A single decimal comma is read as a point and noted as a problem. It is unambiguous: a Decimal
+    String allows neither commas nor thousands separators.
 
     >>> from pydicom.dataset import Dataset
     >>> read_numbers(Dataset(), "RescaleSlope")
@@ -49,50 +49,50 @@ def read_numbers(header: Dataset | None, keyword: str) -> Numbers:
     >>> read_numbers({"RescaleSlope": "2,5"}, "RescaleSlope")
     Numbers(values=(2.5,), problem="RescaleSlope '2,5': decimal comma read as a point")
     >>> read_numbers({"RescaleSlope": "steep"}, "RescaleSlope")
-    Numbers(values=(None,), problem="RescaleSlope 'steep' is no number")
+    Numbers(values=(None,), problem="RescaleSlope 'steep' is not a number")
     """
     if header is None:
         return Numbers(())
     try:
         value = header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom parses and converts at access: many kinds are raised
-        return Numbers((None,), f"{keyword} {_raw(header, keyword)} is no number")
+    except Exception:  # noqa: BLE001 - pydicom converts on access and raises many types
+        return Numbers((None,), f"{keyword} {_raw(header, keyword)} is not a number")
     if isinstance(value, bytes) and value:
         value = _unpack(value, keyword)
     if value is None or (isinstance(value, (str, bytes)) and not value.strip()):
         return Numbers(())
-    found: list[float | None] = []
+    values: list[float | None] = []
     problems: list[str] = []
     for one in value if is_many(value) else (value,):
         number, problem = _parse(one)
-        found.append(number)
+        values.append(number)
         if problem:
             problems.append(f"{keyword} {str(one)[:40]!r}{problem}")
-    return Numbers(tuple(found), "; ".join(problems))
+    return Numbers(tuple(values), "; ".join(problems))
 
 
 def _parse(value: Any) -> tuple[float | None, str]:
-    """A value as a finite number or None, and its problem."""
-    text = getattr(value, "original_string", value)  # DSfloat takes what float() does
+    """Convert a value to a finite number, or None, and return its problem."""
+    text = getattr(value, "original_string", value)  # DSfloat accepts more than the standard
     problem = ""
     if isinstance(text, str):
         text = text.strip(" \0")
         if _COMMA.fullmatch(text):
             text, problem = text.replace(",", "."), ": decimal comma read as a point"
         if not _DECIMAL.fullmatch(text):
-            return None, " is no number"
+            return None, " is not a number"
         value = text
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        return None, " is no number"
-    return (number, problem) if np.isfinite(number) else (None, " is no finite number")
+        return None, " is not a number"
+    return (number, problem) if np.isfinite(number) else (None, " is not finite")
 
 
 def _unpack(value: bytes, keyword: str) -> Any:
-    """Bytes of an element whose VR is not one of numbers: words of `US or SS`, else text.
+    """Convert the bytes of an element without a numeric VR: words of `US or SS`, else text.
 
-    The words come without a sign, which Pixel Representation decides.
+    Words are unsigned; their sign depends on Pixel Representation.
     """
     from pydicom.datadict import dictionary_VR
 
@@ -102,7 +102,7 @@ def _unpack(value: bytes, keyword: str) -> Any:
 
 
 def _raw(header: Any, keyword: str) -> str:
-    """Bytes of an element that pydicom cannot convert, for a message."""
+    """Return the bytes of an element that pydicom cannot convert, for a message."""
     try:
         value = header.get_item(keyword).value
     except Exception:  # noqa: BLE001 - only for a message
@@ -111,27 +111,27 @@ def _raw(header: Any, keyword: str) -> str:
 
 
 def integer(header: Dataset | None, keyword: str) -> int | None:
-    """First value of an element as an integer; None where it is absent or has no value.
+    """Read the first value of an element as an integer; None if absent or empty.
 
     Raises:
-        DecodeError: the value is no integer.
+        DecodeError: the value is not an integer.
     """
     numbers = read_numbers(header, keyword)
     if not numbers.values:
         return None
     if numbers.first is None or not numbers.first.is_integer():
-        raise DecodeError(numbers.problem or f"{keyword} {numbers.first:g} is no integer")
+        raise DecodeError(numbers.problem or f"{keyword} {numbers.first:g} is not an integer")
     return int(numbers.first)
 
 
 def text(header: Dataset | None, keyword: str) -> str:
-    """The first value of an element as stripped text; "" where it is absent."""
-    found = texts(header, keyword)
-    return found[0] if found else ""
+    """Read the first value of an element as stripped text; "" if absent."""
+    values = texts(header, keyword)
+    return values[0] if values else ""
 
 
 def texts(header: Dataset | None, keyword: str) -> tuple[str, ...]:
-    """All values of an element as stripped text; () where there are none."""
+    """Read all values of an element as stripped text; () if absent."""
     value = _value(header, keyword)
     if value is None:
         return ()
@@ -139,41 +139,41 @@ def texts(header: Dataset | None, keyword: str) -> tuple[str, ...]:
 
 
 def _value(header: Dataset | None, keyword: str) -> Any:
-    """An element's value; None where it is absent or does not convert."""
+    """Return the value of an element; None if absent or not convertible."""
     try:
         return None if header is None else header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom parses and converts at access: many kinds are raised
+    except Exception:  # noqa: BLE001 - pydicom converts on access and raises many types
         return None
 
 
 def present(header: Dataset, keyword: str) -> bool:
-    """True if an element is there and not empty, be its value readable or not."""
+    """Return True if an element exists and is not empty, readable or not."""
     try:
         value = header.get(keyword)
-    except Exception:  # noqa: BLE001 - pydicom parses and converts at access: many kinds are raised
+    except Exception:  # noqa: BLE001 - pydicom converts on access and raises many types
         return True
     return value is not None and (not hasattr(value, "__len__") or len(value) > 0)
 
 
 def is_many(value: object) -> bool:
-    """Whether an element's value is a list of values or of items."""
+    """Return True if the value of an element is a list of values or of items."""
     return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
 
 
 def items(header: Dataset | None, keyword: str) -> list[Dataset]:
-    """The items of a sequence; [] where it is absent or no sequence."""
+    """Return the items of a sequence; [] if absent or not a sequence."""
     value = _value(header, keyword)
     return [item for item in value or () if hasattr(item, "get")] if is_many(value) else []
 
 
 def groups(header: Dataset, frame: int, sequence: str) -> Iterator[tuple[str, Dataset]]:
-    """Where a parameter may stand, nearest first (PS3.3 C.7.6.16)."""
-    for place, keyword, item in (
+    """Yield the data sets that may hold a parameter of a frame, by precedence (PS3.3 C.7.6.16)."""
+    for level, keyword, item in (
         ("frame", "PerFrameFunctionalGroupsSequence", frame),
         ("shared", "SharedFunctionalGroupsSequence", 0),
     ):
         groups = items(header, keyword)
         if 0 <= item < len(groups):
-            for found in items(groups[item], sequence)[:1]:
-                yield place, found
+            for group in items(groups[item], sequence)[:1]:
+                yield level, group
     yield "header", header

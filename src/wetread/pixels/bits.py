@@ -1,4 +1,4 @@
-"""Which bits of a word are the stored value, and its sign."""
+"""Bit masks and sign extension of stored values."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from wetread.pixels.form import Form
 
 Pixels = NDArray[Any]
 Note = tuple[str, str]
-"""A problem about one frame: (code of `wetread.errors.PROBLEMS`, what was seen)."""
+"""Problem of one frame: (code of `wetread.errors.PROBLEMS`, text)."""
 
 
 def mask(raw: Pixels, form: Form) -> Pixels:
-    """The bits that count of uncompressed values, shifted down and sign-extended (PS3.5 8.1.1)."""
+    """Extract Bits Stored from uncompressed values and sign-extend them (PS3.5 8.1.1)."""
     unsigned = np.dtype(f"u{form.dtype.itemsize}")
-    values: Pixels = raw.astype(unsigned)  # always a copy, in the machine's byte order
+    values: Pixels = raw.astype(unsigned)  # always a copy, in native byte order
     if form.high_bit + 1 > form.stored:
         values >>= form.high_bit + 1 - form.stored
     return _extend(values, form.stored, form.signed)
 
 
-def settle(
+def to_stored(
     raw: Pixels, form: Form, precision: int, signed: bool, notes: list[Note]
 ) -> tuple[Pixels, int]:
-    """Decoded values -> stored values, where `precision` and Bits Stored may disagree.
+    """Convert decoded values to stored values if `precision` and Bits Stored disagree.
 
-    The code-stream's precision wins, unless every value fits Bits Stored (JPEG streams of 12 or
-    16 bits that hold fewer are common) or an overlay lies in the bits above. A signed stream holds
-    signed values; any other has the sign of Pixel Representation.
+    The precision of the code-stream wins, unless all values fit into Bits Stored (JPEG streams of
+    12 or 16 bits with fewer bits in use are common) or an overlay uses the upper bits. A signed
+    stream holds signed values; for others, Pixel Representation decides.
     """
     is_signed = form.signed or signed
     width = max(form.dtype.itemsize, raw.dtype.itemsize)
     bits = min(precision, form.stored)
     words: Pixels = raw.astype(f"u{width}")  # two's complement where the stream is signed
     if precision > form.stored and not form.embedded:
-        kept = _extend(words.copy(), form.stored, is_signed)
+        masked = _extend(words.copy(), form.stored, is_signed)
         full = _extend(words.copy(), precision, signed)
-        if not (kept == full).all() and (not is_signed or int(words.max()) >> form.stored):
+        if not (masked == full).all() and (not is_signed or int(words.max()) >> form.stored):
             bits = precision
     if bits != form.stored or (signed and not form.signed):
         sign = "signed " if signed else ""
-        seen = f"{sign}{precision} bits in the stream, {form.stored} in the header"
-        notes.append(("BITS_MISMATCH", seen))
+        text = f"{sign}{precision} bits in the stream, {form.stored} in the header"
+        notes.append(("BITS_MISMATCH", text))
     return _extend(words, bits, is_signed), bits
 
 
 def _extend(values: Pixels, bits: int, signed: bool) -> Pixels:
-    """The low `bits` of unsigned words, as a signed type if `signed`; changes `values`."""
+    """Mask unsigned words to `bits`, in place; with `signed`, sign-extend to a signed type."""
     spare = 8 * values.dtype.itemsize - bits
     if not signed:
         if spare:

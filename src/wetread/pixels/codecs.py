@@ -1,4 +1,4 @@
-"""Code-streams -> stored values, through one table: kind of code-stream -> library."""
+"""Decoders of code-streams to stored values, one per codec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from wetread.errors import DecodeError, LimitError
 from wetread.headers.encodings import DEFLATED_FRAMES, EXPLICIT_BE, KINDS
-from wetread.pixels.bits import Note, Pixels, mask, settle
+from wetread.pixels.bits import Note, Pixels, mask, to_stored
 from wetread.pixels.colour import to_rgb
 from wetread.pixels.form import COLOURS, Form
 from wetread.pixels.streams import Stream, read_stream
@@ -22,23 +22,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded frame."""
+    """Decoded frame."""
 
     values: Pixels
     """Stored values: (rows, columns), or RGB as (rows, columns, 3)."""
     bits: int
-    """Bits of a stored value that count."""
+    """Bits per stored value."""
     photometric: str
-    """Of `values`: RGB for every colour file; PALETTE COLOR values are indices."""
+    """Photometric interpretation of `values`: RGB for colour; PALETTE COLOR for indices."""
     conversion: str = ""
-    """What was done to the colour, e.g. "YBR_FULL to RGB"."""
+    """Colour conversion applied, e.g. "YBR_FULL to RGB"."""
     scale: int = 1
-    """1 in full, 2 at half the resolution, then 4, 8 ..."""
+    """1 for full resolution, 2 for half, then 4, 8 ..."""
     notes: tuple[Note, ...] = ()
     shift: float = 0.0
-    """Where a reduced frame lies: its edge coordinate u is x = u * scale - shift in full pixels. 0
-    where each of its pixels is a block of full ones; (scale - 1) / 2 for JPEG 2000, whose filters
-    are centred on the first pixel of a block."""
+    """Offset of a reduced frame: its edge coordinate u is x = u * scale - shift in full pixels. 0
+    if each pixel is a block of full ones; (scale - 1) / 2 for JPEG 2000, whose filters are centred
+    on the first pixel of a block."""
 
 
 def decode(
@@ -46,47 +46,50 @@ def decode(
     form: Form,
     settings: Settings = Settings(),
 ) -> Frame:
-    """The stored values in `data`, one frame as `frames.Frames.read` gives it.
+    """Decode the bytes of one frame, as returned by `Frames.read`, to stored values.
 
-    Masked to the bits that count, with the right sign, colour as RGB. Raises DecodeError, whatever
-    the decoder did (a panic of one written in Rust is a BaseException), and without allocating
-    more than the frame the header announces.
+    Values are masked to Bits Stored and sign-extended; colour is RGB. Never allocates more than
+    the frame that the header states.
+
+    Raises:
+        DecodeError: any failure of the decoder (a Rust panic is a BaseException).
     """
     check_size(form, len(data), settings)
     kind = KINDS.get(form.syntax or "1.2.840.10008.1.2")
     if kind is None:
         raise DecodeError(f"pixels of transfer syntax {form.syntax} cannot be decoded")
     if kind in ("native", "rle"):
-        raw = guarded(unpack_rle if kind == "rle" else unpack, data, form)
+        raw = call_decoder(unpack_rle if kind == "rle" else unpack, data, form)
         return finish(raw, form, None)
     data, stream = open_stream(data, form)
     decoder = DECODERS[stream.codec]
-    raw = guarded(decoder, data[stream.start :], form, stream)
+    raw = call_decoder(decoder, data[stream.start :], form, stream)
     frame = finish(raw, form, stream)
     return replace(frame, notes=(*frame.notes, *_check_kind(data, stream, kind)))
 
 
 def open_stream(data: bytes, form: Form) -> tuple[bytes, Stream]:
-    """The code-stream of a frame and its header; a JPEG that JPEG XL holds comes as that JPEG.
+    """Read the header of a code-stream; a JPEG recompressed as JPEG XL is restored first.
 
-    Raises DecodeError for another size than the header announces.
+    Raises:
+        DecodeError: the size differs from that in the DICOM header.
     """
     stream = check_stream(read_stream(data), form)
     if stream.holds_jpeg:
         try:
-            inner = guarded(_rebuild_jpeg, data, form)
+            inner = call_decoder(_rebuild_jpeg, data, form)
             jpeg = check_stream(read_stream(inner), form)
-        except DecodeError:  # its pixels may still be there
+        except DecodeError:  # its pixels may still decode
             return data, stream
         return inner, replace(jpeg, holds_jpeg=True)
     return data, stream
 
 
 def _rebuild_jpeg(data: bytes, form: Form) -> bytes:
-    """The JPEG file from which a JPEG XL file was made (ISO 18181-2, 9.2)."""
+    """Restore the JPEG file that a JPEG XL file was made from (ISO 18181-2, 9.2)."""
     from imagecodecs import jpegxl_decode_jpeg
 
-    limit = form.frame_bytes + 4 * len(data) + 65536  # libjxl unpacks markers of any length
+    limit = form.frame_bytes + 4 * len(data) + 65536  # libjxl expands markers of any length
     return bytes(jpegxl_decode_jpeg(data, numthreads=1, out=bytearray(limit)))
 
 
@@ -94,26 +97,26 @@ def _check_kind(data: bytes, stream: Stream, kind: str) -> list[Note]:
     notes = []
     codec = "jpegxl" if stream.holds_jpeg else stream.codec
     if codec != kind:
-        notes.append(("TSUID_WRONG", f"a {codec} stream, stated to be {kind}"))
-    # The other decoders refuse a stream that is cut; those of JPEG fill it up with grey.
+        notes.append(("TSUID_WRONG", f"a {codec} stream, {kind} stated"))
+    # The other decoders reject a truncated stream; JPEG decoders fill it with grey.
     if stream.codec in ("jpeg", "jpeg-lossless") and b"\xff\xd9" not in data[-64:]:
         notes.append(("STREAM_CUT", f"no end marker in the {len(data):,} bytes of the stream"))
     return notes
 
 
-def guarded(decoder: Callable[..., T], *args: Any) -> T:
-    """Call a decoder; whatever it raises becomes a DecodeError."""
+def call_decoder(decoder: Callable[..., T], *args: Any) -> T:
+    """Call a decoder and convert any error to a DecodeError."""
     try:
         return decoder(*args)
     except (KeyboardInterrupt, SystemExit, DecodeError):
         raise
-    except BaseException as error:  # a Rust panic is no Exception
+    except BaseException as error:  # a Rust panic is not an Exception
         kind = LimitError if isinstance(error, MemoryError) else DecodeError
         raise kind(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def check_size(form: Form, have: int, settings: Settings) -> None:
-    """Refuse a frame larger than the limits, before a byte of it is allocated."""
+    """Raise LimitError for a frame above the limits, before memory is allocated."""
     need = form.frame_bytes
     if need > settings.frame_bytes:
         raise LimitError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
@@ -121,24 +124,24 @@ def check_size(form: Form, have: int, settings: Settings) -> None:
 
 
 def check_growth(need: int, have: int, settings: Settings) -> None:
-    """Refuse bytes that say they hold more than any encoding packs into so few."""
+    """Raise LimitError if `need` bytes cannot plausibly come from `have` compressed bytes."""
     if need > settings.free_bytes and need > settings.frame_ratio * have:
         raise LimitError(f"refused: {have:,} bytes that claim to hold {need:,}")
 
 
 def check_stream(stream: Stream, form: Form) -> Stream:
-    """The stream, if it holds the frame that the header announces; else DecodeError."""
+    """Return the stream; raise DecodeError if its size differs from that in the header."""
     have, need = (stream.rows, stream.columns), (form.rows, form.columns)
     if have != need or stream.samples not in (0, form.samples):
         raise DecodeError(
             f"the code-stream holds {have[0]} x {have[1]} x {stream.samples or '?'}, "
-            f"the header announces {need[0]} x {need[1]} x {form.samples}"
+            f"the header states {need[0]} x {need[1]} x {form.samples}"
         )
     return stream
 
 
 def unpack(data: bytes, form: Form) -> Pixels:
-    """Uncompressed little-endian bytes -> values as they lie, before any mask."""
+    """Convert uncompressed bytes to an array of words, before masking."""
     if form.syntax == DEFLATED_FRAMES:
         data = zlib.decompressobj(-15).decompress(data, -(-form.frame_bits // 8))
     need = form.frame_bits // form.allocated
@@ -163,7 +166,7 @@ def _file_type(form: Form) -> np.dtype[Any]:
 
 
 def _unpack_bits(data: bytes, need: int, form: Form) -> Pixels:
-    """Values of 1, 12 or any other number of bits, lowest bit first (PS3.5 8.1.1)."""
+    """Unpack values of 1, 12 or any number of bits, lowest bit first (PS3.5 8.1.1)."""
     bits = np.unpackbits(np.frombuffer(data, "u1"), count=need * form.allocated, bitorder="little")
     if form.allocated == 1:
         return bits
@@ -174,7 +177,7 @@ def _unpack_bits(data: bytes, need: int, form: Form) -> Pixels:
 
 
 def _expand_422(flat: Pixels, form: Form) -> Pixels:
-    """Y1 Y2 Cb Cr -> one Y Cb Cr per pixel; the chroma of a pair goes to both."""
+    """Expand Y1 Y2 Cb Cr to one Y Cb Cr per pixel; both pixels of a pair share the chroma."""
     if form.columns % 2:
         raise DecodeError("YBR_FULL_422 with an odd number of columns")
     pairs = flat.reshape(form.rows, form.columns // 2, 4)
@@ -185,11 +188,11 @@ def _expand_422(flat: Pixels, form: Form) -> Pixels:
 
 
 def unpack_rle(data: bytes, form: Form) -> Pixels:
-    """RLE Lossless (PS3.5 G): one segment per byte plane, most significant first."""
+    """Decode RLE Lossless (PS3.5 G): one segment per byte plane, most significant first."""
     if form.allocated % 8:
         raise DecodeError(f"RLE with {form.allocated} bits allocated")
     if len(data) < 64:
-        raise DecodeError(f"{len(data)} bytes are no RLE header")
+        raise DecodeError(f"{len(data)} bytes are too few for an RLE header")
     width, size = form.allocated // 8, form.rows * form.columns
     count, *starts = np.frombuffer(data, "<u4", 16).tolist()
     if count != width * form.samples:
@@ -204,14 +207,14 @@ def unpack_rle(data: bytes, form: Form) -> Pixels:
 
 
 def _unpack_segment(segment: bytes, size: int) -> bytes:
-    """The first `size` bytes that a segment holds; what is behind them is padding."""
+    """Decode the first `size` bytes of a segment; the rest is padding."""
     from imagecodecs import PackbitsError, packbits_decode
 
     try:
         plane = packbits_decode(segment, out=bytearray(size))
         if len(plane) == size:
             return bytes(plane)
-    except PackbitsError:  # more than `size`, or padding that is no run
+    except PackbitsError:  # longer than `size`, or invalid padding
         pass
     out, at = bytearray(), 0
     while len(out) < size and at < len(segment):
@@ -225,22 +228,22 @@ def _unpack_segment(segment: bytes, size: int) -> bytes:
         else:
             at += 1
     if len(out) < size:
-        raise DecodeError(f"an RLE segment gives {len(out):,} bytes of {size:,}")
+        raise DecodeError(f"an RLE segment holds {len(out):,} of {size:,} bytes")
     return bytes(out[:size])
 
 
 def _decode_jpeg(data: bytes, form: Form, stream: Stream) -> Pixels:
-    # Lossless too: imagecodecs' ljpeg_decode may read beyond a stream that is damaged.
+    # Also for lossless: ljpeg_decode of imagecodecs may read beyond a damaged stream.
     from imagecodecs import jpeg8_decode
 
     if form.samples != 3:
         return jpeg8_decode(data)
-    colour = jpeg_colour(stream, form) if stream.codec == "jpeg" else "RGB"  # as samples lie
+    colour = jpeg_colour(stream, form) if stream.codec == "jpeg" else "RGB"  # samples as stored
     return jpeg8_decode(data, colorspace=colour, outcolorspace="RGB")
 
 
 def jpeg_colour(stream: Stream, form: Form) -> str:
-    """Colour space of the samples of a lossy JPEG: the stream decides, then the tag."""
+    """Colour space of the samples of a lossy JPEG: from the stream, else from the tag."""
     decided = stream.colour or ("RGB" if form.photometric == "RGB" else "YBR")
     return "RGB" if decided == "RGB" else "YCBCR"
 
@@ -248,12 +251,12 @@ def jpeg_colour(stream: Stream, form: Form) -> str:
 def _decode_jpegls(data: bytes, form: Form, stream: Stream) -> Pixels:
     from imagecodecs import jpegls_decode
 
-    # Without an end marker CharLS searches for one far beyond the data, for seconds.
+    # Without an end marker, CharLS searches for one far beyond the data, for seconds.
     return jpegls_decode(data + b"\xff\xd9")
 
 
 def _decode_jpeg2000(data: bytes, form: Form, stream: Stream) -> Pixels:
-    # OpenJPEG for HTJ2K too: on damage, imagecodecs' htj2k_decode returns whatever memory held.
+    # OpenJPEG also for HTJ2K: htj2k_decode returns uninitialised memory for damaged data.
     from imagecodecs import jpeg2k_decode
 
     return jpeg2k_decode(data)
@@ -276,13 +279,13 @@ DECODERS: dict[str, Callable[[bytes, Form, Stream], Pixels]] = {
 
 
 def finish(raw: Pixels, form: Form, stream: Stream | None, scale: int = 1) -> Frame:
-    """Mask, sign and colour: what a decoder gave -> the stored values that it means."""
+    """Convert the output of a decoder to stored values: mask, sign and colour."""
     if raw.ndim == 3 and raw.shape[2] == 1:
         raw = raw[..., 0]
     if raw.ndim != len(form.shape) or raw.shape[2:] != form.shape[2:]:
-        raise DecodeError(f"the decoder gave {raw.shape}, the header announces {form.shape}")
+        raise DecodeError(f"the decoder returned {raw.shape}, the header states {form.shape}")
     if scale == 1 and raw.shape != form.shape:
-        raise DecodeError(f"the decoder gave {raw.shape}, the header announces {form.shape}")
+        raise DecodeError(f"the decoder returned {raw.shape}, the header states {form.shape}")
     notes: list[Note] = []
     if form.dtype.kind == "f" and stream is None:
         return Frame(np.array(raw, form.dtype), form.stored, form.photometric, "", scale)
@@ -290,7 +293,7 @@ def finish(raw: Pixels, form: Form, stream: Stream | None, scale: int = 1) -> Fr
         values, bits = mask(raw, form), form.stored
     else:
         precision = stream.precision or 8 * raw.dtype.itemsize
-        values, bits = settle(raw, form, precision, stream.signed, notes)
+        values, bits = to_stored(raw, form, precision, stream.signed, notes)
     if form.samples < 3 or form.photometric not in COLOURS:
         return Frame(values, bits, form.photometric, "", scale, tuple(notes))
     source, conversion = _read_colour(form, stream, notes)
@@ -298,9 +301,9 @@ def finish(raw: Pixels, form: Form, stream: Stream | None, scale: int = 1) -> Fr
 
 
 def _read_colour(form: Form, stream: Stream | None, notes: list[Note]) -> tuple[str, str]:
-    """The colour space of decoded samples, and what was or will be converted to RGB.
+    """Return the colour space of decoded samples, and the conversion to RGB.
 
-    What the decoder returns goes before the header's tag (`COLOR_TAG` where they contradict):
+    The output of the decoder takes precedence over the header (`COLOR_TAG` if they contradict):
 
     ===========================  ==========================================================
     uncompressed, RLE, JPEG-LS,  samples as stored, in the colour space of the tag; RGB if that
@@ -323,8 +326,8 @@ def _read_colour(form: Form, stream: Stream | None, notes: list[Note]) -> tuple[
     else:
         return tag, "" if tag == "RGB" else f"{tag} to RGB"
     if differs:
-        said = "YBR" if ybr else "RGB"
-        where = "code-stream is" if stream else "samples are"
-        notes.append(("COLOR_TAG", f"the {where} {said}, the header says {tag}"))
+        subject = "code-stream is" if stream else "samples are"
+        space = "YBR" if ybr else "RGB"
+        notes.append(("COLOR_TAG", f"the {subject} {space}, the header states {tag}"))
     name = tag if tag != "RGB" else "YBR_FULL"
     return "RGB", f"{name} to RGB" if ybr else ""

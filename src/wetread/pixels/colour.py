@@ -1,4 +1,4 @@
-"""Colour spaces of PS3.3 C.7.6.3.1.2 -> RGB."""
+"""Conversion of the colour spaces of PS3.3 C.7.6.3.1.2 to RGB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wetread.errors import DecodeError
 
 
 def to_rgb(values: NDArray[Any], photometric: str, bits: int) -> NDArray[Any]:
-    """Unsigned (rows, columns, 3) samples of `bits` bits as RGB, contiguous, same type.
+    """Convert unsigned samples (rows, columns, 3) of `bits` bits to contiguous RGB of same type.
 
     >>> to_rgb(np.array([[[76, 85, 255]]], "u1"), "YBR_FULL", 8)
     array([[[254,   0,   0]]], dtype=uint8)

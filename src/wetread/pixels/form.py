@@ -1,4 +1,4 @@
-"""What a header says of its pixels: sizes, bits, colour, transfer syntax."""
+"""Pixel description of a header: size, bits, colour, transfer syntax."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The shape of the stored values of one instance (PS3.3 C.7.6.3, PS3.5 8)."""
+    """Pixel description of one instance (PS3.3 C.7.6.3, PS3.5 8)."""
 
     syntax: str
     """Transfer Syntax UID."""
@@ -39,22 +39,22 @@ class Form:
     columns: int
     samples: int
     frames: int | None
-    """Number of Frames; None where the header has none."""
+    """Number of Frames; None if absent."""
     allocated: int
     stored: int
     high_bit: int
     signed: bool
     photometric: str
     planar: bool
-    """Colour by plane instead of by pixel."""
+    """Planar Configuration 1: colour by plane."""
     element: str = "PixelData"
-    """Keyword of the element that holds the pixels."""
+    """Keyword of the pixel element."""
     embedded: bool = False
-    """An overlay lies in the bits that the pixels leave free."""
+    """Unused high bits hold an overlay."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of a stored value, in the machine's byte order."""
+        """Type of a stored value, in native byte order."""
         if self.element in FLOATS:
             return np.dtype(f"f{FLOATS[self.element] // 8}")
         size = next((s for s in (1, 2, 4, 8) if 8 * s >= self.allocated), 8)
@@ -62,13 +62,13 @@ class Form:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, columns), or (rows, columns, samples) in colour."""
+        """Shape of a frame: (rows, columns), or (rows, columns, samples) for colour."""
         size = (self.rows, self.columns)
         return size if self.samples == 1 else (*size, self.samples)
 
     @property
     def values(self) -> int:
-        """Stored values in a frame."""
+        """Number of stored values per frame."""
         return self.rows * self.columns * self.samples
 
     @property
@@ -78,25 +78,28 @@ class Form:
 
     @property
     def frame_bits(self) -> int:
-        """Bits of an uncompressed frame."""
+        """Size of an uncompressed frame in bits."""
         values = self.rows * self.columns * 2 if self.subsampled else self.values
         return values * self.allocated
 
     def without_subsampling(self) -> Form:
-        """YBR_FULL_422 in name, with three samples per pixel in fact."""
+        """Return the description of YBR_FULL_422 stored with three samples per pixel."""
         return replace(self, photometric=self.photometric.replace("_422", ""))
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of a decoded frame in memory."""
+        """Size of a decoded frame in bytes."""
         return self.values * self.dtype.itemsize
 
 
 def read_form(header: Dataset, element: str = "PixelData") -> Form:
-    """The form that `header` announces for the pixels in `element`.
+    """Read the description of the pixels in `element`.
 
-    Raises DecodeError where it announces none, an impossible one, or one that cannot be read; says
-    what the file is instead. A Number of Frames that cannot be read is as none: the pixels tell.
+    An unreadable Number of Frames is ignored: frames are counted in the pixel data.
+
+    Raises:
+        DecodeError: the description is absent, impossible or unreadable; the message names the
+            kind of file.
 
     >>> from pydicom.dataset import Dataset
     >>> header = Dataset()
@@ -112,7 +115,7 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
     samples = integer(header, "SamplesPerPixel") or 1
     allocated = floats or integer(header, "BitsAllocated") or 0
     stored = floats or integer(header, "BitsStored") or allocated
-    high_bit = read_numbers(header, "HighBit").first  # one that cannot be is mended below
+    high_bit = read_numbers(header, "HighBit").first  # corrected below if invalid
     if not (0 < rows <= 65535 and 0 < columns <= 65535 and 1 <= samples <= 4):
         raise DecodeError(f"impossible size: {rows} rows, {columns} columns, {samples} samples")
     if not (0 < stored <= allocated <= 64):
@@ -139,21 +142,21 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
 
 
 def transfer_syntax(header: Dataset) -> str:
-    """The Transfer Syntax UID, or "" where the header has none."""
+    """Return the Transfer Syntax UID, or "" if absent."""
     return text(getattr(header, "file_meta", None), "TransferSyntaxUID")
 
 
 def describe(header: Dataset) -> str:
-    """What an instance is, in words: "this is an RT Structure Set Storage"."""
+    """Describe the kind of an instance: "this is RT Structure Set Storage"."""
     from pydicom.uid import UID
 
-    meta = getattr(header, "file_meta", None)  # a DICOMDIR has its class only there
+    meta = getattr(header, "file_meta", None)  # the only source for a DICOMDIR
     name = UID(text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")).name
     return f"this is {name}" if name else "neither Rows and Columns nor a SOP Class UID"
 
 
 def _has_embedded_overlay(header: Dataset) -> bool:
-    """True with an overlay plane that names a bit of the pixel words (retired in PS3.5-2004)."""
+    """Return True if an overlay is stored in bits of the pixel words (retired in PS3.5-2004)."""
     return any(
         (group, 0x0102) in header and (group, 0x3000) not in header
         for group in range(0x6000, 0x6020, 2)

@@ -1,4 +1,4 @@
-"""Where the frames of an instance lie, and their bytes, one frame at a time."""
+"""Frames of an instance: location and bytes, one frame at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from wetread.headers.nesting import UNDEFINED
 from wetread.pixels.bits import Note
 from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
-from wetread.pixels.structure import HEAD, Layout, count_native, item_order, settle, starts_frame
+from wetread.pixels.structure import (
+    HEAD,
+    Layout,
+    count_native,
+    detect_layout,
+    item_order,
+    starts_frame,
+)
 from wetread.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,35 +38,36 @@ ELEMENTS = {
     0x7FE00009: "DoubleFloatPixelData",
 }
 Fragment = tuple[int, int]
-"""Where a fragment lies in the file, and its length."""
+"""Offset of a fragment in the file, and its length."""
 _DELIMITER = 8
-"""Bytes of the delimiter behind pixels of undefined length."""
+"""Size in bytes of the delimiter after pixels of undefined length."""
 
 
 class Frames:
-    """The frames of one instance: `len(frames)` of them, read one at a time, from 0.
+    """Frames of one instance, read one at a time; `len(frames)` is their number.
 
     Args:
-        file: the whole file, seekable; stays the caller's to close unless `open_frames` opened it.
-        header: the data set without its pixels, File Meta in `header.file_meta`.
-        offset: where the value of the pixel element starts.
+        file: the whole file, seekable; the caller closes it, unless `open_frames` opened it.
+        header: the data set without pixels, File Meta in `header.file_meta`.
+        offset: offset in bytes of the value of the pixel element.
 
-    Raises DecodeError where the header announces no image or the offset is no pixel element.
+    Raises:
+        DecodeError: the header describes no image, or there is no pixel element at the offset.
     """
 
     owned = False
-    """Whether `close` closes the file."""
+    """True if `close` closes the file."""
 
     def __init__(self, file: BinaryIO, header: Dataset, offset: int) -> None:
         self.file, self.header, self.offset = file, header, offset
         self.size = file.seek(0, os.SEEK_END)
         keyword, self.vr, stated = _parse_head(file, offset)
         self.form: Form = read_form(header, keyword)
-        """Form of the pixels; its `syntax` is the one they are in, whatever is stated."""
+        """Description of the pixels, with the actual transfer syntax, stated or not."""
         rest = max(0, self.size - offset)
         self.length = rest if stated == UNDEFINED else min(self._unwrapped(stated), rest)
         self.layout: Layout
-        self.layout, self.form, self._notes = settle(
+        self.layout, self.form, self._notes = detect_layout(
             self.form, self._read_at, self.length, stated == UNDEFINED
         )
         if stated == UNDEFINED and self.is_native:
@@ -69,35 +77,35 @@ class Frames:
 
     @property
     def is_native(self) -> bool:
-        """Whether the pixels lie uncompressed, frame after frame."""
+        """True for uncompressed pixels, frame after frame."""
         return self.layout == "native"
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Problems about the structure of the pixels, which hold for every frame."""
+        """Problems in the structure of the pixel data, common to all frames."""
         announced = self.form.frames or 1
         if (count := len(self)) == announced:
             return self._notes
-        text = f"{count:,} frames are there, the header announces {announced:,}"
+        text = f"{count:,} frames are present, the header states {announced:,}"
         return (*self._notes, ("FRAMES_UNDECLARED", text))
 
     def _read_at(self, at: int, count: int) -> bytes:
-        """Up to `count` bytes of the pixel element, from its byte `at` on."""
+        """Read up to `count` bytes of the pixel element, from its byte `at`."""
         self.file.seek(self.offset + at)
         return self.file.read(max(0, min(count, self.length - at)))
 
     def _unwrapped(self, stated: int) -> int:
-        """The length, also of more than 4 GiB, which its 32 bits cannot say."""
+        """Return the length, corrected for 32-bit overflow beyond 4 GiB."""
         need = -(-self.form.frame_bits * (self.form.frames or 1) // 8)
         wrapped = need > stated and abs(need % 2**32 - stated) < 2
         return need if wrapped and need <= self.size - self.offset else stated
 
     def _holds(self, values: int) -> bool:
-        """Whether there are bytes for that many values in every frame announced."""
+        """Return True if there are bytes for that many values in every stated frame."""
         return self.length >= values * self.form.allocated // 8 * (self.form.frames or 1)
 
     def __len__(self) -> int:
-        """Frames that can be reached: those announced, or those present where there are more."""
+        """Number of frames: as stated in the header, or as present if there are more."""
         announced = self.form.frames or 1
         if self.is_native:
             return count_native(self.form, self.length) or announced
@@ -105,20 +113,22 @@ class Frames:
 
     @property
     def present(self) -> int:
-        """Frames of which there are bytes; a header may announce any number."""
+        """Number of frames with at least one byte; a header may state any number."""
         if not self.is_native:
             return min(len(self), len(self._groups))
         return min(len(self), -(-8 * self.length // self.form.frame_bits))
 
     def read(self, frame: int = 0, *, short: bool = False) -> bytes:
-        """The bytes of a frame: values as they lie in the file, or one code-stream.
+        """Read the bytes of a frame: uncompressed values, or one code-stream.
 
-        With `short=True`, what the file lacks of an uncompressed frame is filled with zeros.
-        Raises UsageError for a frame out of range, DecodeError for one that is not all there, or
-        of which no byte is there.
+        With `short=True`, missing bytes of an uncompressed frame are zero.
+
+        Raises:
+            UsageError: the frame number is out of range.
+            DecodeError: the frame is truncated or missing.
         """
         if not 0 <= frame < len(self):
-            raise UsageError(f"frame {frame} does not exist: {len(self)} frames, counted from 0")
+            raise UsageError(f"frame {frame} does not exist: {len(self)} frames, numbered from 0")
         if not self.is_native:
             return self._read_fragments(frame)
         bits, need = self.form.frame_bits, -(-self.form.frame_bits // 8)
@@ -129,17 +139,17 @@ class Frames:
             raise DecodeError(f"frame {frame} is missing: bytes for {self.present:,} only")
         if len(data) < last - first and not short:
             raise DecodeError(
-                f"frame {frame} is cut: {len(data):,} bytes of {need:,}; "
+                f"frame {frame} is truncated: {len(data):,} of {need:,} bytes; "
                 "short=True fills the rest with zeros"
             )
         data = data.ljust(last - first, b"\0")
-        if spare:  # frames of single bits do not start at a byte (PS3.5 8.1.1)
+        if spare:  # 1-bit frames may not start at a byte boundary (PS3.5 8.1.1)
             flags = np.unpackbits(np.frombuffer(data, "u1"), bitorder="little")
             data = np.packbits(flags[spare : spare + bits], bitorder="little").tobytes()
         return data
 
     def _read_bytes(self, first: int, last: int) -> bytes:
-        """Bytes of the pixel element; those of 8 or fewer bits come out of swapped words."""
+        """Read bytes of the pixel element; for 8 or fewer bits in big endian, swap its words."""
         if last <= first:
             return b""
         swapped = self.form.syntax == EXPLICIT_BE and self.vr == "OW" and self.form.allocated <= 8
@@ -165,7 +175,7 @@ class Frames:
 
     @cached_property
     def _groups(self) -> list[list[Fragment]]:
-        """The fragments of every frame (PS3.5 A.4)."""
+        """Fragments by frame (PS3.5 A.4)."""
         if self.layout == "stream":
             return [[(self.offset, self.length)]]
         table, fragments, starts = self._walk_items()
@@ -187,9 +197,9 @@ class Frames:
         return frames
 
     def _walk_items(self) -> tuple[list[int], list[Fragment], list[int]]:
-        """The Basic Offset Table, the fragments, and which of them start a frame.
+        """Return the Basic Offset Table, the fragments, and the indices that start a frame.
 
-        The walk ends at a delimiter, a cut or nonsense.
+        Stops at a delimiter, at the end of the data, or at invalid data.
         """
         at, items, starts = 0, list[Fragment](), list[int]()
         table: list[int] = []
@@ -214,7 +224,7 @@ class Frames:
         return [int(n) for n in np.frombuffer(value[: len(value) & ~7], "<u8")]
 
     def close(self) -> None:
-        """Close the file, unless it is the caller's."""
+        """Close the file if `open_frames` opened it."""
         if self.owned:
             self.file.close()
 
@@ -236,11 +246,11 @@ def open_frames(
     offset: int | None = None,
     settings: Settings = Settings(),
 ) -> Frames:
-    """The frames of a file, or of its bytes.
+    """Open the frames of a file, or of its bytes.
 
-    `header` and `offset` are those of the index's row; without them they are read here. The
-    offset of a deflated file is always found here, once it is inflated (settings.header_bytes and
-    the pixels announced, at most).
+    `header` and `offset` come from a row of the index; by default they are read from the file. A
+    deflated file is inflated first (limited to settings.header_bytes plus the stated pixels), and
+    its offset is read from the result.
     """
     if not isinstance(source, (str, os.PathLike)):
         return _open(
@@ -269,7 +279,7 @@ def _open(file: BinaryIO, header: Dataset | None, offset: int | None, settings: 
 
 
 def _find_pixels(file: BinaryIO, header: Dataset) -> int:
-    """Where the value of the pixel element starts, by a walk through the header."""
+    """Find the offset of the value of the pixel element by parsing the header."""
     import pydicom
 
     file.seek(0)
@@ -279,8 +289,8 @@ def _find_pixels(file: BinaryIO, header: Dataset) -> int:
     for order in "<>":
         if len(head) == 12 and _tag(head, order) in ELEMENTS:
             return start + (12 if head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"OV", b"UN") else 8)
-    form = read_form(header)  # says what the file is, where it is no image
-    raise DecodeError(f"no pixels: the header announces {form.rows} x {form.columns} of them")
+    form = read_form(header)  # the error names the kind of file
+    raise DecodeError(f"no pixels: the header states {form.rows} x {form.columns}")
 
 
 def _tag(head: bytes, order: str) -> int:
@@ -289,7 +299,7 @@ def _tag(head: bytes, order: str) -> int:
 
 
 def _parse_head(file: BinaryIO, offset: int) -> tuple[str, str, int]:
-    """Keyword, VR ("" if implicit) and stated length of the pixel element that ends at `offset`."""
+    """Parse keyword, VR ("" if implicit) and length of the element whose value is at `offset`."""
     file.seek(max(0, offset - 12))
     head = file.read(12)
     if offset >= 12 and len(head) == 12:
@@ -298,11 +308,11 @@ def _parse_head(file: BinaryIO, offset: int) -> tuple[str, str, int]:
                 return ELEMENTS[tag], head[4:6].decode(), int(unpack(f"{order}I", head[8:])[0])
         if (tag := _tag(head[4:], "<")) in ELEMENTS:
             return ELEMENTS[tag], "", int(unpack("<I", head[8:])[0])
-    raise DecodeError(f"no pixel element ends its header at byte {offset}")
+    raise DecodeError(f"no pixel element has its value at byte {offset}")
 
 
 def _inflated(file: BinaryIO, header: Dataset, settings: Settings) -> BinaryIO:
-    """A deflated file as an uncompressed one, no larger than header and pixels may be."""
+    """Inflate a file, limited to the maximum size of header and pixels."""
     form = read_form(header)
     need = form.frame_bits * (form.frames or 1) // 8
     check_growth(need, file.seek(0, os.SEEK_END), settings)
@@ -319,7 +329,7 @@ def _inflated(file: BinaryIO, header: Dataset, settings: Settings) -> BinaryIO:
 def _group_by_offset(
     fragments: list[Fragment], offsets: list[int], announced: int
 ) -> list[list[Fragment]]:
-    """Fragments by frame, where every offset is the start of a fragment; else nothing."""
+    """Group fragments by frame; empty if an offset is not the start of a fragment."""
     base = fragments[0][0] - 8
     index = {at - 8 - base: i for i, (at, _) in enumerate(fragments)}
     if len(offsets) != announced or offsets[0] != 0 or any(o not in index for o in offsets):
@@ -331,6 +341,6 @@ def _group_by_offset(
 
 
 def _split(fragments: list[Fragment], starts: list[int]) -> list[list[Fragment]]:
-    """Fragments in groups that begin at the places `starts`, the first of which is 0."""
+    """Split fragments into groups that begin at the indices `starts`, the first of which is 0."""
     ends = [*starts[1:], len(fragments)]
     return [fragments[i:j] for i, j in zip(starts, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""Look-up tables as a header holds them, also where descriptor and data disagree."""
+"""Look-up tables of a header, also if descriptor and data disagree."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 Entries = NDArray[np.uint16]
 MOST = 65536
-"""Entries of a table at most; a descriptor says 0 for it."""
+"""Maximum number of entries of a table, written as 0 in a descriptor."""
 
 
 class Table(NamedTuple):
-    """A look-up table and the problems of its descriptor (PS3.3 C.11.1.1.1, C.7.6.3.1.5)."""
+    """Look-up table and the problems of its descriptor (PS3.3 C.11.1.1.1, C.7.6.3.1.5)."""
 
     first: int
-    """First value mapped, as a 16-bit word without sign: see `place`."""
+    """First value mapped, as an unsigned 16-bit word; see `first_mapped`."""
     bits: int
-    """Bits per entry as the descriptor says; any word."""
+    """Bits per entry as stated, unchecked."""
     entries: Entries
     problems: tuple[str, ...] = ()
 
     @property
     def needed(self) -> int:
-        """Bits that the largest entry needs."""
+        """Number of bits of the largest entry."""
         return int(self.entries.max()).bit_length()
 
 
 def read_table(
     group: Dataset, descriptor: str, data: str, *, segmented: bool = False, swapped: bool = False
 ) -> Table | str:
-    """A look-up table; a text that says why, where there is none.
+    """Read a look-up table; return the reason as text if it is unreadable.
 
     Args:
-        group: data set that holds the table.
+        group: data set with the table.
         descriptor: keyword of its descriptor.
         data: keyword of its data.
         segmented: the data are segments (PS3.3 C.7.9.2).
@@ -60,14 +60,14 @@ def read_table(
     return Table(first, bits, entries[:count], problems if len(entries) != count else ())
 
 
-def place(table: Table, low: float, high: float) -> int:
-    """First value that a table maps, with the sign that fits.
+def first_mapped(table: Table, low: float, high: float) -> int:
+    """Return the first value that a table maps, signed or unsigned.
 
-    The standard gives it the sign of the input values, `low` to `high`. Files differ, so the other
-    reading counts where it covers several times as many of them.
+    By the standard, it has the sign of the input values, `low` to `high`. Some files differ: the
+    other reading is used if it covers over four times as many input values.
 
     >>> table = Table(65436, 8, np.zeros(256, "u2"))
-    >>> place(table, -1024, 3071), place(table, 0, 65535)
+    >>> first_mapped(table, -1024, 3071), first_mapped(table, 0, 65535)
     (-100, 65436)
     """
 
@@ -82,7 +82,7 @@ def place(table: Table, low: float, high: float) -> int:
 
 
 def _read_bytes(group: Dataset, keyword: str, swapped: bool) -> bytes:
-    """The data of a table as little-endian words, whatever VR it has."""
+    """Read the data of a table of any VR as little-endian words."""
     try:
         element = group[keyword]
         value = element.value
@@ -100,7 +100,7 @@ def _read_bytes(group: Dataset, keyword: str, swapped: bool) -> bytes:
 
 
 def _split(data: bytes, count: int, bits: int) -> Entries:
-    """Entries of 8 or 16 bits: the length tells, else the bits that are stated."""
+    """Split data into entries of 8 or 16 bits, by length, else by the bits stated."""
     if len(data) < 2 * count and (len(data) in (count, count + 1) or bits <= 8):
         entries = np.frombuffer(data, "u1").astype(np.uint16)
         return entries[:count] if len(data) == count + 1 else entries  # padded to even length
@@ -108,38 +108,38 @@ def _split(data: bytes, count: int, bits: int) -> Entries:
 
 
 def _read_segments(data: bytes, count: int, bits: int) -> Entries:
-    """Entries of segments, in bytes or words: those that expand to the number stated."""
-    found = np.zeros(0, np.uint16)
+    """Expand segments, in bytes or words, whichever gives the stated number of entries."""
+    first = np.zeros(0, np.uint16)
     for size in (1, 2) if bits <= 8 else (2, 1):
         values = np.frombuffer(data[: len(data) // size * size], f"<u{size}").tolist()
         entries = np.array(_expand(values, size), np.uint16)
         if len(entries) == count:
             return entries
-        found = found if len(found) else entries
-    return found
+        first = first if len(first) else entries
+    return first
 
 
 def _expand(data: Sequence[int], size: int) -> list[int]:
-    """Segments as entries (PS3.3 C.7.9.2); up to the first damaged one, and `MOST` at most."""
-    found: list[int] = []
+    """Expand segments (PS3.3 C.7.9.2), up to the first damaged one and to `MOST` entries."""
+    entries: list[int] = []
     stack = [(0, len(data))]
-    """Where to read on, and how many segments more."""
-    for _ in range(2 * MOST):  # damaged segments may refer to themselves
-        if not stack or len(found) >= MOST:
+    """Position to continue at, and number of segments left."""
+    for _ in range(2 * MOST):  # damaged segments may be recursive
+        if not stack or len(entries) >= MOST:
             break
         at, left = stack.pop()
-        if left == 0 or at + 2 >= len(data):  # two values and a pad are no segment
+        if left == 0 or at + 2 >= len(data):  # two values and padding are too few
             continue
         kind, length = data[at : at + 2]
         at += 2
         if kind == 0:
-            found += data[at : at + length]
+            entries += data[at : at + length]
             at += length
-        elif kind == 1 and found:
-            ramp = np.linspace(found[-1], data[at], length + 1)[1:]
-            found += np.around(ramp).astype(int).tolist()
+        elif kind == 1 and entries:
+            ramp = np.linspace(entries[-1], data[at], length + 1)[1:]
+            entries += np.around(ramp).astype(int).tolist()
             at += 1
-        elif kind == 2 and found and at + 4 // size <= len(data) and len(stack) < 64:
+        elif kind == 2 and entries and at + 4 // size <= len(data) and len(stack) < 64:
             # A byte offset as two 16-bit words, the low one first.
             parts = np.array(data[at : at + 4 // size], f"<u{size}").tobytes()
             target = int.from_bytes(parts, "little") // size
@@ -149,15 +149,14 @@ def _expand(data: Sequence[int], size: int) -> list[int]:
         else:
             break
         stack.append((at, left - 1))
-    return found[:MOST]
+    return entries[:MOST]
 
 
 def fit_bits(table: Table) -> Table:
-    """The table with the bits that its entries need, and a problem where they are others.
+    """Set the bits of a table to those of its largest entry; note a difference as a problem.
 
-    Some devices state the bits of storage, 16, for entries of 8 to 15: by the letter such a
-    picture is nearly black. Horos, cornerstone, dcm4che and dicom-rs take the range from the
-    largest entry, too.
+    Some devices state 16 bits for entries of 8 to 15 bits, which would render nearly black.
+    Horos, cornerstone, dcm4che and dicom-rs also take the range from the largest entry.
     """
     bits = table.needed or min(max(table.bits, 1), 16)
     if bits == table.bits:
@@ -167,9 +166,9 @@ def fit_bits(table: Table) -> Table:
 
 
 def read_palette(header: Dataset, swapped: bool = False) -> tuple[Any, Table | None, list[str]]:
-    """Colours of a palette as uint8 (entries, 3), its red table, and problems; None if unusable.
+    """Read a palette: colours as uint8 (entries, 3), red table, problems; None if unusable.
 
-    One colour may be dark on purpose, so bits are judged by all three (PS3.3 C.7.6.3.1.5).
+    One colour may be dark on purpose, so bits are checked on all three (PS3.3 C.7.6.3.1.5).
     """
     tables: list[Table] = []
     for colour in ("Red", "Green", "Blue"):
@@ -186,7 +185,7 @@ def read_palette(header: Dataset, swapped: bool = False) -> tuple[Any, Table | N
         problems.append("red, green and blue have different sizes or first values")
     red = tables[0]
     needed, bits = max(table.needed for table in tables), red.bits
-    # Colours in a sixteenth of the range are no dark ones, but stated in the bits of storage.
+    # Colours within a sixteenth of the range are not dark: 16 bits were stated for fewer.
     if needed and not needed <= bits <= min(16, max(8, needed + 3)):
         problems.append(f"palette entries need {needed} bits, {bits} stated")
         bits = max(8, needed)

@@ -1,4 +1,4 @@
-"""Decode at 1/2, 1/4, 1/8 ... of the resolution, where the code-stream holds smaller versions."""
+"""Decoding at 1/2, 1/4, 1/8 ... of the resolution, if the code-stream supports it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wetread.errors import DecodeError
 from wetread.headers.encodings import KINDS
 from wetread.pixels.codecs import (
     Frame,
+    call_decoder,
     check_size,
     decode,
     finish,
-    guarded,
     jpeg_colour,
     open_stream,
 )
@@ -34,11 +34,11 @@ def decode_reduced(
     size: int,
     settings: Settings = Settings(),
 ) -> Frame:
-    """The frame at the smallest resolution whose longest side is at least `size` pixels.
+    """Decode a frame at the smallest resolution whose longest side is at least `size` pixels.
 
-    JPEG 2000, HTJ2K and JPEG of 8 bits hold smaller versions of themselves; everything else
-    comes in full, with `scale` 1. Palette indices have no averages, so they come in full too, and
-    so do values whose sign is not the stream's.
+    JPEG 2000, HTJ2K and 8-bit JPEG support lower resolutions; all else is decoded in full, with
+    `scale` 1. So are palette indices, which cannot be averaged, and values whose sign differs from
+    that of the stream.
     """
     kind = KINDS.get(form.syntax, "native")
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
@@ -49,8 +49,8 @@ def decode_reduced(
     if times == 0:
         return decode(data, form, settings)
     try:
-        raw = guarded(DECODERS[stream.codec], inner[stream.start :], form, stream, times)
-    except DecodeError:  # what only the full decoder can read, it may still read
+        raw = call_decoder(DECODERS[stream.codec], inner[stream.start :], form, stream, times)
+    except DecodeError:  # the full decoder may still succeed
         return decode(data, form, settings)
     scale = 1 << times
     shift = 0.0 if stream.codec == "jpeg" else (scale - 1) / 2
@@ -58,7 +58,7 @@ def decode_reduced(
 
 
 def count_levels(data: bytes, form: Form) -> int:
-    """How often the decoder can halve the frame in `data` by itself; 0 where it cannot."""
+    """Number of halvings that the decoder supports for a frame; 0 if none."""
     kind = KINDS.get(form.syntax, "native")
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
         return 0
@@ -66,7 +66,7 @@ def count_levels(data: bytes, form: Form) -> int:
 
 
 def halvings(longest: int, size: int) -> int:
-    """How often an image may be halved before its longest side is below `size`.
+    """Number of halvings that keep the longest side at or above `size`.
 
     >>> halvings(2952, 700)
     2
@@ -75,10 +75,10 @@ def halvings(longest: int, size: int) -> int:
 
 
 def _levels(stream: Stream, form: Form) -> int:
-    """How often the decoder at hand can halve this stream.
+    """Number of halvings that the decoder supports for a stream.
 
-    Not at all where the mask or the sign changes values afterwards: an average of words on both
-    sides of a wrap (0 and 65535 for 0 and -1) is neither's, and nor is one with overlay bits.
+    None if values are masked or sign-extended afterwards: the average of words on both sides of a
+    wrap (0 and 65535 for 0 and -1) is wrong, as is one with overlay bits.
     """
     above = stream.precision > form.stored
     if form.signed > stream.signed or (above and (form.embedded or stream.signed)):
@@ -95,7 +95,7 @@ def _decode_jpeg(data: bytes, form: Form, stream: Stream, halvings: int) -> Pixe
     from PIL import JpegImagePlugin
 
     with JpegImagePlugin.JpegImageFile(BytesIO(data)) as image:
-        # draft() takes the largest scale that fits: the size rounded down asks for exactly one.
+        # draft() takes the largest scale that fits; the size rounded down selects exactly one.
         image.draft(None, (form.columns >> halvings, form.rows >> halvings))
         if form.samples == 3:
             space = "YCbCr" if jpeg_colour(stream, form) == "YCBCR" else "RGB"
@@ -104,11 +104,11 @@ def _decode_jpeg(data: bytes, form: Form, stream: Stream, halvings: int) -> Pixe
 
 
 def _decode_jpeg2000(data: bytes, form: Form, stream: Stream, halvings: int) -> Pixels:
-    """OpenJPEG's lower resolutions, through Pillow, whose three traps are undone here."""
+    """Lower resolutions of OpenJPEG through Pillow, with three corrections."""
     from PIL import Jpeg2KImagePlugin
 
     with Jpeg2KImagePlugin.Jpeg2KImageFile(BytesIO(data)) as image:
-        # `image.reduce` rounds the reduced size half up, OpenJPEG always up: set it ourselves.
+        # `image.reduce` rounds the reduced size half up, OpenJPEG always up: set the size here.
         image._size = (-(-form.columns >> halvings), -(-form.rows >> halvings))
         tile = image.tile[0]
         assert isinstance(tile.args, tuple)
@@ -117,7 +117,7 @@ def _decode_jpeg2000(data: bytes, form: Form, stream: Stream, halvings: int) -> 
         scaled = np.asarray(image)
     if form.samples == 3:
         return scaled
-    # Pillow scales samples up to the 8 or 16 bits of its own type, and signed ones to unsigned.
+    # Pillow scales samples up to 8 or 16 bits, and converts signed to unsigned.
     spare = 8 * scaled.dtype.itemsize - stream.precision
     values = scaled >> max(0, spare)
     if not stream.signed:

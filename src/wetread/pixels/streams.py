@@ -1,4 +1,4 @@
-"""What a code-stream says of itself, read from its first bytes without decoding it."""
+"""Headers of code-streams, read without decoding."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from wetread.headers.encodings import JP2, JXL, JXL_BARE, SOC, STREAM_STARTS
 
 Codec = Literal["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg2000", "htj2k", "jpegxl"]
 STARTS = (*STREAM_STARTS, JXL_BARE)
-"""First bytes of every code-stream that may start a frame."""
+"""Magic bytes of all code-streams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The header of a code-stream."""
+    """Header of a code-stream."""
 
     codec: Codec
     rows: int
     columns: int
     samples: int
     precision: int
-    """Bits of a sample."""
+    """Bits per sample."""
     signed: bool = False
     levels: int = 0
-    """Times that JPEG 2000 can halve the image on decoding."""
+    """Number of resolution levels of JPEG 2000 below the full one."""
     colour: Literal["", "RGB", "YBR"] = ""
-    """Of a JPEG, the colour space of its samples; of other codecs "RGB" if the decoder returns RGB
-    whatever the samples are. "" where the stream leaves that to the header."""
+    """For JPEG, the colour space of the samples; for other codecs "RGB" if the decoder always
+    returns RGB. "" if it depends on the DICOM header."""
     start: int = 0
-    """Where the code-stream starts; not 0 inside a JP2 file."""
+    """Offset of the code-stream in bytes; not 0 inside a JP2 file."""
     holds_jpeg: bool = False
-    """A JPEG XL file made of a JPEG file, which it can give back."""
+    """A JPEG XL file that a JPEG file can be restored from."""
 
 
 def read_stream(data: bytes) -> Stream:
-    """The header of the code-stream in `data`, which may be any of ours, whatever the file says.
+    """Read the header of a code-stream; the codec is detected from its first bytes.
 
-    Raises DecodeError where it is none of them, or damaged.
+    Raises:
+        DecodeError: unknown or damaged.
 
     >>> import numpy as np, imagecodecs
     >>> stream = read_stream(imagecodecs.jpegls_encode(np.zeros((4, 6), "u1")))
@@ -92,7 +93,7 @@ def _read_jpeg(data: bytes) -> Stream:
 def _jpeg_colour(
     codec: Codec, adobe: int | None, jfif: bool, parts: list[tuple[int, int]]
 ) -> Literal["", "RGB", "YBR"]:
-    """APP14, then JFIF, then component names and sampling; a lossless stream says nothing."""
+    """Colour space from APP14, JFIF, component names or sampling; "" for lossless streams."""
     if codec != "jpeg":
         return ""
     if adobe is not None:
@@ -105,7 +106,7 @@ def _jpeg_colour(
 
 
 def _read_jpeg2000(data: bytes, start: int) -> Stream:
-    """The SIZ, CAP and COD segments of the main header (ISO 15444-1 A.5, 15444-15 A.3)."""
+    """Read the SIZ, CAP and COD segments of the main header (ISO 15444-1 A.5, 15444-15 A.3)."""
     x1, y1, x0, y0 = unpack_from(">4I", data, start + 8)
     (samples,) = unpack_from(">H", data, start + 40)
     depth = data[start + 42]
@@ -125,7 +126,7 @@ def _read_jpeg2000(data: bytes, start: int) -> Stream:
 
 
 def _read_jpegxl(data: bytes) -> Stream:
-    """The size header and the image metadata (ISO 18181-1 D.2, D.3); depth is the decoder's."""
+    """Read size header and image metadata (ISO 18181-1 D.2, D.3); the decoder sets the depth."""
     start = data.find(b"jxlc") + 4 if data[:12] == JXL else 0
     if start == 3 and (start := data.find(b"jxlp") + 8) == 7:
         raise DecodeError("a JPEG XL file without a code-stream")
@@ -145,17 +146,17 @@ class _Bits:
         self._bits, self._used = int.from_bytes(data, "little"), 0
 
     def take(self, count: int) -> int:
-        """The next `count` bits as a number."""
+        """Return the next `count` bits as a number."""
         self._used += count
         return self._bits >> (self._used - count) & ((1 << count) - 1)
 
     def choose(self, *widths: int) -> int:
-        """A U32 of which only the number of bits matters: 2 bits select one of four widths."""
+        """Return a U32: 2 bits select one of four widths."""
         return self.take(widths[self.take(2)])
 
 
 def _read_size(bits: _Bits) -> tuple[int, tuple[int, int] | None, int]:
-    """Rows, and either the ratio of width to height or the columns."""
+    """Read rows, and either the ratio of width to height or the columns."""
 
     def size(small: int) -> int:
         return (bits.take(5) + 1) * 8 if small else bits.choose(9, 13, 18, 30) + 1
@@ -163,13 +164,13 @@ def _read_size(bits: _Bits) -> tuple[int, tuple[int, int] | None, int]:
     small = bits.take(1)
     rows = size(small)
     ratio = bits.take(3)
-    # Fixed ratios of width to height, by the standard's table.
+    # Ratios of width to height, by table of the standard.
     over = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
     return (rows, over[ratio - 1], 0) if ratio else (rows, None, size(small))
 
 
 def _is_xyb(bits: _Bits) -> bool:
-    """The colour transform of ImageMetadata (ISO 18181-1 D.3); False beyond a preview or alpha."""
+    """Read the XYB flag of ImageMetadata (ISO 18181-1 D.3); False with a preview or alpha."""
     if bits.take(1):
         return True  # all by default
     if bits.take(1):

@@ -1,7 +1,7 @@
-"""Layout of a pixel element, and the encoding of its frames: the bytes win over what is stated.
+"""Layout of a pixel element and encoding of its frames, detected from the bytes.
 
-Items with a code-stream cannot be uncompressed pixels, whatever the Transfer Syntax UID says, and
-a value of exactly the uncompressed size, without items, cannot be compressed (PS3.5 A.4).
+Items with a code-stream cannot be uncompressed pixels, whatever the Transfer Syntax UID, and a
+value of exactly the uncompressed size, without items, cannot be compressed (PS3.5 A.4).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Layout = Literal["native", "items", "stream"]
 """Uncompressed frames, fragments in items, or one code-stream without items."""
 
 HEAD = 64
-"""Bytes that tell whether a fragment starts a frame: the length of an RLE header."""
+"""Number of bytes needed to detect the start of a frame: the length of an RLE header."""
 DELIMITERS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
 """Ends of a value of undefined length, in both byte orders."""
 _ORDERS = {b"\xfe\xff\x00\xe0": "<", b"\xff\xfe\xe0\x00": ">"}
 _ENOUGH = 1 << 18
-"""Bytes in which the header of a code-stream ends, thumbnails and profiles included."""
+"""Maximum size in bytes of a code-stream header, with thumbnails and profiles."""
 _SYNTAX_OF: dict[Codec, str] = {
     "jpeg": "1.2.840.10008.1.2.4.50",
     "jpeg-lossless": "1.2.840.10008.1.2.4.57",
@@ -45,16 +45,16 @@ _SYNTAX_OF: dict[Codec, str] = {
     "htj2k": "1.2.840.10008.1.2.4.203",
     "jpegxl": "1.2.840.10008.1.2.4.112",
 }
-"""Codec -> the transfer syntax that allows every stream of it."""
+"""Codec -> the most general transfer syntax of its streams."""
 
 
-def settle(
+def detect_layout(
     form: Form, read: Callable[[int, int], bytes], length: int, undefined: bool
 ) -> tuple[Layout, Form, tuple[Note, ...]]:
-    """Layout of the `length` bytes of a pixel element, and its form with the syntax they are in.
+    """Detect the layout and the transfer syntax of the `length` bytes of a pixel element.
 
-    `read(at, count)` gives bytes of the element. A note TSUID_WRONG is added where the syntax is
-    another than stated. What nothing settles stays in the stated syntax.
+    `read(at, count)` returns bytes of the element. A note TSUID_WRONG is added if the syntax
+    differs from the one stated. Without evidence, the stated syntax is used.
     """
     first = read(0, 8 + HEAD)
     whole = not undefined and _has_uncompressed_length(form, length)
@@ -68,21 +68,21 @@ def settle(
         size = int(unpack_from(f"{order}I", head, 4)[0]) if item_order(head) == order else 0
         found = _identify(form, read, at + 8, min(size, length - at - 8), strict=False)
         if found or not whole:
-            return _settled("items", form, found)
+            return _with_syntax("items", form, found)
     elif found := _identify(form, read, 0, length, strict=whole, raw=False):
-        return _settled("stream", form, found)
+        return _with_syntax("stream", form, found)
     if whole and not native:
-        return _settled("native", form, EXPLICIT_LE)
+        return _with_syntax("native", form, EXPLICIT_LE)
     if undefined:
         ended = length >= 8 and read(length - 8, 8) in DELIMITERS
         if ended and _has_uncompressed_length(form, length - 8):
-            return _settled("native", form, EXPLICIT_LE)
+            return _with_syntax("native", form, EXPLICIT_LE)
         return "items", form, ()
     return ("native" if native else "items"), form, ()
 
 
 def item_order(head: bytes) -> str:
-    """Byte order, "<" or ">", of the item that starts here; "" for none.
+    """Byte order, "<" or ">", of the item that starts here; "" if none.
 
     >>> item_order(bytes.fromhex("feff00e000000000"))
     '<'
@@ -91,9 +91,9 @@ def item_order(head: bytes) -> str:
 
 
 def count_native(form: Form, length: int) -> int | None:
-    """Number of uncompressed frames, at least those announced, that fill `length` bytes.
+    """Number of uncompressed frames, at least those stated, that fill `length` bytes.
 
-    One byte of padding is allowed; None if the length is another.
+    One byte of padding is allowed; None for any other length.
     """
     announced = form.frames or 1
     for frames in (announced, 8 * length // form.frame_bits):
@@ -103,26 +103,26 @@ def count_native(form: Form, length: int) -> int | None:
 
 
 def starts_frame(head: bytes, length: int, form: Form) -> bool:
-    """True if a fragment of `length` bytes that begins with `head` starts a frame."""
+    """Return True if a fragment of `length` bytes that begins with `head` starts a frame."""
     if form.syntax == RLE:
         return _is_rle(head, length, form)
-    if head.startswith(JXL_BARE):  # two bytes, which may stand anywhere in a stream
+    if head.startswith(JXL_BARE):  # two bytes, which may occur anywhere in a stream
         return _identify_stream(head, form, strict=True) != ""
     return head.startswith(STARTS) or (
         form.syntax == ENCAPSULATED_RAW and _has_frame_length(form, length)
     )
 
 
-def _settled(layout: Layout, form: Form, found: str) -> tuple[Layout, Form, tuple[Note, ...]]:
-    """The form in the syntax found; streams of one codec under another are noted at decoding."""
+def _with_syntax(layout: Layout, form: Form, found: str) -> tuple[Layout, Form, tuple[Note, ...]]:
+    """Return the form with the detected syntax; a wrong codec is noted on decoding."""
     stated, seen = KINDS.get(form.syntax or EXPLICIT_LE), KINDS.get(found)
     both_streams = {stated, seen}.isdisjoint({"native", "rle"})
     if stated is None or not found or both_streams:
         return layout, form, ()
     if stated == seen and (layout == "native") == (form.syntax in NATIVE):
         return layout, form, ()
-    what = "uncompressed pixels" if seen == "native" else f"pixels encoded as {seen}"
-    note = ("TSUID_WRONG", f"{what}, the transfer syntax stated is {form.syntax}")
+    kind = "uncompressed pixels" if seen == "native" else f"pixels encoded as {seen}"
+    note = ("TSUID_WRONG", f"{kind}, the transfer syntax stated is {form.syntax}")
     return layout, replace(form, syntax=found), (note,) if form.syntax else ()
 
 
@@ -135,9 +135,9 @@ def _identify(
     strict: bool,
     raw: bool = True,
 ) -> str:
-    """Transfer syntax of the frame in `length` bytes from `at` on; "" if nothing settles it.
+    """Detect the transfer syntax of the frame in `length` bytes from `at`; "" if unknown.
 
-    `strict`: only a stream of the size announced counts. `raw`: uncompressed values may lie there.
+    `strict`: accept only a stream of the stated size. `raw`: uncompressed values are possible.
     """
     head = read(at, min(length, HEAD))
     if _is_rle(head, length, form):
@@ -149,7 +149,7 @@ def _identify(
         strict = strict or head.startswith(JXL_BARE)
         if found := _identify_stream(read(at, min(length, _ENOUGH)), form, strict):
             return found
-    swapped = form.syntax in (EXPLICIT_BE, GE_PRIVATE)  # never swapped by a guess
+    swapped = form.syntax in (EXPLICIT_BE, GE_PRIVATE)  # the byte order is not guessed
     return ENCAPSULATED_RAW if exact and not swapped and form.syntax != DEFLATED_FRAMES else ""
 
 
@@ -164,7 +164,7 @@ def _identify_stream(data: bytes, form: Form, strict: bool) -> str:
 
 
 def _is_rle(head: bytes, length: int, form: Form) -> bool:
-    """True for an RLE header of as many segments as the form has byte planes (PS3.5 G.5)."""
+    """Return True for an RLE header with one segment per byte plane (PS3.5 G.5)."""
     if len(head) < HEAD or form.allocated % 8:
         return False
     count, *offsets = unpack_from("<16I", head)

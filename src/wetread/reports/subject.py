@@ -119,7 +119,7 @@ class Subject:
     @cached_property
     def measured(self) -> bool:
         """Whether pixels have been measured."""
-        if not self.has("px_look"):  # an index measured before there was one is measured again
+        if not self.has("px_dhash"):  # an index measured before there was one is measured again
             return False
         return bool(self.ask("SELECT count(px_status) AS n FROM index")[0]["n"])
 

@@ -110,7 +110,7 @@ def _draw(row: dict[str, Any], root: str, settings: Settings) -> dict[str, Any]:
     """The picture of one request, or why there is none, whatever happens."""
     made: dict[str, Any] = {"id": row["id"], "number": row["number"]}
     try:
-        with batch.opened(root, row, settings) as (image, frames):
+        with batch.open_image(root, row, settings) as (image, frames):
             shape = frames.form.shape[:2]
             side = _side(shape, row["crop"])
             pixels = image.render(size=side, frame=row["frame"]).pixels
@@ -171,6 +171,6 @@ def _encode(pixels: NDArray[np.uint8], side: int) -> dict[str, Any]:
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
     """What becomes of a request that ended its worker."""
     row = image.to_pylist()[0]
-    reason = f"no picture: {batch.explain_end(status, text).text}"
+    reason = f"no picture: {batch.explain_exit(status, text).text}"
     made = {"id": row["id"], "number": row["number"], "reason": reason}
     return pa.Table.from_pylist([made], _SCHEMA)

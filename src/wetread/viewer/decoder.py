@@ -117,7 +117,7 @@ class Decoder:
         try:
             return read_answer(await asyncio.shield(answer))
         except WorkerEndedError as error:
-            problem = ProblemError(*batch.explain_end(error.status, str(error)))
+            problem = ProblemError(*batch.explain_exit(error.status, str(error)))
             self._problems[row["id"]] = problem
             raise problem from None
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain
+from wetread.display.pipeline import Pipeline
 from wetread.pixels import Frame
 
 Values = NDArray[Any]
@@ -74,7 +74,7 @@ def _is_zero(part: str) -> bool:
     return bool(quality) and quality.strip("0.") == ""
 
 
-def reduce(frame: Frame, chain: Chain, times: int) -> Frame:
+def reduce(frame: Frame, chain: Pipeline, times: int) -> Frame:
     """A frame at 1/`times` of its resolution, sizes rounded up, for those that hold no smaller one.
 
     A grey value is the mean of its block, a padding value where padding is in it: a mean of both

@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.display.pipeline import Chain, Lut, Window, read_chain
+from wetread.display.pipeline import Lut, Pipeline, Window, read_pipeline
 from wetread.display.render import (
     SAMPLE,
     Picture,
     auto_window,
     choose_view,
-    fit_frame,
     full_window,
     make_table,
     render,
@@ -126,10 +125,7 @@ class Images:
         decoded = await self._decoder.frame(opened.row, frame, min(size, PREVIEW), NOW)
 
         def make() -> bytes:
-            picture = _render(opened.image, decoded, frame, window, sample)
-            form = decoded.form
-            shape = form["rows"], form["columns"]
-            return to_jpeg(fit_frame(picture.pixels, decoded.frame, shape, size))
+            return to_jpeg(_render(opened.image, decoded, frame, window, sample, size).pixels)
 
         return await self._run(make)
 
@@ -143,7 +139,7 @@ class Images:
         sample = await self._sample(opened, frame) if needs_window else None
 
         def make() -> tuple[bytes, dict[str, str]]:
-            chain = read_chain(opened.image.header, frame)
+            chain = read_pipeline(opened.image.header, frame)
             values = reduce(decoded.frame, chain, scale // decoded.frame.scale)
             small = Decoded(values, decoded.levels, decoded.count, decoded.form)
             dtype = _kind(decoded)
@@ -176,7 +172,7 @@ class Images:
 
         def make() -> bytes:
             values = _tabled(sample)
-            chain = read_chain(opened.image.header, frame)
+            chain = read_pipeline(opened.image.header, frame)
             view = choose_view(window, chain, values, sample.frame.bits)
             return make_table(values.dtype, chain, view).tobytes()
 
@@ -188,7 +184,7 @@ class Images:
         sample = await self._sample(opened, frame)
 
         def make() -> bytes:
-            chain = read_chain(opened.image.header, frame).shown
+            chain = read_pipeline(opened.image.header, frame).for_display
             return chain.to_modality(all_values(_tabled(sample).dtype)).astype("<f4").tobytes()
 
         return await self._run(make)
@@ -226,11 +222,20 @@ class Images:
 
 
 def _render(
-    image: Image, decoded: Decoded, frame: int, window: Any, sample: Decoded | None
+    image: Image,
+    decoded: Decoded,
+    frame: int,
+    window: Any,
+    sample: Decoded | None,
+    size: int | None = None,
 ) -> Picture:
-    """As `Image.render` does, of a frame that is here."""
-    chain = read_chain(image.header, frame)
-    return render(decoded.frame, chain, window, None if sample is None else sample.frame.values)
+    """Render a decoded frame; see `render`."""
+    chain, shape = (
+        read_pipeline(image.header, frame),
+        (decoded.form["rows"], decoded.form["columns"]),
+    )
+    values = None if sample is None else sample.frame.values
+    return render(decoded.frame, chain, window, values, size, shape)
 
 
 def _tabled(decoded: Decoded) -> NDArray[Any]:
@@ -251,8 +256,8 @@ def _kind(decoded: Decoded) -> str:
 
 def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
     frame, form = decoded.frame, decoded.form
-    whole = read_chain(image.header, number)
-    chain = whole.shown  # the page draws with it
+    whole = read_pipeline(image.header, number)
+    chain = whole.for_display  # the page draws with it
     spacing = read_spacing(image.header, number)
     picture = render(frame, whole, None)
     colour = _kind(decoded) == "rgb8"
@@ -261,7 +266,7 @@ def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
         "rows": rows,
         "columns": columns,
         "frames": decoded.count,
-        "varies": "frame" in chain.found.values(),
+        "varies": "frame" in chain.sources.values(),
         "aspect": read_aspect(image.header, number),
         "spacing": spacing
         and {"row": spacing.row, "column": spacing.column, "source": spacing.source},
@@ -290,7 +295,7 @@ def _describe(image: Image, decoded: Decoded, number: int) -> dict[str, Any]:
     }
 
 
-def _windows(values: NDArray[Any], bits: int, chain: Chain, colour: bool) -> dict[str, Any]:
+def _windows(values: NDArray[Any], bits: int, chain: Pipeline, colour: bool) -> dict[str, Any]:
     if colour:
         return {"auto": None, "full": None, "range": None}
     auto, full = auto_window(values, chain, bits), full_window(values, chain)

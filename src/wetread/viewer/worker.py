@@ -41,7 +41,7 @@ def answer(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     (row,) = task.to_pylist()
     ask = json.loads(row["ask"])
     try:
-        with batch.opened(options["root"], row, settings) as (image, frames):
+        with batch.open_image(options["root"], row, settings) as (image, frames):
             heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
             try:
                 said, data = _KINDS[ask["kind"]](image, frames, ask, settings)

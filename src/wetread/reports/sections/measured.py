@@ -63,9 +63,9 @@ ORDER BY n DESC, path LIMIT 6
 
 
 _ALIKE = """
-SELECT px_look, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
+SELECT px_dhash, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
     arg_min(member, path || chr(0) || member) AS member, count(DISTINCT PatientID) AS patients
-FROM index WHERE px_look IS NOT NULL AND px_min < px_max GROUP BY px_look
+FROM index WHERE px_dhash IS NOT NULL AND px_min < px_max GROUP BY px_dhash
 HAVING count(DISTINCT px_hash) > 1 ORDER BY n DESC, path LIMIT 6
 """
 
