@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread import __version__
-from wetread.boxes.consensus import have_place
+from wetread.boxes.consensus import have_corners
 from wetread.boxes.join import joined
 from wetread.common.files import written
 from wetread.errors import UnknownNameError
@@ -172,7 +172,7 @@ def _subject(
     labels, found = _open(boxes, content, index), _open(predictions, content, index)
     truth = labels
     if labels is not None and len(labels.readers) > 1:
-        truth = labels.select(have_place(labels)).consensus()  # the others are problems
+        truth = labels.select(have_corners(labels)).consensus()  # the others are problems
     part = _find_part(content, answer, split)
     return Subject(content, answer, labels, truth, found, part, show_phi, links, sources)
 
