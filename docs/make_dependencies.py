@@ -38,6 +38,7 @@ FOR = {
     "pillow": "reduced JPEG and JPEG 2000, picture files",
     "pyarrow": "the table, Parquet",
     "pydicom": "the dictionary, values, single files",
+    "pyyaml": "class names in YOLO's `data.yaml`",
     "rich": "progress bars, tables in a terminal",
     "starlette": "the viewer's server",
     "uvicorn": "the viewer's server",

@@ -63,9 +63,10 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         UnknownNameError: unknown method.
         UsageError: `iou` outside [0, 1), or boxes without coordinates, which `Boxes.check` lists.
 
+    >>> from wetread.boxes import Boxes
     >>> two = Boxes.from_columns({"key": ["a", "a"], "label": ["ILD", "ILD"], "x0": [0, 1],
     ...     "y0": [0, 0], "x1": [10, 11], "y1": [10, 10], "reader": ["R1", "R2"]})
-    >>> [(row["x0"], row["score"]) for row in two.consensus().table.to_pylist()]
+    >>> [(row["x0"], row["score"]) for row in merge_readers(two).table.to_pylist()]
     [(0.5, 1.0)]
     """
     if method not in METHODS:

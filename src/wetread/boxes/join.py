@@ -20,14 +20,7 @@ if TYPE_CHECKING:
     from wetread.images.image import Image
     from wetread.table.query import Indexed
 
-NAMES = (
-    "SOPInstanceUID",
-    "MediaStorageSOPInstanceUID",
-    "path",
-    "path without extension",
-    "stem",
-    "id",
-)
+NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "root", "stem", "id")
 """Names by which a label file may identify an image, in the order in which they are tried; root is
 the path without extension."""
 EXTENSIONS = (
