@@ -12,7 +12,7 @@ from wetread.reports import charts
 from wetread.reports.charts import Line
 from wetread.reports.markup import Html
 
-MOST = 4_500
+MAX_COUNT = 4_500
 
 
 def parse(drawn: Html) -> ET.Element:
@@ -41,10 +41,10 @@ def test_bars_are_as_high_as_there_are_many(ns: list[int]) -> None:
 
 def test_charts_are_small() -> None:
     bins = [(i / 40, (i + 1) / 40, 1000 + i) for i in range(40)]
-    assert len(charts.histogram(bins, "Sizes", "mm")) < 2 * MOST
-    assert len(charts.columns([(str(i), i) for i in range(10)], "Years")) < MOST
+    assert len(charts.histogram(bins, "Sizes", "mm")) < 2 * MAX_COUNT
+    assert len(charts.columns([(str(i), i) for i in range(10)], "Years")) < MAX_COUNT
     line = Line("a", [(i / 1000, i / 1000) for i in range(1000)])
-    assert len(charts.lines([line], "x", "y", "z")) < MOST
+    assert len(charts.lines([line], "x", "y", "z")) < MAX_COUNT
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -19,7 +19,7 @@ from wetread.common.text import printable
 from wetread.headers.schema import CORE
 from wetread.reports import page
 from wetread.reports.blocks import Section
-from wetread.reports.build import MOST_BYTES, build
+from wetread.reports.build import MAX_BYTES, build
 from wetread.reports.markup import Html, el, to_html
 from wetread.table.query import Content
 from wetread.testing.dicom import changed, dicom_file, element, picture
@@ -228,8 +228,8 @@ def test_pictures_never_push_it_over(reported: Path, monkeypatch: pytest.MonkeyP
     index = wr.Index.open(reported / "train.index")
     empty = len(build(index[:0]).html.encode())
     whole = len(build(index, workers=1).html.encode())
-    assert empty < whole < MOST_BYTES
-    monkeypatch.setattr(module, "MOST_BYTES", whole - 20_000)
+    assert empty < whole < MAX_BYTES
+    monkeypatch.setattr(module, "MAX_BYTES", whole - 20_000)
     less = build(index, workers=1).html
     assert len(less.encode()) <= whole - 20_000
     assert "the report is full" in less

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 import wetread as wr
 from wetread.reports import thumbnails
-from wetread.reports.blocks import Drawn, Request
+from wetread.reports.blocks import Thumbnail, Request
 from wetread.reports.build import build
 from wetread.settings import Settings
 from wetread.testing.dicom import changed, dicom_file, element, picture
@@ -21,7 +21,7 @@ from wetread.testing.dicom import changed, dicom_file, element, picture
 ROOM = 2_000_000
 
 
-def pixels(drawn: Drawn) -> np.ndarray:
+def pixels(drawn: Thumbnail) -> np.ndarray:
     assert drawn.reason == ""
     data = base64.b64decode(drawn.source.removeprefix("data:image/jpeg;base64,"))
     image = Pillow.open(BytesIO(data))
@@ -82,7 +82,7 @@ def test_a_part_of_a_large_image_is_shown_sharp(tmp_path: Path) -> None:
 
 def test_the_budget(film: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (Request(image.id) for image in film)
-    monkeypatch.setattr(thumbnails, "MOST", 1)
+    monkeypatch.setattr(thumbnails, "MAX_COUNT", 1)
     assert list(thumbnails.draw(film.content, [first, first, second], ROOM, workers=1)) == [first]
     assert thumbnails.draw(film.content, [first], 100, workers=1) == {}
     assert thumbnails.draw(film.content, [], ROOM) == {}
