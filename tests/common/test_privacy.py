@@ -119,7 +119,7 @@ def test_paths_of_this_machine_are_not_in_it(tmp_path: Path) -> None:
     (tmp_path / "image.dcm").unlink()  # the errors of decoding would name it
     made = build(index, workers=1)
     assert str(tmp_path.parent) not in made.html
-    assert "no picture" in made.html
+    assert "no thumbnail" in made.html
 
 
 def write_for_the_viewer(folder: Path) -> None:

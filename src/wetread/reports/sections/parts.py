@@ -149,8 +149,8 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
     section.add(
         blocks.prose(
             f"Distance of categories: total variation (warning from {FAR}); of numbers: "
-            f"standardised mean difference (warning from {APART}); the largest of any two parts. Numbers are "
-            "shown as median (interquartile range)."
+            f"standardised mean difference (warning from {APART}); the largest of any two parts. "
+            "Numbers are shown as median (interquartile range)."
             + (f" Missing in all images: {', '.join(unknown)}." if unknown else "")
         )
     )
