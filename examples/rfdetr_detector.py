@@ -4,8 +4,8 @@
     wetread train train.cache truth.parquet --model examples/rfdetr_detector.py -o run/
     wetread predict run/ test.index --model examples/rfdetr_detector.py -o predictions.parquet
 
-Without weights the backbone is not pretrained, and a transformer learns little from few images: give
-a weights file of Roboflow, `--weights rf-detr-nano.pth`. Nothing is downloaded.
+Without weights the backbone is not pretrained, and a transformer learns little from few images:
+give a weights file of Roboflow, `--weights rf-detr-nano.pth`. Nothing is downloaded.
 
 Written for rfdetr 1.8; wetread tests this file with a stub of rfdetr, on the CPU.
 """

@@ -148,6 +148,19 @@ def test_class_names_are_text(tmp_path: Path, index: wr.Index) -> None:
     assert boxes.table["label"].to_pylist() == ["mass, large"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "label", "classes"),
+    [("comment", "mass", 2), ("comma", "mass, large", 2), ("flow", "mass", 2)],
+)
+def test_data_yaml_of_other_programs(
+    shared_case: Callable[[str], Path], folder: str, label: str, classes: int
+) -> None:
+    case = shared_case("14")
+    boxes = wr.read_boxes(case / folder, wr.scan(case / "img", workers=0, progress=False))
+    assert boxes.table["label"].to_pylist() == [label]
+    assert len(boxes.classes) == classes
+
+
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 64))
 
 
