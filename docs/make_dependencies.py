@@ -39,6 +39,7 @@ FOR = {
     "platformdirs": "the user's cache folder",
     "pyarrow": "the table, Parquet",
     "pydicom": "the dictionary, values, single files",
+    "pyyaml": "class names in YOLO's `data.yaml`",
     "rich": "progress bars, tables in a terminal",
     "starlette": "the viewer's server",
     "uvicorn": "the viewer's server",

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/report-light.png and report-dark.png: a report of phantoms, in Chromium.
+"""Draw docs/pictures/report-light.png and report-dark.png: a report of phantoms, in Chromium.
 
 Run with the packages of the extra `test` and apt's chromium: python docs/make_report_pictures.py
 """
@@ -22,30 +22,30 @@ from wetread.testing.chromium import launch
 PICTURES = Path(__file__).resolve().with_name("pictures")
 IMAGES, WIDTH, HEIGHT = 160, 1400, 1120
 SHOWN = {"light": "#predictions", "dark": "#predictions .beside ~ .beside"}
-"""What is at the top of each picture."""
+"""CSS selector of the element at the top of each picture."""
 
 
 def predict(truth: wr.Boxes, seed: int = 1) -> wr.Boxes:
-    """What a fair model might find: most boxes, a little off, and some that are nowhere."""
-    chance = np.random.default_rng(seed)
+    """Simulated predictions: most boxes, slightly shifted, and some false positives."""
+    rng = np.random.default_rng(seed)
     rows = [r for r in truth.table.to_pylist() if r["kind"] == "box" and r["part"] == "valid"]
-    found = []
+    boxes = []
     for row in rows:
         corners = np.array([row[name] for name in ("x0", "y0", "x1", "y1")])
         size = np.tile(corners[2:] - corners[:2], 2)
-        if chance.random() < 0.82:
-            moved = corners + chance.normal(0, 0.08, 4) * size
-            found.append((row["key"], row["label"], *moved, chance.beta(6, 2)))
-        if chance.random() < 0.5:
-            moved = corners + np.tile(chance.normal(0, 0.7, 2) * size[:2], 2)
+        if rng.random() < 0.82:
+            moved = corners + rng.normal(0, 0.08, 4) * size
+            boxes.append((row["key"], row["label"], *moved, rng.beta(6, 2)))
+        if rng.random() < 0.5:
+            moved = corners + np.tile(rng.normal(0, 0.7, 2) * size[:2], 2)
             moved = np.maximum(moved, 0)
-            found.append((row["key"], str(chance.choice(truth.labels)), *moved, chance.beta(2, 4)))
+            boxes.append((row["key"], str(rng.choice(truth.labels)), *moved, rng.beta(2, 4)))
     names = ("key", "label", "x0", "y0", "x1", "y1", "score")
-    return wr.Boxes.from_columns(dict(zip(names, zip(*found, strict=True), strict=True)))
+    return wr.Boxes.from_columns(dict(zip(names, zip(*boxes, strict=True), strict=True)))
 
 
 def make_report(folder: Path) -> Path:
-    """A report of a phantom sample with readers, a split and predictions."""
+    """Build a report of a phantom sample with readers, a split and predictions."""
     write_sample(folder, IMAGES, progress=False)
     wr.scan(folder / "train", folder / "train.index", progress=False)
     index = wr.Index.open(folder / "train.index").measure(progress=False)
@@ -55,12 +55,12 @@ def make_report(folder: Path) -> Path:
         index = wr.split(index, boxes, {"train": 0.5, "valid": 0.5})
     truth = wr.read_boxes(folder / "train.csv", images=index).consensus()
     predict(truth).save(folder / "predictions.parquet")
-    made = build(index, folder / "train.csv", folder / "predictions.parquet")
-    return made.save(folder / "report.html")
+    result = build(index, folder / "train.csv", folder / "predictions.parquet")
+    return result.save(folder / "report.html")
 
 
 def draw(report: Path, scheme: str, top: str) -> bytes:
-    """A screen of the report, from what a CSS selector finds on."""
+    """Screenshot of the report, scrolled to a CSS selector."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         size = {"width": WIDTH, "height": HEIGHT}

@@ -1,4 +1,4 @@
-"""Runs the notebooks and keeps what they show.
+"""Run the notebooks and save their outputs.
 
 python examples/run.py [NAME ...]
 """
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def run(path: Path, folder: Path) -> nbformat.NotebookNode:
-    """A notebook after a run in a folder, all but the cell that installs."""
+    """Execute a notebook in a folder, except the cells tagged `install`."""
     notebook = nbformat.read(path, as_version=4)
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     cells = list(notebook.cells)
@@ -32,7 +32,7 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
 
 
 def main() -> None:
-    """Those that are named, or all."""
+    """Run the named notebooks, or all."""
     for path in sorted(HERE.glob("*.ipynb")):
         if not sys.argv[1:] or path.stem in sys.argv[1:]:
             with tempfile.TemporaryDirectory() as folder:

@@ -19,21 +19,21 @@ from wetread.boxes.iou import overlap
 def test_kappa_as_scikit_learn(pairs: list[tuple[bool, bool]]) -> None:
     first, second = np.array(pairs).T
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs, where kappa is not defined
+        warnings.simplefilter("ignore")  # of scikit-learn, for undefined kappa
         expected = cohen_kappa_score(first, second, labels=[False, True])
     assert cohen_kappa(first, second) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-def test_a_pair_of_readers() -> None:
+def test_agreement_of_two_readers() -> None:
     rows = [
-        # image a: both, and boxes that match
+        # image a: both readers, matching boxes
         ("a", "R1", "ILD", 0, 10),
         ("a", "R2", "ILD", 0, 8),
-        # image b: one of them, twice
+        # image b: two boxes of R1, none of R2
         ("b", "R1", "ILD", 0, 10),
         ("b", "R1", "ILD", 50, 60),
         ("b", "R2", None, None, None),
-        # image c: neither; d: R2 alone has read it
+        # image c: no boxes; image d: read by R2 only
         ("c", "R1", None, None, None),
         ("c", "R2", None, None, None),
         ("d", "R2", "ILD", 0, 10),
@@ -52,7 +52,7 @@ def test_a_pair_of_readers() -> None:
     assert (row["matched_share"], row["mean_iou"]) == (0.5, pytest.approx(0.64))
 
 
-def test_readers_who_share_no_image_are_no_pair() -> None:
+def test_readers_without_a_common_image_are_left_out() -> None:
     boxes = Boxes.from_columns({"key": ["a", "b"], "reader": ["R1", "R2"], "label": ["X", "X"]})
     assert boxes.agreement().empty
     assert "kappa" in boxes.agreement().columns
@@ -67,7 +67,7 @@ def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]])
     a, b = np.array(first, float), np.array(second, float)
     found = match(a, b, 0.3)
     assert (found > 0.3).all()
-    # no greedy matching has more than the best one, nor less than half of it
+    # a greedy matching has between half as many pairs as the optimum and as many
     possible = overlap(a, b) > 0.3
     best = possible[linear_sum_assignment(-possible.astype(int))].sum()
     assert best / 2 <= len(found) <= best
@@ -75,7 +75,7 @@ def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]])
 
 
 def match_one_by_one(a: np.ndarray, b: np.ndarray, iou: float) -> list[float]:
-    """The definition: the largest overlap first, then neither box counts any more."""
+    """Reference implementation: take the pair with the largest IoU, remove both boxes, repeat."""
     ratios = overlap(a, b)
     matched = []
     while ratios.size and (best := ratios.max()) > iou:
@@ -87,7 +87,7 @@ def match_one_by_one(a: np.ndarray, b: np.ndarray, iou: float) -> list[float]:
 
 @settings(deadline=None)
 @given(*[st.lists(place, min_size=1, max_size=12)] * 2, st.sampled_from([0.0, 0.3, 0.9]))
-def test_matching_takes_the_largest_overlap_first(
+def test_matching_in_order_of_decreasing_iou(
     first: list[list[int]], second: list[list[int]], iou: float
 ) -> None:
     a, b = np.array(sorted(first), float), np.array(sorted(second), float)
@@ -97,17 +97,17 @@ def test_matching_takes_the_largest_overlap_first(
     assert both.tolist() == np.repeat(match(a, b, iou), 2).tolist()
 
 
-def test_equal_boxes_are_matched_by_number() -> None:
+def test_equal_boxes_are_counted() -> None:
     a, b = np.array([[0.0, 0, 10, 10]] * 5000), np.array([[0.0, 0, 10, 9]] * 3000)
     assert match(a, b, 0.4).tolist() == [0.9] * 3000
 
 
-def test_a_box_without_a_place_does_not_hide_the_others() -> None:
+def test_boxes_without_coordinates_are_ignored() -> None:
     a = np.array([[0.0, 0, 10, 10], [np.nan] * 4])
     assert match(a, a, 0.4).tolist() == [1.0]
 
 
-def test_readers_are_in_natural_order() -> None:
+def test_readers_are_sorted_naturally() -> None:
     names = ["R10", "R1", "R2"]
     boxes = Boxes.from_columns({"key": ["a"] * 3, "reader": names, "label": ["X"] * 3})
     assert boxes.readers == ("R1", "R2", "R10")

@@ -37,13 +37,13 @@ BOXES = Boxes.from_columns(
 
 
 def as_rows(boxes: Boxes) -> list[dict[str, Any]]:
-    """What COCO keeps of the rows, in an order of its own."""
-    gone = ("image", "group", "part")
-    rows = [{k: v for k, v in row.items() if k not in gone} for row in boxes.table.to_pylist()]
+    """Sorted rows, without the columns that COCO does not store."""
+    dropped = ("image", "group", "part")
+    rows = [{k: v for k, v in row.items() if k not in dropped} for row in boxes.table.to_pylist()]
     return sorted(rows, key=lambda row: tuple(map(str, row.values())))
 
 
-def test_round_trip_with_everything(tmp_path: Path) -> None:
+def test_round_trip_of_all_columns(tmp_path: Path) -> None:
     BOXES.to_coco(tmp_path / "boxes.json")
     again = wr.read_boxes(tmp_path / "boxes.json")
     assert as_rows(again) == as_rows(BOXES)
@@ -53,7 +53,7 @@ def test_round_trip_with_everything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "reader", [COCO, faster_coco_eval.COCO], ids=["pycocotools", "faster-coco-eval"]
 )
-def test_other_programs_open_it(
+def test_other_libraries_read_it(
     reader: Any, tmp_path: Path, make_index: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     index = make_index({f"{n}.dcm": {"rows": 40, "columns": 60} for n in "abc"})
@@ -99,19 +99,19 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, some: list[Any]) -
     assert again.classes == boxes.classes
 
 
-def test_of_other_programs(tmp_path: Path) -> None:
-    """An image without a box is one where nothing was found; xywh; ids of any kind."""
-    said = {
+def test_files_of_other_programs(tmp_path: Path) -> None:
+    """Images without boxes become rows of kind "nothing"; ids may be of any type."""
+    data = {
         "images": [{"id": "i", "file_name": "x/a.png"}, {"id": 7, "file_name": "b.png"}],
         "annotations": [{"id": 1, "image_id": "i", "category_id": 0, "bbox": [1, 2, 30, 40]}],
         "categories": [{"id": 0, "name": "lung"}, {"id": 5, "name": "heart"}],
     }
-    for name, data in (
-        ("a.json", json.dumps(said).encode()),
-        ("b.json", b"\xef\xbb\xbf" + json.dumps(said, indent=2).replace("\n", "\r\n").encode()),
-        ("c.json.gz", gzip.compress(json.dumps(said).encode())),
+    for name, content in (
+        ("a.json", json.dumps(data).encode()),
+        ("b.json", b"\xef\xbb\xbf" + json.dumps(data, indent=2).replace("\n", "\r\n").encode()),
+        ("c.json.gz", gzip.compress(json.dumps(data).encode())),
     ):
-        (tmp_path / name).write_bytes(data)
+        (tmp_path / name).write_bytes(content)
         boxes = wr.read_boxes(tmp_path / name)
         assert boxes.corners[0].tolist() == [1, 2, 31, 42]
         assert boxes.table["key"].to_pylist() == ["x/a.png", "b.png"]
@@ -127,49 +127,55 @@ ONE: Any = {
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("{", "is no JSON file"),
-        ("[" * 100_000, "is no JSON file"),
-        ("[]", "results alone do not say which image is which"),
-        ('{"images": []}', "images, annotations and categories are wanted"),
+        ("{", "is not a JSON file"),
+        ("[" * 100_000, "is not a JSON file"),
+        ("[]", "a list of results does not name its images"),
+        ('{"images": []}', "it needs images, annotations and categories"),
         (
             '{"images": [], "categories": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}',
-            "is no COCO data set: KeyError",
+            "is not a COCO data set: KeyError",
         ),
         (
             json.dumps({**ONE, "annotations": [{**ONE["annotations"][0], "bbox": [1, 2, 3]}]}),
-            "is no COCO data set: ValueError",
+            "is not a COCO data set: ValueError",
         ),
-        (json.dumps({**ONE, "images": [*ONE["images"], {"id": 2, "file_name": "a"}]}), "one name"),
-        (json.dumps({**ONE, "images": [*ONE["images"], {"id": 1, "file_name": "b"}]}), "one id"),
-        (json.dumps({**ONE, "info": 5}), "is no COCO data set: AttributeError"),
-        (json.dumps({**ONE, "annotations": ["x"]}), "is no COCO data set: TypeError"),
+        (
+            json.dumps({**ONE, "images": [*ONE["images"], {"id": 2, "file_name": "a"}]}),
+            "the same id or name",
+        ),
+        (
+            json.dumps({**ONE, "images": [*ONE["images"], {"id": 1, "file_name": "b"}]}),
+            "the same id or name",
+        ),
+        (json.dumps({**ONE, "info": 5}), "is not a COCO data set: AttributeError"),
+        (json.dumps({**ONE, "annotations": ["x"]}), "is not a COCO data set: TypeError"),
         (
             json.dumps({**ONE, "images": [{"id": 1, "file_name": "a", "height": 1e999}]}),
-            "is no COCO data set: OverflowError",
+            "is not a COCO data set: OverflowError",
         ),
     ],
 )
-def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_files(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "boxes.json").write_text(text)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         wr.read_boxes(tmp_path / "boxes.json")
 
 
-def test_what_cannot_be_written(tmp_path: Path, make_index: Make) -> None:
-    with pytest.raises(UsageError, match=r"a: a box without a place; Boxes.check\(\) lists them"):
+def test_boxes_that_cannot_be_written(tmp_path: Path, make_index: Make) -> None:
+    with pytest.raises(UsageError, match=r"a: a box without coordinates; Boxes.check\(\) lists"):
         Boxes.from_columns({"key": ["a"], "label": ["X"]}).to_coco(tmp_path / "boxes.json")
     with pytest.raises(UsageError, match="a: a box without a label"):
         Boxes.from_columns({"key": ["a"]}).to_coco(tmp_path / "boxes.json")
     assert not list(tmp_path.iterdir())
     with pytest.raises(StorageError):
         BOXES.to_coco(tmp_path / "no" / "boxes.json")
-    with pytest.raises(UsageError, match=r"2 images of no known size, such as 'b.dcm'"):
+    with pytest.raises(UsageError, match=r"2 images of unknown size, such as 'b.dcm'"):
         BOXES.to_coco(tmp_path / "boxes.json", make_index({"a.dcm": {}}))
 
 
-def test_classes_whose_ids_clash_are_numbered_anew(tmp_path: Path) -> None:
+def test_classes_with_clashing_ids_are_renumbered(tmp_path: Path) -> None:
     boxes = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]}, [("1", "X"), ("1", "Y")])
     boxes.to_coco(tmp_path / "boxes.json")
     assert wr.read_boxes(tmp_path / "boxes.json").classes == (("1", "X"), ("2", "Y"))

@@ -19,7 +19,7 @@ def one(**columns: Any) -> Boxes:
     return Boxes.from_columns({"key": ["a"], "label": ["ILD"], **corners, **columns})
 
 
-def test_saved_and_opened_again(tmp_path: Path) -> None:
+def test_save_and_open(tmp_path: Path) -> None:
     boxes = Boxes.from_columns(
         {"key": ["a"], "label": ["ILD"]}, [("5", "ILD"), ("7", "Mass")], "run-1", "coco"
     )
@@ -30,38 +30,38 @@ def test_saved_and_opened_again(tmp_path: Path) -> None:
     assert (again.run, again.dialect, again.labels) == ("run-1", "coco", ("ILD", "Mass"))
 
 
-def test_what_cannot_be_opened_or_saved(tmp_path: Path) -> None:
+def test_files_that_cannot_be_opened_or_saved(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         Boxes.open(tmp_path / "nothing.parquet")
     pq.write_table(pa.table({"price": [1]}), tmp_path / "other.parquet")
-    with pytest.raises(UsageError, match="no boxes of wetread; its columns are price"):
+    with pytest.raises(UsageError, match=r"not written by Boxes.save\(\); its columns are price"):
         Boxes.open(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("no")
-    with pytest.raises(UsageError, match="no Parquet file"):
+    with pytest.raises(UsageError, match="is not a Parquet file"):
         Boxes.open(tmp_path / "text.parquet")
     with pytest.raises(StorageError):
         one().save(tmp_path / "no such folder" / "boxes.parquet")
 
 
-def test_labels_have_the_classes_order_and_no_label_twice() -> None:
+def test_labels_follow_the_class_order_without_duplicates() -> None:
     boxes = Boxes.from_columns({"label": ["B", "Z"]}, [("0", "B"), ("1", "A"), ("2", "B")])
     assert boxes.labels == ("B", "A", "Z")
 
 
-def test_select_and_replace_keep_what_is_known() -> None:
+def test_select_and_replace_keep_the_metadata() -> None:
     boxes = Boxes.from_columns({"key": ["a", "b"]}, [("1", "X")], "run", "yolo")
     some = boxes.select(np.array([False, True])).replace({"reader": ["R1"]})
     assert some.table.to_pylist()[0]["key"] == "b"
     assert (some.classes, some.run, some.dialect) == ((("1", "X"),), "run", "yolo")
 
 
-def test_images_are_told_apart_by_id_where_all_are_joined() -> None:
+def test_images_are_ids_if_all_rows_are_joined() -> None:
     assert one(image=["0f"]).images.to_pylist() == ["0f"]
     boxes = Boxes.from_columns({"key": ["a", "b"], "image": ["0f", None]})
     assert boxes.images.to_pylist() == ["a", "b"]
 
 
-def test_several_runs_become_readers() -> None:
+def test_runs_become_readers() -> None:
     runs = [one(score=[0.9]), one(score=[0.8]), one(reader=["R1"])]
     runs[1] = Boxes.from_columns({"key": ["a"], "label": ["Mass"]}, run="r50")
     both = Boxes.concat(runs)
@@ -72,14 +72,14 @@ def test_several_runs_become_readers() -> None:
         Boxes.concat([])
 
 
-def test_concat_keeps_ids_that_agree() -> None:
+def test_concat_keeps_class_ids_without_a_clash() -> None:
     classes = [("3", "ILD"), ("7", "Mass")]
     runs = [Boxes.from_columns({"key": ["a"]}, c, "run") for c in (classes[:1], classes)]
     assert Boxes.concat(runs).classes == tuple(classes)
     assert Boxes.concat(runs).run == "run"
 
 
-def test_on_gives_what_can_be_drawn(make_index: Callable[..., wr.Index]) -> None:
+def test_boxes_on_an_image(make_index: Callable[..., wr.Index]) -> None:
     index = make_index({"a.dcm": {}})
     image = index[0]
     boxes = Boxes.from_columns(

@@ -17,8 +17,8 @@ SIDE = 1000.0
 
 
 def box(key: str, reader: str | None, *corners: float, **more: Any) -> dict[str, Any]:
-    place = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
-    return {"key": key, "reader": reader, "label": "ILD", "kind": "box", **place, **more}
+    named = dict(zip(("x0", "y0", "x1", "y1"), corners, strict=True))
+    return {"key": key, "reader": reader, "label": "ILD", "kind": "box", **named, **more}
 
 
 def nothing(key: str, reader: str | None, **more: Any) -> dict[str, Any]:
@@ -30,9 +30,9 @@ def make(rows: list[dict[str, Any]]) -> Boxes:
     return Boxes.from_columns({name: [row.get(name) for row in rows] for name in names})
 
 
-def merged(rows: list[dict[str, Any]], *how: Any) -> list[tuple[Any, ...]]:
+def merged(rows: list[dict[str, Any]], *args: Any) -> list[tuple[Any, ...]]:
     names = ("key", "label", "kind", "x0", "y0", "x1", "y1", "score")
-    table = make(rows).consensus(*how).table
+    table = make(rows).consensus(*args).table
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
@@ -63,18 +63,18 @@ def test_readers_count_not_boxes() -> None:
     assert merged(rows, "majority") == [("a", None, "nothing", None, None, None, None, 0.5)]
 
 
-def test_nobody_found_anything() -> None:
+def test_image_without_boxes() -> None:
     rows = [nothing("a", "R1"), nothing("a", "R2")]
     assert merged(rows) == [("a", None, "nothing", None, None, None, None, 1.0)]
 
 
-def test_boxes_with_the_iou_itself_stay_two() -> None:
+def test_the_threshold_is_exclusive() -> None:
     rows = [box("a", "R1", 0, 0, 10, 10), box("a", "R2", 0, 0, 10, 5)]
     assert len(merged(rows, "wbf", 0.5)) == 2
     assert len(merged(rows, "wbf", 0.49)) == 1
 
 
-def test_labels_and_frames_are_not_mixed_but_readers_are_of_the_image() -> None:
+def test_labels_and_frames_are_separate_but_readers_count_per_image() -> None:
     rows = [
         box("a", "R1", 0, 0, 10, 10, frame=3),
         box("a", "R2", 0, 0, 10, 10, frame=2),
@@ -87,7 +87,7 @@ def test_labels_and_frames_are_not_mixed_but_readers_are_of_the_image() -> None:
     assert table["score"].to_pylist() == [0.25] * 3
 
 
-def test_a_score_of_nothing_stays_beside_boxes() -> None:
+def test_scored_rows_of_nothing_are_kept_beside_boxes() -> None:
     rows = [
         box("a", "m1", 0, 0, 10, 10, score=0.8),
         nothing("a", "m1", score=0.2),
@@ -97,7 +97,7 @@ def test_a_score_of_nothing_stays_beside_boxes() -> None:
 
 
 def test_runs_of_models_are_ensembled() -> None:
-    """Three runs, each in a file of its own without readers, as ensemble-boxes has them."""
+    """Three runs without readers, one file each, compared with ensemble-boxes."""
     runs = [
         Boxes.from_columns(
             {"key": ["a"], "label": ["ILD"], "score": [score], "x0": [x], "y0": [0.0]}
@@ -112,7 +112,7 @@ def test_runs_of_models_are_ensembled() -> None:
     assert got[0]["score"] == pytest.approx(scores[0])
 
 
-def test_points_group_part_and_classes_stay() -> None:
+def test_points_group_part_and_classes_are_kept() -> None:
     rows = [
         box("a", "R1", 5, 5, 5, 5, kind="point", image="0f", group="P1", part="train"),
         box("a", "R2", 0, 0, 10, 10, image="0f", group="P1", part="train"),
@@ -127,7 +127,7 @@ def test_points_group_part_and_classes_stay() -> None:
     assert boxes.consensus().classes == (("7", "X"),)
 
 
-def test_one_reader_a_frame() -> None:
+def test_check_readers() -> None:
     def check(*rows: dict[str, Any]) -> None:
         check_readers(make(list(rows)).table)
 
@@ -146,7 +146,7 @@ def test_wrong_usage() -> None:
     for iou in (-0.1, 1.0):
         with pytest.raises(UsageError, match="iou must be"):
             make(THREE).consensus(iou=iou)
-    with pytest.raises(UsageError, match="1 boxes have no place, such as one on 'b'"):
+    with pytest.raises(UsageError, match="1 boxes have no coordinates, such as one on 'b'"):
         make([*THREE, {"key": "b", "label": "ILD", "kind": "box"}]).consensus()
 
 
@@ -158,7 +158,7 @@ def test_no_rows() -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_as_ensemble_boxes(data: st.DataObject) -> None:
-    """Where no scores tie and no reader has two boxes in a cluster: each has one box a label."""
+    """Equal results if no scores tie and each reader has one box per label."""
     readers = data.draw(st.integers(1, 5))
     labels = ["A", "B"]
     count = readers * len(labels)
@@ -229,7 +229,7 @@ def test_neither_the_order_of_rows_nor_of_readers_matters(
 
 @settings(deadline=None)
 @given(st.lists(drawn, min_size=1, max_size=20), st.sampled_from(METHODS))
-def test_names_of_readers_do_not_matter(rows: list[dict[str, Any]], method: Any) -> None:
+def test_result_does_not_depend_on_reader_names(rows: list[dict[str, Any]], method: Any) -> None:
     other = {"R1": "z", "R2": "y", "R3": "x", None: "w"}
     renamed = [{**row, "reader": other[row["reader"]]} for row in rows]
     got, want = (merged(some, method) for some in (renamed, rows))
@@ -242,8 +242,8 @@ def test_names_of_readers_do_not_matter(rows: list[dict[str, Any]], method: Any)
     )
 
 
-def crowd(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Many boxes on one image, each of a reader of its own, with scores that do not tie."""
+def many_boxes(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Many boxes on one image, each by another reader, with distinct scores."""
     random = np.random.default_rng(seed)
     low = random.uniform(0, 700, (count, 2))
     corners = np.hstack([low, low + random.uniform(20, 300, (count, 2))])
@@ -259,8 +259,8 @@ def corners_of(rows: list[dict[str, Any]]) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("iou", [0.2, 0.5])
-def test_a_crowd_on_one_image_as_ensemble_boxes(iou: float) -> None:
-    rows = crowd(400)
+def test_many_boxes_on_one_image_as_ensemble_boxes(iou: float) -> None:
+    rows = many_boxes(400)
     lists = [[[c] for c in corners_of(rows)], [[r["score"]] for r in rows], [[0]] * len(rows)]
     for method, theirs in (("wbf", weighted_boxes_fusion), ("nms", nms)):
         want = [c * SIDE for c in theirs(*lists, iou_thr=iou)[0]]
@@ -271,7 +271,7 @@ def test_a_crowd_on_one_image_as_ensemble_boxes(iou: float) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(drawn, min_size=1, max_size=25), st.sampled_from(METHODS))
-def test_few_and_many_boxes_are_compared_alike(rows: list[dict[str, Any]], method: Any) -> None:
+def test_loop_and_numpy_give_the_same_result(rows: list[dict[str, Any]], method: Any) -> None:
     table = make(rows).consensus(method, 0.3).table
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(consensus, "_FEW", 0)

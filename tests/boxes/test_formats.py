@@ -10,21 +10,21 @@ from wetread.common.files import written
 from wetread.errors import StorageError, UsageError
 
 
-def test_text_in_its_spellings(tmp_path: Path) -> None:
-    for data in ("ß\r\n".encode(), b"\xef\xbb\xbf" + "ß\r\n".encode()):
-        for packed in (data, gzip.compress(data)):
-            (tmp_path / "a").write_bytes(packed)
+def test_text_with_byte_order_mark_or_gzip(tmp_path: Path) -> None:
+    for text in ("ß\r\n".encode(), b"\xef\xbb\xbf" + "ß\r\n".encode()):
+        for data in (text, gzip.compress(text)):
+            (tmp_path / "a").write_bytes(data)
             assert read_text(tmp_path / "a") == "ß\r\n"
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x1f\x8b", gzip.compress(b"abc" * 99, mtime=0)[:-9]])
-def test_what_is_no_text(tmp_path: Path, data: bytes) -> None:
+def test_invalid_text(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
-    with pytest.raises(UsageError, match="is no text file"):
+    with pytest.raises(UsageError, match="is not a UTF-8 text file"):
         read_text(tmp_path / "a")
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_files_are_written_atomically(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("before")
     with pytest.raises(ZeroDivisionError), written(tmp_path / "a") as file:
         file.write(b"half" * (1 // 0))
@@ -33,13 +33,13 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_folder(tmp_path / "a", {"b": ""})
 
 
-def test_names_of_files(tmp_path: Path) -> None:
+def test_list_files(tmp_path: Path) -> None:
     for name in ("p/1.2.3.txt", "q/b.TXT", "q/c.xml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")

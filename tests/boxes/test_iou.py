@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask
 
+from wetread.boxes import iou
 from wetread.boxes.iou import find_overlaps, overlap
 
-overlaps = sys.modules[find_overlaps.__module__]
 side = st.integers(0, 200)
 boxes = st.lists(st.tuples(side, side, side, side), min_size=1, max_size=8)
 
@@ -29,7 +27,7 @@ def test_as_pycocotools(first: list[tuple[int, ...]], second: list[tuple[int, ..
     assert np.allclose(overlap(a, b), expected, rtol=1e-12, atol=0)
 
 
-def test_what_has_no_area_overlaps_nothing() -> None:
+def test_boxes_without_area_overlap_nothing() -> None:
     flat = np.array([[0.0, 0, 0, 5], [5, 5, 1, 1]])
     assert not overlap(flat, np.array([[0.0, 0, 9, 9], [0, 0, 0, 5]])).any()
 
@@ -40,16 +38,16 @@ boxes_and_groups = st.lists(st.tuples(*[sides] * 4, st.integers(0, 2)), max_size
 
 @settings(deadline=None)
 @given(boxes_and_groups, boxes_and_groups, st.sampled_from([0.0, 0.4]), st.sampled_from([1, 99]))
-def test_pairs_that_overlap_are_found_as_by_trying_all(
-    first: list[tuple[float, ...]], second: list[tuple[float, ...]], least: float, chunk: int
+def test_find_overlaps_equals_brute_force(
+    first: list[tuple[float, ...]], second: list[tuple[float, ...]], threshold: float, chunk: int
 ) -> None:
     a, b = (np.array(rows, float).reshape(-1, 5) for rows in (first, second))
     group_a, group_b = a[:, 4].astype(np.int64), b[:, 4].astype(np.int64)
     ratios = overlap(a[:, :4], b[:, :4])
-    here, there = np.nonzero((ratios > least) & (group_a[:, None] == group_b))
+    i, j = np.nonzero((ratios > threshold) & (group_a[:, None] == group_b))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlaps, "_CHUNK", chunk)
-        found = find_overlaps(a[:, :4], b[:, :4], group_a, group_b, least)
-    assert found.first.tolist() == here.tolist()
-    assert found.second.tolist() == there.tolist()
-    assert np.array_equal(found.iou, ratios[here, there])
+        patch.setattr(iou, "_CHUNK", chunk)
+        found = find_overlaps(a[:, :4], b[:, :4], group_a, group_b, threshold)
+    assert found.first.tolist() == i.tolist()
+    assert found.second.tolist() == j.tolist()
+    assert np.array_equal(found.iou, ratios[i, j])

@@ -34,7 +34,7 @@ opacity 1 789.25 582.5 1816.0 2499.75,5776
 MAMMO = """\
 study_id,series_id,image_id,laterality,finding_categories,finding_birads,xmin,ymin,xmax,ymax,split
 s1,e1,m1,L,"['Mass', 'Suspicious Calcification']",BI-RADS 4,10,20,110.5,220.5,training
-s1,e1,m2,L,['No Problem'],,,,,,test
+s1,e1,m2,L,['No Finding'],,,,,,test
 """
 SPINE = """\
 image_id,rad_id,series_id,study_id,lesion_type,xmin,ymin,xmax,ymax
@@ -81,7 +81,7 @@ def test_rsna_has_widths_and_heights(read: Any) -> None:
     assert boxes.readers == ()
 
 
-def test_siim_says_it_twice_and_both_must_agree(read: Any) -> None:
+def test_siim_columns_must_agree(read: Any) -> None:
     boxes = read(SIIM)
     assert boxes.dialect == "siim-covid"
     assert rows(boxes) == [
@@ -103,16 +103,16 @@ def test_vindr_mammo_has_a_list_of_labels(read: Any) -> None:
     assert rows(boxes, "part") == [("train",), ("train",), ("test",)]
 
 
-def test_a_literal_is_parsed_and_never_run(read: Any, tmp_path: Path) -> None:
-    bait = tmp_path / "ran"
+def test_literals_are_never_executed(read: Any, tmp_path: Path) -> None:
+    canary = tmp_path / "ran"
     for text in (
-        MAMMO.replace("['No Problem']", f"\"[open('{bait}', 'w')]\""),
-        SIIM.replace("[{'x'", f"[open('{bait}', 'w'), {{'x'"),
-        MAMMO.replace("['No Problem']", "[" * 500),
+        MAMMO.replace("['No Finding']", f"\"[open('{canary}', 'w')]\""),
+        SIIM.replace("[{'x'", f"[open('{canary}', 'w'), {{'x'"),
+        MAMMO.replace("['No Finding']", "[" * 500),
     ):
-        with pytest.raises(UsageError, match="not in the form"):
+        with pytest.raises(UsageError, match="not in the format"):
             read(text)
-    assert not bait.exists()
+    assert not canary.exists()
 
 
 def test_vindr_spine_and_cxr(read: Any) -> None:
@@ -136,7 +136,7 @@ def test_vindr_spine_and_cxr(read: Any) -> None:
     ],
     ids=["BOM", "Windows", "spaces", "NaN", "blank lines", "capitals"],
 )
-def test_quirks(read: Any, spelled: Any) -> None:
+def test_variants_of_csv(read: Any, spelled: Any) -> None:
     boxes = read(spelled(VINBIGDATA))
     assert rows(boxes) == rows(read(VINBIGDATA))
     assert boxes.classes == read(VINBIGDATA).classes
@@ -148,18 +148,18 @@ def test_gzip(tmp_path: Path, read: Any) -> None:
 
 
 @pytest.mark.parametrize("place", ["0,0,1,1", "0,0,0,0", ",,,"])
-def test_no_place_where_nothing_is_found(read: Any, place: str) -> None:
+def test_placeholder_boxes_of_nothing_are_removed(read: Any, place: str) -> None:
     boxes = read(VINBIGDATA.replace("R11,,,,", f"R11,{place}"))
     assert rows(boxes)[0] == ("50a4", None, "nothing", None, None, None, None)
 
 
-def test_a_box_where_nothing_is_found_is_kept_and_said(read: Any) -> None:
+def test_other_boxes_of_nothing_are_kept_and_reported(read: Any) -> None:
     boxes = read(VINBIGDATA.replace("R11,,,,", "R11,5,6,7,8"))
     assert rows(boxes)[0] == ("50a4", None, "nothing", 5, 6, 7, 8)
     assert boxes.check()["code"].tolist() == ["NOTHING_AND_BOX"]
 
 
-def test_a_label_without_a_box_is_kept_and_said(read: Any) -> None:
+def test_labels_without_a_box_are_kept_and_reported(read: Any) -> None:
     for text in (
         VINBIGDATA.replace("691.0,1375.0,1653.0,1831.0", ",,,"),
         RSNA.replace("264.0,152.0,213.0,379.0", ",,,"),
@@ -172,7 +172,7 @@ def test_a_label_without_a_box_is_kept_and_said(read: Any) -> None:
     ]
 
 
-def test_a_score_makes_predictions(read: Any) -> None:
+def test_scores_of_predictions(read: Any) -> None:
     lines = VINBIGDATA.splitlines()
     for name in ("score", "confidence"):
         text = "\n".join([lines[0] + f",{name}", lines[1] + ",", lines[2] + ",0.75"])
@@ -198,40 +198,40 @@ def test_submissions(read: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "name,left\na,1\n",
-            r"no form that is known; its columns: left, name; known: vinbigdata: ",
+            r"has an unknown format; its columns: left, name; known: vinbigdata: ",
         ),
-        (RSNA.replace("patientId", "image_id"), "no form that is known"),
-        ("patientId,x,y,width,height,PredictionString\n", "fits several forms, give format="),
-        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is no number"),
-        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is no number"),
-        (VINBIGDATA.replace(",3,R10", ",three,R10"), "not in the form vinbigdata"),
+        (RSNA.replace("patientId", "image_id"), "has an unknown format"),
+        ("patientId,x,y,width,height,PredictionString\n", "matches several formats, give format="),
+        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is not a number"),
+        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is not a number"),
+        (VINBIGDATA.replace(",3,R10", ",three,R10"), "not in the format vinbigdata"),
         (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first 6"),
         (RSNA.replace("\n0", "\nx,0"), "line 2 has 7 fields, the first 6"),
-        ("x,y,x\n1,2,3\n", "two columns have one name; its columns: x, y, x"),
+        ("x,y,x\n1,2,3\n", "two columns have the same name; its columns: x, y, x"),
         ("", "is empty"),
-        (b"\xff\xfe\x00", "no text file"),
-        (b"\x1f\x8b\x08", "no text file"),
-        ("image_id,PredictionString\na,0 0.5 10\n", "a: 3 numbers, which is no multiple of 6"),
-        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "not in the form submission"),
-        ("image_id,PredictionString\na,1 nan 1 2 3 4\n", "'nan' is no number"),
+        (b"\xff\xfe\x00", "not a UTF-8 text file"),
+        (b"\x1f\x8b\x08", "not a UTF-8 text file"),
+        ("image_id,PredictionString\na,0 0.5 10\n", "a: 3 numbers, which is not a multiple of 6"),
+        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "not in the format submission"),
+        ("image_id,PredictionString\na,1 nan 1 2 3 4\n", "'nan' is not a number"),
     ],
 )
-def test_what_is_refused(read: Any, text: str | bytes, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_invalid_files(read: Any, text: str | bytes, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read(text)
 
 
-def test_a_form_that_is_said_must_fit(read: Any) -> None:
+def test_a_given_format_must_match(read: Any) -> None:
     assert read(VINBIGDATA, "vindr").dialect == "vindr"
-    with pytest.raises(UsageError, match=r"is not in the form rsna-pneumonia; its columns: class"):
+    with pytest.raises(UsageError, match="not have the format rsna-pneumonia; its columns: class"):
         read(VINBIGDATA, "rsna-pneumonia")
 
 
-def test_an_empty_file_of_a_form(read: Any) -> None:
+def test_files_without_rows(read: Any) -> None:
     for text in (VINBIGDATA, RSNA, SIIM, MAMMO, SPINE):
         assert len(read(text.splitlines()[0] + "\n")) == 0
 
@@ -243,7 +243,7 @@ name = st.text("abcXYZ 0-9_/", min_size=1, max_size=12).map(str.strip).filter(bo
 @settings(deadline=None)
 @given(st.lists(st.tuples(name, name, name, place, place, place, place), min_size=1, max_size=20))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, written: list[Any]) -> None:
-    """What pandas writes as VinBigData's table comes back as it was."""
+    """A VinBigData table written by pandas."""
     import pandas as pd
 
     columns = ["image_id", "class_name", "rad_id", "x_min", "y_min", "x_max", "y_max"]
@@ -268,7 +268,7 @@ LONG = (
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_a_file_read_in_parts_is_the_same_file(
+def test_result_does_not_depend_on_the_chunk_size(
     read: Any, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     whole = read(LONG.format(4))
@@ -277,7 +277,7 @@ def test_a_file_read_in_parts_is_the_same_file(
     assert whole.classes == (("0", "Aortic enlargement"), ("3", "Cardiomegaly"))
     vindr = read(LONG.format(4).replace("class_id", "other"))
     assert vindr.classes == (("0", "Aortic enlargement"), ("1", "Cardiomegaly"))
-    with pytest.raises(UsageError, match="y_max of line 5 is no number"):
+    with pytest.raises(UsageError, match="y_max of line 5 is not a number"):
         read(LONG.format("four"))
     with pytest.raises(UsageError, match="line 5 has 9 fields, the first 8"):
         read(LONG.format("4,5"))

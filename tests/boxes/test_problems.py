@@ -28,11 +28,11 @@ def nothing(**more: Any) -> dict[str, Any]:
     return {"kind": "nothing", "label": None, **dict.fromkeys(("x0", "y0", "x1", "y1")), **more}
 
 
-def test_nothing_is_wrong() -> None:
+def test_no_problems() -> None:
     assert codes(make({}, {"reader": "R2"}, nothing(key="b"))) == []
 
 
-def test_each_box() -> None:
+def test_single_boxes() -> None:
     assert codes(make({"x1": 1})) == ["BOX_EMPTY"]
     assert codes(make({"x1": 0})) == ["BOX_EMPTY"]
     assert codes(make({"x1": None})) == ["BOX_EMPTY"]
@@ -40,7 +40,7 @@ def test_each_box() -> None:
     assert codes(make({"label": None})) == ["BOX_UNLABELLED"]
 
 
-def test_what_a_reader_says() -> None:
+def test_boxes_of_one_reader() -> None:
     assert codes(make({}, {"label": "Mass"})) == ["TWO_LABELS"]
     assert codes(make({}, {"label": "Mass", "reader": "R2"})) == []
     found = make({}, {}, {"label": "Mass"}).check()
@@ -49,11 +49,11 @@ def test_what_a_reader_says() -> None:
     assert codes(make({}, nothing())) == ["NOTHING_AND_BOX"]
     assert codes(make({}, nothing(reader="R2"))) == []
     assert codes(make({}, {"x1": 1, "y1": 1, "kind": "point"})) == []
-    # a model may well say how sure it is that there is nothing
+    # a model may give both boxes and a score of "nothing"
     assert codes(make({"score": 0.5}, nothing(score=0.5))) == []
 
 
-def test_labels_of_the_file() -> None:
+def test_labels_and_classes() -> None:
     found = make({}, {"label": "ild ", "key": "b"}, {"label": "Mass", "key": "c"}).check()
     assert found["code"].tolist() == ["LABEL_SPELLING"]
     assert found["text"].tolist() == ["'ILD', 'ild '"]
@@ -61,7 +61,7 @@ def test_labels_of_the_file() -> None:
     assert codes(clash) == ["CLASS_CLASH"] * 3
 
 
-def test_a_reader_who_stands_out() -> None:
+def test_outlier_reader() -> None:
     rows = [
         {"key": f"k{image}", "reader": f"R{reader}", "x0": n, "x1": n + 5}
         for reader, boxes in enumerate([2, 2, 2, 9])
@@ -71,11 +71,11 @@ def test_a_reader_who_stands_out() -> None:
     found = make(*rows).check()
     assert found["code"].tolist() == ["READER_OUTLIER"]
     assert found["reader"].tolist() == ["R3"]
-    assert "9.00 boxes an image, the median reader 2.00" in found["text"][0]
-    assert codes(make(*[row for row in rows if row["key"] < "k5"])) == []  # too few to say
+    assert "9.00 boxes per image, the median reader 2.00" in found["text"][0]
+    assert codes(make(*[row for row in rows if row["key"] < "k5"])) == []  # too few images
 
 
-def test_with_the_images(make_index: Make) -> None:
+def test_boxes_against_images(make_index: Make) -> None:
     index = make_index({"a.dcm": {"rows": 40, "columns": 60}, "b.dcm": {}, "c.dcm": {}})
     inside = {"x0": 0, "y0": 0, "x1": 60, "y1": 40}
     boxes = make(inside, {**inside, "x1": 60.5, "label": "Mass"}, nothing(key="b"), {"key": "z"})
@@ -83,27 +83,27 @@ def test_with_the_images(make_index: Make) -> None:
     assert found["code"].tolist() == ["NO_FILE", "NO_LABEL", "BOX_OUTSIDE"]
     assert found["key"].tolist() == ["z", "c.dcm", "a"]
     assert found["text"][2] == "0, 0, 60.5, 40 in 60 x 40 pixels"
-    # what is joined already says the same
+    # the same if already joined
     assert boxes.join(index).check(index).equals(found)
-    # and so does what is joined in part
+    # and if joined in part
     half = Boxes.concat([make(inside).join(index), make(nothing(key="b"), {"key": "z"})])
     assert codes(half, index) == ["NO_FILE", "NO_LABEL"]
 
 
-def test_every_way_out_of_the_image(make_index: Make) -> None:
+def test_boxes_outside_the_image(make_index: Make) -> None:
     index = make_index({"a.dcm": {"rows": 40, "columns": 60}})
     for corner, value in (("x0", -0.5), ("y0", -1), ("x1", 61), ("y1", 40.1)):
         assert codes(make({corner: value}), index) == ["BOX_OUTSIDE"]
 
 
-def test_a_frame_that_is_not_there(make_index: Make) -> None:
+def test_frames_outside_the_image(make_index: Make) -> None:
     index = make_index({"a.dcm": {"NumberOfFrames": 3}, "b.dcm": {}})
     found = make({"frame": 2}, {"frame": 3, "label": "X"}, {"frame": 9, "key": "b"}).check(index)
-    assert found["code"].tolist() == ["BOX_OUTSIDE"]  # of b the header does not say
-    assert found["text"].tolist() == ["frame 3, counted from 0, of 3"]
+    assert found["code"].tolist() == ["BOX_OUTSIDE"]  # b has no Number of Frames
+    assert found["text"].tolist() == ["frame 3 (counted from 0) of 3"]
 
 
-def test_every_code_has_a_paragraph() -> None:
+def test_every_code_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "boxes.md").read_text()
     at = [
         text.index(f"### {code.code}\n**{code.severity}** · {code.meaning} ")

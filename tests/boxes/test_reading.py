@@ -28,7 +28,7 @@ def index(make_index: Make) -> wr.Index:
     )
 
 
-def test_joined_where_there_are_images(labels: Path, index: wr.Index) -> None:
+def test_boxes_are_joined_to_the_index(labels: Path, index: wr.Index) -> None:
     assert wr.read_boxes(labels).table["image"].null_count == 3
     joined = wr.read_boxes(labels, index)
     assert joined.table["image"].to_pylist() == [index[0].id, index[1].id, None]
@@ -39,13 +39,13 @@ def test_joined_where_there_are_images(labels: Path, index: wr.Index) -> None:
 @pytest.mark.parametrize(
     ("size", "corners"),
     [
-        (50, [40, 80, 160, 240]),  # the longest side of 100 x 200 was 50
-        ((50, 50), [40, 40, 160, 120]),  # squashed
+        (50, [40, 80, 160, 240]),  # longest side of 100 x 200 resized to 50
+        ((50, 50), [40, 40, 160, 120]),  # aspect ratio not kept
         ({"a": (200, 200)}, [10, 10, 40, 30]),
         ((100, 200), [10, 20, 40, 60]),
     ],
 )
-def test_boxes_of_a_resized_copy(
+def test_boxes_of_resized_images(
     labels: Path, index: wr.Index, size: Any, corners: list[float]
 ) -> None:
     boxes = wr.read_boxes(labels, index, image_size=size)
@@ -53,46 +53,46 @@ def test_boxes_of_a_resized_copy(
     assert len(boxes) == 3  # rows without a box need no size
 
 
-def test_a_copy_of_what_is_not_known(labels: Path, index: wr.Index) -> None:
+def test_invalid_image_size(labels: Path, index: wr.Index) -> None:
     with pytest.raises(UsageError, match="image_size needs images=index"):
         wr.read_boxes(labels, image_size=50)
-    with pytest.raises(UsageError, match="1 boxes cannot be scaled: no size of image 'a'"):
+    with pytest.raises(UsageError, match="1 boxes cannot be scaled: unknown size of image 'a'"):
         wr.read_boxes(labels, index, image_size={"b": (5, 5)})
-    with pytest.raises(UsageError, match="1 boxes cannot be scaled: no size of image 'a'"):
+    with pytest.raises(UsageError, match="1 boxes cannot be scaled: unknown size of image 'a'"):
         wr.read_boxes(labels, index.where("path = 'b.dcm'"), image_size=50)
     for size in (0, (10, -1), (1, 2, 3), {"a": (0, 5)}):
         with pytest.raises(UsageError, match="give the longest side or"):
             wr.read_boxes(labels, index, image_size=size)  # type: ignore[arg-type]
     Boxes.from_columns({"key": ["a"], "kind": ["nothing"]}).save(labels.with_suffix(".parquet"))
-    with pytest.raises(UsageError, match="boxes of wetread are of no copy"):
+    with pytest.raises(UsageError, match="image_size does not apply to wetread"):
         wr.read_boxes(labels.with_suffix(".parquet"), index, image_size=50)
 
 
-def test_saved_boxes(tmp_path: Path) -> None:
+def test_parquet_files(tmp_path: Path) -> None:
     boxes = Boxes.from_columns({"key": ["a"], "label": ["X"]}, dialect="vindr")
     boxes.save(tmp_path / "boxes.parquet")
     again = wr.read_boxes(tmp_path / "boxes.parquet")
     assert again.table.equals(boxes.table, check_metadata=True)
 
 
-def test_a_form_must_exist(labels: Path) -> None:
+def test_unknown_format_or_file(labels: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean coco"):
         wr.read_boxes(labels, format="cocoo")  # type: ignore[arg-type]
     with pytest.raises(NotFoundError):
         wr.read_boxes(labels.with_name("none.csv"))
 
 
-def test_a_folder_of_neither_form_or_of_two(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="it has none of them; give format="):
+def test_folder_with_no_format_or_two(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found none of them; give format="):
         wr.read_boxes(tmp_path)
     (tmp_path / "a.txt").write_text("")
     (tmp_path / "b.XML").write_text("<annotation/>")
-    with pytest.raises(UsageError, match=r"it has .txt and .xml; give format="):
+    with pytest.raises(UsageError, match=r"found .txt and .xml; give format="):
         wr.read_boxes(tmp_path)
     assert wr.read_boxes(tmp_path, format="voc").table["key"].to_pylist() == ["b"]
-    for form in ("dicom-sr", "vinbigdata", "coco"):
+    for format in ("dicom-sr", "vinbigdata", "coco"):
         with pytest.raises(UsageError):
-            wr.read_boxes(tmp_path, format=form)  # type: ignore[arg-type]
+            wr.read_boxes(tmp_path, format=format)  # type: ignore[arg-type]
 
 
 COCO = {
@@ -106,19 +106,19 @@ VOC = """<annotation><size><width>100</width><height>50</height></size><object><
 
 
 @pytest.mark.parametrize(("name", "text"), [("a.json", json.dumps(COCO)), ("a.xml", VOC)])
-def test_sizes_that_a_file_states_must_be_true(
+def test_sizes_in_the_file_must_match_the_index(
     tmp_path: Path, index: wr.Index, name: str, text: str
 ) -> None:
-    """Boxes of a copy of half the size would be inside the image, and wrong."""
+    """Boxes of an image of half the size would be inside the image, but wrong."""
     path = tmp_path / name
     path.write_text(text)
-    said = r"'a.*' has \(100, 200\) rows and columns, .* give image_size=\(50, 100\)"
-    with pytest.raises(UsageError, match=said):
+    message = r"'a.*' has \(100, 200\) \(rows, columns\), .* give image_size=\(50, 100\)"
+    with pytest.raises(UsageError, match=message):
         wr.read_boxes(path, index)
     boxes = wr.read_boxes(path, index, image_size=(50, 100))
     assert boxes.corners.tolist() == [[20, 40, 80, 60]]
     assert wr.read_boxes(path).corners.tolist() == [[10, 20, 40, 30]]
     path.write_text(text.replace("100", "200").replace("50", "100"))
     assert wr.read_boxes(path, index).corners.tolist() == [[10, 20, 40, 30]]
-    path.write_text(text.replace("100", "0"))  # not known
+    path.write_text(text.replace("100", "0"))  # unknown size
     assert wr.read_boxes(path, index).corners.tolist() == [[10, 20, 40, 30]]

@@ -33,7 +33,7 @@ BOXES = Boxes.from_columns(
         "score": [None, None, None, None, 0.1],
     }
 )
-KEPT = ("image", "label", "kind", "reader", "frame", "x0", "y0", "x1", "y1", "score")
+COLUMNS = ("image", "label", "kind", "reader", "frame", "x0", "y0", "x1", "y1", "score")
 
 
 @pytest.fixture
@@ -42,26 +42,26 @@ def index(make_index: Make) -> wr.Index:
 
 
 def as_rows(boxes: Boxes) -> list[tuple[Any, ...]]:
-    rows = [tuple(row[name] for name in KEPT) for row in boxes.table.to_pylist()]
+    rows = [tuple(row[name] for name in COLUMNS) for row in boxes.table.to_pylist()]
     return sorted(rows, key=str)
 
 
-def test_the_boxes_come_back(tmp_path: Path, index: wr.Index) -> None:
+def test_write_and_read(tmp_path: Path, index: wr.Index) -> None:
     found = BOXES.to_dicom_sr(tmp_path / "sr", index)
     again = wr.read_boxes(tmp_path / "sr", index)
     assert as_rows(again) == as_rows(BOXES.join(index))
     assert again.dialect == "dicom-sr"
     assert again.table["group"].null_count == 0
-    # one report an image and reader
+    # one report per image and reader
     assert len(list((tmp_path / "sr").iterdir())) == 4
-    # made-up UIDs are said, once an image
+    # one problem per image with generated UIDs
     assert found["code"].tolist() == ["UID_MADE"]
     assert found["key"].tolist() == ["b"]
     assert found["text"].tolist() == ["no SeriesInstanceUID, StudyInstanceUID"]
 
 
 def test_files_without_any_uid(tmp_path: Path) -> None:
-    """VinBigData's: what is in File Meta is no UID."""
+    """As in VinBigData: the value in File Meta is not a valid UID."""
     write_sample(tmp_path, 3, test=0, size=48, progress=False)
     index = wr.scan(tmp_path / "train", workers=0, progress=False)
     boxes = wr.read_boxes(tmp_path / "train.csv", index)
@@ -78,8 +78,8 @@ def test_files_without_any_uid(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uid", ["1.2.3.4", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.77.1.6"]
 )
-def test_images_of_any_class(tmp_path: Path, make_index: Make, uid: str) -> None:
-    """A private one, one of frames, and slides."""
+def test_images_of_any_sop_class(tmp_path: Path, make_index: Make, uid: str) -> None:
+    """A private class, a multi-frame class, and slides."""
     index = make_index({"a.dcm": {"SOPClassUID": uid}, "b.dcm": {}})
     assert BOXES.to_dicom_sr(tmp_path / "sr", index).empty
     assert as_rows(wr.read_boxes(tmp_path / "sr", index)) == as_rows(BOXES.join(index))
@@ -88,7 +88,7 @@ def test_images_of_any_class(tmp_path: Path, make_index: Make, uid: str) -> None
     assert named == {uid}
 
 
-def test_the_key_is_the_uid(tmp_path: Path, index: wr.Index) -> None:
+def test_key_is_the_sop_instance_uid(tmp_path: Path, index: wr.Index) -> None:
     BOXES.select(np.array([1, 0, 0, 0, 0], bool)).to_dicom_sr(tmp_path / "sr", index)
     assert wr.read_boxes(tmp_path / "sr").table["key"].to_pylist() == ["2.25.1001"]
 
@@ -96,20 +96,20 @@ def test_the_key_is_the_uid(tmp_path: Path, index: wr.Index) -> None:
 @pytest.mark.apt("dcmtk", "dsrdump")
 def test_dcmtk_reads_it(tmp_path: Path, index: wr.Index) -> None:
     BOXES.to_dicom_sr(tmp_path / "sr", index)
-    said = ""
+    output = ""
     for path in sorted((tmp_path / "sr").iterdir()):
         run = subprocess.run(
             ["dsrdump", "+Pc", "+Ps", "+U8", str(path)], capture_output=True, text=True, check=True
         )
         assert "error" not in run.stderr.lower()
-        said += run.stdout
-    assert '"Person Observer Name")="R1^"' in said
-    assert '99WETREAD,"Größe")' in said
-    assert "(POLYLINE,1/4,...)" in said
-    assert '"Certainty of Problem")="0.1" (1,UCUM,"no units")' in said
+        output += run.stdout
+    assert '"Person Observer Name")="R1^"' in output
+    assert '99WETREAD,"Größe")' in output
+    assert "(POLYLINE,1/4,...)" in output
+    assert '"Certainty of Finding")="0.1" (1,UCUM,"no units")' in output
 
 
-def test_it_is_of_the_study_and_names_nobody(tmp_path: Path, index: wr.Index) -> None:
+def test_reports_belong_to_the_study_and_name_no_patient(tmp_path: Path, index: wr.Index) -> None:
     BOXES.to_dicom_sr(tmp_path / "sr", index)
     for path in (tmp_path / "sr").iterdir():
         report = pydicom.dcmread(path)
@@ -136,7 +136,7 @@ def uids(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_uids_follow_from_what_is_said(tmp_path: Path, index: wr.Index) -> None:
+def test_uids_are_derived_from_the_content(tmp_path: Path, index: wr.Index) -> None:
     BOXES.to_dicom_sr(tmp_path / "one", index)
     BOXES.select(np.ones(5, bool)).to_dicom_sr(tmp_path / "two", index)
     one, two = uids(tmp_path / "one"), uids(tmp_path / "two")
@@ -182,8 +182,8 @@ def test_round_trip(
     assert rounded(again) == rounded(boxes)
 
 
-def test_reports_of_others(tmp_path: Path, index: wr.Index) -> None:
-    """Circles and polygons give the box around them; certainty in percent a score."""
+def test_reports_of_other_programs(tmp_path: Path, index: wr.Index) -> None:
+    """Circles and polygons become their bounding box."""
     BOXES.select(np.array([1, 0, 0, 0, 0], bool)).to_dicom_sr(tmp_path / "sr", index)
     (path,) = (tmp_path / "sr").iterdir()
 
@@ -203,33 +203,33 @@ def test_reports_of_others(tmp_path: Path, index: wr.Index) -> None:
         wr.read_boxes(change("ELLIPSE", [1, 5, 9, 5, 5, 1, 5, 9]))
 
 
-def test_what_is_no_report(tmp_path: Path, real_file: Callable[[str], Path]) -> None:
+def test_files_that_are_not_reports(tmp_path: Path, real_file: Callable[[str], Path]) -> None:
     for path in (real_file("CT_small.dcm"), real_file("reportsi.dcm"), tmp_path / "text.dcm"):
         if not path.exists():
             path.write_text("no")
-        with pytest.raises(UsageError, match="is no report of TID 1500"):
+        with pytest.raises(UsageError, match="is not a report of TID 1500"):
             wr.read_boxes(path, format="dicom-sr")
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
         ({"label": ["x" * 65]}, "1 to 64 characters"),
         ({"label": [None]}, "a box without a label"),
-        ({"x0": [None]}, "a box without a place"),
+        ({"x0": [None]}, "a box without coordinates"),
         ({"reader": ["a^b"]}, r"reader 'a\^b'"),
         ({"reader": ["r" * 63]}, "at most 62 characters"),
     ],
 )
-def test_what_dicom_cannot_say(
-    tmp_path: Path, pictures: wr.Index, columns: dict[str, Any], said: str
+def test_values_that_dicom_cannot_store(
+    tmp_path: Path, pictures: wr.Index, columns: dict[str, Any], message: str
 ) -> None:
     base = {"key": ["a"], "label": ["X"], "x0": [0], "y0": [0], "x1": [1], "y1": [1]}
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         Boxes.from_columns(base | columns).to_dicom_sr(tmp_path / "sr", pictures)
 
 
-def test_images_and_folders_that_are_not_there(tmp_path: Path, pictures: wr.Index) -> None:
+def test_missing_images_and_folders(tmp_path: Path, pictures: wr.Index) -> None:
     boxes = Boxes.from_columns({"key": ["a", "z"], "kind": ["nothing"] * 2})
     with pytest.raises(UsageError, match="z: no image of the index has this key"):
         boxes.to_dicom_sr(tmp_path / "sr", pictures)

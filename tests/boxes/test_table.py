@@ -13,7 +13,7 @@ def test_the_schema_is_the_contract() -> None:
     assert BOX_SCHEMA.names == names.split()
 
 
-def test_columns_that_are_not_given_are_null() -> None:
+def test_missing_columns_are_null() -> None:
     table = make_table({"key": ["a", "b"], "x0": np.array([1, 2])})
     assert table.schema == BOX_SCHEMA
     assert table["x0"].to_pylist() == [1.0, 2.0]
@@ -24,26 +24,26 @@ def test_columns_that_are_not_given_are_null() -> None:
 @pytest.mark.parametrize(
     "values", [[1.0, np.nan], np.array([1, np.nan]), pa.array([1.0, np.nan]), [1.0, None]]
 )
-def test_nan_is_null_however_it_comes(values: object) -> None:
+def test_nan_becomes_null(values: object) -> None:
     assert make_table({"key": ["a", "b"], "x0": values})["x0"].to_pylist() == [1.0, None]
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("columns", "message"),
     [
-        ({"xmin": [1]}, "no box column 'xmin'; there are image, key"),
-        ({"x0": ["left"]}, "another type"),
+        ({"xmin": [1]}, "unknown box column 'xmin'; known: image, key"),
+        ({"x0": ["left"]}, "wrong type"),
         ({"key": ["a", "b"], "x0": [1]}, "length"),
-        ({"key": ["a"], "kind": ["circle"]}, "kind 'circle'; there are box, point, nothing"),
+        ({"key": ["a"], "kind": ["circle"]}, "unknown kind 'circle'; known: box, point, nothing"),
         ({"key": ["a"], "kind": [None]}, "kind None"),
     ],
 )
-def test_wrong_columns(columns: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_invalid_columns(columns: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         make_table(columns)
 
 
-def test_what_is_known_travels_in_the_metadata() -> None:
+def test_metadata_of_the_table() -> None:
     table = describe(make_table({"key": ["a"]}), [(3, "Nodule")], "run-1", "vinbigdata")
     assert description(table) == {
         "classes": [["3", "Nodule"]],

@@ -47,8 +47,8 @@ def index(make_index: Make) -> wr.Index:
     return make_index({f"{n}.dcm": {"rows": 40, "columns": 80} for n in "ab"})
 
 
-def test_the_devkits_pixels_are_edges(tmp_path: Path) -> None:
-    """A box from pixel 1 to pixel 80 of 80 is the whole width."""
+def test_pixel_numbers_become_edges(tmp_path: Path) -> None:
+    """A box from pixel 1 to pixel 80 of 80 spans the whole width."""
     (tmp_path / "a.xml").write_text(DEVKIT)
     for path in (tmp_path, tmp_path / "a.xml"):
         boxes = wr.read_boxes(path)
@@ -58,18 +58,22 @@ def test_the_devkits_pixels_are_edges(tmp_path: Path) -> None:
         assert boxes.dialect == "voc"
 
 
-def test_read_again(tmp_path: Path, index: wr.Index) -> None:
+def test_write_and_read(tmp_path: Path, index: wr.Index) -> None:
     TWO.to_voc(tmp_path, index)
     again = wr.read_boxes(tmp_path, index)
     assert np.array_equal(again.corners, TWO.corners, equal_nan=True)
     for name in ("label", "kind", "score"):
         assert again.table[name].to_pylist() == TWO.table[name].to_pylist()
-    assert again.table["reader"].to_pylist() == ["R1", None, None]  # none where nothing is
+    assert again.table["reader"].to_pylist() == [
+        "R1",
+        None,
+        None,
+    ]  # an empty file has no reader
     assert again.table["image"].equals(TWO.join(index).table["image"])
 
 
 def test_supervision_reads_it(tmp_path: Path, index: wr.Index, supervision: Any) -> None:
-    """It keeps 32 bits, and rounds to whole pixels when it writes; these are whole."""
+    """Coordinates are integers, as supervision stores 32-bit floats."""
     from PIL import Image
 
     TWO.to_voc(tmp_path / "labels", index)
@@ -95,7 +99,7 @@ line = st.tuples(st.sampled_from(["a", "b"]), label, *[place] * 4, st.none() | s
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, pictures: wr.Index, rows: list[Any]
 ) -> None:
-    rows.sort(key=lambda row: row[0])  # a file an image
+    rows.sort(key=lambda row: row[0])  # one file per image
     names = ("key", "label", "x0", "y0", "x1", "y1", "score")
     boxes = Boxes.from_columns({n: [row[i] for row in rows] for i, n in enumerate(names)})
     folder = tmp_path_factory.mktemp("labels")
@@ -110,17 +114,17 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        (DEVKIT[:-9].encode(), "is no Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is no Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is no Pascal VOC file"),
-        (DEVKIT.replace("<width>80", "<width>inf").encode(), "is no Pascal VOC file"),
+        (DEVKIT[:-9].encode(), "is not a Pascal VOC file"),
+        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is not a Pascal VOC file"),
+        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is not a Pascal VOC file"),
+        (DEVKIT.replace("<width>80", "<width>inf").encode(), "is not a Pascal VOC file"),
         (BOMB.encode(), "declares a document type"),
         (BOMB.encode("utf-16"), "refused"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
+def test_invalid_files(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "a.xml").write_bytes(text)
-    with pytest.raises(UsageError, match=f"a.xml .*{said}"):
+    with pytest.raises(UsageError, match=f"a.xml .*{message}"):
         wr.read_boxes(tmp_path)

@@ -34,7 +34,7 @@ TWO = make(
 )
 
 
-def test_lines_are_class_centre_and_size(tmp_path: Path, index: wr.Index) -> None:
+def test_written_files(tmp_path: Path, index: wr.Index) -> None:
     TWO.to_yolo(tmp_path / "labels", index)
     files = {path.name: path.read_text() for path in (tmp_path / "labels").iterdir()}
     assert files == {
@@ -46,7 +46,7 @@ def test_lines_are_class_centre_and_size(tmp_path: Path, index: wr.Index) -> Non
     }
 
 
-def test_read_again(tmp_path: Path, index: wr.Index) -> None:
+def test_write_and_read(tmp_path: Path, index: wr.Index) -> None:
     TWO.to_yolo(tmp_path / "labels", index)
     again = wr.read_boxes(tmp_path / "labels", index)
     assert np.allclose(again.corners, TWO.corners, atol=1e-12, equal_nan=True)
@@ -55,7 +55,7 @@ def test_read_again(tmp_path: Path, index: wr.Index) -> None:
     assert again.table["image"].equals(TWO.join(index).table["image"])
     assert (again.dialect, again.labels) == ("yolo", TWO.labels)
     (tmp_path / "labels" / "classes.txt").unlink()
-    assert wr.read_boxes(tmp_path / "labels", index).labels == TWO.labels  # by data.yaml
+    assert wr.read_boxes(tmp_path / "labels", index).labels == TWO.labels  # from data.yaml
 
 
 def test_supervision_reads_it(tmp_path: Path, index: wr.Index, supervision: Any) -> None:
@@ -72,7 +72,7 @@ def test_supervision_reads_it(tmp_path: Path, index: wr.Index, supervision: Any)
     )
     assert found.classes == ["ILD", "Mass"]
     seen = {Path(name).stem: detections for name, _, detections in found}
-    assert np.allclose(seen["a"].xyxy, TWO.corners[:2], atol=1e-4)  # they keep 32 bits
+    assert np.allclose(seen["a"].xyxy, TWO.corners[:2], atol=1e-4)  # 32-bit floats
     assert seen["a"].class_id.tolist() == [1, 0]
     assert len(seen["b"]) == 0
 
@@ -95,7 +95,7 @@ def test_round_trip(
     folder = tmp_path_factory.mktemp("labels")
     boxes.to_yolo(folder, pictures)
     again = wr.read_boxes(folder, pictures) if rows else boxes
-    order = sorted(range(len(rows)), key=lambda n: rows[n][0])  # a file an image
+    order = sorted(range(len(rows)), key=lambda n: rows[n][0])  # one file per image
     assert np.allclose(again.corners, boxes.corners[order], rtol=1e-12, atol=1e-11)
     for name in ("label", "score"):
         column = boxes.table[name].to_pylist()
@@ -103,19 +103,19 @@ def test_round_trip(
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
-        ("0 .5 .5 .1\n", "is no box of YOLO's"),
+        ("0 .5 .5 .1\n", "is not a YOLO box"),
         ("0 .1 .1 .2 .2 .3 .3 .4 .4\n", "9 numbers"),  # a polygon
         ("-1 .5 .5 .1 .1\n", "class -1 of 2"),
         ("2 .5 .5 .1 .1\n", "class 2 of 2"),
-        ("ILD .5 .5 .1 .1\n", "is no box of YOLO's"),
+        ("ILD .5 .5 .1 .1\n", "is not a YOLO box"),
     ],
 )
-def test_lines_that_are_no_box(tmp_path: Path, index: wr.Index, lines: str, said: str) -> None:
+def test_invalid_lines(tmp_path: Path, index: wr.Index, lines: str, message: str) -> None:
     (tmp_path / "classes.txt").write_text("ILD\nMass\n")
     (tmp_path / "a.txt").write_text(lines)
-    with pytest.raises(UsageError, match=f"a.txt: .*{said}"):
+    with pytest.raises(UsageError, match=f"a.txt: .*{message}"):
         wr.read_boxes(tmp_path, index, format="yolo")
 
 
@@ -125,6 +125,9 @@ def test_lines_that_are_no_box(tmp_path: Path, index: wr.Index, lines: str, said
         "names: [ILD, 'Mass']\n",
         'train: x\nnames:\n  - ILD\n  - "Mass"\nnc: 2\n',
         "names:\n  1: Mass\n  0: ILD\n",
+        "names:\n  0: ILD\n  1: Mass  # 3 cm and more\n",
+        "names: {0: ILD, 1: Mass}\n",
+        "x: &x Mass\nnames: [ILD, *x]\n",
     ],
 )
 def test_names_in_yaml(tmp_path: Path, index: wr.Index, yaml: str) -> None:
@@ -137,7 +140,53 @@ def test_names_in_yaml(tmp_path: Path, index: wr.Index, yaml: str) -> None:
     assert boxes.corners.tolist() == [[20, 10, 60, 30], [0, 0, 80, 40]]
 
 
-def test_a_name_that_repeats_in_folders_is_a_path(tmp_path: Path, make_index: Make) -> None:
+def test_class_names_are_text(tmp_path: Path, index: wr.Index) -> None:
+    (tmp_path / "a.txt").write_text("1 .5 .5 .1 .1\n")
+    (tmp_path / "data.yaml").write_text("names: [no, 'mass, large', 1e3, null]\n")
+    boxes = wr.read_boxes(tmp_path, index)
+    assert boxes.labels == ("no", "mass, large", "1e3", "null")
+    assert boxes.table["label"].to_pylist() == ["mass, large"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "label", "classes"),
+    [("comment", "mass", 2), ("comma", "mass, large", 2), ("flow", "mass", 2)],
+)
+def test_data_yaml_of_other_programs(
+    shared_case: Callable[[str], Path], folder: str, label: str, classes: int
+) -> None:
+    case = shared_case("14")
+    boxes = wr.read_boxes(case / folder, wr.scan(case / "img", workers=0, progress=False))
+    assert boxes.table["label"].to_pylist() == [label]
+    assert len(boxes.classes) == classes
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 64))
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("names: ILD\n", "names must be a list, or a dictionary numbered from 0"),
+        ("names: {0: ILD, 2: Mass}\n", "names must be a list"),
+        ("names: []\n", "names must be a list"),
+        ("names: [[ILD]]\n", "names must be a list"),
+        ("- names\n", "names must be a list"),
+        ("names: [ILD\n", "data.yaml is not YAML: while parsing"),
+        ("names: " + "[" * 9999, "data.yaml is not YAML"),
+        ("names: " + "x" * (1 << 18), "data.yaml is longer than 262,144 characters"),
+        (BOMB + "names: *a63\n", "names must be a list"),
+        ("names: !!python/object/apply:os.abort []\n", "names must be a list"),
+    ],
+)
+def test_invalid_yaml(tmp_path: Path, index: wr.Index, yaml: str, message: str) -> None:
+    (tmp_path / "a.txt").write_text("0 .5 .5 .1 .1\n")
+    (tmp_path / "data.yaml").write_text(yaml)
+    with pytest.raises(UsageError, match=f"no data.yaml with names, .*{message}"):
+        wr.read_boxes(tmp_path, index)
+
+
+def test_name_in_several_folders_is_a_path(tmp_path: Path, make_index: Make) -> None:
     index = make_index({"p1/1.dcm": {}, "p2/1.dcm": {}})
     (tmp_path / "classes.txt").write_text("ILD\n")
     for folder in ("p1", "p2"):
@@ -148,7 +197,7 @@ def test_a_name_that_repeats_in_folders_is_a_path(tmp_path: Path, make_index: Ma
     assert boxes.table["image"].null_count == 0
 
 
-def test_what_is_missing(tmp_path: Path, index: wr.Index) -> None:
+def test_missing_index_names_and_images(tmp_path: Path, index: wr.Index) -> None:
     (tmp_path / "a.txt").write_text("0 .5 .5 .1 .1\n")
     with pytest.raises(UsageError, match="give images=index"):
         wr.read_boxes(tmp_path)
@@ -156,25 +205,25 @@ def test_what_is_missing(tmp_path: Path, index: wr.Index) -> None:
         wr.read_boxes(tmp_path, index)
     (tmp_path / "classes.txt").write_text("ILD\n")
     (tmp_path / "z.txt").write_text("0 .5 .5 .1 .1\n")
-    with pytest.raises(UsageError, match=r"z.txt: no image of the index is called so"):
+    with pytest.raises(UsageError, match=r"z.txt: the index has no image of this name"):
         wr.read_boxes(tmp_path, index)
 
 
-def test_what_the_form_cannot_say(tmp_path: Path, index: wr.Index, make_index: Make) -> None:
+def test_boxes_that_yolo_cannot_store(tmp_path: Path, index: wr.Index, make_index: Make) -> None:
     row = ("a.dcm", "ILD", 1, 1, 5, 5, None)
-    for boxes, said in (
-        (make((*row, "point")), "this form has no points"),
-        (make((*row, "box", 1)), "this form has no frames"),
+    for boxes, message in (
+        (make((*row, "point")), "this format cannot store points"),
+        (make((*row, "box", 1)), "this format cannot store frames"),
         (make(("a.dcm", None, 1, 1, 5, 5)), "without a label"),
-        (make(("a.dcm", "ILD", 1, 1, 5, None)), "without a place"),
-        (make(row, ("z.dcm", "ILD", 1, 1, 5, 5)), "1 images of no known size, such as 'z.dcm'"),
+        (make(("a.dcm", "ILD", 1, 1, 5, None)), "without coordinates"),
+        (make(row, ("z.dcm", "ILD", 1, 1, 5, 5)), "1 images of unknown size, such as 'z.dcm'"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             boxes.to_yolo(tmp_path / "labels", index)
     assert not (tmp_path / "labels").exists()
     twice = make_index({"p1/1.dcm": {}, "p2/1.dcm": {}})
     boxes = make(("p1/1.dcm", "ILD", 1, 1, 5, 5), ("p2/1.dcm", "ILD", 1, 1, 5, 5))
-    with pytest.raises(UsageError, match="two images have one file name"):
+    with pytest.raises(UsageError, match="two images have the same file name"):
         boxes.to_yolo(tmp_path / "labels", twice)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):

@@ -1,4 +1,4 @@
-"""The report in a real browser: accessible, self-contained, readable on screen and paper."""
+"""Report in a browser: accessible, self-contained, readable on screen and paper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 @pytest.fixture(scope="module")
 def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of everything, and one of files of many kinds."""
+    """A report with all sections, and one of files of many kinds."""
     folder = tmp_path_factory.mktemp("pages")
     index = wr.Index.open(reported / "train.index")
     sides = (reported / "train.csv", reported / "found.parquet")
@@ -35,31 +35,31 @@ def pages(reported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 @pytest.fixture
 def opened(chromium: Any, pages: dict[str, Path]) -> Iterator[Any]:
-    """Opens a report; it must ask for nothing and complain of nothing."""
+    """Open a report; it must make no requests and log nothing."""
     contexts: list[Any] = []
-    asked: list[str] = []
-    said: list[str] = []
+    requests: list[str] = []
+    messages: list[str] = []
 
     def open_page(name: str, scheme: str = "light", **options: Any) -> Any:
         context = chromium.new_context(color_scheme=scheme, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
         page.goto(pages[name].as_uri())
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.mark.apt("npm", "npm")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["full", "viewer", "mixed"])
-def test_axe_finds_nothing(opened: Any, axe: str, name: str, scheme: str) -> None:
+def test_axe_reports_no_violations(opened: Any, axe: str, name: str, scheme: str) -> None:
     page = opened(name, scheme)
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     page.evaluate(axe)
@@ -75,27 +75,27 @@ def test_axe_finds_nothing(opened: Any, axe: str, name: str, scheme: str) -> Non
 
 
 @pytest.mark.parametrize("width", [360, 800, 1400])
-def test_nothing_is_wider_than_the_screen(opened: Any, width: int) -> None:
+def test_no_horizontal_scrolling(opened: Any, width: int) -> None:
     for name in ("full", "mixed"):
         page = opened(name, viewport={"width": width, "height": 900})
         wide = "document.documentElement.scrollWidth"
         assert page.evaluate(wide) <= width, name
 
 
-def test_without_script_it_reads_the_same(opened: Any) -> None:
+def test_without_javascript(opened: Any) -> None:
     page = opened("full", java_script_enabled=False)
     assert page.locator("section").count() == 15
     assert page.locator("h2").first.inner_text().split()[1] == "Problems"
 
 
-def test_all_pictures_are_there(opened: Any) -> None:
+def test_all_thumbnails_load(opened: Any) -> None:
     page = opened("full")
     wrong = "[...document.images].filter(one => !one.complete || !one.naturalWidth).length"
     assert page.evaluate("document.images.length") > 20
     assert page.evaluate(wrong) == 0
 
 
-def test_the_contents_stay_in_sight_on_wide_screens(opened: Any) -> None:
+def test_navigation_stays_visible_on_wide_screens(opened: Any) -> None:
     page = opened("full", viewport={"width": 1400, "height": 900})
     page.locator("nav a", has_text="Predictions").click()
     top = "document.getElementById('predictions').getBoundingClientRect().top"
@@ -104,7 +104,7 @@ def test_the_contents_stay_in_sight_on_wide_screens(opened: Any) -> None:
     assert 0 <= page.locator("nav").bounding_box()["y"] < 60
 
 
-def test_the_keyboard_reaches_the_contents_first(opened: Any) -> None:
+def test_skip_link_is_first(opened: Any) -> None:
     page = opened("full")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the contents"
@@ -112,7 +112,7 @@ def test_the_keyboard_reaches_the_contents_first(opened: Any) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_on_paper_it_is_light_and_without_navigation(opened: Any) -> None:
+def test_print_is_light_and_without_navigation(opened: Any) -> None:
     page = opened("full", "dark")
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
@@ -121,8 +121,8 @@ def test_on_paper_it_is_light_and_without_navigation(opened: Any) -> None:
     assert page.pdf(format="A4")[:4] == b"%PDF"
 
 
-def test_boxes_lie_where_they_should(opened: Any) -> None:
-    """The drawn box of a false positive is centred, as its part of the image is cut around it."""
+def test_positions_of_drawn_boxes(opened: Any) -> None:
+    """The box of a false positive lies within its crop."""
     page = opened("full", viewport={"width": 1400, "height": 900})
     tile = page.locator(".picture", has=page.locator("rect.false")).first
     picture, box = (

@@ -117,9 +117,9 @@ def test_the_report_has_no_absolute_paths(tmp_path: Path) -> None:
     write(tmp_path)
     index = wr.scan(tmp_path, progress=False)
     (tmp_path / "image.dcm").unlink()  # the errors of decoding would name it
-    report = build(index, workers=1)
-    assert str(tmp_path.parent) not in report.html
-    assert "no picture" in report.html
+    made = build(index, workers=1)
+    assert str(tmp_path.parent) not in made.html
+    assert "no thumbnail" in made.html
 
 
 def write_for_the_viewer(folder: Path) -> None:

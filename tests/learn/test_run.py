@@ -410,7 +410,7 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
     keys = Boxes.from_columns({"key": ["elsewhere"], "label": ["ILD"], **{
         name: [1.0 + number] for number, name in enumerate(("x0", "y0", "x1", "y1"))
     }})  # fmt: skip
-    with pytest.raises(UsageError, match="no image of the index has a key"):
+    with pytest.raises(UsageError, match="no image of the index matches a key"):
         wr.train(cache, keys, to=tmp_path, **SMALL)
     joined = keys.replace({"image": ["0" * 16]})
     with pytest.raises(UsageError, match="know no image that is in the cache"):

@@ -1,4 +1,4 @@
-"""Charts: small, well-formed, and true to their numbers."""
+"""Charts: small, well-formed, and correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wetread.reports import charts
 from wetread.reports.charts import Line
 from wetread.reports.markup import Html
 
-MOST = 4_500
+MAX_BYTES = 4_500
 
 
 def parse(drawn: Html) -> ET.Element:
@@ -27,7 +27,7 @@ counts = st.lists(st.integers(0, 10**9), min_size=1, max_size=40)
 
 
 @given(counts)
-def test_bars_are_as_high_as_there_are_many(ns: list[int]) -> None:
+def test_heights_of_bars(ns: list[int]) -> None:
     high = charts.HEIGHT - 46
     for drawn in (
         charts.histogram([(i, i + 1, n) for i, n in enumerate(ns)], "x"),
@@ -41,14 +41,14 @@ def test_bars_are_as_high_as_there_are_many(ns: list[int]) -> None:
 
 def test_charts_are_small() -> None:
     bins = [(i / 40, (i + 1) / 40, 1000 + i) for i in range(40)]
-    assert len(charts.histogram(bins, "Sizes", "mm")) < 2 * MOST
-    assert len(charts.columns([(str(i), i) for i in range(10)], "Years")) < MOST
+    assert len(charts.histogram(bins, "Sizes", "mm")) < 2 * MAX_BYTES
+    assert len(charts.columns([(str(i), i) for i in range(10)], "Years")) < MAX_BYTES
     line = Line("a", [(i / 1000, i / 1000) for i in range(1000)])
-    assert len(charts.lines([line], "x", "y", "z")) < MOST
+    assert len(charts.lines([line], "x", "y", "z")) < MAX_BYTES
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_point_of_a_curve_is_where_it_is(x: float, y: float) -> None:
+def test_position_of_a_point(x: float, y: float) -> None:
     drawn = parse(charts.lines([Line("<a>", [(x, y)])], "x", "y", "z"))
     path = next(p.get("d", "") for p in drawn.iter("path") if "line" in p.get("class", ""))
     left, low = (float(v) for v in path[1:].split())
@@ -56,7 +56,7 @@ def test_a_point_of_a_curve_is_where_it_is(x: float, y: float) -> None:
     assert low == pytest.approx(260 - 34 - y * 200, abs=0.06)
 
 
-def test_curves_are_told_apart_without_colour() -> None:
+def test_curves_differ_without_colour() -> None:
     drawn = parse(charts.lines([Line(str(i), [(0, 0), (1, 1)]) for i in range(7)], "x", "y", "z"))
     marks = [p.get("d") for p in drawn.iter("path") if (p.get("class") or "").startswith("s")]
     assert len(set(marks)) == 7
@@ -64,21 +64,21 @@ def test_curves_are_told_apart_without_colour() -> None:
     assert len(classes) == 7
 
 
-def test_a_grid_writes_its_numbers() -> None:
+def test_heat_map_shows_numbers() -> None:
     drawn = parse(charts.heat(["a", "b"], ["a", "b"], [[None, 0.5], [0.5, None]], "x"))
     texts = [text.text for text in drawn.iter("text")]
     assert texts.count("0.50") == 2
     assert len(list(drawn.iter("rect"))) == 2
 
 
-def test_a_bubble_has_the_area_of_its_count() -> None:
+def test_areas_of_bubbles() -> None:
     drawn = parse(charts.bubbles([(100, 100, 400), (50, 200, 100)], "x", "y", "z"))
     large, small = (float(c.get("r", 0)) - 2.5 for c in drawn.iter("circle"))
     assert (large / small) ** 2 == pytest.approx(4, rel=0.02)
 
 
 @given(st.floats(1e-6, 1e9))
-def test_axes_end_at_a_round_number_above(value: float) -> None:
+def test_round_up(value: float) -> None:
     top = charts.round_up(value)
     assert value * (1 - 1e-6) <= top <= value * 2.6 + 1e-9
     step = f"{top / 4:.6e}".split("e")[0].rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""The page: well-formed, self-contained, safe whatever files hold, and bounded in size."""
+"""HTML document: well-formed, self-contained, safe with hostile values, bounded in size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wetread.common.text import printable
 from wetread.headers.schema import CORE
 from wetread.reports import page
 from wetread.reports.blocks import Section
-from wetread.reports.build import MOST_BYTES, build
+from wetread.reports.build import MAX_BYTES, build
 from wetread.reports.markup import Html, el, to_html
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
@@ -36,7 +36,7 @@ VOID = {"meta", "img", "br"}
 
 
 class Checked(HTMLParser):
-    """Reads a page and complains about what does not nest; keeps what the tests look at."""
+    """Parser that asserts correct nesting and collects tags and texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -66,7 +66,7 @@ class Checked(HTMLParser):
 
 
 def check(text: str) -> Checked:
-    """What must hold of every page."""
+    """Assert the invariants of every page."""
     found = Checked(text)
     ids = [a["id"] for _, a in found.tags if "id" in a]
     assert len(ids) == len(set(ids))
@@ -98,7 +98,7 @@ def data_of(text: str) -> dict[str, Any]:
 
 
 def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
-    """An index of no files: rows, columns and values without end."""
+    """Index without files, with any number of rows and columns."""
     number = np.arange(rows)
     chance = np.random.default_rng(0)
     names = pa.array(np.char.mod("%016x", number))
@@ -156,7 +156,7 @@ def test_a_page_is_well_formed(reported: Path) -> None:
     assert "wetread view" not in viewer.html
 
 
-def test_the_policy_lets_only_the_style_in(reported: Path) -> None:
+def test_policy_allows_only_the_style_sheet(reported: Path) -> None:
     text = build(wr.Index.open(reported / "train.index"), workers=1).html
     style = re.search(r"<style>(.*?)</style>", text, re.S)
     assert style
@@ -170,7 +170,7 @@ def test_the_policy_lets_only_the_style_in(reported: Path) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_whatever_files_hold_stays_text(text: str) -> None:
+def test_hostile_values_are_escaped(text: str) -> None:
     index = synthetic(30, 130, text)
     boxes = wr.Boxes.from_columns(
         {
@@ -191,7 +191,7 @@ def test_whatever_files_hold_stays_text(text: str) -> None:
     assert all(c.isprintable() for c in values)
 
 
-def test_names_in_real_files_stay_text(tmp_path: Path) -> None:
+def test_hostile_values_in_files_are_escaped(tmp_path: Path) -> None:
     for number, text in enumerate(HOSTILE):
         value = text.replace("\\", "").encode()[:60]
         more = [element(k, value) for k in ("PatientName", "Manufacturer", "StudyDescription")]
@@ -221,35 +221,35 @@ def test_a_hundred_thousand_rows_and_five_hundred_columns() -> None:
     assert made.data["sections"]["problems"]["totals"]["files"] == 100_000
 
 
-def test_pictures_never_push_it_over(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnails_stay_within_the_limit(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wetread.reports import build as module
 
     index = wr.Index.open(reported / "train.index")
     empty = len(build(index[:0]).html.encode())
     whole = len(build(index, workers=1).html.encode())
-    assert empty < whole < MOST_BYTES
-    monkeypatch.setattr(module, "MOST_BYTES", whole - 20_000)
+    assert empty < whole < MAX_BYTES
+    monkeypatch.setattr(module, "MAX_BYTES", whole - 20_000)
     less = build(index, workers=1).html
     assert len(less.encode()) <= whole - 20_000
-    assert "the report is full" in less
+    assert "size limit of the report" in less
 
 
-def test_text_is_escaped_and_markup_is_not() -> None:
+def test_escaping() -> None:
     assert (
         el("p", "<b>", Html("<i></i>"), title='"<') == '<p title="&quot;&lt;">&lt;b&gt;<i></i></p>'
     )
     assert to_html([1, "&"]) == "1&amp;"
 
 
-def test_json_cannot_end_its_element() -> None:
+def test_json_cannot_close_its_element() -> None:
     text = page.to_json({"a</script>": ["<!--", float("inf"), b"x", 1.23456789]})
     assert "<" not in text
     assert json.loads(text) == {"a</script>": ["<!--", None, "b'x'", 1.234568]}
 
 
-def test_a_section_says_what_it_needs() -> None:
+def test_inputs_of_a_section() -> None:
     section = Section("one", "One <&>", ["headers", "split"])
     data = {"schema": "s", "provenance": {}, "sections": {}}
     found = Checked(page.assemble("<t>", "made", [section], {}, data))
-    assert [a["title"] for a in found.all("abbr")] == ["from headers alone", "needs a split"]
+    assert [a["title"] for a in found.all("abbr")] == ["uses headers only", "needs a split"]
     assert " One <&> " in found.texts

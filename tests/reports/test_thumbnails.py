@@ -1,4 +1,4 @@
-"""The pictures in a report: right, within the budget, and never the end of it."""
+"""Thumbnails of a report: correct, within the budget, and robust to crashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 import wetread as wr
 from wetread.reports import thumbnails
-from wetread.reports.blocks import Drawn, Request
+from wetread.reports.blocks import Request, Thumbnail
 from wetread.reports.build import build
 from wetread.settings import Settings
 from wetread.testing.dicom import changed, dicom_file, element, picture
@@ -21,7 +21,7 @@ from wetread.testing.dicom import changed, dicom_file, element, picture
 ROOM = 2_000_000
 
 
-def pixels(drawn: Drawn) -> np.ndarray:
+def pixels(drawn: Thumbnail) -> np.ndarray:
     assert drawn.reason == ""
     data = base64.b64decode(drawn.source.removeprefix("data:image/jpeg;base64,"))
     image = Pillow.open(BytesIO(data))
@@ -32,7 +32,7 @@ def pixels(drawn: Drawn) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
-    """Two films, one of them MONOCHROME1: dark, with a bright square at the top right."""
+    """Two images, one of them MONOCHROME1: dark, with a bright square at the top right."""
     folder = tmp_path_factory.mktemp("film")
     for name, photometric in (("one", "MONOCHROME1"), ("two", "MONOCHROME2")):
         stored = np.full((400, 300), 100, np.uint16)
@@ -47,7 +47,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
     return wr.scan(folder, progress=False)
 
 
-def test_a_picture_is_what_display_shows(film: wr.Index) -> None:
+def test_thumbnail_equals_display(film: wr.Index) -> None:
     requests = [Request(image.id) for image in film]
     drawn = thumbnails.draw(film, requests, ROOM, workers=1)
     for image, request in zip(film, requests, strict=True):
@@ -55,20 +55,22 @@ def test_a_picture_is_what_display_shows(film: wr.Index) -> None:
         expected = image.display(size=160).astype(int)
         assert shown.shape == expected.shape == (160, 120)
         assert np.abs(shown - expected).mean() < 4
-        assert shown[20:28, 84:100].mean() > 200 > 50 > shown[100:].mean()  # both the right way
+        assert (
+            shown[20:28, 84:100].mean() > 200 > 50 > shown[100:].mean()
+        )  # both correctly displayed
 
 
-def test_a_part_is_the_part(film: wr.Index) -> None:
+def test_crop(film: wr.Index) -> None:
     request = Request(film[0].id, (200, 40, 260, 80))
     drawn = thumbnails.draw(film, [request], ROOM, workers=1)[request]
     assert (drawn.width, drawn.height) == (60, 40)
     assert pixels(drawn).min() > 200
-    beside = Request(film[0].id, (100, 40, 200, 140))
-    drawn = thumbnails.draw(film, [beside], ROOM, workers=1)[beside]
+    other = Request(film[0].id, (100, 40, 200, 140))
+    drawn = thumbnails.draw(film.content, [other], ROOM, workers=1)[other]
     assert pixels(drawn).max() < 50
 
 
-def test_a_part_of_a_large_image_is_shown_sharp(tmp_path: Path) -> None:
+def test_crop_of_a_large_image_has_full_resolution(tmp_path: Path) -> None:
     stored = np.indices((3000, 2000)).sum(0) // 8 % 2 * 4095
     data = element("PixelData", stored.astype("<u2").tobytes(), vr="OW")
     (tmp_path / "a.dcm").write_bytes(dicom_file(changed(picture(1, 3000, 2000), data)))
@@ -80,17 +82,17 @@ def test_a_part_of_a_large_image_is_shown_sharp(tmp_path: Path) -> None:
     assert np.abs(shown - expected.astype(int)).mean() < 16
 
 
-def test_the_budget(film: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_budget(film: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (Request(image.id) for image in film)
-    monkeypatch.setattr(thumbnails, "MOST", 1)
-    assert list(thumbnails.draw(film, [first, first, second], ROOM, workers=1)) == [first]
-    assert thumbnails.draw(film, [first], 100, workers=1) == {}
-    assert thumbnails.draw(film, [], ROOM) == {}
+    monkeypatch.setattr(thumbnails, "MAX_COUNT", 1)
+    assert list(thumbnails.draw(film.content, [first, first, second], ROOM, workers=1)) == [first]
+    assert thumbnails.draw(film.content, [first], 100, workers=1) == {}
+    assert thumbnails.draw(film.content, [], ROOM) == {}
     unknown = Request("0" * 16)
     assert thumbnails.draw(film, [unknown], ROOM, workers=1) == {}
 
 
-def test_decoders_that_misbehave_do_not_take_the_report(
+def test_report_survives_crashing_decoders(
     small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for word in ("crash", "panic", "hang"):

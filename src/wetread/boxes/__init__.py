@@ -1,4 +1,4 @@
-"""Boxes: read, joined to images, checked, compared, merged and written."""
+"""Bounding boxes: read, join to images, check, compare, merge and write label files."""
 
 from __future__ import annotations
 

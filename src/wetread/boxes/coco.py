@@ -1,4 +1,4 @@
-"""COCO JSON: boxes as x, y, width, height."""
+"""COCO JSON: boxes as x, y, width and height."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.formats import check_place, read_text
+from wetread.boxes.formats import check_complete, read_text
 from wetread.boxes.sizes import check_sizes, sizes_of
-from wetread.boxes.table import CORNERS
+from wetread.boxes.table import CORNERS, BoxTable, PathLike
 from wetread.common.files import written
 from wetread.errors import UsageError
 
@@ -17,67 +16,65 @@ if TYPE_CHECKING:
     from wetread.table.rows import IndexRows
 
 Json = dict[str, Any]
-_FIELDS = ("key", "label", "kind", "reader", "score", "frame", *CORNERS)
+_EXTRA = ("reader", "score", "frame")
+_FIELDS = ("key", "label", "kind", *_EXTRA, *CORNERS)
 
 
-def read_coco(path: PathLike, images: IndexRows | None = None) -> Boxes:
-    """Boxes of a COCO data set; its images without a box are rows "nothing".
+def read_coco(path: PathLike, images: IndexRows | None = None) -> BoxTable:
+    """Boxes of a COCO data set; images without a box become rows of kind "nothing".
 
     Args:
-        path: the file.
-        images: an index, whose images must have the sizes that the file says.
+        path: JSON file.
+        images: index to check the image sizes of the file against.
 
     Raises:
-        UsageError: no JSON, not in the form, or a list of results, which name no image; or sizes
-            that differ.
+        UsageError: not JSON, not a COCO data set (a list of COCO results has no image names), or
+            image sizes that differ from the index.
     """
-    said = parse_json(path)
-    if not isinstance(said, dict) or not {"images", "annotations", "categories"} <= set(said):
+    data = parse_json(path)
+    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         raise UsageError(
-            f"{path} is no COCO data set: images, annotations and categories are wanted; "
-            "results alone do not say which image is which"
+            f"{path} is not a COCO data set: it needs images, annotations and categories (a list "
+            "of results does not name its images)"
         )
     rows: list[Json] = []
     try:
-        names = {c["id"]: str(c["name"]) for c in said["categories"]}
-        keys = {i["id"]: _key(i) for i in said["images"]}
-        rows += [_to_row(a, keys, names) for a in said["annotations"]]
+        names = {c["id"]: str(c["name"]) for c in data["categories"]}
+        keys = {i["id"]: _key(i) for i in data["images"]}
+        rows += [_to_row(a, keys, names) for a in data["annotations"]]
         rows += [
             {"key": keys[n["image_id"]], "kind": "nothing"} | {k: n.get(k) for k in _EXTRA}
-            for n in said.get("nothing", ())
+            for n in data.get("nothing", ())
         ]
-        classes = [(str(c["id"]), str(c["name"])) for c in said["categories"]]
+        classes = [(str(c["id"]), str(c["name"])) for c in data["categories"]]
         sizes = {
-            _key(i): (int(i.get("height") or 0), int(i.get("width") or 0)) for i in said["images"]
+            _key(i): (int(i.get("height") or 0), int(i.get("width") or 0)) for i in data["images"]
         }
-        run = (said.get("info") or {}).get("run")
+        run = (data.get("info") or {}).get("run")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UsageError(f"{path} is no COCO data set: {error!r}") from error
-    if len(set(keys.values())) < len(said["images"]):
-        raise UsageError(f"{path}: two images have one id or one name")
+        raise UsageError(f"{path} is not a COCO data set: {error!r}") from error
+    if len(set(keys.values())) < len(data["images"]):
+        raise UsageError(f"{path}: two images have the same id or name")
     if images is not None:
         check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
-    drawn = {row["key"] for row in rows}
-    rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in drawn]
+    with_rows = {row["key"] for row in rows}
+    rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in with_rows]
     columns = {name: [row.get(name) for row in rows] for name in _FIELDS}
-    return Boxes.from_columns(columns, classes, run)
-
-
-_EXTRA = ("reader", "score", "frame")
+    return BoxTable.from_columns(columns, classes, run)
 
 
 def parse_json(path: PathLike) -> Any:
-    """What a JSON file holds, which may be gzipped; UsageError where it is none."""
+    """Parse a JSON file, optionally gzipped; raise UsageError if it is not JSON."""
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{path} is no JSON file: {error}") from error
+        raise UsageError(f"{path} is not a JSON file: {error}") from error
 
 
 def _key(image: Json) -> str:
-    """What the image is called: our own key, or its file."""
+    """Key of an image: written by `write_coco`, else the file name."""
     return str(image.get("key") or image["file_name"])
 
 
@@ -89,26 +86,26 @@ def _to_row(annotation: Json, keys: dict[Any, str], names: dict[Any, str]) -> Js
     return row | corners | {"kind": kind} | {name: annotation.get(name) for name in _EXTRA}
 
 
-def write_coco(boxes: Boxes, path: PathLike, index: IndexRows | None = None) -> None:
-    """Writes a COCO data set; with `score`, `reader` and `frame` where they are known.
+def write_coco(boxes: BoxTable, path: PathLike, index: IndexRows | None = None) -> None:
+    """Write a COCO data set; annotations have `score`, `reader` and `frame` if known.
 
-    Image and category ids are numbers from 1, or the classes' own where all of them are numbers.
-    Rows "nothing" stand in a list `nothing`, which other programs pass over.
+    Image ids are numbered from 1; category ids are the class ids if all are numeric, else numbered
+    from 1. Rows of kind "nothing" are in a list `nothing`, which other programs ignore.
 
     Raises:
         StorageError: the file cannot be written.
-        UsageError: a box without a place or a label, which COCO cannot say.
+        UsageError: a box without coordinates or label, which COCO cannot store.
     """
     sizes = {} if index is None else sizes_of(boxes, index)
     ids = _category_ids(boxes)
     rows = boxes.table.to_pylist()
     numbers = {key: n for n, key in enumerate(dict.fromkeys(row["key"] for row in rows), 1)}
-    drawn = [row for row in rows if row["kind"] != "nothing"]
-    said = {
+    annotated = [row for row in rows if row["kind"] != "nothing"]
+    data = {
         "info": {"description": "written by wetread", "run": boxes.run},
         "images": [_image(number, key, sizes.get(key)) for key, number in numbers.items()],
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
-        "annotations": [_to_annotation(n, row, numbers, ids) for n, row in enumerate(drawn, 1)],
+        "annotations": [_to_annotation(n, row, numbers, ids) for n, row in enumerate(annotated, 1)],
         "nothing": [
             {"image_id": numbers[row["key"]]} | _known(row)
             for row in rows
@@ -116,10 +113,10 @@ def write_coco(boxes: Boxes, path: PathLike, index: IndexRows | None = None) -> 
         ],
     }
     with written(path) as file:
-        file.write(json.dumps(said, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(data, indent=1, ensure_ascii=False).encode())
 
 
-def _category_ids(boxes: Boxes) -> dict[str, int]:
+def _category_ids(boxes: BoxTable) -> dict[str, int]:
     ids = {name: id_ for id_, name in boxes.classes}
     distinct = len(set(ids.values())) == len(ids)
     if distinct and all(name in ids and ids[name].isdecimal() for name in boxes.labels):
@@ -133,7 +130,7 @@ def _image(number: int, key: str, size: tuple[int, int] | None) -> Json:
 
 
 def _to_annotation(number: int, row: Json, images: dict[str, int], ids: dict[str, int]) -> Json:
-    check_place(row)
+    check_complete(row)
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
     annotation = {
         "id": number,

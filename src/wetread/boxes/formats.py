@@ -1,4 +1,4 @@
-"""Files and folders in the forms of other programs."""
+"""Label files and folders of other programs: common reading and writing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
-from wetread.boxes.table import CORNERS
+from wetread.boxes.table import CORNERS, BoxTable, PathLike
 from wetread.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from wetread.boxes.collection import Boxes, PathLike
     from wetread.table.rows import IndexRows
 
 Row = dict[str, Any]
@@ -25,9 +24,10 @@ Row = dict[str, Any]
 
 @contextmanager
 def open_text(path: PathLike) -> Iterator[TextIO]:
-    """A text file in UTF-8, which may be gzipped and start with a byte order mark.
+    """Open a UTF-8 text file, optionally gzipped or with a byte order mark.
 
-    Lines keep their ends. Raises UsageError, also while it is read, where it is no such file.
+    Line endings are not translated. Raises UsageError, also while reading, if it is not such a
+    file.
     """
     try:
         with open(path, "rb") as file:
@@ -36,17 +36,17 @@ def open_text(path: PathLike) -> Iterator[TextIO]:
             with TextIOWrapper(data, "utf-8-sig", newline="") as text:
                 yield text
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no text file: {error}") from error
+        raise UsageError(f"{path} is not a UTF-8 text file: {error}") from error
 
 
 def read_text(path: PathLike) -> str:
-    """The whole text of a file; see `open_text`."""
+    """Read a whole text file; see `open_text`."""
     with open_text(path) as text:
         return text.read()
 
 
 def write_folder(folder: PathLike, texts: Mapping[str, str]) -> None:
-    """Text files into a folder, in UTF-8."""
+    """Write UTF-8 text files into a folder."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -55,21 +55,22 @@ def write_folder(folder: PathLike, texts: Mapping[str, str]) -> None:
         raise StorageError(f"{folder} cannot be written: {error.strerror or error}") from error
 
 
-def check_place(row: Row) -> None:
-    """Raises UsageError for a box that no other form can say: without a place or a label."""
+def check_complete(row: Row) -> None:
+    """Raise UsageError for a box without a label or coordinates, which no other format allows."""
     if None in (row["label"], *(row[name] for name in CORNERS)):
         raise UsageError(
-            f"{row['key']}: a box without {'a label' if row['label'] is None else 'a place'}; "
+            f"{row['key']}: a box without {'a label' if row['label'] is None else 'coordinates'}; "
             "Boxes.check() lists them"
         )
 
 
-def by_file(boxes: Boxes, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]:
-    """The size and the boxes of every image, by the name of its file without ending.
+def group_by_file(boxes: BoxTable, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]:
+    """Size and boxes of every image, by file name without extension.
 
     Raises:
-        UsageError: what a file an image cannot say: two images of one name, an image of no known
-            size, points, boxes of frames, or without a place or a label.
+        UsageError: rows that a format with one file per image cannot store: two images with the
+            same file name, an image of unknown size, a point, a box on one frame, or a box without
+            a label or coordinates.
     """
     sizes = sizes_of(boxes, index)
     rows: dict[str, list[Row]] = defaultdict(list)
@@ -78,20 +79,20 @@ def by_file(boxes: Boxes, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]
             continue
         if row["kind"] == "point" or row["frame"]:
             what = "points" if row["kind"] == "point" else "frames"
-            raise UsageError(f"{row['key']}: this form has no {what}; COCO JSON has")
-        check_place(row)
+            raise UsageError(f"{row['key']}: this format cannot store {what}; COCO JSON can")
+        check_complete(row)
         rows[row["key"]].append(row)
     files = {stem(key): (size, rows[key]) for key, size in sizes.items()}
     if len(files) < len(sizes):
-        raise UsageError("two images have one file name; this form cannot tell them apart")
+        raise UsageError("two images have the same file name, which this format does not allow")
     return files
 
 
 def list_files(folder: Path, ending: str) -> dict[str, Path]:
-    """Files that are named as their images, by name; by path where a name repeats in folders.
+    """Files with this extension by stem; by relative path if a stem occurs in several folders.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there are none.
     """
     files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() == ending]
     if not files:

@@ -1,4 +1,4 @@
-"""Whose images are whose."""
+"""Patient group of each image."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 KEYS = ("PatientID", "StudyInstanceUID")
-"""What tells whose an image is, the best first; then each image is its own group."""
+"""Columns that identify the patient, in order of preference; else each image is its own group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Whose each image is."""
+    """Group of each image."""
 
     names: list[str]
-    """The key of the group, for each image."""
+    """Key of the group, per image."""
     by: str
-    """The column that it comes from; "id" where each image is its own group."""
+    """Column of the keys; "id" if each image is its own group."""
     why: str
+    """Reasons why another column was not used, or why a patient may be in several groups."""
     certain: bool
-    """Whether a patient is known to be in one group."""
+    """True if every patient is known to be in one group."""
 
 
 def group_images(images: pa.Table, by: str | None = None) -> Grouping:
-    """Whose each image is: the patient's, else the study's, else its own.
+    """Group images by patient, else by study, else each image on its own.
 
-    A key that is absent, blank or the same everywhere tells nobody apart and is passed over. An
-    image without the patient that others have is theirs with whom it shares a study; else the
-    study is its group, else the image itself.
+    A column that is absent, blank or constant is not used. An image without a Patient ID joins the
+    patient of its study if there is one; else the study is its group, else the image itself.
 
     Args:
-        images: columns `id`, those of KEYS, and `by`.
-        by: the column to use instead.
+        images: table with the columns `id`, KEYS and `by`.
+        by: column to group by instead.
     """
     ids = images["id"].to_pylist()
     keys = KEYS if by is None else (by,)
@@ -43,18 +43,18 @@ def group_images(images: pa.Table, by: str | None = None) -> Grouping:
         f"{key} is {'the same everywhere' if distinct[key] else 'absent or blank'}"
         for key in keys[: keys.index(usable[0]) if usable else None]
     ]
-    found = usable[0] if usable else "id"
-    if usable and (blank := values[found].count("")):
-        why.append(f"{blank} of {len(ids)} images have no {found}")
+    used = usable[0] if usable else "id"
+    if usable and (blank := values[used].count("")):
+        why.append(f"{blank} of {len(ids)} images have no {used}")
     names = _fall_back([values[key] for key in usable], ids)
-    certain = found == (by or "PatientID") and not why
+    certain = used == (by or "PatientID") and not why
     if not certain:
-        why.append("images of one patient may be on two sides")
-    return Grouping(names, found, "; ".join(why) or "every image has one", certain)
+        why.append("images of one patient may be in several parts")
+    return Grouping(names, used, "; ".join(why) or "every image has one", certain)
 
 
 def _fall_back(choices: list[list[str]], ids: list[str]) -> list[str]:
-    """The first name that each image has, or that images with the same next name have."""
+    """First name that an image has, or that images with the same next name have."""
     if not choices:
         return ids
     best, *others = choices

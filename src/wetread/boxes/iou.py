@@ -1,4 +1,4 @@
-"""How much boxes overlap."""
+"""Intersection over union (IoU) of bounding boxes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 Boxes = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _CHUNK = 1 << 20
-"""Candidate pairs that are compared at once: about 100 MB."""
+"""Candidate pairs compared at once: about 100 MB."""
 
 
 class Overlaps(NamedTuple):
-    """Pairs of boxes that overlap, sorted by `first`, then by `second`."""
+    """Overlapping pairs of boxes, sorted by `first`, then by `second`."""
 
     first: Ints
-    """Row of the first array."""
+    """Row number in the first array."""
     second: Ints
-    """Row of the second array."""
+    """Row number in the second array."""
     iou: NDArray[np.float64]
 
 
 def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of every pair: (n, 4) and (m, 4) of x0, y0, x1, y1 -> (n, m).
+    """IoU of every pair: (n, 4) and (m, 4) of x0, y0, x1, y1 -> (n, m).
 
-    Coordinates are edges: no pixel is added. A pair without area has 0.
+    Coordinates are edges (no +1). Boxes without an area have IoU 0.
 
     >>> overlap(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5, 5, 6, 6]])).round(3)
     array([[0.333, 0.   ]])
@@ -35,7 +35,7 @@ def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
 
 
 def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of boxes that stand side by side: (..., 4) and (..., 4) -> (...)."""
+    """Elementwise IoU: (..., 4) and (..., 4) -> (...)."""
     width = np.minimum(first[..., 2], second[..., 2]) - np.maximum(first[..., 0], second[..., 0])
     height = np.minimum(first[..., 3], second[..., 3]) - np.maximum(first[..., 1], second[..., 1])
     shared = np.clip(width, 0, None) * np.clip(height, 0, None)
@@ -47,19 +47,19 @@ def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
 
 
 def find_overlaps(
-    first: Boxes, second: Boxes, first_group: Ints, second_group: Ints, least: float = 0.0
+    first: Boxes, second: Boxes, first_group: Ints, second_group: Ints, threshold: float = 0.0
 ) -> Overlaps:
-    """All pairs of boxes of one group whose intersection over union is larger than `least`.
+    """All pairs of boxes of the same group whose IoU is larger than `threshold`.
 
-    Memory grows with the pairs found, not with the pairs that there are: boxes are sorted by their
+    Memory grows with the number of overlapping pairs, not of all pairs: boxes are sorted by their
     left edges, and only those that can overlap horizontally are compared, in chunks.
 
     Args:
-        first: (n, 4), x0, y0, x1, y1. A box with NaN overlaps nothing.
-        second: (m, 4).
-        first_group: (n,), such as the number of the image; 0 or more.
-        second_group: (m,).
-        least: from 0.
+        first: boxes (n, 4), x0, y0, x1, y1. A box with NaN overlaps nothing.
+        second: boxes (m, 4).
+        first_group: group of each box (n,), such as the number of its image; 0 or more.
+        second_group: group of each box (m,).
+        threshold: minimum IoU (exclusive), 0 or more.
 
     >>> boxes = np.array([[0.0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]])
     >>> group = np.zeros(3, np.int64)
@@ -72,33 +72,33 @@ def find_overlaps(
     widest = np.zeros(int(max(first_group.max(initial=0), group.max(initial=0))) + 1)
     np.fmax.at(widest, group, boxes[:, 2] - boxes[:, 0])
     edges = np.unique(boxes[:, 0])
-    place = group * (len(edges) + 1) + np.searchsorted(edges, boxes[:, 0])
+    ranks = group * (len(edges) + 1) + np.searchsorted(edges, boxes[:, 0])
 
     def before(edge: NDArray[np.float64]) -> Ints:
-        """Number of sorted boxes of smaller groups, or of the group and left of the edge."""
-        wanted = first_group * (len(edges) + 1) + np.searchsorted(edges, edge)
-        return np.searchsorted(place, wanted).astype(np.int64)
+        """Number of sorted boxes in smaller groups, or in the group and left of the edge."""
+        rank = first_group * (len(edges) + 1) + np.searchsorted(edges, edge)
+        return np.searchsorted(ranks, rank).astype(np.int64)
 
     start = before(first[:, 0] - widest[first_group])
     count = np.maximum(before(first[:, 2]) - start, 0)
     ends = np.cumsum(count)
-    found = [Overlaps(*(np.zeros(0, np.int64),) * 2, np.zeros(0))]
+    chunks = [Overlaps(*(np.zeros(0, np.int64),) * 2, np.zeros(0))]
     at = 0
     while at < len(first):
         end = max(at + 1, int(np.searchsorted(ends, ends[at] - count[at] + _CHUNK, "right")))
-        some = count[at:end]
-        here = np.repeat(np.arange(at, end), some)
-        within = np.arange(len(here)) - np.repeat(np.cumsum(some) - some, some)
-        there = np.repeat(start[at:end], some) + within
-        near = np.flatnonzero((top[there] < first[here, 3]) & (bottom[there] > first[here, 1]))
-        here, there = here[near], there[near]
-        iou = overlap_pairs(first[here], boxes[there])
-        near = np.flatnonzero(iou > least)
-        here, there, iou = here[near], order[there[near]], iou[near]
-        sort = np.argsort(here * len(boxes) + there, kind="stable")
-        found.append(Overlaps(here[sort], there[sort], iou[sort]))
+        counts = count[at:end]
+        i = np.repeat(np.arange(at, end), counts)
+        offset = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+        j = np.repeat(start[at:end], counts) + offset
+        near = np.flatnonzero((top[j] < first[i, 3]) & (bottom[j] > first[i, 1]))
+        i, j = i[near], j[near]
+        iou = overlap_pairs(first[i], boxes[j])
+        near = np.flatnonzero(iou > threshold)
+        i, j, iou = i[near], order[j[near]], iou[near]
+        sort = np.argsort(i * len(boxes) + j, kind="stable")
+        chunks.append(Overlaps(i[sort], j[sort], iou[sort]))
         at = end
-    return Overlaps(*map(np.concatenate, zip(*found, strict=True)))
+    return Overlaps(*map(np.concatenate, zip(*chunks, strict=True)))
 
 
 def _area(boxes: Boxes) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Label files joined to an index: which row each key means."""
+"""Join label files to an index: match image keys to index rows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
+from wetread.boxes.table import AnyBoxes
 from wetread.errors import UsageError
 from wetread.table.query import query
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from wetread.images.image import Image
     from wetread.table.rows import IndexRows
 
-NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "bare path", "stem", "id")
-"""What a label file may call an image, in the order in which it is tried."""
-ENDINGS = (
+NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "root", "stem", "id")
+"""Names by which a label file may identify an image, in the order in which they are tried; root is
+the path without extension."""
+EXTENSIONS = (
     ".dcm",
     ".dicom",
     ".dic",
@@ -35,130 +36,132 @@ ENDINGS = (
     ".bmp",
     ".npy",
 )
-"""What of a file's name is no name, in small letters; a UID has dots too."""
+"""File extensions removed from names; other suffixes stay, as UIDs contain dots."""
 _SHOWN = 3
 
 
-def join_boxes(boxes: Boxes, index: IndexRows) -> Boxes:
-    """The same rows with `image`, `group` and `part` from the index.
+def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
+    """Add `image`, `group` and `part` from the index to the rows.
 
-    A key is a SOP Instance UID, else the one in File Meta, else the path (of a member: its path in
-    the archive), the path without its ending, the file's name without folder and ending, or the
-    row's `id`, by which `Index.export` names pictures. A key that ends as a picture's name does,
-    as in label files made on exported pictures, is tried without that ending too. A key that the
-    index does not know keeps a null `image`; `boxes.check` says so.
+    A key is matched to the SOP Instance UID, else the Media Storage SOP Instance UID, the path (of
+    an archive member: its path in the archive), the path without extension, the file name without
+    folder and extension, or the row's `id`, after which `Index.export` names its files. A key with
+    an image extension, as in label files made on exported images, is also tried without it. An
+    unmatched key keeps a null `image`; `Boxes.check` lists it.
 
     Raises:
-        UsageError: no key is known, or one means several files; with examples of both sides.
+        UsageError: no key matches, or a key matches several files; with examples.
     """
     have = index.schema.names
     extra = [name for name in ("group", "part") if name in have]
-    columns = ["id", "path", "member", *NAMES[:2], *KEYS, *extra]
-    names = ", ".join(f'"{name}"' for name in columns)
+    selected = ["id", "path", "member", *NAMES[:2], *KEYS, *extra]
+    names = ", ".join(f'"{name}"' for name in selected)
     rows = query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
     keys = boxes.table["key"].unique().drop_null().to_pylist()
-    place = find_rows(keys, rows)
-    if keys and not place:
+    numbers = find_rows(keys, rows)
+    if keys and not numbers:
         known = ", ".join(map(repr, rows["path"][:_SHOWN].to_pylist())) or "no image"
         raise UsageError(
-            f"no image of the index has a key of the label file, such as "
+            f"no image of the index matches a key of the label file, such as "
             f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}"
         )
     groups = pa.array(group_images(rows).names, pa.string())
-    if "group" in extra:  # null of what came after the split
+    if "group" in extra:  # null for images added after the split
         groups = pc.coalesce(rows["group"], groups)
-    at = pa.array([place.get(key) for key in boxes.table["key"].to_pylist()], pa.int64())
-    more: dict[str, Any] = {
-        "image": rows["id"].take(at),
-        "group": groups.take(at),
-    }
+    at = pa.array([numbers.get(key) for key in boxes.table["key"].to_pylist()], pa.int64())
+    columns: dict[str, Any] = {"image": rows["id"].take(at), "group": groups.take(at)}
     if "part" in extra:
-        more["part"] = rows["part"].take(at)
-    return boxes.replace(more)
+        columns["part"] = rows["part"].take(at)
+    return boxes.replace(columns)
 
 
-def joined(boxes: Boxes, index: IndexRows) -> Boxes:
-    """The boxes, where rows know no image yet joined to the index; other rows stay as they are.
+def joined(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
+    """Join the rows without an image to the index; other rows stay unchanged.
 
     Raises:
         UsageError: as `join_boxes`.
     """
-    here, lost = boxes.table, boxes.table["image"].is_null()
-    if not here["image"].null_count:
+    before, missing = boxes.table, boxes.table["image"].is_null()
+    if not before["image"].null_count:
         return boxes
-    there = join_boxes(boxes, index).table
+    after = join_boxes(boxes, index).table
     names = ("image", "group", "part")
-    return boxes.replace({name: pc.if_else(lost, there[name], here[name]) for name in names})
+    return boxes.replace({name: pc.if_else(missing, after[name], before[name]) for name in names})
 
 
 def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
-    """The row that each key means; a key that means none is left out.
+    """Row number of each key; keys without a match are left out.
 
-    Raises UsageError for a key that means several and no better name tells apart.
+    Raises UsageError for a key that matches several rows and is not resolved by another name.
     """
-    found: dict[str, int] = {}
-    several: dict[str, list[int]] = {}
-    for spelled in (str, stem):  # as it stands, then without a picture's ending
+    numbers: dict[str, int] = {}
+    ambiguous: dict[str, list[int]] = {}
+    for normalize in (str, stem):  # unchanged, then without an image extension
         for name in NAMES:
-            places: dict[str, list[int]] = defaultdict(list)
-            for text, place in _texts(rows, name):
-                places[text].append(place)
+            matches: dict[str, list[int]] = defaultdict(list)
+            for text, number in _names(rows, name):
+                matches[text].append(number)
             for key in keys:
-                match places.get(spelled(key), ()) if key not in found else ():
-                    case [place]:
-                        found[key] = place
-                    case [_, _, *_] as many:
-                        several.setdefault(key, many)
-    unclear = [key for key in several if key not in found]
-    if unclear:
-        paths = rows["path"].take(several[unclear[0]][:_SHOWN]).to_pylist()
+                match matches.get(normalize(key), ()) if key not in numbers else ():
+                    case [number]:
+                        numbers[key] = number
+                    case [_, _, *_] as several:
+                        ambiguous.setdefault(key, several)
+    unresolved = [key for key in ambiguous if key not in numbers]
+    if unresolved:
+        paths = rows["path"].take(ambiguous[unresolved[0]][:_SHOWN]).to_pylist()
         raise UsageError(
-            f"{len(unclear)} keys mean several files each: {unclear[0]!r} is "
+            f"{len(unresolved)} keys match several files each: {unresolved[0]!r} matches "
             f"{', '.join(map(repr, paths))}; name images by path or SOP Instance UID"
         )
-    return found
+    return numbers
 
 
-def _texts(rows: pa.Table, name: str) -> Iterator[tuple[str, int]]:
-    """What the rows are called by `name`, with their places."""
+def _names(rows: pa.Table, name: str) -> Iterator[tuple[str, int]]:
+    """Names of one kind (see NAMES) with their row numbers; empty ones are left out."""
     if name in rows.column_names and name != "path":
         texts = rows[name].to_pylist()
     else:
-        spelled: dict[str, Callable[[str], str]] = {"path": str, "bare path": bare, "stem": stem}
+        convert: dict[str, Callable[[str], str]] = {
+            "path": str,
+            "root": without_extension,
+            "stem": stem,
+        }
         members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
-        texts = [spelled[name](member or path) for path, member in members]
-    return ((text, place) for place, text in enumerate(texts) if text)
+        texts = [convert[name](member or path) for path, member in members]
+    return ((text, number) for number, text in enumerate(texts) if text)
 
 
-def bare(path: str) -> str:
-    """A path without its ending, if it has one that files of images have.
+def without_extension(path: str) -> str:
+    """Path without its extension, if that is one of an image file.
 
-    >>> bare("train/1.2.840.dcm"), bare("train/1.2.840")
+    >>> without_extension("train/1.2.840.dcm"), without_extension("train/1.2.840")
     ('train/1.2.840', 'train/1.2.840')
     """
-    root, ending = os.path.splitext(path)
-    return root if ending.lower() in ENDINGS else path
+    root, extension = os.path.splitext(path)
+    return root if extension.lower() in EXTENSIONS else path
 
 
 def stem(path: str) -> str:
-    """The name of a file without folder and ending.
+    """File name without folder and extension.
 
     >>> stem("train/000434271f63.dicom")
     '000434271f63'
     """
-    return bare(os.path.basename(path))
+    return without_extension(os.path.basename(path))
 
 
 def rows_of(table: pa.Table, image: Image) -> list[Mapping[str, Any]]:
-    """The rows that lie on an image: by its id, or where they are not joined, by its names."""
+    """Rows of an image: by its id, or by its names for rows that are not joined."""
     row = image.row
-    whole = row["member"] or image.path
-    names = {row.get(name) for name in NAMES[:2]} | {whole, bare(whole), stem(whole), image.id}
-    mine = pc.equal(table["image"], image.id)
-    named = pc.and_(
+    path = row["member"] or image.path
+    names = {*(row.get(name) for name in NAMES[:2])}
+    names |= {path, without_extension(path), stem(path), image.id}
+    by_id = pc.equal(table["image"], image.id)
+    by_name = pc.and_(
         pc.is_null(table["image"]),
         pc.is_in(table["key"], pa.array([name for name in names if name])),
     )
-    mask = np.asarray(pc.fill_null(pc.or_kleene(mine, named), False))
+    mask = np.asarray(pc.fill_null(pc.or_kleene(by_id, by_name), False))
     rows: list[Mapping[str, Any]] = table.filter(pa.array(mask)).to_pylist()
     return rows

@@ -1,4 +1,4 @@
-"""What can be wrong with boxes; said, never mended."""
+"""Problems of boxes: list them, never repair them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ import numpy as np
 
 from wetread.boxes.join import joined
 from wetread.boxes.sizes import Size, image_sizes
-from wetread.boxes.table import CORNERS
+from wetread.boxes.table import CORNERS, BoxTable
 from wetread.errors import BOX_PROBLEMS
 from wetread.table.query import query
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wetread.boxes.collection import Boxes
     from wetread.table.rows import IndexRows
 
 COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
 _FEW_IMAGES, _FEW_READERS = 10, 3
-"""Fewer tell nothing of a reader."""
+"""Minimum images per reader, and minimum readers, for READER_OUTLIER."""
 _FAR = 3.0
-"""Standard deviations, estimated from the median absolute one."""
+"""Standard deviations (estimated from the median absolute deviation) that make an outlier."""
 Row = dict[str, Any]
 Problem = tuple[str, Row, str]
 
 
-def check_boxes(boxes: Boxes, index: IndexRows | None = None) -> pd.DataFrame:
-    """One row per problem: code, severity, image, key, label, reader, text.
+def check_boxes(boxes: BoxTable, index: IndexRows | None = None) -> pd.DataFrame:
+    """Problems of boxes, one row per problem: code, severity, image, key, label, reader, text.
 
     Args:
-        boxes: joined to the index or not.
-        index: the images; without it, what needs their sizes and names is left out.
+        boxes: boxes, joined to the index or not.
+        index: images; without it, checks of image names and sizes are skipped.
 
     >>> from wetread.boxes import Boxes
     >>> boxes = Boxes.from_columns({"key": ["a"], "label": ["ILD"], "x0": [5], "y0": [5],
@@ -45,26 +44,27 @@ def check_boxes(boxes: Boxes, index: IndexRows | None = None) -> pd.DataFrame:
     if index is not None:
         boxes = joined(boxes, index)
     rows = boxes.table.to_pylist()
-    found = [*_check_places(rows), *_check_readings(rows), *_check_labels(boxes), *_outliers(rows)]
+    problems = [*_check_corners(rows), *_check_readings(rows), *_check_labels(boxes)]
+    problems += _find_outliers(rows)
     if index is not None:
-        found += _check_images(rows, index)
-    return list_problems(found)
+        problems += _check_images(rows, index)
+    return list_problems(problems)
 
 
-def list_problems(found: Iterable[Problem]) -> pd.DataFrame:
-    """Problems as a table, in the order of BOX_PROBLEMS."""
+def list_problems(problems: Iterable[Problem]) -> pd.DataFrame:
+    """Problems as a DataFrame, in the order of BOX_PROBLEMS."""
     import pandas as pd
 
     table = [
         (code, BOX_PROBLEMS[code].severity, *(row.get(n) for n in COLUMNS[2:6]), text)
-        for code, row, text in found
+        for code, row, text in problems
     ]
     frame = pd.DataFrame(table, columns=list(COLUMNS), dtype=object)
     order = {code: number for number, code in enumerate(BOX_PROBLEMS)}
     return frame.sort_values("code", key=lambda c: c.map(order), kind="stable", ignore_index=True)
 
 
-def _check_places(rows: list[Row]) -> Iterator[Problem]:
+def _check_corners(rows: list[Row]) -> Iterator[Problem]:
     for row in rows:
         x0, y0, x1, y1 = (row[name] for name in CORNERS)
         if row["kind"] == "nothing":
@@ -72,33 +72,33 @@ def _check_places(rows: list[Row]) -> Iterator[Problem]:
                 yield "NOTHING_AND_BOX", row, "the row itself has a box"
             continue
         if row["label"] is None:
-            yield "BOX_UNLABELLED", row, f"a {row['kind']} of no class"
+            yield "BOX_UNLABELLED", row, f"a {row['kind']} without a class"
         if None in (x0, y0, x1, y1):
-            yield "BOX_EMPTY", row, "no place"
+            yield "BOX_EMPTY", row, "no coordinates"
         elif row["kind"] == "box" and (x1 <= x0 or y1 <= y0):
             yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"
 
 
 def _check_readings(rows: list[Row]) -> Iterator[Problem]:
-    """What one reader says of one image."""
-    said: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    """Problems within the rows of one reader on one frame."""
+    readings: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        said[row["key"], row["frame"], row["reader"]].append(row)
-    for of_image in said.values():
-        boxes = [row for row in of_image if row["kind"] == "box"]
-        none = any(row["kind"] == "nothing" for row in of_image)
-        if none and boxes and boxes[0]["score"] is None:
-            yield "NOTHING_AND_BOX", of_image[0], f"{len(boxes)} boxes"
-        places: dict[tuple[float, ...], list[Row]] = defaultdict(list)
+        readings[row["key"], row["frame"], row["reader"]].append(row)
+    for reading in readings.values():
+        boxes = [row for row in reading if row["kind"] == "box"]
+        nothing = any(row["kind"] == "nothing" for row in reading)
+        if nothing and boxes and boxes[0]["score"] is None:
+            yield "NOTHING_AND_BOX", reading[0], f"{len(boxes)} boxes"
+        by_corners: dict[tuple[float, ...], list[Row]] = defaultdict(list)
         for row in boxes:
-            places[tuple(row[name] for name in CORNERS)].append(row)
-        for corners, same in places.items():
-            if None not in corners and len(same) > 1:
-                yield from _check_same(same)
+            by_corners[tuple(row[name] for name in CORNERS)].append(row)
+        for corners, equal in by_corners.items():
+            if None not in corners and len(equal) > 1:
+                yield from _check_equal(equal)
 
 
-def _check_same(rows: list[Row]) -> Iterator[Problem]:
-    """Boxes of one reader in one place."""
+def _check_equal(rows: list[Row]) -> Iterator[Problem]:
+    """Problems of boxes of one reader with equal coordinates."""
     counts = Counter(row["label"] or "" for row in rows)
     if len(counts) > 1:
         yield "TWO_LABELS", rows[0], ", ".join(sorted(counts))
@@ -107,11 +107,11 @@ def _check_same(rows: list[Row]) -> Iterator[Problem]:
             yield "BOX_TWICE", rows[0], f"{label}, {count} times"
 
 
-def _check_labels(boxes: Boxes) -> Iterator[Problem]:
-    spelled: dict[str, list[str]] = defaultdict(list)
+def _check_labels(boxes: BoxTable) -> Iterator[Problem]:
+    spellings: dict[str, list[str]] = defaultdict(list)
     for label in boxes.labels:
-        spelled["".join(c for c in label.casefold() if c.isalnum())].append(label)
-    for variants in spelled.values():
+        spellings["".join(c for c in label.casefold() if c.isalnum())].append(label)
+    for variants in spellings.values():
         if len(variants) > 1:
             yield "LABEL_SPELLING", {"label": variants[0]}, ", ".join(map(repr, variants))
     ids = Counter(id_ for id_, _ in boxes.classes)
@@ -121,20 +121,20 @@ def _check_labels(boxes: Boxes) -> Iterator[Problem]:
             yield "CLASS_CLASH", {"label": name}, f"id {id_}"
 
 
-def _outliers(rows: list[Row]) -> Iterator[Problem]:
-    """Readers whose boxes per image are far from the median reader's."""
-    drawn: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
+def _find_outliers(rows: list[Row]) -> Iterator[Problem]:
+    """Find readers whose number of boxes per image is far from the median reader's."""
+    counts: dict[str, dict[Any, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         if row["reader"] is not None and row["score"] is None:
-            drawn[row["reader"]][row["key"], row["frame"]] += row["kind"] == "box"
-    means = {r: np.mean([*n.values()]) for r, n in drawn.items() if len(n) >= _FEW_IMAGES}
+            counts[row["reader"]][row["key"], row["frame"]] += row["kind"] == "box"
+    means = {r: np.mean([*n.values()]) for r, n in counts.items() if len(n) >= _FEW_IMAGES}
     if len(means) < _FEW_READERS:
         return
     median = np.median([*means.values()])
     spread = 1.4826 * np.median([abs(mean - median) for mean in means.values()])
     for reader, mean in sorted(means.items()):
         if abs(mean - median) > max(_FAR * spread, median / 2):
-            text = f"{mean:.2f} boxes an image, the median reader {median:.2f}"
+            text = f"{mean:.2f} boxes per image, the median reader {median:.2f}"
             yield "READER_OUTLIER", {"reader": reader}, text
 
 
@@ -142,22 +142,22 @@ def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
     sizes = image_sizes(index)
     sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
     images = {image["id"]: image for image in query(index, sql).to_pylist()}
-    lost: dict[str, Row] = {}
+    unmatched: dict[str, Row] = {}
     for row in rows:
         if row["image"] is None:
-            lost.setdefault(row["key"], row)
+            unmatched.setdefault(row["key"], row)
         elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
             yield "BOX_OUTSIDE", row, text
         elif row["frame"] and row["frame"] >= (
             frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
         ):
-            yield "BOX_OUTSIDE", row, f"frame {row['frame']}, counted from 0, of {frames}"
-    for row in lost.values():
+            yield "BOX_OUTSIDE", row, f"frame {row['frame']} (counted from 0) of {frames}"
+    for row in unmatched.values():
         yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
     labelled = {row["image"] for row in rows}
     for id_, image in images.items():
         if id_ not in labelled:
-            yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row of the label file"
+            yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row in the label file"
 
 
 def _outside(row: Row, size: Size) -> str:

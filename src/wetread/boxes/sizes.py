@@ -1,4 +1,4 @@
-"""The sizes of images, which some forms of label file need."""
+"""Image sizes, which some label formats need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wetread.errors import UsageError
 from wetread.table.query import query
 
 if TYPE_CHECKING:
-    from wetread.boxes.collection import Boxes
+    from wetread.boxes.table import BoxTable
     from wetread.table.rows import IndexRows
 
 Size = tuple[int, int]
@@ -18,47 +18,47 @@ Size = tuple[int, int]
 
 
 def image_sizes(index: IndexRows) -> dict[str, Size]:
-    """The size of every image of an index, by id."""
+    """Size of every image of an index, by id."""
     rows = query(index, 'SELECT id, Rows, "Columns" FROM index WHERE pixel_length IS NOT NULL')
     columns = (rows[name].to_pylist() for name in ("id", "Rows", "Columns"))
     return {i: (r, c) for i, r, c in zip(*columns, strict=True) if r and c}
 
 
 def stored_sizes(keys: list[str], index: IndexRows) -> dict[str, Size]:
-    """The size of the image of every key that the index knows."""
+    """Size of the image of every key that matches an image of the index."""
     columns = ", ".join(f'"{name}"' for name in ("id", "path", "member", *NAMES[:2]))
     rows = query(index, f"SELECT {columns} FROM index WHERE pixel_length IS NOT NULL")
     known, ids = image_sizes(index), rows["id"].to_pylist()
-    found = {key: ids[place] for key, place in find_rows(keys, rows).items()}
-    return {key: known[id_] for key, id_ in found.items() if id_ in known}
+    images = {key: ids[number] for key, number in find_rows(keys, rows).items()}
+    return {key: known[id_] for key, id_ in images.items() if id_ in known}
 
 
 def check_sizes(stated: Mapping[str, Size], index: IndexRows) -> None:
-    """Compares what a label file says of its images with those of the index.
+    """Compare the image sizes of a label file with those of the index.
 
     Raises:
-        UsageError: they are of other sizes, so the boxes may be those of resized copies.
+        UsageError: sizes differ, so the boxes may belong to resized images.
     """
     stored = stored_sizes(list(stated), index)
-    other = [key for key, size in stored.items() if size != stated[key]]
-    if other:
-        key = other[0]
+    different = [key for key, size in stored.items() if size != stated[key]]
+    if different:
+        key = different[0]
         raise UsageError(
-            f"{len(other)} images have another size than the file says: {key!r} has "
-            f"{stored[key]} rows and columns, there {stated[key]}; if the boxes were drawn on "
-            f"copies of that size, give image_size={stated[key]}, or a dictionary by key"
+            f"{len(different)} images have another size than in the label file: {key!r} has "
+            f"{stored[key]} (rows, columns), in the file {stated[key]}; if images of that size "
+            f"were annotated, give image_size={stated[key]}, or a dictionary by key"
         )
 
 
-def sizes_of(boxes: Boxes, index: IndexRows) -> dict[str, Size]:
-    """The size of the image of every key.
+def sizes_of(boxes: BoxTable, index: IndexRows) -> dict[str, Size]:
+    """Size of the image of every key.
 
     Raises:
-        UsageError: an image whose size is not known.
+        UsageError: an image of unknown size.
     """
     known, table = image_sizes(index), joined(boxes, index).table
     images = dict(zip(table["key"].to_pylist(), table["image"].to_pylist(), strict=True))
-    lost = [key for key, image in images.items() if image not in known]
-    if lost:
-        raise UsageError(f"{len(lost)} images of no known size, such as {lost[0]!r}")
+    unknown = [key for key, image in images.items() if image not in known]
+    if unknown:
+        raise UsageError(f"{len(unknown)} images of unknown size, such as {unknown[0]!r}")
     return {key: known[image] for key, image in images.items()}

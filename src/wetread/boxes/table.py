@@ -1,15 +1,28 @@
-"""The box schema: one row per box, or per "nothing found", whatever file the boxes came from."""
+"""Bounding boxes as one table, whatever file they came from.
+
+One row per box, point, or reading without a finding ("nothing").
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.errors import UsageError
+from wetread.common.text import natural_key
+from wetread.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+PathLike = str | os.PathLike[str]
 
 BOX_SCHEMA = pa.schema(
     [
@@ -28,8 +41,8 @@ BOX_SCHEMA = pa.schema(
         ("part", pa.string()),
     ]
 )
-"""`image` is the id of an index row, `key` how the label file names it; coordinates are edges of
-stored pixels (0 is the left edge of the first column); `kind` is box, point or nothing."""
+"""`image` is the id of an index row and `key` the image's name in the label file. Coordinates are
+edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing."""
 CORNERS = ("x0", "y0", "x1", "y1")
 KINDS = ("box", "point", "nothing")
 METADATA = b"wetread.boxes"
@@ -38,28 +51,28 @@ Classes = tuple[tuple[str, str], ...]
 
 
 def make_table(columns: Mapping[str, Any]) -> pa.Table:
-    """Columns as a table of BOX_SCHEMA; those that are not given are null, `kind` is "box".
+    """Table of BOX_SCHEMA from columns; missing columns are null, and `kind` defaults to "box".
 
-    NaN is null.
+    NaN becomes null.
 
     Raises:
-        UsageError: a column that the schema does not have, values of another type, another kind.
+        UsageError: unknown column, wrong type or length, or unknown kind.
 
     >>> make_table({"key": ["a"], "label": ["Nodule"]})["kind"].to_pylist()
     ['box']
     """
     unknown = sorted(set(columns) - set(BOX_SCHEMA.names))
     if unknown:
-        raise UsageError(f"no box column {unknown[0]!r}; there are {', '.join(BOX_SCHEMA.names)}")
+        raise UsageError(f"unknown box column {unknown[0]!r}; known: {', '.join(BOX_SCHEMA.names)}")
     rows = len(next(iter(columns.values()), ()))
-    given = {"kind": ["box"] * rows, **columns}
+    columns = {"kind": ["box"] * rows, **columns}
     try:
-        arrays = [_array(given.get(f.name), f.type, rows) for f in BOX_SCHEMA]
+        arrays = [_array(columns.get(f.name), f.type, rows) for f in BOX_SCHEMA]
         table = pa.table(arrays, schema=BOX_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise UsageError(f"box columns of another type or length: {error}") from error
-    if strange := set(table["kind"].unique().to_pylist()) - set(KINDS):
-        raise UsageError(f"a kind {strange.pop()!r}; there are {', '.join(KINDS)}")
+        raise UsageError(f"box columns of the wrong type or length: {error}") from error
+    if unknown := list(set(table["kind"].unique().to_pylist()) - set(KINDS)):
+        raise UsageError(f"unknown kind {unknown[0]!r}; known: {', '.join(KINDS)}")
     return table
 
 
@@ -77,13 +90,182 @@ def _array(values: Any, type_: pa.DataType, rows: int) -> pa.Array | pa.ChunkedA
 def describe(
     table: pa.Table, classes: Iterable[Sequence[Any]], run: str | None, dialect: str
 ) -> pa.Table:
-    """The table with what else is known of it, in its metadata."""
-    said = {"classes": [[str(i), str(n)] for i, n in classes], "run": run, "dialect": dialect}
-    return table.cast(BOX_SCHEMA).replace_schema_metadata({METADATA: json.dumps(said).encode()})
+    """Add classes, run and dialect to the table's metadata."""
+    values = {"classes": [[str(i), str(n)] for i, n in classes], "run": run, "dialect": dialect}
+    return table.cast(BOX_SCHEMA).replace_schema_metadata({METADATA: json.dumps(values).encode()})
 
 
 def description(table: pa.Table) -> dict[str, Any]:
-    """What `describe` wrote: classes, run, dialect; defaults where it wrote nothing."""
-    said = (table.schema.metadata or {}).get(METADATA)
-    found: dict[str, Any] = json.loads(said) if said else {}
-    return {"classes": [], "run": None, "dialect": "", **found}
+    """Classes, run and dialect from the table's metadata; defaults if absent."""
+    text = (table.schema.metadata or {}).get(METADATA)
+    values = json.loads(text) if text else {}
+    defaults: dict[str, Any] = {"classes": [], "run": None, "dialect": ""}
+    return {name: values.get(name, default) for name, default in defaults.items()}
+
+
+class BoxTable:
+    """Rows of BOX_SCHEMA with the classes, run and dialect they belong to.
+
+    `Boxes` adds the operations on them.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        """The rows; classes, run and dialect are in the schema's metadata."""
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, Any],
+        classes: Iterable[Sequence[Any]] | None = None,
+        run: str | None = None,
+        dialect: str = "",
+    ) -> Self:
+        """Boxes from columns of BOX_SCHEMA; missing columns are null.
+
+        Args:
+            columns: lists or arrays by column name.
+            classes: (id, name) of every class, in order (default: the labels, sorted).
+            run: id of the training run whose model predicted the boxes.
+            dialect: name of the label format.
+
+        Raises:
+            UsageError: unknown column, or values of the wrong type.
+        """
+        table = make_table(columns)
+        if classes is None:
+            names = sorted(set(table["label"].drop_null().to_pylist()))
+            classes = [(str(number), name) for number, name in enumerate(names)]
+        return cls(describe(table, classes, run, dialect))
+
+    @classmethod
+    def concat(cls, several: Sequence[BoxTable]) -> Self:
+        """Concatenate the boxes of several label files, or of several models.
+
+        Rows without a reader get the id of their run as the reader, else "file 1", "file 2" and so
+        on, so that `consensus` counts every run as a reader.
+
+        >>> one = BoxTable.from_columns({"key": ["a"], "label": ["ILD"], "score": [0.9]}, run="r50")
+        >>> BoxTable.concat([one, one.replace({"reader": ["R1"]})]).readers
+        ('R1', 'r50')
+        """
+        if not several:
+            raise UsageError("no boxes to concatenate: give one or more")
+        tables = []
+        for number, boxes in enumerate(several, 1):
+            readers = pc.fill_null(boxes.table["reader"], boxes.run or f"file {number}")
+            tables.append(boxes.replace({"reader": readers}).table)
+        rows = pa.concat_tables([table.replace_schema_metadata() for table in tables])
+        dialects, runs = ({b.dialect for b in several}, {b.run for b in several})
+        classes = list(dict.fromkeys(pair for boxes in several for pair in boxes.classes))
+        if len({id_ for id_, _ in classes}) < len(classes):  # ids of several files clash: renumber
+            names = dict.fromkeys(name for _, name in classes)
+            classes = [(str(number), name) for number, name in enumerate(names)]
+        run = runs.pop() if len(runs) == 1 else None
+        dialect = dialects.pop() if len(dialects) == 1 else ""
+        return cls(describe(rows, classes, run, dialect))
+
+    @classmethod
+    def open(cls, path: PathLike) -> Self:
+        """Open a Parquet file written by `save`.
+
+        Raises:
+            NotFoundError: no such file.
+            UsageError: not a Parquet file of boxes.
+        """
+        import pyarrow.parquet as pq
+
+        if not Path(path).is_file():
+            raise NotFoundError(f"{path}: no such file")
+        try:
+            table = pq.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"{path} is not a Parquet file: {error}") from error
+        if METADATA not in (table.schema.metadata or {}):
+            raise UsageError(
+                f"{path} was not written by Boxes.save(); its columns are "
+                f"{', '.join(table.column_names[:12])}"
+            )
+        columns = {name: table[name] for name in table.column_names}
+        return cls.from_columns(columns, **description(table))
+
+    def save(self, path: PathLike) -> None:
+        """Write the table as a Parquet file, atomically.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        import pyarrow.parquet as pq
+
+        from wetread.common.files import written
+
+        with written(path) as file:
+            pq.write_table(self.table, file)
+
+    @property
+    def classes(self) -> Classes:
+        """(id, name) of every class, in the order of the data set."""
+        return tuple((str(i), str(name)) for i, name in description(self.table)["classes"])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, then labels in the rows that are not classes."""
+        names = dict.fromkeys(name for _, name in self.classes)
+        others = sorted(set(self.table["label"].drop_null().unique().to_pylist()) - set(names))
+        return (*names, *others)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Names of the readers in natural order (R2 before R10); () if the file names none."""
+        names = self.table["reader"].drop_null().unique().to_pylist()
+        return tuple(sorted(names, key=natural_key))
+
+    @property
+    def run(self) -> str | None:
+        """Id of the training run whose model predicted the boxes."""
+        run: str | None = description(self.table)["run"]
+        return run
+
+    @property
+    def dialect(self) -> str:
+        """Name of the label format they were read from."""
+        return str(description(self.table)["dialect"])
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """Array (n, 4) of x0, y0, x1, y1; NaN for rows without a box."""
+        return np.stack([self.table[name].to_numpy() for name in CORNERS], axis=1)
+
+    @property
+    def images(self) -> pa.ChunkedArray:
+        """Identifier column: `image` if every row is joined to an index, else `key`."""
+        return self.table["key" if self.table["image"].null_count else "image"]
+
+    def select(self, mask: NDArray[np.bool_] | pa.BooleanArray) -> Self:
+        """Rows where the mask is true."""
+        return type(self)(self.table.filter(pa.array(mask, pa.bool_())))
+
+    def replace(self, columns: Mapping[str, Any], dialect: str | None = None) -> Self:
+        """Copy with some columns replaced."""
+        values = {name: self.table[name] for name in self.table.column_names} | dict(columns)
+        metadata = description(self.table)
+        metadata["dialect"] = dialect or metadata["dialect"]
+        return type(self).from_columns(values, **metadata)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Convert to a pandas DataFrame."""
+        from wetread.common.dataframe import to_frame
+
+        return to_frame(self.table)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __repr__(self) -> str:
+        count = len(set(self.images.to_pylist()))
+        boxes = int(np.count_nonzero(np.asarray(self.table["kind"]) != "nothing"))
+        readers = f", {len(self.readers)} readers" if self.readers else ""
+        return f"<Boxes: {boxes:,} on {count:,} images, {len(self.labels)} labels{readers}>"
+
+
+AnyBoxes = TypeVar("AnyBoxes", bound=BoxTable)

@@ -1,35 +1,35 @@
-"""YOLO's text files: class, centre and size as shares of the image."""
+"""YOLO text files: class, centre and size relative to the image size."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wetread.boxes.collection import Boxes, PathLike
-from wetread.boxes.formats import by_file, list_files, read_text, write_folder
+from wetread.boxes.formats import group_by_file, list_files, open_text, read_text, write_folder
 from wetread.boxes.sizes import Size, stored_sizes
-from wetread.boxes.table import CORNERS
+from wetread.boxes.table import CORNERS, BoxTable, PathLike
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.table.rows import IndexRows
 
 CLASSES = "classes.txt"
+_MAX_YAML = 1 << 18
+"""Maximum length of data.yaml in characters; longer ones take seconds to parse."""
 
 
-def read_yolo(path: PathLike, images: IndexRows | None = None) -> Boxes:
-    """Boxes of a folder of text files, one an image, named as the images are.
+def read_yolo(path: PathLike, images: IndexRows | None = None) -> BoxTable:
+    """Boxes of a folder of text files, one per image and named like it.
 
-    A sixth number is a score. The classes' names are the lines of `classes.txt`, or `names` of
-    `data.yaml`, there or in the folder above; a file without a line is a row "nothing".
+    A sixth number is a score. Class names are the lines of `classes.txt`, or `names` of
+    `data.yaml`, in the folder or its parent. An empty file becomes a row of kind "nothing".
 
     Raises:
-        UsageError: no index, whose images' sizes are needed; or lines of another form.
+        UsageError: no index (image sizes are needed), no class names, or invalid lines.
     """
     if images is None:
-        raise UsageError(f"{path}: YOLO's boxes are shares of the image; give images=index")
+        raise UsageError(f"{path}: YOLO boxes are relative to the image size; give images=index")
     folder = Path(path)
     names = _read_names(folder)
     files = {key: f for key, f in list_files(folder, ".txt").items() if f.name != CLASSES}
@@ -39,78 +39,96 @@ def read_yolo(path: PathLike, images: IndexRows | None = None) -> Boxes:
         for values in _parse(file, names, sizes.get(key)):
             for column, value in zip(rows.values(), (key, *values), strict=True):
                 column.append(value)
-    return Boxes.from_columns(rows, [(str(n), name) for n, name in enumerate(names)])
+    return BoxTable.from_columns(rows, [(str(n), name) for n, name in enumerate(names)])
 
 
 def _read_names(folder: Path) -> list[str]:
-    for place in (folder, folder.parent):
-        if (listed := place / CLASSES).is_file():
-            return [line.strip() for line in read_text(listed).rstrip().splitlines()]
-        for yaml in sorted(place.glob("*.yaml")):
-            if names := _parse_yaml(read_text(yaml)):
-                return names
-    raise UsageError(f"{folder}: no {CLASSES} and no data.yaml with names, here or above")
+    errors = []
+    for parent in (folder, folder.parent):
+        if (path := parent / CLASSES).is_file():
+            return [line.strip() for line in read_text(path).rstrip().splitlines()]
+        for path in sorted(parent.glob("*.yaml")):
+            try:
+                return _read_yaml(path)
+            except UsageError as error:
+                errors.append(f"; {error}")
+    raise UsageError(
+        f"{folder}: no {CLASSES} and no data.yaml with names, here or in the parent folder"
+        + "".join(errors[:1])
+    )
 
 
-def _parse_yaml(text: str) -> list[str]:
-    """`names` of data.yaml: a list in brackets, or lines with a dash or a number."""
-    if bracket := re.search(r"^names:\s*\[(.*?)\]", text, flags=re.MULTILINE | re.DOTALL):
-        return [name.strip().strip("'\"") for name in bracket[1].split(",") if name.strip()]
-    lines = re.search(r"^names:\s*\n((?:\s*(?:-|\d+:).*\n?)+)", text, flags=re.MULTILINE)
-    line = re.compile(r"^\s*(?:-|(\d+):)\s*(.+?)\s*$", flags=re.MULTILINE)
-    found = line.findall(lines[1]) if lines else []
-    named = {int(n or at): name.strip("'\"") for at, (n, name) in enumerate(found)}
-    return [named[n] for n in sorted(named)] if sorted(named) == list(range(len(found))) else []
+def _read_yaml(path: Path) -> list[str]:
+    """Class names of data.yaml: `names` is a list, or a dictionary by class number."""
+    import yaml
+
+    with open_text(path) as file:
+        text = file.read(_MAX_YAML + 1)
+    if len(text) > _MAX_YAML:
+        raise UsageError(f"{path.name} is longer than {_MAX_YAML:,} characters")
+    try:
+        # BaseLoader makes strings, lists and dictionaries only, so that a class may be called "no".
+        data = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - safer than the safe loader
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+    names = data.get("names") if isinstance(data, dict) else None
+    if isinstance(names, dict) and set(names) == set(map(str, range(len(names)))):
+        names = [names[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise UsageError(f"{path.name}: names must be a list, or a dictionary numbered from 0")
+    return names
 
 
 def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, ...]]:
-    """(label, kind, score, x0, y0, x1, y1) of every line."""
+    """Lines as (label, kind, score, x0, y0, x1, y1)."""
     lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
     if not lines:
         return [(None, "nothing", None, None, None, None, None)]
     if size is None:
-        raise UsageError(f"{file.name}: no image of the index is called so, and its size is needed")
+        raise UsageError(
+            f"{file.name}: the index has no image of this name, and its size is needed"
+        )
     rows, columns = size
-    found = []
+    boxes = []
     for words in lines:
         try:
             number, (x, y, w, h, *score) = int(words[0]), map(float, words[1:])
             if len(score) > 1 or not 0 <= number < len(names):
                 raise ValueError(f"{len(words)} numbers, class {number} of {len(names)}")
         except (ValueError, IndexError) as error:
-            said = " ".join(words)[:60]
-            raise UsageError(f"{file.name}: {said!r} is no box of YOLO's: {error}") from error
-        corners = ((x - w / 2) * columns, (y - h / 2) * rows, (x + w / 2) * columns)
-        place = (*corners, (y + h / 2) * rows)
-        found.append((names[number], "box", score[0] if score else None, *place))
-    return found
+            line = " ".join(words)[:60]
+            raise UsageError(f"{file.name}: {line!r} is not a YOLO box: {error}") from error
+        low = (x - w / 2) * columns, (y - h / 2) * rows
+        high = (x + w / 2) * columns, (y + h / 2) * rows
+        boxes.append((names[number], "box", score[0] if score else None, *low, *high))
+    return boxes
 
 
-def write_yolo(boxes: Boxes, folder: PathLike, index: IndexRows) -> None:
-    """Writes a text file an image, `classes.txt` and `data.yaml`; see `read_yolo`.
+def write_yolo(boxes: BoxTable, folder: PathLike, index: IndexRows) -> None:
+    """Write one text file per image, `classes.txt` and `data.yaml`; see `read_yolo`.
 
-    The form says nothing of readers: those of an image are together in its file.
+    The format has no readers: the boxes of all readers of an image are in one file.
 
     Raises:
         StorageError: the folder cannot be written.
-        UsageError: what the form cannot say; see `boxes.files.by_file`.
+        UsageError: rows the format cannot store; see `boxes.formats.group_by_file`.
     """
     numbers = {name: number for number, name in enumerate(boxes.labels)}
     texts = {
         f"{name}.txt": "".join(_line(row, numbers, size) for row in rows)
-        for name, (size, rows) in by_file(boxes, index).items()
+        for name, (size, rows) in group_by_file(boxes, index).items()
     }
     if CLASSES in texts:
-        raise UsageError(f"an image is called {CLASSES}, as is the file of the classes' names")
+        raise UsageError(f"an image is named {CLASSES}, like the file of class names")
     texts[CLASSES] = "".join(f"{name}\n" for name in boxes.labels)
-    listed = json.dumps(boxes.labels, ensure_ascii=False)  # which is YAML too
-    texts["data.yaml"] = f"nc: {len(boxes.labels)}\nnames: {listed}\n"
+    names = json.dumps(boxes.labels, ensure_ascii=False)  # JSON is valid YAML
+    texts["data.yaml"] = f"nc: {len(boxes.labels)}\nnames: {names}\n"
     write_folder(folder, texts)
 
 
 def _line(row: dict[str, Any], numbers: dict[str, int], size: Size) -> str:
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
     rows, columns = size
-    shares = (x0 + x1) / 2 / columns, (y0 + y1) / 2 / rows, (x1 - x0) / columns, (y1 - y0) / rows
+    relative = (x0 + x1) / 2 / columns, (y0 + y1) / 2 / rows, (x1 - x0) / columns, (y1 - y0) / rows
     score = () if row["score"] is None else (row["score"],)
-    return f"{numbers[row['label']]} {' '.join(f'{v:.17g}' for v in (*shares, *score))}\n"
+    return f"{numbers[row['label']]} {' '.join(f'{v:.17g}' for v in (*relative, *score))}\n"

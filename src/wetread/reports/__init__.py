@@ -1,6 +1,6 @@
-"""The report: what an index, its boxes and predictions say, as one self-contained HTML file.
+"""Data-set report: an index, its boxes and predictions as one self-contained HTML file.
 
-`build` makes it: every file of `sections` asks the index (`subject`) in SQL and answers with
-`blocks`, whose pictures (`thumbnails`) are decoded at the end, all within one budget; `page` puts
-them together. `charts` draws SVG, `markup` escapes; `common.privacy` says what is not shown.
+`build` assembles it: every module of `sections` queries the index (`subject`) with SQL and returns
+`blocks`; their thumbnails are decoded at the end, within one size budget; `page` renders the
+document. `charts` draws SVG, `markup` escapes; `common.privacy` lists the identifying attributes.
 """

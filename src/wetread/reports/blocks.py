@@ -1,4 +1,4 @@
-"""What sections are made of: tables, figures, facts, notes, galleries."""
+"""Blocks of a report section: tables, figures, facts, notes, galleries."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from wetread.reports.markup import Html, cut, el, percent, to_html
 
 Severity = Literal["info", "warning", "error"]
 SIGNS: dict[str, str] = {"error": "✕", "warning": "▲", "info": "●"}
-"""A shape beside every severity's colour."""
+"""Symbol of every severity, shown beside its colour."""
 Needs = Literal["headers", "pixels", "labels", "split", "predictions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A picture that a report would like to show: an image, or a part of it."""
+    """Requested thumbnail: an image, or a crop of it."""
 
     id: str
     crop: tuple[float, float, float, float] | None = None
-    """x0, y0, x1, y1 in stored pixels; None is the whole image."""
+    """x0, y0, x1, y1 in stored pixels; None for the whole image."""
     frame: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """What became of a request: a JPEG as a data URI, or the reason why there is none."""
+class Thumbnail:
+    """Thumbnail: a JPEG as a data URI, or the reason why there is none."""
 
     source: str = ""
     width: int = 0
@@ -35,53 +35,53 @@ class Drawn:
     reason: str = ""
 
 
-_LONGEST_CELL = 120
-Pictures = Mapping[Request, Drawn]
+_MAX_CELL = 120
+Thumbnails = Mapping[Request, Thumbnail]
 
 
 class Block(Protocol):
-    """A piece of a section."""
+    """Part of a section that renders to HTML."""
 
-    def render(self, pictures: Pictures) -> Html:
-        """Its markup."""
+    def render(self, pictures: Thumbnails) -> Html:
+        """HTML of the block."""
 
     def requests(self) -> Sequence[Request]:
-        """The pictures it would like."""
+        """Thumbnails the block needs."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """Markup that needs no picture."""
+class Static:
+    """Block without thumbnails."""
 
     markup: Html
 
-    def render(self, pictures: Pictures) -> Html:
-        """Itself."""
+    def render(self, pictures: Thumbnails) -> Html:
+        """HTML of the block."""
         return self.markup
 
     def requests(self) -> Sequence[Request]:
-        """None."""
+        """No thumbnails."""
         return ()
 
 
-def note(text: Any, severity: Severity = "info") -> Words:
-    """A remark; its severity is told by word, shape and colour."""
-    return Words(el("p", badge(severity), " ", to_html(text), class_=f"note {severity}"))
+def note(text: Any, severity: Severity = "info") -> Static:
+    """Note with its severity as word, symbol and colour."""
+    return Static(el("p", badge(severity), " ", to_html(text), class_=f"note {severity}"))
 
 
-def prose(*text: Any) -> Words:
-    """A paragraph."""
-    return Words(el("p", *text))
+def prose(*text: Any) -> Static:
+    """Paragraph."""
+    return Static(el("p", *text))
 
 
 def badge(severity: str, text: str | None = None) -> Html:
-    """A severity, told by word, shape and colour."""
+    """Severity as word, symbol and colour."""
     sign = el("span", SIGNS[severity], aria_hidden="true")
     return el("span", sign, " ", text or severity, class_=f"badge {severity}")
 
 
-def how(command: str | None) -> Html:
-    """The line that gives a figure, to be unfolded and copied."""
+def query(command: str | None) -> Html:
+    """Collapsed query that reproduces a figure, for copying."""
     if command is None:
         return Html()
     lines = Html("\n".join(to_html(line) for line in command.split("\n")))
@@ -89,10 +89,10 @@ def how(command: str | None) -> Html:
     return el("details", el("summary", "Query"), code, class_="how")
 
 
-def facts(values: Sequence[tuple[Any, str]], command: str | None = None) -> Words:
-    """Large numbers with what they are."""
+def facts(values: Sequence[tuple[Any, str]], command: str | None = None) -> Static:
+    """Large numbers, each with its name."""
     shown = [el("div", el("dt", name), el("dd", value)) for value, name in values]
-    return Words(el("div", el("dl", shown, class_="facts"), how(command)))
+    return Static(el("div", el("dl", shown, class_="facts"), query(command)))
 
 
 def table(
@@ -102,17 +102,17 @@ def table(
     command: str | None = None,
     empty: str = "none",
     class_: str | None = None,
-) -> Words:
-    """A table with a caption; the first cell of a row is its head, numbers stand to the right."""
+) -> Static:
+    """Table with a caption; the first column holds row headers, numbers are right-aligned."""
     if not rows:
-        said = el("p", el("b", caption), f": {empty}", class_="empty")
-        return Words(el("div", said, how(command), class_="table"))
-    numeric = [all(_is_number(row[place]) for row in rows) for place in range(len(head))]
+        line = el("p", el("b", caption), f": {empty}", class_="empty")
+        return Static(el("div", line, query(command), class_="table"))
+    numeric = [all(map(_is_number, column)) for column in zip(*rows, strict=True)]
     classes = [_class(name, right) for name, right in zip(head, numeric, strict=True)]
     pairs = zip(head, classes, strict=True)
     top = [el("th", name, scope="col", class_=class_) for name, class_ in pairs]
     body = [el("tr", _cells(row, numeric, classes)) for row in rows]
-    drawn = el(
+    element = el(
         "table",
         el("caption", caption),
         el("thead", el("tr", top)),
@@ -120,12 +120,12 @@ def table(
         class_=class_,
     )
     # Wide tables scroll on their own, by keyboard too.
-    scroll = el("div", drawn, class_="scroll", role="group", aria_label=caption, tabindex=0)
-    return Words(el("div", scroll, how(command), class_="table"))
+    scroll = el("div", element, class_="scroll", role="group", aria_label=caption, tabindex=0)
+    return Static(el("div", scroll, query(command), class_="table"))
 
 
 def _class(name: str, right: bool) -> str | None:
-    """Numbers stand to the right; queries are not printed."""
+    """CSS class: numbers are right-aligned, queries are not printed."""
     return "query" if name == "query" else "n" if right else None
 
 
@@ -133,11 +133,11 @@ def _cells(
     row: Sequence[Any], numeric: Sequence[bool], classes: Sequence[str | None]
 ) -> list[Html]:
     cells = []
-    for place, (value, right, class_) in enumerate(zip(row, numeric, classes, strict=True)):
+    for number, (value, right, class_) in enumerate(zip(row, numeric, classes, strict=True)):
         shown = Html() if value is None and not right else value
         if isinstance(shown, str) and not isinstance(shown, Html):
-            shown = cut(shown, _LONGEST_CELL)
-        if place == 0:
+            shown = cut(shown, _MAX_CELL)
+        if number == 0:
             cells.append(el("th", shown, scope="row"))
         else:
             cells.append(el("td", shown, class_=class_))
@@ -149,39 +149,34 @@ def _is_number(value: Any) -> bool:
 
 
 def share(part: float | None, whole: float | None) -> Html:
-    """A share as a bar and in percent."""
+    """Share as a bar and in percent."""
     value = part / whole if part is not None and whole else None
     drawn = charts.bar(value or 0)
     return el("span", drawn, " ", percent(value), class_="share")
 
 
-def figure(caption: str, drawn: Html, command: str | None = None) -> Words:
-    """A chart with its caption."""
-    return Words(el("figure", el("figcaption", caption), drawn, how(command)))
+def figure(caption: str, drawn: Html, command: str | None = None) -> Static:
+    """Chart with a caption."""
+    return Static(el("figure", el("figcaption", caption), drawn, query(command)))
 
 
-def unfold(title: str, *blocks: Words, is_open: bool = False) -> Words:
-    """Blocks behind a line that opens them."""
+def collapsed(title: str, *blocks: Static, is_open: bool = False) -> Static:
+    """Collapsed blocks under a title."""
     inside = [block.markup for block in blocks]
-    return Words(
+    return Static(
         el("details", el("summary", title), inside, class_="fold", open="" if is_open else None)
     )
 
 
-def beside(*blocks: Words, narrow: bool = False) -> Words:
-    """Blocks side by side, two of them where there is room, more if they are narrow."""
+def side_by_side(*blocks: Static, narrow: bool = False) -> Static:
+    """Blocks side by side: two per row on wide screens, more if narrow."""
     inside = [block.markup for block in blocks]
-    return Words(el("div", inside, class_="beside narrow" if narrow else "beside"))
-
-
-def listed(items: Sequence[Any]) -> Words:
-    """A list with dots."""
-    return Words(el("ul", [el("li", item) for item in items]))
+    return Static(el("div", inside, class_="beside narrow" if narrow else "beside"))
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A box to draw on a picture, in the coordinates of the image."""
+    """Box drawn on a thumbnail, in image coordinates."""
 
     kind: Literal["truth", "hit", "false", "missed"]
     corners: tuple[float, float, float, float]
@@ -189,59 +184,59 @@ class Mark:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture with what is said below it."""
+    """Thumbnail with its caption."""
 
     request: Request
     name: str
-    """The file."""
+    """File name."""
     note: str
     link: Html
-    """How to open it in the viewer."""
+    """Link or command that opens the image in the viewer."""
     marks: Sequence[Mark] = ()
     hidden: str = ""
-    """Why it is not to be shown."""
+    """Reason why the image must not be shown."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Small pictures side by side."""
+    """Thumbnails side by side."""
 
     caption: str
     tiles: Sequence[Tile]
     command: str | None = None
 
     def requests(self) -> Sequence[Request]:
-        """Those of the tiles that may be shown."""
+        """Thumbnails of the tiles that may be shown."""
         return [tile.request for tile in self.tiles if not tile.hidden]
 
-    def render(self, pictures: Pictures) -> Html:
-        """The tiles as a list."""
+    def render(self, pictures: Thumbnails) -> Html:
+        """List of the tiles."""
         tiles = [el("li", _tile(tile, pictures.get(tile.request))) for tile in self.tiles]
         drawn = el("ul", tiles, class_="tiles")
         caption = el("p", self.caption, class_="caption")
-        return el("div", caption, drawn, how(self.command), class_="gallery")
+        return el("div", caption, drawn, query(self.command), class_="gallery")
 
 
-def _tile(tile: Tile, drawn: Drawn | None) -> Html:
-    reason = tile.hidden or (drawn.reason if drawn else "no picture: the report is full")
+def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:
+    reason = tile.hidden or (drawn.reason if drawn else "no thumbnail: size limit of the report")
     if tile.hidden or drawn is None or drawn.reason:
         shown = el("div", el("span", reason), class_="blank")
     else:
         size = {"width": drawn.width, "height": drawn.height}
         image = el("img", src=drawn.source, alt=f"{tile.name} {tile.note}".strip(), **size)
         shown = el("div", image, _overlay(tile), class_="picture")
-    said = [el("span", text, class_=kind) for text, kind in ((tile.name, "name"),) if text]
-    said += [el("span", tile.note, class_="said")] if tile.note else []
-    return el("figure", shown, el("figcaption", said, tile.link))
+    caption = [(tile.name, "name"), (tile.note, "note-text")]
+    spans = [el("span", text, class_=kind) for text, kind in caption if text]
+    return el("figure", shown, el("figcaption", spans, tile.link))
 
 
 def _overlay(tile: Tile) -> Html:
-    """The boxes over a picture of a part of an image: told apart by dash, width and colour."""
+    """SVG boxes over the crop of an image, distinguished by dash, width and colour."""
     if not tile.marks or tile.request.crop is None:
         return Html()
     left, top, right, bottom = tile.request.crop
     boxes = []
-    for kind in ("halo", None):  # a dark edge below, so that they are seen on white too
+    for kind in ("halo", None):  # a dark outline below, visible on white
         for mark in tile.marks:
             x0, y0, x1, y1 = mark.corners
             at = {"x": _n(x0 - left), "y": _n(y0 - top)}
@@ -257,15 +252,15 @@ def _n(value: float) -> str:
 
 @dataclass
 class Section:
-    """A section of a report: what people read, and the same for machines."""
+    """Section of a report: blocks for readers, and the same facts as JSON data."""
 
     key: str
     title: str
     needs: Sequence[Needs]
-    """What it takes to make it."""
+    """Inputs of the section."""
     blocks: list[Block] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
 
     def add(self, *blocks: Block) -> None:
-        """More blocks."""
+        """Append blocks."""
         self.blocks += blocks

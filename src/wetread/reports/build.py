@@ -1,4 +1,4 @@
-"""`report`: an index, its boxes and predictions as one HTML file."""
+"""Build a report of an index, its boxes and predictions as one HTML file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wetread import __version__
-from wetread.boxes.consensus import have_place
+from wetread.boxes.consensus import have_corners
 from wetread.boxes.join import joined
 from wetread.common.files import written
 from wetread.errors import UnknownNameError
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 SCHEMA = "wetread.report/1"
-"""The form of the JSON; docs/report.md describes it."""
-MOST_BYTES = 1_950_000
-"""Pictures fill a report up to here at most."""
+"""Version of the JSON format, described in docs/report.md."""
+MAX_BYTES = 1_950_000
+"""Maximum size of a report with its thumbnails."""
 PathLike = str | os.PathLike[str]
 _HASH = """
 SELECT bit_xor(md5_number_lower(id || ' ' || coalesce(file_size, -1) || ' ' ||
@@ -37,18 +37,18 @@ SELECT bit_xor(md5_number_lower(id || ' ' || coalesce(file_size, -1) || ' ' ||
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is made."""
+    """Finished report."""
 
     html: str
-    """The whole file."""
+    """HTML document."""
     data: dict[str, Any]
-    """The same for machines; docs/report.md has the form."""
+    """Machine-readable content; docs/report.md describes the format."""
 
     def save(self, to: PathLike) -> Path:
-        """Writes the HTML, whole or not at all.
+        """Write the HTML file atomically.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: the file cannot be written.
         """
         path = Path(os.path.abspath(to))
         with written(path) as file:
@@ -67,36 +67,34 @@ def report(
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Writes what there is to say of an index as one HTML file, which opens anywhere.
+    """Write a data-set report as one HTML file.
 
-    It loads nothing from elsewhere, needs no script and stays under 2 MB. See docs/report.md for
-    its sections, and for the JSON in it.
+    The file loads nothing from elsewhere, runs no script and is smaller than 2 MB. docs/report.md
+    describes its sections and its JSON.
 
     Args:
-        index: the images, or their index folder; what `measure` and `wetread.split` added is
-            reported too.
-        boxes: the readers' labels, or a file of them.
-        predictions: a model's boxes, or a file of them; judged by `boxes`, by their consensus
-            where several readers saw an image.
-        to: the file.
-        split: the column that says which part an image is in; by default `part`, else `fold`,
-            where the index has them.
-        show_phi: show values that may tell who a patient is, and pictures with burned-in text.
-        workers: processes that decode the pictures; None for one a core.
-        progress: say on stderr how far it is.
+        index: images; measurements and parts are reported too if the index has them.
+        boxes: labels of the readers, or a label file.
+        predictions: predicted boxes, or a file of them; scored against `boxes`, or against the
+            consensus of several readers.
+        to: path of the report.
+        split: column with the part of each image (default: `part`, else `fold`).
+        show_phi: show values that may identify patients, and images with burned-in text.
+        workers: number of processes that decode thumbnails (default: one per core).
+        progress: show a progress bar.
 
     Returns:
-        The path of the file.
+        Path of the report.
 
     Raises:
-        UnknownNameError: there is no column `split`.
-        UsageError: boxes of which no image is in the index.
-        NotFoundError: none of the files of the index is where it was.
+        UnknownNameError: no column `split`.
+        UsageError: none of the boxes is on an image of the index.
+        NotFoundError: none of the files of the index was found.
         StorageError: the file cannot be written.
     """
     index = IndexRows.of(index)
     check_files(index)
-    made = build(
+    result = build(
         index,
         boxes,
         predictions,
@@ -105,7 +103,7 @@ def report(
         workers=workers,
         progress=progress,
     )
-    return made.save(to)
+    return result.save(to)
 
 
 def build(
@@ -119,18 +117,18 @@ def build(
     workers: int | None = None,
     progress: bool = False,
 ) -> Report:
-    """A report in memory; see `report`.
+    """Build a report in memory; see `report`.
 
     Args:
-        index: as in `report`, and so the others.
-        boxes: labels.
-        predictions: a model's.
-        split: the column with the parts.
-        show_phi: show values of patients.
-        links: how an image is opened: `"command"`, a line to type, or `"viewer"`, links relative
-            to a viewer that serves the report at `report` beside its page.
-        workers: processes that decode.
-        progress: say how far it is.
+        index: as in `report`.
+        boxes: as in `report`.
+        predictions: as in `report`.
+        split: as in `report`.
+        show_phi: as in `report`.
+        links: `"command"` shows the command that opens an image, `"viewer"` links to it, relative
+            to the viewer that serves the report.
+        workers: as in `report`.
+        progress: as in `report`.
     """
     start = time.perf_counter()
     index = IndexRows.of(index)
@@ -145,16 +143,16 @@ def build(
         "provenance": {**provenance, "report_seconds": None},
         "sections": {section.key: section.data for section in sections},
     }
-    made = datetime.now().astimezone()
-    said = (
-        f"{provenance['rows']:,} files, {provenance['images']:,} images; made on {made.day} "
-        f"{made:%B %Y, %H:%M} by wetread {__version__}"
+    now = datetime.now().astimezone()
+    subtitle = (
+        f"{provenance['rows']:,} files, {provenance['images']:,} images; created on {now.day} "
+        f"{now:%B %Y, %H:%M} with wetread {__version__}"
     )
 
-    def assemble(pictures: blocks.Pictures) -> str:
-        return page.assemble(subject.title, said, sections, pictures, data)
+    def assemble(pictures: blocks.Thumbnails) -> str:
+        return page.assemble(subject.title, subtitle, sections, pictures, data)
 
-    room = MOST_BYTES - len(assemble({}).encode())
+    room = MAX_BYTES - len(assemble({}).encode())
     pictures = thumbnails.draw(subject.content, requests, room, workers, progress)
     data["provenance"]["report_seconds"] = round(time.perf_counter() - start, 2)
     return Report(assemble(pictures), data)
@@ -174,30 +172,32 @@ def _subject(
         for name, given in (("boxes", boxes), ("predictions", predictions))
         if isinstance(given, str | os.PathLike)
     }
-    labels, found = _open(boxes, index), _open(predictions, index)
+    labels, predicted = _open(boxes, index), _open(predictions, index)
     truth = labels
     if labels is not None and len(labels.readers) > 1:
-        truth = labels.select(have_place(labels)).consensus()  # the others are problems
+        truth = labels.select(
+            have_corners(labels)
+        ).consensus()  # incomplete boxes are in the problems
     part = _find_part(index, answer, split)
-    return Subject(index, answer, labels, truth, found, part, show_phi, links, sources)
+    return Subject(index, answer, labels, truth, predicted, part, show_phi, links, sources)
 
 
-def _open(given: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
-    """Boxes that know their images, and the parts of them."""
-    if given is None:
+def _open(boxes: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
+    """Boxes joined to the index, with the part of each image."""
+    if boxes is None:
         return None
-    if isinstance(given, str | os.PathLike):
+    if isinstance(boxes, str | os.PathLike):
         from wetread.boxes.reading import read_boxes
 
-        return read_boxes(given, images=index)
-    table = given.table
-    parts = "part" in index.schema.names and table["part"].null_count == len(given)
-    named = not table["key"].null_count
-    return given.join(index) if named and parts else joined(given, index)
+        return read_boxes(boxes, images=index)
+    table = boxes.table
+    parts = "part" in index.schema.names and table["part"].null_count == len(boxes)
+    keys = not table["key"].null_count
+    return boxes.join(index) if keys and parts else joined(boxes, index)
 
 
 def _find_part(content: IndexRows, answer: Ask, split: str | None) -> str | None:
-    """The column with the parts: the one that is asked for, or what `split` has written."""
+    """Column with the parts: the requested one, or the one written by `split`."""
     have = content.schema.names
     if split is not None:
         if split not in have:
@@ -210,8 +210,8 @@ def _find_part(content: IndexRows, answer: Ask, split: str | None) -> str | None
 
 
 def _provenance(subject: Subject) -> dict[str, Any]:
-    """What was reported on, when, by what."""
-    found = subject.ask(_HASH)[0]["hash"]
+    """Provenance of the report: data, date, versions."""
+    digest = subject.ask(_HASH)[0]["hash"]
     content = subject.content
     return {
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -220,7 +220,7 @@ def _provenance(subject: Subject) -> dict[str, Any]:
         "rows": len(content),
         "images": subject.images,
         "part_of_the_index": bool(content.chosen) or None,
-        "fingerprint": None if found is None else f"{found:016x}",
+        "fingerprint": None if digest is None else f"{digest:016x}",
         "scan_seconds": content.scan.get("seconds"),
         "labels": subject.sources.get("boxes") or (subject.boxes is not None or None),
         "predictions": subject.sources.get("predictions")

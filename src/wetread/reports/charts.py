@@ -1,7 +1,6 @@
-"""Charts as inline SVG: a few kilobytes each, colours by class, so that light and dark are CSS's.
+"""Charts as inline SVG of a few kilobytes, coloured by CSS classes for light and dark mode.
 
-Every one says in words what it shows; where there are several series they differ by dash and mark
-too.
+Every chart has a text alternative; several series also differ by dash and marker.
 """
 
 from __future__ import annotations
@@ -16,31 +15,31 @@ from wetread.reports.markup import Html, cut, el, number, percent
 WIDTH, HEIGHT = 560, 200
 _LEFT, _BOTTOM, _TOP, _RIGHT = 46, 34, 12, 14
 Bin = tuple[float, float, int]
-"""From, to, how many."""
+"""Lower edge, upper edge, count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One series of a chart: a name and points with x from left to right."""
+    """Named series of points, sorted by x."""
 
     name: str
     points: Sequence[tuple[float, float]]
 
 
 def bar(share: float) -> Html:
-    """A bar for a cell of a table; the number stands beside it."""
+    """Bar for a table cell, shown beside the number."""
     width = f"{100 * min(max(share, 0), 1):.4g}"
     drawn = el("rect", width=width, height=8, class_="s1")
     return _svg(100, 8, drawn, class_="bar", preserveAspectRatio="none", aria_hidden="true")
 
 
 def histogram(bins: Sequence[Bin], label: str, unit: str = "") -> Html:
-    """Bars beside each other, from the first bin to the last.
+    """Histogram.
 
     Args:
-        bins: at least one, in order and of equal width on the axis.
-        label: what is counted.
-        unit: of the axis.
+        bins: at least one bin, in order; all are drawn with equal width.
+        label: name of the values.
+        unit: unit of the x axis.
     """
     most = max(n for _, _, n in bins) or 1
     step = (WIDTH - _LEFT - _RIGHT) / len(bins)
@@ -66,12 +65,12 @@ def histogram(bins: Sequence[Bin], label: str, unit: str = "") -> Html:
         x = _LEFT + place * step
         parts.append(_text(number(bounds[place]), x, HEIGHT - _BOTTOM + 14, "middle"))
     parts.append(_text(unit, WIDTH - _RIGHT, HEIGHT - 4, "end"))
-    said = f"{label}: {sum(n for *_, n in bins):,} in {len(bins)} bins, at most {most:,} in one"
-    return _svg(WIDTH, HEIGHT, *parts, role="img", aria_label=said)
+    text = f"{label}: {sum(n for *_, n in bins):,} in {len(bins)} bins, at most {most:,} in one"
+    return _svg(WIDTH, HEIGHT, *parts, role="img", aria_label=text)
 
 
 def columns(counts: Sequence[tuple[str, int]], label: str) -> Html:
-    """Named bars beside each other: years, ages."""
+    """Bar chart of named counts, such as years or ages."""
     most = max(n for _, n in counts) or 1
     step = (WIDTH - _LEFT - _RIGHT) / len(counts)
     high = HEIGHT - _TOP - _BOTTOM
@@ -85,14 +84,14 @@ def columns(counts: Sequence[tuple[str, int]], label: str) -> Html:
         if place % every == 0:
             middle = x + 1 + min(step - 2, 60) / 2
             parts.append(_text(cut(name, 14), middle, HEIGHT - _BOTTOM + 14, "middle"))
-    said = f"{label}: {', '.join(f'{name} {n:,}' for name, n in counts[:12])}"
-    return _svg(WIDTH, HEIGHT, *parts, role="img", aria_label=said)
+    text = f"{label}: {', '.join(f'{name} {n:,}' for name, n in counts[:12])}"
+    return _svg(WIDTH, HEIGHT, *parts, role="img", aria_label=text)
 
 
 def heat(
     rows: Sequence[str], names: Sequence[str], cells: Sequence[Sequence[float | None]], label: str
 ) -> Html:
-    """A grid of shares between 0 and 1: the darker the more, the number written in each."""
+    """Heat map of shares between 0 and 1, darker for larger, with the number in each cell."""
     side, tall, left, top = 54, 26, 110, 22
     parts: list[Html] = []
     for x, name in enumerate(names):
@@ -115,7 +114,7 @@ def heat(
 
 
 def density(cells: Sequence[Sequence[int]], label: str) -> Html:
-    """A square picture of counts, the darker the more."""
+    """Square density plot of counts, darker for larger."""
     most = max((n for line in cells for n in line), default=0) or 1
     side = 200 / max(len(cells), 1)
     parts = [el("rect", x=0, y=0, width=200, height=200, class_="frame")]
@@ -132,7 +131,7 @@ def density(cells: Sequence[Sequence[int]], label: str) -> Html:
 def bubbles(
     points: Sequence[tuple[float, float, int]], x_name: str, y_name: str, label: str
 ) -> Html:
-    """Points whose area is how many there are; both axes start at 0."""
+    """Bubble chart: the area is the count; both axes start at 0."""
     right, top = (round_up(1.02 * max(p[i] for p in points)) for i in (0, 1))
     most = max(n for *_, n in points)
     parts = [*_axes(right, top, x_name, y_name)]
@@ -144,7 +143,7 @@ def bubbles(
 
 
 def lines(series: Sequence[Line], x_name: str, y_name: str, label: str, right: float = 1.0) -> Html:
-    """Curves from (0, 0) to (right, 1), told apart by colour, dash and mark."""
+    """Line chart of curves from (0, 0) to (right, 1), distinguished by colour, dash and marker."""
     parts = [*_axes(right, 1.0, x_name, y_name)]
     for place, line in enumerate(series):
         kind = place % 7 + 1
@@ -157,7 +156,7 @@ def lines(series: Sequence[Line], x_name: str, y_name: str, label: str, right: f
 
 
 def legend(names: Sequence[str]) -> Html:
-    """Which line is whose."""
+    """Legend of a line chart."""
     items = []
     for place, name in enumerate(names):
         kind = place % 7 + 1
@@ -168,7 +167,7 @@ def legend(names: Sequence[str]) -> Html:
 
 
 def calibration(points: Sequence[tuple[float, float, int]], label: str) -> Html:
-    """The share of hits over the mean score, against the diagonal where they are equal."""
+    """Calibration curve: share of hits over mean score, with the diagonal."""
     parts = [*_axes(1.0, 1.0, "score", "share of hits")]
     diagonal = f"M{_n(_x(0))} {_n(_y(0))}L{_n(_x(1))} {_n(_y(1))}"
     parts.append(el("path", d=diagonal, class_="grid"))
@@ -184,7 +183,7 @@ def calibration(points: Sequence[tuple[float, float, int]], label: str) -> Html:
 
 
 _TALL, _HEAD = 260, 26
-"""Of charts with two named axes."""
+"""Height and top margin of charts with two named axes."""
 
 
 def _x(share: float) -> float:
@@ -196,7 +195,7 @@ def _y(share: float) -> float:
 
 
 def _axes(right: float, top: float, x_name: str, y_name: str) -> list[Html]:
-    """Grid lines with numbers, and what they are."""
+    """Grid lines with numbers, and axis names."""
     parts = []
     for step in range(5):
         share = step / 4
@@ -209,7 +208,7 @@ def _axes(right: float, top: float, x_name: str, y_name: str) -> list[Html]:
 
 
 def round_up(value: float) -> float:
-    """Four equal steps of a round number that reach the value.
+    """Upper end of an axis with four equal round steps that reach the value.
 
     >>> round_up(1988), round_up(0.3)
     (2000.0, 0.4)
@@ -222,7 +221,7 @@ def round_up(value: float) -> float:
 
 
 def _grid(most: int, high: float, width: float) -> Html:
-    """Lines at nothing, half and all, with the numbers."""
+    """Grid lines at 0, half and the maximum, with numbers."""
     parts = []
     for share in (0, 0.5, 1):
         y = _TOP + high * (1 - share)
@@ -234,7 +233,7 @@ def _grid(most: int, high: float, width: float) -> Html:
 
 
 def _thin(points: Sequence[tuple[float, float]], most: int = 120) -> list[tuple[float, float]]:
-    """So many of the points, the first and the last among them."""
+    """Subsample the points, keeping the first and the last."""
     if len(points) <= most:
         return list(points)
     step = (len(points) - 1) / (most - 1)
@@ -242,7 +241,7 @@ def _thin(points: Sequence[tuple[float, float]], most: int = 120) -> list[tuple[
 
 
 def _mark(kind: int, x: float, y: float) -> Html:
-    """A shape of its own for every series."""
+    """Marker of a series."""
     shapes = {
         1: f"M{_n(x - 4)} {_n(y)}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z",
         2: f"M{_n(x - 4)} {_n(y - 4)}h8v8h-8Z",
@@ -260,10 +259,10 @@ def _text(text: str, x: float, y: float, anchor: str, class_: str | None = None)
 
 
 def _svg(width: float, height: float, *content: Html, **attributes: Any) -> Html:
-    # SVG is case-sensitive and `el` is not asked to turn this name's letters.
+    # SVG is case-sensitive; `el` keeps the case of attribute names.
     return el("svg", *content, viewBox=f"0 0 {_n(width)} {_n(height)}", **attributes)
 
 
 def _n(value: float) -> str:
-    """A coordinate, to a tenth."""
+    """Coordinate rounded to a tenth."""
     return f"{value:.1f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""Which elements an index has, how often, and their most frequent values."""
+"""Coverage of data elements: files with a value, distinct values, most frequent values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from wetread.reports.markup import cut
 from wetread.table.query import Ask, name_column
 
 TOP = 5
-"""Values of a column that are listed."""
-LONGEST = 40
-"""Letters of a value that are shown."""
+"""Number of values listed per column."""
+MAX_LENGTH = 40
+"""Maximum length of a displayed value, in characters."""
 _AT_ONCE = 40
 _COLUMN = """
 (SELECT {name} AS name, left(CAST(value AS VARCHAR), {longest}) AS value, n,
@@ -28,7 +28,7 @@ GROUP BY ALL) AS one ORDER BY n DESC, one.value LIMIT {top})
 
 @dataclass(frozen=True)
 class Coverage:
-    """What there is of one column."""
+    """Coverage of one column."""
 
     name: str
     tag: str
@@ -37,19 +37,19 @@ class Coverage:
     blank: int
     kinds: int
     top: list[tuple[str, int]]
-    """Values, not yet masked, and how often."""
+    """Most frequent values and their counts, not masked."""
     kind: Kind | None
-    """What its values may tell of a patient."""
+    """Category of identifying information in the values."""
     masked: bool
-    """Whether they are not shown for that."""
+    """True if the values must not be shown."""
 
     @property
     def values(self) -> list[tuple[str, int]]:
-        """What may be shown of `top`."""
-        return [] if self.masked else [(cut(value, LONGEST), n) for value, n in self.top]
+        """Most frequent values, for display; () if masked."""
+        return [] if self.masked else [(cut(value, MAX_LENGTH), n) for value, n in self.top]
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines."""
+        """Convert to JSON-compatible data."""
         return {
             "column": self.name,
             "tag": self.tag,
@@ -63,7 +63,7 @@ class Coverage:
 
 
 def elements(schema: pa.Schema) -> list[pa.Field]:
-    """The columns that are elements of the standard as they are written, not derived ones."""
+    """Columns of standard elements, without derived columns."""
     named = [field for field in schema if b"tag" in (field.metadata or {})]
     names = {field.name for field in named}
     derived = {f"{name}_parsed" for name in names} | {"patient_age_years"}
@@ -71,40 +71,40 @@ def elements(schema: pa.Schema) -> list[pa.Field]:
 
 
 def cover(ask: Ask, schema: pa.Schema, show_phi: bool) -> Iterator[Coverage]:
-    """How often each element has a value, how many different ones, and the most frequent."""
+    """Compute the coverage of every element."""
     fields = elements(schema)
     counted = ", ".join(f"count({name_column(field.name)})" for field in fields)
     present = ask(f"SELECT {counted} FROM index").to_pydict().values() if fields else ()
-    there = {field.name for field, (n,) in zip(fields, present, strict=True) if n}
+    nonempty = {field.name for field, (n,) in zip(fields, present, strict=True) if n}
     for start in range(0, len(fields), _AT_ONCE):
-        some = fields[start : start + _AT_ONCE]
-        used = [field for field in some if field.name in there]
+        chunk = fields[start : start + _AT_ONCE]
+        used = [field for field in chunk if field.name in nonempty]
         rows = _rank(ask, used) if used else {}
-        yield from (_describe(field, rows.get(field.name, []), show_phi) for field in some)
+        yield from (_describe(field, rows.get(field.name, []), show_phi) for field in chunk)
 
 
 def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
-    """The most frequent values of each column, with the counts of all."""
-    # Read once, as each of the queries would read the index again.
+    """Most frequent values of each column, with total counts."""
+    # Read the columns once: each subquery would scan the index again.
     columns = ask(f"SELECT {', '.join(name_column(field.name) for field in fields)} FROM index")
     sql = " UNION ALL ".join(
         _COLUMN.format(
             name="'" + field.name.replace("'", "''") + "'",
             column=name_column(field.name),
             blank=_blank(field.type),
-            longest=LONGEST + 1,
+            longest=MAX_LENGTH + 1,
             top=TOP,
         )
         for field in fields
     )
-    found: dict[str, list[dict[str, Any]]] = {}
+    ranked: dict[str, list[dict[str, Any]]] = {}
     for row in ask(sql, some_columns=columns).to_pylist():
-        found.setdefault(row["name"], []).append(row)
-    return found
+        ranked.setdefault(row["name"], []).append(row)
+    return ranked
 
 
 def _blank(kind: pa.DataType) -> str:
-    """SQL that is true of a value without anything in it."""
+    """SQL condition for an empty value."""
     if pa.types.is_string(kind):
         return "value = ''"
     return "len(value) = 0" if pa.types.is_list(kind) else "false"
@@ -112,13 +112,13 @@ def _blank(kind: pa.DataType) -> str:
 
 def _describe(field: pa.Field, rows: list[dict[str, Any]], show_phi: bool) -> Coverage:
     rows.sort(key=lambda row: (-row["n"], row["value"]))
-    said = {key: (field.metadata or {}).get(key, b"").decode() for key in (b"tag", b"vr")}
+    metadata = {key: (field.metadata or {}).get(key, b"").decode() for key in (b"tag", b"vr")}
     first = rows[0] if rows else {"present": 0, "blank": 0, "kinds": 0}
     kind = kind_of_column(field)
     return Coverage(
         field.name,
-        said[b"tag"],
-        said[b"vr"],
+        metadata[b"tag"],
+        metadata[b"vr"],
         first["present"],
         first["blank"] or 0,
         first["kinds"],

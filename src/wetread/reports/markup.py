@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what a file holds: everything but `Html` is escaped."""
+"""Build HTML safely: everything except `Html` is escaped."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from wetread.common.text import printable
 
 
 class Html(str):
-    """Text that is markup already."""
+    """Markup that is not escaped again."""
 
     __slots__ = ()
 
 
 class Fixed(float):
-    """A figure of a metric, shown with three digits after the point."""
+    """Value of a metric, shown with three decimals."""
 
     __slots__ = ()
 
     def __new__(cls, value: float | None) -> Fixed:
-        """NaN for None."""
+        """Create from a value; None becomes NaN."""
         return super().__new__(cls, float("nan") if value is None else value)
 
 
 def cut(text: str, most: int) -> str:
-    """The text as it is shown, or its beginning.
+    """Printable text, truncated to `most` characters.
 
     >>> cut("abcdef", 4)
     'abc…'
@@ -35,7 +35,7 @@ def cut(text: str, most: int) -> str:
 
 
 def number(value: Any) -> str:
-    """A number for people.
+    """Number as text.
 
     >>> number(1234567), number(0.123456), number(None), number(Fixed(0.5))
     ('1,234,567', '0.123', '–', '0.500')
@@ -51,7 +51,7 @@ def number(value: Any) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share for people; what is neither nothing nor all is never shown as that.
+    """Share in percent; only exact 0 and 1 are shown as 0 % and 100 %.
 
     >>> percent(0.5), percent(0.0001), percent(0.99999), percent(0), percent(None)
     ('50 %', '<0.1 %', '>99.9 %', '0 %', '–')
@@ -66,7 +66,7 @@ def percent(share: float | None) -> str:
 
 
 def to_html(content: Any) -> Html:
-    """Markup as it is, several one after the other, text and numbers escaped.
+    """Convert to HTML: markup is kept, sequences are joined, text and numbers are escaped.
 
     >>> to_html(["<b>", 1])
     '&lt;b&gt;1'
@@ -81,7 +81,7 @@ def to_html(content: Any) -> Html:
 
 
 def el(tag: str, *content: Any, **attributes: Any) -> Html:
-    """An element; `class_` is its class, other underscores are hyphens, None leaves one out.
+    """HTML element; underscores in attribute names become hyphens, attributes of None are omitted.
 
     >>> el("p", "a < b", class_="note", aria_label='"')
     '<p class="note" aria-label="&quot;">a &lt; b</p>'
@@ -100,4 +100,4 @@ _VOID = ("img", "meta", "br")
 
 
 MASKED = el("em", "masked")
-"""In place of values that are not shown."""
+"""Placeholder of masked values."""

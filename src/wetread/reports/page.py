@@ -1,4 +1,4 @@
-"""The page around the sections: one file, no script to run, nothing from elsewhere."""
+"""HTML document of a report: one file without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from importlib.resources import files
 from typing import Any
 
 from wetread.common.text import printable
-from wetread.reports.blocks import Pictures, Section
+from wetread.reports.blocks import Section, Thumbnails
 from wetread.reports.markup import Html, cut, el
 
 NEEDS = {
-    "headers": ("H", "from headers alone"),
+    "headers": ("H", "uses headers only"),
     "pixels": ("P", "needs measured pixels"),
     "labels": ("L", "needs a label file"),
     "split": ("S", "needs a split"),
-    "predictions": ("M", "needs a model's predictions"),
+    "predictions": ("M", "needs predictions of a model"),
 }
-"""What a section takes, with its sign."""
+"""Sign and description of the inputs of a section."""
 
 
 @cache
 def style() -> str:
-    """The style sheet."""
+    """Style sheet of the report."""
     return (files("wetread.reports") / "report.css").read_text()
 
 
 @cache
 def policy() -> str:
-    """The Content Security Policy: even a script that got in would not run.
+    """Content Security Policy: an injected script would not run.
 
-    A server that sends a report says the same, or less, in its header.
+    A server of the report must send the same policy, or a stricter one.
     """
     digest = b64encode(sha256(style().encode()).digest()).decode()
     return (
@@ -44,16 +44,20 @@ def policy() -> str:
 
 
 def assemble(
-    title: str, made: str, sections: Sequence[Section], pictures: Pictures, data: Mapping[str, Any]
+    title: str,
+    made: str,
+    sections: Sequence[Section],
+    pictures: Thumbnails,
+    data: Mapping[str, Any],
 ) -> str:
-    """The whole document.
+    """HTML document of a report.
 
     Args:
-        title: what the report is about.
-        made: when and by what.
-        sections: in order.
-        pictures: what became of the requests of their blocks.
-        data: the same for machines; the last section has it.
+        title: title of the report.
+        made: line below the title, with date and version.
+        sections: sections in order.
+        pictures: thumbnails by request.
+        data: machine-readable content, for the last section.
     """
     head = [
         el("meta", charset="utf-8"),
@@ -67,7 +71,7 @@ def assemble(
     ]
     shown = [_show(place, one, pictures) for place, one in enumerate(sections, 1)]
     last = _appendix(len(sections) + 1, data)
-    links = [(one.key, one.title) for one in sections] + [("appendix", "For machines")]
+    links = [(one.key, one.title) for one in sections] + [("appendix", "Machine-readable data")]
     body = [
         el("a", "Skip to the contents", href="#main", class_="skip"),
         el(
@@ -87,12 +91,12 @@ def _list(links: Sequence[tuple[str, str]]) -> Html:
 
 
 def _signs() -> Html:
-    """What the letters beside the titles mean."""
-    lines = [el("div", el("dt", sign), el("dd", said)) for sign, said in NEEDS.values()]
+    """Legend of the letters beside the titles."""
+    lines = [el("div", el("dt", sign), el("dd", text)) for sign, text in NEEDS.values()]
     return el("dl", lines, class_="signs")
 
 
-def _show(place: int, section: Section, pictures: Pictures) -> Html:
+def _show(place: int, section: Section, pictures: Thumbnails) -> Html:
     needs = [
         el("abbr", NEEDS[need][0], title=NEEDS[need][1], class_="need") for need in section.needs
     ]
@@ -102,26 +106,26 @@ def _show(place: int, section: Section, pictures: Pictures) -> Html:
 
 
 def _appendix(place: int, data: Mapping[str, Any]) -> Html:
-    said = el(
+    text = el(
         "p",
-        "Everything above is in this file as JSON too, in the element with the id report-data; "
-        "wetread report --json prints it. Its form is that of ",
+        "The content of this report is also in this file as JSON (format ",
         el("code", str(data["schema"])),
-        ".",
+        "), in the element with the id report-data.",
     )
     facts = [
         el("div", el("dt", name.replace("_", " ")), el("dd", str(value)))
         for name, value in data["provenance"].items()
         if value is not None
     ]
-    title = el("h2", el("span", str(place), class_="place"), " For machines")
+    title = el("h2", el("span", str(place), class_="place"), " Machine-readable data")
     script = el("script", to_json(data), type="application/json", id="report-data")
-    how = [el("h3", "How this report was made"), el("dl", facts, class_="provenance")]
-    return el("section", title, said, how, script, id="appendix", aria_label="For machines")
+    provenance = [el("h3", "Provenance"), el("dl", facts, class_="provenance")]
+    label = "Machine-readable data"
+    return el("section", title, text, provenance, script, id="appendix", aria_label=label)
 
 
 def to_json(data: Any) -> Html:
-    r"""JSON that can stand in a script element: no text of it can end it.
+    r"""JSON for a script element, which no text in it can close.
 
     >>> to_json({"name": "</script>", "none": float("nan")})
     '{"name":"\\u003c/script>","none":null}'
@@ -131,7 +135,7 @@ def to_json(data: Any) -> Html:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can say: null for what is no number, text for the rest, without control letters."""
+    """JSON-compatible value: null for NaN and infinity, printable text for other types."""
     if isinstance(value, Mapping):
         return {printable(str(key)): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a report is about, and how its sections ask."""
+"""Subject of a report: an index with its boxes and predictions, queried by the sections."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from wetread.common.privacy import names_in
 from wetread.reports import blocks
-from wetread.reports.blocks import Mark, Request, Tile, Words
-from wetread.reports.coverage import LONGEST, Coverage, cover
+from wetread.reports.blocks import Mark, Request, Static, Tile
+from wetread.reports.coverage import MAX_LENGTH, Coverage, cover
 from wetread.reports.markup import Html, cut, el
 from wetread.table.query import Ask, name_column
 from wetread.table.rows import IndexRows
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 Links = Literal["command", "viewer"]
-"""How an image is opened: by the command that is shown, or by a link to the viewer that serves
-the report."""
+"""Way to open an image: a command, or a link to the viewer that serves the report."""
 __all__ = [
-    "LONGEST",
-    "MOST_PARTS",
+    "MAX_LENGTH",
+    "MAX_PARTS",
     "PIXELS",
     "Counts",
     "Links",
@@ -35,12 +34,12 @@ __all__ = [
     "name_column",
 ]
 PIXELS = "pixel_length IS NOT NULL"
-"""SQL: the row is an image."""
-MOST_PARTS = 12
-"""Parts of a split; a column with more values is none."""
-_LONGEST_TEXT = 400
-MOST_VALUES = 20
-"""Values of a category that are listed."""
+"""SQL condition for rows with an image."""
+MAX_PARTS = 12
+"""Maximum number of parts of a split."""
+_MAX_TEXT = 400
+MAX_VALUES = 20
+"""Number of values listed per column."""
 _RISKS = """
 SELECT DISTINCT id FROM (SELECT id, unnest(problems) AS f FROM index) WHERE f.code =
 'BURNED_IN_RISK'
@@ -53,53 +52,53 @@ class Subject:
 
     content: IndexRows
     answer: Ask
-    """What answers its queries, while the report is being made."""
+    """Open connection for queries, while the report is built."""
     boxes: Boxes | None = None
-    """Joined to the index, as they were read."""
+    """Labels of all readers, joined to the index."""
     truth: Boxes | None = None
-    """One opinion an image, made of them."""
+    """Ground truth: the labels, or the consensus of several readers."""
     predictions: Boxes | None = None
     split: str | None = None
-    """The column that says which part a row is in."""
+    """Column with the part of each row."""
     show_phi: bool = False
     links: Links = "command"
     sources: Mapping[str, str] = field(default_factory=dict)
-    """What the boxes and the predictions are called in the lines that are shown."""
+    """File names of boxes and predictions, for displayed commands."""
 
     def ask(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
-        """The rows that one SELECT statement gives; other tables may be given by name."""
+        """Rows of a SELECT statement; further tables may be passed by name."""
         rows: list[dict[str, Any]] = self.answer(sql, **tables).to_pylist()
         return [{name: _bounded(value) for name, value in row.items()} for row in rows]
 
     def has(self, *columns: str) -> bool:
-        """Whether there are all of these columns."""
+        """Return True if all of these columns exist."""
         return all(name in self.content.schema.names for name in columns)
 
     @cached_property
     def name(self) -> str:
-        """The index, as a command line calls it."""
+        """Name of the index in displayed commands."""
         folder = self.content.folder
-        return "INDEX" if folder is None else self._told(folder.name, "INDEX")
+        return "INDEX" if folder is None else self._unless_patient(folder.name, "INDEX")
 
     @cached_property
     def title(self) -> str:
-        """What was scanned: the last part of its path, as a report is sent to others."""
-        return self._told(Path(self.content.root).name or "data set", "data set")
+        """Name of the scanned folder, without its path, as reports are shared."""
+        return self._unless_patient(Path(self.content.root).name or "data set", "data set")
 
-    def _told(self, text: str, instead: str) -> str:
-        """The name of a folder, unless it is that of a patient."""
+    def _unless_patient(self, text: str, instead: str) -> str:
+        """Name of a folder, or `instead` if it contains the name of a patient."""
         quoted = "'" + text.replace("'", "''") + "'"
-        named = names_in(self.content.schema.names, quoted)
-        told = not self.show_phi and self.ask(f"SELECT 1 FROM index WHERE {named} LIMIT 1")
-        return instead if told else text
+        condition = names_in(self.content.schema.names, quoted)
+        named = not self.show_phi and self.ask(f"SELECT 1 FROM index WHERE {condition} LIMIT 1")
+        return instead if named else text
 
     @property
     def names_files(self) -> bool:
-        """Whether files may be called by their names."""
+        """True if file names may be shown."""
         return self.show_phi or not self.named_paths
 
     def command(self, sql: str) -> str:
-        """The line that gives a figure: a command where there is an index folder, else Python."""
+        """Line that reproduces a figure: a command if the index is on disk, else Python."""
         sql = " ".join(sql.split())
         if self.content.folder is None or self.content.chosen:
             return f"index.query({sql!r})"
@@ -107,50 +106,56 @@ class Subject:
 
     @cached_property
     def coverage(self) -> list[Coverage]:
-        """What there is of every element."""
+        """Coverage of every element."""
         return list(cover(self.answer, self.content.schema, self.show_phi))
 
     @cached_property
     def images(self) -> int:
-        """How many rows have pixels."""
+        """Number of rows with pixels."""
         count: int = self.ask(f"SELECT count(*) AS n FROM index WHERE {PIXELS}")[0]["n"]
         return count
 
     @cached_property
     def measured(self) -> bool:
-        """Whether pixels have been measured."""
-        if not self.has("px_dhash"):  # an index measured before there was one is measured again
+        """True if pixels have been measured."""
+        if not self.has("px_look"):  # measured by an older version
             return False
         return bool(self.ask("SELECT count(px_status) AS n FROM index")[0]["n"])
 
     @cached_property
     def named_paths(self) -> int:
-        """Paths that hold a patient's name, number or date of birth."""
-        told = f"SELECT count(*) AS n FROM index WHERE {names_in(self.content.schema.names)}"
-        count: int = self.ask(told)[0]["n"]
+        """Number of paths with a patient's name, number or date of birth."""
+        sql = f"SELECT count(*) AS n FROM index WHERE {names_in(self.content.schema.names)}"
+        count: int = self.ask(sql)[0]["n"]
         return count
 
     @cached_property
     def _risky(self) -> frozenset[str]:
-        """Images into which names may be burned."""
+        """Ids of images with a risk of burned-in names."""
         return frozenset(row["id"] for row in self.ask(_RISKS))
 
     def shown_path(self, row: Mapping[str, Any]) -> str:
-        """A file's path, or where paths hold names its id."""
+        """Path of a file, or its id if paths contain names."""
         if not self.names_files:
             return str(row["id"])
         return f"{row['path']} {row.get('member') or ''}".strip()
 
     def shown_text(self, row: Mapping[str, Any]) -> str:
-        """What a problem says, unless it names files and those are not to be named."""
+        """Text of a problem; empty if it contains a file name that must not be shown."""
         text = row["text"] or ""
         if self.names_files:
             return text
-        told = (row["path"], row.get("member"), row["path"].rpartition("/")[2], "/", "the first is")
-        return "" if any(one and one in text for one in told) else text
+        names = (
+            row["path"],
+            row.get("member"),
+            row["path"].rpartition("/")[2],
+            "/",
+            "the first is",
+        )
+        return "" if any(name and name in text for name in names) else text
 
     def link(self, id_: str) -> Html:
-        """How to open an image in the viewer."""
+        """Link or command that opens an image in the viewer."""
         if self.links == "viewer":
             return el("a", "open", href=f"./#/image/{id_}", aria_label=f"open image {id_}")
         return el("code", f"wetread view {shlex.quote(self.name)} --at {id_}", class_="open")
@@ -158,45 +163,45 @@ class Subject:
     def tile(
         self,
         row: Mapping[str, Any],
-        said: str = "",
+        note: str = "",
         crop: tuple[float, float, float, float] | None = None,
         marks: Sequence[Mark] = (),
         frame: int = 0,
     ) -> Tile:
-        """A picture of a row with `id` and `path`; not of one with a risk of burned-in names."""
+        """Thumbnail of a row with `id` and `path`, hidden if names may be burned in."""
         risky = row["id"] in self._risky and not self.show_phi
         hidden = "not shown: text may be burned in" if risky else ""
         request = Request(row["id"], crop, frame)
         path = self.shown_path(row)
-        return Tile(request, path, cut(said, 120), self.link(row["id"]), marks, hidden)
+        return Tile(request, path, cut(note, 120), self.link(row["id"]), marks, hidden)
 
     def counts(self, expression: str, where: str = PIXELS) -> Counts:
-        """How often each value of an SQL expression occurs, the most frequent first."""
+        """Counts of the values of an SQL expression, most frequent first."""
         sql = (
             f"SELECT {expression} AS value, count(*) AS n FROM index WHERE {where} "
             "GROUP BY ALL ORDER BY n DESC, value"
         )
-        found = self.ask(
+        rows = self.ask(
             "SELECT CAST(value AS VARCHAR) AS value, n, CAST(sum(n) OVER () AS BIGINT) AS total, "
-            f"count(*) OVER () AS kinds FROM ({sql}) ORDER BY n DESC, value LIMIT {MOST_VALUES}"
+            f"count(*) OVER () AS kinds FROM ({sql}) ORDER BY n DESC, value LIMIT {MAX_VALUES}"
         )
-        values = [(row["value"], row["n"]) for row in found]
-        total, kinds = (found[0]["total"], found[0]["kinds"]) if found else (0, 0)
+        values = [(row["value"], row["n"]) for row in rows]
+        total, kinds = (rows[0]["total"], rows[0]["kinds"]) if rows else (0, 0)
         return Counts(values, total, kinds, self.command(sql))
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Values and how often they occur."""
+    """Values and their counts."""
 
     values: list[tuple[str | None, int]]
     total: int
     kinds: int
-    """Different values, null included."""
+    """Number of distinct values, including null."""
     command: str
 
-    def table(self, caption: str, head: str, missing: str = "missing", **names: str) -> Words:
-        """As a table with bars; `names` are what people call some values."""
+    def table(self, caption: str, head: str, missing: str = "missing", **names: str) -> Static:
+        """Table with bars; `names` are display names of values."""
         rows = []
         for value, n in self.values:
             shown = missing if value in (None, "") else cut(names.get(str(value), str(value)), 60)
@@ -207,22 +212,22 @@ class Counts:
         return blocks.table(caption, (head, "images", "share"), rows, self.command)
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines: value and count, and what is left out."""
+        """Convert to JSON-compatible data."""
         listed = [[None if v is None else cut(v, 60), n] for v, n in self.values]
         others = self.total - sum(n for _, n in self.values)
         return {"values": listed, "others": others, "distinct": self.kinds}
 
     @property
     def known(self) -> bool:
-        """Whether there is any value."""
+        """True if any value is present."""
         return any(value not in (None, "") for value, _ in self.values)
 
 
 def _bounded(value: Any) -> Any:
-    """A value; of a text that no people would read to the end, the beginning."""
-    return cut(value, _LONGEST_TEXT) if isinstance(value, str) and len(value) > 99 else value
+    """Value as text, truncated for display."""
+    return cut(value, _MAX_TEXT) if isinstance(value, str) and len(value) > 99 else value
 
 
 def _quote(sql: str) -> str:
-    """A statement as one word of a shell, in double quotes where that is enough."""
+    """Quote a statement for the shell, in double quotes if sufficient."""
     return shlex.quote(sql) if any(c in sql for c in '"$`\\!') else f'"{sql}"'

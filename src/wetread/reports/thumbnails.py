@@ -1,4 +1,4 @@
-"""All pictures of a report at once, within one budget, decoded in processes that may die."""
+"""Decode all thumbnails of a report in worker processes, within a size budget."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 from wetread.display.plot import square_pixels
 from wetread.images import batch
-from wetread.reports.blocks import Drawn, Request
+from wetread.reports.blocks import Request, Thumbnail
 from wetread.reports.markup import cut
 from wetread.settings import Settings
 from wetread.table.query import questions
 from wetread.table.rows import IndexRows
 
-MOST = 60
-"""Pictures in a report."""
-MOST_BYTES = 450_000
-"""All of them together, as JPEG; base64 makes a third more of it."""
+MAX_COUNT = 60
+"""Maximum number of thumbnails."""
+MAX_BYTES = 450_000
+"""Maximum total size of the JPEGs; base64 adds a third."""
 _MARKUP = 200
-"""Bytes of the tag around a picture, before base64; an upper bound."""
+"""Upper bound of the markup around a thumbnail, in bytes before base64."""
 SIDE, CROP_SIDE = 160, 224
-"""The longest side of a whole image, and of a part of one."""
+"""Longest side of a whole image and of a crop, in pixels."""
 QUALITY = 72
 FUNCTION = "wetread.reports.thumbnails:draw_part"
 _SCHEMA = pa.schema(
@@ -49,89 +49,89 @@ def draw(
     workers: int | None = None,
     progress: bool = False,
     settings: Settings = Settings(),
-) -> dict[Request, Drawn]:
-    """What became of each request; those beyond the budget are left out, the first come first.
+) -> dict[Request, Thumbnail]:
+    """Thumbnails by request, in order, until the budget is used.
 
-    `room` is what the file may grow by, in bytes. An image that cannot be decoded, or ends its
-    worker, gives the reason.
+    `room` is the number of bytes by which the file may grow. An image that cannot be decoded, or
+    that crashes its worker, gets the reason instead.
     """
-    times = Counter(requests)  # a picture that is shown twice is in the file twice
-    wanted = list(times)[:MOST]
-    if not wanted:
+    times = Counter(requests)  # a repeated thumbnail is stored repeatedly
+    unique = list(times)[:MAX_COUNT]
+    if not unique:
         return {}
-    images = _rows(content, wanted)
+    images = _rows(content, unique)
     options: dict[str, Any] = {"root": content.root}
     results = batch.run(FUNCTION, images, options, _failed, workers, progress, settings)
     rows = sorted((r for table in results for r in table.to_pylist()), key=lambda r: r["number"])
     pictures, used = {}, 0
-    most = min(MOST_BYTES, room * 3 // 4)
+    limit = min(MAX_BYTES, room * 3 // 4)
     for row in rows:
-        request = wanted[row["number"]]
+        request = unique[row["number"]]
         used += times[request] * (len(row["jpeg"] or b"") + _MARKUP)
-        if used <= most:
-            pictures[request] = _drawn(row)
+        if used <= limit:
+            pictures[request] = _thumbnail(row)
     return pictures
 
 
-def _rows(content: IndexRows, wanted: list[Request]) -> pa.Table:
-    """What a worker needs to know of each request whose image exists."""
+def _rows(content: IndexRows, requests: list[Request]) -> pa.Table:
+    """Rows for the workers: one per request whose image exists."""
     columns = ", ".join(f"index.{name}" for name in batch.COLUMNS)
-    asked = pa.table(
+    table = pa.table(
         {
-            "wanted": pa.array([one.id for one in wanted], pa.string()),
-            "number": pa.array(range(len(wanted)), pa.int32()),
-            "frame": pa.array([one.frame for one in wanted], pa.int32()),
-            "crop": pa.array([one.crop for one in wanted], pa.list_(pa.float64())),
+            "image": pa.array([one.id for one in requests], pa.string()),
+            "number": pa.array(range(len(requests)), pa.int32()),
+            "frame": pa.array([one.frame for one in requests], pa.int32()),
+            "crop": pa.array([one.crop for one in requests], pa.list_(pa.float64())),
         }
     )
     sql = (
-        f"SELECT {columns}, number, frame, crop FROM asked JOIN index ON index.id = wanted "
-        "WHERE pixel_length IS NOT NULL ORDER BY number"
+        f"SELECT {columns}, number, frame, crop FROM requests "
+        "JOIN index ON index.id = requests.image WHERE pixel_length IS NOT NULL ORDER BY number"
     )
     with questions(content) as ask:
-        return ask(sql, asked=asked)
+        return ask(sql, requests=table)
 
 
-def _drawn(row: dict[str, Any]) -> Drawn:
+def _thumbnail(row: dict[str, Any]) -> Thumbnail:
     if row["jpeg"] is None:
-        return Drawn(reason=cut(row["reason"] or "no picture", 90))
+        return Thumbnail(reason=cut(row["reason"] or "no thumbnail", 90))
     source = f"data:image/jpeg;base64,{b64encode(row['jpeg']).decode()}"
-    return Drawn(source, row["width"], row["height"])
+    return Thumbnail(source, row["width"], row["height"])
 
 
 def draw_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Draws some requests: the engine's function."""
+    """Draw a chunk of requests; called by the workers."""
     settings = Settings.from_json(options["settings"])
     rows = [_draw(row, options["root"], settings) for row in images.to_pylist()]
     return pa.Table.from_pylist(rows, _SCHEMA)
 
 
 def _draw(row: dict[str, Any], root: str, settings: Settings) -> dict[str, Any]:
-    """The picture of one request, or why there is none, whatever happens."""
-    made: dict[str, Any] = {"id": row["id"], "number": row["number"]}
+    """Thumbnail of one request, or the reason why there is none; never raises."""
+    result: dict[str, Any] = {"id": row["id"], "number": row["number"]}
     try:
         with batch.open_image(root, row, settings) as (image, frames):
             shape = frames.form.shape[:2]
             side = _side(shape, row["crop"])
             pixels = image.render(size=side, frame=row["frame"]).pixels
             pixels = square_pixels(_cropped(pixels, shape, row["crop"]), image.aspect)
-            return {**made, **_encode(pixels, SIDE if row["crop"] is None else CROP_SIDE)}
+            return {**result, **_encode(pixels, SIDE if row["crop"] is None else CROP_SIDE)}
     except BaseException as error:  # noqa: BLE001 - sorted out there
         problem = batch.explain(error)
-        return {**made, "reason": f"no picture: {_without_names(problem.text, row, root)}"}
+        return {**result, "reason": f"no thumbnail: {_without_names(problem.text, row, root)}"}
 
 
 def _without_names(text: str, row: dict[str, Any], root: str) -> str:
-    """A reason that names no file: the report may not be allowed to."""
+    """Reason without file names, which the report may not show."""
     name = f"{row['path']} {row['member'] or ''}".strip()
     text = text.removeprefix(f"{name}: ").replace(f"{root}/", "")
-    for said in (name, row["path"], row["member"]):
-        text = text.replace(said, "the file") if said else text
+    for part in (name, row["path"], row["member"]):
+        text = text.replace(part, "the file") if part else text
     return text
 
 
 def _side(shape: tuple[int, ...], crop: list[float] | None) -> int:
-    """At which size to decode, so that the part has as many pixels as it is shown with."""
+    """Longest side to decode at, so that the crop has the pixels of its thumbnail."""
     longest = max(shape)
     if crop is None:
         return SIDE
@@ -142,7 +142,7 @@ def _side(shape: tuple[int, ...], crop: list[float] | None) -> int:
 def _cropped(
     pixels: NDArray[np.uint8], shape: tuple[int, ...], crop: list[float] | None
 ) -> NDArray[np.uint8]:
-    """The part of a picture that `crop` says in stored pixels."""
+    """Crop a rendered image; `crop` is in stored pixels."""
     if crop is None:
         return pixels
     down, across = pixels.shape[0] / shape[0], pixels.shape[1] / shape[1]
@@ -152,13 +152,13 @@ def _cropped(
 
 
 def _span(low: float, high: float, most: int) -> tuple[int, int]:
-    """At least one pixel."""
+    """Rounded range of at least one pixel."""
     start = min(max(round(low), 0), most - 1)
     return start, max(min(round(high), most), start + 1)
 
 
 def _encode(pixels: NDArray[np.uint8], side: int) -> dict[str, Any]:
-    """A JPEG with nothing in it but pixels."""
+    """Encode as JPEG without metadata."""
     from PIL import Image as Pillow
 
     picture = Pillow.fromarray(np.ascontiguousarray(pixels))
@@ -169,8 +169,8 @@ def _encode(pixels: NDArray[np.uint8], side: int) -> dict[str, Any]:
 
 
 def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
-    """What becomes of a request that ended its worker."""
+    """Result of a request that crashed its worker."""
     row = image.to_pylist()[0]
-    reason = f"no picture: {batch.explain_exit(status, text).text}"
-    made = {"id": row["id"], "number": row["number"], "reason": reason}
-    return pa.Table.from_pylist([made], _SCHEMA)
+    reason = f"no thumbnail: {batch.explain_exit(status, text).text}"
+    result = {"id": row["id"], "number": row["number"], "reason": reason}
+    return pa.Table.from_pylist([result], _SCHEMA)

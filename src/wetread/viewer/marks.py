@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.boxes import Boxes
-from wetread.boxes.consensus import Method, have_place, merge_readers
+from wetread.boxes.consensus import Method, have_corners, merge_readers
 from wetread.boxes.table import CORNERS
 from wetread.evaluation.cases import Cases, Side
 from wetread.evaluation.matching import match_free, pair_boxes
@@ -88,7 +88,7 @@ class Marks:
 
 
 def _placed(boxes: Boxes) -> Boxes:
-    return boxes.select(have_place(boxes))
+    return boxes.select(have_corners(boxes))
 
 
 def count_misses(truth: Boxes, found: Boxes, iou: float, score: float) -> dict[str, dict[str, int]]:

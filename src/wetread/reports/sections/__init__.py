@@ -1,4 +1,4 @@
-"""The fifteen sections, in order; each file's `describe` makes one."""
+"""Sections of the report, in order; each module has one function `describe`."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     readers.describe,
     predicted.describe,
 )
-"""All but the last, which holds what the others found as JSON."""
+"""All sections except the last one, the JSON data."""

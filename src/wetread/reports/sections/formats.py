@@ -1,4 +1,4 @@
-"""Section 5: how pixels are stored, and whether they can be decoded here."""
+"""Section 5: pixel formats and transfer syntaxes, and available decoders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DECODABLE = {"yes": "info"}
 
 
 def describe(subject: Subject) -> Section:
-    """MONOCHROME1 in large type, then the matrix."""
+    """Totals such as MONOCHROME1, then the table of pixel formats."""
     section = Section("formats", "Pixel formats", ["headers"])
     groups = subject.ask(_GROUPS)[0]
     matrix = subject.ask(_MATRIX)
@@ -37,21 +37,21 @@ def describe(subject: Subject) -> Section:
         blocks.facts(
             [
                 (groups["monochrome1"], "MONOCHROME1 images"),
-                (groups["undecodable"], "cannot be decoded here"),
-                (groups["multiframe"], "with several frames"),
+                (groups["undecodable"], "cannot be decoded"),
+                (groups["multiframe"], "multi-frame"),
                 (groups["colour"], "in colour"),
-                (groups["lossy"], "compressed with loss"),
+                (groups["lossy"], "lossy compressed"),
             ],
             subject.command(_GROUPS),
         )
     )
     if groups["monochrome1"]:
-        said = (
-            f"In {groups['monochrome1']:,} of {subject.images:,} images low values are bright "
-            "(MONOCHROME1). wetread's pictures show them right; code that takes stored values as "
-            "they are trains on negatives."
+        text = (
+            f"{groups['monochrome1']:,} of {subject.images:,} images are MONOCHROME1: low stored "
+            "values are bright. wetread displays them correctly; a model trained on the stored "
+            "values sees negatives."
         )
-        section.add(blocks.note(said, "warning"))
+        section.add(blocks.note(text, "warning"))
     rows = [
         (
             name_uid(row["transfer_syntax"]) or "unknown",
@@ -78,9 +78,9 @@ def describe(subject: Subject) -> Section:
         "share",
     )
     command = subject.command(_MATRIX)
-    section.add(blocks.table("How pixels are stored", head, rows[:_SHOWN], command))
+    section.add(blocks.table("Pixel formats", head, rows[:_SHOWN], command))
     if more := rows[_SHOWN:]:
         section.add(
-            blocks.unfold(f"{len(more)} more", blocks.table("The less frequent", head, more))
+            blocks.collapsed(f"{len(more)} more", blocks.table("Less frequent formats", head, more))
         )
     return section

@@ -1,4 +1,4 @@
-"""Section 6: sizes in pixels and in millimetres."""
+"""Section 6: image sizes, pixel spacing and slice spacing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
 
 _TOP = 8
-"""Sizes and spacings that are listed."""
+"""Number of sizes and spacings listed."""
 _SIZES = f"""
 SELECT Rows AS height, "Columns" AS width, count(*) AS n FROM index
 WHERE {PIXELS} AND Rows > 0 AND "Columns" > 0 GROUP BY ALL ORDER BY n DESC, height, width LIMIT 300
@@ -18,11 +18,11 @@ THEN 'both, equal' ELSE 'both, different: calibrated' END
 WHEN PixelSpacing[1] > 0 THEN 'PixelSpacing' WHEN ImagerPixelSpacing[1] > 0
 THEN 'ImagerPixelSpacing' ELSE 'no spacing' END"""
 _MEANING = {
-    "PixelSpacing": "in the patient, or as calibrated",
-    "ImagerPixelSpacing": "on the detector: sizes in the patient are smaller",
+    "PixelSpacing": "at the patient, or calibrated",
+    "ImagerPixelSpacing": "at the detector: sizes in the patient are smaller",
     "both, equal": "not corrected for magnification",
     "both, different: calibrated": "PixelSpacing is corrected",
-    "no spacing": "nothing can be measured in mm",
+    "no spacing": "no measurements in mm",
 }
 _SPACING = f"""
 SELECT round(coalesce(PixelSpacing[1], ImagerPixelSpacing[1]), 3) AS spacing, count(*) AS n
@@ -57,52 +57,54 @@ FROM stacks
 
 
 def describe(subject: Subject) -> Section:
-    """Sizes, spacing and its source, pixels that are not square, distances between slices."""
+    """Sizes, spacing and its source, non-square pixels, distances between slices."""
     section = Section("geometry", "Geometry", ["headers"])
     sizes = subject.ask(_SIZES)
     if sizes:
         points = [(row["width"], row["height"], row["n"]) for row in sizes]
-        kinds = f"{len(sizes)} sizes" if len(sizes) < 300 else "The 300 most frequent sizes"
+        kinds = f"{len(sizes)} sizes" if len(sizes) < 300 else "300 most frequent sizes"
         label = f"{kinds} of images; the most frequent is {points[0][0]} x {points[0][1]}"
         drawn = charts.bubbles(points, "columns", "rows", label)
-        section.add(blocks.figure(f"{label}; area: how many", drawn, subject.command(_SIZES)))
+        section.add(
+            blocks.figure(f"{label}; bubble area: number of images", drawn, subject.command(_SIZES))
+        )
     source = subject.counts(_SOURCE)
     rows = [
         (name, n, blocks.share(n, source.total), _MEANING[str(name)]) for name, n in source.values
     ]
     head = ("spacing from", "images", "share", "meaning")
-    section.add(blocks.table("Where millimetres come from", head, rows, source.command))
+    section.add(blocks.table("Source of the pixel spacing", head, rows, source.command))
     spacing = subject.ask(_SPACING)
     section.add(
-        blocks.beside(
+        blocks.side_by_side(
             blocks.table(
-                "The most frequent sizes",
+                "Most frequent sizes",
                 ("columns x rows", "images", "share"),
                 [(f"{r['width']} x {r['height']}", r["n"], blocks.share(r["n"], subject.images))
                  for r in sizes[:_TOP]],
                 subject.command(_SIZES),
             ),
             blocks.table(
-                "Spacing of pixels, between rows",
+                "Pixel spacing between rows",
                 ("mm", "images", "share"),
                 [(f"{r['spacing']:g}", r["n"], blocks.share(r["n"], subject.images))
                  for r in spacing[:_TOP]],
                 subject.command(_SPACING),
-                "not stated",
+                "not available",
             ),
         )
     )  # fmt: skip
     oblong = subject.ask(_ASPECT)[0]["n"]
     stacks = subject.ask(_SLICES)[0]
     lines = [
-        ("images whose pixels are not square", oblong, blocks.how(subject.command(_ASPECT))),
+        ("images with non-square pixels", oblong, blocks.query(subject.command(_ASPECT))),
         ("stacks of slices (one series, one orientation)", stacks["stacks"],
-         blocks.how(subject.command(_SLICES))),
+         blocks.query(subject.command(_SLICES))),
         ("with equal distances", stacks["regular"], ""),
-        ("with unequal distances: slices are missing, or tilted", stacks["irregular"], ""),
-        ("with several images at one place: phases, echoes, or copies", stacks["repeated"], ""),
+        ("with unequal distances: slices are missing or tilted", stacks["irregular"], ""),
+        ("with several images at one position: phases, echoes or copies", stacks["repeated"], ""),
     ]  # fmt: skip
-    section.add(blocks.table("Shape and stacks", ("what", "how many", "query"), lines))
+    section.add(blocks.table("Pixel shape and slice stacks", ("property", "count", "query"), lines))
     section.data = {
         "sizes": [[row["width"], row["height"], row["n"]] for row in sizes],
         "spacing_source": source.to_dict(),

@@ -1,4 +1,4 @@
-"""Section 3: patients, studies, series, images, and what hangs in the air."""
+"""Section 3: patients, studies, series and images, and inconsistencies between them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GROUP BY ALL ORDER BY power
 
 
 def describe(subject: Subject) -> Section:
-    """How many of each level, how large they are, what does not fit."""
+    """Counts and sizes of each level, then inconsistencies."""
     section = Section("hierarchy", "Patients, studies, series", ["headers"])
     rows, data = [], {}
     for name, key in _LEVELS:
@@ -54,9 +54,9 @@ def describe(subject: Subject) -> Section:
         found = subject.ask(sql)[0]
         data[name] = found
         numbers = [found[k] for k in ("units", "fewest", "middle", "most")]
-        rows.append((name, *numbers, blocks.how(subject.command(sql))))
-    head: tuple[str, ...] = ("level", "how many", "fewest images", "median", "most", "query")
-    section.add(blocks.table("Images of each patient, study and series", head, rows))
+        rows.append((name, *numbers, blocks.query(subject.command(sql))))
+    head: tuple[str, ...] = ("level", "count", "fewest images", "median", "most", "query")
+    section.add(blocks.table("Images per patient, study and series", head, rows))
     for name, key in _LEVELS[1:]:
         sql = _POWERS.format(sizes=_SIZES.format(key=key))
         found_powers = {row["power"]: row["units"] for row in subject.ask(sql)}
@@ -65,12 +65,12 @@ def describe(subject: Subject) -> Section:
                 (f"{2**p}" if p == 0 else f"{2**p}–{2 ** (p + 1) - 1}", found_powers.get(p, 0))
                 for p in range(max(found_powers) + 1)
             ]
-            caption = f"Images of a {name}"
+            caption = f"Images per {name}"
             drawn = charts.columns(bins, caption)
             section.add(blocks.figure(caption, drawn, subject.command(sql)))
     odd = {name: subject.ask(sql)[0]["n"] for name, sql in _ODD.items()}
-    lines = [(n, odd[n], blocks.how(subject.command(sql))) for n, sql in _ODD.items() if odd[n]]
-    head = ("what", "how many", "query")
-    section.add(blocks.table("What does not fit together", head, lines, empty="nothing"))
+    lines = [(n, odd[n], blocks.query(subject.command(sql))) for n, sql in _ODD.items() if odd[n]]
+    head = ("inconsistency", "count", "query")
+    section.add(blocks.table("Inconsistencies", head, lines))
     section.data = {"levels": data, "odd": odd}
     return section

@@ -1,4 +1,4 @@
-"""Section 12: what is labelled, where, how large, and what is wrong with it."""
+"""Section 12: labels, positions and sizes of boxes, and their problems."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pyarrow as pa
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.markup import cut, el
-from wetread.reports.subject import LONGEST, MOST_PARTS, Subject
+from wetread.reports.subject import MAX_LENGTH, MAX_PARTS, Subject
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 _GRID = 24
-MOST_LABELS, MOST_IN_JSON = 40, 200
-"""Labels that are shown, and those in the JSON."""
+MAX_LABELS, MAX_IN_JSON = 40, 200
+"""Maximum number of labels displayed, and in the JSON."""
 _LABELS = """
 SELECT coalesce(label, '') AS label, coalesce(CAST(part AS VARCHAR), '') AS part,
     count(DISTINCT coalesce(image, key)) AS images, count(*) AS boxes
@@ -53,12 +53,12 @@ GROUP BY ALL ORDER BY bin
 
 
 def describe(subject: Subject) -> Section:
-    """Labels by part, boxes an image, places and sizes, what is wrong."""
+    """Labels per part, boxes per image, positions and sizes, problems."""
     section = Section("labels", "Labels", ["labels"])
     boxes = subject.boxes
     if boxes is None:
         command = f"wetread report {shlex.quote(subject.name)} --boxes train.csv -o report.html"
-        section.add(blocks.prose("No label file was given."), blocks.Words(blocks.how(command)))
+        section.add(blocks.prose("No label file was given."), blocks.Static(blocks.query(command)))
         return section
     tables = {"boxes": boxes.table}
     totals = subject.ask(_TOTALS, **tables)[0]
@@ -69,20 +69,20 @@ def describe(subject: Subject) -> Section:
                 (totals["boxes"], "boxes"),
                 (totals["labels"], "labels"),
                 (totals["images"], "images in the label file"),
-                (totals["with_boxes"], "of them with a box"),
-                (subject.images - totals["joined"], "images without a row"),
+                (totals["with_boxes"], "images with a box"),
+                (subject.images - totals["joined"], "images without a label"),
             ],
             in_python(subject, "boxes.check(index)"),
         )
     )
     _show_labels(subject, section, tables)
     places = _show_places(subject, section, tables)
-    section.add(blocks.beside(*places, _show_problems(subject, section, boxes)))
+    section.add(blocks.side_by_side(*places, _show_problems(subject, section, boxes)))
     return section
 
 
 def in_python(subject: Subject, line: str) -> str:
-    """The lines of Python that give a figure."""
+    """Python lines that reproduce a figure."""
     source = subject.sources.get("boxes", "train.csv")
     return "\n".join(
         [
@@ -98,68 +98,68 @@ def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for row in subject.ask(_LABELS, **tables):
         found.setdefault(row["label"], {})[row["part"]] = (row["images"], row["boxes"])
-    parts = sorted({part for counts in found.values() for part in counts if part})[:MOST_PARTS]
+    parts = sorted({part for counts in found.values() for part in counts if part})[:MAX_PARTS]
     images = {label: sum(i for i, _ in counts.values()) for label, counts in found.items()}
     most = max(images.values(), default=0)
     ordered = sorted(found, key=lambda label: (-images[label], label))
-    kept = ordered[:MOST_IN_JSON]
+    kept = ordered[:MAX_IN_JSON]
     section.data["labels"] = [
-        [cut(label, LONGEST), images[label], sum(b for _, b in found[label].values())]
+        [cut(label, MAX_LENGTH), images[label], sum(b for _, b in found[label].values())]
         for label in kept
     ]
     section.data["parts"] = {
-        part: [[cut(label, LONGEST), *found[label].get(part, (0, 0))] for label in kept]
+        part: [[cut(label, MAX_LENGTH), *found[label].get(part, (0, 0))] for label in kept]
         for part in parts
     }
     rows: list[tuple[Any, ...]] = [
         (
-            cut(label, LONGEST) or "without a label",
+            cut(label, MAX_LENGTH) or "without a label",
             images[label],
             el("span", charts.bar(images[label] / most if most else 0), class_="share"),
             sum(b for _, b in found[label].values()),
             *(found[label].get(part, (0, 0))[0] for part in parts),
         )
-        for label in ordered[:MOST_LABELS]
+        for label in ordered[:MAX_LABELS]
     ]
     head = ("label", "images", "compared", "boxes", *(f"images in {part}" for part in parts))
     command = in_python(subject, 'boxes.to_pandas().groupby(["label", "part"])["image"].nunique()')
     section.add(blocks.table("Labels", head, rows, command))
-    if (more := len(ordered) - MOST_LABELS) > 0:
-        section.add(blocks.note(f"{more} more labels are left out here."))
+    if (more := len(ordered) - MAX_LABELS) > 0:
+        section.add(blocks.note(f"{more} more labels are not shown."))
 
 
 def _show_places(
     subject: Subject, section: Section, tables: dict[str, pa.Table]
-) -> list[blocks.Words]:
-    """Two charts, and the picture of where boxes lie."""
+) -> list[blocks.Static]:
+    """Charts of the number and the sizes of boxes; returns the plot of their positions."""
     each = [(row["n"], row["images"]) for row in subject.ask(_EACH, **tables)]
     counts = dict(each)
     named = [
         (f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts, default=0) + 1)
     ]
     line = 'boxes.to_pandas().groupby(["image", "reader"])["label"].count().value_counts()'
-    drawn = charts.columns(named, "Boxes of an image and reader")
-    figures = [blocks.figure("Boxes of an image and reader", drawn, in_python(subject, line))]
+    drawn = charts.columns(named, "Boxes per image and reader")
+    figures = [blocks.figure("Boxes per image and reader", drawn, in_python(subject, line))]
     sides = {row["bin"]: row["n"] for row in subject.ask(_SIDES, **tables)}
-    places: list[blocks.Words] = []
+    places: list[blocks.Static] = []
     section.data["boxes_per_reading"] = [list(pair) for pair in each]
     if sides:
         bins = [(b / 20, (b + 1) / 20, sides.get(b, 0)) for b in range(max(sides) + 1)]
-        drawn = charts.histogram(bins, "Sizes of boxes", "of the image's side")
-        caption = "Sizes of boxes: the root of their share of the image"
+        drawn = charts.histogram(bins, "Sizes of boxes", "of the image side")
+        caption = "Sizes of boxes: square root of box area / image area"
         figures.append(blocks.figure(caption, drawn, in_python(subject, "boxes.corners")))
         cells = [[0] * _GRID for _ in range(_GRID)]
         for row in subject.ask(_PLACES, **tables):
             cells[row["y"]][row["x"]] = row["n"]
         section.data["places"] = cells
-        caption = "Where the middles of boxes lie, of all labels; the picture is the image"
-        drawn = charts.density(cells, "Where boxes lie: the darker, the more")
+        caption = "Centres of boxes of all labels; the square is the image"
+        drawn = charts.density(cells, "Centres of boxes: darker for more")
         places = [blocks.figure(caption, drawn, in_python(subject, "boxes.corners"))]
-    section.add(blocks.beside(*figures))
+    section.add(blocks.side_by_side(*figures))
     return places
 
 
-def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Words:
+def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Static:
     from wetread.errors import BOX_PROBLEMS
 
     checked = boxes.check(subject.content)
@@ -170,15 +170,15 @@ def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.W
     rows = []
     for code in ordered:
         example = checked[checked["code"] == code].iloc[0]
-        place = ", ".join(
+        details = ", ".join(
             cut(str(example[name]), 80)
             for name in ("label", "reader", "text")
             if isinstance(example[name], str) and example[name]
         )
         meaning = BOX_PROBLEMS[code].meaning
         severity = blocks.badge(BOX_PROBLEMS[code].severity)
-        said = el("span", meaning, el("span", place, class_="names name"))
-        rows.append((severity, el("code", code), counts[code], said))
-    head = ("severity", "problem", "how many", "what it means, with an example")
+        text = el("span", meaning, el("span", details, class_="names name"))
+        rows.append((severity, el("code", code), counts[code], text))
+    head = ("severity", "problem", "count", "meaning, with an example")
     command = in_python(subject, "boxes.check(index)")
-    return blocks.table("What is wrong with the labels", head, rows, command, "nothing")
+    return blocks.table("Problems of the labels", head, rows, command)

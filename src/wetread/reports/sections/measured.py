@@ -1,4 +1,4 @@
-"""Section 10: what the pixels are like, where `measure` has been run."""
+"""Section 10: pixel statistics, if the index has been measured."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _ODD: dict[str, tuple[str, str, str]] = {
     ),
     "flat": ("Little information: entropy below 2 bits", "px_entropy < 2", "px_entropy"),
     "window": (
-        "The file's window holds less than a third of the values",
+        "The window of the file covers less than a third of the values",
         "px_in_window < 0.33",
         "px_in_window",
     ),
     "padded": ("More than half is padding", "px_padding > 0.5", "px_padding"),
-    "border": ("More than a third is border of one grey", "px_border > 0.33", "px_border"),
+    "border": ("More than a third is a uniform border", "px_border > 0.33", "px_border"),
     "inverted": (
-        "A radiograph with corners brighter than its middle: inverted?",
+        "Radiograph with corners brighter than the centre: possibly inverted",
         "px_corners > 0.1 AND coalesce(Modality, 'DX') IN ('CR', 'DX', 'MG', 'PX', 'RF', 'RG')",
         "px_corners",
     ),
     "blurred": (
-        "Less than a quarter as sharp as is usual for the modality: blurred?",
+        "Sharpness below a quarter of the median of the modality: possibly blurred",
         _BLURRED,
         "px_sharpness",
     ),
 }
-"""Name -> what it means, the SQL, and the column by which the farthest come first."""
+"""Name -> meaning, SQL condition, and the column to sort by."""
 _RISING = ("px_entropy", "px_in_window", "px_min", "px_sharpness")
 _AS_NUMBER = ("px_entropy", "px_min", "px_corners", "px_sharpness")
 _COLUMNS = ("px_min", "px_p01", "px_p50", "px_p99", "px_max", "px_std", "px_entropy")
@@ -71,33 +71,32 @@ HAVING count(DISTINCT px_hash) > 1 ORDER BY n DESC, path LIMIT 6
 
 
 def describe(subject: Subject) -> Section:
-    """Ranges, odd pictures, pictures that are equal or alike; or how to get them."""
+    """Value ranges, unusual images, duplicates; or the command that measures them."""
     section = Section("pixels", "Pixels", ["headers", "pixels"])
     section.data = {"measured": subject.measured}
     if not subject.measured:
         name = shlex.quote(subject.name)
         section.add(
             blocks.prose(
-                "Nothing is known of the pixels yet: this section needs them measured, which "
-                "decodes every image once."
+                "The pixels have not been measured yet. Measuring decodes every image once."
             ),
-            blocks.Words(blocks.how(f"wetread measure {name}")),
+            blocks.Static(blocks.query(f"wetread measure {name}")),
         )
         return section
     status = subject.counts("px_status", "px_status IS NOT NULL")
     section.data["px_status"] = status.to_dict()
-    section.add(status.table("How measuring went", "px_status"))
+    section.add(status.table("Results of the measurement", "px_status"))
     ranges = subject.ask(_RANGES)
     section.data["medians"] = ranges
     head = ("modality", "images", *(name.removeprefix("px_") for name in _COLUMNS))
     rows = [(row["modality"], row["n"], *(row[name] for name in _COLUMNS)) for row in ranges]
-    caption = "Typical values: the median over images of minimum, percentiles, and so on"
+    caption = "Typical values: median over images of minimum, percentiles, and so on"
     section.add(blocks.table(caption, head, rows, subject.command(_RANGES)))
-    found = {row["bin"]: row["n"] for row in subject.ask(_HISTOGRAM)}
-    if found:
-        bins = [(b / 2, (b + 1) / 2, found.get(b, 0)) for b in range(min(found), max(found) + 1)]
+    counts = {row["bin"]: row["n"] for row in subject.ask(_HISTOGRAM)}
+    if counts:
+        bins = [(b / 2, (b + 1) / 2, counts.get(b, 0)) for b in range(min(counts), max(counts) + 1)]
         drawn = charts.histogram(bins, "Entropy of images", "bits")
-        caption = "Information in the images: entropy of the stored values"
+        caption = "Entropy of the stored values"
         section.add(blocks.figure(caption, drawn, subject.command(_HISTOGRAM)))
     _show_odd(subject, section)
     _show_equal(subject, section)
@@ -105,7 +104,7 @@ def describe(subject: Subject) -> Section:
 
 
 def _show_odd(subject: Subject, section: Section) -> None:
-    """Pictures that are unlike pictures."""
+    """Unusual images."""
     counts: dict[str, int] = {}
     rows: list[tuple[Any, ...]] = []
     galleries = []
@@ -118,29 +117,29 @@ def _show_odd(subject: Subject, section: Section) -> None:
         )
         command = subject.command(sql)
         rows.append(
-            (meaning, counts[key], blocks.share(counts[key], subject.images), blocks.how(command))
+            (meaning, counts[key], blocks.share(counts[key], subject.images), blocks.query(command))
         )
         if counts[key]:
             chosen = subject.ask(f"{sql} LIMIT 3")
-            tiles = [subject.tile(row, _said(column, row["value"])) for row in chosen]
+            tiles = [subject.tile(row, _describe_value(column, row["value"])) for row in chosen]
             galleries.append(Gallery(meaning, tiles, command))
     section.data["odd"] = counts
-    head = ("what", "images", "share", "query")
-    section.add(blocks.table("Pictures worth a look", head, rows))
+    head = ("property", "images", "share", "query")
+    section.add(blocks.table("Images to check", head, rows))
     section.add(*galleries)
 
 
-def _said(column: str, value: float) -> str:
+def _describe_value(column: str, value: float) -> str:
     if column in _AS_NUMBER:
         return f"{column} {value:.3g}"
     return f"{column} {percent(value)}"
 
 
 def _show_equal(subject: Subject, section: Section) -> None:
-    """Pictures with the same values, and pictures that only look the same."""
+    """Images with equal pixels, and images that look alike."""
     for key, sql, caption in (
-        ("equal", _EQUAL, "Pictures that occur more than once"),
-        ("alike", _ALIKE, "Pictures that look alike, though their values differ"),
+        ("equal", _EQUAL, "Images with equal pixels"),
+        ("alike", _ALIKE, "Images that look alike but have different pixels"),
     ):
         found = subject.ask(sql)
         section.data[key] = [[row["id"], row["n"]] for row in found]

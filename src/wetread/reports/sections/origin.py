@@ -1,4 +1,4 @@
-"""Section 4: what was imaged, by what, and when."""
+"""Section 4: acquisition: modality, machines, body parts, patients' ages, dates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wetread.reports.subject import PIXELS, Subject
 from wetread.table.summary import name_uid
 
 SAMPLE = 12
-"""Images that are shown, spread evenly over the index."""
+"""Number of sample images, evenly spaced over the index."""
 _MACHINES = f"""
 SELECT Manufacturer, ManufacturerModelName, count(*) AS n FROM index WHERE {PIXELS}
 GROUP BY ALL ORDER BY n DESC, Manufacturer, ManufacturerModelName LIMIT 20
@@ -47,7 +47,7 @@ _CODES = (
 
 
 def describe(subject: Subject) -> Section:
-    """Modalities, machines, body parts, sexes and ages, years."""
+    """Modalities, machines, body parts, sexes, ages, years."""
     section = Section("origin", "Acquisition", ["headers"])
     sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
     sample = [
@@ -55,7 +55,7 @@ def describe(subject: Subject) -> Section:
         for row in subject.ask(sql)
     ]
     if sample:
-        section.add(Gallery("Some of the images, spread evenly", sample, subject.command(sql)))
+        section.add(Gallery("Sample of the images, evenly spaced", sample, subject.command(sql)))
     kinds = subject.ask(_KINDS)
     rows = [
         (row["Modality"] or "missing", name_uid(row["class"]) or "missing",
@@ -67,13 +67,13 @@ def describe(subject: Subject) -> Section:
     section.data["modality"] = [[row["Modality"], row["class"], row["n"]] for row in kinds]
     unknown = [*_show_machines(subject, section), *_show_codes(subject, section)]
     if unknown and subject.images:
-        section.add(blocks.prose(f"Not stated by any image: {', '.join(unknown).lower()}."))
+        section.add(blocks.prose(f"Missing in all images: {', '.join(unknown).lower()}."))
     _show_times(subject, section)
     return section
 
 
 def _show_machines(subject: Subject, section: Section) -> list[str]:
-    """A table, or what is not known."""
+    """Add a table; returns the attributes without a value."""
     machines = [(_cut(a), _cut(b), n) for a, b, n in map(dict.values, subject.ask(_MACHINES))]
     section.data["machines"] = machines
     if not any(maker or model for maker, model, _ in machines):
@@ -88,17 +88,17 @@ def _show_machines(subject: Subject, section: Section) -> list[str]:
 
 
 def _show_codes(subject: Subject, section: Section) -> list[str]:
-    """A table for every code that is known, and what is not."""
+    """Add a table per attribute; returns the attributes without a value."""
     counts = {column: subject.counts(column) for column, _ in _CODES}
     section.data |= {column: found.to_dict() for column, found in counts.items()}
     known = [counts[c].table(name, c) for c, name in _CODES if counts[c].known]
     if known:
-        section.add(blocks.beside(*known, narrow=True))
+        section.add(blocks.side_by_side(*known, narrow=True))
     return [name for column, name in _CODES if not counts[column].known]
 
 
 def _show_times(subject: Subject, section: Section) -> None:
-    """Ages and years."""
+    """Add charts of ages and years."""
     ages, years = subject.ask(AGES), subject.ask(_YEARS)
     section.data["ages"] = [[row["age"], row["n"]] for row in ages]
     section.data["years"] = [[row["year"], row["n"]] for row in years]
@@ -109,17 +109,17 @@ def _show_times(subject: Subject, section: Section) -> None:
         figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
     if unknown := subject.ask(NO_AGES)[0]["n"]:
         section.data["ages_unknown"] = unknown
-        said = f"{unknown:,} images give an age that is unknown or impossible, such as 000Y."
-        section.add(blocks.prose(said), blocks.Words(blocks.how(subject.command(NO_AGES))))
+        text = f"{unknown:,} images have an age that is unknown or impossible, such as 000Y."
+        section.add(blocks.prose(text), blocks.Static(blocks.query(subject.command(NO_AGES))))
     if dated:
         drawn = charts.columns(dated[-60:], "Year")
         figures.append(blocks.figure("Year of the study", drawn, subject.command(_YEARS)))
     if figures:
-        section.add(blocks.beside(*figures))
+        section.add(blocks.side_by_side(*figures))
 
 
 def name_age(low: int) -> str:
-    """A decade of ages; those of 90 and more are together, as few are that old."""
+    """Name of an age group; ages of 90 and more are one group, as few patients are that old."""
     if low < 10:
         return "1–9" if low else "below 1"
     return "90+" if low >= 90 else f"{low}–{low + 9}"

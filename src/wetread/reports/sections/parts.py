@@ -1,4 +1,4 @@
-"""Section 11: whether the parts of a split are apart, and alike."""
+"""Section 11: parts of a split, leakage between them, and distribution shift."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
 from wetread.reports.markup import Fixed, cut, el
-from wetread.reports.subject import LONGEST, MOST_PARTS, PIXELS, Subject
+from wetread.reports.subject import MAX_LENGTH, MAX_PARTS, PIXELS, Subject
 from wetread.splits import find_leaks
 from wetread.table.query import name_column
 
@@ -29,7 +29,7 @@ _NUMBERS = {
     "bits stored": "BitsStored",
 }
 FAR, APART = 0.1, 0.2
-"""From here on a distance between two parts, of a category and of a number, is pointed at."""
+"""Thresholds of a warning: total variation, and standardised mean difference."""
 _COUNTS = """
 SELECT CAST({part} AS VARCHAR) AS part, count(*) AS images,
     count(DISTINCT coalesce(nullif(trim(PatientID), ''), nullif(StudyInstanceUID, ''), id))
@@ -53,33 +53,33 @@ FROM index WHERE {pixels} AND {part} IS NOT NULL GROUP BY ALL ORDER BY part
 """
 _MEANS = {
     "LEAK_GROUP": "images of one patient (or study) in several parts",
-    "LEAK_PIXELS": "equal pictures in several parts",
+    "LEAK_PIXELS": "images with equal pixels in several parts",
 }
 
 
 def describe(subject: Subject) -> Section:
-    """Sizes of the parts, leaks between them, and how their distributions differ."""
+    """Sizes of the parts, leaks between them, and distribution shift."""
     section = Section("split", "Split", ["headers", "split"])
     section.data = {"column": subject.split}
     if subject.split is None:
         section.add(
-            blocks.prose("The index has no column that says which part an image is in."),
-            blocks.Words(blocks.how(f"wetread split {shlex.quote(subject.name)}")),
+            blocks.prose("The index has not been split into parts."),
+            blocks.Static(blocks.query(f"wetread split {shlex.quote(subject.name)}")),
         )
         return section
     part = name_column(subject.split)
     counts_sql = _COUNTS.format(part=part, pixels=PIXELS)
-    counts = subject.ask(f"{counts_sql} LIMIT {MOST_PARTS + 2}")
-    if len(counts) > MOST_PARTS + 1:
-        said = f"The column {subject.split} has more than {MOST_PARTS} values, so it is no split."
-        section.add(blocks.note(said, "error"))
+    counts = subject.ask(f"{counts_sql} LIMIT {MAX_PARTS + 2}")
+    if len(counts) > MAX_PARTS + 1:
+        text = f"The column {subject.split} has more than {MAX_PARTS} values: not a split."
+        section.add(blocks.note(text, "error"))
         return section
     rows = [
-        (row["part"] or "in no part", row["images"],
+        (row["part"] or "no part", row["images"],
          blocks.share(row["images"], subject.images), row["groups"])
         for row in counts
     ]  # fmt: skip
-    head = ("part", "images", "share", "patients, studies or images apart")
+    head = ("part", "images", "share", "groups (patients, studies or images)")
     section.add(blocks.table("Parts", head, rows, subject.command(counts_sql)))
     section.data["parts"] = counts
     _show_leaks(subject, section)
@@ -104,14 +104,14 @@ def _show_leaks(subject: Subject, section: Section) -> None:
     if not subject.measured:
         section.add(
             blocks.prose(
-                "Equal pictures were looked for by the bytes of the pixels; after wetread measure "
-                "also those in different transfer syntaxes are found."
+                "Images with equal pixels were compared by their encoded bytes. In a measured "
+                "index, copies with different transfer syntaxes are found too."
             )
         )
 
 
 def _show_shift(subject: Subject, section: Section, part: str) -> None:
-    """Distances between parts; the largest of any two."""
+    """Largest distance between any two parts, per column."""
     shifts: list[tuple[Any, ...]] = []
     unknown: list[str] = []
     data: dict[str, Any] = {"categories": {}, "numbers": {}, "unknown": unknown}
@@ -126,7 +126,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
         distance: float | None = total_variation(found)
         data["categories"][column] = distance
         shifts.append((column, "category", Fixed(distance), _sign(distance, FAR),
-                       _summarise(found), blocks.how(subject.command(sql))))  # fmt: skip
+                       _summarise(found), blocks.query(subject.command(sql))))  # fmt: skip
     for name, column in _NUMBERS.items():
         sql = _NUMBER.format(part=part, column=column, pixels=PIXELS)
         rows = subject.ask(sql)
@@ -135,29 +135,29 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
             continue
         distance = standardised(rows)
         data["numbers"][name] = {"difference": distance, "parts": rows}
-        said = "; ".join(
+        summary = "; ".join(
             f"{row['part']} {row['q50']:.4g} ({row['q25']:.4g} to {row['q75']:.4g})"
             for row in rows
             if row["q50"] is not None
         )
-        shifts.append((name, "number", Fixed(distance), _sign(distance, APART), said,
-                       blocks.how(subject.command(sql))))  # fmt: skip
+        shifts.append((name, "number", Fixed(distance), _sign(distance, APART), summary,
+                       blocks.query(subject.command(sql))))  # fmt: skip
     section.data["shift"] = data
-    head = ("what", "kind", "distance", "verdict", "in each part", "query")
-    caption = "How the parts differ"
+    head = ("column", "kind", "distance", "verdict", "in each part", "query")
+    caption = "Distribution shift between the parts"
     section.add(blocks.table(caption, head, shifts))
     section.add(
         blocks.prose(
-            "Distance of categories: total variation, the share of images that would have to "
-            f"change (pointed at from {FAR}); of numbers: difference of means over the standard "
-            f"deviation (from {APART}); the largest of any two parts. Of numbers the median and "
-            "the middle half are shown." + (f" Not known: {', '.join(unknown)}." if unknown else "")
+            f"Distance of categories: total variation (warning from {FAR}); of numbers: "
+            f"standardised mean difference (warning from {APART}); the largest of any two parts. "
+            "Numbers are shown as median (interquartile range)."
+            + (f" Missing in all images: {', '.join(unknown)}." if unknown else "")
         )
     )
 
 
 def total_variation(found: dict[str, dict[str, int]]) -> float:
-    """The largest total variation distance of any two parts.
+    """Largest total variation distance between any two parts.
 
     >>> total_variation({"train": {"F": 1, "M": 1}, "valid": {"F": 1}})
     0.5
@@ -166,43 +166,43 @@ def total_variation(found: dict[str, dict[str, int]]) -> float:
     return max(
         (
             sum(abs(a.get(v, 0) - b.get(v, 0)) for v in {*a, *b}) / 2
-            for place, a in enumerate(shares)
-            for b in shares[:place]
+            for number, a in enumerate(shares)
+            for b in shares[:number]
         ),
         default=0.0,
     )
 
 
 def standardised(rows: list[dict[str, Any]]) -> float | None:
-    """The largest standardised difference of means of any two parts; None where nothing is known.
+    """Largest standardised mean difference between any two parts; None without values.
 
     >>> standardised([{"mean": 1.0, "std": 1.0}, {"mean": 3.0, "std": 1.0}])
     2.0
     """
     known = [row for row in rows if row["mean"] is not None and row["std"] is not None]
-    found = []
-    for place, a in enumerate(known):
-        for b in known[:place]:
-            spread = ((a["std"] ** 2 + b["std"] ** 2) / 2) ** 0.5
-            apart = abs(a["mean"] - b["mean"])
-            found.append(apart / spread if spread else float(apart > 0))
-    return max(found, default=None)
+    differences = []
+    for number, a in enumerate(known):
+        for b in known[:number]:
+            std = ((a["std"] ** 2 + b["std"] ** 2) / 2) ** 0.5
+            difference = abs(a["mean"] - b["mean"])
+            differences.append(difference / std if std else float(difference > 0))
+    return max(differences, default=None)
 
 
 def _sign(distance: float | None, limit: float) -> Any:
     if distance is None:
         return "unknown"
     return (
-        blocks.badge("warning", "differs") if distance >= limit else blocks.badge("info", "alike")
+        blocks.badge("warning", "differs") if distance >= limit else blocks.badge("info", "similar")
     )
 
 
 def _summarise(found: dict[str, dict[str, int]]) -> str:
-    """The two most frequent values of each part."""
-    said = []
+    """Two most frequent values of each part."""
+    summaries = []
     for part, counts in found.items():
         total = sum(counts.values())
         top = list(counts.items())[:2]
         shares = ", ".join(f"{cut(value, 24)} {100 * n / total:.0f} %" for value, n in top)
-        said.append(f"{cut(part, LONGEST)} {shares}")
-    return "; ".join(said)
+        summaries.append(f"{cut(part, MAX_LENGTH)} {shares}")
+    return "; ".join(summaries)

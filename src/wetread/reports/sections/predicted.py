@@ -1,4 +1,4 @@
-"""Section 14: what a model found, missed and made up."""
+"""Section 14: scores of the predictions, false positives and false negatives."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Mark, Section, Tile
 from wetread.reports.charts import Line
 from wetread.reports.markup import Fixed, cut
-from wetread.reports.sections.labels import MOST_IN_JSON, MOST_LABELS
-from wetread.reports.subject import LONGEST, Subject
+from wetread.reports.sections.labels import MAX_IN_JSON, MAX_LABELS
+from wetread.reports.subject import MAX_LENGTH, Subject
 
 IOU = 0.4
 RESAMPLES = 200
-"""Fewer than `evaluate` makes by default, as a report shall be quick."""
-MOST_RATE = 8.0
-"""The right end of FROC: false positives an image."""
+"""Bootstrap resamples; fewer than the default of `evaluate`, for speed."""
+MAX_RATE = 8.0
+"""Right end of the FROC curve: false positives per image."""
 _LINES = 6
 _MISSES = 6
 _BINS = 10
@@ -38,14 +38,14 @@ Corners = tuple[float, float, float, float]
 
 
 def describe(subject: Subject) -> Section:
-    """Average precision, FROC and precision-recall curves, calibration, the worst misses."""
+    """Average precision, FROC and precision-recall curves, calibration, worst errors."""
     section = Section("predictions", "Predictions", ["labels", "predictions"])
     predictions, truth = subject.predictions, subject.truth
     if predictions is None or truth is None:
-        lacks = "No predictions were given." if predictions is None else (
-            "Predictions were given, and no label file to judge them by."
+        missing = "No predictions were given." if predictions is None else (
+            "Predictions were given without a label file, so they cannot be scored."
         )  # fmt: skip
-        section.add(blocks.prose(lacks), blocks.Words(blocks.how(
+        section.add(blocks.prose(missing), blocks.Static(blocks.query(
             f"wetread report {shlex.quote(subject.name)} --boxes train.csv "
             "--predictions predictions.parquet -o report.html")))  # fmt: skip
         return section
@@ -54,21 +54,20 @@ def describe(subject: Subject) -> Section:
         section.data["left_out"] = left
         section.add(
             blocks.note(
-                f"{left:,} images of the part {TRAIN} are left out: a score on images that the "
-                "model has learnt from promises too much. wetread evaluate --allow-train scores "
-                "them too."
+                f"{left:,} images of the part {TRAIN} are excluded: scores on training images are "
+                "too optimistic."
             )
         )
     if left and not len(predictions):
-        section.add(blocks.prose("No prediction is left to be judged."))
+        section.add(blocks.prose("All predictions are on training images."))
         return section
     try:
         cases = read_cases(predictions, truth)
-        section.data |= _judge(predictions, truth)
+        section.data |= _score(predictions, truth)
     except UsageError as error:
-        why = cut(str(error), 400) if subject.names_files else "wetread evaluate says why"
-        section.add(blocks.note(f"The predictions could not be judged: {why}", "error"))
-        section.data["error"] = why
+        reason = cut(str(error), 400) if subject.names_files else "the reason contains file names"
+        section.add(blocks.note(f"The predictions could not be scored: {reason}", "error"))
+        section.data["error"] = reason
         return section
     pairs = pair_boxes(cases)
     hit = first_over(match_largest(pairs), len(cases.found), IOU)
@@ -76,31 +75,31 @@ def describe(subject: Subject) -> Section:
     _show_curves(section, cases, hit)
     _show_calibration(section, cases.found.score, hit)
     names = match_images(predictions.table, truth.table, allow_train=False).names
-    _show_misses(subject, section, _Judged(cases, pairs, hit, names))
+    _show_misses(subject, section, _Scored(cases, pairs, hit, names))
     return section
 
 
 def _held_out(predictions: Boxes, truth: Boxes) -> tuple[Boxes, int]:
-    """Predictions on images that are not of the part train, and the number of those that are."""
+    """Predictions on images outside the part train, and the number of images in it."""
     sides = [boxes.table for boxes in (predictions, truth)]
     names = [pc.coalesce(table["image"], table["key"]) for table in sides]
     train = [
         name.filter(pc.fill_null(pc.equal(table["part"], TRAIN), False))
         for name, table in zip(names, sides, strict=True)
     ]
-    learnt = pa.chunked_array([c for one in train for c in one.chunks], pa.string())
-    out = pc.is_in(names[0], value_set=learnt.unique())
+    trained = pa.chunked_array([c for one in train for c in one.chunks], pa.string())
+    out = pc.is_in(names[0], value_set=trained.unique())
     kept = predictions.select(np.asarray(pc.invert(out), bool))
     return kept, int(pc.count_distinct(names[0].filter(out)).as_py())
 
 
-def _judge(predictions: Boxes, truth: Boxes) -> dict[str, Any]:
+def _score(predictions: Boxes, truth: Boxes) -> dict[str, Any]:
     ap = evaluate(predictions, truth, f"voc2010@{IOU}", resamples=RESAMPLES)
     froc = evaluate(predictions, truth, f"froc@{IOU}", resamples=0)
-    said = {"ap": ap.to_dict(), "froc": froc.to_dict()}
-    for one in said.values():
-        one["per_label"] = one["per_label"][:MOST_IN_JSON]
-    return said
+    results = {"ap": ap.to_dict(), "froc": froc.to_dict()}
+    for result in results.values():
+        result["per_label"] = result["per_label"][:MAX_IN_JSON]
+    return results
 
 
 def _show_scores(subject: Subject, section: Section) -> None:
@@ -109,24 +108,24 @@ def _show_scores(subject: Subject, section: Section) -> None:
     labels = shlex.quote(subject.sources.get("boxes", "train.csv"))
     low, high = ap["interval"] or (None, None)
     shown = "–" if ap["value"] is None else f"{ap['value']:.3f}"
-    sure = "" if low is None else f" (95 %: {low:.3f} to {high:.3f})"
+    interval = "" if low is None else f" (95 % CI: {low:.3f} to {high:.3f})"
     section.add(
         blocks.facts(
             [
-                (shown, f"mean AP at IoU {IOU}{sure}"),
+                (shown, f"mean AP at IoU {IOU}{interval}"),
                 ("–" if froc["value"] is None else f"{froc['value']:.3f}", "mean of FROC (CPM)"),
-                (ap["images"], "images judged"),
-                (ap["groups"], "patients, or images apart"),
+                (ap["images"], "images scored"),
+                (ap["groups"], "groups (patients or images)"),
             ],
             f"wetread evaluate {file} {labels} --metric voc2010@{IOU}",
         )
     )
-    for said in ap["notes"]:
-        section.add(blocks.note(said))
+    for text in ap["notes"]:
+        section.add(blocks.note(text))
     sensitivity = {row["label"]: row for row in froc["per_label"]}
     rows = [
         (
-            cut(row["label"], LONGEST),
+            cut(row["label"], MAX_LENGTH),
             row["truth"],
             row["predictions"],
             Fixed(row["ap"]),
@@ -134,15 +133,15 @@ def _show_scores(subject: Subject, section: Section) -> None:
             Fixed(sensitivity[row["label"]]["at 1"]),
             Fixed(sensitivity[row["label"]]["cpm"]),
         )
-        for row in ap["per_label"][:MOST_LABELS]
+        for row in ap["per_label"][:MAX_LABELS]
     ]
-    head = ("label", "boxes", "predicted", "AP", "95 %", "sensitivity at 1 FP an image", "CPM")
-    caption = "By label; intervals draw patients anew"
+    head = ("label", "boxes", "predicted", "AP", "95 % CI", "sensitivity at 1 FP/image", "CPM")
+    caption = "By label, with 95 % bootstrap confidence intervals, resampled by patient"
     section.add(blocks.table(caption, head, rows))
 
 
 def _show_curves(section: Section, cases: Cases, hit: Flags) -> None:
-    """FROC and precision over recall, of the labels with the most truth boxes."""
+    """Add FROC and precision-recall curves of the labels with most ground-truth boxes."""
     curves = draw_curves(cases, hit[:, None])
     ones = np.ones(cases.images)
     totals = [curve.count(ones) for curve in curves]
@@ -152,44 +151,44 @@ def _show_curves(section: Section, cases: Cases, hit: Flags) -> None:
         hits, boxes, truth = totals[i]
         if not truth or not len(boxes):
             continue
-        found, name = hits[:, 0], cut(cases.labels[i], LONGEST)
+        found, name = hits[:, 0], cut(cases.labels[i], MAX_LENGTH)
         sensitivity, rate = found / truth, (boxes - found) / cases.images
         kept[cases.labels[i]] = {
             "recall": _round(sensitivity), "precision": _round(found / boxes),
             "false_positives": _round(rate),
         }  # fmt: skip
-        inside = rate <= MOST_RATE
+        inside = rate <= MAX_RATE
         froc.append(Line(name, [(0, 0), *zip(rate[inside], sensitivity[inside], strict=True)]))
         recall.append(Line(name, list(zip(sensitivity, found / boxes, strict=True))))
     section.data["curves"] = kept
     if not froc:
         return
     furthest = max((x for line in froc for x, _ in line.points), default=0.0)
-    right = min(MOST_RATE, charts.round_up(float(furthest)))
+    right = min(MAX_RATE, charts.round_up(float(furthest)))
     names = [line.name for line in froc]
     first = charts.lines(
-        froc, "false positives an image", "sensitivity", "FROC curves", right=right
+        froc, "false positives per image", "sensitivity", "FROC curves", right=right
     )
-    second = charts.lines(recall, "recall", "precision", "Precision over recall")
+    second = charts.lines(recall, "recall", "precision", "Precision-recall curves")
     section.add(
-        blocks.beside(
+        blocks.side_by_side(
             blocks.figure(f"FROC at IoU {IOU}", first),
             blocks.figure(f"Precision and recall at IoU {IOU}", second),
         ),
-        blocks.Words(charts.legend(names)),
+        blocks.Static(charts.legend(names)),
     )
 
 
 def _round(values: Floats, most: int = 60) -> list[float]:
-    """So many of the values, for machines."""
+    """Subsampled and rounded values, for the JSON."""
     places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
     return [round(float(v), 4) for v in values[places]]
 
 
 def _show_calibration(section: Section, score: Floats, hit: Flags) -> None:
-    """Whether a score of 0.8 is right four times of five."""
+    """Add the calibration curve: a score of 0.8 should be right in 80 % of cases."""
     if not len(score) or score.min() < 0 or score.max() > 1:
-        section.add(blocks.note("Scores are not between 0 and 1, so calibration is not shown."))
+        section.add(blocks.note("Scores are not between 0 and 1: no calibration curve."))
         return
     bins = np.minimum((score * _BINS).astype(int), _BINS - 1)
     points = [
@@ -201,16 +200,18 @@ def _show_calibration(section: Section, score: Floats, hit: Flags) -> None:
     section.data["calibration"] = {"bins": [list(p) for p in points], "expected_error": error}
     drawn = charts.calibration(points, "Share of hits over score")
     caption = (
-        f"Calibration: scores that mean what they say lie on the line; on average they are "
-        f"{error:.2f} off it"
+        "Calibration: calibrated scores are on the diagonal; expected calibration error "
+        f"{error:.2f}"
     )
     rows = [(f"{x:.2f}", n, blocks.share(y, 1)) for x, y, n in points]
     head = ("mean score", "boxes", "hits")
-    section.add(blocks.beside(blocks.figure(caption, drawn), blocks.table("By score", head, rows)))
+    section.add(
+        blocks.side_by_side(blocks.figure(caption, drawn), blocks.table("By score", head, rows))
+    )
 
 
-class _Judged:
-    """Boxes by image, with what became of them."""
+class _Scored:
+    """Boxes by image, as true positives, false positives and false negatives."""
 
     def __init__(self, cases: Cases, pairs: Pairs, hit: Flags, names: tuple[str, ...]) -> None:
         self.cases, self.hit = cases, hit
@@ -222,19 +223,19 @@ class _Judged:
         self.missed = best <= IOU
 
     def false(self) -> list[int]:
-        """Predictions that found nothing, the surest first."""
+        """False positives, by decreasing score."""
         wrong = np.flatnonzero(~self.hit)
         order = np.argsort(-self.cases.found.score[wrong], kind="stable")
         return [int(i) for i in wrong[order]]
 
     def lost(self) -> list[int]:
-        """Boxes of the truth that nothing found, the least overlapped and largest first."""
+        """False negatives, by increasing IoU and decreasing area."""
         lost, box = np.flatnonzero(self.missed), self.cases.truth.box
         area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
         return [int(i) for i in lost[np.lexsort((-area[lost], self.best[lost].round(2)))]]
 
     def marks(self, image: int, label: int) -> Iterator[Mark]:
-        """All boxes of an image and a label."""
+        """Boxes of one image and label."""
         truth, found = self.cases.truth, self.cases.found
         for i in _of(truth, image, label):
             yield Mark("missed" if self.missed[i] else "truth", _corners(truth, i))
@@ -251,32 +252,32 @@ def _corners(side: Side, place: int) -> Corners:
     return x0, y0, x1, y1
 
 
-def _show_misses(subject: Subject, section: Section, judged: _Judged) -> None:
-    false, lost = judged.false(), judged.lost()
+def _show_misses(subject: Subject, section: Section, scored: _Scored) -> None:
+    false, lost = scored.false(), scored.lost()
     section.data["misses"] = {"false_positives": len(false), "false_negatives": len(lost)}
-    found, truth = judged.cases.found, judged.cases.truth
-    made_up = _tiles(subject, judged, found, false, lambda i: f"score {found.score[i]:.2f}")
-    missed = _tiles(subject, judged, truth, lost, lambda i: f"best IoU {judged.best[i]:.2f}")
+    found, truth = scored.cases.found, scored.cases.truth
+    made_up = _tiles(subject, scored, found, false, lambda i: f"score {found.score[i]:.2f}")
+    missed = _tiles(subject, scored, truth, lost, lambda i: f"best IoU {scored.best[i]:.2f}")
     if made_up or missed:
         section.add(
             blocks.prose(
-                "Boxes: truth found, thin line; truth missed, dotted; prediction that hits, thick "
-                "line; prediction that does not, dashed. Only boxes of the label are drawn."
+                "Ground truth: thin line if found, dotted if missed. Predictions: thick line if "
+                "true positive, dashed if false positive. Only boxes of the label are drawn."
             )
         )
     for caption, tiles in (
-        (f"The surest of {len(false):,} false positives", made_up),
-        (f"The clearest of {len(lost):,} misses", missed),
+        (f"False positives with the highest scores, of {len(false):,}", made_up),
+        (f"False negatives with the lowest IoU, of {len(lost):,}", missed),
     ):
         if tiles:
             section.add(Gallery(caption, tiles))
 
 
-def _tiles(subject: Subject, judged: _Judged, side: Side, order: list[int], say: Any) -> list[Tile]:
-    """Parts of images around some boxes, one an image."""
+def _tiles(subject: Subject, scored: _Scored, side: Side, order: list[int], say: Any) -> list[Tile]:
+    """Crops around boxes, at most one per image."""
     chosen: dict[str, int] = {}
     for place in order:
-        id_ = judged.places[side.image[place]][0]
+        id_ = scored.places[side.image[place]][0]
         chosen.setdefault(id_, place)
         if len(chosen) == _MISSES:
             break
@@ -292,15 +293,15 @@ def _tiles(subject: Subject, judged: _Judged, side: Side, order: list[int], say:
             continue
         image, label = int(side.image[place]), int(side.label[place])
         crop = around(_corners(side, place), (row["Rows"], row["Columns"]))
-        marks = list(judged.marks(image, label))
-        said = f"{cut(judged.cases.labels[label], 28)}, {say(place)}"
-        frame = int(judged.places[image][1] or 0)
-        tiles.append(subject.tile(row, said, crop, marks, frame))
+        marks = list(scored.marks(image, label))
+        note = f"{cut(scored.cases.labels[label], 28)}, {say(place)}"
+        frame = int(scored.places[image][1] or 0)
+        tiles.append(subject.tile(row, note, crop, marks, frame))
     return tiles
 
 
 def around(corners: Corners, shape: tuple[int, int]) -> Corners:
-    """A square part of an image of (rows, columns) around a box, about twice as large as it.
+    """Square crop around a box, about twice as large, in an image of (rows, columns).
 
     >>> around((40, 40, 60, 50), (100, 80))
     (16.0, 13.0, 80.0, 77.0)

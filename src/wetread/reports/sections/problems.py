@@ -1,4 +1,4 @@
-"""Section 1: what there is, and what is wrong with it."""
+"""Section 1: totals and problems."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ JOIN index ON index.id = f.id ORDER BY f.path, f.member
 """
 _WORST = {"error": 0, "warning": 1, "info": 2}
 _BLIND = ("UNDECODABLE", "CRASHED", "TIMEOUT", "BOMB", "BURNED_IN_RISK", "NO_ACCESS")
-"""Of these there is no picture, or it is not to be shown."""
+"""Codes without a thumbnail, or whose thumbnail must not be shown."""
 _GALLERIES = 4
-"""Codes with pictures."""
+"""Maximum number of codes with thumbnails."""
 
 
 def describe(subject: Subject) -> Section:
@@ -46,14 +46,14 @@ def describe(subject: Subject) -> Section:
     section.data = {"totals": totals, "problems": counts}
     section.add(_show_totals(subject, totals))
     if not counts:
-        section.add(blocks.prose("No problems: every file was read as it stands."))
+        section.add(blocks.prose("No problems were found."))
         return section
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in subject.ask(_EXAMPLES):
         examples.setdefault(row["code"], []).append(row)
     rows = [_line(subject, row, examples[row["code"]]) for row in counts]
-    head = ("severity", "problem", "files", "problems", "what it means", "for example")
-    section.add(blocks.table("Problems, the worst first", head, rows, subject.command(_COUNTS)))
+    head = ("severity", "problem", "files", "problems", "meaning", "examples")
+    section.add(blocks.table("Problems by severity", head, rows, subject.command(_COUNTS)))
     codes = [row["code"] for row in counts if row["code"] not in _BLIND]
     pictured = [code for code in codes if any(e["picture"] for e in examples[code])]
     for code in pictured[:_GALLERIES]:
@@ -63,11 +63,11 @@ def describe(subject: Subject) -> Section:
 
 
 def _query(subject: Subject, code: str) -> str:
-    """The files with a problem."""
+    """Query that lists the files with a problem."""
     return subject.command(f"SELECT id, path, tag, text FROM problems WHERE code = '{code}'")
 
 
-def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Words:
+def _show_totals(subject: Subject, totals: dict[str, Any]) -> blocks.Static:
     shown: list[tuple[Any, str]] = [
         (totals["files"], "files"),
         (totals["images"], "images"),
@@ -87,6 +87,6 @@ def _line(subject: Subject, row: dict[str, Any], examples: list[dict[str, Any]])
         el("code", code),
         row["files"],
         row["n"],
-        el("span", PROBLEMS[code].meaning, blocks.how(_query(subject, code))),
+        el("span", PROBLEMS[code].meaning, blocks.query(_query(subject, code))),
         el("span", names, class_="names"),
     )

@@ -1,4 +1,4 @@
-"""Section 9: what may tell who the patients are."""
+"""Section 9: identifying information (PHI)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ORDER BY path, member LIMIT 3
 
 
 def describe(subject: Subject) -> Section:
-    """Identifying elements, names in paths, names burned in, what the files say of themselves."""
+    """Identifying elements, names in paths, burned-in text, de-identification attributes."""
     section = Section("privacy", "Privacy", ["headers"])
-    shown = "Values are shown, as was asked for." if subject.show_phi else (
-        "Values are not shown here, nor in the JSON below. Pictures with a risk of burned-in "
-        "names are left out."
+    shown = "Values of patients are shown in this report." if subject.show_phi else (
+        "Values are masked, here and in the JSON data. Images with a risk of burned-in names are "
+        "not shown."
     )  # fmt: skip
-    section.add(blocks.note(f"{shown} That nothing is listed does not mean that nothing is there.",
+    section.add(blocks.note(f"{shown} An empty list does not prove that a data set is anonymous.",
                             "warning" if subject.show_phi else "info"))  # fmt: skip
     used = [one for one in subject.coverage if one.present > one.blank]
     by_kind = {kind: [one for one in used if one.kind == kind] for kind in KINDS}
@@ -47,15 +47,17 @@ def describe(subject: Subject) -> Section:
     }  # fmt: skip
     _show_burned(subject, section)
     paths = f"SELECT count(*) AS n FROM index WHERE {names_in(subject.content.schema.names)}"
-    said = "Files whose path holds the patient's name, number or date of birth"
-    row = (said, subject.named_paths, blocks.how(subject.command(paths)))
-    section.add(blocks.table("Names of files", ("what", "files", "query"), [row]))
+    text = "Files with the patient's name, number or date of birth in the path"
+    row = (text, subject.named_paths, blocks.query(subject.command(paths)))
+    section.add(blocks.table("File names", ("property", "files", "query"), [row]))
     if not subject.names_files:
-        section.add(blocks.note("So this report calls all files by their id.", "warning"))
+        section.add(
+            blocks.note("This report therefore shows ids instead of file names.", "warning")
+        )
     return section
 
 
-def _show_kind(subject: Subject, title: str, found: list[Coverage], is_open: bool) -> blocks.Words:
+def _show_kind(subject: Subject, title: str, found: list[Coverage], is_open: bool) -> blocks.Static:
     rows = [
         (
             one.name,
@@ -69,44 +71,48 @@ def _show_kind(subject: Subject, title: str, found: list[Coverage], is_open: boo
     head = ("element", "tag", "files with a value", "different values", "values")
     example = f'SELECT count("{found[0].name}") AS files FROM index'
     table = blocks.table(title, head, rows, subject.command(example))
-    return blocks.unfold(f"{title}: {len(found)} elements", table, is_open=is_open)
+    return blocks.collapsed(f"{title}: {len(found)} elements", table, is_open=is_open)
 
 
 def _claims(subject: Subject, section: Section) -> dict[str, Any]:
-    """What files say of their own de-identification."""
+    """Add tables of the de-identification attributes."""
     claims: dict[str, Any] = {}
     tables = []
     for column in ("PatientIdentityRemoved", "BurnedInAnnotation"):
         if subject.has(column):
             counts = subject.counts(column)
-            tables.append(counts.table(f"{column} says", "value", "nothing"))
+            tables.append(counts.table(column, "value", "missing"))
             claims[column] = counts.to_dict()
     if not subject.has("PatientIdentityRemoved"):
-        section.add(blocks.prose("No file says that Patient Identity Removed is YES or NO."))
-    section.add(blocks.beside(*tables))
+        section.add(blocks.prose("No file has the attribute Patient Identity Removed."))
+    section.add(blocks.side_by_side(*tables))
     return claims
 
 
 def _show_burned(subject: Subject, section: Section) -> None:
-    """Where names may stand in the picture itself."""
+    """Add images with a risk of burned-in names, and overlays."""
     burned = subject.ask(_BURNED)
     section.data["burned_in"] = burned
     rows = [
         (row["Modality"] or "missing", row["images"], row["says_yes"], row["says_no"], row["risk"])
         for row in burned
     ]
-    head = ("modality", "images", "says YES", "says NO", "with a risk")
-    caption = "Burned In Annotation, and images of kinds where names are often burned in"
+    head = ("modality", "images", "YES", "NO", "at risk")
+    caption = "Burned In Annotation, and images of kinds that often have burned-in names"
     section.add(blocks.table(caption, head, rows, subject.command(_BURNED)))
     risky = subject.ask(_RISKY)
     if risky and subject.show_phi:
         tiles = [subject.tile(row, subject.shown_text(row)) for row in risky]
-        section.add(Gallery("Look at some of them", tiles))
+        section.add(Gallery("Examples of images at risk", tiles))
     overlays = [f.name for f in subject.content.schema if f.name.startswith("OverlayRows")]
     if overlays:
         have = " OR ".join(f'"{name}" IS NOT NULL' for name in overlays)
         sql = f"SELECT count(*) AS n FROM index WHERE {have}"
         n = subject.ask(sql)[0]["n"]
         section.data["overlays"] = n
-        row = ("images with overlays, which may hold text", n, blocks.how(subject.command(sql)))
-        section.add(blocks.table("Overlays", ("what", "images", "query"), [row]))
+        row = (
+            "images with overlays, which may contain text",
+            n,
+            blocks.query(subject.command(sql)),
+        )
+        section.add(blocks.table("Overlays", ("property", "images", "query"), [row]))

@@ -1,4 +1,4 @@
-"""Section 13: how many read what, and how far they agree."""
+"""Section 13: images and boxes per reader, and inter-reader agreement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from wetread.common.text import natural_key
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.markup import Fixed, cut, percent
-from wetread.reports.sections.labels import MOST_IN_JSON, MOST_LABELS, in_python
-from wetread.reports.subject import LONGEST, Subject
+from wetread.reports.sections.labels import MAX_IN_JSON, MAX_LABELS, in_python
+from wetread.reports.subject import MAX_LENGTH, Subject
 
 IOU = 0.4
-"""Two boxes match above it, as in VinBigData's metric."""
+"""Matching threshold of two boxes, as in the metric of VinBigData."""
 _SHOWN_READERS = 12
 _READERS = """
 SELECT reader, count(DISTINCT coalesce(image, key)) AS images,
@@ -49,23 +49,23 @@ SELECT label, other, count(*) AS n FROM pairs WHERE common > {IOU} * (areas - co
 
 
 def describe(subject: Subject) -> Section:
-    """Images and boxes of each reader, agreement of pairs and labels, confused labels."""
+    """Images and boxes per reader, agreement by label and pair, confused labels."""
     section = Section("readers", "Readers", ["labels"])
     boxes = subject.boxes
     if boxes is None or len(boxes.readers) < 2:
         section.data = {"readers": 0 if boxes is None else len(boxes.readers)}
-        section.add(blocks.prose("The labels do not name two readers, so none can be compared."))
+        section.add(blocks.prose("Agreement needs labels of two or more readers."))
         return section
     tables = {"boxes": boxes.table}
     each = subject.ask(_READERS, **tables)
     each.sort(key=lambda row: (-row["images"], natural_key(row["reader"])))
     rows = [
-        (cut(row["reader"], LONGEST), row["images"], row["boxes"],
+        (cut(row["reader"], MAX_LENGTH), row["images"], row["boxes"],
          Fixed(row["boxes"] / row["images"]),
          blocks.share(row["images"] - row["with_boxes"], row["images"]))
         for row in each[:40]
     ]  # fmt: skip
-    head: tuple[str, ...] = ("reader", "images", "boxes", "boxes an image", "found nothing")
+    head: tuple[str, ...] = ("reader", "images", "boxes", "boxes per image", "without a box")
     command = in_python(subject, 'boxes.to_pandas().groupby("reader")["image"].nunique()')
     section.add(blocks.table("Readers", head, rows, command))
     found = boxes.agreement(IOU)
@@ -74,29 +74,29 @@ def describe(subject: Subject) -> Section:
     by_pair = subject.ask(_BY.format(keys="reader_a, reader_b"), **agreement)
     section.data = {
         "iou": IOU,
-        "readers": each[:MOST_IN_JSON],
-        "by_label": by_label[:MOST_IN_JSON],
-        "by_pair": by_pair[:MOST_IN_JSON],
+        "readers": each[:MAX_IN_JSON],
+        "by_label": by_label[:MAX_IN_JSON],
+        "by_pair": by_pair[:MAX_IN_JSON],
     }
     _show_labels(subject, section, by_label)
     names: list[str] = sorted((row["reader"] for row in each[:_SHOWN_READERS]), key=natural_key)
     _show_pairs(subject, section, names, by_pair)
     confused = subject.ask(_CONFUSED, **tables)
     section.data["confused"] = [list(row.values()) for row in confused]
-    lines = [(cut(r["label"], LONGEST), cut(r["other"], LONGEST), r["n"]) for r in confused]
-    head = ("one reader says", "another", "pairs of boxes")
-    caption = f"Labels that readers take for each other: boxes with an IoU over {IOU}"
+    lines = [(cut(r["label"], MAX_LENGTH), cut(r["other"], MAX_LENGTH), r["n"]) for r in confused]
+    head = ("one reader", "other reader", "pairs of boxes")
+    caption = f"Confused labels: boxes of two readers with an IoU over {IOU}"
     section.add(blocks.table(caption, head, lines, in_python(subject, f"boxes.agreement({IOU})")))
     return section
 
 
 def _show_labels(subject: Subject, section: Section, by_label: list[dict[str, Any]]) -> None:
     rows = [
-        (cut(row["label"] or "", LONGEST), row["boxes"], blocks.share(row["matched_share"], 1),
+        (cut(row["label"] or "", MAX_LENGTH), row["boxes"], blocks.share(row["matched_share"], 1),
          Fixed(row["mean_iou"]), Fixed(row["kappa"]))
-        for row in by_label[:MOST_LABELS]
+        for row in by_label[:MAX_LABELS]
     ]  # fmt: skip
-    head = ("label", "boxes compared", "matched", "mean IoU of them", "kappa of presence")
+    head = ("label", "boxes compared", "matched", "mean IoU of matched", "kappa of presence")
     caption = f"Agreement of all pairs of readers, by label (IoU over {IOU})"
     section.add(blocks.table(caption, head, rows, in_python(subject, f"boxes.agreement({IOU})")))
 
@@ -113,6 +113,8 @@ def _show_pairs(
     low, high = (f(v for line in cells for v in line if v is not None) for f in (min, max))
     label = f"Matched boxes of pairs of readers, from {percent(low)} to {percent(high)}"
     drawn = charts.heat(names, names, cells, label)
-    few = f" (the {len(names)} who read most)" if len(by_pair) and len(names) == 12 else ""
-    caption = f"Share of boxes that two readers have in common{few}; empty: no image in common"
+    few = (
+        f" (the {len(names)} readers with most images)" if len(by_pair) and len(names) == 12 else ""
+    )
+    caption = f"Share of matched boxes per pair of readers{few}; empty: no common image"
     section.add(blocks.figure(caption, drawn, in_python(subject, f"boxes.agreement({IOU})")))

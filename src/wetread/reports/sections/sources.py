@@ -1,4 +1,4 @@
-"""Section 2: which files could be read, how large they are, which occur twice."""
+"""Section 2: read status of the files, sizes, duplicates."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
 
 _STATUS = {
-    "ok": "read as it stands",
-    "repaired": "read whole, with a choice made",
-    "partial": "something is missing",
+    "ok": "read without problems",
+    "repaired": "read completely, with a repair",
+    "partial": "incomplete",
     "not_dicom": "not DICOM",
-    "refused": "not opened, because of a limit",
+    "refused": "not opened because of a limit",
     "no_access": "could not be opened",
     "timeout": "took too long",
-    "crashed": "ended its worker",
+    "crashed": "crashed its worker",
 }
 _SIGNS = {"ok": "info", "repaired": "info", "not_dicom": "info", "partial": "warning"}
 _KINDS = f"""
@@ -56,7 +56,7 @@ def describe(subject: Subject) -> Section:
         for name, n in status.values
     ]  # fmt: skip
     head = ("read_status", "files", "share", "meaning")
-    section.add(blocks.table("How the files were read", head, rows, status.command))
+    section.add(blocks.table("Read status", head, rows, status.command))
     kinds = subject.ask(_KINDS)[0]
     section.add(
         blocks.facts(
@@ -71,14 +71,15 @@ def describe(subject: Subject) -> Section:
     )
     sizes = subject.ask(_SIZES)
     if len(sizes) > 1:
-        found = {row["power"]: row["n"] for row in sizes}
-        names = [(format_bytes(2.0**p), found.get(p, 0)) for p in range(min(found), max(found) + 1)]
-        drawn = charts.columns(names, "Sizes of files")
-        caption = "Sizes of files: each bar begins at the size below it and ends at its double"
+        counts = {row["power"]: row["n"] for row in sizes}
+        powers = range(min(counts), max(counts) + 1)
+        names = [(format_bytes(2.0**p), counts.get(p, 0)) for p in powers]
+        drawn = charts.columns(names, "File sizes")
+        caption = "File sizes: each bar is for the labelled size up to its double"
         section.add(blocks.figure(caption, drawn, subject.command(_SIZES)))
     twice, alike = subject.ask(_TWICE)[0], subject.ask(_ALIKE)[0]
     lines = [
-        ("one SOP Instance UID in several files", twice["files"], subject.command(_TWICE)),
+        ("the same SOP Instance UID in several files", twice["files"], subject.command(_TWICE)),
         ("equal headers and sizes", alike["files"], subject.command(_ALIKE)),
     ]
     section.data = {
@@ -91,6 +92,6 @@ def describe(subject: Subject) -> Section:
         same = subject.ask(_SAME_PIXELS)[0]
         lines.append(("equal pixels", same["files"], subject.command(_SAME_PIXELS)))
         section.data["same_pixels"] = same
-    table = [(name, n, blocks.how(command)) for name, n, command in lines]
-    section.add(blocks.table("What occurs more than once", ("what", "files", "query"), table))
+    table = [(name, n, blocks.query(command)) for name, n, command in lines]
+    section.add(blocks.table("Duplicates", ("property", "files", "query"), table))
     return section

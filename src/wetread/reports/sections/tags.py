@@ -1,4 +1,4 @@
-"""Section 8: which elements there are, how often, and their most frequent values."""
+"""Section 8: data elements, their coverage and most frequent values."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
-from wetread.reports.coverage import LONGEST, Coverage
+from wetread.reports.coverage import MAX_LENGTH, Coverage
 from wetread.reports.markup import MASKED, Html, cut, el
 from wetread.reports.subject import Subject
 
-MOST_COLUMNS = 500
+MAX_COLUMNS = 500
 _PRIVATE = """
 SELECT left(p.tag, 4) AS "group", coalesce(p.creator, '') AS creator, count(DISTINCT id) AS files,
     count(*) AS elements
@@ -20,7 +20,7 @@ ORDER BY files DESC, "group", creator LIMIT 40
 
 
 def describe(subject: Subject) -> Section:
-    """Coverage of all elements; what is private."""
+    """Coverage of all elements, then private elements."""
     section = Section("tags", "Elements", ["headers"])
     files = len(subject.content)
     used = [one for one in subject.coverage if one.present]
@@ -29,28 +29,28 @@ def describe(subject: Subject) -> Section:
     section.add(
         blocks.facts(
             [
-                (len(used), "elements occur"),
+                (len(used), "elements"),
                 (always, "in every file"),
-                (constant, "in every file with one value"),
-                (sum(one.masked for one in used), "with values not shown"),
+                (constant, "in every file with the same value"),
+                (sum(one.masked for one in used), "with masked values"),
             ]
         )
     )
-    listed = sorted(sorted(used, key=lambda one: -one.present)[:MOST_COLUMNS], key=lambda o: o.tag)
+    listed = sorted(sorted(used, key=lambda one: -one.present)[:MAX_COLUMNS], key=lambda o: o.tag)
     section.data = {
         "columns": [one.to_dict() for one in listed],
         "absent": len(subject.coverage) - len(used),
         "left_out": len(used) - len(listed),
     }
     if more := len(used) - len(listed):
-        section.add(blocks.note(f"The {more:,} elements in the fewest files are left out here."))
+        section.add(blocks.note(f"The {more:,} least frequent elements are not shown."))
     rows = [_line(one, files) for one in listed]
     head = ("element", "tag", "VR", "files", "in", "values", "most frequent")
     example = subject.command("SELECT Modality, count(*) AS n FROM index GROUP BY ALL")
     section.add(
-        blocks.unfold(
+        blocks.collapsed(
             f"{len(listed):,} elements",
-            blocks.table("Elements of the top level, in order of tag", head, rows, example),
+            blocks.table("Top-level elements, sorted by tag", head, rows, example),
         )
     )
     section.add(_show_private(subject, section.data))
@@ -81,18 +81,15 @@ def _line(one: Coverage, files: int) -> tuple[Any, ...]:
     )
 
 
-def _show_private(subject: Subject, data: dict[str, Any]) -> blocks.Words:
-    """Private elements by group and creator, where the scan kept them."""
+def _show_private(subject: Subject, data: dict[str, Any]) -> blocks.Static:
+    """Private elements by group and creator, if the scan included them."""
     if not subject.has("private"):
-        return blocks.prose(
-            "Private elements are not in this index: scan with --private to see who wrote which."
-        )
+        return blocks.prose("Private elements were not included in the scan.")
     rows = subject.ask(_PRIVATE)
-    data["private"] = [
-        [row["group"], cut(row["creator"], LONGEST), row["files"], row["elements"]] for row in rows
+    lines = [
+        (row["group"], cut(row["creator"], MAX_LENGTH), row["files"], row["elements"])
+        for row in rows
     ]
-    shown = [
-        (row["group"], cut(row["creator"], LONGEST), row["files"], row["elements"]) for row in rows
-    ]
+    data["private"] = lines
     head = ("group", "creator", "files", "elements")
-    return blocks.table("Private elements", head, shown, subject.command(_PRIVATE))
+    return blocks.table("Private elements", head, lines, subject.command(_PRIVATE))

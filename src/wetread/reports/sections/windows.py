@@ -1,4 +1,4 @@
-"""Section 7: how values become grey: windows, rescale, padding."""
+"""Section 7: grey-scale pipeline: windows, rescale, padding."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ THEN 'no window' WHEN len(WindowCenter) <> len(WindowWidth)
 THEN 'centres and widths differ in number' WHEN WindowWidth[1] <= 0 THEN 'no width'
 WHEN len(WindowCenter) = 1 THEN 'one window' ELSE 'several windows' END"""
 _MEANING = {
-    "no window": "shown through the automatic window, or a VOI LUT where the file has one",
-    "centres and widths differ in number": "the pairs that there are count",
-    "no width": "no window: the file's next one is taken, else the automatic one",
+    "no window": "automatic window, or the VOI LUT of the file",
+    "centres and widths differ in number": "complete pairs are used",
+    "no width": "invalid: the next window of the file, else the automatic one",
     "one window": "",
-    "several windows": "alternatives; the first is shown",
+    "several windows": "the first is used",
 }
 _RESCALE = f"""
 SELECT RescaleSlope AS slope, RescaleIntercept AS intercept, RescaleType AS type, count(*) AS n
@@ -39,7 +39,7 @@ def describe(subject: Subject) -> Section:
     rows = [
         (name, n, blocks.share(n, kinds.total), _MEANING[str(name)]) for name, n in kinds.values
     ]
-    head: tuple[str, ...] = ("window", "images", "share", "wetread's pictures")
+    head: tuple[str, ...] = ("window", "images", "share", "display")
     section.add(blocks.table("Windows (Window Center and Width)", head, rows, kinds.command))
     common = subject.ask(_COMMON)
     pairs = [
@@ -49,12 +49,14 @@ def describe(subject: Subject) -> Section:
     ]
     function = subject.counts("VOILUTFunction")
     windows = blocks.table(
-        "The most frequent windows",
+        "Most frequent windows",
         ("center / width", "images", "share"),
         pairs,
         subject.command(_COMMON),
     )
-    section.add(blocks.beside(windows, function.table("VOI LUT Function", "function", "LINEAR")))
+    section.add(
+        blocks.side_by_side(windows, function.table("VOI LUT Function", "function", "LINEAR"))
+    )
     rescale, padding = subject.ask(_RESCALE), subject.ask(_PADDING)
     shown = [
         (_rescale(row), row["type"] or "", row["n"], blocks.share(row["n"], subject.images))
@@ -66,7 +68,7 @@ def describe(subject: Subject) -> Section:
         (str(row["padding"]), row["n"], blocks.share(row["n"], subject.images)) for row in padding
     ]
     head = ("value", "images", "share")
-    caption = "Pixel Padding Value: pixels that are no image"
+    caption = "Pixel Padding Value: pixels outside the image"
     section.add(blocks.table(caption, head, padded, subject.command(_PADDING)))
     section.data = {
         "windows": kinds.to_dict(),
@@ -78,9 +80,8 @@ def describe(subject: Subject) -> Section:
     if not subject.has("sequences"):
         section.add(
             blocks.prose(
-                "Look-up tables (VOI LUT, Modality LUT) are in sequences, which this index does "
-                "not have: scan with --sequences to see them here as elements. Pictures use them "
-                "all the same."
+                "Look-up tables (VOI LUT, Modality LUT) are applied to displayed images but not "
+                "listed here: sequences were not included in the scan."
             )
         )
     return section
@@ -89,7 +90,7 @@ def describe(subject: Subject) -> Section:
 def _rescale(row: dict[str, float | None]) -> str:
     slope, intercept = row["slope"], row["intercept"]
     if slope is None and intercept is None:
-        return "the stored value: no rescale"
+        return "stored value (no rescale)"
     return f"{_g(slope, 1)} x stored value + {_g(intercept, 0)}"
 
 
