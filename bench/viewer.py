@@ -162,7 +162,7 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 ask = httpx.QueryParams(where=where, limit=200)
                 add(took, name, seconds(client, f"api/rows?{ask}"))
                 ask = httpx.QueryParams(where=where, id=id_)
-                add(took, "place in what was filtered", seconds(client, f"api/place?{ask}"))
+                add(took, "place in what was filtered", seconds(client, f"api/position?{ask}"))
             add(took, "search", seconds(client, f"api/rows?search=study-{n}7&limit=200"))
             for name in ("Modality", "Rows", "StudyDate", "problems", "SeriesDescription"):
                 ask = httpx.QueryParams(columns=name, where=f"Columns > {n}")

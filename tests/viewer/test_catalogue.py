@@ -17,7 +17,7 @@ from wetread.index import Index
 from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
 from wetread.table.query import Content, fetch, open_content
-from wetread.viewer.catalogue import Catalogue, Wish, sort_stably
+from wetread.viewer.catalogue import Catalogue, RowQuery, sort_stably
 from wetread.viewer.facets import count_values
 
 ROWS = 200
@@ -82,19 +82,19 @@ def frame() -> pd.DataFrame:
     return make_rows().to_pandas()
 
 
-def ids(catalogue: Catalogue, wish: Wish) -> list[str]:
-    page = catalogue.page(wish, 0, 500, [])
+def ids(catalogue: Catalogue, row_query: RowQuery) -> list[str]:
+    page = catalogue.page(row_query, 0, 500, [])
     assert page["total"] == len(page["rows"])
     return [row["id"] for row in page["rows"]]
 
 
 def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    page = catalogue.page(Wish(), 65, 10, ["KVP", "StudyDate"])
+    page = catalogue.page(RowQuery(), 65, 10, ["KVP", "StudyDate"])
     assert (page["total"], page["offset"]) == (ROWS, 65)
     assert [row["path"] for row in page["rows"]] == frame["path"][65:75].to_list()
     assert page["rows"][1]["columns"]["KVP"] == pytest.approx(66 / 7)
     assert page["rows"][0]["problems"] == ["TRUNCATED"]
-    assert catalogue.page(Wish(), ROWS, 10, [])["rows"] == []
+    assert catalogue.page(RowQuery(), ROWS, 10, [])["rows"] == []
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) 
     ],
 )
 def test_where(catalogue: Catalogue, frame: pd.DataFrame, where: str, query: str) -> None:
-    assert ids(catalogue, Wish(where)) == frame.query(query)["id"].to_list()
+    assert ids(catalogue, RowQuery(where)) == frame.query(query)["id"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_where(catalogue: Catalogue, frame: pd.DataFrame, where: str, query: str
     [("study-003", 10), ("STUDY-003", 10), ("THORAX", 100), ("'", 1), ("%", 0), ("1.2.840.77", 1)],
 )
 def test_search_is_a_plain_substring(catalogue: Catalogue, search: str, count: int) -> None:
-    assert len(ids(catalogue, Wish("", search))) == count
+    assert len(ids(catalogue, RowQuery("", search))) == count
 
 
 def test_search_finds_an_id(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    assert ids(catalogue, Wish("", frame["id"][33])) == [frame["id"][33]]
+    assert ids(catalogue, RowQuery("", frame["id"][33])) == [frame["id"][33]]
 
 
 @pytest.mark.parametrize(
@@ -132,27 +132,27 @@ def test_order_is_stable_with_missing_last(
     catalogue: Catalogue, frame: pd.DataFrame, column: str, desc: bool
 ) -> None:
     ordered = frame.sort_values(column, ascending=not desc, kind="stable", na_position="last")
-    assert ids(catalogue, Wish(order=column, desc=desc)) == ordered["id"].to_list()
+    assert ids(catalogue, RowQuery(order=column, desc=desc)) == ordered["id"].to_list()
 
 
 def test_order_of_lists(catalogue: Catalogue, frame: pd.DataFrame) -> None:
     counts = frame["problems"].map(len)
     ordered = frame.loc[counts.sort_values(ascending=False, kind="stable").index]
-    assert ids(catalogue, Wish(order="problems", desc=True)) == ordered["id"].to_list()
-    assert len(ids(catalogue, Wish(order="WindowCenter"))) == ROWS
+    assert ids(catalogue, RowQuery(order="problems", desc=True)) == ordered["id"].to_list()
+    assert len(ids(catalogue, RowQuery(order="WindowCenter"))) == ROWS
 
 
 def test_place_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    wish = Wish("Rows > 280", "", "KVP", True)
-    ordered = ids(catalogue, wish)
+    row_query = RowQuery("Rows > 280", "", "KVP", True)
+    ordered = ids(catalogue, row_query)
     for offset in (0, 17, len(ordered) - 1):
-        found = catalogue.place(wish, ordered[offset])
+        found = catalogue.position(row_query, ordered[offset])
         assert found["offset"] == offset
         assert found["previous"] == (ordered[offset - 1] if offset else None)
         assert found["next"] == (ordered[offset + 1] if offset + 1 < len(ordered) else None)
     gone = {"offset": None, "total": len(ordered), "previous": None, "next": None}
-    assert catalogue.place(wish, frame["id"][0]) == gone
-    assert catalogue.place(wish, "0" * 16) == gone
+    assert catalogue.position(row_query, frame["id"][0]) == gone
+    assert catalogue.position(row_query, "0" * 16) == gone
 
 
 def test_row_and_fetch(catalogue: Catalogue, content: Content, frame: pd.DataFrame) -> None:
@@ -171,7 +171,7 @@ def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) ->
     ordered = mine.sort_values("InstanceNumber")["id"].to_list()
     found = catalogue.series(ordered[5])
     assert found == {
-        "place": 5,
+        "position": 5,
         "count": len(ordered),
         "previous": ordered[4],
         "next": ordered[6],
@@ -181,7 +181,7 @@ def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) ->
 
 def test_among_keeps_the_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
     chosen = [*frame["id"][[20, 5, 100]], "0" * 16]
-    assert catalogue.among(Wish(desc=True), chosen) == [
+    assert catalogue.positions(RowQuery(desc=True), chosen) == [
         (frame["id"][place], ROWS - 1 - place) for place in (100, 20, 5)
     ]
 
@@ -217,7 +217,7 @@ def test_facets_of_lists_come_with_their_conditions(catalogue: Catalogue) -> Non
         found = catalogue.facet(column, "", "")
         shown = {value: (count, condition) for value, count, condition in found["values"]}
         assert shown[value][0] == count
-        assert len(ids(catalogue, Wish(shown[value][1]))) == count
+        assert len(ids(catalogue, RowQuery(shown[value][1]))) == count
 
 
 def test_many_different_values_are_cut() -> None:
@@ -257,18 +257,20 @@ def test_sort_stably_takes_every_type() -> None:
 )
 def test_what_is_no_expression_is_refused(catalogue: Catalogue, where: str) -> None:
     with pytest.raises(QueryError):
-        catalogue.page(Wish(where), 0, 10, [])
+        catalogue.page(RowQuery(where), 0, 10, [])
 
 
 def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
     limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
-    endless = Wish("Rows > (SELECT sum(range) FROM range(1000000000000))")
+    endless = RowQuery("Rows > (SELECT sum(range) FROM range(1000000000000))")
     begun = time.monotonic()
     for _ in range(2):  # the answer is not kept
         with pytest.raises(QueryError, match=r"stopped after 0\.3 s"):
             limited.page(endless, 0, 10, [])
     assert time.monotonic() - begun < 20
-    assert limited.page(Wish("Rows > 0"), 0, 10, []) == catalogue.page(Wish("Rows > 0"), 0, 10, [])
+    assert limited.page(RowQuery("Rows > 0"), 0, 10, []) == catalogue.page(
+        RowQuery("Rows > 0"), 0, 10, []
+    )
 
 
 @pytest.mark.parametrize("name", ["", "x", 'Rows" DESC, "Rows', "Rows; DROP TABLE x", "1"])
@@ -276,16 +278,16 @@ def test_unknown_columns_are_refused(catalogue: Catalogue, name: str) -> None:
     with pytest.raises(UnknownNameError):
         catalogue.facet(name, "", "")
     with pytest.raises(UnknownNameError):
-        catalogue.page(Wish(), 0, 10, [name])
+        catalogue.page(RowQuery(), 0, 10, [name])
     if name:
         with pytest.raises(UnknownNameError):
-            catalogue.page(Wish(order=name), 0, 10, [])
+            catalogue.page(RowQuery(order=name), 0, 10, [])
 
 
 def test_an_empty_index(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no files"):
         catalogue = Catalogue(wr.scan(tmp_path, progress=False).content)
-    assert catalogue.page(Wish("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
+    assert catalogue.page(RowQuery("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
     assert catalogue.facet("Rows", "", "")["values"] == []
-    assert catalogue.place(Wish(), "0" * 16)["offset"] is None
+    assert catalogue.position(RowQuery(), "0" * 16)["offset"] is None
     assert catalogue.count_images() == 0

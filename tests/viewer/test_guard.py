@@ -22,7 +22,7 @@ from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
 from wetread.viewer import Handle, serve
 from wetread.viewer.app import STATIC, make_app
-from wetread.viewer.state import Viewer
+from wetread.viewer.state import State
 
 TOKEN = "the-token-of-these-tests"
 SECRET = "SECRET-MARK"
@@ -63,7 +63,7 @@ def index(folder: Path) -> wr.Index:
 
 @pytest.fixture(scope="module")
 def app(index: wr.Index) -> Iterator[Any]:
-    viewer = Viewer(index.content)
+    viewer = State(index.content)
     yield make_app(viewer, TOKEN, ["hub.example"])
     viewer.close()
 
@@ -233,7 +233,7 @@ REFUSED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
     "id: a line break": ("GET", "/api/images/0000000000000000%0a", [HOST, GOOD], {404}),
     "id: unknown": ("GET", "/api/images/0000000000000000", [HOST, GOOD], {404}),
     "id: SQL": ("GET", "/api/images/'%20OR%20'1'='1/header", [HOST, GOOD], {404}),
-    "place: SQL": ("GET", "/api/place?id='%20OR%201=1", [HOST, GOOD], {404}),
+    "position: SQL": ("GET", "/api/position?id='%20OR%201=1", [HOST, GOOD], {404}),
     # SQL
     "where: union": ("GET", "/api/rows?where=1)%20UNION%20ALL%20SELECT%20(2", [HOST, GOOD], {400}),
     "where: a second statement": (
@@ -352,7 +352,7 @@ def test_allowed_hosts(host: str, app: Any) -> None:
 
 
 def test_any_host_only_when_said_aloud(index: wr.Index) -> None:
-    viewer = Viewer(index.content)
+    viewer = State(index.content)
     open_to_all = make_app(viewer, TOKEN, ["*"])
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example"), GOOD]).status == 200
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example")]).status == 401
@@ -414,7 +414,7 @@ def test_names_are_masked_unless_they_are_asked_for(index: wr.Index) -> None:
         "/api/facets?columns=PatientName,PatientID,PatientSex",
     ]
     for show in (False, True):
-        viewer = Viewer(index.content, show_phi=show)
+        viewer = State(index.content, show_phi=show)
         app = make_app(viewer, TOKEN)
         bodies = [ask_app(app, "GET", target, [HOST, GOOD]).body.decode() for target in targets]
         viewer.close()
@@ -438,7 +438,7 @@ def test_a_browser_that_goes_is_not_worked_for() -> None:
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
-    from wetread.viewer.app import unless_gone
+    from wetread.viewer.app import until_disconnect
 
     async def run(gone: bool) -> tuple[bool, bool]:
         cancelled = False
@@ -461,7 +461,7 @@ def test_a_browser_that_goes_is_not_worked_for() -> None:
 
         request = Request({"type": "http", "headers": []}, receive)
         try:
-            return await unless_gone(request, work()) == b"done", cancelled
+            return await until_disconnect(request, work()) == b"done", cancelled
         except HTTPException:
             return False, cancelled
 

@@ -96,7 +96,7 @@ def test_a_stop_does_not_wait_for_a_browser_that_stays(index: wr.Index) -> None:
 
 
 def test_a_port_that_is_taken(index: wr.Index) -> None:
-    with serve(index.content) as viewer, pytest.raises(UsageError, match="try another"):
+    with serve(index.content) as viewer, pytest.raises(UsageError, match="choose another"):
         serve(index.content, port=viewer.port)
     with pytest.raises(UsageError):
         serve(index.content, port=70_000)
@@ -132,9 +132,9 @@ def test_below_a_prefix(index: wr.Index) -> None:
     from starlette.routing import Mount
 
     from wetread.viewer.app import make_app
-    from wetread.viewer.state import Viewer
+    from wetread.viewer.state import State
 
-    viewer = Viewer(index.content)
+    viewer = State(index.content)
     outer = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "t"))])
     transport = httpx.ASGITransport(outer)
 

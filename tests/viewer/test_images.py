@@ -414,7 +414,7 @@ def test_few_frames_are_kept(index: wr.Index) -> None:
 def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
     image = find(index, "CT_small.dcm")
     for _ in range(2):
-        with serve(index.content, thumbs=tmp_path) as handle, browser(handle) as client:
+        with serve(index.content, thumbnails=tmp_path) as handle, browser(handle) as client:
             first = get(client, image, "thumb", size=128).content
             assert get(client, image, "thumb", size=128, window="full").content != first
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -422,5 +422,5 @@ def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
     assert any(path.read_bytes().endswith(first) for path in kept)
     for path in kept:
         path.write_bytes(b"damaged")
-    with serve(index.content, thumbs=tmp_path) as handle, browser(handle) as client:
+    with serve(index.content, thumbnails=tmp_path) as handle, browser(handle) as client:
         assert get(client, image, "thumb", size=128).content == first
