@@ -10,7 +10,7 @@ const { endsOf, makeTable, toColours, windowOf } = await import(new URL("lut.js"
 const { iou, judge } = await import(new URL("match.js", static_));
 const { format, parse, START, takeToken } = await import(new URL("route.js", static_));
 const { drawNearest, drawSmooth, OUTSIDE } = await import(new URL("sampler.js", static_));
-const { clampPlace, HIGHEST, layOut, reveal, seen, toContent, toScroll } = await import(new URL("scroll.js", static_));
+const { clampOffset, HIGHEST, layOut, reveal, toContent, toScroll, visibleTiles } = await import(new URL("scroll.js", static_));
 const { equal, isOf, join, rangeOf, split, toggle, within } = await import(new URL("where.js", static_));
 
 const box = (x0, y0, x1, y1, more = {}) => ({ label: "a", x0, y0, x1, y1, ...more });
@@ -80,10 +80,10 @@ test("match: greedy by score, each truth once, its own label only, IoU at the th
   const found = [box(0, 0, 10, 5, { score: 0.5 }), box(0, 0, 10, 10, { score: 0.9 }), box(0, 0, 9, 9, { label: "c", score: 1 })];
   assert.equal(iou(truth[0], found[0]), 0.5);
   const judged = judge(truth, found, 0.5, 0);
-  assert.deepEqual(judged.found, [-1, 0, -1]);
+  assert.deepEqual(judged.matches, [-1, 0, -1]);
   assert.deepEqual([judged.tp, judged.fp, judged.fn], [1, 2, 1]);
   const strict = judge(truth, found, 0.5, 0.6);
-  assert.deepEqual(strict.found, [-2, 0, -1]);
+  assert.deepEqual(strict.matches, [-2, 0, -1]);
   const alone = judge([truth[0]], [found[0]], 0.5, 0);
   assert.deepEqual([alone.tp, alone.fp, alone.fn], [1, 0, 0]);
 });
@@ -159,32 +159,32 @@ test("scroll: a million rows, first to last, at any width", () => {
   for (const width of [320, 1000, 2560]) {
     const g = layOut(1_000_000, width, 800, 200, 40);
     assert.ok(g.height <= HIGHEST && g.tile > 0 && g.across * (g.tile + 10) <= width);
-    assert.equal(seen(g, 0, 1_000_000)[0], 0);
-    const end = clampPlace(g, Infinity);
-    assert.equal(seen(g, end, 1_000_000)[1], 1_000_000);
+    assert.equal(visibleTiles(g, 0, 1_000_000)[0], 0);
+    const end = clampOffset(g, Infinity);
+    assert.equal(visibleTiles(g, end, 1_000_000)[1], 1_000_000);
     assert.ok(Math.abs(toContent(g, g.height - g.view) - end) < 1);
     for (const place of [0, 12345, end / 3, end]) assert.ok(Math.abs(toContent(g, toScroll(g, place)) - place) < 1e-3);
     const index = 654_321;
     const place = reveal(g, index, 0);
-    const [first, last] = seen(g, place, 1_000_000);
+    const [first, last] = visibleTiles(g, place, 1_000_000);
     assert.ok(first <= index && index < last && last - first < 400);
   }
 });
 
 test("boxes: what a model that finds nothing has missed is missed", () => {
   const boxes = { truth: [box(0, 0, 9, 9, { reader: "R1" })], consensus: null, predictions: [] };
-  const wish = { readers: null, labels: null, show: "gp", iou: 0.5, score: 0, judging: true };
-  const { marks, fn } = marksOf(boxes, wish, new Map());
+  const filter = { readers: null, labels: null, show: "gp", iou: 0.5, score: 0, judging: true };
+  const { marks, fn } = marksOf(boxes, filter, new Map());
   assert.deepEqual([marks.map((mark) => mark.role), fn], [["fn"], 1]);
-  assert.deepEqual(marksOf(boxes, { ...wish, judging: false }, new Map()).marks, []);
+  assert.deepEqual(marksOf(boxes, { ...filter, judging: false }, new Map()).marks, []);
   const agreed = { ...boxes, consensus: [] }; // two readers, who agree on nothing
-  assert.deepEqual(marksOf(agreed, wish, new Map()).fn, 0);
+  assert.deepEqual(marksOf(agreed, filter, new Map()).fn, 0);
 });
 
 test("boxes: one label for what several readers marked, another for what they did not", () => {
   const truth = [box(0, 0, 9, 9, { reader: "R10" }), box(1, 0, 9, 9, { reader: "R2" }), box(50, 50, 60, 60, { reader: "R2" })];
-  const wish = { readers: null, labels: null, show: "r", iou: 0.5, score: 0, judging: false };
-  const { marks } = marksOf({ truth, consensus: null, predictions: [] }, wish, new Map());
+  const filter = { readers: null, labels: null, show: "r", iou: 0.5, score: 0, judging: false };
+  const { marks } = marksOf({ truth, consensus: null, predictions: [] }, filter, new Map());
   const chips = chipsOf(marks);
   assert.deepEqual(chips.map((chip) => chip.names.map(([name]) => name)), [["R10", "R2"], ["R2"]]);
 });

@@ -41,7 +41,7 @@ def test_every_row_is_there_with_its_badges(page: Any, mixed: Any) -> None:
     broken = page.locator(".tile", has_text="JPEG2000-embedded")
     page.keyboard.press("End")
     page.keyboard.press("Home")
-    broken.locator(".without").wait_for()
+    broken.locator(".no-thumbnail").wait_for()
     assert "UNDECODABLE" in broken.inner_text()
     assert broken.locator(".badge").count() == 1
 
@@ -98,8 +98,8 @@ def test_sql_and_its_mistakes(page: Any, mixed: Any) -> None:
     page.keyboard.press("f")
     page.keyboard.type("Roows > 1")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".trouble:not([hidden])")
-    assert "Roows" in page.inner_text(".trouble")
+    page.wait_for_selector(".filter-error:not([hidden])")
+    assert "Roows" in page.inner_text(".filter-error")
     total(page, f"{count} of {len(mixed.index)} rows")
 
 
@@ -252,9 +252,9 @@ def test_a_filter_that_takes_too_long_says_so(page: Any, mixed: Any, open_site: 
     page.keyboard.press("f")
     page.keyboard.type("Rows > (SELECT sum(range) FROM range(1000000000000))")
     page.keyboard.press("Enter")
-    page.until("document.querySelector('.trouble').textContent.includes('stopped after 2 s')")
+    page.until("document.querySelector('.filter-error').textContent.includes('stopped after 2 s')")
     page.fill("[aria-label='Filter by SQL']", "Modality = 'CT'")
     page.keyboard.press("Enter")
     count = len(mixed.index.where("Modality = 'CT'"))
     total(page, f"{count} of {len(mixed.index)} rows")
-    assert page.locator(".trouble").is_hidden()
+    assert page.locator(".filter-error").is_hidden()

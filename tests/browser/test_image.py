@@ -100,7 +100,7 @@ def test_window_keys(page: Any, mixed: Any) -> None:
         page.keyboard.press(key)
         assert caption(page).startswith(said)
     page.keyboard.press("1")
-    assert "no window of its own" in page.text_content(".status .said")
+    assert "no window" in page.text_content(".status .message")
 
 
 def test_ct_presets_are_for_ct_in_hu(page: Any, mixed: Any) -> None:
@@ -108,7 +108,7 @@ def test_ct_presets_are_for_ct_in_hu(page: Any, mixed: Any) -> None:
     before = caption(page)
     page.keyboard.press("4")
     assert caption(page) == before
-    assert "CT in HU" in page.text_content(".status .said")
+    assert "CT in HU" in page.text_content(".status .message")
     assert "lung" not in page.text_content(".window-list")
 
 
@@ -225,12 +225,12 @@ def test_series_in_its_order(page: Any, mixed: Any) -> None:
 def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
     ids = mixed.index.where("Modality = 'DX'").to_pandas()["path"].tolist()
     show(page, mixed, ids[0].removesuffix(".dcm"), where="Modality = 'DX'")
-    page.until(f"document.querySelector('.place').textContent === '1 / {len(ids)}'")
+    page.until(f"document.querySelector('.position').textContent === '1 / {len(ids)}'")
     page.keyboard.press("ArrowRight")
-    page.until(f"document.querySelector('.place').textContent === '2 / {len(ids)}'")
+    page.until(f"document.querySelector('.position').textContent === '2 / {len(ids)}'")
     page.until(f"document.querySelector('.path').textContent === {json.dumps(ids[1])}")
     page.go_back()
-    page.until(f"document.querySelector('.place').textContent === '1 / {len(ids)}'")
+    page.until(f"document.querySelector('.position').textContent === '1 / {len(ids)}'")
     page.until(f"document.querySelector('.path').textContent === {json.dumps(ids[0])}")
 
 
@@ -288,7 +288,7 @@ def test_header_hides_names_and_shows_text_as_text(page: Any, mixed: Any) -> Non
 )
 def test_a_broken_file_shows_its_problem(page: Any, mixed: Any, name: str, code: str) -> None:
     page.goto(mixed.image(name))
-    page.wait_for_selector(".no-picture h2")
+    page.wait_for_selector(".no-image h2")
     assert code in page.inner_text(".image-page")
     page.keyboard.press("ArrowLeft")
     page.until(f"!document.querySelector('.path').textContent.startsWith('{name}')")
@@ -309,7 +309,7 @@ def test_the_next_image_is_fetched_ahead_however_late_its_place_comes(
     page: Any, phantoms: Any
 ) -> None:
     held: list[Any] = []
-    page.route("**/api/place*", lambda route: held.append(route))
+    page.route("**/api/position*", lambda route: held.append(route))
     page.goto(phantoms.image(Path(phantoms.index[0].path).stem))
     page.wait_for_selector(DRAWN)
     page.until(lambda: held)

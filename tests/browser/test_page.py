@@ -31,7 +31,7 @@ def test_without_the_token_it_says_so(page: Any, mixed: Any) -> None:
     assert "token is missing" in page.inner_text("[role=alert]")
     page.goto("about:blank")
     page.goto(f"{mixed.origin}/#token=wrong")
-    page.wait_for_selector("[role=alert] >> text=does not fit")
+    page.wait_for_selector("[role=alert] >> text=is invalid")
     page.evaluate("token => { location.hash = `token=${token}` }", mixed.token)
     page.reload()
     page.wait_for_selector(".tile .name")
@@ -110,7 +110,7 @@ def test_dark_light_and_the_switch(page: Any, mixed: Any) -> None:
     page.goto(mixed.url())
     page.wait_for_selector(".tile .name")
     light = back()
-    page.click(".grid-page [aria-label='Light or dark']")
+    page.click(".grid-page [aria-label='Light or dark theme']")
     dark = back()
     assert dark != light
     page.reload()
@@ -123,8 +123,8 @@ def test_a_server_that_is_gone_is_said(page: Any, mixed: Any) -> None:
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.route("**/api/**", lambda route: route.abort())
     page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
-    page.wait_for_selector(".no-picture:not([hidden])")
-    assert "does not answer" in page.inner_text(".no-picture")
+    page.wait_for_selector(".no-image:not([hidden])")
+    assert "does not respond" in page.inner_text(".no-image")
 
 
 @pytest.mark.apt("npm", "npm")

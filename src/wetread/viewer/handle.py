@@ -230,9 +230,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return listener
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UsageError(
-            f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}; choose another"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        message = f"cannot listen on {host} port {port}: {reason}; choose another"
+        raise UsageError(message) from error
 
 
 def _joined(boxes: Boxes | None, content: Content) -> Boxes | None:

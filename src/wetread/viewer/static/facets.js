@@ -1,4 +1,4 @@
-// The columns beside the grid: how often which value occurs; a click makes it a condition.
+// Facets: value counts and histograms of columns, which set filter conditions.
 
 import { fetchJson, isAbort } from "./api.js";
 import { count, h, icon, iconButton, s, set } from "./dom.js";
@@ -11,7 +11,7 @@ import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within
 /** @typedef {import("./app.js").App} App */
 /** @typedef {{column: Column, element: HTMLElement, body: HTMLElement, head: HTMLElement, open: boolean, key: string}} Shown */
 
-const USUAL = [
+const DEFAULT_COLUMNS = [
   "Modality", "problems", "part", "read_status", "PhotometricInterpretation", "BodyPartExamined", "ViewPosition",
   "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "Rows", "BitsStored", "transfer_syntax",
 ];
@@ -30,7 +30,7 @@ export class Facets {
     this.more = h("select", { class: "add-facet", "aria-label": "Add a column", onchange: () => this.add() });
     this.element = h("aside", { class: "facets", "aria-label": "Facets" }, this.list, this.more);
     const byName = new Map(this.columns.map((column) => [column.name, column]));
-    for (const name of USUAL) {
+    for (const name of DEFAULT_COLUMNS) {
       const column = byName.get(name);
       if (column) this.show(column, this.shown.length < OPEN);
     }
@@ -86,13 +86,13 @@ export class Facets {
     this.load(this.shown.filter((shown) => shown.open));
   }
 
-  /** One question for all columns without conditions of their own, and one for each other. @param {Shown[]} wanted */
-  async load(wanted) {
+  /** Loads facets: one request for all columns without conditions, one for each other column. @param {Shown[]} outdated */
+  async load(outdated) {
     const { where, search } = this.app.route;
     const terms = split(where);
     /** @type {Map<string, Shown[]>} */
     const groups = new Map();
-    for (const shown of wanted) {
+    for (const shown of outdated) {
       const rest = join(terms.filter((term) => !isOf(term, shown.column)));
       const key = JSON.stringify([where, rest, search]);
       if (shown.key === key) continue;
@@ -114,7 +114,7 @@ export class Facets {
       }
     } catch (error) {
       for (const shown of group) shown.key = "";
-      // A condition that is wrong is said beside the filter already.
+      // An invalid condition is reported below the filter.
       if (!isAbort(error)) for (const shown of group) shown.body.replaceChildren(h("p", { class: "quiet" }, "–"));
     }
   }
@@ -149,7 +149,7 @@ export class Facets {
       ...rows,
       left > 0 ? h("button", { type: "button", class: "facet-more", onclick: () => this.drawValues(shown, facet, true) }, `${left} more`) : "",
       facet.other ? h("p", { class: "quiet" }, `${count(facet.other)} in other values`) : "",
-      rows.length ? "" : h("p", { class: "quiet" }, "nothing"),
+      rows.length ? "" : h("p", { class: "quiet" }, "no values"),
     );
   }
 
@@ -167,9 +167,9 @@ export class Facets {
       return s("rect", { x: i * 5, y: 46 - height, width: 4, height, class: inside(low, high) ? "bar-in" : "bar-out" });
     });
     const sweep = s("rect", { y: 0, height: 46, class: "sweep", width: 0 });
-    const picture = s("svg", { viewBox: `0 0 ${bins.length * 5} 47`, class: "histogram", preserveAspectRatio: "none", role: "img", "aria-label": `histogram of ${column.name}` }, ...bars, sweep);
+    const picture = s("svg", { viewBox: `0 0 ${bins.length * 5} 47`, class: "histogram", preserveAspectRatio: "none", role: "img", "aria-label": `Histogram of ${column.name}` }, ...bars, sweep);
     const apply = (/** @type {number | string} */ low, /** @type {number | string} */ high) => this.app.filterBy([...others, within(column.name, low, high, true)]);
-    const said = h("span", { class: "said" }, "");
+    const hint = h("span", { class: "hint" }, "");
     const binAt = (/** @type {PointerEvent} */ event) => {
       const box = picture.getBoundingClientRect();
       return Math.min(Math.max(Math.floor(((event.clientX - box.left) / box.width) * bins.length), 0), bins.length - 1);
@@ -184,11 +184,11 @@ export class Facets {
       const at = binAt(event);
       const [from, to] = start < 0 ? [at, at] : [Math.min(start, at), Math.max(start, at)];
       set(sweep, { x: from * 5, width: (to - from + 1) * 5 });
-      said.textContent = `${tidy(bins[from][0])} – ${tidy(bins[to][1])}: ${count(bins.slice(from, to + 1).reduce((sum, bin) => sum + bin[2], 0))}`;
+      hint.textContent = `${tidy(bins[from][0])} – ${tidy(bins[to][1])}: ${count(bins.slice(from, to + 1).reduce((sum, bin) => sum + bin[2], 0))}`;
     });
     picture.addEventListener("pointerleave", () => {
       if (start < 0) set(sweep, { width: 0 });
-      said.textContent = "";
+      hint.textContent = "";
     });
     picture.addEventListener("pointerup", (event) => {
       const at = binAt(event);
@@ -208,7 +208,7 @@ export class Facets {
     };
     shown.body.replaceChildren(
       picture,
-      h("div", { class: "range" }, inputs[0], said, inputs[1], own ? iconButton("close", `Clear ${column.name}`, () => this.app.filterBy(others)) : ""),
+      h("div", { class: "range" }, inputs[0], hint, inputs[1], own ? iconButton("close", `Clear ${column.name}`, () => this.app.filterBy(others)) : ""),
       missing ? h("button", { type: "button", class: "facet-value plain", "aria-pressed": String(terms.includes(equal(column, null))), onclick: () => this.app.filterBy(toggle(terms, column, null)) }, h("span", { class: "grow none" }, "missing"), h("span", { class: "number" }, count(missing))) : "",
     );
   }
