@@ -1,8 +1,9 @@
-"""Rows for a browser: pages, places and facets are what pandas says, in memory and on disk."""
+"""Pages, positions and facets of rows agree with pandas, in memory and on disk."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from wetread.index import Index
 from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
 from wetread.table.query import Content, fetch, open_content
-from wetread.viewer.catalogue import Catalogue, RowQuery, sort_stably
+from wetread.viewer.catalogue import Catalogue, RowQuery, memoize, sort_stably
 from wetread.viewer.facets import count_values
 
 ROWS = 200
 
 
 def make_rows() -> pa.Table:
-    """Made-up rows with ties, gaps, lists, a name that is not UTF-8 and a quote."""
+    """Synthetic rows with ties, missing values, lists and a quote in a path."""
     values: dict[str, list[Any]] = {
         "id": [f"{((n + 1) * 0x9E3779B97F4A7C15) % 2**64:016x}" for n in range(ROWS)],
         "path": [
@@ -52,9 +53,9 @@ def make_rows() -> pa.Table:
     }
     arrays = []
     for field in CORE:
-        given = values.get(field.name, [None] * ROWS)
+        column = values.get(field.name, [None] * ROWS)
         wide = pa.int32() if pa.types.is_date(field.type) else field.type
-        arrays.append(pa.array(given, wide).cast(field.type))
+        arrays.append(pa.array(column, wide).cast(field.type))
     return pa.table(arrays, schema=CORE)
 
 
@@ -142,7 +143,7 @@ def test_order_of_lists(catalogue: Catalogue, frame: pd.DataFrame) -> None:
     assert len(ids(catalogue, RowQuery(order="WindowCenter"))) == ROWS
 
 
-def test_place_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None:
+def test_position_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None:
     row_query = RowQuery("Rows > 280", "", "KVP", True)
     ordered = ids(catalogue, row_query)
     for offset in (0, 17, len(ordered) - 1):
@@ -150,9 +151,9 @@ def test_place_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None
         assert found["offset"] == offset
         assert found["previous"] == (ordered[offset - 1] if offset else None)
         assert found["next"] == (ordered[offset + 1] if offset + 1 < len(ordered) else None)
-    gone = {"offset": None, "total": len(ordered), "previous": None, "next": None}
-    assert catalogue.position(row_query, frame["id"][0]) == gone
-    assert catalogue.position(row_query, "0" * 16) == gone
+    absent = {"offset": None, "total": len(ordered), "previous": None, "next": None}
+    assert catalogue.position(row_query, frame["id"][0]) == absent
+    assert catalogue.position(row_query, "0" * 16) == absent
 
 
 def test_row_and_fetch(catalogue: Catalogue, content: Content, frame: pd.DataFrame) -> None:
@@ -160,9 +161,9 @@ def test_row_and_fetch(catalogue: Catalogue, content: Content, frame: pd.DataFra
     assert row is not None
     assert (row["path"], row["Rows"]) == (frame["path"][150], 256)
     assert catalogue.row("0" * 16) is None
-    places = [199, 3, 3, 70, 0]
-    found = fetch(catalogue.content, places, ["path", "Rows"])
-    assert found["path"].to_pylist() == frame["path"][places].to_list()
+    numbers = [199, 3, 3, 70, 0]
+    found = fetch(catalogue.content, numbers, ["path", "Rows"])
+    assert found["path"].to_pylist() == frame["path"][numbers].to_list()
     assert fetch(catalogue.content, [], ["path"]).num_rows == 0
 
 
@@ -179,10 +180,10 @@ def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) ->
     assert catalogue.series(frame["id"][0])["count"] == 1  # a row without pixels
 
 
-def test_among_keeps_the_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    chosen = [*frame["id"][[20, 5, 100]], "0" * 16]
-    assert catalogue.positions(RowQuery(desc=True), chosen) == [
-        (frame["id"][place], ROWS - 1 - place) for place in (100, 20, 5)
+def test_positions_follow_the_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
+    some = [*frame["id"][[20, 5, 100]], "0" * 16]
+    assert catalogue.positions(RowQuery(desc=True), some) == [
+        (frame["id"][number], ROWS - 1 - number) for number in (100, 20, 5)
     ]
 
 
@@ -192,12 +193,12 @@ def test_facets_of_values(
     catalogue: Catalogue, frame: pd.DataFrame, column: str, where: str
 ) -> None:
     chosen = frame.query(where) if where else frame
-    found = catalogue.facet(column, where, "")
+    facet = catalogue.facet(column, where, "")
     counts = chosen[column].value_counts()
-    assert found["kind"] == "values"
-    assert dict(found["values"]) == counts.to_dict()
-    assert [count for _, count in found["values"]] == sorted(counts, reverse=True)
-    assert (found["missing"], found["other"]) == (chosen[column].isna().sum(), 0)
+    assert facet["kind"] == "values"
+    assert dict(facet["values"]) == counts.to_dict()
+    assert [count for _, count in facet["values"]] == sorted(counts, reverse=True)
+    assert (facet["missing"], facet["other"]) == (chosen[column].isna().sum(), 0)
 
 
 def test_facets_of_numbers_and_dates(catalogue: Catalogue, frame: pd.DataFrame) -> None:
@@ -212,7 +213,7 @@ def test_facets_of_numbers_and_dates(catalogue: Catalogue, frame: pd.DataFrame) 
     assert (dates["bins"][0][0], dates["missing"]) == ("2019-04-15", 23)
 
 
-def test_facets_of_lists_come_with_their_conditions(catalogue: Catalogue) -> None:
+def test_facets_of_lists_include_conditions(catalogue: Catalogue) -> None:
     for column, value, count in (("problems", "TRUNCATED", 133), ("WindowCenter", 40.0, 160)):
         found = catalogue.facet(column, "", "")
         shown = {value: (count, condition) for value, count, condition in found["values"]}
@@ -220,7 +221,7 @@ def test_facets_of_lists_come_with_their_conditions(catalogue: Catalogue) -> Non
         assert len(ids(catalogue, RowQuery(shown[value][1]))) == count
 
 
-def test_many_different_values_are_cut() -> None:
+def test_facets_show_at_most_50_values() -> None:
     column = pa.chunked_array([[f"value {n % 60:02d}" for n in range(90)]])
     found = count_values(column)
     assert len(found["values"]) == 50
@@ -228,7 +229,7 @@ def test_many_different_values_are_cut() -> None:
     assert found["other"] + sum(count for _, count in found["values"]) == 90
 
 
-def test_sort_stably_takes_every_type() -> None:
+def test_sort_stably_supports_every_type() -> None:
     for values in ([3, None, 1], ["b", None, "a"], [True, None, False], [2.0, float("nan"), 1.0]):
         column = pa.chunked_array([values])
         assert sort_stably(column).tolist() == [2, 0, 1]
@@ -255,16 +256,16 @@ def test_sort_stably_takes_every_type() -> None:
         "'",
     ],
 )
-def test_what_is_no_expression_is_refused(catalogue: Catalogue, where: str) -> None:
+def test_invalid_where_is_rejected(catalogue: Catalogue, where: str) -> None:
     with pytest.raises(QueryError):
         catalogue.page(RowQuery(where), 0, 10, [])
 
 
-def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
+def test_slow_where_is_stopped(catalogue: Catalogue) -> None:
     limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
     endless = RowQuery("Rows > (SELECT sum(range) FROM range(1000000000000))")
     begun = time.monotonic()
-    for _ in range(2):  # the answer is not kept
+    for _ in range(2):  # errors are not cached
         with pytest.raises(QueryError, match=r"stopped after 0\.3 s"):
             limited.page(endless, 0, 10, [])
     assert time.monotonic() - begun < 20
@@ -274,7 +275,7 @@ def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x", 'Rows" DESC, "Rows', "Rows; DROP TABLE x", "1"])
-def test_unknown_columns_are_refused(catalogue: Catalogue, name: str) -> None:
+def test_unknown_columns_are_rejected(catalogue: Catalogue, name: str) -> None:
     with pytest.raises(UnknownNameError):
         catalogue.facet(name, "", "")
     with pytest.raises(UnknownNameError):
@@ -282,6 +283,20 @@ def test_unknown_columns_are_refused(catalogue: Catalogue, name: str) -> None:
     if name:
         with pytest.raises(UnknownNameError):
             catalogue.page(RowQuery(order=name), 0, 10, [])
+
+
+def test_memoize_computes_once_for_all_threads() -> None:
+    calls: list[int] = []
+
+    def slow(value: int) -> int:
+        calls.append(value)
+        time.sleep(0.1)
+        return -value
+
+    memoized = memoize(slow, 2)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(memoized, [1, 2] * 4)) == [-1, -2] * 4
+    assert sorted(calls) == [1, 2]
 
 
 def test_an_empty_index(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Boxes by image, and the images where model and readers disagree."""
+"""Boxes by image, and images with false positives or false negatives."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_boxes_of_an_image_and_a_frame() -> None:
     assert marks.count([A, "0" * 16, B, C]) == [2, 0, 3, 0]
 
 
-def test_consensus_where_two_or_more_read() -> None:
+def test_consensus_of_two_or_more_readers() -> None:
     marks = BoxesByImage(READERS)
     assert marks.consensus(A, 0, "wbf") is None
     merged = marks.consensus(B, 0, "wbf")
@@ -69,9 +69,9 @@ def test_consensus_where_two_or_more_read() -> None:
     ]  # one reader: as drawn
 
 
-def test_a_box_without_a_place_is_in_nobodys_way() -> None:
-    lost = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
-    marks = BoxesByImage(Boxes.concat([READERS, boxes_of(lost)]))
+def test_boxes_without_coordinates_are_ignored() -> None:
+    without_coordinates = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
+    marks = BoxesByImage(Boxes.concat([READERS, boxes_of(without_coordinates)]))
     assert marks.consensus(B, 0, "wbf") == BoxesByImage(READERS).consensus(B, 0, "wbf")
     assert marks.ground_truth("wbf").table.equals(BoxesByImage(READERS).ground_truth("wbf").table)
 
@@ -108,7 +108,7 @@ def test_misses_keep_frames_apart() -> None:
 
 
 @pytest.mark.parametrize("iou", [0.3, 0.5])
-def test_misses_are_those_of_a_plain_loop(iou: float) -> None:
+def test_misses_agree_with_a_plain_loop(iou: float) -> None:
     found, truth = make_boxes(40, 5, labels=3)
     found, truth = (
         side.replace({"image": [key[:16] for key in side.table["key"].to_pylist()]})
@@ -164,10 +164,10 @@ def test_over_http(tmp_path: Any) -> None:
             assert (about["boxes"], about["predictions"], about["consensus"]) == (True, True, True)
             rows = client.get("api/rows").json()["rows"]
             assert [row["boxes"] for row in rows] == [2, 1, 0]
-            said = client.get(f"api/images/{a}/boxes").json()
-            assert [row["reader"] for row in said["truth"]] == ["R1", "R2"]
-            assert [row["x0"] for row in said["consensus"]] == [0.5]
-            assert [row["score"] for row in said["predictions"]] == [0.9]
+            boxes = client.get(f"api/images/{a}/boxes").json()
+            assert [row["reader"] for row in boxes["truth"]] == ["R1", "R2"]
+            assert [row["x0"] for row in boxes["consensus"]] == [0.5]
+            assert [row["score"] for row in boxes["predictions"]] == [0.9]
             assert client.get(f"api/images/{b}/boxes").json()["consensus"] is None
             missed = client.get("api/misses?score=0.5&desc=1").json()
             assert missed == {

@@ -134,12 +134,13 @@ export class Facets {
     /** @type {FacetValue[]} */
     const values = facet.missing ? [...facet.values, [null, facet.missing]] : facet.values;
     const first = all ? values : values.slice(0, FEW);
+    const missing = column.name === "problems" ? "none" : "missing";
     const rows = first.map(([value, n, condition]) => {
       const own = condition ?? equal(column, value);
       const pressed = terms.includes(own) || (value !== null && chosen.has(quoteValue(value)));
       const button = h(
         "button", { type: "button", class: "facet-value", "aria-pressed": String(pressed), onclick: () => this.app.filterBy(toggle(terms, column, value, condition)) },
-        h("span", { class: value === null || value === "" ? "grow none" : "grow" }, value === null ? "missing" : value === "" ? "empty" : String(value)), h("span", { class: "number" }, count(n)),
+        h("span", { class: value === null || value === "" ? "grow none" : "grow" }, value === null ? missing : value === "" ? "empty" : String(value)), h("span", { class: "number" }, count(n)),
       );
       button.style.setProperty("--share", `${(100 * n) / most}%`);
       return button;

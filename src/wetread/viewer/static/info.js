@@ -18,7 +18,7 @@ export class Info {
     if (!meta.error) {
       facts.push(
         ["Size", `${meta.columns} × ${meta.rows}`],
-        ["Photometric interpretation", meta.photometric],
+        ["Photometric", meta.photometric],
         ["Stored values", `${meta.bits} bits, ${meta.dtype}`],
       );
       if (meta.units) facts.push(["Units", meta.units]);

@@ -16,7 +16,7 @@ export function quoteValue(value) {
  */
 export function equal({ name, type }, value) {
   const quoted = quoteName(name);
-  if (value === null) return `${quoted} IS NULL`;
+  if (value === null) return type === "list" ? `coalesce(len(${quoted}), 0) = 0` : `${quoted} IS NULL`;
   if (name === "problems") return `list_contains(list_transform(problems, lambda f: f.code), ${quoteValue(value)})`;
   return type === "list" ? `list_contains(${quoted}, ${quoteValue(value)})` : `${quoted} = ${quoteValue(value)}`;
 }
@@ -72,7 +72,7 @@ export function rangeOf(term, column) {
 export function isOf(term, column) {
   const { name } = column;
   const list = column.type === "list" && (term.startsWith(`list_contains(${quoteName(name)}, `) || (name === "problems" && term.startsWith("list_contains(list_transform(problems")));
-  return valuesOf(term, name) !== null || rangeOf(term, name) !== null || term === `${quoteName(name)} IS NULL` || list;
+  return valuesOf(term, name) !== null || rangeOf(term, name) !== null || term === equal(column, null) || list;
 }
 
 /** @param {string} text */
