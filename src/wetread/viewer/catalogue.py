@@ -108,9 +108,9 @@ class Catalogue:
 
     def _read_tiles(self) -> pa.Table:
         """Columns of the tiles for all rows, in memory: pages of any order come at once."""
-        shown = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
+        available = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
         codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
-        names = ", ".join(map(name_column, shown))
+        names = ", ".join(map(name_column, available))
         tiles = query(self.content, f"SELECT {names}, {codes} FROM index")
         for name in REPETITIVE:
             at = tiles.column_names.index(name)
@@ -236,19 +236,19 @@ class Catalogue:
 
     def _search(self, text: str) -> NDArray[np.bool_]:
         """Boolean mask of the rows that contain a text."""
-        tiles, found = self._tiles(), np.zeros(len(self), bool)
+        tiles, mask = self._tiles(), np.zeros(len(self), bool)
         for name in ("path", "member"):
             hits = pc.match_substring(tiles[name], text, ignore_case=True)
-            found |= np.asarray(hits.fill_null(False))
+            mask |= np.asarray(hits.fill_null(False))
         for name in REPETITIVE:
             for chunk in tiles[name].chunks:
                 hits = pc.match_substring(chunk.dictionary, text, ignore_case=True)
-                found |= np.asarray(hits.take(chunk.indices).fill_null(False))
+                mask |= np.asarray(hits.take(chunk.indices).fill_null(False))
         if _UID.fullmatch(text):
             each = " OR ".join(f"contains({name}, ?)" for name in UIDS)
             sql = f"SELECT coalesce({each}, false) FROM index"
-            found |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
-        return found
+            mask |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
+        return mask
 
     def _key(self, column: str) -> str:
         """SQL of the sort key: the first value of a list, the number of problems."""

@@ -88,14 +88,14 @@ def reduce(frame: Frame, chain: Chain, times: int) -> Frame:
     rows, columns = values.shape[:2]
     edges = [(0, -rows % times), (0, -columns % times), (0, 0)][: values.ndim]
     blocks = np.pad(values, edges, mode="edge")
-    whole = values.dtype.kind in "iu"
-    sums = np.int32 if whole and values.dtype.itemsize <= 2 else np.float64
+    is_integer = values.dtype.kind in "iu"
+    sums = np.int32 if is_integer and values.dtype.itemsize <= 2 else np.float64
     offsets = (blocks[i::times, j::times] for i in range(times) for j in range(times))
     total = np.zeros((-(-rows // times), -(-columns // times), *values.shape[2:]), sums)
     for values_at_offset in offsets:
         total += values_at_offset
     mean = total / times**2
-    small = (np.rint(mean) if whole else mean).astype(values.dtype)
+    small = (np.rint(mean) if is_integer else mean).astype(values.dtype)
     if values.ndim == 2 and chain.padding is not None:
         padding = chain.is_padding(blocks)
         padded = padding.reshape(total.shape[0], times, total.shape[1], times).any(axis=(1, 3))

@@ -75,12 +75,13 @@ def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
     values, counts = counted.field("values"), np.asarray(counted.field("counts"))
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    least = np.sort(counts)[-MAX_VALUES] if len(counts) > MAX_VALUES else 0
+    threshold = np.sort(counts)[-MAX_VALUES] if len(counts) > MAX_VALUES else 0
     shown = [
-        (-int(counts[i]), _plain(values[int(i)].as_py())) for i in np.flatnonzero(counts > least)
+        (-int(counts[i]), _plain(values[int(i)].as_py()))
+        for i in np.flatnonzero(counts > threshold)
     ]
-    if least:
-        ties = np.flatnonzero(counts == least)[: MAX_VALUES - len(shown)]
+    if threshold:
+        ties = np.flatnonzero(counts == threshold)[: MAX_VALUES - len(shown)]
         shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
     shown.sort()
     other = len(column) + sum(count for count, _ in shown)

@@ -245,16 +245,16 @@ def _kind(decoded: DecodedFrame) -> str:
     values = decoded.frame.values
     if values.ndim == 3 or decoded.frame.photometric == "PALETTE COLOR":
         return "rgb8"
-    whole = values.dtype.kind in "iu" and values.dtype.itemsize <= 2
-    return values.dtype.name if whole else "display8"
+    small = values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+    return values.dtype.name if small else "display8"
 
 
 def _describe(image: Image, decoded: DecodedFrame, number: int) -> dict[str, Any]:
     frame, form = decoded.frame, decoded.form
-    whole = read_chain(image.header, number)
-    chain = whole.shown  # used by the page for rendering
+    full_chain = read_chain(image.header, number)
+    chain = full_chain.shown  # used by the page for rendering
     spacing = read_spacing(image.header, number)
-    picture = render(frame, whole, None)
+    picture = render(frame, full_chain, None)
     colour = _kind(decoded) == "rgb8"
     rows, columns = form["rows"], form["columns"]
     return {

@@ -55,19 +55,19 @@ export class Header {
    */
   rows(elements, words) {
     const nodes = [];
-    let found = 0;
+    let total = 0;
     for (const element of elements) {
       const here = !words || matches(element, words);
       if (!element.items) {
         if (!here) continue;
-        found++;
+        total++;
         nodes.push(row(element, words));
         continue;
       }
       const below = element.items.map((item) => this.rows(item, here ? "" : words));
       const inside = below.reduce((sum, one) => sum + one.count, 0);
       if (!here && !inside) continue;
-      found += here ? 1 + (words ? 0 : inside) : inside;
+      total += here ? 1 + (words ? 0 : inside) : inside;
       const details = h(
         "details", { class: "sequence", open: Boolean(words) },
         h("summary", {}, ...cells(element, words), h("span", { class: "value quiet" }, plural(element.items.length, "item"))),
@@ -75,7 +75,7 @@ export class Header {
       );
       nodes.push(details);
     }
-    return { nodes, count: found };
+    return { nodes, count: total };
   }
 }
 

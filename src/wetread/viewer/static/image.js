@@ -161,7 +161,7 @@ export class ImageView {
     this.controls.setTab(route.tab, this);
     if (!meta) return;
     this.window = meta.colour || meta.error ? null : resolve(route.window, meta, this.app.about.presets);
-    this.stage.place(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
+    this.stage.setView(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
     this.controls.setWindow(this.window, route, label);
     this.readers.refresh(route);
     if (!meta.error) this.paint(true);
@@ -194,7 +194,7 @@ export class ImageView {
       const preview = await createImageBitmap(blob);
       if (signal.aborted || this.stage.picture.plane) return;
       this.stage.picture.preview = preview;
-      if (!this.meta || this.meta.id !== route.id) this.stage.place({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
+      if (!this.meta || this.meta.id !== route.id) this.stage.setView({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
       this.stage.draw();
     } catch { /* reported when the image is loaded */ }
   }
@@ -303,9 +303,9 @@ export class ImageView {
 
   drawBoxes() {
     const { stage, readers } = this;
-    const shown = this.meta && !this.meta.error ? readers.marks : [];
-    const chips = readers.shown(this.route).includes("l");
-    this.layer.draw(shown, readers.selected, chips, stage.element.clientWidth);
+    const marks = this.meta && !this.meta.error ? readers.marks : [];
+    const chips = readers.layers(this.route).includes("l");
+    this.layer.draw(marks, readers.selected, chips, stage.element.clientWidth);
     this.layer.fade(readers.opacity);
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
     drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
@@ -441,7 +441,7 @@ export class ImageView {
   /** Selects the next miss, on this or another image. @param {1 | -1} way */
   async nextMiss(way) {
     if (!this.app.about.predictions) return;
-    const show = this.readers.shown(this.route);
+    const show = this.readers.layers(this.route);
     const hidden = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
     if (hidden) this.change({ show: show + hidden });
     if (this.readers.selectMiss(way)) {

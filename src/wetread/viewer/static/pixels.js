@@ -64,13 +64,13 @@ export function scaleFor(levels, zoom) {
 
 /**
  * Scales to load, in order: a quarter of the resolution first for large images.
- * @param {Meta} meta @param {number} wanted scale
+ * @param {Meta} meta @param {number} required scale
  */
-export function plan(meta, wanted) {
+export function plan(meta, required) {
   const large = meta.rows * meta.columns > 2 ** 21;
   const scales = meta.levels.map((level) => level.scale);
   const first = Math.max(...scales.filter((scale) => scale <= 4), 1);
-  return large && first > wanted ? [first, wanted] : [wanted];
+  return large && first > required ? [first, required] : [required];
 }
 
 /** @param {string} id @param {number} frame @param {number} scale @param {string} window */
@@ -80,12 +80,12 @@ function keyOf(id, frame, scale, window) {
 
 /**
  * Best cached plane for a scale: not coarser, if possible.
- * @param {Meta} meta @param {number} frame @param {number} wanted @param {string} window
+ * @param {Meta} meta @param {number} frame @param {number} required @param {string} window
  */
-export function bestPlane(meta, frame, wanted, window) {
+export function bestPlane(meta, frame, required, window) {
   const scales = meta.levels.map((level) => level.scale).sort((a, b) => b - a);
-  const fine = scales.filter((scale) => scale <= wanted);
-  const coarse = scales.filter((scale) => scale > wanted).reverse();
+  const fine = scales.filter((scale) => scale <= required);
+  const coarse = scales.filter((scale) => scale > required).reverse();
   for (const scale of [...fine, ...coarse]) {
     const plane = planes.get(keyOf(meta.id, frame, scale, window));
     if (plane) return plane;

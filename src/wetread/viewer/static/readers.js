@@ -44,7 +44,7 @@ export class Readers {
   }
 
   /** @param {Route} route */
-  shown(route) {
+  layers(route) {
     return route.show ?? this.defaultLayers;
   }
 
@@ -159,7 +159,7 @@ export class Readers {
     const route = this.route;
     if (!route) return;
     if (kind === "layer") {
-      const show = this.shown(route);
+      const show = this.layers(route);
       this.change({ show: show.includes(value) ? show.replace(value, "") : show + value });
       return;
     }
@@ -168,14 +168,14 @@ export class Readers {
     const next = now.includes(value) ? now.filter((one) => one !== value) : [...now, value];
     const complete = all.every((one) => next.includes(one));
     this.change(kind === "reader"
-      ? { readers: complete ? null : next, show: this.shown(route).includes("r") ? route.show : this.shown(route) + "r" }
+      ? { readers: complete ? null : next, show: this.layers(route).includes("r") ? route.show : this.layers(route) + "r" }
       : { labels: complete ? null : next });
   }
 
   /** Hides all boxes, or restores them. */
   flipAll() {
     if (!this.route) return;
-    const show = this.shown(this.route);
+    const show = this.layers(this.route);
     if (/[rgp]/.test(show)) {
       this.hidden = show;
       this.change({ show: show.replace(/[rgp]/g, "") });
@@ -191,7 +191,7 @@ export class Readers {
   /** Updates marks, counts and switches from the address. @param {Route} route */
   refresh(route) {
     this.route = route;
-    const show = this.shown(route);
+    const show = this.layers(route);
     const { marks, tp, fp, fn } = marksOf(this.boxes, { ...route, show, judging: this.about.predictions }, this.hues);
     this.marks = marks;
     this.counts = { tp, fp, fn };

@@ -66,7 +66,7 @@ export class Stage {
   }
 
   /** @param {Size} size @param {View} view */
-  place(size, view) {
+  setView(size, view) {
     this.size = size;
     this.view = { ...view };
     this.draw();
@@ -146,12 +146,12 @@ export class Stage {
     const { width, height } = this.canvas;
     const out = new Uint32Array(this.buffer.data.buffer);
     const [across, down] = [plane.scale / viewport.dx, plane.scale / viewport.dy];
-    const whole = isWhole(across) && isWhole(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
-    if (whole || this.fast) drawNearest(out, width, height, plane, this.picture.colours, viewport);
+    const exact = isInteger(across) && isInteger(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
+    if (exact || this.fast) drawNearest(out, width, height, plane, this.picture.colours, viewport);
     else drawSmooth(out, width, height, plane, this.picture.colours, viewport);
     this.context.putImageData(this.buffer, 0, 0);
-    this.element.dataset.drawn = `${whole ? "exact" : this.fast ? "nearest" : "smooth"} ${plane.scale}`;
-    if (this.fast && !whole) this.settle = setTimeout(() => this.draw(), 140);
+    this.element.dataset.drawn = `${exact ? "exact" : this.fast ? "nearest" : "smooth"} ${plane.scale}`;
+    if (this.fast && !exact) this.settle = setTimeout(() => this.draw(), 140);
   }
 
   /** @param {ImageBitmap | undefined} preview @param {import("./sampler.js").Viewport} viewport */
@@ -281,6 +281,6 @@ export class Stage {
 }
 
 /** @param {number} value */
-function isWhole(value) {
+function isInteger(value) {
   return Math.abs(value - Math.round(value)) < 1e-9 && value > 0.5;
 }

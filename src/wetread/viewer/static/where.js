@@ -96,12 +96,12 @@ function guarded(term) {
  * @returns {string[]}
  */
 export function split(where) {
-  const found = words(where).filter(({ depth }) => depth === 0);
-  if (found.some(({ word }) => word === "OR" || word === "CASE")) return [where.trim()];
+  const keywords = words(where).filter(({ depth }) => depth === 0);
+  if (keywords.some(({ word }) => word === "OR" || word === "CASE")) return [where.trim()];
   const terms = [];
   let start = 0;
   let between = false;
-  for (const { word, at } of found) {
+  for (const { word, at } of keywords) {
     if (word === "BETWEEN") between = true;
     else if (word === "AND" && between) between = false;
     else if (word === "AND") {
@@ -118,13 +118,13 @@ export function split(where) {
  * @param {string} text
  */
 function words(text) {
-  const found = [];
+  const tokens = [];
   let depth = 0;
   for (const match of text.matchAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\w+/g)) {
     const [token] = match;
     if (token === "(") depth++;
     else if (token === ")") depth--;
-    else if (/\w/.test(token[0])) found.push({ word: token.toUpperCase(), depth, at: match.index });
+    else if (/\w/.test(token[0])) tokens.push({ word: token.toUpperCase(), depth, at: match.index });
   }
-  return found;
+  return tokens;
 }
