@@ -159,10 +159,10 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
                 "filter by problems": f"len(problems) > 0 AND Rows > {500 + n}",
             }
             for name, where in wheres.items():
-                request = httpx.QueryParams(where=where, limit=200)
-                add(took, name, seconds(client, f"api/rows?{request}"))
-                request = httpx.QueryParams(where=where, id=id_)
-                add(took, "place in what was filtered", seconds(client, f"api/place?{request}"))
+                ask = httpx.QueryParams(where=where, limit=200)
+                add(took, name, seconds(client, f"api/rows?{ask}"))
+                ask = httpx.QueryParams(where=where, id=id_)
+                add(took, "place in what was filtered", seconds(client, f"api/position?{ask}"))
             add(took, "search", seconds(client, f"api/rows?search=study-{n}7&limit=200"))
             for name in ("Modality", "Rows", "StudyDate", "problems", "SeriesDescription"):
                 request = httpx.QueryParams(columns=name, where=f"Columns > {n}")

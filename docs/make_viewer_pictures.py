@@ -1,6 +1,6 @@
-"""Draws docs/pictures/viewer-*.png: the viewer in headless Chromium, over the phantom sample.
+"""Take screenshots of the viewer in headless Chromium: docs/pictures/viewer-*.png.
 
-Run with the packages of the extra `test` and Debian's chromium: python docs/make_viewer_pictures.py
+Requires the extra `test` and Chromium: python docs/make_viewer_pictures.py
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from wetread.testing.chromium import launch
 from wetread.viewer import Handle
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
-LARGEST = 500_000
+MAX_BYTES = 500_000
 
 
 def write_predictions(labels: Path, to: Path, seed: int = 7) -> Path:
-    """What a model might find: one reader's boxes moved, some missed, some of its own."""
+    """Write synthetic predictions: one reader's boxes, moved; some missing, some added."""
     rng = np.random.default_rng(seed)
     rows = pyarrow.csv.read_csv(labels).to_pylist()
     names = sorted({row["class_name"] for row in rows} - {"No finding"})
@@ -64,7 +64,7 @@ def _line(key: str, label: str, corners: np.ndarray, score: float) -> str:
 
 @contextmanager
 def opened(url: str, theme: str, width: int = 1360, height: int = 850) -> Iterator[Page]:
-    """A page of the viewer."""
+    """Open a page of the viewer."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
         page = browser.new_page(
@@ -76,20 +76,20 @@ def opened(url: str, theme: str, width: int = 1360, height: int = 850) -> Iterat
 
 
 def save(page: Page, name: str) -> None:
-    """The page as a PNG of 256 colours, small enough for a repository."""
+    """Save a screenshot as PNG with 256 colours."""
     page.mouse.move(2, 2)
     page.wait_for_timeout(500)
     path = PICTURES / name
     with Image.open(BytesIO(page.screenshot())) as picture:
-        few_colours(picture.convert("RGB")).save(path, optimize=True)
+        reduce_colours(picture.convert("RGB")).save(path, optimize=True)
     size = path.stat().st_size
-    if size > LARGEST:
-        raise SystemExit(f"{path} has {size} bytes, more than {LARGEST}")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{path} has {size} bytes, more than {MAX_BYTES}")
     print(f"{path.name}: {size:,} bytes", file=sys.stderr)
 
 
-def few_colours(picture: Image.Image) -> Image.Image:
-    """64 greys, and the 192 most frequent colours as they are: thin lines keep theirs."""
+def reduce_colours(picture: Image.Image) -> Image.Image:
+    """Quantise to 64 grey levels and the 192 most frequent colours, which keeps thin lines."""
     pixels = np.asarray(picture).reshape(-1, 3)
     coloured = pixels[np.ptp(pixels.astype(int), axis=1) > 6]
     colours, counts = np.unique(coloured, axis=0, return_counts=True)
@@ -101,7 +101,7 @@ def few_colours(picture: Image.Image) -> Image.Image:
 
 
 def draw_grid(url: str, theme: str, name: str) -> None:
-    """The mosaic, with facets of different kinds."""
+    """Take a screenshot of the grid with several facets."""
     with opened(url, theme) as page:
         for column in ("Modality", "problems", "read_status"):
             page.click(f"[data-column={column}] .facet-head")
@@ -110,8 +110,8 @@ def draw_grid(url: str, theme: str, name: str) -> None:
         page.select_option(".add-facet", "Columns")
         page.locator("[data-column=part] .facet-value", has_text="train").click()
         page.keyboard.press("-")
-        lacking = "[...document.querySelectorAll('.tile')].some(t => !t.querySelector('img'))"
-        while page.evaluate(lacking):
+        incomplete = "[...document.querySelectorAll('.tile')].some(t => !t.querySelector('img'))"
+        while page.evaluate(incomplete):
             page.wait_for_timeout(200)
         page.locator(".scroller").focus()
         page.keyboard.press("ArrowRight")
@@ -119,7 +119,7 @@ def draw_grid(url: str, theme: str, name: str) -> None:
 
 
 def draw_image(url: str, theme: str, name: str, keys: str = "") -> None:
-    """An image, after some keys."""
+    """Take a screenshot of an image, after pressing some keys."""
     with opened(url, theme) as page:
         page.wait_for_selector(".stage[data-drawn^=smooth]")
         page.wait_for_timeout(1500)
@@ -130,7 +130,7 @@ def draw_image(url: str, theme: str, name: str, keys: str = "") -> None:
 
 
 def draw_header(url: str, theme: str, name: str) -> None:
-    """The header of an image with functional groups, searched."""
+    """Take a screenshot of a header with functional groups and a search."""
     with opened(url, theme) as page:
         page.wait_for_selector(".stage[data-drawn^=smooth]")
         page.wait_for_selector(".tree .element")
@@ -139,14 +139,16 @@ def draw_header(url: str, theme: str, name: str) -> None:
 
 
 def main() -> None:
-    """All pictures."""
+    """Take all screenshots."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_sample(Path(temporary, "phantoms"), 60, size=900, test=0, progress=False)
-        found = write_predictions(folder / "train.csv", Path(temporary, "found.csv"))
+        predictions = write_predictions(folder / "train.csv", Path(temporary, "predictions.csv"))
         index = wr.scan(folder / "train", progress=False)
-        readers, model = (wr.read_boxes(path, index) for path in (folder / "train.csv", found))
+        readers, model = (
+            wr.read_boxes(path, index) for path in (folder / "train.csv", predictions)
+        )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # phantoms have no patient to split by
+            warnings.simplefilter("ignore")  # phantoms have no patient id
             index = wr.split(index, readers)
         with wr.view(index, readers, title="phantoms") as viewer:
             draw_grid(viewer.url, "dark", "viewer-grid.png")
@@ -164,31 +166,30 @@ def main() -> None:
         )
 
 
-def richest(boxes: wr.Boxes, place: int = 0) -> str:
-    """The image that most is marked on."""
+def richest(boxes: wr.Boxes) -> str:
+    """Image with the most boxes."""
     counts = pc.value_counts(boxes.table.filter(pc.equal(boxes.table["kind"], "box"))["image"])
-    order = np.argsort(-counts.field("counts").to_numpy(), kind="stable")
-    return str(counts.field("values")[int(order[place])])
+    return str(counts.field("values")[int(counts.field("counts").to_numpy().argmax())])
 
 
 def worst(viewer: Handle) -> str:
-    """The image with most of all: found, invented and missed."""
+    """Image with the most predictions, and both false positives and false negatives."""
 
-    def ask(path: str) -> Any:
+    def fetch(path: str) -> Any:
         url = f"http://127.0.0.1:{viewer.port}/api/{path}"
         return httpx.get(url, headers={"X-Wetread-Token": viewer.token}).json()
 
-    def rank(one: Any) -> tuple[int, int]:
-        boxes = ask(f"images/{one['id']}/boxes")
-        return min(one["fp"], one["fn"], 1), len(boxes["predictions"]) - one["fp"]
+    def rank(image: Any) -> tuple[int, int]:
+        boxes = fetch(f"images/{image['id']}/boxes")
+        return min(image["fp"], image["fn"], 1), len(boxes["predictions"]) - image["fp"]
 
-    return str(max(ask("misses?iou=0.5&score=0.3")["images"], key=rank)["id"])
+    return str(max(fetch("misses?iou=0.5&score=0.3")["images"], key=rank)["id"])
 
 
 def at(viewer: Handle, image: str, **state: str) -> str:
-    """The address of an image."""
-    said = urlencode({**state, "token": viewer.token})
-    return f"http://127.0.0.1:{viewer.port}/#/image/{image}?{said}"
+    """Address of an image."""
+    query = urlencode({**state, "token": viewer.token})
+    return f"http://127.0.0.1:{viewer.port}/#/image/{image}?{query}"
 
 
 if __name__ == "__main__":

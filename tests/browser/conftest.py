@@ -1,4 +1,4 @@
-"""A real browser, and viewers of small data sets for it, each started once."""
+"""Chromium, and viewers of small data sets, each started once."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(chromium: Any) -> Iterator[Any]:
-    """A page of its own that nothing may go wrong on."""
+    """New page; JavaScript errors and console errors fail the test."""
     context = chromium.new_context(viewport={"width": 1300, "height": 900})
     page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
-    page.on("console", lambda said: wrong.append(said.text) if is_wrong(said) else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(f"{error}\n{error.stack}"))
+    page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
     page.set_default_timeout(1000 * SECONDS)
     yield page
     context.close()
-    assert not wrong
+    assert not errors
 
 
 def until(page: Any, condition: str | Callable[[], Any]) -> None:
@@ -76,14 +76,14 @@ def until(page: Any, condition: str | Callable[[], Any]) -> None:
 
 
 def address(page: Any) -> str:
-    """Return the fragment; the page, which writes it 0.2 s after a change, is told to do it now."""
+    """Return the fragment, after making the page write it at once instead of after 0.2 s."""
     page.evaluate("dispatchEvent(new Event('pagehide'))")
     return unquote_plus(str(page.evaluate("location.hash")))
 
 
-def is_wrong(said: Any) -> bool:
-    """An error of the page, which an answer of 4xx alone is not."""
-    return said.type == "error" and not said.text.startswith("Failed to load resource")
+def is_error(message: Any) -> bool:
+    """True for an error of the page, except for failed requests."""
+    return message.type == "error" and not message.text.startswith("Failed to load resource")
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +112,11 @@ class Site:
         return f"http://127.0.0.1:{self.handle.port}"
 
     def url(self, fragment: str = "/grid") -> str:
-        """The address of a fragment, with the token."""
+        """Address of a fragment, with the token."""
         return f"{self.origin}/#{fragment}{'&' if '?' in fragment else '?'}token={self.token}"
 
     def image(self, name: str, **state: Any) -> str:
-        """The address of an image by its file name, with what else the address may say."""
+        """Address of an image by its file name, with more state."""
         query = "&".join(f"{key}={value}" for key, value in state.items())
         return self.url(f"/image/{self.images[name].id}" + (f"?{query}" if query else ""))
 
@@ -127,7 +127,7 @@ def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
 
 @pytest.fixture
 def open_site() -> Iterator[Callable[..., Site]]:
-    """Starts viewers that end with the test."""
+    """Start viewers that stop at the end of the test."""
     sites: list[Site] = []
 
     def open_(index: wr.Index, *sides: Any, **options: Any) -> Site:
@@ -140,7 +140,7 @@ def open_site() -> Iterator[Callable[..., Site]]:
 
 
 def ramp(number: int, *more: Element, rows: int = 40, columns: int = 64) -> bytes:
-    """A file with every bit pattern of some range, in an order that compresses badly."""
+    """DICOM file with every bit pattern of a range, in random order."""
     rng = np.random.default_rng(number)
     values = rng.permutation(np.arange(rows * columns, dtype=np.uint16) * 25)
     pixels = element("PixelData", values.astype("<u2").tobytes(), vr="OW")
@@ -149,7 +149,7 @@ def ramp(number: int, *more: Element, rows: int = 40, columns: int = 64) -> byte
 
 
 def stack(number: int, of: int = 4) -> bytes:
-    """One image of a series: its pixels are all its number."""
+    """Image of a series, with a constant pixel value."""
     values = np.full((32, 32), 100 * number, "<u2").tobytes()
     return dicom_file(
         changed(
@@ -163,7 +163,7 @@ def stack(number: int, of: int = 4) -> bytes:
 
 
 def movie(frames: int = 6) -> bytes:
-    """Frames of one value each."""
+    """Multi-frame file with a constant value per frame."""
     values = np.repeat(np.arange(frames, dtype="<u2") * 500, 24 * 24).tobytes()
     more = [element("NumberOfFrames", str(frames)), element("PixelData", values, vr="OW")]
     return dicom_file(changed(picture(90, 24, 24), *more))
@@ -186,7 +186,7 @@ SYNTHETIC: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="session")
 def mixed(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path]) -> Any:
-    """Files of every kind, real and synthetic, some without a picture."""
+    """Viewer of files of every kind, real and synthetic, some without an image."""
     folder = tmp_path_factory.mktemp("mixed")
     for name in REAL:
         shutil.copy(real_file(name), folder)
@@ -200,7 +200,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], P
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Phantom radiographs with three readers and a model's boxes."""
+    """Viewer of phantom radiographs with boxes of three readers and predictions."""
     folder = write_sample(tmp_path_factory.mktemp("phantoms"), 10, size=256, test=0, progress=False)
     index = wr.scan(folder / "train", progress=False)
     readers = wr.read_boxes(folder / "train.csv", index)
@@ -212,7 +212,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def write_predictions(labels: Path, to: Path) -> Path:
-    """Every reader's boxes, moved a little or much, as those of a model."""
+    """Write the readers' boxes, moved randomly, as predictions."""
     rng = np.random.default_rng(3)
     lines = ["image_id,class_name,x_min,y_min,x_max,y_max,score"]
     for line in labels.read_text().splitlines()[1:]:

@@ -1,4 +1,4 @@
-// The modules without a page: run by test_modules.py with `node --test`.
+// Unit tests of the modules without DOM; run by test_modules.py with `node --test`.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,13 +10,13 @@ const { endsOf, makeTable, toColours, windowOf } = await import(new URL("lut.js"
 const { iou, judge } = await import(new URL("match.js", static_));
 const { format, parse, START, takeToken } = await import(new URL("route.js", static_));
 const { drawNearest, drawSmooth, OUTSIDE } = await import(new URL("sampler.js", static_));
-const { clampPlace, HIGHEST, layOut, reveal, seen, toContent, toScroll } = await import(new URL("scroll.js", static_));
+const { clampOffset, HIGHEST, layOut, reveal, toContent, toScroll, visibleTiles } = await import(new URL("scroll.js", static_));
 const { equal, isOf, join, rangeOf, split, toggle, within } = await import(new URL("where.js", static_));
 
 const box = (x0, y0, x1, y1, more = {}) => ({ label: "a", x0, y0, x1, y1, ...more });
 const grey = (level) => (0xff000000 | (level * 0x010101)) >>> 0;
 
-test("where: conditions are split where AND joins them, and nowhere else", () => {
+test("where: a filter is split at top-level AND only", () => {
   assert.deepEqual(split(""), []);
   assert.deepEqual(split("a = 1 AND b = 'x AND y' and (c = 1 AND d = 2)"), ["a = 1", "b = 'x AND y'", "(c = 1 AND d = 2)"]);
   assert.deepEqual(split("a BETWEEN 1 AND 2 AND b = 3"), ["a BETWEEN 1 AND 2", "b = 3"]);
@@ -24,13 +24,13 @@ test("where: conditions are split where AND joins them, and nowhere else", () =>
   assert.deepEqual(split(`"odd AND name" = 1`), [`"odd AND name" = 1`]);
 });
 
-test("where: an OR beside an AND is put in parentheses, and found again", () => {
+test("where: a term with OR is put in parentheses", () => {
   const where = join(["a = 1 OR b = 2", "c = 3"]);
   assert.equal(where, "(a = 1 OR b = 2) AND c = 3");
   assert.deepEqual(split(where), ["(a = 1 OR b = 2)", "c = 3"]);
 });
 
-test("where: a click adds a value, a second one of the same column too, a third takes it away", () => {
+test("where: toggle adds and removes values of a column", () => {
   const column = { name: "Modality", type: "text", phi: false };
   let terms = toggle([], column, "CT");
   assert.deepEqual(terms, ["Modality = 'CT'"]);
@@ -46,11 +46,14 @@ test("where: a click adds a value, a second one of the same column too, a third 
 test("where: names and values are quoted", () => {
   assert.equal(equal({ name: 'a "b"', type: "text" }, "it's"), `"a ""b""" = 'it''s'`);
   assert.equal(equal({ name: "ImageType", type: "list" }, "PRIMARY"), "list_contains(ImageType, 'PRIMARY')");
+  const empty = equal({ name: "problems", type: "list" }, null);
+  assert.equal(empty, "coalesce(len(problems), 0) = 0");
+  assert.ok(isOf(empty, { name: "problems", type: "list", phi: false }));
   assert.deepEqual(rangeOf(within("Rows", 1.5, 20, true), "Rows"), ["1.5", "20"]);
   assert.deepEqual(rangeOf(within("StudyDate", "2020-01-02", "2021-01-01", false), "StudyDate"), ["2020-01-02", "2021-01-01"]);
 });
 
-test("route: what the address says comes back", () => {
+test("route: format and parse are inverse", () => {
   const route = {
     ...START, page: "image", id: "00ff00ff00ff00ff", where: "a = 'x, y & z' AND b > 1", search: "ü?", order: "Rows", desc: true,
     frame: 3, window: "-600,1500.5", invert: true, zoom: 1.25, x: 100.5, y: 7, readers: ["R1", "a,b%"], labels: [], show: "gp",
@@ -61,14 +64,14 @@ test("route: what the address says comes back", () => {
   assert.deepEqual(parse(format(START)), START);
 });
 
-test("route: an address that makes no sense is the grid, or a number at its start", () => {
+test("route: invalid addresses get defaults", () => {
   assert.equal(parse("#/image/../../etc/passwd").page, "grid");
   assert.equal(parse("#/image/00FF").page, "grid");
   const route = parse("#/image/00ff00ff00ff00ff?frame=-2&zoom=0&x=abc&iou=7&readers=%E0%A4%A");
   assert.deepEqual([route.frame, route.zoom, route.x, route.iou], [0, null, null, 1]);
 });
 
-test("route: the token is taken out of every form of address", () => {
+test("route: the token is split from every form of address", () => {
   assert.deepEqual(takeToken("#token=abc"), { token: "abc", rest: "" });
   assert.deepEqual(takeToken("#/image/00ff00ff00ff00ff?token=abc"), { token: "abc", rest: "#/image/00ff00ff00ff00ff" });
   assert.deepEqual(takeToken("#/grid?where=a&token=abc"), { token: "abc", rest: "#/grid?where=a" });
@@ -80,15 +83,15 @@ test("match: greedy by score, each truth once, its own label only, IoU at the th
   const found = [box(0, 0, 10, 5, { score: 0.5 }), box(0, 0, 10, 10, { score: 0.9 }), box(0, 0, 9, 9, { label: "c", score: 1 })];
   assert.equal(iou(truth[0], found[0]), 0.5);
   const judged = judge(truth, found, 0.5, 0);
-  assert.deepEqual(judged.found, [-1, 0, -1]);
+  assert.deepEqual(judged.matches, [-1, 0, -1]);
   assert.deepEqual([judged.tp, judged.fp, judged.fn], [1, 2, 1]);
   const strict = judge(truth, found, 0.5, 0.6);
-  assert.deepEqual(strict.found, [-2, 0, -1]);
+  assert.deepEqual(strict.matches, [-2, 0, -1]);
   const alone = judge([truth[0]], [found[0]], 0.5, 0);
   assert.deepEqual([alone.tp, alone.fp, alone.fn], [1, 0, 0]);
 });
 
-test("lut: ends and window are each other's inverse", () => {
+test("lut: endsOf and windowOf are inverse", () => {
   for (const shape of ["LINEAR", "LINEAR_EXACT", "SIGMOID"]) {
     const window = { center: 40, width: 400, function: shape };
     assert.deepEqual(windowOf(...endsOf(window), shape), { center: 40, width: 400 });
@@ -104,12 +107,12 @@ test("lut: padding is black, inverted or not", () => {
   assert.deepEqual([...toColours(Uint8Array.of(0, 255), true)], [grey(255), grey(0)]);
 });
 
-test("decode: bytes that do not fit are an error, not a picture", () => {
+test("decode: a wrong number of bytes is an error", () => {
   assert.throws(() => decode(new Uint8Array(5), 2, 2, "uint16", 1, 0), /5 bytes/);
   assert.throws(() => decode(new Uint8Array(4), 2, 2, "complex", 1, 0), /complex/);
 });
 
-test("sampler: 1:1 is the plane itself, and what is beside it is no grey", () => {
+test("sampler: 1:1 copies the plane, outside is the background", () => {
   const plane = { rows: 2, columns: 3, scale: 1, shift: 0, dtype: "int16", data: Int16Array.of(-1, 0, 1, 2, 3, 4) };
   const colours = new Uint32Array(65536);
   plane.data.forEach((value) => (colours[value & 0xffff] = value + 10));
@@ -126,7 +129,7 @@ test("sampler: a whole zoom repeats every sample", () => {
   assert.deepEqual([...out], [5, 5, 5, 6, 6, 6, 5, 5, 5, 6, 6, 6, 5, 5, 5, 6, 6, 6]);
 });
 
-test("sampler: smooth keeps a flat plane flat, and half way is the mean", () => {
+test("sampler: bilinear keeps a constant plane, and half way is the mean", () => {
   const colours = Uint32Array.from({ length: 256 }, (_, i) => grey(i));
   const flat = { rows: 8, columns: 8, scale: 1, shift: 0, dtype: "uint8", data: new Uint8Array(64).fill(200) };
   const out = new Uint32Array(13 * 13);
@@ -141,7 +144,7 @@ test("sampler: smooth keeps a flat plane flat, and half way is the mean", () => 
   assert.deepEqual([...three], [0xff030201, OUTSIDE, OUTSIDE]);
 });
 
-test("sampler: reduced samples lie where their shift says, and end where the image does", () => {
+test("sampler: reduced samples respect the shift and the size of the image", () => {
   const colours = Uint32Array.from({ length: 256 }, (_, i) => grey(i));
   // Every fourth of 9 stored pixels: the samples 0, 40 and 80 are the pixels 0, 4 and 8.
   const plane = { rows: 1, columns: 3, scale: 4, shift: 1.5, dtype: "uint8", data: Uint8Array.of(0, 40, 80) };
@@ -159,37 +162,37 @@ test("scroll: a million rows, first to last, at any width", () => {
   for (const width of [320, 1000, 2560]) {
     const g = layOut(1_000_000, width, 800, 200, 40);
     assert.ok(g.height <= HIGHEST && g.tile > 0 && g.across * (g.tile + 10) <= width);
-    assert.equal(seen(g, 0, 1_000_000)[0], 0);
-    const end = clampPlace(g, Infinity);
-    assert.equal(seen(g, end, 1_000_000)[1], 1_000_000);
+    assert.equal(visibleTiles(g, 0, 1_000_000)[0], 0);
+    const end = clampOffset(g, Infinity);
+    assert.equal(visibleTiles(g, end, 1_000_000)[1], 1_000_000);
     assert.ok(Math.abs(toContent(g, g.height - g.view) - end) < 1);
     for (const place of [0, 12345, end / 3, end]) assert.ok(Math.abs(toContent(g, toScroll(g, place)) - place) < 1e-3);
     const index = 654_321;
     const place = reveal(g, index, 0);
-    const [first, last] = seen(g, place, 1_000_000);
+    const [first, last] = visibleTiles(g, place, 1_000_000);
     assert.ok(first <= index && index < last && last - first < 400);
   }
 });
 
-test("boxes: what a model that finds nothing has missed is missed", () => {
+test("boxes: without predictions all ground-truth boxes are false negatives", () => {
   const boxes = { truth: [box(0, 0, 9, 9, { reader: "R1" })], consensus: null, predictions: [] };
-  const wish = { readers: null, labels: null, show: "gp", iou: 0.5, score: 0, judging: true };
-  const { marks, fn } = marksOf(boxes, wish, new Map());
+  const filter = { readers: null, labels: null, show: "gp", iou: 0.5, score: 0, judging: true };
+  const { marks, fn } = marksOf(boxes, filter, new Map());
   assert.deepEqual([marks.map((mark) => mark.role), fn], [["fn"], 1]);
-  assert.deepEqual(marksOf(boxes, { ...wish, judging: false }, new Map()).marks, []);
+  assert.deepEqual(marksOf(boxes, { ...filter, judging: false }, new Map()).marks, []);
   const agreed = { ...boxes, consensus: [] }; // two readers, who agree on nothing
-  assert.deepEqual(marksOf(agreed, wish, new Map()).fn, 0);
+  assert.deepEqual(marksOf(agreed, filter, new Map()).fn, 0);
 });
 
-test("boxes: one label for what several readers marked, another for what they did not", () => {
+test("boxes: overlapping boxes of several readers share a label", () => {
   const truth = [box(0, 0, 9, 9, { reader: "R10" }), box(1, 0, 9, 9, { reader: "R2" }), box(50, 50, 60, 60, { reader: "R2" })];
-  const wish = { readers: null, labels: null, show: "r", iou: 0.5, score: 0, judging: false };
-  const { marks } = marksOf({ truth, consensus: null, predictions: [] }, wish, new Map());
+  const filter = { readers: null, labels: null, show: "r", iou: 0.5, score: 0, judging: false };
+  const { marks } = marksOf({ truth, consensus: null, predictions: [] }, filter, new Map());
   const chips = chipsOf(marks);
   assert.deepEqual(chips.map((chip) => chip.names.map(([name]) => name)), [["R10", "R2"], ["R2"]]);
 });
 
-test("boxes: readers of an image never share a hue while there are hues", () => {
+test("boxes: readers of an image have distinct hues", () => {
   const all = Array.from({ length: 17 }, (_, i) => `R${i + 1}`);
   const hues = huesOf(["R1", `R${HUES.length + 1}`, "R3"], all);
   assert.equal(new Set(hues.values()).size, 3);

@@ -1,4 +1,4 @@
-"""Readers, consensus, model: what is drawn, and the counts."""
+"""Boxes of readers, consensus and predictions: drawing and counts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
 
-def ask(site: Any, path: str) -> Any:
+def fetch(site: Any, path: str) -> Any:
     headers = {"X-Wetread-Token": site.token}
     request = urllib.request.Request(f"{site.origin}/api/{path}", headers=headers)
     with urllib.request.urlopen(request) as answer:
@@ -22,7 +22,7 @@ def ask(site: Any, path: str) -> Any:
 def marked(site: Any) -> str:
     """The name of an image with boxes of all three readers."""
     for name, image in site.images.items():
-        if len({box["reader"] for box in ask(site, f"images/{image.id}/boxes")["truth"]}) == 3:
+        if len({box["reader"] for box in fetch(site, f"images/{image.id}/boxes")["truth"]}) == 3:
             return str(name)
     raise AssertionError("no such phantom")
 
@@ -37,10 +37,10 @@ def rects(page: Any, role: str) -> int:
     return int(page.locator(f".marks .{role}").count())
 
 
-def test_a_reader_is_switched_by_key_and_by_mouse(page: Any, phantoms: Any) -> None:
+def test_readers_are_toggled_by_key_and_mouse(page: Any, phantoms: Any) -> None:
     name = marked(phantoms)
     show(page, phantoms, name, show="rl")
-    truth = ask(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"]
+    truth = fetch(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"]
     readers = sorted({box["reader"] for box in truth}, key=lambda reader: int(reader[1:]))
     own = {reader: sum(box["reader"] == reader for box in truth) for reader in readers}
     assert rects(page, "reader") == len(truth)
@@ -62,9 +62,9 @@ def test_a_reader_is_switched_by_key_and_by_mouse(page: Any, phantoms: Any) -> N
 def test_labels_and_all_boxes(page: Any, phantoms: Any) -> None:
     name = marked(phantoms)
     show(page, phantoms, name, show="rl")
-    said = page.locator(".chip").all_text_contents()
-    assert 0 < len(said) <= rects(page, "reader")  # one for what several readers marked
-    assert sum(re.search(r"R\d+", text) is not None for text in said) == len(said)
+    chips = page.locator(".chip").all_text_contents()
+    assert 0 < len(chips) <= rects(page, "reader")  # one for what several readers marked
+    assert sum(re.search(r"R\d+", text) is not None for text in chips) == len(chips)
     page.keyboard.press("l")
     assert page.locator(".chip").count() == 0
     page.keyboard.press("b")
@@ -76,10 +76,10 @@ def test_labels_and_all_boxes(page: Any, phantoms: Any) -> None:
     assert page.locator(".marks .mark").count() == 0
 
 
-def test_a_box_lies_where_its_corners_are(page: Any, phantoms: Any) -> None:
+def test_position_of_a_box(page: Any, phantoms: Any) -> None:
     name = marked(phantoms)
     show(page, phantoms, name, show="r", zoom=2, x=100, y=100)
-    box = ask(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"][0]
+    box = fetch(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"][0]
     stage = page.locator(".stage").bounding_box()
     left, top = (
         stage["width"] / 2 + 2 * (box["x0"] - 100),
@@ -94,7 +94,7 @@ def test_a_box_lies_where_its_corners_are(page: Any, phantoms: Any) -> None:
 
 
 def count_by_hand(boxes: Any, iou: float, score: float) -> list[str]:
-    """TP, FP and FN: by falling score, each the free box of its label that it overlaps most."""
+    """TP, FP and FN by greedy matching in order of descending score."""
 
     def overlap(a: Any, b: Any) -> float:
         w = min(a["x1"], b["x1"]) - max(a["x0"], b["x0"])
@@ -120,7 +120,7 @@ def count_by_hand(boxes: Any, iou: float, score: float) -> list[str]:
 def test_counts_and_styles_follow_the_sliders(page: Any, phantoms: Any) -> None:
     name = marked(phantoms)
     show(page, phantoms, name)
-    boxes = ask(phantoms, f"images/{phantoms.images[name].id}/boxes")
+    boxes = fetch(phantoms, f"images/{phantoms.images[name].id}/boxes")
     seen = set()
     for iou, score in ((0.5, 0.3), (0.9, 0.0), (0.1, 0.0), (0.4, 0.8)):
         page.fill("[data-field=iou]", str(iou))
@@ -140,8 +140,8 @@ def test_counts_and_styles_follow_the_sliders(page: Any, phantoms: Any) -> None:
     assert dashes["fp"] != dashes["fn"]
 
 
-def test_next_miss_goes_through_this_image_and_on(page: Any, phantoms: Any) -> None:
-    misses = ask(phantoms, "misses?iou=0.9&score=0")["images"]
+def test_next_miss_continues_on_the_next_image(page: Any, phantoms: Any) -> None:
+    misses = fetch(phantoms, "misses?iou=0.9&score=0")["images"]
     first, second = misses[0], misses[1]
     name = next(n for n, image in phantoms.images.items() if image.id == first["id"])
     show(page, phantoms, name, iou=0.9, score=0, show="r" if first["fn"] else "rp")
@@ -157,7 +157,8 @@ def test_next_miss_goes_through_this_image_and_on(page: Any, phantoms: Any) -> N
     assert "iou=0.9" in page.evaluate("location.hash")
 
 
-def test_no_boxes_no_panel_of_boxes(page: Any, mixed: Any) -> None:
+def test_no_boxes_panel_without_boxes(page: Any, mixed: Any) -> None:
     page.goto(mixed.image("CT_small"))
     page.wait_for_selector(".facts")
-    assert page.locator("[role=tab]").all_inner_texts() == ["Header", "Image"]
+    tabs = page.locator("[role=tab]").all()
+    assert [tab.get_attribute("data-tab") for tab in tabs] == ["header", "info"]

@@ -1,4 +1,4 @@
-"""The mosaic: filter, sort, search, keys, a million rows."""
+"""Grid: filter, sort, search, keys, a million rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def show(page: Any, site: Any, fragment: str = "/grid") -> None:
 
 
 def names(page: Any) -> list[str]:
-    """Of the tiles, in order."""
+    """File names of the tiles, in order."""
     found = page.eval_on_selector_all(
         ".tile", "all => all.map(t => [+t.dataset.index, t.querySelector('.name')?.textContent])"
     )
@@ -32,7 +32,7 @@ def total(page: Any, text: str) -> None:
     page.until(f"document.querySelector('.total').textContent === {json.dumps(text)}")
 
 
-def test_every_row_is_there_with_its_badges(page: Any, mixed: Any) -> None:
+def test_every_row_has_a_tile_with_badges(page: Any, mixed: Any) -> None:
     show(page, mixed)
     rows = len(mixed.index)
     total(page, f"{rows} rows")
@@ -41,12 +41,12 @@ def test_every_row_is_there_with_its_badges(page: Any, mixed: Any) -> None:
     broken = page.locator(".tile", has_text="JPEG2000-embedded")
     page.keyboard.press("End")
     page.keyboard.press("Home")
-    broken.locator(".without").wait_for()
+    broken.locator(".no-thumbnail").wait_for()
     assert "UNDECODABLE" in broken.inner_text()
     assert broken.locator(".badge").count() == 1
 
 
-def test_facet_sets_a_condition_and_takes_it_away(page: Any, mixed: Any) -> None:
+def test_facets_toggle_conditions(page: Any, mixed: Any) -> None:
     show(page, mixed)
     value = page.locator("[data-column=Modality] .facet-value", has_text="CT").first
     count = int(value.locator(".number").inner_text())
@@ -68,9 +68,13 @@ def test_problems_are_a_facet(page: Any, mixed: Any) -> None:
     page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
     total(page, f"1 of {len(mixed.index)} rows")
     assert names(page) == ["README.txt"]
+    page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
+    page.locator("[data-column=problems] .facet-value", has_text="none").click()
+    count = len(mixed.index.where("len(problems) = 0"))
+    total(page, f"{count} of {len(mixed.index)} rows")
 
 
-def test_histogram_by_sweep(page: Any, mixed: Any) -> None:
+def test_histogram_selection_by_dragging(page: Any, mixed: Any) -> None:
     show(page, mixed)
     page.select_option("[aria-label='Add a column']", "file_size")
     box = page.locator("[data-column=file_size] .histogram")
@@ -87,7 +91,7 @@ def test_histogram_by_sweep(page: Any, mixed: Any) -> None:
     total(page, f"{count} of {len(mixed.index)} rows")
 
 
-def test_sql_and_its_mistakes(page: Any, mixed: Any) -> None:
+def test_sql_and_its_errors(page: Any, mixed: Any) -> None:
     show(page, mixed)
     page.keyboard.press("f")
     page.keyboard.type("Rows > 100 AND Modality = 'CT'")
@@ -98,8 +102,8 @@ def test_sql_and_its_mistakes(page: Any, mixed: Any) -> None:
     page.keyboard.press("f")
     page.keyboard.type("Roows > 1")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".trouble:not([hidden])")
-    assert "Roows" in page.inner_text(".trouble")
+    page.wait_for_selector(".filter-error:not([hidden])")
+    assert "Roows" in page.inner_text(".filter-error")
     total(page, f"{count} of {len(mixed.index)} rows")
 
 
@@ -118,13 +122,13 @@ def test_search_and_order(page: Any, mixed: Any) -> None:
     page.until("document.querySelector('.tile .name')?.textContent === 'stack4.dcm'")
 
 
-def test_nothing_fits(page: Any, mixed: Any) -> None:
+def test_no_rows_match(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?where=Rows %3C 0"))
     page.wait_for_selector(".empty:not([hidden])")
     assert page.locator(".tile").count() == 0
 
 
-def test_keys_open_and_come_back(page: Any, mixed: Any) -> None:
+def test_keys_open_an_image_and_return(page: Any, mixed: Any) -> None:
     show(page, mixed)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -157,14 +161,14 @@ PIXEL = base64.b64decode(
 
 
 def test_a_million_rows(page: Any, mixed: Any) -> None:
-    """Answers made here in place of the server's: the page holds what it shows and no more."""
-    asked: list[int] = []
+    """With simulated responses, the page holds the visible tiles only."""
+    offsets: list[int] = []
     open_thumbs, most_thumbs = 0, 0
 
     def rows(route: Any) -> None:
         query = parse_qs(urlparse(route.request.url).query)
         offset, limit = int(query["offset"][0]), int(query["limit"][0])
-        asked.append(offset)
+        offsets.append(offset)
         some = [
             {
                 "id": f"{i:016x}",
@@ -209,16 +213,16 @@ def test_a_million_rows(page: Any, mixed: Any) -> None:
     )
     first = int(names(page)[0].split(".")[0])
     page.mouse.move(700, 400)
-    page.mouse.wheel(0, 700)  # a turn of the wheel is a turn, not a thousand rows
+    page.mouse.wheel(0, 700)  # scrolls by 700 px, not by a thousand rows
     page.until(lambda: int((names(page)[0] or "0").split(".")[0]) > first)
-    page.wait_for_timeout(300)  # it would go on
+    page.wait_for_timeout(300)  # further scrolling would be visible
     page.until(lambda: names(page)[0])
     assert int(names(page)[0].split(".")[0]) - first < 60
-    assert len(set(asked)) < 12
+    assert len(set(offsets)) < 12
     assert most_thumbs <= 4
 
 
-def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
+def test_filtering_cancels_thumbnails(page: Any, mixed: Any) -> None:
     failed: list[str] = []
     held: list[Any] = []  # never answered
     page.on("requestfailed", lambda request: failed.append(request.url))
@@ -230,7 +234,7 @@ def test_scrolling_away_calls_thumbnails_off(page: Any, mixed: Any) -> None:
     page.until(lambda: len([url for url in failed if "thumb" in url]) == 4)
 
 
-def test_a_picture_on_its_way_is_marked_until_it_is_there(page: Any, mixed: Any) -> None:
+def test_loading_thumbnails_are_marked(page: Any, mixed: Any) -> None:
     def marked(where: str) -> bool:
         mark = f"getComputedStyle(document.querySelector('{where}'), '::before')"
         return bool(page.evaluate(f"{mark}.animationName.includes('turn')"))
@@ -246,15 +250,15 @@ def test_a_picture_on_its_way_is_marked_until_it_is_there(page: Any, mixed: Any)
     assert not marked(".picture:has(img)")
 
 
-def test_a_filter_that_takes_too_long_says_so(page: Any, mixed: Any, open_site: Any) -> None:
+def test_slow_filter_shows_an_error(page: Any, mixed: Any, open_site: Any) -> None:
     site = open_site(mixed.index, settings=Settings(filter_seconds=2))
     show(page, site)
     page.keyboard.press("f")
     page.keyboard.type("Rows > (SELECT sum(range) FROM range(1000000000000))")
     page.keyboard.press("Enter")
-    page.until("document.querySelector('.trouble').textContent.includes('stopped after 2 s')")
+    page.until("document.querySelector('.filter-error').textContent.includes('stopped after 2 s')")
     page.fill("[aria-label='Filter by SQL']", "Modality = 'CT'")
     page.keyboard.press("Enter")
     count = len(mixed.index.where("Modality = 'CT'"))
     total(page, f"{count} of {len(mixed.index)} rows")
-    assert page.locator(".trouble").is_hidden()
+    assert page.locator(".filter-error").is_hidden()

@@ -1,4 +1,4 @@
-"""The page behind jupyter-server-proxy, as a notebook shows it."""
+"""The page behind jupyter-server-proxy, as in a notebook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.apt("chromium", "chromium")
 
 @pytest.fixture(scope="module")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Jupyter server with the proxy, below a path as a hub has it."""
+    """Address of a Jupyter server with the proxy, below a path as in JupyterHub."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder: Path = tmp_path_factory.mktemp("jupyter")
@@ -49,13 +49,13 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_behind_jupyter_server_proxy(page: Any, mixed: Any, jupyter: str) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     page.goto(f"{jupyter}api?token=hub")  # the cookie of a user of the hub
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     prefix = f"{jupyter}proxy/{mixed.handle.port}/"
     image = mixed.images["CT_small"].id
     page.goto(f"{prefix}#/image/{image}?window=lung&token={mixed.token}")
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.keyboard.press("Escape")
     page.wait_for_selector(".tile img")
-    assert all(url.startswith((prefix, "blob:")) for url in asked)
+    assert all(url.startswith((prefix, "blob:")) for url in requests)

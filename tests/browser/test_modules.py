@@ -1,4 +1,4 @@
-"""The modules without a page, in node: their own tests, their types, and Python as the oracle."""
+"""JavaScript modules in Node.js: unit tests, types, and Python as reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TYPES = "typescript@5.9"
 
 
 def node(script: str, given: Any) -> Any:
-    """What a script writes as JSON, given JSON on stdin and the modules under `$name`."""
+    """Run a script with JSON on stdin and the modules as `$name`; returns its JSON output."""
     for path in STATIC.glob("*.js"):
         script = script.replace(f'"${path.stem}"', json.dumps(path.as_uri()))
     head = 'import {readFileSync} from "node:fs"; const given = JSON.parse(readFileSync(0));\n'
@@ -43,7 +43,7 @@ def test_pure_modules() -> None:
 
 @pytest.mark.apt("npm", "npx")
 def test_types(tmp_path: Path) -> None:
-    """`tsc --checkJs --strict` finds nothing; typescript comes from npm's cache or registry."""
+    """`tsc --checkJs --strict` reports no errors."""
     command = ["npx", "--yes", "--package", TYPES, "tsc", "--allowJs", "--checkJs", "--noEmit"]
     command += ["--strict", "--target", "es2023", "--module", "esnext"]
     command += ["--moduleResolution", "bundler", "--lib", "es2023,dom,dom.iterable"]
@@ -52,8 +52,8 @@ def test_types(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_tables_are_those_of_display() -> None:
-    """1,000 chains and windows, odd ones among them: every grey of every stored value."""
+def test_tables_equal_those_of_display() -> None:
+    """Look-up tables of 1,000 chains and windows, with edge cases."""
     rng = np.random.default_rng(0)
     cases, expected = [], []
     for i in range(1000):
@@ -96,7 +96,7 @@ def test_tables_are_those_of_display() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
-def test_pixels_come_back(dtype: str) -> None:
+def test_decode_inverts_pack(dtype: str) -> None:
     limits = np.iinfo(dtype)
     rng = np.random.default_rng(1)
     values = rng.integers(limits.min, limits.max, (23, 37), dtype, endpoint=True)
@@ -109,8 +109,8 @@ def test_pixels_come_back(dtype: str) -> None:
     assert found == values.ravel().tolist()
 
 
-def test_matching_is_a_brute_force_one() -> None:
-    """TP, FP and FN of 300 images, against a matching written from the words of the design."""
+def test_matching_equals_brute_force() -> None:
+    """TP, FP and FN of 300 images equal those of a plain implementation."""
     rng = np.random.default_rng(2)
     cases = [
         {

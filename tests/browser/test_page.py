@@ -1,4 +1,4 @@
-"""The page itself: its token, its prefix, its origin, its policy, help, access for all."""
+"""The page: token, prefix, origin, policy, help, themes, accessibility."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.apt("chromium", "chromium")
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_token_leaves_the_address_and_stays_in_the_tab(page: Any, mixed: Any) -> None:
+def test_the_token_moves_from_the_address_to_the_tab(page: Any, mixed: Any) -> None:
     page.goto(f"{mixed.origin}/#token={mixed.token}")
     page.wait_for_selector(".tile .name")
     assert mixed.token not in page.url
@@ -25,44 +25,44 @@ def test_the_token_leaves_the_address_and_stays_in_the_tab(page: Any, mixed: Any
     page.wait_for_selector(".tile .name")
 
 
-def test_without_the_token_it_says_so(page: Any, mixed: Any) -> None:
+def test_missing_or_invalid_token(page: Any, mixed: Any) -> None:
     page.goto(f"{mixed.origin}/#/grid")
     page.wait_for_selector("[role=alert]")
     assert "token is missing" in page.inner_text("[role=alert]")
     page.goto("about:blank")
     page.goto(f"{mixed.origin}/#token=wrong")
-    page.wait_for_selector("[role=alert] >> text=does not fit")
+    page.wait_for_selector("[role=alert] >> text=is invalid")
     page.evaluate("token => { location.hash = `token=${token}` }", mixed.token)
     page.reload()
     page.wait_for_selector(".tile .name")
 
 
 def test_no_request_leaves_the_origin(page: Any, phantoms: Any) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(phantoms.url())
     page.wait_for_selector(".tile img")
     page.keyboard.press("Enter")
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.keyboard.press("t")
     page.wait_for_selector(".tree .element")
-    assert asked
-    outside = [u for u in asked if not u.startswith((f"{phantoms.origin}/", "blob:", "data:"))]
+    assert requests
+    outside = [u for u in requests if not u.startswith((f"{phantoms.origin}/", "blob:", "data:"))]
     assert outside == []
-    assert phantoms.token not in "".join(asked).replace(f"#token={phantoms.token}", "")
+    assert phantoms.token not in "".join(requests).replace(f"#token={phantoms.token}", "")
 
 
 @pytest.fixture(scope="module")
 def prefixed(mixed: Any) -> Iterator[str]:
-    """The address of the same viewer below a path, as behind jupyter-server-proxy."""
+    """Address of a viewer below a path, as behind jupyter-server-proxy."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from wetread.viewer.app import Viewer, make_app
+    from wetread.viewer.app import State, make_app
 
-    viewer = Viewer(mixed.index, title="mixed")
-    app = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "secret"))])
+    state = State(mixed.index, title="mixed")
+    app = Starlette(routes=[Mount("/user/me/proxy/1", make_app(state, "secret"))])
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
     server = uvicorn.Server(config)
@@ -71,21 +71,21 @@ def prefixed(mixed: Any) -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}/user/me/proxy/1/"
     server.should_exit = True
     thread.join()
-    viewer.close()
+    state.close()
     listener.close()
 
 
 def test_below_a_path(page: Any, mixed: Any, prefixed: str) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(f"{prefixed}#/image/{mixed.images['CT_small'].id}?token=secret")
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.keyboard.press("Escape")
     page.wait_for_selector(".tile img")
-    assert all(url.startswith((prefixed, "blob:")) for url in asked)
+    assert all(url.startswith((prefixed, "blob:")) for url in requests)
 
 
-def test_help_has_every_key_that_the_document_has(page: Any, mixed: Any) -> None:
+def test_help_lists_the_keys_of_the_documentation(page: Any, mixed: Any) -> None:
     page.goto(mixed.url())
     page.wait_for_selector(".tile .name")
     page.keyboard.press("?")
@@ -95,9 +95,9 @@ def test_help_has_every_key_that_the_document_has(page: Any, mixed: Any) -> None
     )
     text = (ROOT / "docs" / "viewer-keys.md").read_text()
     written = re.findall(r"^\| (.+?) \| (.+?) \|$", text, re.MULTILINE)
-    plain = {(re.sub(r"[` ]", "", key), what) for key, what in written}
+    documented = {(re.sub(r"[` ]", "", key), action) for key, action in written}
     assert len(rows) > 30
-    assert [row for row in rows if tuple(row) not in plain] == []
+    assert [row for row in rows if tuple(row) not in documented] == []
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
 
@@ -110,7 +110,7 @@ def test_dark_light_and_the_switch(page: Any, mixed: Any) -> None:
     page.goto(mixed.url())
     page.wait_for_selector(".tile .name")
     light = back()
-    page.click(".grid-page [aria-label='Light or dark']")
+    page.click(".grid-page [aria-label='Light or dark theme']")
     dark = back()
     assert dark != light
     page.reload()
@@ -118,18 +118,18 @@ def test_dark_light_and_the_switch(page: Any, mixed: Any) -> None:
     assert back() == dark
 
 
-def test_a_server_that_is_gone_is_said(page: Any, mixed: Any) -> None:
+def test_unreachable_server(page: Any, mixed: Any) -> None:
     page.goto(mixed.image("CT_small"))
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.route("**/api/**", lambda route: route.abort())
     page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
-    page.wait_for_selector(".no-picture:not([hidden])")
-    assert "does not answer" in page.inner_text(".no-picture")
+    page.wait_for_selector(".no-image:not([hidden])")
+    assert "does not respond" in page.inner_text(".no-image")
 
 
 @pytest.mark.apt("npm", "npm")
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_axe_finds_nothing(page: Any, phantoms: Any, axe: str, scheme: str) -> None:
+def test_axe_reports_no_violations(page: Any, phantoms: Any, axe: str, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.goto(phantoms.url("/grid?where=Rows > 10 AND Columns > 10"))
     page.wait_for_selector(".tile img")
@@ -147,7 +147,7 @@ def test_axe_finds_nothing(page: Any, phantoms: Any, axe: str, scheme: str) -> N
 
 
 def run_axe(page: Any, axe: str) -> list[str]:
-    """What WCAG 2.1 A and AA have against the page."""
+    """Violations of WCAG 2.1 A and AA."""
     page.evaluate(axe)  # not a script element: the page's policy would refuse it
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
     result = page.evaluate("tags => axe.run({runOnly: tags})", tags)

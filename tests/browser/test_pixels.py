@@ -1,4 +1,4 @@
-"""The canvas at 1:1 holds the very pixels of `Image.display`."""
+"""Pixels of the canvas at 1:1 equal those of `Image.display`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READ = """([columns, rows]) => {
 
 
 def read_canvas(page: Any, rows: int, columns: int) -> np.ndarray:
-    """The image on the canvas at 1:1: uint8 (rows, columns, 3)."""
+    """Pixels of the image on the canvas at 1:1: uint8 (rows, columns, 3)."""
     import base64
 
     pixels = np.frombuffer(base64.b64decode(page.evaluate(READ, [columns, rows])), "u1")
@@ -73,10 +73,10 @@ def shown(page: Any, site: Any, name: str, **state: Any) -> np.ndarray:
     ],
 )
 def test_same_pixels(page: Any, mixed: Any, name: str, window: Any) -> None:
-    given = {} if window is None else {"window": window}
+    state = {} if window is None else {"window": window}
     if isinstance(window, tuple):
-        given = {"window": f"{window[0]},{window[1]}"}
-    seen = shown(page, mixed, name, **given)
+        state = {"window": f"{window[0]},{window[1]}"}
+    seen = shown(page, mixed, name, **state)
     expected = mixed.images[name].display(window)
     if expected.ndim == 2:
         expected = expected[..., None].repeat(3, axis=-1)
@@ -89,7 +89,7 @@ def test_same_pixels_of_a_compressed_phantom(page: Any, phantoms: Any) -> None:
         np.testing.assert_array_equal(seen[..., 1], phantoms.images[name].display())
 
 
-def test_every_frame_is_its_own(page: Any, mixed: Any) -> None:
+def test_frames(page: Any, mixed: Any) -> None:
     for frame in (0, 4):
         seen = shown(page, mixed, "movie", frame=frame, window="full")
         np.testing.assert_array_equal(
@@ -102,11 +102,11 @@ def test_inverted(page: Any, mixed: Any) -> None:
     plain = shown(page, mixed, "linear")
     page.keyboard.press("i")
     page.until(lambda: not np.array_equal(read_canvas(page, *plain.shape[:2]), plain))
-    turned = read_canvas(page, *plain.shape[:2])
-    assert int(np.abs(turned.astype(int) + plain - 255).max()) <= 1
+    inverted = read_canvas(page, *plain.shape[:2])
+    assert int(np.abs(inverted.astype(int) + plain - 255).max()) <= 1
 
 
-def test_a_whole_zoom_repeats_pixels(page: Any, mixed: Any) -> None:
+def test_integer_zoom_repeats_pixels(page: Any, mixed: Any) -> None:
     page.goto(mixed.image("linear", zoom=3, tab="off"))
     page.wait_for_selector('.stage[data-drawn="exact 1"]')
     rows, columns = mixed.images["linear"].shape
@@ -116,7 +116,7 @@ def test_a_whole_zoom_repeats_pixels(page: Any, mixed: Any) -> None:
 
 
 @pytest.mark.parametrize(("codec", "drawn"), [("jpeg2000", "smooth"), ("jpeg", "exact")])
-def test_reduced_pixels_are_where_boxes_are(
+def test_position_of_reduced_pixels(
     page: Any,
     open_site: Any,
     tmp_path: Path,
@@ -125,14 +125,14 @@ def test_reduced_pixels_are_where_boxes_are(
     write_disc: Any,
     find_disc: Any,
 ) -> None:
-    """A level of the file whose pixels lie off by its shift: the disc stays where it is."""
+    """A disc stays in place at reduced resolutions, whose pixels may be shifted."""
     rows, columns = 2208, 1736
-    where = write_disc(tmp_path / "disc.dcm", codec, rows, columns)
+    center = write_disc(tmp_path / "disc.dcm", codec, rows, columns)
     site = open_site(wr.scan(tmp_path, progress=False))
     page.set_viewport_size({"width": 1300, "height": 1300})
     for scale in (4, 2):
         page.goto(site.image("disc", zoom=1 / scale, tab="off", window="full"))
         page.wait_for_selector(f'.stage[data-drawn="{drawn} {scale}"]')
         seen = read_canvas(page, rows // scale, columns // scale)[..., 0]
-        assert find_disc(seen, rows, columns) == pytest.approx(where, abs=0.1)
+        assert find_disc(seen, rows, columns) == pytest.approx(center, abs=0.1)
         page.goto("about:blank")

@@ -1,7 +1,9 @@
-"""Rows for a browser: pages, places and facets are what pandas says, in memory and on disk."""
+"""Pages, positions and facets of rows agree with pandas, in memory and on disk."""
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,16 @@ from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
-from wetread.table.query import where
-from wetread.table.rows import IndexRows, fetch
-from wetread.viewer.catalogue import Catalogue, Wish, sort_stably
+from wetread.table.query import fetch, where
+from wetread.table.rows import IndexRows
+from wetread.viewer.catalogue import Catalogue, RowQuery, memoize, sort_stably
 from wetread.viewer.facets import count_values
 
 ROWS = 200
 
 
 def make_rows() -> pa.Table:
-    """Made-up rows with ties, gaps, lists, a name that is not UTF-8 and a quote."""
+    """Synthetic rows with ties, missing values, lists and a quote in a path."""
     values: dict[str, list[Any]] = {
         "id": [f"{((n + 1) * 0x9E3779B97F4A7C15) % 2**64:016x}" for n in range(ROWS)],
         "path": [
@@ -51,9 +53,9 @@ def make_rows() -> pa.Table:
     }
     arrays = []
     for field in CORE:
-        given = values.get(field.name, [None] * ROWS)
+        column = values.get(field.name, [None] * ROWS)
         wide = pa.int32() if pa.types.is_date(field.type) else field.type
-        arrays.append(pa.array(given, wide).cast(field.type))
+        arrays.append(pa.array(column, wide).cast(field.type))
     return pa.table(arrays, schema=CORE)
 
 
@@ -81,19 +83,19 @@ def frame() -> pd.DataFrame:
     return make_rows().to_pandas()
 
 
-def ids(catalogue: Catalogue, wish: Wish) -> list[str]:
-    page = catalogue.page(wish, 0, 500, [])
+def ids(catalogue: Catalogue, row_query: RowQuery) -> list[str]:
+    page = catalogue.page(row_query, 0, 500, [])
     assert page["total"] == len(page["rows"])
     return [row["id"] for row in page["rows"]]
 
 
 def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    page = catalogue.page(Wish(), 65, 10, ["KVP", "StudyDate"])
+    page = catalogue.page(RowQuery(), 65, 10, ["KVP", "StudyDate"])
     assert (page["total"], page["offset"]) == (ROWS, 65)
     assert [row["path"] for row in page["rows"]] == frame["path"][65:75].to_list()
     assert page["rows"][1]["columns"]["KVP"] == pytest.approx(66 / 7)
     assert page["rows"][0]["problems"] == ["TRUNCATED"]
-    assert catalogue.page(Wish(), ROWS, 10, [])["rows"] == []
+    assert catalogue.page(RowQuery(), ROWS, 10, [])["rows"] == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) 
     ],
 )
 def test_where(catalogue: Catalogue, frame: pd.DataFrame, where: str, query: str) -> None:
-    assert ids(catalogue, Wish(where)) == frame.query(query)["id"].to_list()
+    assert ids(catalogue, RowQuery(where)) == frame.query(query)["id"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -116,11 +118,11 @@ def test_where(catalogue: Catalogue, frame: pd.DataFrame, where: str, query: str
     [("study-003", 10), ("STUDY-003", 10), ("THORAX", 100), ("'", 1), ("%", 0), ("1.2.840.77", 1)],
 )
 def test_search_is_a_plain_substring(catalogue: Catalogue, search: str, count: int) -> None:
-    assert len(ids(catalogue, Wish("", search))) == count
+    assert len(ids(catalogue, RowQuery("", search))) == count
 
 
 def test_search_finds_an_id(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    assert ids(catalogue, Wish("", frame["id"][33])) == [frame["id"][33]]
+    assert ids(catalogue, RowQuery("", frame["id"][33])) == [frame["id"][33]]
 
 
 @pytest.mark.parametrize(
@@ -131,27 +133,27 @@ def test_order_is_stable_with_missing_last(
     catalogue: Catalogue, frame: pd.DataFrame, column: str, desc: bool
 ) -> None:
     ordered = frame.sort_values(column, ascending=not desc, kind="stable", na_position="last")
-    assert ids(catalogue, Wish(order=column, desc=desc)) == ordered["id"].to_list()
+    assert ids(catalogue, RowQuery(order=column, desc=desc)) == ordered["id"].to_list()
 
 
 def test_order_of_lists(catalogue: Catalogue, frame: pd.DataFrame) -> None:
     counts = frame["problems"].map(len)
     ordered = frame.loc[counts.sort_values(ascending=False, kind="stable").index]
-    assert ids(catalogue, Wish(order="problems", desc=True)) == ordered["id"].to_list()
-    assert len(ids(catalogue, Wish(order="WindowCenter"))) == ROWS
+    assert ids(catalogue, RowQuery(order="problems", desc=True)) == ordered["id"].to_list()
+    assert len(ids(catalogue, RowQuery(order="WindowCenter"))) == ROWS
 
 
-def test_place_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    wish = Wish("Rows > 280", "", "KVP", True)
-    ordered = ids(catalogue, wish)
+def test_position_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None:
+    row_query = RowQuery("Rows > 280", "", "KVP", True)
+    ordered = ids(catalogue, row_query)
     for offset in (0, 17, len(ordered) - 1):
-        found = catalogue.place(wish, ordered[offset])
+        found = catalogue.position(row_query, ordered[offset])
         assert found["offset"] == offset
         assert found["previous"] == (ordered[offset - 1] if offset else None)
         assert found["next"] == (ordered[offset + 1] if offset + 1 < len(ordered) else None)
-    gone = {"offset": None, "total": len(ordered), "previous": None, "next": None}
-    assert catalogue.place(wish, frame["id"][0]) == gone
-    assert catalogue.place(wish, "0" * 16) == gone
+    absent = {"offset": None, "total": len(ordered), "previous": None, "next": None}
+    assert catalogue.position(row_query, frame["id"][0]) == absent
+    assert catalogue.position(row_query, "0" * 16) == absent
 
 
 def test_row_and_fetch(catalogue: Catalogue, content: IndexRows, frame: pd.DataFrame) -> None:
@@ -159,9 +161,9 @@ def test_row_and_fetch(catalogue: Catalogue, content: IndexRows, frame: pd.DataF
     assert row is not None
     assert (row["path"], row["Rows"]) == (frame["path"][150], 256)
     assert catalogue.row("0" * 16) is None
-    places = [199, 3, 3, 70, 0]
-    found = fetch(catalogue.content, places, ["path", "Rows"])
-    assert found["path"].to_pylist() == frame["path"][places].to_list()
+    numbers = [199, 3, 3, 70, 0]
+    found = fetch(catalogue.content, numbers, ["path", "Rows"])
+    assert found["path"].to_pylist() == frame["path"][numbers].to_list()
     assert fetch(catalogue.content, [], ["path"]).num_rows == 0
 
 
@@ -170,7 +172,7 @@ def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) ->
     ordered = mine.sort_values("InstanceNumber")["id"].to_list()
     found = catalogue.series(ordered[5])
     assert found == {
-        "place": 5,
+        "position": 5,
         "count": len(ordered),
         "previous": ordered[4],
         "next": ordered[6],
@@ -178,10 +180,10 @@ def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) ->
     assert catalogue.series(frame["id"][0])["count"] == 1  # a row without pixels
 
 
-def test_among_keeps_the_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
-    chosen = [*frame["id"][[20, 5, 100]], "0" * 16]
-    assert catalogue.among(Wish(desc=True), chosen) == [
-        (frame["id"][place], ROWS - 1 - place) for place in (100, 20, 5)
+def test_positions_follow_the_order(catalogue: Catalogue, frame: pd.DataFrame) -> None:
+    some = [*frame["id"][[20, 5, 100]], "0" * 16]
+    assert catalogue.positions(RowQuery(desc=True), some) == [
+        (frame["id"][number], ROWS - 1 - number) for number in (100, 20, 5)
     ]
 
 
@@ -191,12 +193,12 @@ def test_facets_of_values(
     catalogue: Catalogue, frame: pd.DataFrame, column: str, where: str
 ) -> None:
     chosen = frame.query(where) if where else frame
-    found = catalogue.facet(column, where, "")
+    facet = catalogue.facet(column, where, "")
     counts = chosen[column].value_counts()
-    assert found["kind"] == "values"
-    assert dict(found["values"]) == counts.to_dict()
-    assert [count for _, count in found["values"]] == sorted(counts, reverse=True)
-    assert (found["missing"], found["other"]) == (chosen[column].isna().sum(), 0)
+    assert facet["kind"] == "values"
+    assert dict(facet["values"]) == counts.to_dict()
+    assert [count for _, count in facet["values"]] == sorted(counts, reverse=True)
+    assert (facet["missing"], facet["other"]) == (chosen[column].isna().sum(), 0)
 
 
 def test_facets_of_numbers_and_dates(catalogue: Catalogue, frame: pd.DataFrame) -> None:
@@ -211,15 +213,15 @@ def test_facets_of_numbers_and_dates(catalogue: Catalogue, frame: pd.DataFrame) 
     assert (dates["bins"][0][0], dates["missing"]) == ("2019-04-15", 23)
 
 
-def test_facets_of_lists_come_with_their_conditions(catalogue: Catalogue) -> None:
+def test_facets_of_lists_include_conditions(catalogue: Catalogue) -> None:
     for column, value, count in (("problems", "TRUNCATED", 133), ("WindowCenter", 40.0, 160)):
         found = catalogue.facet(column, "", "")
         shown = {value: (count, condition) for value, count, condition in found["values"]}
         assert shown[value][0] == count
-        assert len(ids(catalogue, Wish(shown[value][1]))) == count
+        assert len(ids(catalogue, RowQuery(shown[value][1]))) == count
 
 
-def test_many_different_values_are_cut() -> None:
+def test_facets_show_at_most_50_values() -> None:
     column = pa.chunked_array([[f"value {n % 60:02d}" for n in range(90)]])
     found = count_values(column)
     assert len(found["values"]) == 50
@@ -227,7 +229,7 @@ def test_many_different_values_are_cut() -> None:
     assert found["other"] + sum(count for _, count in found["values"]) == 90
 
 
-def test_sort_stably_takes_every_type() -> None:
+def test_sort_stably_supports_every_type() -> None:
     for values in ([3, None, 1], ["b", None, "a"], [True, None, False], [2.0, float("nan"), 1.0]):
         column = pa.chunked_array([values])
         assert sort_stably(column).tolist() == [2, 0, 1]
@@ -254,35 +256,53 @@ def test_sort_stably_takes_every_type() -> None:
         "'",
     ],
 )
-def test_what_is_no_expression_is_refused(catalogue: Catalogue, where: str) -> None:
+def test_invalid_where_is_rejected(catalogue: Catalogue, where: str) -> None:
     with pytest.raises(QueryError):
-        catalogue.page(Wish(where), 0, 10, [])
+        catalogue.page(RowQuery(where), 0, 10, [])
 
 
-def test_what_takes_too_long_is_stopped(catalogue: Catalogue) -> None:
-    limited = Catalogue(catalogue.content, Settings(filter_seconds=1))
-    endless = Wish("Rows > (SELECT sum(range) FROM range(1000000000000))")
-    for _ in range(2):  # the answer is not kept
-        with pytest.raises(QueryError, match=r"stopped after 1 s"):
+def test_slow_where_is_stopped(catalogue: Catalogue) -> None:
+    limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
+    endless = RowQuery("Rows > (SELECT sum(range) FROM range(1000000000000))")
+    begun = time.monotonic()
+    for _ in range(2):  # errors are not cached
+        with pytest.raises(QueryError, match=r"stopped after 0\.3 s"):
             limited.page(endless, 0, 10, [])
-    assert limited.page(Wish("Rows > 0"), 0, 10, []) == catalogue.page(Wish("Rows > 0"), 0, 10, [])
+    assert time.monotonic() - begun < 20
+    assert limited.page(RowQuery("Rows > 0"), 0, 10, []) == catalogue.page(
+        RowQuery("Rows > 0"), 0, 10, []
+    )
 
 
 @pytest.mark.parametrize("name", ["", "x", 'Rows" DESC, "Rows', "Rows; DROP TABLE x", "1"])
-def test_unknown_columns_are_refused(catalogue: Catalogue, name: str) -> None:
+def test_unknown_columns_are_rejected(catalogue: Catalogue, name: str) -> None:
     with pytest.raises(UnknownNameError):
         catalogue.facet(name, "", "")
     with pytest.raises(UnknownNameError):
-        catalogue.page(Wish(), 0, 10, [name])
+        catalogue.page(RowQuery(), 0, 10, [name])
     if name:
         with pytest.raises(UnknownNameError):
-            catalogue.page(Wish(order=name), 0, 10, [])
+            catalogue.page(RowQuery(order=name), 0, 10, [])
+
+
+def test_memoize_computes_once_for_all_threads() -> None:
+    calls: list[int] = []
+
+    def slow(value: int) -> int:
+        calls.append(value)
+        time.sleep(0.1)
+        return -value
+
+    memoized = memoize(slow, 2)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(memoized, [1, 2] * 4)) == [-1, -2] * 4
+    assert sorted(calls) == [1, 2]
 
 
 def test_an_empty_index(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no files"):
-        catalogue = Catalogue(wr.scan(tmp_path, progress=False))
-    assert catalogue.page(Wish("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
+        catalogue = Catalogue(wr.scan(tmp_path, progress=False).content)
+    assert catalogue.page(RowQuery("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
     assert catalogue.facet("Rows", "", "")["values"] == []
-    assert catalogue.place(Wish(), "0" * 16)["offset"] is None
+    assert catalogue.position(RowQuery(), "0" * 16)["offset"] is None
     assert catalogue.count_images() == 0

@@ -1,4 +1,4 @@
-"""How pixels travel: packed and unpacked they are the same, averages are means."""
+"""Encoding of pixels: lossless packing, compression, downscaling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_pack_and_unpack(values: np.ndarray) -> None:
     assert np.array_equal(again, values)
 
 
-def test_pack_is_what_the_interface_says() -> None:
+def test_pack_follows_the_specification() -> None:
     row = np.array([[3, 1, 65535]], np.uint16)
     # 3 -> 6, -2 -> 3, 65534 is -2 modulo 2^16 -> 3
     assert list(pack(row)) == [6, 3, 3, 0, 0, 0]
@@ -50,7 +50,7 @@ def test_pack_is_what_the_interface_says() -> None:
         ("*", ""),
     ],
 )
-def test_compress_takes_what_is_accepted(accepted: str, name: str) -> None:
+def test_compress_honours_accept_encoding(accepted: str, name: str) -> None:
     import imagecodecs
 
     data = bytes(range(256)) * 40

@@ -1,6 +1,6 @@
-"""Attacks on the viewer (reliability.md, classes 41 to 45 and G10): none gets a row or a pixel.
+"""Attacks on the viewer (reliability.md, classes 41 to 45 and G10): none obtains a row or a pixel.
 
-Each goes to the application itself and through a real socket.
+Each request is sent to the application directly and through a socket.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
 from wetread.viewer import Handle, serve
 from wetread.viewer.app import STATIC, make_app
-from wetread.viewer.state import Viewer
+from wetread.viewer.state import State
 
 TOKEN = "the-token-of-these-tests"
 SECRET = "SECRET-MARK"
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, real_files: list[Path]) -> Path:
-    """An image in a folder with a telling name, a patient who is a script, and a file beside it."""
+    """Folder with a secret name, a script as patient name, and a file outside of it."""
     top = tmp_path_factory.mktemp("top")
     (top / "outside.txt").write_text(SECRET)
     train = top / "train" / SECRET
@@ -63,9 +63,9 @@ def index(folder: Path) -> wr.Index:
 
 @pytest.fixture(scope="module")
 def app(index: wr.Index) -> Iterator[Any]:
-    viewer = Viewer(index)
-    yield make_app(viewer, TOKEN, ["hub.example"])
-    viewer.close()
+    state = State(index)
+    yield make_app(state, TOKEN, ["hub.example"])
+    state.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def an_id(index: wr.Index) -> str:
 
 
 def ask_app(app: Any, method: str, target: str, headers: list[tuple[str, str]]) -> Answer:
-    """One request to the application, as a server would hand it on."""
+    """Send one request to the application, as a server would."""
     path, _, query = target.partition("?")
     scope = {
         "type": "http",
@@ -114,12 +114,12 @@ def ask_app(app: Any, method: str, target: str, headers: list[tuple[str, str]]) 
 
     asyncio.run(run())
     start = sent[0]
-    said = {k.decode().lower(): v.decode("latin-1") for k, v in start["headers"]}
-    return Answer(start["status"], said, b"".join(m.get("body", b"") for m in sent[1:]))
+    headers = {k.decode().lower(): v.decode("latin-1") for k, v in start["headers"]}
+    return Answer(start["status"], headers, b"".join(m.get("body", b"") for m in sent[1:]))
 
 
 def ask_socket(port: int, method: str, target: str, headers: list[tuple[str, str]]) -> Answer:
-    """The same through a socket, byte for byte."""
+    """Send one request through a socket."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in headers), "Connection: close"]
     return raw(port, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
@@ -137,12 +137,12 @@ def raw(port: int, request: bytes) -> Answer:
         return Answer(0, {}, b"")
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    said = dict(line.lower().split(": ", 1) for line in lines)
-    return Answer(int(first.split()[1]), said, body)
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return Answer(int(first.split()[1]), headers, body)
 
 
 ROWS = "/api/rows?limit=10"
-REFUSED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
+REJECTED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
     # DNS rebinding: the browser sends the attacker's name
     "host of another site": ("GET", ROWS, [("Host", "evil.example"), GOOD], {421}),
     "host with our port": ("GET", ROWS, [("Host", "evil.example:8000"), GOOD], {421}),
@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
     "dots without a token": ("GET", "/static/../api/rows", [HOST], {401, 404}),
     "the page with a path": ("GET", "/;/api/rows", [HOST], {401}),
     # other sites and methods
-    "asked for by another site": (
+    "request from another site": (
         "GET",
         ROWS,
         [HOST, GOOD, ("Sec-Fetch-Site", "cross-site")],
@@ -233,7 +233,7 @@ REFUSED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
     "id: a line break": ("GET", "/api/images/0000000000000000%0a", [HOST, GOOD], {404}),
     "id: unknown": ("GET", "/api/images/0000000000000000", [HOST, GOOD], {404}),
     "id: SQL": ("GET", "/api/images/'%20OR%20'1'='1/header", [HOST, GOOD], {404}),
-    "place: SQL": ("GET", "/api/place?id='%20OR%201=1", [HOST, GOOD], {404}),
+    "position: SQL": ("GET", "/api/position?id='%20OR%201=1", [HOST, GOOD], {404}),
     # SQL
     "where: union": ("GET", "/api/rows?where=1)%20UNION%20ALL%20SELECT%20(2", [HOST, GOOD], {400}),
     "where: a second statement": (
@@ -286,9 +286,9 @@ REFUSED: dict[str, tuple[str, str, list[tuple[str, str]], set[int]]] = {
 
 
 @pytest.mark.parametrize("transport", ["app", "socket"])
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str, transport: str, app: Any, running: Handle, an_id: str) -> None:
-    method, target, headers, expected = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected(name: str, transport: str, app: Any, running: Handle, an_id: str) -> None:
+    method, target, headers, expected = REJECTED[name]
     target = target.replace("ID", an_id)
     if transport == "app":
         answer = ask_app(app, method, target, headers)
@@ -328,13 +328,13 @@ RAW = {
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_what_is_no_request_is_refused(name: str, running: Handle) -> None:
+def test_invalid_http_is_rejected(name: str, running: Handle) -> None:
     answer = raw(running.port, RAW[name].replace(b"Host:", b"Connection: close\r\nHost:", 1))
     assert answer.status == 0 or 400 <= answer.status < 500
     assert SECRET.encode() not in answer.body
 
 
-def test_a_slow_client_stops_nobody(running: Handle) -> None:
+def test_slow_clients_block_no_other(running: Handle) -> None:
     slow = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(20)]
     for connection in slow:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")
@@ -351,16 +351,16 @@ def test_allowed_hosts(host: str, app: Any) -> None:
     assert ask_app(app, "GET", ROWS, [("Host", host), GOOD]).status == 200
 
 
-def test_any_host_only_when_said_aloud(index: wr.Index) -> None:
-    viewer = Viewer(index)
-    open_to_all = make_app(viewer, TOKEN, ["*"])
+def test_any_host_only_if_requested(index: wr.Index) -> None:
+    state = State(index)
+    open_to_all = make_app(state, TOKEN, ["*"])
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example"), GOOD]).status == 200
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example")]).status == 401
-    viewer.close()
+    state.close()
 
 
 @pytest.mark.parametrize("target", ["/", "/static/app.js", ROWS, "/api/none", "/api/rows?limit=x"])
-def test_every_answer_has_its_headers(target: str, app: Any, running: Handle) -> None:
+def test_every_response_has_security_headers(target: str, app: Any, running: Handle) -> None:
     for answer in (
         ask_app(app, "GET", target, [HOST, GOOD]),
         ask_socket(running.port, "GET", target, [HOST, GOOD]),
@@ -383,7 +383,7 @@ def test_head_has_no_body(running: Handle) -> None:
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_the_page_holds_no_data_and_no_token(app: Any) -> None:
+def test_the_page_contains_no_data_and_no_token(app: Any) -> None:
     for name in ("/", *(f"/static/{path.name}" for path in STATIC.glob("*.*s"))):
         answer = ask_app(app, "GET", name, [HOST])
         assert answer.status in (200, 404)
@@ -391,8 +391,8 @@ def test_the_page_holds_no_data_and_no_token(app: Any) -> None:
         assert SECRET.encode() not in answer.body
 
 
-def test_what_a_tag_holds_is_json_and_nothing_else(app: Any, index: wr.Index) -> None:
-    """A script in a name or description is text: no answer is HTML, no header is made of it."""
+def test_values_are_sent_as_json_only(app: Any, index: wr.Index) -> None:
+    """A script in a name or description stays text: no HTML, no HTTP header."""
     id_ = next(image.id for image in index if "onerror" in image.path)
     targets = ["/api/rows?columns=SeriesDescription", f"/api/images/{id_}/header"]
     targets += [f"/api/images/{id_}", "/api/facets?columns=SeriesDescription,path"]
@@ -404,7 +404,7 @@ def test_what_a_tag_holds_is_json_and_nothing_else(app: Any, index: wr.Index) ->
         json.loads(answer.body, parse_constant=lambda text: pytest.fail(text))
 
 
-def test_names_are_masked_unless_they_are_asked_for(index: wr.Index) -> None:
+def test_names_are_masked_by_default(index: wr.Index) -> None:
     id_ = next(image.id for image in index if image.path.endswith("CT_small.dcm"))
     name = str(index.where(f"id = '{id_}'").table["PatientName"][0])
     targets = [
@@ -414,16 +414,16 @@ def test_names_are_masked_unless_they_are_asked_for(index: wr.Index) -> None:
         "/api/facets?columns=PatientName,PatientID,PatientSex",
     ]
     for show in (False, True):
-        viewer = Viewer(index, show_phi=show)
-        app = make_app(viewer, TOKEN)
+        state = State(index, show_phi=show)
+        app = make_app(state, TOKEN)
         bodies = [ask_app(app, "GET", target, [HOST, GOOD]).body.decode() for target in targets]
-        viewer.close()
+        state.close()
         assert any(name in body for body in bodies) == show
         assert "PatientSex" in bodies[3]
         assert ("PatientName" in bodies[3]) == show
 
 
-def test_the_token_is_long_and_new_each_time(index: wr.Index) -> None:
+def test_the_token_is_long_and_unique(index: wr.Index) -> None:
     tokens = set()
     for _ in range(2):
         with serve(index) as handle:
@@ -433,12 +433,12 @@ def test_the_token_is_long_and_new_each_time(index: wr.Index) -> None:
     assert len(tokens) == 2
 
 
-def test_a_browser_that_goes_is_not_worked_for() -> None:
-    """A grid that scrolls on gives up its thumbnails: what has not begun never does."""
+def test_work_is_cancelled_on_disconnect() -> None:
+    """Scrolling cancels the thumbnails that are no longer visible."""
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
-    from wetread.viewer.app import unless_gone
+    from wetread.viewer.app import until_disconnect
 
     async def run(gone: bool) -> tuple[bool, bool]:
         cancelled = False
@@ -461,7 +461,7 @@ def test_a_browser_that_goes_is_not_worked_for() -> None:
 
         request = Request({"type": "http", "headers": []}, receive)
         try:
-            return await unless_gone(request, work()) == b"done", cancelled
+            return await until_disconnect(request, work()) == b"done", cancelled
         except HTTPException:
             return False, cancelled
 

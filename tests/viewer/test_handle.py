@@ -1,4 +1,4 @@
-"""A viewer starts, stops without a trace, and is found by notebooks and behind proxies."""
+"""Start and stop of the viewer, notebooks and proxies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import pytest
 
 import wetread as wr
 from wetread.errors import UsageError
-from wetread.viewer import Handle, environment, serve
+from wetread.viewer import Handle, serve
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 JUPYTER = "the-token-of-jupyter"
 
 
-def get(handle: Handle, what: str, **head: str) -> httpx.Response:
+def get(handle: Handle, path: str, **head: str) -> httpx.Response:
     return httpx.get(
-        f"http://127.0.0.1:{handle.port}/{what}",
+        f"http://127.0.0.1:{handle.port}/{path}",
         headers={"X-Wetread-Token": handle.token, **head},
         timeout=60,
         trust_env=False,
@@ -63,30 +63,29 @@ def test_start_look_and_stop(index: wr.Index) -> None:
         assert viewer.running
     assert not viewer.running
     assert "stopped" in repr(viewer)
-    viewer.stop()  # a second time is nothing
+    viewer.stop()  # no effect
     with pytest.raises(httpx.ConnectError):
         get(viewer, "api/about")
 
 
-def test_many_starts_and_stops_leave_nothing(index: wr.Index) -> None:
-    """Threads, file descriptors, sockets and processes: as many as before, decoders used or not."""
+def test_stop_releases_all_resources(index: wr.Index) -> None:
+    """Numbers of threads, file descriptors and processes are unchanged after 50 viewers."""
     process = psutil.Process()
 
     def count() -> tuple[int, int, int]:
         return threading.active_count(), process.num_fds(), len(process.children(recursive=True))
 
-    with serve(index) as viewer:  # what is loaded once and stays
+    with serve(index) as viewer:  # resources of the first start
         get(viewer, f"api/images/{index[0].id}/preview")
     before = count()
     for number in range(50):
         with serve(index) as viewer:
-            what = f"images/{index[0].id}/preview" if number % 10 == 0 else "rows"
-            assert get(viewer, f"api/{what}").status_code == 200
-    while count() != before:  # a thread or process may take a moment to end
-        time.sleep(0.05)
+            path = f"images/{index[0].id}/preview" if number % 10 == 0 else "rows"
+            assert get(viewer, f"api/{path}").status_code == 200
+    assert count() == before
 
 
-def test_a_stop_does_not_wait_for_a_browser_that_stays(index: wr.Index) -> None:
+def test_stop_does_not_wait_for_open_connections(index: wr.Index) -> None:
     viewer = serve(index)
     with socket.create_connection(("127.0.0.1", viewer.port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -94,21 +93,21 @@ def test_a_stop_does_not_wait_for_a_browser_that_stays(index: wr.Index) -> None:
         viewer.stop()  # the connection is closed only after it
 
 
-def test_a_port_that_is_taken(index: wr.Index) -> None:
-    with serve(index) as viewer, pytest.raises(UsageError, match="try another"):
+def test_port_in_use(index: wr.Index) -> None:
+    with serve(index) as viewer, pytest.raises(UsageError, match="choose another"):
         serve(index, port=viewer.port)
     with pytest.raises(UsageError):
         serve(index, port=70_000)
 
 
-def test_an_address_of_its_own(index: wr.Index) -> None:
+def test_listening_on_all_addresses(index: wr.Index) -> None:
     with serve(index, host="0.0.0.0") as viewer:
         assert viewer.host == "0.0.0.0"
         assert get(viewer, "api/about").status_code == 200
         assert get(viewer, "api/about", Host="10.1.2.3:80").status_code == 421
 
 
-def test_the_address_that_is_printed_is_the_one_that_answers(index: wr.Index) -> None:
+def test_url_of_another_loopback_address(index: wr.Index) -> None:
     with serve(index, host="127.0.0.2") as viewer:
         assert viewer.url.startswith(f"http://127.0.0.2:{viewer.port}/#token=")
         assert viewer.ssh.startswith(f"ssh -N -L {viewer.port}:127.0.0.2:{viewer.port} ")
@@ -117,40 +116,42 @@ def test_the_address_that_is_printed_is_the_one_that_answers(index: wr.Index) ->
         assert httpx.get(f"{address}api/about", headers=token).status_code == 200
 
 
-def test_boxes_of_other_images_are_refused(index: wr.Index) -> None:
+def test_boxes_of_other_images_are_rejected(index: wr.Index) -> None:
     strange = wr.Boxes.from_columns({"key": ["elsewhere"], "label": ["Nodule"]})
     with pytest.raises(UsageError, match="no image of the index"):
         wr.view(index, strange)
 
 
 def test_below_a_prefix(index: wr.Index) -> None:
-    """Mounted in another application, every address is relative and the guard still stands."""
+    """Mounted in another application, addresses are relative and access is still restricted."""
     import asyncio
 
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
     from wetread.viewer.app import make_app
-    from wetread.viewer.state import Viewer
+    from wetread.viewer.state import State
 
-    viewer = Viewer(index)
-    outer = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "t"))])
+    state = State(index)
+    outer = Starlette(routes=[Mount("/user/me/proxy/1", make_app(state, "t"))])
     transport = httpx.ASGITransport(outer)
 
-    async def ask(path: str, **head: str) -> int:
+    async def status(path: str, **head: str) -> int:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return (await client.get(f"/user/me/proxy/1/{path}", headers=head)).status_code
 
     good = {"X-Wetread-Token": "t"}
-    assert asyncio.run(ask("")) == 200
-    assert asyncio.run(ask("static/app.js")) == 200
-    assert asyncio.run(ask("api/rows")) == 401
-    assert asyncio.run(ask("api/rows", **good)) == 200
-    assert asyncio.run(ask("report")) == 401
-    viewer.close()
+    assert asyncio.run(status("")) == 200
+    assert asyncio.run(status("static/app.js")) == 200
+    assert asyncio.run(status("api/rows")) == 401
+    assert asyncio.run(status("api/rows", **good)) == 200
+    assert asyncio.run(status("report")) == 401
+    state.close()
 
 
-def test_notebooks_show_it_where_they_can(index: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_html_output_by_notebook_environment(
+    index: wr.Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("VSCODE_PID", "VSCODE_CWD", "JUPYTERHUB_SERVICE_PREFIX", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
@@ -164,14 +165,14 @@ def test_notebooks_show_it_where_they_can(index: wr.Index, monkeypatch: pytest.M
         monkeypatch.setenv("VSCODE_PID", "1")
         assert f'href="http://127.0.0.1:{viewer.port}/#token=' in viewer._repr_html_()
         monkeypatch.delenv("VSCODE_PID")
-        monkeypatch.setattr(environment, "find_spec", lambda name: None)
+        monkeypatch.setitem(sys.modules, "jupyter_server_proxy", None)  # not installed
         assert "ssh -N -L" in viewer._repr_html_()
         monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
         assert "mosaic" in viewer._repr_html_()
     assert "stopped" in viewer._repr_html_()
 
 
-def test_the_hub_is_a_known_name(index: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_an_allowed_host(index: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     monkeypatch.delenv("VSCODE_PID", raising=False)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann/")
@@ -181,7 +182,7 @@ def test_the_hub_is_a_known_name(index: wr.Index, monkeypatch: pytest.MonkeyPatc
         assert get(viewer, "api/about", Host="evil.example").status_code == 421
 
 
-def test_colab_is_asked_to_show_the_port(index: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colab_shows_the_port(index: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     output = types.SimpleNamespace(
         serve_kernel_port_as_iframe=lambda port, **more: calls.append((port, more["path"]))
@@ -200,7 +201,7 @@ def test_colab_is_asked_to_show_the_port(index: wr.Index, monkeypatch: pytest.Mo
 
 @contextlib.contextmanager
 def jupyter_server(folder: Path) -> Iterator[str]:
-    """A Jupyter server with jupyter-server-proxy on loopback; its address."""
+    """Address of a Jupyter server with jupyter-server-proxy on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -252,8 +253,8 @@ def test_behind_jupyter_server_proxy(
         found = re.search(r'<iframe src="([^"]+)"', viewer._repr_html_())
         assert found
         path, _, token = unescape(found[1]).partition("#token=")
-        head = {"Authorization": f"token {JUPYTER}"}  # it comes through to the viewer
-        origin = url.removesuffix("/user/ann/")  # the path of the frame is from the top
+        head = {"Authorization": f"token {JUPYTER}"}  # passed on to the viewer
+        origin = url.removesuffix("/user/ann/")  # the path of the frame is absolute
         with httpx.Client(base_url=origin, headers=head, timeout=60, trust_env=False) as client:
             page = client.get(path)
             assert page.status_code == 200

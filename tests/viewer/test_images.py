@@ -1,4 +1,4 @@
-"""What a browser gets of an image is what `Image` gives, bit for bit where it must be."""
+"""Image data sent to the browser agree with `Image`: stored values and tables bit for bit."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def lut_item(first: int, bits: int, entries: list[int]) -> list[Any]:
     ]
 
 
-def write_own(folder: Path) -> None:
-    """Images that pydicom's files lack: MONOCHROME1, signed 8 bits, LUTs, padding."""
+def write_images(folder: Path) -> None:
+    """Write images missing from pydicom's files: MONOCHROME1, signed 8 bits, LUTs, padding."""
     random = np.random.default_rng(0)
     wide = random.integers(0, 4096, (37, 50)).astype("<u2")
     small = random.integers(-128, 128, (20, 31)).astype("i1")
@@ -110,11 +110,11 @@ def write_own(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory, real_files: list[Path]) -> wr.Index:
     folder = tmp_path_factory.mktemp("images")
-    wanted = {*GREY, *COLOUR, *OTHER, "rtplan.dcm", "MR_truncated.dcm", "eCT_Supplemental.dcm"}
+    names = {*GREY, *COLOUR, *OTHER, "rtplan.dcm", "MR_truncated.dcm", "eCT_Supplemental.dcm"}
     for path in real_files:
-        if path.name in wanted:
+        if path.name in names:
             shutil.copy(path, folder)
-    write_own(folder)
+    write_images(folder)
     (folder / "notes.txt").write_text("no DICOM")
     (folder / "broken.dcm").write_bytes(dicom_file(radiograph(), "1.2.840.10008.1.2.4.90"))
     return wr.scan(folder, workers=0, progress=False)
@@ -136,28 +136,28 @@ def find(index: wr.Index, name: str) -> wr.Image:
     return next(image for image in index if Path(image.path).name == name)
 
 
-def get(client: httpx.Client, image: wr.Image, what: str = "", **ask: Any) -> httpx.Response:
-    answer = client.get(f"api/images/{image.id}{what and '/'}{what}", params=ask)
-    assert answer.status_code == 200, answer.text
-    return answer
+def get(client: httpx.Client, image: wr.Image, path: str = "", **query: Any) -> httpx.Response:
+    response = client.get(f"api/images/{image.id}{path and '/'}{path}", params=query)
+    assert response.status_code == 200, response.text
+    return response
 
 
-def values_of(client: httpx.Client, image: wr.Image, accepted: str, **ask: Any) -> np.ndarray:
-    """The stored values as the browser unpacks them."""
+def values_of(client: httpx.Client, image: wr.Image, accepted: str, **query: Any) -> np.ndarray:
+    """Stored values, decoded like in the browser."""
     with client.stream(
         "GET",
         f"api/images/{image.id}/pixels",
-        params=ask,
+        params=query,
         headers={"Accept-Encoding": accepted},
     ) as answer:
         packed = b"".join(answer.iter_raw())
         assert answer.status_code == 200, packed
-        said = answer.headers
+        headers = answer.headers
     undo = {"zstd": imagecodecs.zstd_decode, "gzip": gzip.decompress}
-    if "content-encoding" in said:
-        packed = undo[said["content-encoding"]](packed)
-    rows, columns = int(said["x-wetread-rows"]), int(said["x-wetread-columns"])
-    dtype = said["x-wetread-dtype"]
+    if "content-encoding" in headers:
+        packed = undo[headers["content-encoding"]](packed)
+    rows, columns = int(headers["x-wetread-rows"]), int(headers["x-wetread-columns"])
+    dtype = headers["x-wetread-dtype"]
     if dtype == "rgb8":
         return np.frombuffer(packed, np.uint8).reshape(rows, columns, 3)
     if dtype == "display8":
@@ -189,16 +189,16 @@ def test_pixels_at_a_fraction(client: httpx.Client, index: wr.Index, name: str, 
 
 
 @pytest.mark.parametrize("codec", ["jpeg2000", "jpeg", "jpeg-ls"])
-def test_what_is_seen_is_where_it_is_at_every_level(
+def test_position_of_a_disc_at_every_level(
     tmp_path: Path, codec: str, write_disc: Any, find_disc: Any
 ) -> None:
-    """Previews cover the image; stored values say by how much theirs lie off."""
+    """Previews cover the image; stored values come with their shift."""
     shape = (2201, 1733)
-    where = write_disc(tmp_path / "disc.dcm", codec, *shape)
+    center = write_disc(tmp_path / "disc.dcm", codec, *shape)
     index = wr.scan(tmp_path, workers=0, progress=False)
     with serve(index) as handle, browser(handle) as client:
         preview = opened(get(client, index[0], "preview", size=1024))
-        assert find_disc(preview, *shape) == pytest.approx(where, abs=0.1)
+        assert find_disc(preview, *shape) == pytest.approx(center, abs=0.1)
         for scale in (1, 2, 4, 8):
             values = values_of(client, index[0], "zstd", scale=scale)
             answer = get(client, index[0], "pixels", scale=scale)
@@ -206,42 +206,48 @@ def test_what_is_seen_is_where_it_is_at_every_level(
             assert shift == ((scale - 1) / 2 if codec == "jpeg2000" else 0)
             covered = scale * values.shape[0], scale * values.shape[1]
             x, y = find_disc(values, *covered)
-            assert (x - shift, y - shift) == pytest.approx(where, abs=0.1)
+            assert (x - shift, y - shift) == pytest.approx(center, abs=0.1)
 
 
 @pytest.mark.parametrize("name", COLOUR)
-def test_colour_is_the_display(client: httpx.Client, index: wr.Index, name: str) -> None:
+def test_colour_pixels_equal_display(client: httpx.Client, index: wr.Index, name: str) -> None:
     image = find(index, name)
     assert np.array_equal(values_of(client, image, "zstd"), image.display())
-    said = get(client, image).json()
-    assert (said["colour"], said["dtype"], said["auto"]) == (True, "rgb8", None)
+    description = get(client, image).json()
+    assert (description["colour"], description["dtype"], description["auto"]) == (
+        True,
+        "rgb8",
+        None,
+    )
     assert client.get(f"api/images/{image.id}/table").status_code == 400
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_other_values_come_as_display(client: httpx.Client, index: wr.Index, name: str) -> None:
+def test_float_and_32_bit_values_are_sent_as_display(
+    client: httpx.Client, index: wr.Index, name: str
+) -> None:
     image = find(index, name)
     assert get(client, image).json()["dtype"] == "display8"
     low, high = float(image.values().min()), float(image.values().max())
     window = ((low + high) / 2, (high - low) or 1.0)
-    for asked, given in ((None, ""), ("full", "full"), (window, f"{window[0]},{window[1]}")):
-        got = values_of(client, image, "gzip", window=given)
-        assert np.array_equal(got, image.display(asked))
+    for expected, parameter in ((None, ""), ("full", "full"), (window, f"{window[0]},{window[1]}")):
+        got = values_of(client, image, "gzip", window=parameter)
+        assert np.array_equal(got, image.display(expected))
 
 
 @pytest.mark.parametrize("name", GREY)
 @pytest.mark.parametrize("window", ["", "auto", "full", "1", "700.5,1234.25"])
-def test_tables_are_those_of_display(
+def test_tables_equal_those_of_display(
     client: httpx.Client, index: wr.Index, name: str, window: str
 ) -> None:
     image = find(index, name)
     answer = client.get(f"api/images/{image.id}/table", params={"window": window})
-    asked: Any = window or None
+    parsed: Any = window or None
     if "," in window:
         center, width = window.split(",")
-        asked = float(center), float(width)
+        parsed = float(center), float(width)
     try:
-        view = image.render(asked).view
+        view = image.render(parsed).view
     except WetreadError:
         assert answer.status_code == 400
         return
@@ -250,7 +256,7 @@ def test_tables_are_those_of_display(
     table = np.frombuffer(answer.content, np.uint8)
     assert np.array_equal(table, expected)
     patterns = stored.view(f"u{stored.dtype.itemsize}")
-    assert np.array_equal(table[patterns], image.display(asked))
+    assert np.array_equal(table[patterns], image.display(parsed))
     modality = get(client, image, "modality").content
     values = chain.to_modality(all_values(stored.dtype)).astype("<f4")
     assert np.array_equal(np.frombuffer(modality, "<f4"), values)
@@ -281,26 +287,30 @@ def assert_alike(got: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("name", GREY)
 def test_description(client: httpx.Client, index: wr.Index, name: str) -> None:
     image = find(index, name)
-    said = get(client, image).json()
+    description = get(client, image).json()
     chain = read_pipeline(image.header)
-    assert (said["rows"], said["columns"]) == image.shape
-    assert said["frames"] == image.frames
-    assert said["dtype"] == image.pixels().dtype.name
-    assert said["invert"] == chain.invert
-    assert (said["slope"], said["intercept"]) == (chain.slope, chain.intercept)
-    assert said["modality_lut"] == (chain.modality_lut is not None)
-    assert len(said["views"]) == len(chain.views)
-    assert said["error"] is None
+    assert (description["rows"], description["columns"]) == image.shape
+    assert description["frames"] == image.frames
+    assert description["dtype"] == image.pixels().dtype.name
+    assert description["invert"] == chain.invert
+    assert (description["slope"], description["intercept"]) == (chain.slope, chain.intercept)
+    assert description["modality_lut"] == (chain.modality_lut is not None)
+    assert len(description["views"]) == len(chain.views)
+    assert description["error"] is None
     auto = image.render("auto").view
-    assert said["auto"] == {"center": auto.center, "width": auto.width}
+    assert description["auto"] == {"center": auto.center, "width": auto.width}
     values = image.values()[~image.padding()].astype(float)
-    low, high = said["range"]
+    low, high = description["range"]
     assert values.min() <= low <= high <= values.max()
-    if said["sampled"] == 1:
+    if description["sampled"] == 1:
         assert (low, high) == pytest.approx((values.min(), values.max()))
-    assert said["levels"][0] == {"scale": 1, "rows": said["rows"], "columns": said["columns"]}
+    assert description["levels"][0] == {
+        "scale": 1,
+        "rows": description["rows"],
+        "columns": description["columns"],
+    }
     spacing = image.spacing
-    assert said["spacing"] == (
+    assert description["spacing"] == (
         spacing and {"row": spacing.row, "column": spacing.column, "source": spacing.source}
     )
 
@@ -314,30 +324,32 @@ def test_frames(client: httpx.Client, index: wr.Index) -> None:
     assert_alike(
         opened(get(client, image, "thumb", frame=last)), image.display(size=256, frame=last)
     )
-    said = get(client, image, frame=last).json()
-    assert said["varies"] == ("frame" in read_pipeline(image.header, last).found.values())
+    description = get(client, image, frame=last).json()
+    assert description["varies"] == ("frame" in read_pipeline(image.header, last).sources.values())
     beyond = client.get(f"api/images/{image.id}", params={"frame": last + 1})
     assert (beyond.status_code, "does not exist" in beyond.text) == (400, True)
 
 
 @pytest.mark.parametrize("name", ["broken.dcm", "rtplan.dcm", "notes.txt"])
-def test_what_has_no_picture_says_why(client: httpx.Client, index: wr.Index, name: str) -> None:
+def test_images_without_pixels_have_an_error(
+    client: httpx.Client, index: wr.Index, name: str
+) -> None:
     image = find(index, name)
-    said = get(client, image).json()
-    assert said["error"]
-    assert said["levels"] == []
-    assert any(problem["severity"] for problem in said["problems"])
-    for what in ("thumb", "preview", "pixels", "table"):
-        answer = client.get(f"api/images/{image.id}/{what}")
+    description = get(client, image).json()
+    assert description["error"]
+    assert description["levels"] == []
+    assert any(problem["severity"] for problem in description["problems"])
+    for path in ("thumb", "preview", "pixels", "table"):
+        answer = client.get(f"api/images/{image.id}/{path}")
         assert answer.status_code == 422
         assert answer.json()["code"] in ("UNDECODABLE",)
 
 
-def test_what_there_is_of_a_cut_file(client: httpx.Client, index: wr.Index) -> None:
+def test_truncated_files_are_shown_in_part(client: httpx.Client, index: wr.Index) -> None:
     image = find(index, "MR_truncated.dcm")
-    said = get(client, image).json()
-    assert said["error"] is None
-    assert "TRUNCATED" in {problem["code"] for problem in said["problems"]}
+    description = get(client, image).json()
+    assert description["error"] is None
+    assert "TRUNCATED" in {problem["code"] for problem in description["problems"]}
     assert np.array_equal(values_of(client, image, "zstd"), image.pixels(short=True))
 
 
@@ -378,10 +390,10 @@ def test_header_of_sequences(client: httpx.Client, index: wr.Index) -> None:
     assert [row["keyword"] for row in only["items"][0]] == ["BeamType"]
 
 
-def test_a_file_that_ends_its_decoder(
+def test_files_that_crash_the_decoder(
     tmp_path: Path, real_files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash, a hang, a panic and a greedy file are problems; the next image is shown."""
+    """A crash, a hang, a panic and memory exhaustion are problems; the next image is shown."""
     monkeypatch.setattr(decoder, "FUNCTION", "wetread.testing.decoders:answer_badly")
     source = next(path for path in real_files if path.name == "CT_small.dcm")
     words = {"crash": "CRASHED", "hang": "TIMEOUT", "panic": "UNDECODABLE", "greedy": "BOMB"}
@@ -393,17 +405,17 @@ def test_a_file_that_ends_its_decoder(
         for word, code in words.items():
             image = find(index, f"{word}.dcm")
             for _ in range(2):
-                said = get(client, image).json()
-                assert said["problems"][-1]["code"] == code
-                assert said["error"]
+                description = get(client, image).json()
+                assert description["problems"][-1]["code"] == code
+                assert description["error"]
             answer = client.get(f"api/images/{image.id}/thumb")
             assert (answer.status_code, answer.json()["code"]) == (422, code)
             good = find(index, "good.dcm")
             assert np.array_equal(values_of(client, good, "zstd"), good.pixels())
 
 
-def test_few_frames_are_kept(index: wr.Index) -> None:
-    """With room for one frame only everything is still right."""
+def test_tiny_frame_cache(index: wr.Index) -> None:
+    """With room for a single frame, all pixels are still correct."""
     settings = Settings(viewer_bytes=1)
     with serve(index, settings=settings) as handle, browser(handle) as client:
         for name in ("CT_small.dcm", "693_J2KI.dcm", "CT_small.dcm"):
@@ -411,16 +423,16 @@ def test_few_frames_are_kept(index: wr.Index) -> None:
             assert np.array_equal(values_of(client, image, "zstd"), image.pixels())
 
 
-def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
+def test_thumbnails_are_cached_on_disk(index: wr.Index, tmp_path: Path) -> None:
     image = find(index, "CT_small.dcm")
     for _ in range(2):
-        with serve(index, thumbs=tmp_path) as handle, browser(handle) as client:
+        with serve(index, thumbnails=tmp_path) as handle, browser(handle) as client:
             first = get(client, image, "thumb", size=128).content
             assert get(client, image, "thumb", size=128, window="full").content != first
-    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(kept) == 2
-    assert any(path.read_bytes().endswith(first) for path in kept)
-    for path in kept:
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert any(path.read_bytes().endswith(first) for path in files)
+    for path in files:
         path.write_bytes(b"damaged")
-    with serve(index, thumbs=tmp_path) as handle, browser(handle) as client:
+    with serve(index, thumbnails=tmp_path) as handle, browser(handle) as client:
         assert get(client, image, "thumb", size=128).content == first

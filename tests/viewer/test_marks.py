@@ -1,4 +1,4 @@
-"""Boxes by image, and the images where model and readers disagree."""
+"""Boxes by image, and images with false positives or false negatives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wetread.testing import dicom_file
 from wetread.testing.boxes import make_boxes
 from wetread.testing.dicom import radiograph
 from wetread.viewer import serve
-from wetread.viewer.marks import Marks, count_misses
+from wetread.viewer.marks import BoxesByImage, count_misses
 
 A, B, C = "00000000000000aa", "00000000000000bb", "00000000000000cc"
 
@@ -46,37 +46,40 @@ READERS = boxes_of(
 
 
 def test_boxes_of_an_image_and_a_frame() -> None:
-    marks = Marks(READERS)
+    marks = BoxesByImage(READERS)
     assert [row["x0"] for row in marks.on(B, 0)] == [0, 1]
     assert [row["x0"] for row in marks.on(B, 3)] == [0, 1, 50]
     assert [row["x0"] for row in marks.on(B)] == [0, 1, 50]
     assert marks.on("0" * 16) == []
-    assert marks.found_nothing(B) == ["R3"]
+    assert marks.negative_readers(B) == ["R3"]
     assert marks.count([A, "0" * 16, B, C]) == [2, 0, 3, 0]
 
 
-def test_consensus_where_two_or_more_read() -> None:
-    marks = Marks(READERS)
-    assert marks.merged(A, 0, "wbf") is None
-    merged = marks.merged(B, 0, "wbf")
+def test_consensus_of_two_or_more_readers() -> None:
+    marks = BoxesByImage(READERS)
+    assert marks.consensus(A, 0, "wbf") is None
+    merged = marks.consensus(B, 0, "wbf")
     assert merged is not None
     assert [row["x0"] for row in merged] == [0.5]
-    assert marks.merged(C, 0, "wbf") == []
-    opinion = marks.opinion("wbf")
-    assert sorted(row["x0"] for row in Marks(opinion).on(A)) == [0, 1]  # one reader: as drawn
+    assert marks.consensus(C, 0, "wbf") == []
+    opinion = marks.ground_truth("wbf")
+    assert sorted(row["x0"] for row in BoxesByImage(opinion).on(A)) == [
+        0,
+        1,
+    ]  # one reader: as drawn
 
 
-def test_a_box_without_a_place_is_in_nobodys_way() -> None:
-    lost = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
-    marks = Marks(Boxes.concat([READERS, boxes_of(lost)]))
-    assert marks.merged(B, 0, "wbf") == Marks(READERS).merged(B, 0, "wbf")
-    assert marks.opinion("wbf").table.equals(Marks(READERS).opinion("wbf").table)
+def test_boxes_without_coordinates_are_ignored() -> None:
+    without_coordinates = {"image": B, "key": B, "label": "Nodule", "reader": "R2"}
+    marks = BoxesByImage(Boxes.concat([READERS, boxes_of(without_coordinates)]))
+    assert marks.consensus(B, 0, "wbf") == BoxesByImage(READERS).consensus(B, 0, "wbf")
+    assert marks.ground_truth("wbf").table.equals(BoxesByImage(READERS).ground_truth("wbf").table)
 
 
 def test_no_boxes() -> None:
-    marks = Marks(None)
-    assert not marks.given
-    assert (marks.on(A), marks.count([A]), marks.merged(A, 0, "wbf")) == ([], [0], None)
+    marks = BoxesByImage(None)
+    assert not marks.available
+    assert (marks.on(A), marks.count([A]), marks.consensus(A, 0, "wbf")) == ([], [0], None)
 
 
 def test_misses_of_one_image() -> None:
@@ -105,7 +108,7 @@ def test_misses_keep_frames_apart() -> None:
 
 
 @pytest.mark.parametrize("iou", [0.3, 0.5])
-def test_misses_are_those_of_a_plain_loop(iou: float) -> None:
+def test_misses_agree_with_a_plain_loop(iou: float) -> None:
     found, truth = make_boxes(40, 5, labels=3)
     found, truth = (
         side.replace({"image": [key[:16] for key in side.table["key"].to_pylist()]})
@@ -161,10 +164,10 @@ def test_over_http(tmp_path: Any) -> None:
             assert (about["boxes"], about["predictions"], about["consensus"]) == (True, True, True)
             rows = client.get("api/rows").json()["rows"]
             assert [row["boxes"] for row in rows] == [2, 1, 0]
-            said = client.get(f"api/images/{a}/boxes").json()
-            assert [row["reader"] for row in said["truth"]] == ["R1", "R2"]
-            assert [row["x0"] for row in said["consensus"]] == [0.5]
-            assert [row["score"] for row in said["predictions"]] == [0.9]
+            boxes = client.get(f"api/images/{a}/boxes").json()
+            assert [row["reader"] for row in boxes["truth"]] == ["R1", "R2"]
+            assert [row["x0"] for row in boxes["consensus"]] == [0.5]
+            assert [row["score"] for row in boxes["predictions"]] == [0.9]
             assert client.get(f"api/images/{b}/boxes").json()["consensus"] is None
             missed = client.get("api/misses?score=0.5&desc=1").json()
             assert missed == {

@@ -57,10 +57,10 @@ def draw_badly(images: pa.Table, options: dict[str, Any]) -> pa.Table:
 
 
 def answer_badly(task: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """`viewer.worker.answer`, with such files."""
-    from wetread.viewer.worker import answer
+    """As `viewer.worker.run_task`, but a file named crash, hang, panic or greedy is one."""
+    from wetread.viewer.worker import run_task
 
-    return _badly(answer, task, options)
+    return _badly(run_task, task, options)
 
 
 def _badly(function: Function, images: pa.Table, options: dict[str, Any]) -> pa.Table:

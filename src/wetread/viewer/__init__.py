@@ -1,4 +1,4 @@
-"""The viewer: a data set in the browser, served by this process."""
+"""The viewer: a data set in the browser, served by the current process."""
 
 from __future__ import annotations
 

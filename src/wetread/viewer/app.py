@@ -1,11 +1,11 @@
-"""The viewer's HTTP interface."""
+"""HTTP interface of the viewer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,10 +25,10 @@ from wetread.viewer.parameters import (
     read_integer,
     read_names,
     read_number,
+    read_row_query,
     read_window,
-    read_wish,
 )
-from wetread.viewer.state import Viewer, about, to_rows
+from wetread.viewer.state import State, describe, to_rows
 from wetread.viewer.worker import ProblemError
 
 if TYPE_CHECKING:
@@ -42,26 +42,26 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-MOST_ROWS, MOST_MISSES = 500, 10_000
+MAX_ROWS, MAX_MISSES = 500, 10_000
 
 
 def make_app(
-    viewer: Viewer,
+    state: State,
     token: str,
     allow_hosts: Iterable[str] = (),
     frame_ancestors: Iterable[str] = (),
 ) -> ASGIApp:
-    """The ASGI application; see `Guard` for what it refuses."""
+    """Build the ASGI application; `Guard` rejects unauthorised requests."""
     names = {"index.html", *(path.name for path in STATIC.glob("*"))}
     static = {name: STATIC / name for name in names if Path(name).suffix in TYPES}
-    server = _Server(viewer, static)
+    server = _Server(state, static)
     routes = [
         Route("/", server.page),
         Route("/static/{name}", server.file),
         Route("/report", server.report),
         Route("/api/about", server.about),
         Route("/api/rows", server.rows),
-        Route("/api/place", server.place),
+        Route("/api/position", server.position),
         Route("/api/facets", server.facets),
         Route("/api/misses", server.misses),
         Route("/api/images/{id}", server.image),
@@ -77,25 +77,25 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(viewer.close)
+        await asyncio.to_thread(state.close)
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=_HANDLERS)
     app.router.redirect_slashes = False
-    return Guard(app, token, viewer.report_key, allow_hosts, frame_ancestors)
+    return Guard(app, token, state.report_key, allow_hosts, frame_ancestors)
 
 
 class _Server:
-    """The routes."""
+    """Handlers of the routes."""
 
-    def __init__(self, viewer: Viewer, static: dict[str, Path]) -> None:
-        self._viewer, self._static = viewer, static
+    def __init__(self, state: State, static: dict[str, Path]) -> None:
+        self._state, self._static = state, static
 
     async def page(self, request: Request) -> Response:
-        """The page."""
+        """Serve the page."""
         return await self._file("index.html")
 
     async def file(self, request: Request) -> Response:
-        """One of the files that make the page."""
+        """Serve a static file of the page."""
         return await self._file(request.path_params["name"])
 
     async def _file(self, name: str) -> Response:
@@ -106,146 +106,144 @@ class _Server:
         return Response(data, headers={"Content-Type": TYPES[path.suffix]})
 
     async def about(self, request: Request) -> Response:
-        """What there is to see."""
-        viewer = self._viewer
-        viewer.images.warm()
-        return _json(await self._run(about, viewer))
+        """Describe the data set; the decoders start meanwhile."""
+        self._state.images.warm()
+        return _json(await self._run(describe, self._state))
 
     async def rows(self, request: Request) -> Response:
-        """A page of rows."""
+        """Return a page of rows."""
         offset = read_integer(request, "offset", 0, 0, 2**40)
-        limit = read_integer(request, "limit", 100, 0, MOST_ROWS)
+        limit = read_integer(request, "limit", 100, 0, MAX_ROWS)
         extra = read_names(request)
-        wish, viewer = read_wish(request), self._viewer
+        row_query, state = read_row_query(request), self._state
 
         def find() -> dict[str, Any]:
-            page = viewer.catalogue.page(wish, offset, limit, extra)
-            page["rows"] = to_rows(viewer, page["rows"])
+            page = state.catalogue.page(row_query, offset, limit, extra)
+            page["rows"] = to_rows(state, page["rows"])
             return page
 
         return _json(await self._run(find))
 
-    async def place(self, request: Request) -> Response:
-        """Where an image stands in the order."""
+    async def position(self, request: Request) -> Response:
+        """Return the position of an image in the order, and its neighbours."""
         id_ = check_id(request.query_params.get("id", ""))
-        return _json(await self._run(self._viewer.catalogue.place, read_wish(request), id_))
+        return _json(await self._run(self._state.catalogue.position, read_row_query(request), id_))
 
     async def facets(self, request: Request) -> Response:
-        """How values are distributed."""
-        viewer, wish = self._viewer, read_wish(request)
+        """Return the distributions of columns."""
+        state, row_query = self._state, read_row_query(request)
 
         def find() -> dict[str, Any]:
-            found = {}
+            facets = {}
             for name in read_names(request):
-                viewer.catalogue.check(name)
-                if not viewer.is_masked(name):
-                    found[name] = viewer.catalogue.facet(name, wish.where, wish.search)
-            return found
+                state.catalogue.check(name)
+                if not state.is_masked(name):
+                    facets[name] = state.catalogue.facet(name, row_query.where, row_query.search)
+            return facets
 
         return _json(await self._run(find))
 
     async def misses(self, request: Request) -> Response:
-        """The images where model and readers disagree, in order."""
-        viewer, wish = self._viewer, read_wish(request)
+        """Return the images with false positives or negatives, in order."""
+        state, row_query = self._state, read_row_query(request)
         iou = read_number(request, "iou", 0.4, 0.0, 1.0)
         score = read_number(request, "score", 0.0, 0.0, 1e9)
-        if not (viewer.truth.given and viewer.found.given):
-            raise HTTPException(404, "misses need boxes and predictions")
+        if not (state.truth.available and state.predictions.available):
+            raise HTTPException(404, "misses require boxes and predictions")
 
         def find() -> dict[str, Any]:
-            counts = viewer.misses(iou, score)
-            found = viewer.catalogue.among(wish, counts)
-            shown = [{"id": i, "offset": at, **counts[i]} for i, at in found[:MOST_MISSES]]
-            return {"total": len(found), "images": shown}
+            counts = state.misses(iou, score)
+            matches = state.catalogue.positions(row_query, counts)
+            images = [{"id": id_, "offset": at, **counts[id_]} for id_, at in matches[:MAX_MISSES]]
+            return {"total": len(matches), "images": images}
 
         return _json(await self._run(find))
 
     async def image(self, request: Request) -> Response:
-        """What an image is."""
-        return _json(await self._viewer.images.describe(*read_image(request)))
+        """Describe an image."""
+        return _json(await self._state.images.describe(*read_image(request)))
 
     async def header(self, request: Request) -> Response:
-        """Its elements."""
+        """Return the elements of its header."""
         search = request.query_params.get("search", "")
-        return _json(
-            await self._viewer.images.header(read_id(request), self._viewer.masked, search)
-        )
+        return _json(await self._state.images.header(read_id(request), self._state.masked, search))
 
     async def thumb(self, request: Request) -> Response:
-        """A small picture."""
+        """Return a thumbnail."""
         size = read_integer(request, "size", 256, 1, 512)
         size = next(bucket for bucket in (128, 256, 512) if size <= bucket)
-        made = self._viewer.images.thumb(*read_image(request), size, read_window(request))
-        return _jpeg(await unless_gone(request, made))
+        thumbnail = self._state.images.thumb(*read_image(request), size, read_window(request))
+        return _jpeg(await until_disconnect(request, thumbnail))
 
     async def preview(self, request: Request) -> Response:
-        """A picture of the whole image."""
+        """Return a preview of the whole image."""
         size = read_integer(request, "size", 1024, 16, 2048)
-        made = self._viewer.images.preview(*read_image(request), size, read_window(request))
-        return _jpeg(await unless_gone(request, made))
+        preview = self._state.images.preview(*read_image(request), size, read_window(request))
+        return _jpeg(await until_disconnect(request, preview))
 
     async def pixels(self, request: Request) -> Response:
-        """Stored values."""
+        """Return stored values."""
         scale = read_integer(request, "scale", 1, 1, 8)
         if scale not in (1, 2, 4, 8):
-            raise UsageError("scale is 1, 2, 4 or 8")
+            raise UsageError("scale must be 1, 2, 4 or 8")
         accepted = request.headers.get("accept-encoding", "")
         window = read_window(request)
-        made = self._viewer.images.pixels(*read_image(request), scale, window, accepted)
-        data, said = await unless_gone(request, made)
-        said = {"Content-Type": "application/octet-stream", "Vary": "Accept-Encoding", **said}
-        return Response(data, headers=said)
+        pixels = self._state.images.pixels(*read_image(request), scale, window, accepted)
+        data, headers = await until_disconnect(request, pixels)
+        return _binary(data, {"Vary": "Accept-Encoding", **headers})
 
     async def table(self, request: Request) -> Response:
-        """The grey of every stored value."""
-        made = await self._viewer.images.table(*read_image(request), read_window(request))
-        return Response(made, headers={"Content-Type": "application/octet-stream"})
+        """Return the look-up table from stored values to grey levels."""
+        return _binary(await self._state.images.table(*read_image(request), read_window(request)))
 
     async def modality(self, request: Request) -> Response:
-        """The modality value of every stored value."""
-        made = await self._viewer.images.modality(*read_image(request))
-        return Response(made, headers={"Content-Type": "application/octet-stream"})
+        """Return the modality value of every stored value."""
+        return _binary(await self._state.images.modality(*read_image(request)))
 
     async def boxes(self, request: Request) -> Response:
-        """What readers and the model drew on it."""
-        viewer, (id_, frame) = self._viewer, read_image(request)
+        """Return the boxes of readers, consensus and predictions."""
+        state, (id_, frame) = self._state, read_image(request)
 
         def find() -> dict[str, Any]:
             return {
-                "truth": viewer.truth.on(id_, frame),
-                "nothing": viewer.truth.found_nothing(id_),
-                "consensus": viewer.truth.merged(id_, frame, viewer.method),
-                "predictions": viewer.found.on(id_, frame),
+                "truth": state.truth.on(id_, frame),
+                "nothing": state.truth.negative_readers(id_),
+                "consensus": state.truth.consensus(id_, frame, state.method),
+                "predictions": state.predictions.on(id_, frame),
             }
 
         return _json(await self._run(find))
 
     async def report(self, request: Request) -> Response:
-        """The report of this index."""
-        text = await self._run(self._viewer.report)
+        """Return the report of the index."""
+        text = await self._run(self._state.report)
         return Response(text, headers={"Content-Type": TYPES[".html"]})
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._viewer.executor, function, *args)
+        return await loop.run_in_executor(self._state.executor, function, *args)
 
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """What the work gives; it is given up when the browser has gone away."""
+async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
+    """Await `work`; cancel it if the browser disconnects."""
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(request.receive())
+    message = asyncio.ensure_future(request.receive())
     try:
         while not task.done():
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done() and not task.done():
-                if gone.result()["type"] == "http.disconnect":
-                    raise HTTPException(499, "the browser has gone")
-                gone = asyncio.ensure_future(request.receive())
+            await asyncio.wait({task, message}, return_when=asyncio.FIRST_COMPLETED)
+            if message.done() and not task.done():
+                if message.result()["type"] == "http.disconnect":
+                    raise HTTPException(499, "the browser has disconnected")
+                message = asyncio.ensure_future(request.receive())
         return await task
     finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        for pending in (task, message):
+            pending.cancel()
+        await asyncio.gather(task, message, return_exceptions=True)
+
+
+def _binary(data: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(data, headers=headers, media_type="application/octet-stream")
 
 
 def _jpeg(data: bytes) -> Response:
@@ -254,7 +252,7 @@ def _jpeg(data: bytes) -> Response:
 
 def _json(value: Any, status: int = 200) -> Response:
     text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    data = text.encode("utf-8", "backslashreplace")  # of a name that is not UTF-8
+    data = text.encode("utf-8", "backslashreplace")  # a name may not be UTF-8
     return Response(data, status, headers={"Content-Type": "application/json"})
 
 
@@ -268,21 +266,21 @@ async def _problem(request: Request, error: Exception) -> Response:
     return _json({"error": str(error), "code": error.code}, 422)
 
 
-def _says(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(request: Request, error: Exception) -> Response:
+def _error(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond(request: Request, error: Exception) -> Response:
         return _json({"error": str(error)}, status)
 
-    return answer
+    return respond
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return _json({"error": f"the viewer failed: {type(error).__name__}"}, 500)
+    return _json({"error": f"internal error of the viewer: {type(error).__name__}"}, 500)
 
 
 _HANDLERS: dict[Any, Any] = {
-    UsageError: _says(400),
-    NotFoundError: _says(404),
-    WetreadError: _says(422),
+    UsageError: _error(400),
+    NotFoundError: _error(404),
+    WetreadError: _error(422),
     HTTPException: _http,
     ProblemError: _problem,
     Exception: _bug,

@@ -1,19 +1,20 @@
-"""The rows of an index for a browser that never holds them all: pages, places, facets.
+"""Rows of an index, in pages: filter, search, sort, positions and facets.
 
-Inside, a row is its place in the index: a number of four bytes, so that orders of a million rows
-are made once and kept.
+Internally a row is its row number in the index, a uint32; orders of a million rows are cached.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Condition
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from wetread.errors import UnknownNameError
@@ -22,12 +23,13 @@ from wetread.settings import Settings
 from wetread.table.query import name_column, query
 from wetread.table.query import where as filter_rows
 from wetread.table.rows import IndexRows, all_rows, fetch
-from wetread.viewer.facets import count_values, kind_of
+from wetread.viewer.facets import column_type, count_values
 from wetread.viewer.ids import Ids, to_number, to_numbers
-from wetread.viewer.lru import Kept
 
-Places = NDArray[np.uint32]
-CARD = (
+P = ParamSpec("P")
+T = TypeVar("T")
+RowNumbers = NDArray[np.uint32]
+TILE = (
     "id",
     "path",
     "member",
@@ -40,8 +42,8 @@ CARD = (
     "pixel_length",
     "part",
 )
-"""What a tile of the grid shows, beside the codes of its problems."""
-FEW = (
+"""Columns shown on a tile of the grid, in addition to the codes of its problems."""
+REPETITIVE = (
     "read_status",
     "Modality",
     "PhotometricInterpretation",
@@ -50,16 +52,29 @@ FEW = (
     "ProtocolName",
     "BodyPartExamined",
 )
-"""Columns with few different values, which are kept once each; `search` looks into them, and into
-path and member; for what may be one also into `UIDS`."""
+"""Columns with few distinct values, held dictionary-encoded. `search` covers them, `path` and
+`member`, and for a text that looks like a UID or an id also `UIDS`."""
 UIDS = ("id", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _UID = re.compile(r"[0-9.]{6,}|[0-9a-f]{16}")
-_KEPT = 16
-"""Orders that are kept, as many searches and as many answers about columns."""
+_CACHED = 16
+"""Orders and searches in the cache; four times as many facets."""
 
 
-class Wish(NamedTuple):
-    """Which rows, in which order."""
+def memoize(function: Callable[P, T], size: int = 1) -> Callable[P, T]:
+    """Memoize a function in an LRU cache; threads with equal arguments wait for one computation.
+
+    Exceptions are not cached.
+
+    >>> from itertools import count
+    >>> number = memoize(lambda _, numbers=count(): next(numbers), 2)
+    >>> [number("a"), number("b"), number("a")]
+    [0, 1, 0]
+    """
+    return cached(LRUCache[Any, T](size), condition=Condition())(function)
+
+
+class RowQuery(NamedTuple):
+    """Filter, search text and order of rows."""
 
     where: str = ""
     search: str = ""
@@ -68,217 +83,206 @@ class Wish(NamedTuple):
 
 
 class Catalogue:
-    """Questions about the rows; may be asked from several threads."""
+    """Queries over the rows of one index; thread-safe."""
 
     def __init__(
         self,
         content: IndexRows,
         settings: Settings = Settings(),
     ) -> None:
-        if content.chosen is not None:  # rows that were chosen have no places on disk
+        if content.chosen is not None:  # filtered rows have no row numbers on disk
             content = IndexRows(content.root, content.schema, rows=all_rows(content))
         self.content = content
         self._seconds = settings.filter_seconds
         self.columns = list(content.schema.names)
         self._empty = IndexRows(content.root, content.schema, folder=Path(content.root))
-        self._orders, self._masks, self._facets = Kept(_KEPT), Kept(_KEPT), Kept(4 * _KEPT)
-        self._tables = Kept(3)
+        self._tiles = memoize(self._read_tiles)
+        self._ids = memoize(self._sort_ids)
+        self._series_numbers = memoize(self._number_series)
+        self._order = memoize(self._make_order, _CACHED)
+        self._series_order = memoize(self._order_series, _CACHED)
+        self._matches = memoize(self._search, _CACHED)
+        self.facet = memoize(self._count_facet, 4 * _CACHED)
 
     def __len__(self) -> int:
         return len(self.content)
 
-    @property
-    def _cards(self) -> pa.Table:
-        return self._tables.get("cards", self._read_cards)
-
-    def _read_cards(self) -> pa.Table:
-        """What tiles show of every row, in memory: pages of any order come at once."""
-        wanted = (name for name in dict.fromkeys([*CARD, *FEW]) if name in self.columns)
+    def _read_tiles(self) -> pa.Table:
+        """Columns of the tiles for all rows, in memory: pages of any order come at once."""
+        available = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
         codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
-        names = ", ".join(map(name_column, wanted))
-        cards = query(self.content, f"SELECT {names}, {codes} FROM index")
-        for name in FEW:
-            at = cards.column_names.index(name)
-            cards = cards.set_column(at, name, cards[name].dictionary_encode().combine_chunks())
-        return cards
+        names = ", ".join(map(name_column, available))
+        tiles = query(self.content, f"SELECT {names}, {codes} FROM index")
+        for name in REPETITIVE:
+            at = tiles.column_names.index(name)
+            tiles = tiles.set_column(at, name, tiles[name].dictionary_encode().combine_chunks())
+        return tiles
 
-    @property
-    def _ids(self) -> tuple[Ids, Places]:
-        return self._tables.get("ids", self._sort_ids)
-
-    def _sort_ids(self) -> tuple[Ids, Places]:
-        """The ids of all rows, ascending, and the place of each."""
-        ids = to_numbers(self._cards["id"])
+    def _sort_ids(self) -> tuple[Ids, RowNumbers]:
+        """Ids of all rows, ascending, and their row numbers."""
+        ids = to_numbers(self._tiles()["id"])
         order = np.argsort(ids, kind="stable")
         return ids[order], order.astype(np.uint32)
 
     def warm(self) -> None:
-        """Read what the first page needs."""
-        _ = self._ids
+        """Load the columns of the first page."""
+        self._ids()
 
     def count_images(self) -> int:
-        """How many rows have pixels."""
-        return len(self) - int(self._cards["pixel_length"].null_count)
+        """Number of rows with pixels."""
+        return len(self) - int(self._tiles()["pixel_length"].null_count)
 
     def check(self, column: str) -> None:
-        """Raises UnknownNameError where there is no such column."""
+        """Raise UnknownNameError if there is no such column."""
         if column not in self.columns:
             raise UnknownNameError("column", column, self.columns)
 
-    def page(self, wish: Wish, offset: int, limit: int, extra: Sequence[str]) -> dict[str, Any]:
-        """The rows from `offset` on, and how many there are in all."""
+    def page(
+        self, row_query: RowQuery, offset: int, limit: int, extra: Sequence[str]
+    ) -> dict[str, Any]:
+        """At most `limit` rows from `offset` on, with the `extra` columns, and the total."""
         for name in extra:
             self.check(name)
-        ordered = self._order(wish)
-        chosen = ordered[offset : offset + limit]
-        names = [name for name in (*CARD, "problems") if name in self._cards.column_names]
-        rows = self._cards.select(names).take(pa.array(chosen)).to_pylist()
+        ordered = self._order(row_query)
+        numbers = ordered[offset : offset + limit]
+        tiles = self._tiles()
+        names = [name for name in (*TILE, "problems") if name in tiles.column_names]
+        rows = tiles.select(names).take(pa.array(numbers)).to_pylist()
         if extra:
-            more = fetch(self.content, chosen.tolist(), list(dict.fromkeys(extra))).to_pylist()
+            more = fetch(self.content, numbers.tolist(), list(dict.fromkeys(extra))).to_pylist()
             rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
         return {"total": len(ordered), "offset": offset, "rows": rows}
 
-    def place(self, wish: Wish, id_: str) -> dict[str, Any]:
-        """Where a row stands in an order, and its neighbours; offset None where it is not in it."""
-        ordered = self._order(wish)
-        offset = self._find_in(ordered, id_)
+    def position(self, row_query: RowQuery, id_: str) -> dict[str, Any]:
+        """Offset and neighbours of a row in a query; offset None if it does not match."""
+        ordered = self._order(row_query)
+        offset = self._offset(ordered, id_)
         return {"offset": offset, "total": len(ordered), **self._neighbours(ordered, offset)}
 
-    def among(self, wish: Wish, ids: Iterable[str]) -> list[tuple[str, int]]:
-        """Those of some ids that are in an order, in it, and where."""
-        found = [place for place in map(self._place, ids) if place is not None]
-        ordered = self._order(wish)
-        at = np.flatnonzero(np.isin(ordered, np.array(found, np.uint32)))
-        chosen = self._cards["id"].take(pa.array(ordered[at])).to_pylist()
-        return list(zip(chosen, at.tolist(), strict=True))
+    def positions(self, row_query: RowQuery, ids: Iterable[str]) -> list[tuple[str, int]]:
+        """The ids that match a query, in its order, with their offsets."""
+        numbers = [number for number in map(self._row_number, ids) if number is not None]
+        ordered = self._order(row_query)
+        offsets = np.flatnonzero(np.isin(ordered, np.array(numbers, np.uint32)))
+        matches = self._tiles()["id"].take(pa.array(ordered[offsets])).to_pylist()
+        return list(zip(matches, offsets.tolist(), strict=True))
 
     def row(self, id_: str, columns: Sequence[str] = ()) -> dict[str, Any] | None:
-        """One row, with the columns that decoding needs; None where there is none of that id."""
-        place = self._place(id_)
-        if place is None:
+        """One row with the columns needed for decoding; None for an unknown id."""
+        number = self._row_number(id_)
+        if number is None:
             return None
         names = [*batch.COLUMNS, "problems", *(c for c in columns if c in self.columns)]
-        found = fetch(self.content, [place], list(dict.fromkeys(names)))
-        row: dict[str, Any] = found.to_pylist()[0]
+        row: dict[str, Any]
+        (row,) = fetch(self.content, [number], list(dict.fromkeys(names))).to_pylist()
         return row
 
     def series(self, id_: str) -> dict[str, Any]:
-        """The place of an image in its series, by Instance Number."""
-        place = self._place(id_)
-        codes = self._tables.get("series", self._number_series)
-        code = -1 if place is None else int(codes[place])
-        if code < 0:
-            return {"place": 0, "count": 1, "previous": None, "next": None}
-        ordered = self._orders.get(code, lambda: self._order_series(codes == code))
-        at = self._find_in(ordered, id_)
-        return {"place": at or 0, "count": len(ordered), **self._neighbours(ordered, at)}
+        """Position of an image in its series, by Instance Number."""
+        number = self._row_number(id_)
+        series = -1 if number is None else int(self._series_numbers()[number])
+        if series < 0:
+            return {"position": 0, "count": 1, "previous": None, "next": None}
+        ordered = self._series_order(series)
+        at = self._offset(ordered, id_)
+        return {"position": at or 0, "count": len(ordered), **self._neighbours(ordered, at)}
 
     def _number_series(self) -> NDArray[np.int32]:
-        """A number for the series of every row; -1 without a series or pixels."""
+        """Series number of every row; -1 without a series or pixels."""
         uids = query(self.content, "SELECT SeriesInstanceUID FROM index")[0].dictionary_encode()
         codes = uids.combine_chunks().indices.fill_null(-1).to_numpy().copy()
-        codes[np.asarray(self._cards["pixel_length"].is_null())] = -1
+        codes[np.asarray(self._tiles()["pixel_length"].is_null())] = -1
         return np.asarray(codes, np.int32)
 
-    def _order_series(self, mine: NDArray[np.bool_]) -> Places:
-        places = np.flatnonzero(mine).astype(np.uint32)
-        numbers = fetch(self.content, places.tolist(), ["InstanceNumber"])[0]
-        ordered: Places = places[sort_stably(numbers)]
+    def _order_series(self, series: int) -> RowNumbers:
+        numbers = np.flatnonzero(self._series_numbers() == series).astype(np.uint32)
+        keys = fetch(self.content, numbers.tolist(), ["InstanceNumber"])[0]
+        ordered: RowNumbers = numbers[sort_stably(keys)]
         return ordered
 
-    def facet(self, column: str, where: str, search: str) -> dict[str, Any]:
-        """How the values of a column are distributed; see `facets.count_values`."""
+    def _count_facet(self, column: str, where: str, search: str) -> dict[str, Any]:
+        """Distribution of the values of a column; see `facets.count_values`."""
         self.check(column)
+        numbers = self._order(RowQuery(where, search))
+        if column in self._tiles().column_names:
+            values = self._tiles()[column]
+        else:
+            values = query(self.content, f"SELECT {name_column(column)} FROM index")[0]
+        return count_values(values.take(pa.array(numbers)) if where or search else values, column)
 
-        def count() -> dict[str, Any]:
-            chosen = self._order(Wish(where, search))
-            if column in self._cards.column_names:
-                values = self._cards[column]
-            else:
-                values = query(self.content, f"SELECT {name_column(column)} FROM index")[0]
-            chosen_values = values.take(pa.array(chosen)) if where or search else values
-            return count_values(chosen_values, column)
-
-        counted: dict[str, Any] = self._facets.get((column, where, search), count)
-        return counted
-
-    def _order(self, wish: Wish) -> Places:
-        """The places of the rows that are wished for, in order."""
-        if wish.order:
-            self.check(wish.order)
-        ordered: Places = self._orders.get(wish, lambda: self._make_order(wish))
+    def _make_order(self, row_query: RowQuery) -> RowNumbers:
+        """Row numbers of the rows that match a query, in order."""
+        where, search, order, desc = row_query
+        if order:
+            self.check(order)
+        numbers = self._filter(where)
+        if search:
+            numbers = numbers[self._matches(search)[numbers]]
+        if order in ("", "path"):  # the order of the index
+            return numbers[::-1] if desc else numbers
+        keys = query(self.content, f"SELECT {self._key(order)} AS key FROM index")["key"]
+        ordered: RowNumbers = numbers[sort_stably(keys.take(pa.array(numbers)), desc)]
         return ordered
 
-    def _make_order(self, wish: Wish) -> Places:
-        places = self._choose(wish.where)
-        if wish.search:
-            places = places[self._masks.get(wish.search, lambda: self._search(wish.search))[places]]
-        if wish.order in ("", "path"):  # the order of the index
-            return places[::-1] if wish.desc else places
-        sql = f"SELECT {self._key(wish.order)} AS key FROM index"
-        keys = query(self.content, sql)["key"].take(pa.array(places))
-        ordered: Places = places[sort_stably(keys, wish.desc)]
-        return ordered
-
-    def _choose(self, where: str) -> Places:
-        """The places of the rows that fulfil an expression."""
+    def _filter(self, where: str) -> RowNumbers:
+        """Row numbers of the rows that match a SQL expression."""
         if not where.strip():
             return np.arange(len(self), dtype=np.uint32)
-        filter_rows(self._empty, where, self._seconds)  # that it is one expression over the columns
+        filter_rows(self._empty, where, self._seconds)  # checks that it is one expression
         numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
         sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
-        found = query(self.content, sql, seconds=self._seconds)
-        places: Places = found[0].to_numpy().astype(np.uint32)
-        return places
+        matches = query(self.content, sql, seconds=self._seconds)
+        numbers: RowNumbers = matches[0].to_numpy().astype(np.uint32)
+        return numbers
 
     def _search(self, text: str) -> NDArray[np.bool_]:
-        """For every row whether a text is in it."""
-        found = np.zeros(len(self), bool)
+        """Boolean mask of the rows that contain a text."""
+        tiles, mask = self._tiles(), np.zeros(len(self), bool)
         for name in ("path", "member"):
-            hits = pc.match_substring(self._cards[name], text, ignore_case=True)
-            found |= np.asarray(hits.fill_null(False))
-        for name in FEW:
-            for chunk in self._cards[name].chunks:
+            hits = pc.match_substring(tiles[name], text, ignore_case=True)
+            mask |= np.asarray(hits.fill_null(False))
+        for name in REPETITIVE:
+            for chunk in tiles[name].chunks:
                 hits = pc.match_substring(chunk.dictionary, text, ignore_case=True)
-                found |= np.asarray(hits.take(chunk.indices).fill_null(False))
+                mask |= np.asarray(hits.take(chunk.indices).fill_null(False))
         if _UID.fullmatch(text):
             each = " OR ".join(f"contains({name}, ?)" for name in UIDS)
             sql = f"SELECT coalesce({each}, false) FROM index"
-            found |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
-        return found
+            mask |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
+        return mask
 
     def _key(self, column: str) -> str:
-        """What rows are ordered by: of lists the first value, of problems their number."""
+        """SQL of the sort key: the first value of a list, the number of problems."""
         type_ = self.content.schema.field(column).type
-        if kind_of(type_) != "list":
+        if column_type(type_) != "list":
             return name_column(column)
         records = pa.types.is_struct(type_.value_type)
         return f"len({name_column(column)})" if records else f"{name_column(column)}[1]"
 
-    def _place(self, id_: str) -> int | None:
-        ids, places = self._ids
-        number = to_number(id_)
-        at = int(np.searchsorted(ids, number))
-        return int(places[at]) if at < len(ids) and ids[at] == number else None
+    def _row_number(self, id_: str) -> int | None:
+        ids, numbers = self._ids()
+        id_number = to_number(id_)
+        at = int(np.searchsorted(ids, id_number))
+        return int(numbers[at]) if at < len(ids) and ids[at] == id_number else None
 
-    def _find_in(self, ordered: Places, id_: str) -> int | None:
-        place = self._place(id_)
-        if place is None:
+    def _offset(self, ordered: RowNumbers, id_: str) -> int | None:
+        number = self._row_number(id_)
+        if number is None:
             return None
-        (at,) = np.nonzero(ordered == np.uint32(place))
+        (at,) = np.nonzero(ordered == np.uint32(number))
         return int(at[0]) if len(at) else None
 
-    def _neighbours(self, ordered: Places, at: int | None) -> dict[str, str | None]:
+    def _neighbours(self, ordered: RowNumbers, at: int | None) -> dict[str, str | None]:
         def id_at(offset: int) -> str | None:
             if at is None or not 0 <= offset < len(ordered):
                 return None
-            return str(self._cards["id"][int(ordered[offset])].as_py())
+            return str(self._tiles()["id"][int(ordered[offset])].as_py())
 
         return {"previous": id_at((at or 0) - 1), "next": id_at((at or 0) + 1)}
 
 
 def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:
-    """The order of values, missing ones last either way; equal ones keep theirs.
+    """Stable argsort of values; missing values last in either direction.
 
     >>> sort_stably(pa.chunked_array([["b", None, "a", "b"]]), desc=True).tolist()
     [0, 3, 2, 1]
@@ -287,7 +291,7 @@ def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:
     if pa.types.is_temporal(keys.type):
         keys = keys.cast(pa.int32() if keys.type.bit_width == 32 else pa.int64())
     elif not (pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)):
-        texts = keys.dictionary_encode().combine_chunks()  # each text is compared once
+        texts = keys.dictionary_encode().combine_chunks()  # compares each distinct text once
         ranks = pc.rank(texts.dictionary, "ascending", tiebreaker="dense")
         keys = ranks.take(texts.indices)
     numbers = np.asarray(keys.fill_null(0))

@@ -1,121 +1,116 @@
-"""Frames for the viewer: decoded in worker processes, kept as long as there is room."""
+"""Frames for the viewer: decoded in worker processes, cached in memory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+from cachetools import LRUCache
 
 from wetread.display.render import SAMPLE
 from wetread.images import batch
 from wetread.pixels import Frame
 from wetread.pixels.reduced import halvings
 from wetread.settings import Settings
-from wetread.viewer.worker import FUNCTION, ProblemError, make_task, read_answer, to_frame
+from wetread.viewer.worker import FUNCTION, ProblemError, make_task, read_result, to_frame
 from wetread.workers.local import count_cores
 from wetread.workers.pool import Pool, WorkerEndedError
 
 NOW, SOON, LATER = 0, 1, 2
-"""How urgent a picture is: one that is looked at, its full resolution, a thumbnail."""
+"""Priorities: the image on display, its full resolution, a thumbnail."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """A frame, and what else was learned of its file."""
+class DecodedFrame:
+    """A frame with its file's number of frames, resolutions and pixel format."""
 
     frame: Frame
     levels: int
-    """How often the code-stream can be decoded at half the resolution."""
+    """Number of halvings of the resolution that the code-stream supports."""
     count: int
-    """Frames in the file."""
+    """Number of frames in the file."""
     form: dict[str, Any]
 
 
 class Decoder:
-    """The decoded frames of one index; call it from one event loop only."""
+    """Decoder of the frames of one index; use from one event loop only."""
 
     def __init__(self, root: str, settings: Settings) -> None:
         options = {"root": root, "settings": asdict(settings)}
         self._pool = Pool(FUNCTION, options, count_cores(), settings.decode_seconds)
-        self._kept: OrderedDict[tuple[str, int, int], Decoded] = OrderedDict()
-        self._room = settings.viewer_bytes
-        self._under_way: dict[Any, asyncio.Future[Any]] = {}
+        room = settings.viewer_bytes
+        self._frames = LRUCache[tuple[str, int, int], DecodedFrame](
+            room, lambda decoded: min(decoded.frame.values.nbytes, room)
+        )
+        self._pending: dict[Any, asyncio.Future[Any]] = {}
         self._waiters: dict[Any, int] = {}
         self._levels: dict[str, tuple[int, int]] = {}
-        """Of files that are known: the longest side, and how often it can be halved."""
+        """Longest side and number of halvings, by image id."""
         self._problems: dict[str, ProblemError] = {}
-        """Files that ended a worker: they are not tried again."""
+        """Images whose file ended a worker process; they are not retried."""
 
     def warm(self) -> None:
-        """Have the processes ready before the first question."""
+        """Start the worker processes."""
         self._pool.start()
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the worker processes."""
         self._pool.close()
-        self._kept.clear()
+        self._frames.clear()
 
     async def frame(
-        self, row: dict[str, Any], number: int, size: int | None, urgency: int
-    ) -> Decoded:
-        """A frame, at the smallest resolution the file holds of at least `size` pixels.
+        self, row: dict[str, Any], number: int, size: int | None, priority: int
+    ) -> DecodedFrame:
+        """Decode a frame at the smallest resolution in the file of at least `size` pixels.
 
-        Raises ProblemError where it cannot be decoded.
+        Raises:
+            ProblemError: the frame cannot be decoded.
         """
         if row["id"] not in self._levels and size != SAMPLE:
-            await self.frame(row, number, SAMPLE, NOW)  # what sizes there are is known then
+            await self.frame(row, number, SAMPLE, NOW)  # finds the available sizes
         key = (row["id"], number, self._scale(row["id"], size))
-        if found := self._kept.get(key):
-            self._kept.move_to_end(key)
-            return found
-        ask = {"kind": "frame", "frame": number, "size": size}
-        said, data = await self._ask(row, ask, urgency)
-        decoded = Decoded(to_frame(said, data), said["levels"], said["count"], said["form"])
+        if cached := self._frames.get(key):
+            return cached
+        request = {"kind": "frame", "frame": number, "size": size}
+        metadata, data = await self._run(row, request, priority)
+        frame = to_frame(metadata, data)
+        decoded = DecodedFrame(frame, *(metadata[name] for name in ("levels", "count", "form")))
         form = decoded.form
         self._levels[row["id"]] = max(form["rows"], form["columns"]), decoded.levels
-        self._keep((row["id"], number, decoded.frame.scale), decoded)
+        self._frames[row["id"], number, frame.scale] = decoded
         return decoded
 
     def _scale(self, id_: str, size: int | None) -> int:
-        """What a frame of at least `size` pixels is a fraction of; 0 where it is not known yet."""
+        """Downscaling factor of a frame of at least `size` pixels; 0 if not known yet."""
         if id_ not in self._levels:
             return 0
         longest, levels = self._levels[id_]
         return 1 if size is None else 1 << min(halvings(longest, size), levels)
 
     async def thumb(self, row: dict[str, Any], number: int, size: int, window: Any) -> bytes:
-        """A small JPEG of a frame. Raises ProblemError where it cannot be decoded."""
-        ask = {"kind": "thumb", "frame": number, "size": size, "window": window}
-        _, data = await self._ask(row, ask, LATER)
+        """Thumbnail of a frame as JPEG; raises ProblemError if it cannot be decoded."""
+        request = {"kind": "thumb", "frame": number, "size": size, "window": window}
+        _, data = await self._run(row, request, LATER)
         return bytes(data)
 
-    def _keep(self, key: tuple[str, int, int], decoded: Decoded) -> None:
-        self._kept[key] = decoded
-        self._kept.move_to_end(key)
-        total = sum(one.frame.values.nbytes for one in self._kept.values())
-        while total > self._room and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            total -= old.frame.values.nbytes
-
-    async def _ask(
-        self, row: dict[str, Any], ask: dict[str, Any], urgency: int
+    async def _run(
+        self, row: dict[str, Any], request: dict[str, Any], priority: int
     ) -> tuple[dict[str, Any], memoryview]:
-        """One question to the pool, whoever asks it at the same time."""
+        """Run a task in the pool; equal concurrent requests share one task."""
         if problem := self._problems.get(row["id"]):
             raise problem
-        key = (row["id"], *map(str, ask.values()))
-        answer = self._under_way.get(key)
-        if answer is None:
-            future: Future[pa.Table] = self._pool.submit(make_task(row, ask), urgency)
-            answer = self._under_way[key] = asyncio.wrap_future(future)
-            answer.add_done_callback(lambda _: self._under_way.pop(key, None))
+        key = (row["id"], *map(str, request.values()))
+        result = self._pending.get(key)
+        if result is None:
+            future: Future[pa.Table] = self._pool.submit(make_task(row, request), priority)
+            result = self._pending[key] = asyncio.wrap_future(future)
+            result.add_done_callback(lambda _: self._pending.pop(key, None))
         self._waiters[key] = self._waiters.get(key, 0) + 1
         try:
-            return read_answer(await asyncio.shield(answer))
+            return read_result(await asyncio.shield(result))
         except WorkerEndedError as error:
             problem = ProblemError(*batch.explain_exit(error.status, str(error)))
             self._problems[row["id"]] = problem
@@ -124,4 +119,4 @@ class Decoder:
             self._waiters[key] -= 1
             if not self._waiters[key]:
                 del self._waiters[key]
-                answer.cancel()  # nobody waits any more; once done this does nothing
+                result.cancel()  # no effect on a finished task

@@ -1,4 +1,4 @@
-"""Where a viewer's user is, and how a browser there reaches it."""
+"""Notebook environment of the viewer: detection, proxy addresses, HTML output."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from typing import Literal
 from urllib.parse import urlsplit
 
-Place = Literal["colab", "kaggle", "hub", "jupyter", "vscode", "plain"]
-COLAB_FRAMES = ("https://colab.research.google.com", "https://*.googleusercontent.com")
+Environment = Literal["colab", "kaggle", "hub", "jupyter", "vscode", "plain"]
+COLAB_ORIGINS = ("https://colab.research.google.com", "https://*.googleusercontent.com")
 HEIGHT = 720
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where all are listened on
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - wildcard addresses
 
 
-def find_place() -> Place:
-    """Which notebook this process is the kernel of; "plain" where it is none."""
+def detect_environment() -> Environment:
+    """Detect the notebook environment of this process; "plain" outside of notebooks."""
     if "google.colab" in sys.modules:
         return "colab"
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
@@ -33,13 +33,13 @@ def find_place() -> Place:
 
 
 def proxy_path(port: int) -> str:
-    """The path at which jupyter-server-proxy has a port of this machine."""
+    """Path at which jupyter-server-proxy serves a port of this machine."""
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or _base_url()
     return f"{prefix.rstrip('/')}/proxy/{port}/"
 
 
 def _base_url() -> str:
-    """Of the Jupyter server that started this kernel; "/" where it does not say."""
+    """Base URL of the Jupyter server of this kernel; "/" if unknown."""
     try:
         from jupyter_server.serverapp import list_running_servers
 
@@ -49,31 +49,30 @@ def _base_url() -> str:
         return "/"
 
 
-def known_hosts(place: Place) -> list[str]:
-    """Names beside this machine's own that browsers there use.
+def proxy_hosts(environment: Environment) -> list[str]:
+    """Host names under which browsers reach the viewer in an environment.
 
-    On Colab the browser is on another machine than the viewer, which only Google's proxy reaches:
-    any name is as good as another.
+    On Colab any name is allowed: only Google's proxy can reach the viewer.
     """
-    if place == "colab":
+    if environment == "colab":
         return ["*"]
     urls = [os.environ.get(name, "") for name in ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_HOST")]
-    names = [urlsplit(url).hostname for url in urls] if place == "hub" else []
+    names = [urlsplit(url).hostname for url in urls] if environment == "hub" else []
     return [name for name in names if name]
 
 
 def url_host(address: str) -> str:
-    """What a browser on this machine calls the address that is listened on.
+    """Host in the URL for a browser on this machine, from the listening address.
 
     >>> url_host("192.168.1.5"), url_host("0.0.0.0"), url_host("::1")
     ('192.168.1.5', '127.0.0.1', '[::1]')
     """
-    here = _LOOPBACK.get(address, address)
-    return f"[{here}]" if ":" in here else here
+    host = _LOOPBACK.get(address, address)
+    return f"[{host}]" if ":" in host else host
 
 
-def ssh_line(url: str) -> str:
-    """The command that brings the port of a viewer to another machine."""
+def ssh_command(url: str) -> str:
+    """SSH command that forwards the port of a viewer to another machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -82,34 +81,34 @@ def ssh_line(url: str) -> str:
     return f"ssh -N -L {address.port}:{address.netloc} {user}@{socket.gethostname()}"
 
 
-def to_html(place: Place, port: int, fragment: str, url: str, running: bool) -> str:
-    """What a notebook shows: the viewer itself where its browser reaches it, else how to."""
+def to_html(environment: Environment, port: int, fragment: str, url: str, running: bool) -> str:
+    """HTML for a notebook: the viewer in a frame if reachable, else instructions."""
     if not running:
-        return "<p>The viewer was stopped.</p>"
-    if place in ("hub", "jupyter"):
+        return "<p>The viewer has stopped.</p>"
+    if environment in ("hub", "jupyter"):
         source = escape(proxy_path(port) + fragment)
         return (
             f'<iframe src="{source}" title="viewer" width="100%" height="{HEIGHT}" '
-            f'style="border:0"></iframe><p><a href="{source}" target="_blank">in a tab of its '
-            "own</a></p>"
+            f'style="border:0"></iframe><p><a href="{source}" target="_blank">Open in '
+            "a new tab</a></p>"
         )
-    if place == "kaggle":
+    if environment == "kaggle":
         return (
-            "<p>Kaggle lets no browser reach a port of its notebooks: "
-            "<code>index.mosaic()</code> and images show themselves without a viewer.</p>"
+            "<p>Ports of Kaggle notebooks are not reachable from a browser. Use "
+            "<code>index.mosaic()</code>, or display single images, instead.</p>"
         )
     link = f'<a href="{escape(url)}" target="_blank">{escape(url.partition("#")[0])}</a>'
-    if place == "vscode":
+    if environment == "vscode":
         return f"<p>The viewer is at {link}; VS Code forwards the port.</p>"
     return (
-        f"<p>The viewer is at {link}. From another machine first: "
-        f"<code>{escape(ssh_line(url))}</code>. With jupyter-server-proxy installed beside "
-        "Jupyter it shows here.</p>"
+        f"<p>The viewer is at {link}. From another machine, run first: "
+        f"<code>{escape(ssh_command(url))}</code>. With jupyter-server-proxy installed in the "
+        "environment of the Jupyter server, the viewer is displayed here.</p>"
     )
 
 
 def show_in_colab(port: int, fragment: str) -> None:
-    """The viewer below the cell. Colab's own call; not tested there."""
-    from google.colab import output  # type: ignore[import-not-found]  # only there
+    """Show the viewer below the cell, through Colab's own function; not tested on Colab."""
+    from google.colab import output  # type: ignore[import-not-found]  # exists on Colab only
 
     output.serve_kernel_port_as_iframe(port, path=f"/{fragment}", height=str(HEIGHT))

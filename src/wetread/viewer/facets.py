@@ -1,4 +1,4 @@
-"""How the values of a column are distributed."""
+"""Facets: distribution of the values of a column."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 
 from wetread.table.query import name_column
 
-MOST_VALUES, BINS = 50, 40
-FEW = 12
-"""A number with so many different values or fewer is counted by value."""
+MAX_VALUES, BINS = 50, 40
+MAX_DISTINCT = 12
+"""Numeric columns with at most this many distinct values are counted by value."""
 _EPOCH = date(1970, 1, 1)
 
 
-def kind_of(type_: pa.DataType) -> str:
-    """What a browser needs to know of a column's type.
+def column_type(type_: pa.DataType) -> str:
+    """Type of a column, as sent to the browser.
 
-    >>> kind_of(pa.list_(pa.float64())), kind_of(pa.int32()), kind_of(pa.date32())
+    >>> column_type(pa.list_(pa.float64())), column_type(pa.int32()), column_type(pa.date32())
     ('list', 'number', 'date')
     """
     if pa.types.is_list(type_):
@@ -35,10 +35,10 @@ def kind_of(type_: pa.DataType) -> str:
 
 
 def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
-    """The most frequent values, or a histogram of numbers or dates with many different ones.
+    """Count the most frequent values, or a histogram of numbers or dates with many distinct values.
 
-    Of lists each value counts, of records their code; with each comes the SQL that finds it in the
-    column `name`.
+    The items of lists are counted one by one, problems by their code; each comes with the SQL
+    condition that selects it in the column `name`.
 
     >>> count_values(pa.chunked_array([["CT", "MR", "CT", None]]))
     {'kind': 'values', 'values': [['CT', 2], ['MR', 1]], 'other': 0, 'missing': 1}
@@ -55,11 +55,11 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
             column = pc.struct_field(column, 0)
     missing += column.null_count
     column = column.drop_null()
-    if (kind := kind_of(column.type)) in ("number", "date"):
+    if (kind := column_type(column.type)) in ("number", "date"):
         days = column.cast(pa.date32()).cast(pa.int32()) if kind == "date" else column
         numbers = np.asarray(days, np.float64)
         finite = numbers[np.isfinite(numbers)]
-        if len(finite) and len(np.unique(finite[:100_000])) > FEW:
+        if len(finite) and len(np.unique(finite[:100_000])) > MAX_DISTINCT:
             missing += len(numbers) - len(finite)
             return _histogram(finite, missing, kind == "date")
     counted = _frequent(column, missing)
@@ -70,17 +70,18 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
 
 
 def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
-    """The most frequent first; of equally frequent ones in their own order."""
+    """Counts in descending order; ties are sorted by value."""
     counted = pc.value_counts(column)
     values, counts = counted.field("values"), np.asarray(counted.field("counts"))
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    least = np.sort(counts)[-MOST_VALUES] if len(counts) > MOST_VALUES else 0
+    threshold = np.sort(counts)[-MAX_VALUES] if len(counts) > MAX_VALUES else 0
     shown = [
-        (-int(counts[i]), _plain(values[int(i)].as_py())) for i in np.flatnonzero(counts > least)
+        (-int(counts[i]), _plain(values[int(i)].as_py()))
+        for i in np.flatnonzero(counts > threshold)
     ]
-    if least:
-        ties = np.flatnonzero(counts == least)[: MOST_VALUES - len(shown)]
+    if threshold:
+        ties = np.flatnonzero(counts == threshold)[: MAX_VALUES - len(shown)]
         shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
     shown.sort()
     other = len(column) + sum(count for count, _ in shown)
@@ -93,7 +94,7 @@ def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
 
 
 def _histogram(numbers: np.ndarray[Any, Any], missing: int, dates: bool) -> dict[str, Any]:
-    """Equal bins from the smallest to the largest."""
+    """Histogram with bins of equal width."""
     counts, edges = np.histogram(numbers, BINS)
     ends = [_day(edge) if dates else float(edge) for edge in edges]
     bins = [[ends[i], ends[i + 1], int(count)] for i, count in enumerate(counts)]
@@ -105,14 +106,14 @@ def _day(number: float) -> str:
 
 
 def _literal(value: Any) -> str:
-    """A value in SQL."""
+    """SQL literal of a value."""
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return str(value)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can say."""
+    """Value as a JSON type."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, bytes):

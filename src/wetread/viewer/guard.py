@@ -1,4 +1,4 @@
-"""What stands before the application: methods, Host, token, and the headers of every answer."""
+"""Access control: HTTP methods, Host header, token, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ PAGE = (
     "object-src 'none'; base-uri 'none'; form-action 'none'"
 )
 REPORT = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'"
-"""The report is one file without a script, its styles and pictures in it."""
-MOST_QUERY = 16_384
-"""Bytes of a query; a `where` of more is no question of a person."""
+"""Policy of the report: a single file with inline styles and images, without scripts."""
+MAX_QUERY = 16_384
+"""Maximum length of a query string in bytes."""
 
 
 class Guard:
-    """An ASGI application that lets only its user's questions through to another.
+    """ASGI middleware that passes only authorised requests to the application.
 
     Args:
-        app: the application behind it.
-        token: what everything but the page itself wants in the header X-Wetread-Token.
-        report_key: what opens `report?key=` alone, as a link cannot send a header.
-        hosts: names beside this machine's own that the Host header may have, against DNS
-            rebinding; "*" lets any pass.
-        frame_ancestors: origins whose pages may show this one in a frame.
+        app: application to protect.
+        token: required in the header X-Wetread-Token of all requests except for the page itself.
+        report_key: grants access to `report?key=` only, because a link cannot send a header.
+        hosts: additional names accepted in the Host header, which is checked against DNS
+            rebinding; "*" accepts all.
+        frame_ancestors: origins that may embed the page in a frame.
     """
 
     def __init__(
@@ -54,71 +54,71 @@ class Guard:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with the reason why not."""
+        """Pass a request to the application, or reject it with a reason."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
 
-        async def answer(message: Message) -> None:
+        async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
-                policy = REPORT if _own_path(scope) == "/report" else PAGE
+                policy = REPORT if _local_path(scope) == "/report" else PAGE
                 policy = f"{policy}; frame-ancestors {self._ancestors}"
-                head = [(b"content-security-policy", policy.encode()), *self._headers]
-                message["headers"] = [*message["headers"], *head]
+                headers = [(b"content-security-policy", policy.encode()), *self._headers]
+                message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         if scope["type"] != "http":  # a WebSocket
             await send({"type": "websocket.close", "code": 1008})
             return
-        if refused := self._refuse(scope):
-            status, text = refused
+        if rejection := self._check(scope):
+            status, text = rejection
             body = json.dumps({"error": text}).encode()
             size = str(len(body)).encode()
-            head = [(b"content-type", b"application/json"), (b"content-length", size)]
+            headers = [(b"content-type", b"application/json"), (b"content-length", size)]
             if status == 405:
-                head.append((b"allow", b"GET, HEAD"))
-            await answer({"type": "http.response.start", "status": status, "headers": head})
-            await answer({"type": "http.response.body", "body": body})
+                headers.append((b"allow", b"GET, HEAD"))
+            await respond({"type": "http.response.start", "status": status, "headers": headers})
+            await respond({"type": "http.response.body", "body": body})
             return
-        await self._app(scope, receive, answer)
+        await self._app(scope, receive, respond)
 
-    def _refuse(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and reason, where a request is not to be answered."""
+    def _check(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and reason of a rejection; None for an authorised request."""
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.lower(), []).append(value)
-        if not self._knows(headers.get(b"host", [])):
-            return 421, "this name is not the viewer's; start it with --allow-host NAME"
+        if not self._is_allowed(headers.get(b"host", [])):
+            return 421, "unknown host name; start the viewer with --allow-host NAME"
         if scope["method"] not in ("GET", "HEAD"):
-            return 405, "only GET and HEAD"
-        if len(scope.get("query_string", b"")) > MOST_QUERY:
-            return 414, f"a query of more than {MOST_QUERY} bytes"
-        path = _own_path(scope)
-        if path == "/" or path.startswith("/static/"):  # the page itself, which holds no data
+            return 405, "only GET and HEAD are allowed"
+        if len(scope.get("query_string", b"")) > MAX_QUERY:
+            return 414, f"the query string is longer than {MAX_QUERY} bytes"
+        path = _local_path(scope)
+        if path == "/" or path.startswith("/static/"):  # the page contains no data
             return None
         if headers.get(b"sec-fetch-site", [b"none"])[0] == b"cross-site":
-            return 403, "asked for by a page of another site"
+            return 403, "request from another site"
         key = b"key=" + self._report_key if self._report_key else TOKEN
         if path == "/report" and hmac.compare_digest(scope.get("query_string", b""), key):
             return None
-        given = headers.get(TOKEN, [])
-        if len(given) != 1 or not hmac.compare_digest(given[0], self._token):
-            return 401, "the token is missing or wrong; open the address that the viewer printed"
+        tokens = headers.get(TOKEN, [])
+        if len(tokens) != 1 or not hmac.compare_digest(tokens[0], self._token):
+            return 401, "the token is missing or invalid; open the address that the viewer printed"
         return None
 
-    def _knows(self, given: list[bytes]) -> bool:
+    def _is_allowed(self, hosts: list[bytes]) -> bool:
         if "*" in self._hosts:
             return True
-        if len(given) != 1:
+        if len(hosts) != 1:
             return False
-        text = given[0].decode("latin-1").lower()
+        text = hosts[0].decode("latin-1").lower()
         name, colon, port = text.rpartition(":")
         if not colon or text.endswith("]"):  # no port; the last is an IPv6 address
             name, port = text, ""
         return name in self._hosts and (not port or port.isdecimal())
 
 
-def _own_path(scope: Scope) -> str:
-    """The path below the prefix that the application is mounted at."""
+def _local_path(scope: Scope) -> str:
+    """Path below the prefix at which the application is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path

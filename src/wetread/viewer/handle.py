@@ -1,4 +1,4 @@
-"""A viewer that runs in a thread of this process."""
+"""A viewer in a thread of the current process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from wetread.settings import Settings
 from wetread.sources.find import PathLike
 from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.viewer.environment import (
-    COLAB_FRAMES,
-    find_place,
-    known_hosts,
+    COLAB_ORIGINS,
+    detect_environment,
+    proxy_hosts,
     show_in_colab,
-    ssh_line,
+    ssh_command,
     to_html,
     url_host,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Handle:
-    """A running viewer: `url`, `stop()`; in a `with` block it stops at the end."""
+    """A running viewer with `url` and `stop()`; as a context manager it stops at the end."""
 
     def __init__(
         self, server: uvicorn.Server, listener: socket.socket, token: str, at: str | None
@@ -43,32 +43,31 @@ class Handle:
         self.host, self.port = listener.getsockname()[:2]
         self.token, self.at = token, at
         self._thread = threading.Thread(target=self._run, name="wetread-viewer", daemon=True)
-        self._failed: BaseException | None = None
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """The address for a browser on this machine, token and all."""
+        """Address for a browser on this machine, including the token."""
         return f"http://{url_host(self.host)}:{self.port}/{self._fragment}"
 
     @property
     def _fragment(self) -> str:
-        """What stands after the path: the browser never sends it anywhere."""
+        """Fragment of the URL, which a browser never transmits."""
         image = f"#/image/{self.at}?" if self.at else "#"
         return f"{image}token={self.token}"
 
     @property
     def running(self) -> bool:
-        """Whether it still answers."""
+        """True until the viewer is stopped."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """End it: no thread, process or socket is left."""
+        """Stop the viewer and release its threads, processes and socket."""
         self._server.should_exit = True
         self._thread.join()
 
     def wait(self) -> None:
-        """Until it is stopped, by `stop` or Ctrl-C."""
+        """Wait until the viewer is stopped, by `stop` or Ctrl-C."""
         while self._thread.is_alive():
             self._thread.join(0.5)
 
@@ -77,8 +76,6 @@ class Handle:
 
         try:
             asyncio.run(self._server.serve([self._listener]))
-        except BaseException as error:  # noqa: BLE001 - said by the caller
-            self._failed = error
         finally:
             self._listener.close()
 
@@ -95,20 +92,20 @@ class Handle:
 
     @property
     def ssh(self) -> str:
-        """The command that brings its port to the machine with the browser."""
-        return ssh_line(self.url)
+        """SSH command to run on the machine with the browser, to forward the port."""
+        return ssh_command(self.url)
 
     def _repr_html_(self) -> str:
-        return to_html(find_place(), self.port, self._fragment, self.url, self.running)
+        return to_html(detect_environment(), self.port, self._fragment, self.url, self.running)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        if self.running and find_place() == "colab":
+        if self.running and detect_environment() == "colab":
             show_in_colab(self.port, self._fragment)
             return {"text/plain": repr(self)}
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
-        address, _, _ = self.url.partition("#")  # the token is for nobody's screen
+        address, _, _ = self.url.partition("#")  # does not show the token
         return f"<Viewer at {address}{'' if self.running else ', stopped'}>"
 
 
@@ -125,27 +122,26 @@ def view(
     show_phi: bool = False,
     title: str = "",
 ) -> Handle:
-    """Starts the viewer of an index in a thread; the handle shows itself in a notebook.
+    """Start the viewer of an index in a thread; in a notebook the handle displays the viewer.
 
-    Only who has the token in its `url` sees anything, and only this machine reaches it: from
-    another one take its `ssh` line. In Jupyter it shows in the notebook through
-    jupyter-server-proxy, where that is installed.
+    Access requires the token in `url`. The viewer is reachable from this machine only; from another
+    machine, run the command `ssh` first. Display in Jupyter requires jupyter-server-proxy.
 
     Args:
-        index: the images, or their index folder.
-        boxes: what readers drew, or the file of it; joined to the index where it is not yet.
-        predictions: what a model found.
-        port: 0 takes any that is free.
-        host: the address to listen on; any but the default lets other machines in, unencrypted.
-            Browsers may name it; 0.0.0.0 wants the names that they use in `allow_hosts`.
-        consensus: how several readers become one, as in `Boxes.consensus`.
-        at: the id of the image to start at.
-        allow_hosts: other names by which browsers reach it, as that of a JupyterHub.
-        show_phi: show values that may tell who a patient is, which are masked otherwise.
-        title: shown above; by default the name of the folder.
+        index: the images to show.
+        boxes: boxes of one or more readers, or their file; joined to the index if necessary.
+        predictions: predicted boxes, or their file.
+        port: port to listen on; 0 selects a free one.
+        host: address to listen on. Any other than the default is reachable from other machines,
+            unencrypted; 0.0.0.0 also requires the names that browsers use in `allow_hosts`.
+        consensus: method to merge the boxes of several readers, as in `Boxes.consensus`.
+        at: id of the first image to show.
+        allow_hosts: additional host names that browsers use, as that of a JupyterHub.
+        show_phi: show values that may identify a patient, which are masked otherwise.
+        title: title of the page (default: the name of the folder).
 
     Raises:
-        UsageError: the port is taken, or no box belongs to an image of the index.
+        UsageError: the port is in use, or no box belongs to an image of the index.
 
     >>> import pathlib, tempfile, wetread
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -154,17 +150,17 @@ def view(
     ...         viewer.url.startswith(f"http://127.0.0.1:{viewer.port}/#token=")
     True
     """
-    place = find_place()
+    environment = detect_environment()
     return serve(
         IndexRows.of(index),
         open_boxes(boxes) if boxes is not None else None,
         open_boxes(predictions) if predictions is not None else None,
         port=port,
         host=host,
-        allow_hosts=[*allow_hosts, *known_hosts(place)],
-        frame_ancestors=COLAB_FRAMES if place == "colab" else (),
+        allow_hosts=[*allow_hosts, *proxy_hosts(environment)],
+        frame_ancestors=COLAB_ORIGINS if environment == "colab" else (),
         at=at,
-        thumbs=cache_folder("thumbs"),
+        thumbnails=cache_folder("thumbs"),
         consensus=consensus,
         show_phi=show_phi,
         title=title,
@@ -182,19 +178,19 @@ def serve(
     frame_ancestors: Iterable[str] = (),
     token: str | None = None,
     at: str | None = None,
-    thumbs: Path | None = None,
+    thumbnails: Path | None = None,
     settings: Settings = Settings(),
     **options: Any,
 ) -> Handle:
-    """Starts a viewer of rows; `options` are those of `session.Viewer`, all else as in `view`.
+    """Start a viewer in a thread; `options` are those of `State`, all others as in `view`.
 
-    `token` and `thumbs`, the folder of thumbnails, can be given; None makes a new token, and keeps
-    no thumbnails.
+    `token` is the access token, by default a new one of 256 random bits; `thumbnails` is the folder
+    of the thumbnail cache, None to disable it.
     """
     import uvicorn
 
     from wetread.viewer.app import make_app
-    from wetread.viewer.state import Viewer
+    from wetread.viewer.state import State
 
     if content.folder is not None:
         check_files(content)
@@ -202,7 +198,7 @@ def serve(
     sides = [_joined(side, content) for side in (boxes, predictions)]
     listener = _listen(host, port)
     app = make_app(
-        Viewer(content, *sides, thumbs=thumbs, settings=settings, **options),
+        State(content, *sides, thumbnails=thumbnails, settings=settings, **options),
         token,
         [*allow_hosts, url_host(listener.getsockname()[0])],
         frame_ancestors,
@@ -225,7 +221,7 @@ def serve(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; else every answer waits 40 ms for an ACK.
+    # With an explicit protocol asyncio sets TCP_NODELAY; otherwise each response waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -234,9 +230,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return listener
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UsageError(
-            f"{host} port {port}: {getattr(error, 'strerror', None) or error}; try another"
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        message = f"cannot listen on {host} port {port}: {reason}; choose another"
+        raise UsageError(message) from error
 
 
 def _joined(boxes: Boxes | None, content: IndexRows) -> Boxes | None:

@@ -1,4 +1,4 @@
-"""A header as JSON for the header panel."""
+"""Elements of a header as JSON, for the header panel."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MASK = "•••"
-"""In place of a value that is not said."""
-LONGEST, MOST_ITEMS, DEEPEST = 400, 100, 16
+"""Replacement of masked values."""
+MAX_LENGTH, MAX_ITEMS, MAX_DEPTH = 400, 100, 16
 
 
 def list_elements(header: Dataset, masked: bool, search: str = "") -> list[dict[str, Any]]:
-    """File Meta and the elements in order; those that `search` is in, if it is given.
+    """List File Meta and data elements in order, optionally only those that contain `search`.
 
-    A sequence is there if `search` is in it or in an element below it. With `masked`, values that
-    may name a person are not said, and private values neither: nobody knows what they hold.
+    A sequence is listed if it or a nested element matches. With `masked`, values that may identify
+    a person are replaced, and all private values.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's are problems already
+        warnings.simplefilter("ignore")  # pydicom's warnings are recorded as problems
         meta = getattr(header, "file_meta", None)
-        parts = [part for part in (meta, header) if part is not None]
-        rows = [row for part in parts for row in _rows(part, masked, 0)]
+        datasets = [dataset for dataset in (meta, header) if dataset is not None]
+        rows = [row for dataset in datasets for row in _rows(dataset, masked, 0)]
     return _matching(rows, search.lower()) if search else rows
 
 
@@ -50,19 +50,19 @@ def _row(dataset: Dataset, tag: Any, masked: bool, depth: int) -> dict[str, Any]
         element = dataset[tag]
         row["keyword"] = element.keyword or ("" if element.name == "Unknown" else element.name)
         row["vr"] = element.VR
-        creator = tag >> 16 & 1 and 0x10 <= (tag & 0xFFFF) <= 0xFF  # whose private elements follow
+        creator = tag >> 16 & 1 and 0x10 <= (tag & 0xFFFF) <= 0xFF  # a private creator
         row["masked"] = masked and not creator and bool(kind_of(row["keyword"], row["vr"], tag))
         if row["masked"]:
             row["value"] = MASK
         elif element.VR == "SQ":
-            found = list(element.value)
-            row["value"] = f"{len(found)} item{'' if len(found) == 1 else 's'}"
-            shown = found[:MOST_ITEMS] if depth < DEEPEST else []
-            row["items"] = [list(_rows(item, masked, depth + 1)) for item in shown]
+            items = list(element.value)
+            row["value"] = f"{len(items)} item{'' if len(items) == 1 else 's'}"
+            listed = items[:MAX_ITEMS] if depth < MAX_DEPTH else []
+            row["items"] = [list(_rows(item, masked, depth + 1)) for item in listed]
         else:
-            row["value"] = _cut(_text(element.value))
+            row["value"] = _truncate(_text(element.value))
     except Exception as error:  # noqa: BLE001 - pydicom converts at access
-        row["value"] = _cut(f"unreadable: {type(error).__name__}")
+        row["value"] = _truncate(f"unreadable: {type(error).__name__}")
     return row
 
 
@@ -71,22 +71,22 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         return f"{len(value):,} bytes"
-    if is_many(value) and not hasattr(value, "components"):  # a PersonName has those
-        return "\\".join(str(part) for part in islice(value, LONGEST))
+    if is_many(value) and not hasattr(value, "components"):  # not a PersonName
+        return "\\".join(str(part) for part in islice(value, MAX_LENGTH))
     return str(value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+def _truncate(text: str) -> str:
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
 
 
 def _matching(rows: list[dict[str, Any]], search: str) -> list[dict[str, Any]]:
-    found = []
+    matches = []
     for row in rows:
         if any(search in str(row[name]).lower() for name in ("tag", "keyword", "value")):
-            found.append(row)
+            matches.append(row)
         elif row["items"]:
             items = [_matching(item, search) for item in row["items"]]
             if any(items):
-                found.append({**row, "items": [item for item in items if item]})
-    return found
+                matches.append({**row, "items": [item for item in items if item]})
+    return matches

@@ -1,4 +1,4 @@
-"""Ids of 16 hex digits as numbers, which take half the room and compare at once."""
+"""Conversion between image ids of 16 hexadecimal digits and uint64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Ids = NDArray[np.uint64]
 
 
 def to_numbers(ids: pa.ChunkedArray | pa.Array) -> Ids:
-    """Ids as numbers; none may be null.
+    """Ids as uint64, without nulls.
 
     >>> to_numbers(pa.array(["00000000000000ff", "8000000000000000"])).tolist()
     [255, 9223372036854775808]
@@ -29,12 +29,12 @@ def to_numbers(ids: pa.ChunkedArray | pa.Array) -> Ids:
 
 
 def to_number(id_: str) -> np.uint64:
-    """One id as a number."""
+    """Convert one id to uint64."""
     return np.uint64(int(id_, 16))
 
 
 def to_id(number: Any) -> str:
-    """A number as the index has it.
+    """Convert a uint64 to an id.
 
     >>> to_id(np.uint64(255))
     '00000000000000ff'

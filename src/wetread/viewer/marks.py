@@ -1,4 +1,4 @@
-"""Boxes by image: what readers drew, what they agree on, what a model found."""
+"""Boxes by image, the consensus of their readers, and false positives and negatives."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from wetread.viewer.ids import Ids, to_id, to_number, to_numbers
 _SHOWN = ("label", "reader", *CORNERS, "score", "kind")
 
 
-class Marks:
-    """The boxes of one side that are on an image of the index; there may be none."""
+class BoxesByImage:
+    """Boxes of the images of an index, sorted by image id; `available` is False without any."""
 
     def __init__(self, boxes: Boxes | None) -> None:
-        self.given = boxes is not None
+        self.available = boxes is not None
         boxes = Boxes.from_columns({"image": []}) if boxes is None else boxes
         rows = boxes.table.filter(boxes.table["image"].is_valid())
         ids = to_numbers(rows["image"])
@@ -33,7 +33,7 @@ class Marks:
         self.boxes = Boxes(rows.take(pa.array(order)))
 
     def on(self, id_: str, frame: int | None = None) -> list[dict[str, Any]]:
-        """The boxes and points on an image; with a frame, those of all frames or of that one."""
+        """Boxes and points of an image; with a frame, those of that frame or of all frames."""
         return [
             {name: row[name] for name in _SHOWN}
             for row in self._rows(id_).table.to_pylist()
@@ -42,20 +42,20 @@ class Marks:
             and (frame is None or row["frame"] in (None, frame))
         ]
 
-    def merged(self, id_: str, frame: int, method: Method) -> list[dict[str, Any]] | None:
-        """What the readers of an image agree on; None where fewer than two read it."""
-        rows = _placed(self._rows(id_))
+    def consensus(self, id_: str, frame: int, method: Method) -> list[dict[str, Any]] | None:
+        """Consensus of the readers of an image; None for fewer than two readers."""
+        rows = _located(self._rows(id_))
         if len(rows.table["reader"].fill_null("").unique()) < 2:
             return None
-        return Marks(merge_readers(rows, method)).on(id_, frame)
+        return BoxesByImage(merge_readers(rows, method)).on(id_, frame)
 
-    def found_nothing(self, id_: str) -> list[str]:
-        """The readers of an image who drew nothing."""
+    def negative_readers(self, id_: str) -> list[str]:
+        """Readers of an image who marked it as without findings."""
         rows = self._rows(id_).table.to_pylist()
         return sorted({r["reader"] for r in rows if r["kind"] == "nothing" and r["reader"]})
 
     def count(self, ids: list[str]) -> list[int]:
-        """How many boxes each of some images has."""
+        """Number of boxes of each image."""
         known, counts = self._counts
         if not len(known):
             return [0] * len(ids)
@@ -65,21 +65,22 @@ class Marks:
 
     @cached_property
     def _counts(self) -> tuple[Ids, NDArray[np.int64]]:
-        drawn = np.asarray(pc.not_equal(self.boxes.table["kind"], "nothing"), bool)
-        return np.unique(self._ids[drawn], return_counts=True)
+        positive = np.asarray(pc.not_equal(self.boxes.table["kind"], "nothing"), bool)
+        return np.unique(self._ids[positive], return_counts=True)
 
-    def opinion(self, method: Method) -> Boxes:
-        """What readers agree on; where one alone read an image, what is drawn there."""
+    def ground_truth(self, method: Method) -> Boxes:
+        """Consensus of each image with several readers; the boxes as drawn of all others."""
         table = self.boxes.table
         names = table["reader"].fill_null("").combine_chunks().dictionary_encode()
-        each = np.unique(np.stack([self._ids, np.asarray(names.indices).astype(np.uint64)]), axis=1)
-        read, readers = np.unique(each[0], return_counts=True)
-        several = np.isin(self._ids, read[readers > 1])
+        readers = np.asarray(names.indices).astype(np.uint64)
+        pairs = np.unique(np.stack([self._ids, readers]), axis=1)
+        images, counts = np.unique(pairs[0], return_counts=True)
+        several = np.isin(self._ids, images[counts > 1])
         if not several.any():
             return self.boxes
-        merged = merge_readers(_placed(self.boxes.select(several)), method)
-        alone = self.boxes.select(~several)
-        return Boxes(pa.concat_tables([alone.table, merged.table.cast(alone.table.schema)]))
+        merged = merge_readers(_located(self.boxes.select(several)), method)
+        single = self.boxes.select(~several)
+        return Boxes(pa.concat_tables([single.table, merged.table.cast(single.table.schema)]))
 
     def _rows(self, id_: str) -> Boxes:
         number = to_number(id_)
@@ -87,50 +88,54 @@ class Marks:
         return Boxes(self.boxes.table.slice(low, high - low))
 
 
-def _placed(boxes: Boxes) -> Boxes:
+def _located(boxes: Boxes) -> Boxes:
+    """Boxes that have coordinates."""
     return boxes.select(have_corners(boxes))
 
 
-def count_misses(truth: Boxes, found: Boxes, iou: float, score: float) -> dict[str, dict[str, int]]:
-    """Images with a box that the other side has not: the model's are `fp`, those missed `fn`.
+def count_misses(
+    truth: Boxes, predictions: Boxes, iou: float, score: float
+) -> dict[str, dict[str, int]]:
+    """False positives (`fp`) and false negatives (`fn`) of the images that have any.
 
-    Boxes are matched as COCO does: by frame and label, the highest score first, each with the free
-    box of the truth that it overlaps most, from an IoU of `iou` on; boxes below `score` do not
-    count. A box of all frames is taken for one of the first.
+    Matching as in COCO: per frame and label, in order of descending score, each prediction takes
+    the free ground-truth box with the highest IoU of at least `iou`; predictions below `score` are
+    ignored. A box of all frames counts as one of the first frame.
     """
-    labels = tuple(dict.fromkeys([*truth.labels, *found.labels]))
-    sides = [_read_side(truth, labels, -np.inf), _read_side(found, labels, score)]
+    labels = tuple(dict.fromkeys([*truth.labels, *predictions.labels]))
+    sides = [_read_side(truth, labels, -np.inf), _read_side(predictions, labels, score)]
     frames = np.concatenate([frame for _, frame, *_ in sides])
     ids, image = np.unique(np.concatenate([image for image, *_ in sides]), return_inverse=True)
     unit = image * (1 + frames.max(initial=0)) + frames
     split = len(sides[0][0])
-    expected, seen = (
-        _to_side(mine, *side[2:])
-        for mine, side in zip((unit[:split], unit[split:]), sides, strict=True)
+    expected, predicted = (
+        _to_side(units, *side[2:])
+        for units, side in zip((unit[:split], unit[split:]), sides, strict=True)
     )
-    cases = Cases(labels, np.zeros(0, np.int64), seen, expected)
+    cases = Cases(labels, np.zeros(0, np.int64), predicted, expected)
     hit = match_free(pair_boxes(cases), cases, [iou], at_threshold=True, most=None)[:, 0]
     step = 1 + frames.max(initial=0)
 
     def count(units: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.bincount(units // step, minlength=len(ids))
 
-    wrong = count(seen.image[~hit])
-    missed = count(expected.image) - count(seen.image[hit])
-    at = np.flatnonzero((wrong > 0) | (missed > 0))
-    return {to_id(ids[i]): {"fp": int(wrong[i]), "fn": int(missed[i])} for i in at}
+    fp = count(predicted.image[~hit])
+    fn = count(expected.image) - count(predicted.image[hit])
+    return {
+        to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in np.flatnonzero(fp + fn > 0)
+    }
 
 
 def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> tuple[Any, ...]:
-    """Image, frame, label, corners and score of the boxes that count."""
+    """Image, frame, label, corners and score of the boxes to be matched."""
     table, corners = boxes.table, boxes.corners
     scores = table["score"].fill_null(1.0).to_numpy().astype(float)
     label = pc.index_in(table["label"], value_set=pa.array(labels, pa.string()), skip_nulls=True)
-    kept = np.asarray(pc.equal(table["kind"], "box"), bool) & np.asarray(label.is_valid(), bool)
-    kept &= np.isfinite(corners).all(axis=1) & (scores >= score)
+    valid = np.asarray(pc.equal(table["kind"], "box"), bool) & np.asarray(label.is_valid(), bool)
+    valid &= np.isfinite(corners).all(axis=1) & (scores >= score)
     numbers = (np.asarray(c.fill_null(0)).astype(np.int64) for c in (table["frame"], label))
     columns = (to_numbers(table["image"]), *numbers, corners, scores)
-    return tuple(column[kept] for column in columns)
+    return tuple(column[valid] for column in columns)
 
 
 def _to_side(image: Any, label: Any, box: Any, score: Any) -> Side:

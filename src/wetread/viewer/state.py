@@ -1,4 +1,4 @@
-"""What the routes answer from: the rows, the images and the boxes of one index."""
+"""Server state: rows, images and boxes of one index."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from wetread.display.render import PRESETS
 from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows
-from wetread.viewer.catalogue import Catalogue
-from wetread.viewer.facets import kind_of
+from wetread.viewer.catalogue import Catalogue, memoize
+from wetread.viewer.facets import column_type
 from wetread.viewer.header import MASK
-from wetread.viewer.images import Images
-from wetread.viewer.lru import Kept
-from wetread.viewer.marks import Marks, count_misses
-from wetread.viewer.thumbnails import Thumbs
+from wetread.viewer.images import ImageServer
+from wetread.viewer.marks import BoxesByImage, count_misses
+from wetread.viewer.thumbnails import ThumbnailCache
 
 PRESET_KEYS = {
     "soft": "3",
@@ -32,12 +31,12 @@ PRESET_KEYS = {
     "stroke": "8",
     "liver": "9",
 }
-"""The key of each CT window."""
+"""Key of each CT window."""
 _THREADS = 4
 
 
-class Viewer:
-    """What the routes answer from: the rows, the images, the boxes of one index."""
+class State:
+    """Rows, images and boxes of one index, with the caches computed from them."""
 
     def __init__(
         self,
@@ -48,92 +47,84 @@ class Viewer:
         consensus: Method = "wbf",
         title: str = "",
         show_phi: bool = False,
-        thumbs: Path | None = None,
+        thumbnails: Path | None = None,
         settings: Settings = Settings(),
     ) -> None:
         self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(content.root).name
         self.masked = not show_phi
         self.method = consensus
-        self.truth, self.found = Marks(boxes), Marks(predictions)
+        self.truth, self.predictions = BoxesByImage(boxes), BoxesByImage(predictions)
         self.catalogue = Catalogue(content, settings)
-        self._kept = Kept(16)
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
-        kept = Thumbs(thumbs, content.root, settings.thumb_bytes)
-        self.images = Images(self.catalogue, kept, self.executor, settings)
+        cache = ThumbnailCache(thumbnails, content.root, settings.thumb_bytes)
+        self.images = ImageServer(self.catalogue, cache, self.executor, settings)
+        self._ground_truth = memoize(lambda: self.truth.ground_truth(self.method))
+        self.misses = memoize(self._count_misses, 16)
+        self.report = memoize(self._build_report)
 
     def close(self) -> None:
-        """End processes and threads."""
+        """Stop processes and threads."""
         self.images.close()
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def is_masked(self, column: str) -> bool:
-        """Whether the values of a column are not said."""
+        """True if the values of a column are masked."""
         field = self.catalogue.content.schema.field(column)
         return self.masked and kind_of_column(field) is not None
 
-    def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
-        """The images where model and readers disagree; see `count_misses`."""
+    def _count_misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
+        """False positives and false negatives by image; see `count_misses`."""
+        return count_misses(self._ground_truth(), self.predictions.boxes, iou, score)
 
-        def count() -> dict[str, dict[str, int]]:
-            truth = self._kept.get("truth", lambda: self.truth.opinion(self.method))
-            return count_misses(truth, self.found.boxes, iou, score)
+    def _build_report(self) -> str:
+        """Report of the index as HTML."""
+        from wetread.reports.build import build
 
-        return self._kept.get((iou, score), count)
-
-    def report(self) -> str:
-        """The report of this index as HTML."""
-
-        def build() -> str:
-            from wetread.reports.build import build as build_report
-
-            sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
-            shown = not self.masked
-            return build_report(self.catalogue.content, *sides, show_phi=shown, links="viewer").html
-
-        return self._kept.get("report", build)
+        boxes = [side.boxes if side.available else None for side in (self.truth, self.predictions)]
+        return build(self.catalogue.content, *boxes, show_phi=not self.masked, links="viewer").html
 
 
-def about(viewer: Viewer) -> dict[str, Any]:
-    """What there is to see."""
-    viewer.catalogue.warm()
+def describe(state: State) -> dict[str, Any]:
+    """Title, columns, readers, labels and presets of the page."""
+    state.catalogue.warm()
     columns = [
-        {"name": field.name, "type": kind_of(field.type), "phi": viewer.is_masked(field.name)}
-        for field in viewer.catalogue.content.schema
+        {"name": field.name, "type": column_type(field.type), "phi": state.is_masked(field.name)}
+        for field in state.catalogue.content.schema
         if field.name not in ("path_bytes", "member_bytes")
     ]
-    sides = (viewer.truth.boxes, viewer.found.boxes)
+    sides = (state.truth.boxes, state.predictions.boxes)
     labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))
-    readers = list(viewer.truth.boxes.readers)
+    readers = list(state.truth.boxes.readers)
     presets = [
         {"key": key, "name": name, "center": PRESETS[name][0], "width": PRESETS[name][1]}
         for name, key in PRESET_KEYS.items()
     ]
     return {
-        "title": viewer.title,
+        "title": state.title,
         "version": __version__,
-        "rows": len(viewer.catalogue),
-        "images": viewer.catalogue.count_images(),
+        "rows": len(state.catalogue),
+        "images": state.catalogue.count_images(),
         "columns": columns,
         "readers": readers,
         "labels": labels,
-        "boxes": viewer.truth.given,
-        "predictions": viewer.found.given,
+        "boxes": state.truth.available,
+        "predictions": state.predictions.available,
         "consensus": len(readers) > 1,
-        "report": f"report?key={viewer.report_key}",
+        "report": f"report?key={state.report_key}",
         "presets": presets,
-        "masked": viewer.masked,
+        "masked": state.masked,
     }
 
 
-def to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as the page wants them."""
-    counts = viewer.truth.count([row["id"] for row in rows])
-    made = []
+def to_rows(state: State, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as sent to the page."""
+    counts = state.truth.count([row["id"] for row in rows])
+    tiles = []
     for row, boxes in zip(rows, counts, strict=True):
         pixels = row.pop("pixel_length") is not None
         extra = row.pop("columns", {})
-        made.append(
+        tiles.append(
             {
                 **row,
                 "frames": row.pop("NumberOfFrames", None) or (1 if pixels else 0),
@@ -143,15 +134,15 @@ def to_rows(viewer: Viewer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "part": row.get("part"),
                 "has_pixels": pixels,
                 "columns": {
-                    name: MASK if viewer.is_masked(name) and value is not None else value
+                    name: MASK if state.is_masked(name) and value is not None else value
                     for name, value in extra.items()
                 },
             }
         )
-    return made
+    return tiles
 
 
 def _worst(codes: list[str]) -> str | None:
-    """The severity of the worst problem."""
-    found = {PROBLEMS[code].severity for code in codes if code in PROBLEMS}
-    return next((severity for severity in ("error", "warning", "info") if severity in found), None)
+    """Highest severity of some problems."""
+    severities = {PROBLEMS[code].severity for code in codes if code in PROBLEMS}
+    return next((name for name in ("error", "warning", "info") if name in severities), None)

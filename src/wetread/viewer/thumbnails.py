@@ -1,4 +1,4 @@
-"""Thumbnails on disk, in the user's cache folder: made once for every file, size and window."""
+"""Disk cache of thumbnails, by file, frame, size and window."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from wetread.common.disk_cache import DiskCache
 
 VERSION = 2
-"""Another one whenever thumbnails look different."""
+"""Incremented whenever the rendering of thumbnails changes."""
 
 
-class Thumbs(DiskCache):
-    """JPEG files of the images below one folder."""
+class ThumbnailCache(DiskCache):
+    """Cache of the thumbnails of one data set, as JPEG."""
 
     def __init__(self, folder: Path | None, root: str, limit: int) -> None:
         super().__init__(folder, limit)
         self._root = root
 
     def key(self, row: dict[str, Any], frame: int, size: int, window: Any) -> str:
-        """What a thumbnail is known by: something else when the file changes."""
-        said = [VERSION, self._root, row["path"], row["member"], row["file_size"], row["mtime_ns"]]
-        return json.dumps([*said, frame, size, window])
+        """Cache key of a thumbnail; it changes when the file does."""
+        file = [self._root, row["path"], row["member"], row["file_size"], row["mtime_ns"]]
+        return json.dumps([VERSION, *file, frame, size, window])

@@ -1,7 +1,7 @@
-"""What the viewer's worker processes do: one image, one question, one answer.
+"""Worker side of the viewer: decode one frame, or render one thumbnail, per task.
 
-A file of unknown origin is decoded there only, so that one that crashes a decoder, hangs or wants
-all memory is an answer too.
+Untrusted files are decoded here only: one that crashes the decoder, hangs or exhausts the memory
+becomes a problem of that image.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-import imagecodecs  # noqa: F401 - this and the next two: loaded before the first question comes
+import imagecodecs  # noqa: F401 - this and the next two: imported before the first task
 import numpy as np
 import PIL.Jpeg2KImagePlugin  # noqa: F401
 import pyarrow as pa
@@ -26,93 +26,95 @@ from wetread.settings import Settings
 from wetread.viewer.encoding import to_jpeg
 from wetread.workers.heartbeat import heartbeat
 
-FUNCTION = "wetread.viewer.worker:answer"
+FUNCTION = "wetread.viewer.worker:run_task"
 
 
-def make_task(row: dict[str, Any], ask: dict[str, Any]) -> pa.Table:
-    """A question about the image of a row of the index."""
+def make_task(row: dict[str, Any], request: dict[str, Any]) -> pa.Table:
+    """Task for the image of a row of the index."""
     columns = {name: [row[name]] for name in batch.COLUMNS}
-    return pa.table({**columns, "ask": [json.dumps(ask)]})
+    return pa.table({**columns, "request": [json.dumps(request)]})
 
 
-def answer(task: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """The engine's function: `said` as JSON and `data` as bytes, or the problem in `said`."""
+def run_task(task: pa.Table, options: dict[str, Any]) -> pa.Table:
+    """Run a task; returns `metadata` as JSON, which may hold an error, and `data` as bytes."""
     settings = Settings.from_json(options["settings"])
     (row,) = task.to_pylist()
-    ask = json.loads(row["ask"])
+    request = json.loads(row["request"])
     try:
         with batch.open_image(options["root"], row, settings) as (image, frames):
             heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
             try:
-                said, data = _KINDS[ask["kind"]](image, frames, ask, settings)
+                metadata, data = _KINDS[request["kind"]](image, frames, request, settings)
             except UsageError as error:  # a window or frame that does not exist
-                said, data = {"wrong": _own_words(row, str(error))}, b""
-    except BaseException as error:  # noqa: BLE001 - sorted out there
+                metadata, data = {"invalid": _strip_name(row, str(error))}, b""
+    except BaseException as error:  # noqa: BLE001 - classified by `explain`
         status, code, text = batch.explain(error)
-        said, data = {"problem": (status, code, _own_words(row, text))}, b""
-    return pa.table({"said": [json.dumps(said)], "data": pa.array([data], pa.large_binary())})
+        metadata, data = {"problem": (status, code, _strip_name(row, text))}, b""
+    columns = {"metadata": [json.dumps(metadata)], "data": pa.array([data], pa.large_binary())}
+    return pa.table(columns)
 
 
-def _own_words(row: dict[str, Any], text: str) -> str:
-    """What is wrong without the file's name, which the page shows anyway."""
+def _strip_name(row: dict[str, Any], text: str) -> str:
+    """Message without the file name, which the page shows elsewhere."""
     return text.removeprefix(f"{row['path']} {row['member'] or ''}".strip() + ": ")
 
 
 def _frame(
-    image: Image, frames: Frames, ask: dict[str, Any], settings: Settings
+    image: Image, frames: Frames, request: dict[str, Any], settings: Settings
 ) -> tuple[dict[str, Any], Any]:
-    """A decoded frame, at the smallest resolution it holds of at least `size` pixels."""
-    form, number = frames.form, ask["frame"]
-    frame = read_frame(frames, number, size=ask["size"], short=True, settings=settings)
-    said = {name: value for name, value in asdict(frame).items() if name != "values"}
-    said |= {
+    """Decode a frame at the smallest resolution in the file of at least `size` pixels."""
+    form, number = frames.form, request["frame"]
+    frame = read_frame(frames, number, size=request["size"], short=True, settings=settings)
+    metadata = {name: value for name, value in asdict(frame).items() if name != "values"}
+    metadata |= {
         "shape": frame.values.shape,
         "dtype": frame.values.dtype.str,
         "count": len(frames),
         "form": asdict(form),
         "levels": count_levels(frames.read(number, short=True), form),
     }
-    return said, np.ascontiguousarray(frame.values).data.cast("B")
+    return metadata, np.ascontiguousarray(frame.values).data.cast("B")
 
 
 def _thumb(
-    image: Image, frames: Frames, ask: dict[str, Any], settings: Settings
+    image: Image, frames: Frames, request: dict[str, Any], settings: Settings
 ) -> tuple[dict[str, Any], bytes]:
-    """A small JPEG with square pixels."""
-    window = tuple(ask["window"]) if isinstance(ask["window"], list) else ask["window"]
-    picture = image.render(window, ask["size"], ask["frame"], short=True)
+    """Thumbnail as JPEG, with square pixels."""
+    window = request["window"]
+    window = tuple(window) if isinstance(window, list) else window
+    picture = image.render(window, request["size"], request["frame"], short=True)
     return {}, to_jpeg(square_pixels(picture.pixels, image.aspect), 80)
 
 
 _KINDS = {"frame": _frame, "thumb": _thumb}
 
 
-def read_answer(table: pa.Table) -> tuple[dict[str, Any], memoryview]:
-    """What `answer` said, on the other side of the pipe.
+def read_result(table: pa.Table) -> tuple[dict[str, Any], memoryview]:
+    """Metadata and data of a result of `run_task`.
 
     Raises:
         UsageError: a window or frame that does not exist.
-        ProblemError: the image has no picture.
+        ProblemError: the image cannot be displayed.
     """
-    said = json.loads(table["said"][0].as_py())
-    if "wrong" in said:
-        raise UsageError(said["wrong"])
-    if "problem" in said:
-        raise ProblemError(*said["problem"])
+    metadata = json.loads(table["metadata"][0].as_py())
+    if "invalid" in metadata:
+        raise UsageError(metadata["invalid"])
+    if "problem" in metadata:
+        raise ProblemError(*metadata["problem"])
     data: pa.Buffer = table["data"][0].as_buffer()
-    return said, memoryview(data)
+    return metadata, memoryview(data)
 
 
-def to_frame(said: dict[str, Any], data: memoryview) -> Frame:
-    """The decoded frame of an answer."""
-    values = np.frombuffer(data, said["dtype"]).reshape(said["shape"])
-    notes = tuple((code, text) for code, text in said["notes"])
+def to_frame(metadata: dict[str, Any], data: memoryview) -> Frame:
+    """Decoded frame of a result."""
+    values = np.frombuffer(data, metadata["dtype"]).reshape(metadata["shape"])
+    notes = tuple((code, text) for code, text in metadata["notes"])
     names = ("bits", "photometric", "conversion", "scale", "shift")
-    return Frame(values, **{name: said[name] for name in names}, notes=notes)
+    return Frame(values, **{name: metadata[name] for name in names}, notes=notes)
 
 
 class ProblemError(Exception):
-    """Why an image has no picture: a problem."""
+    """An image that cannot be displayed, with status and code of the problem."""
 
     def __init__(self, status: str, code: str, text: str) -> None:
         super().__init__(text)

@@ -1,10 +1,10 @@
-// Requests to the server: relative to the page, with the token, four pictures at a time.
+// Requests to the server: addresses relative to the page, with the token; request queue.
 
 import { takeToken } from "./route.js";
 
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
 
-/** What the server answered instead; `status` 0 where it did not answer at all. */
+/** An error response; `status` is 0 if the server did not respond. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} message @param {string} [code] of a problem */
   constructor(status, message, code = "") {
@@ -17,14 +17,14 @@ export class ApiError extends Error {
 const KEY = `wetread ${location.pathname}`;
 let token = "";
 
-/** Takes the token out of the address, or out of this tab's memory. @returns {boolean} there is one */
+/** Reads the token from the address or the session storage. @returns {boolean} true if there is one */
 export function findToken() {
-  const { token: given, rest } = takeToken(location.hash);
-  if (given !== null) {
-    sessionStorage.setItem(KEY, given);
+  const { token: received, rest } = takeToken(location.hash);
+  if (received !== null) {
+    sessionStorage.setItem(KEY, received);
     history.replaceState(null, "", location.pathname + location.search + rest);
   }
-  token = given ?? sessionStorage.getItem(KEY) ?? "";
+  token = received ?? sessionStorage.getItem(KEY) ?? "";
   return token !== "";
 }
 
@@ -51,15 +51,15 @@ export async function fetchFrom(path, query, signal) {
     });
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError(0, "The server does not answer. Is `wetread view` still running?");
+    throw new ApiError(0, "The server does not respond. Is `wetread view` still running?");
   }
   if (response.ok) return response;
   /** @type {{error?: string, code?: string}} */
-  let said = {};
+  let body = {};
   try {
-    said = await response.json();
-  } catch { /* no JSON: a proxy's own page */ }
-  throw new ApiError(response.status, said.error || `The server answered ${response.status}.`, said.code);
+    body = await response.json();
+  } catch { /* not JSON: the page of a proxy */ }
+  throw new ApiError(response.status, body.error || `The server responded with status ${response.status}.`, body.code);
 }
 
 /**
@@ -81,7 +81,7 @@ export function isAbort(error) {
   return error instanceof DOMException && error.name === "AbortError";
 }
 
-/** At most `limit` tasks at a time, in the order they were asked for; the aborted are passed over. */
+/** Task queue: at most `limit` tasks at a time, first in, first out; aborted tasks are skipped. */
 export class Queue {
   /** @param {number} limit */
   constructor(limit) {

@@ -1,4 +1,4 @@
-// The page: the address is the state; the grid and the image show what it says.
+// The application: the address holds the state; the grid and the image display it.
 
 import { ApiError, fetchJson, findToken } from "./api.js";
 import { debounce, h, iconButton } from "./dom.js";
@@ -32,7 +32,7 @@ export class App {
     this.render();
   }
 
-  /** The address has changed by itself: back, forward, or typed. */
+  /** Follows a change of the address: back, forward, or typed. */
   follow() {
     if (location.hash.includes("token=")) {
       findToken();
@@ -45,7 +45,7 @@ export class App {
     this.render();
   }
 
-  /** @param {Partial<Route>} patch @param {boolean} [replace] no step in the history */
+  /** Navigates. @param {Partial<Route>} patch @param {boolean} [replace] without a history entry */
   go(patch, replace = false) {
     this.save();
     this.route = { ...this.route, ...patch };
@@ -53,7 +53,7 @@ export class App {
     this.render();
   }
 
-  /** What is shown already; the address follows. @param {Partial<Route>} patch */
+  /** Records a state that is already displayed in the address. @param {Partial<Route>} patch */
   update(patch) {
     this.route = { ...this.route, ...patch };
     this.saveSoon();
@@ -71,35 +71,35 @@ export class App {
 
   render() {
     const page = this.route.page;
-    const from = document.activeElement;
+    const focused = document.activeElement;
     if (page === "image") {
       this.grid.leave();
       this.grid.opened = this.route.id;
       this.image.show(this.route);
-      if (!from || from === document.body || this.grid.element.contains(from)) this.image.stage.element.focus({ preventScroll: true });
+      if (!focused || focused === document.body || this.grid.element.contains(focused)) this.image.stage.element.focus({ preventScroll: true });
     } else {
       if (this.image.id) this.image.leave();
       this.image.element.hidden = true;
       this.grid.show(this.route);
-      if (!from || from === document.body || this.image.element.contains(from)) this.grid.scroller.focus({ preventScroll: true });
+      if (!focused || focused === document.body || this.image.element.contains(focused)) this.grid.scroller.focus({ preventScroll: true });
     }
   }
 
   /** Buttons of both pages. */
   tools() {
     return [
-      // An opener hands the token on, so that the report's links into the viewer work.
+      // The opener passes the token on, for the links from the report into the viewer.
       this.about.report && h("a", { class: "tool word", href: this.about.report, target: "_blank", rel: "opener" }, "Report"),
-      iconButton("theme", "Light or dark", switchTheme),
-      h("button", { type: "button", class: "tool word", "aria-label": "Keyboard (?)", title: "Keyboard (?)", onclick: () => this.help.toggle() }, "?"),
+      iconButton("theme", "Light or dark theme", switchTheme),
+      h("button", { type: "button", class: "tool word", "aria-label": "Keyboard shortcuts (?)", title: "Keyboard shortcuts (?)", onclick: () => this.help.toggle() }, "?"),
     ];
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = event.target;
-    if (at instanceof HTMLElement && takes(at, event.key)) return;
+    const { target } = event;
+    if (target instanceof HTMLElement && usesKey(target, event.key)) return;
     if (event.key === "?") this.help.toggle();
     else if (this.help.element.open) return;
     else {
@@ -110,8 +110,8 @@ export class App {
   }
 }
 
-/** Whether an element wants a key for itself. @param {HTMLElement} element @param {string} key */
-function takes(element, key) {
+/** True if an element handles a key itself. @param {HTMLElement} element @param {string} key */
+function usesKey(element, key) {
   if (element instanceof HTMLInputElement && element.type === "checkbox") return key === " ";
   if (element instanceof HTMLButtonElement || element instanceof HTMLAnchorElement || element.tagName === "SUMMARY") return key === " " || key === "Enter";
   return element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement || element.isContentEditable;
@@ -124,8 +124,8 @@ function switchTheme() {
   localStorage.setItem(THEME, dataset.theme);
 }
 
-/** @param {HTMLElement} root @param {string} title @param {string} text */
-function say(root, title, text) {
+/** Replaces the page by an error message. @param {HTMLElement} root @param {string} title @param {string} text */
+function showError(root, title, text) {
   root.replaceChildren(h("main", { class: "blank", role: "alert" }, h("h1", {}, title), h("p", {}, text), h("button", { type: "button", onclick: () => location.reload() }, "Try again")));
 }
 
@@ -134,17 +134,17 @@ async function start() {
   if (!root) return;
   const theme = localStorage.getItem(THEME);
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-  const lacking = "Open the address that wetread view printed: it ends with the token of this session, #token=… A link or a bookmark without it cannot show anything.";
+  const advice = "Open the address printed by wetread view. It ends with the token of this session, #token=…, which is required to load any data.";
   if (!findToken()) {
     addEventListener("hashchange", () => location.reload(), { once: true });
-    return say(root, "The token is missing", lacking);
+    return showError(root, "The token is missing", advice);
   }
   try {
     new App(await fetchJson("about"), root);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.status === 401 || error.status === 403) say(root, "The token does not fit", `${lacking} A server that was started anew has a new one.`);
-    else say(root, "The server does not answer as it should", error.message);
+    if (error.status === 401 || error.status === 403) showError(root, "The token is invalid", `${advice} A restarted server has a new token.`);
+    else showError(root, "Loading failed", error.message);
   }
 }
 

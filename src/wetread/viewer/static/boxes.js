@@ -1,4 +1,4 @@
-// Boxes over the image: what each mark means, and how it is drawn.
+// Boxes on the image: their roles, colours and line styles.
 
 import { s, set, textWidth } from "./dom.js";
 import { iou, judge } from "./match.js";
@@ -6,18 +6,18 @@ import { iou, judge } from "./match.js";
 /** @typedef {import("./types").Box} Box */
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn"} Role */
-/** `text` stands after the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
+/** A box to draw; `text` follows the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
 /** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
-/** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} Wish  judging: there is a model, though it may have found nothing here */
+/** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} BoxFilter  judging: predictions were loaded, even if there are none on this image */
 
-/** Tints that colour-blind people tell apart, none of them one of JUDGED (Okabe and Ito's first). */
+/** Reader colours, distinguishable with colour blindness (Okabe and Ito first), distinct from JUDGED. */
 export const HUES = [
   "#56b4e9", "#e69f00", "#e58fc0", "#a294ff", "#c9ad86", "#5fd4cb", "#ff9f9f",
 ];
 export const JUDGED = { tp: "#00b383", fp: "#ff7a33", fn: "#f0e442", consensus: "#ffffff", hit: "#ffffff" };
 
 /**
- * A hue for each reader of an image: its own by its place among all, unless that is taken here.
+ * Assigns a hue to each reader of an image, by the reader's index in the data set, without duplicates if possible.
  * @param {string[]} here @param {string[]} all
  * @returns {Map<string, string>}
  */
@@ -32,7 +32,7 @@ export function huesOf(here, all) {
   return hues;
 }
 
-/** What the predictions are judged against: the consensus where there is one. @param {Boxes} boxes */
+/** Ground truth for the predictions: the consensus if there is one. @param {Boxes} boxes */
 export function truthOf(boxes) {
   return (boxes.consensus ?? boxes.truth).filter(isDrawn);
 }
@@ -43,38 +43,38 @@ export function isDrawn(box) {
 }
 
 /**
- * Every mark to draw, in order, and the counts.
- * @param {Boxes} boxes @param {Wish} wish @param {Map<string, string>} hues
+ * Marks to draw, in order, and the counts of TP, FP and FN.
+ * @param {Boxes} boxes @param {BoxFilter} filter @param {Map<string, string>} hues
  */
-export function marksOf(boxes, wish, hues) {
+export function marksOf(boxes, filter, hues) {
   /** @param {Box} box */
-  const wanted = (box) => isDrawn(box) && (!wish.labels || wish.labels.includes(box.label));
+  const matches = (box) => isDrawn(box) && (!filter.labels || filter.labels.includes(box.label));
   /** @type {Mark[]} */
   const marks = [];
-  const truth = truthOf(boxes).filter(wanted);
-  const predictions = boxes.predictions.filter(wanted);
-  const judged = judge(truth, predictions, wish.iou, wish.score);
-  const judging = wish.judging && wish.show.includes("p");
-  if (wish.show.includes("g")) {
+  const truth = truthOf(boxes).filter(matches);
+  const predictions = boxes.predictions.filter(matches);
+  const judged = judge(truth, predictions, filter.iou, filter.score);
+  const judging = filter.judging && filter.show.includes("p");
+  if (filter.show.includes("g")) {
     truth.forEach((box, i) => {
       /** @type {Role} */
       const role = !judging ? "consensus" : judged.taken[i] ? "hit" : "fn";
-      if (role === "consensus" && !boxes.consensus) return; // the readers' own
+      if (role === "consensus" && !boxes.consensus) return; // drawn as boxes of the readers
       const text = role === "fn" ? "missed" : "";
       marks.push({ key: `t${i}`, role, box, colour: JUDGED[role], text, overlap: 0 });
     });
   }
-  if (wish.show.includes("r")) {
+  if (filter.show.includes("r")) {
     boxes.truth.forEach((box, i) => {
       const reader = box.reader ?? "";
-      if (!wanted(box) || (wish.readers && !wish.readers.includes(reader))) return;
+      if (!matches(box) || (filter.readers && !filter.readers.includes(reader))) return;
       marks.push({ key: `r${i}`, role: "reader", box, colour: hues.get(reader) ?? HUES[0], text: reader, overlap: 0 });
     });
   }
   if (judging) {
     predictions.forEach((box, i) => {
-      if (judged.found[i] === -2) return;
-      const role = judged.found[i] >= 0 ? "tp" : "fp";
+      if (judged.matches[i] === -2) return;
+      const role = judged.matches[i] >= 0 ? "tp" : "fp";
       const text = (box.score ?? 1).toFixed(2);
       marks.push({ key: `p${i}`, role, box, colour: JUDGED[role], text, overlap: judged.overlap[i] });
     });
@@ -82,10 +82,11 @@ export function marksOf(boxes, wish, hues) {
   return { marks, ...judged };
 }
 
+/** Minimum IoU for boxes to share a label. */
 const SAME = 0.3;
 
 /**
- * The labels on the image: one for what several readers marked, with the names of all of them.
+ * Labels on the image: overlapping boxes of several readers share one, with the names of all.
  * @param {Mark[]} marks
  * @returns {Chip[]}
  */
@@ -109,7 +110,7 @@ export function chipsOf(marks) {
   return chips;
 }
 
-/** Line width and dashes say what a mark is, where colours do not. @type {Record<Role, [number, string]>} */
+/** Line width and dashes by role, to be distinguishable without colours. @type {Record<Role, [number, string]>} */
 const STROKES = {
   reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
 };
@@ -130,7 +131,7 @@ export class BoxLayer {
       const [left, top] = this.toScreen(mark.box.x0, mark.box.y0);
       const [right, bottom] = this.toScreen(mark.box.x1, mark.box.y1);
       const [line, dashes] = STROKES[mark.role];
-      const place = { x: left, y: top, width: Math.max(right - left, 1), height: Math.max(bottom - top, 1) };
+      const rect = { x: left, y: top, width: Math.max(right - left, 1), height: Math.max(bottom - top, 1) };
       const group = s("g", { class: `mark ${mark.role}${mark.key === selected ? " selected" : ""}`, "data-key": mark.key });
       const around = line + (mark.key === selected ? 1.5 : 0);
       if (mark.box.kind === "point") {
@@ -141,19 +142,19 @@ export class BoxLayer {
         );
       } else {
         group.append(
-          s("rect", { ...place, class: "halo", "stroke-width": around + 2 }),
-          s("rect", { ...place, fill: "none", stroke: mark.colour, "stroke-width": around, "stroke-dasharray": dashes, "stroke-linecap": dashes === "1 4" ? "round" : null }),
+          s("rect", { ...rect, class: "halo", "stroke-width": around + 2 }),
+          s("rect", { ...rect, fill: "none", stroke: mark.colour, "stroke-width": around, "stroke-dasharray": dashes, "stroke-linecap": dashes === "1 4" ? "round" : null }),
         );
       }
       this.group.append(group);
     }
-    /** @type {[number, number, number][]} chips that lie already: left, top, width */
+    /** @type {[number, number, number][]} chips already placed: left, top, width */
     const taken = [];
     if (chips) this.group.append(...chipsOf(marks).map((chip) => this.chip(chip, width, taken)));
   }
 
   /**
-   * A label outside its boxes, above the other labels there.
+   * Draws a label outside of its boxes, without overlapping other labels.
    * @param {Chip} chip @param {number} limit @param {[number, number, number][]} taken
    */
   chip({ label, colour, names, x0, y0, y1 }, limit, taken) {

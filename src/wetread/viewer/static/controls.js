@@ -1,4 +1,4 @@
-// The bars above and below the image: window, tools, frames, what is under the pointer.
+// Toolbar and status bar of the image: window, tools, frames, value under the pointer.
 
 import { count, h, icon, iconButton, set, short } from "./dom.js";
 import { endsOf, windowOf } from "./lut.js";
@@ -7,7 +7,7 @@ import { choices, nameOf } from "./windows.js";
 /** @typedef {import("./types").Meta} Meta */
 /** @typedef {import("./types").Route} Route */
 /** @typedef {import("./types").Window} Window */
-/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./types").Position} Position */
 /** @typedef {import("./image.js").ImageView} ImageView */
 /** @typedef {"center" | "width" | "low" | "high"} Field */
 
@@ -22,14 +22,14 @@ export class Controls {
     this.window = null;
     this.tab = "";
     this.title = h("span", { class: "path" });
-    this.number = h("span", { class: "quiet place" });
+    this.number = h("span", { class: "quiet position" });
     this.previous = iconButton("left", "Previous image (←)", () => view.neighbour("previous"));
     this.next = iconButton("right", "Next image (→)", () => view.neighbour("next"));
     this.list = h("select", { "aria-label": "Window", class: "window-list", onchange: () => view.change({ window: this.list.value }) });
     /** @type {Record<Field, HTMLInputElement>} */
     this.fields = {
       center: this.field("center", "C", "Window center"), width: this.field("width", "W", "Window width"),
-      low: this.field("low", "Low", "Lower end of the window"), high: this.field("high", "High", "Upper end of the window"),
+      low: this.field("low", "Low", "Lower limit of the window"), high: this.field("high", "High", "Upper limit of the window"),
     };
     this.windowGroup = h(
       "div", { class: "group window-group", role: "group", "aria-label": "Window" },
@@ -38,25 +38,25 @@ export class Controls {
     this.invert = iconButton("invert", "Invert (I)", () => view.change({ invert: !view.route.invert }));
     /** @type {Record<string, HTMLButtonElement>} */
     this.tools = {
-      window: iconButton("window", "Window by drag (W)", () => this.setTool("window")),
-      pan: iconButton("pan", "Move by drag (D)", () => this.setTool("pan")),
-      ruler: iconButton("ruler", "Measure (M)", () => this.setTool("ruler")),
+      window: iconButton("window", "Adjust the window by dragging (W)", () => this.setTool("window")),
+      pan: iconButton("pan", "Pan by dragging (D)", () => this.setTool("pan")),
+      ruler: iconButton("ruler", "Measure distances (M)", () => this.setTool("ruler")),
     };
     this.zoom = h("span", { class: "zoom" });
-    this.fit = iconButton("fit", "Fit (=)", () => view.stage.move({ zoom: null }));
+    this.fit = iconButton("fit", "Fit to the screen (=)", () => view.stage.move({ zoom: null }));
     this.bar = h(
       "header", { class: "bar" },
       iconButton("grid", "Back to the grid (Esc)", () => view.toGrid()), this.previous, this.next,
       h("h1", { class: "what" }, this.title, this.number),
       this.windowGroup, this.invert,
       h("div", { class: "group", role: "group", "aria-label": "Tools" }, ...Object.values(this.tools)),
-      h("div", { class: "group", role: "group", "aria-label": "Zoom" }, this.fit, h("button", { type: "button", class: "tool word", title: "One to one (Z)", "aria-label": "One to one (Z)", onclick: () => view.stage.zoomTo(1) }, "1:1")),
+      h("div", { class: "group", role: "group", "aria-label": "Zoom" }, this.fit, h("button", { type: "button", class: "tool word", title: "Zoom 1:1 (Z)", "aria-label": "Zoom 1:1 (Z)", onclick: () => view.stage.zoomTo(1) }, "1:1")),
       h("span", { class: "bar-end" }, ...view.app.tools()),
     );
     const { boxes, predictions } = view.app.about;
     const tabs = TABS.filter(([name]) => name !== "boxes" || boxes || predictions);
     this.tabButtons = tabs.map(([name, text]) => h(
-      "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === usual(view) ? "" : name }) }, text,
+      "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === defaultTab(view) ? "" : name }) }, text,
     ));
     this.problems = h("span", { class: "badge" });
     this.tabButtons.at(-1)?.append(this.problems);
@@ -70,13 +70,13 @@ export class Controls {
     this.probe = h("span", { class: "probe" });
     this.caption = h("span", { class: "caption" });
     this.level = h("span", { class: "quiet" });
-    this.said = h("span", { class: "said", role: "status" });
+    this.message = h("span", { class: "message", role: "status" });
     this.playButton = iconButton("play", "Play (Space)", () => view.play());
     this.slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "Frame" });
     this.slider.addEventListener("input", () => view.toFrame(Number(this.slider.value)));
     this.frameText = h("span", { class: "number" });
     this.frames = h("div", { class: "frames", hidden: true }, this.playButton, this.slider, this.frameText);
-    this.status = h("footer", { class: "status" }, this.probe, this.said, this.frames, this.caption, this.zoom, this.level, this.open);
+    this.status = h("footer", { class: "status" }, this.probe, this.message, this.frames, this.caption, this.zoom, this.level, this.open);
     this.setTool("window");
   }
 
@@ -94,7 +94,7 @@ export class Controls {
     return input;
   }
 
-  /** Takes the numbers as they were typed. @param {Field} name */
+  /** Applies a typed number. @param {Field} name */
   enter(name) {
     const { window: old } = this;
     const value = Number(this.fields[name].value.replace("−", "-").replace(",", "."));
@@ -105,7 +105,7 @@ export class Controls {
       : name === "high" ? windowOf(low, value, shape)
         : name === "center" ? { center: value, width: old.width } : { center: old.center, width: value };
     if (width > 0) this.view.change({ window: nameOf(center, width) });
-    else this.say(name === "width" ? "A width is more than 0." : "Low must be below high.");
+    else this.showMessage(name === "width" ? "The window width must be positive." : "The lower limit must be below the upper limit.");
     this.fill();
   }
 
@@ -121,7 +121,7 @@ export class Controls {
     for (const name of /** @type {Field[]} */ (Object.keys(values))) this.fields[name].value = String(+values[name].toPrecision(9));
   }
 
-  /** Nothing of another image stays beside the next one. */
+  /** Clears everything that describes the previous image. */
   clear() {
     this.title.textContent = "";
     this.number.textContent = "";
@@ -130,7 +130,7 @@ export class Controls {
     this.zoom.textContent = "";
     this.frames.hidden = true;
     this.problems.hidden = true;
-    this.say("");
+    this.showMessage("");
     this.setProbe(null);
   }
 
@@ -163,11 +163,11 @@ export class Controls {
     if (!Object.values(this.fields).some((input) => input === document.activeElement)) this.fill();
   }
 
-  /** @param {Place} place */
-  setPlace(place) {
-    this.number.textContent = place.offset === null ? "not in the filter" : `${count(place.offset + 1)} / ${count(place.total)}`;
-    this.previous.disabled = !place.previous;
-    this.next.disabled = !place.next;
+  /** @param {Position} position */
+  setPosition(position) {
+    this.number.textContent = position.offset === null ? "not in the filtered list" : `${count(position.offset + 1)} / ${count(position.total)}`;
+    this.previous.disabled = !position.previous;
+    this.next.disabled = !position.next;
   }
 
   /** @param {number} zoom @param {boolean} fitted */
@@ -209,13 +209,13 @@ export class Controls {
   }
 
   /** @param {string} text */
-  say(text) {
-    this.said.textContent = text;
+  showMessage(text) {
+    this.message.textContent = text;
   }
 
-  /** @param {string} wanted by the address: "" what there is, "off" none @param {ImageView} view */
-  setTab(wanted, view) {
-    const tab = this.tabButtons.some((button) => button.dataset.tab === wanted) ? wanted : wanted === "off" ? "off" : usual(view);
+  /** @param {string} requested by the address: "" the default, "off" none @param {ImageView} view */
+  setTab(requested, view) {
+    const tab = this.tabButtons.some((button) => button.dataset.tab === requested) ? requested : requested === "off" ? "off" : defaultTab(view);
     this.tab = tab;
     view.panel.hidden = tab === "off";
     view.panel.dataset.tab = tab;
@@ -230,7 +230,7 @@ export class Controls {
     if (tab === "header" && view.id) view.header.load(view.id);
   }
 
-  /** Arrows between tabs. @param {KeyboardEvent} event */
+  /** Switches tabs by arrow keys. @param {KeyboardEvent} event */
   turn(event) {
     const at = this.tabButtons.findIndex((button) => button === document.activeElement);
     const way = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -243,8 +243,8 @@ export class Controls {
   }
 }
 
-/** The panel to begin with. @param {ImageView} view */
-function usual(view) {
+/** @param {ImageView} view */
+function defaultTab(view) {
   const { about } = view.app;
   return about.boxes || about.predictions ? "boxes" : "info";
 }

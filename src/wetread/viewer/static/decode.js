@@ -1,4 +1,4 @@
-// The server's pixel bytes -> stored values: byte planes, zigzag, differences along each row.
+// Decoding of pixels: byte planes, zigzag, differences along each row -> stored values.
 
 /** @typedef {import("./types").Plane} Plane */
 
@@ -11,7 +11,7 @@ const KINDS = {
 };
 
 /**
- * @param {Uint8Array} bytes as they came, decompressed
+ * @param {Uint8Array} bytes decompressed
  * @param {number} rows
  * @param {number} columns
  * @param {string} dtype of X-Wetread-Dtype
@@ -24,11 +24,11 @@ export function decode(bytes, rows, columns, dtype, scale, shift) {
   const plain = dtype === "rgb8" || dtype === "display8";
   const expected = count * (dtype === "rgb8" ? 3 : wide ? 2 : 1);
   if (bytes.length !== expected) {
-    throw new Error(`${bytes.length} bytes of pixels where ${expected} were announced`);
+    throw new Error(`received ${bytes.length} bytes of pixels, expected ${expected}`);
   }
   if (plain) return { rows, columns, scale, shift, dtype, data: bytes };
   const make = KINDS[dtype];
-  if (!make) throw new Error(`pixels of type ${dtype}: this page is older than the server`);
+  if (!make) throw new Error(`unknown pixel type ${dtype}; reload the page`);
   const buffer = wide ? undo16(bytes, rows, columns) : undo8(bytes, rows, columns);
   return { rows, columns, scale, shift, dtype, data: make(buffer) };
 }

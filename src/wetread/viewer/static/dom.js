@@ -1,4 +1,4 @@
-// Elements without a template: text is always textContent, styles always go through the CSSOM.
+// DOM helpers: text is always set as textContent, styles through the CSSOM.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -7,14 +7,14 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
- * @param {K} name @param {Attributes} [attributes] onX are listeners, true an empty attribute
+ * @param {K} name @param {Attributes} [attributes] functions are listeners, true is an empty attribute
  * @param {...Child} children
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   set(element, attributes);
-  element.append(.../** @type {(Node | string)[]} */ (children.filter(kept)));
+  element.append(.../** @type {(Node | string)[]} */ (children.filter(isNode)));
   return element;
 }
 
@@ -26,7 +26,7 @@ export function h(name, attributes = {}, ...children) {
 export function s(name, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, name);
   set(element, attributes);
-  element.append(.../** @type {(Node | string)[]} */ (children.filter(kept)));
+  element.append(.../** @type {(Node | string)[]} */ (children.filter(isNode)));
   return element;
 }
 
@@ -40,11 +40,11 @@ export function set(element, attributes) {
 }
 
 /** @param {Child} child */
-function kept(child) {
+function isNode(child) {
   return child !== null && child !== undefined && child !== false;
 }
 
-/** @type {Record<string, string>} Paths on a grid of 16, drawn with a line of 1.5. */
+/** @type {Record<string, string>} Paths on a grid of 16, line width 1.5. */
 const ICONS = {
   grid: "M2.5 2.5h4v4h-4z M9.5 2.5h4v4h-4z M2.5 9.5h4v4h-4z M9.5 9.5h4v4h-4z",
   left: "M10 3 5 8l5 5",
@@ -78,8 +78,8 @@ export function icon(name) {
 }
 
 /**
- * A button of an icon.
- * @param {string} name @param {string} label what it does, with its key in brackets
+ * Icon button.
+ * @param {string} name @param {string} label action, with its key in parentheses
  * @param {(event: MouseEvent) => void} onclick @param {Attributes} [more]
  */
 export function iconButton(name, label, onclick, more = {}) {
@@ -89,7 +89,7 @@ export function iconButton(name, label, onclick, more = {}) {
 /** @type {CanvasRenderingContext2D | null} */
 let measure = null;
 
-/** How wide a label on the image is, in CSS pixels. @param {string} text */
+/** Width of a label on the image, in CSS pixels. @param {string} text */
 export function textWidth(text) {
   measure ??= document.createElement("canvas").getContext("2d");
   if (!measure) return 7 * text.length;
@@ -97,22 +97,22 @@ export function textWidth(text) {
   return Math.ceil(measure.measureText(text).width);
 }
 
-/** 12,345 @param {number} value */
+/** Formats an integer: 12,345. @param {number} value */
 export function count(value) {
   return value.toLocaleString("en-US");
 }
 
-/** A number for people: no more digits than mean something. @param {number} value @param {number} digits */
+/** Formats a number with a limited number of digits. @param {number} value @param {number} digits */
 export function short(value, digits = 6) {
   return String(+value.toPrecision(digits)).replace("-", "−");
 }
 
-/** One thing of many. @param {number} n @param {string} noun */
+/** Formats a count with its noun. @param {number} n @param {string} noun */
 export function plural(n, noun) {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** Runs `task` once, this long after the last call. @param {() => void} task @param {number} wait in ms */
+/** Runs `task` once, `wait` ms after the last call. @param {() => void} task @param {number} wait */
 export function debounce(task, wait) {
   let timer = 0;
   const run = () => {

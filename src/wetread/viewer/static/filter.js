@@ -1,4 +1,4 @@
-// Search, conditions and order: the bar above the grid.
+// Toolbar of the grid: search, conditions and order.
 
 import { fetchJson } from "./api.js";
 import { debounce, h, icon, iconButton, set } from "./dom.js";
@@ -14,7 +14,7 @@ export class Filter {
     this.searchInput = h("input", { type: "search", placeholder: "Search", "aria-label": "Search paths and descriptions", autocomplete: "off", spellcheck: "false" });
     this.searchInput.addEventListener("input", debounce(() => app.go({ search: this.searchInput.value.trim() }, true), 220));
     this.search = h("label", { class: "box" }, icon("search"), this.searchInput, h("kbd", {}, "/"));
-    this.sqlInput = h("input", { type: "text", placeholder: "Rows > 2000 AND Modality = 'CR'", "aria-label": "Filter by SQL", autocomplete: "off", spellcheck: "false", "aria-describedby": "filter-trouble" });
+    this.sqlInput = h("input", { type: "text", placeholder: "Rows > 2000 AND Modality = 'CR'", "aria-label": "Filter by SQL", autocomplete: "off", spellcheck: "false", "aria-describedby": "filter-error" });
     this.sqlInput.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.enter();
       if (event.key === "Escape") this.sqlInput.blur();
@@ -23,8 +23,8 @@ export class Filter {
     this.searchInput.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === "Escape") this.searchInput.blur();
     });
-    this.said = h("p", { class: "trouble", role: "alert", id: "filter-trouble", hidden: true });
-    this.sql = h("div", { class: "sql" }, h("label", { class: "box" }, icon("filter"), this.sqlInput, h("kbd", {}, "F")), this.said);
+    this.error = h("p", { class: "filter-error", role: "alert", id: "filter-error", hidden: true });
+    this.sql = h("div", { class: "sql" }, h("label", { class: "box" }, icon("filter"), this.sqlInput, h("kbd", {}, "F")), this.error);
     this.chips = h("ul", { class: "chips", "aria-label": "Conditions" });
     const names = app.about.columns.filter((column) => column.type !== "list" && !(app.about.masked && column.phi)).map(({ name }) => name);
     this.order = h("select", { "aria-label": "Order", onchange: () => app.go({ order: this.order.value }) }, h("option", { value: "" }, "path"), ...names.filter((name) => name !== "path").map((name) => h("option", { value: name }, name)));
@@ -55,7 +55,7 @@ export class Filter {
     if (terms.length > 1 || (terms.length && route.search)) this.chips.append(h("li", {}, h("button", { type: "button", class: "clear", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all")));
   }
 
-  /** Adds what is typed, once the server has found that it is an expression. */
+  /** Adds the typed expression once the server has validated it. */
   async enter() {
     const typed = this.sqlInput.value.trim();
     if (!typed) return;
@@ -63,18 +63,18 @@ export class Filter {
     try {
       await fetchJson("rows", { where, search: this.app.route.search, limit: 0 });
     } catch (error) {
-      return this.trouble(/** @type {Error} */ (error).message);
+      return this.showError(/** @type {Error} */ (error).message);
     }
     this.sqlInput.value = "";
-    this.trouble("");
+    this.showError("");
     this.app.go({ where });
     this.sqlInput.blur();
   }
 
   /** @param {string} text */
-  trouble(text) {
-    this.said.textContent = text;
-    this.said.hidden = !text;
+  showError(text) {
+    this.error.textContent = text;
+    this.error.hidden = !text;
     set(this.sqlInput, { "aria-invalid": text ? "true" : null });
   }
 

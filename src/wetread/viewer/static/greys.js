@@ -1,4 +1,4 @@
-// What a stored value looks like, and what it means.
+// Colour and text of stored values.
 
 import { fetchFrom } from "./api.js";
 import { short } from "./dom.js";
@@ -10,15 +10,15 @@ import { Cache } from "./pixels.js";
 /** @typedef {import("./types").Window & {key: string}} Named */
 
 const IDENTITY = Uint8Array.from({ length: 256 }, (_, i) => i);
-/** @type {Cache<Uint8Array>} tables that the server made */
+/** @type {Cache<Uint8Array>} look-up tables from the server */
 const tables = new Cache(64, () => 1);
 /** @type {Cache<Float32Array>} modality values of files with a Modality LUT */
 const modalities = new Cache(16, () => 1);
 
 /**
- * The colour of every stored value; none for RGB, which is its own.
+ * Colour of every stored value; empty for RGB.
  * @param {string} dtype of the plane @param {Meta} meta @param {number} frame
- * @param {Named | null} window @param {boolean} invert beside what the file says @param {AbortSignal} signal
+ * @param {Named | null} window @param {boolean} invert in addition to the file @param {AbortSignal} signal
  */
 export async function coloursOf(dtype, meta, frame, window, invert, signal) {
   if (dtype === "rgb8") return new Uint32Array(0);
@@ -51,12 +51,12 @@ async function fetchModality(id, frame, signal) {
 }
 
 /**
- * The value of one pixel in words: as stored, and after the Modality LUT with its unit.
+ * Text for the value of one pixel: as stored, and after the Modality LUT with its unit.
  * @param {Plane} plane at full resolution @param {number} i @param {Meta} meta @param {number} frame
  */
 export function valueAt({ data, dtype }, i, meta, frame) {
   if (dtype === "rgb8") return `RGB ${data[3 * i]} ${data[3 * i + 1]} ${data[3 * i + 2]}`;
-  if (dtype === "display8") return `shown ${data[i]}`;
+  if (dtype === "display8") return `displayed ${data[i]}`;
   const stored = data[i];
   if (meta.padding && stored >= meta.padding[0] && stored <= meta.padding[1]) return `stored ${stored}, padding`;
   const unit = meta.units && meta.units !== "US" ? ` ${meta.units}` : "";

@@ -1,16 +1,16 @@
-// The mosaic of all rows: only what is seen exists, the server pages the rest.
+// Grid of all rows: only visible tiles exist, and rows are loaded in pages.
 
 import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
 import { count, h, iconButton, plural, set } from "./dom.js";
 import { Facets } from "./facets.js";
 import { Cache } from "./pixels.js";
-import { clampPlace, GAP, layOut, reveal, seen, toContent, toScroll } from "./scroll.js";
+import { clampOffset, GAP, layOut, reveal, toContent, toScroll, visibleTiles } from "./scroll.js";
 import { Filter } from "./filter.js";
 
 /** @typedef {import("./types").Row} Row */
 /** @typedef {import("./types").Rows} Rows */
 /** @typedef {import("./types").Route} Route */
-/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./types").Position} Position */
 /** @typedef {import("./app.js").App} App */
 /** @typedef {{element: HTMLElement, index: number, row: Row | null, controller: AbortController | null}} Tile */
 
@@ -25,7 +25,7 @@ export class Grid {
     this.total = 0;
     this.selected = 0;
     this.size = 3;
-    this.place = 0;
+    this.offset = 0;
     /** @type {Map<number, Tile>} by index */
     this.tiles = new Map();
     /** @type {Cache<Row[]>} */
@@ -33,7 +33,7 @@ export class Grid {
     /** @type {Map<number, AbortController>} */
     this.underWay = new Map();
     this.queue = new Queue(4);
-    /** @type {Cache<string>} addresses of thumbnails */
+    /** @type {Cache<string>} object URLs of thumbnails */
     this.pictures = new Cache(1200, () => 1);
     this.pictures.forget = (url) => URL.revokeObjectURL(url);
     this.key_ = "";
@@ -45,7 +45,7 @@ export class Grid {
     this.count = h("span", { class: "total", role: "status" });
     this.filter = new Filter(app);
     this.facets = new Facets(app);
-    this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Size of the pictures", class: "tile-size" });
+    this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Thumbnail size", class: "tile-size" });
     this.zoom.addEventListener("input", () => this.resizeTo(Number(this.zoom.value)));
     const unfold = iconButton("filter", "Facets", () => this.element.classList.toggle("with-facets"));
     unfold.classList.add("unfold");
@@ -88,26 +88,26 @@ export class Grid {
     for (const index of [...this.tiles.keys()]) this.drop(index);
   }
 
-  /** Everything anew, for other rows. */
+  /** Resets the grid for other rows. */
   restart() {
     for (const controller of this.underWay.values()) controller.abort();
     this.underWay.clear();
     this.pages = new Cache(60, () => 1);
     this.selected = 0;
-    this.place = 0;
+    this.offset = 0;
     for (const index of [...this.tiles.keys()]) this.drop(index);
     this.count.textContent = "…";
     this.load(0);
   }
 
-  /** The place of an image that was open. @param {string} id */
+  /** Selects an image that was open. @param {string} id */
   async find(id) {
     const { where, search, order, desc } = this.app.route;
     try {
-      /** @type {Place} */
-      const { offset } = await fetchJson("place", { id, where, search, order, desc });
+      /** @type {Position} */
+      const { offset } = await fetchJson("position", { id, where, search, order, desc });
       if (offset !== null) this.select(offset);
-    } catch { /* then the grid stays where it is */ }
+    } catch { /* the grid keeps its selection */ }
   }
 
   // -- rows -----------------------------------------------------------------------------------
@@ -125,11 +125,11 @@ export class Grid {
       if (key !== this.key_) return;
       this.pages.put(String(page), answer.rows);
       this.setTotal(answer.total);
-      this.filter.trouble("");
+      this.filter.showError("");
     } catch (error) {
       if (isAbort(error) || key !== this.key_) return;
       this.setTotal(0);
-      this.filter.trouble(/** @type {Error} */ (error).message);
+      this.filter.showError(/** @type {Error} */ (error).message);
       this.key_ = "";
     } finally {
       if (this.underWay.get(page) === controller) this.underWay.delete(page);
@@ -142,7 +142,7 @@ export class Grid {
     const all = this.app.about.rows;
     this.count.textContent = total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
     this.empty.hidden = total > 0;
-    this.empty.textContent = all ? "No row fits the filter." : "This index is empty.";
+    this.empty.textContent = all ? "No rows match the filter." : "The index is empty.";
     if (total !== this.total) {
       this.total = total;
       this.layOut(true);
@@ -156,34 +156,34 @@ export class Grid {
 
   // -- geometry -------------------------------------------------------------------------------
 
-  /** @param {boolean} keep the first tile that is seen */
+  /** @param {boolean} keep the first visible tile */
   layOut(keep) {
     const { clientWidth, clientHeight } = this.scroller;
     if (!clientWidth || this.element.hidden) return;
     const old = this.geometry;
-    const first = Math.floor(this.place / old.rowHeight) * old.across;
-    const within = this.place % old.rowHeight;
+    const first = Math.floor(this.offset / old.rowHeight) * old.across;
+    const within = this.offset % old.rowHeight;
     this.geometry = layOut(this.total, clientWidth, clientHeight, SIZES[this.size], CAPTION);
     const changed = old.across !== this.geometry.across || old.rowHeight !== this.geometry.rowHeight;
     if (keep && changed && old.content > old.view) {
-      this.place = Math.floor(first / this.geometry.across) * this.geometry.rowHeight + within;
+      this.offset = Math.floor(first / this.geometry.across) * this.geometry.rowHeight + within;
     }
     this.zoom.value = String(this.size);
     this.spacer.style.height = `${this.geometry.height}px`;
-    this.moveTo(this.place);
+    this.moveTo(this.offset);
   }
 
-  /** @param {number} place in the content */
-  moveTo(place) {
-    this.place = clampPlace(this.geometry, place);
-    this.scroller.scrollTop = toScroll(this.geometry, this.place);
+  /** @param {number} offset in the content */
+  moveTo(offset) {
+    this.offset = clampOffset(this.geometry, offset);
+    this.scroller.scrollTop = toScroll(this.geometry, this.offset);
     this.render();
   }
 
   scrolled() {
     const { scrollTop } = this.scroller;
-    // Where one pixel of the bar is many of the content, only the bar itself moves it that far.
-    if (Math.abs(scrollTop - toScroll(this.geometry, this.place)) > 1) this.place = clampPlace(this.geometry, toContent(this.geometry, scrollTop));
+    // One pixel of the scroll bar may be many of the content: ignore rounding.
+    if (Math.abs(scrollTop - toScroll(this.geometry, this.offset)) > 1) this.offset = clampOffset(this.geometry, toContent(this.geometry, scrollTop));
     this.render();
   }
 
@@ -191,7 +191,7 @@ export class Grid {
   turn(event) {
     if (event.ctrlKey || event.metaKey || this.geometry.content === this.geometry.height) return;
     event.preventDefault();
-    this.moveTo(this.place + event.deltaY * (event.deltaMode === 1 ? 16 : 1));
+    this.moveTo(this.offset + event.deltaY * (event.deltaMode === 1 ? 16 : 1));
   }
 
   /** @param {number} size */
@@ -205,10 +205,10 @@ export class Grid {
   render() {
     if (this.element.hidden) return;
     const { geometry } = this;
-    const [first, last] = seen(geometry, this.place, this.total);
+    const [first, last] = visibleTiles(geometry, this.offset, this.total);
     for (const index of [...this.tiles.keys()]) if (index < first || index >= last) this.drop(index);
-    // The element is scrolled by less than the content where there are very many lines.
-    const shift = this.scroller.scrollTop - this.place;
+    // With very many lines, the element scrolls less than the content.
+    const shift = this.scroller.scrollTop - this.offset;
     for (let index = first; index < last; index++) {
       const tile = this.tiles.get(index) ?? this.make(index);
       const row = this.rowAt(index);
@@ -224,14 +224,14 @@ export class Grid {
     }
     set(this.scroller, { "aria-activedescendant": this.tiles.has(this.selected) ? `tile-${this.selected}` : null });
     clearTimeout(this.timer);
-    // A scroll that flies by asks for nothing.
-    this.timer = setTimeout(() => this.fetchSeen(first, last), this.underWay.size ? 80 : 0);
+    // Fast scrolling sends no requests.
+    this.timer = setTimeout(() => this.fetchVisible(first, last), this.underWay.size ? 80 : 0);
   }
 
   timer = 0;
 
   /** @param {number} first @param {number} last */
-  fetchSeen(first, last) {
+  fetchVisible(first, last) {
     if (first === last) return;
     const pages = new Set();
     for (let index = first; index < last; index++) pages.add(Math.floor(index / PAGE));
@@ -277,7 +277,7 @@ export class Grid {
       h("span", { class: "name" }, name),
       h("span", { class: "facts-line" }, h("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")), ...badges(row)),
     );
-    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "without" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
+    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
     if (row.has_pixels) this.picture(tile, row, picture);
   }
 
@@ -295,17 +295,17 @@ export class Grid {
       } catch (error) {
         if (isAbort(error)) return;
         const { message, code } = /** @type {ApiError} */ (error);
-        to.replaceChildren(h("span", { class: "without", title: message }, "no picture", code && h("code", {}, code)));
+        to.replaceChildren(h("span", { class: "no-thumbnail", title: message }, "no image", code && h("code", {}, code)));
       }
     });
   }
 
-  // -- hands ----------------------------------------------------------------------------------
+  // -- input ----------------------------------------------------------------------------------
 
   /** @param {number} index */
   select(index) {
     this.selected = Math.min(Math.max(index, 0), Math.max(0, this.total - 1));
-    this.moveTo(reveal(this.geometry, this.selected, this.place));
+    this.moveTo(reveal(this.geometry, this.selected, this.offset));
   }
 
   /** @param {MouseEvent} event */
@@ -355,6 +355,6 @@ function badges(row) {
 
 /** @param {Row} row @param {string} name */
 function describe(row, name) {
-  const said = [name, row.Modality, row.has_pixels ? "" : row.read_status, row.part, row.boxes ? `${row.boxes} boxes` : "", row.problems.length ? `problems: ${row.problems.join(", ")}` : ""];
-  return said.filter(Boolean).join(", ");
+  const parts = [name, row.Modality, row.has_pixels ? "" : row.read_status, row.part, row.boxes ? `${row.boxes} boxes` : "", row.problems.length ? `problems: ${row.problems.join(", ")}` : ""];
+  return parts.filter(Boolean).join(", ");
 }

@@ -1,4 +1,4 @@
-// The header of an image as a tree that can be searched.
+// Header panel: searchable tree of data elements.
 
 import { fetchJson, isAbort } from "./api.js";
 import { debounce, h, plural } from "./dom.js";
@@ -31,7 +31,7 @@ export class Header {
     this.elements = [];
     this.controller.abort();
     this.controller = new AbortController();
-    this.note.textContent = "Reading …";
+    this.note.textContent = "Loading …";
     this.tree.replaceChildren();
     try {
       this.elements = await fetchJson(`images/${id}/header`, {}, this.controller.signal);
@@ -55,19 +55,19 @@ export class Header {
    */
   rows(elements, words) {
     const nodes = [];
-    let found = 0;
+    let total = 0;
     for (const element of elements) {
       const here = !words || matches(element, words);
       if (!element.items) {
         if (!here) continue;
-        found++;
+        total++;
         nodes.push(row(element, words));
         continue;
       }
       const below = element.items.map((item) => this.rows(item, here ? "" : words));
       const inside = below.reduce((sum, one) => sum + one.count, 0);
       if (!here && !inside) continue;
-      found += here ? 1 + (words ? 0 : inside) : inside;
+      total += here ? 1 + (words ? 0 : inside) : inside;
       const details = h(
         "details", { class: "sequence", open: Boolean(words) },
         h("summary", {}, ...cells(element, words), h("span", { class: "value quiet" }, plural(element.items.length, "item"))),
@@ -75,7 +75,7 @@ export class Header {
       );
       nodes.push(details);
     }
-    return { nodes, count: found };
+    return { nodes, count: total };
   }
 }
 
@@ -92,7 +92,7 @@ function matches(element, words) {
 /** @param {Element} element @param {string} words */
 function row(element, words) {
   const value = element.masked
-    ? h("span", { class: "value masked", title: "Shown with wetread view --show-phi" }, "hidden")
+    ? h("span", { class: "value masked", title: "Visible with wetread view --show-phi" }, "masked")
     : h("span", { class: "value", title: element.value.length > 120 ? element.value : null }, ...marked(element.value, words));
   return h("div", { class: "element" }, ...cells(element, words), value);
 }
@@ -107,12 +107,12 @@ function cells(element, words) {
   ];
 }
 
-/** Long keywords break between words. @param {string} keyword @returns {(Node | string)[]} */
+/** Allows line breaks between the words of a keyword. @param {string} keyword @returns {(Node | string)[]} */
 function humps(keyword) {
   return keyword.split(/(?<=[a-z])(?=[A-Z])/).flatMap((word, i) => (i ? [h("wbr"), word] : [word]));
 }
 
-/** The text with what was searched for marked. @param {string} text @param {string} words @returns {(Node | string)[]} */
+/** Text with the match highlighted. @param {string} text @param {string} words @returns {(Node | string)[]} */
 function marked(text, words) {
   const at = words ? text.toLowerCase().indexOf(words) : -1;
   if (at < 0) return [text];

@@ -1,52 +1,52 @@
-// The keyboard map, over everything: `?`. docs/viewer-keys.md has the same keys; a test compares.
+// Keyboard shortcuts, opened by `?`; docs/viewer-keys.md lists the same, which a test checks.
 
 import { h, iconButton } from "./dom.js";
 
 /** @type {[string, [string, string][]][]} */
 export const KEYS = [
   ["Everywhere", [
-    ["?", "this help"],
+    ["?", "show this help"],
     ["Esc", "close, or back to the grid"],
-    ["/", "search: the grid, or the header"],
+    ["/", "search the grid or the header"],
   ]],
   ["Grid", [
-    ["← → ↑ ↓", "choose an image"],
-    ["PgUp PgDn", "a page up or down"],
+    ["← → ↑ ↓", "select an image"],
+    ["PgUp PgDn", "page up or down"],
     ["Home End", "first or last image"],
-    ["Enter", "open it"],
-    ["+ −", "larger or smaller pictures"],
+    ["Enter", "open the selected image"],
+    ["+ −", "larger or smaller thumbnails"],
     ["F", "filter by SQL"],
   ]],
   ["Image", [
-    ["← →", "previous or next image of the filter"],
-    ["↑ ↓", "frame, or image of the series; also the wheel"],
+    ["← →", "previous or next image of the filtered list"],
+    ["↑ ↓", "previous or next frame, or image of the series; also the mouse wheel"],
     ["Home End", "first or last frame"],
-    ["Space", "play the frames"],
-    ["+ −", "zoom at the pointer; also Ctrl and the wheel"],
-    ["=", "fit"],
-    ["Z", "1:1, one pixel of the screen for one of the image"],
-    ["T", "header"],
+    ["Space", "play or pause the frames"],
+    ["+ −", "zoom at the pointer; also Ctrl and the mouse wheel"],
+    ["=", "fit to the screen"],
+    ["Z", "zoom 1:1, one screen pixel per image pixel"],
+    ["T", "show the header"],
   ]],
   ["Window", [
-    ["drag", "right: wider; down: higher center"],
-    ["0", "auto: made of the pixels"],
-    ["1 2", "the file's first and second window"],
-    ["3 – 9", "CT in HU: the presets of the list"],
+    ["drag", "right: larger width; down: higher center"],
+    ["0", "automatic window, from the pixel values"],
+    ["1 2", "first or second window of the file"],
+    ["3 – 9", "presets for CT in HU"],
     ["F", "full range"],
     ["I", "invert"],
   ]],
   ["Tools", [
-    ["W", "drag changes the window"],
-    ["D", "drag moves the image; also Shift and drag"],
-    ["M", "drag measures"],
+    ["W", "adjust the window by dragging"],
+    ["D", "pan by dragging; also Shift and drag"],
+    ["M", "measure distances by dragging"],
   ]],
   ["Boxes", [
-    ["B", "all boxes on or off"],
-    ["⇧1 – ⇧9", "one reader on or off"],
-    ["G", "consensus or truth"],
-    ["P", "predictions"],
-    ["L", "names on boxes"],
-    ["N ⇧N", "next or previous miss, on to other images"],
+    ["B", "show or hide all boxes"],
+    ["⇧1 – ⇧9", "show or hide one reader"],
+    ["G", "show or hide the consensus or the ground truth"],
+    ["P", "show or hide the predictions"],
+    ["L", "show or hide the labels on boxes"],
+    ["N ⇧N", "next or previous miss, across images"],
   ]],
 ];
 
@@ -54,13 +54,13 @@ export class Help {
   constructor() {
     const sections = KEYS.map(([title, keys]) => h(
       "section", {}, h("h3", {}, title),
-      h("dl", {}, ...keys.flatMap(([key, what]) => [
-        h("dt", {}, ...key.split(" ").map((one) => (one === "–" ? one : h("kbd", {}, one)))), h("dd", {}, what),
+      h("dl", {}, ...keys.flatMap(([key, action]) => [
+        h("dt", {}, ...key.split(" ").map((one) => (one === "–" ? one : h("kbd", {}, one)))), h("dd", {}, action),
       ])),
     ));
     this.element = h(
-      "dialog", { class: "help", "aria-label": "Keyboard" },
-      h("header", {}, h("h2", {}, "Keyboard"), iconButton("close", "Close (Esc)", () => this.element.close())),
+      "dialog", { class: "help", "aria-label": "Keyboard shortcuts" },
+      h("header", {}, h("h2", {}, "Keyboard shortcuts"), iconButton("close", "Close (Esc)", () => this.element.close())),
       h("div", { class: "help-keys" }, ...sections),
     );
     this.element.addEventListener("click", (event) => event.target === this.element && this.element.close());

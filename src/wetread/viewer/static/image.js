@@ -1,4 +1,4 @@
-// One image: its window, its frames, its panels. What is seen is what the address says.
+// Image page: window, frames and panels, following the address.
 
 import { ApiError, fetchJson, fetchPicture, isAbort } from "./api.js";
 import { BoxLayer } from "./boxes.js";
@@ -17,7 +17,7 @@ import { dragged, label, resolve } from "./windows.js";
 
 /** @typedef {import("./types").Meta} Meta */
 /** @typedef {import("./types").Route} Route */
-/** @typedef {import("./types").Place} Place */
+/** @typedef {import("./types").Position} Position */
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./app.js").App} App */
 
@@ -45,9 +45,9 @@ export class ImageView {
     this.readers = new Readers(app.about, (patch) => this.change(patch), () => this.drawBoxes(), (way) => this.nextMiss(way));
     this.header = new Header();
     this.info = new Info();
-    this.message = h("div", { class: "no-picture", role: "status", hidden: true });
+    this.message = h("div", { class: "no-image", role: "status", hidden: true });
     this.stage.element.append(this.message);
-    this.panel = h("aside", { class: "panel", "aria-label": "About this image" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
+    this.panel = h("aside", { class: "panel", "aria-label": "Image details" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
     this.element = h(
       "main", { class: "image-page", hidden: true },
       this.controls.bar,
@@ -55,10 +55,10 @@ export class ImageView {
     );
     /** @type {Meta | null} */
     this.meta = null;
-    /** @type {Place | null} */
-    this.place = null;
-    /** @type {Promise<void> | undefined} that the place has come */
-    this.placed = undefined;
+    /** @type {Position | null} */
+    this.position = null;
+    /** @type {Promise<void> | undefined} */
+    this.positionLoaded = undefined;
     /** @type {(Window & {key: string}) | null} */
     this.window = null;
     /** @type {(Window & {key: string}) | null} */
@@ -71,15 +71,15 @@ export class ImageView {
     this.ruler = null;
     this.playing = 0;
     this.hover = 0;
-    /** @type {1 | -1 | 0} the miss to select when the boxes are here */
-    this.wantedMiss = 0;
+    /** @type {1 | -1 | 0} direction of the miss to select once the boxes are loaded */
+    this.pendingMiss = 0;
   }
 
   get route() {
     return this.app.route;
   }
 
-  // -- what the address says ------------------------------------------------------------------
+  // -- address ------------------------------------------------------------------
 
   /** @param {Route} route */
   async show(route) {
@@ -108,8 +108,8 @@ export class ImageView {
     const { signal } = (this.controller = new AbortController());
     this.id = route.id;
     this.frame = route.frame;
-    // Nothing of the last image is said about this one.
-    this.meta = this.window = this.grabbed = this.ruler = this.place = null;
+    // Clear everything about the previous image.
+    this.meta = this.window = this.grabbed = this.ruler = this.position = null;
     this.stage.element.setAttribute("aria-busy", "true");
     this.stage.clearSoon();
     this.controls.clear();
@@ -118,13 +118,13 @@ export class ImageView {
     this.readers.clear(route);
     const known = metas.get(this.metaKey(route.frame));
     if (!known) this.loadPreview(route, signal);
-    this.placed = this.loadPlace(route, signal);
+    this.positionLoaded = this.loadPosition(route, signal);
     const boxes = this.loadBoxes(route, signal);
     try {
       this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
       await boxes;
     } catch (error) {
-      this.trouble(error);
+      this.showError(error);
     }
   }
 
@@ -155,20 +155,20 @@ export class ImageView {
     this.follow(route);
   }
 
-  /** Everything but the image itself. @param {Route} route */
+  /** Updates everything except for the image itself. @param {Route} route */
   follow(route) {
     const { meta } = this;
     this.controls.setTab(route.tab, this);
     if (!meta) return;
     this.window = meta.colour || meta.error ? null : resolve(route.window, meta, this.app.about.presets);
-    this.stage.place(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
+    this.stage.setView(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
     this.controls.setWindow(this.window, route, label);
     this.readers.refresh(route);
     if (!meta.error) this.paint(true);
     this.viewed();
   }
 
-  /** A change that the eye makes: the address follows without a step in the history. @param {Partial<Route>} patch */
+  /** Changes the view; the address follows without a history entry. @param {Partial<Route>} patch */
   change(patch) {
     this.app.update(patch);
     const { route } = this;
@@ -194,18 +194,18 @@ export class ImageView {
       const preview = await createImageBitmap(blob);
       if (signal.aborted || this.stage.picture.plane) return;
       this.stage.picture.preview = preview;
-      if (!this.meta || this.meta.id !== route.id) this.stage.place({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
+      if (!this.meta || this.meta.id !== route.id) this.stage.setView({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
       this.stage.draw();
-    } catch { /* the image itself says what is wrong */ }
+    } catch { /* reported when the image is loaded */ }
   }
 
-  /** The scale that the zoom needs. */
-  get wanted() {
+  /** Scale required by the zoom. */
+  get requiredScale() {
     const { meta } = this;
     return meta ? scaleFor(meta.levels, this.stage.zoom * Math.max(1, meta.aspect)) : 1;
   }
 
-  /** Where the server windows, a window is pixels of its own. */
+  /** Window of the requested pixels, for images windowed by the server; else "". */
   get planeWindow() {
     return this.meta && !this.meta.colour && !/^u?int(8|16)$/.test(this.meta.dtype) ? (this.window?.key ?? "") : "";
   }
@@ -216,22 +216,22 @@ export class ImageView {
     if (!meta || meta.error) return;
     this.pixelsController.abort();
     const { signal } = (this.pixelsController = new AbortController());
-    const wanted = this.wanted;
+    const required = this.requiredScale;
     const window = this.planeWindow;
     try {
-      const here = bestPlane(meta, frame, wanted, window);
-      if (here) await this.put(here, fast, signal);
-      for (const scale of plan(meta, wanted)) {
-        if (here && scale >= here.scale) continue;
+      const cached = bestPlane(meta, frame, required, window);
+      if (cached) await this.put(cached, fast, signal);
+      for (const scale of plan(meta, required)) {
+        if (cached && scale >= cached.scale) continue;
         await this.put(await loadPlane(meta.id, frame, scale, window, signal), false, signal);
       }
       await this.prefetch(signal).catch(() => {});
     } catch (error) {
-      this.trouble(error);
+      this.showError(error);
     }
   }
 
-  /** Where the server windows: one question at a time, so that a drag sees each answer. */
+  /** Repaints images windowed by the server, one request at a time, so that dragging shows each response. */
   async repaint() {
     this.again = true;
     if (this.painting) return;
@@ -258,17 +258,17 @@ export class ImageView {
     this.stage.element.removeAttribute("aria-busy");
   }
 
-  /** What comes next: the frame after this one, or the next image of the list. @param {AbortSignal} signal */
+  /** Prefetches the next frame, or the next image of the list. @param {AbortSignal} signal */
   async prefetch(signal) {
-    await this.placed;
-    const { meta, place } = this;
+    await this.positionLoaded;
+    const { meta, position } = this;
     if (!meta || signal.aborted || this.playing || meta.dtype === "display8") return;
     if (this.frame + 1 < meta.frames) {
-      await loadPlane(meta.id, this.frame + 1, this.wanted, this.planeWindow, signal);
-    } else if (place?.next && meta.frames === 1) {
-      const key = `${place.next} 0`;
+      await loadPlane(meta.id, this.frame + 1, this.requiredScale, this.planeWindow, signal);
+    } else if (position?.next && meta.frames === 1) {
+      const key = `${position.next} 0`;
       /** @type {Meta} */
-      const next = metas.get(key) ?? (await fetchJson(`images/${place.next}`, { frame: 0 }, signal));
+      const next = metas.get(key) ?? (await fetchJson(`images/${position.next}`, { frame: 0 }, signal));
       metas.put(key, next);
       if (next.error || next.dtype === "display8") return;
       const scale = scaleFor(next.levels, this.stage.fitZoom(next) * Math.max(1, next.aspect));
@@ -278,7 +278,7 @@ export class ImageView {
 
   // -- window, view ---------------------------------------------------------------------------
 
-  /** Where a drag starts; a look-up table of the file has no center and width, "auto" stands in. */
+  /** Starts a drag; "auto" replaces a look-up table, which has no center and width. */
   grab() {
     const { meta, window } = this;
     this.grabbed = meta && window?.lut ? resolve("auto", meta, []) : window;
@@ -298,14 +298,14 @@ export class ImageView {
     const { zoom, x, y } = stage.view;
     if (zoom !== this.route.zoom || x !== this.route.x || y !== this.route.y) this.app.update({ zoom, x, y });
     const plane = stage.picture.plane;
-    if (plane && plane.scale !== this.wanted) this.paint(true);
+    if (plane && plane.scale !== this.requiredScale) this.paint(true);
   }
 
   drawBoxes() {
     const { stage, readers } = this;
-    const shown = this.meta && !this.meta.error ? readers.marks : [];
-    const chips = readers.shown(this.route).includes("l");
-    this.layer.draw(shown, readers.selected, chips, stage.element.clientWidth);
+    const marks = this.meta && !this.meta.error ? readers.marks : [];
+    const chips = readers.layers(this.route).includes("l");
+    this.layer.draw(marks, readers.selected, chips, stage.element.clientWidth);
     this.layer.fade(readers.opacity);
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
     drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
@@ -325,19 +325,19 @@ export class ImageView {
     const [column, row] = [Math.floor(x ?? -1), Math.floor(y ?? -1)];
     if (x === null || column < 0 || row < 0 || column >= meta.columns || row >= meta.rows) return this.controls.setProbe(null);
     const plane = bestPlane(meta, this.frame, 1, this.planeWindow);
-    const place = { x: column, y: row, mm: meta.spacing && `${short((column + 0.5) * meta.spacing.column, 5)}, ${short((row + 0.5) * meta.spacing.row, 5)} mm` };
+    const pixel = { x: column, y: row, mm: meta.spacing && `${short((column + 0.5) * meta.spacing.column, 5)}, ${short((row + 0.5) * meta.spacing.row, 5)} mm` };
     if (!plane || plane.scale !== 1) {
-      // Reduced pixels are means: what is stored comes when the pointer rests.
-      this.controls.setProbe({ ...place, text: "…" });
+      // Reduced pixels are means: load stored values once the pointer rests.
+      this.controls.setProbe({ ...pixel, text: "…" });
       this.hover = setTimeout(() => loadPlane(meta.id, this.frame, 1, this.planeWindow, this.controller.signal).then(() => this.probe(x, y)).catch(() => {}), 250);
       return;
     }
-    this.controls.setProbe({ ...place, text: valueAt(plane, row * plane.columns + column, meta, this.frame) });
+    this.controls.setProbe({ ...pixel, text: valueAt(plane, row * plane.columns + column, meta, this.frame) });
   }
 
   // -- frames, series, list -------------------------------------------------------------------
 
-  /** @param {number} steps @returns {boolean} whether there is anything to turn */
+  /** @param {number} steps @returns {boolean} true if handled */
   wheel(steps) {
     const { meta } = this;
     if (!meta) return true;
@@ -346,7 +346,7 @@ export class ImageView {
     return true;
   }
 
-  /** By frames, or through the series where there is one frame. @param {number} steps */
+  /** Steps through the frames, or through the series for single-frame images. @param {number} steps */
   step(steps) {
     const { meta } = this;
     if (!meta) return;
@@ -365,14 +365,14 @@ export class ImageView {
     this.app.update({ frame });
     this.controls.setFrame(frame);
     if (meta.varies || !meta.colour) {
-      // "auto" and "full" are of the frame that is seen, as in Image.display.
+      // "auto" and "full" depend on the frame, as in Image.display.
       const { signal } = this.controller;
       try {
         const own = metas.get(this.metaKey(frame)) ?? (await this.fetchMeta(frame, signal));
         if (this.frame !== frame) return;
         this.setMeta(own, this.route);
       } catch (error) {
-        return this.trouble(error);
+        return this.showError(error);
       }
     }
     await Promise.all([this.paint(), this.loadBoxes(this.route, this.controller.signal)]);
@@ -398,23 +398,23 @@ export class ImageView {
   }
 
   /** @param {Route} route @param {AbortSignal} signal */
-  async loadPlace(route, signal) {
+  async loadPosition(route, signal) {
     const { where, search, order, desc } = route;
     try {
-      /** @type {Place} */
-      const place = await fetchJson("place", { id: route.id, where, search, order, desc }, signal);
-      this.place = place;
-      this.controls.setPlace(place);
-    } catch { /* the list is not needed to see the image */ }
+      /** @type {Position} */
+      const position = await fetchJson("position", { id: route.id, where, search, order, desc }, signal);
+      this.position = position;
+      this.controls.setPosition(position);
+    } catch { /* the image is displayed without its position */ }
   }
 
-  /** The previous or next image of the filtered list. @param {"previous" | "next"} way */
+  /** Opens the previous or next image of the filtered list. @param {"previous" | "next"} way */
   neighbour(way) {
-    const id = this.place?.[way];
+    const id = this.position?.[way];
     if (id) this.openOther(id);
   }
 
-  /** Another image: a window of a name stays, numbers and zoom do not. @param {string} id */
+  /** Opens another image; keeps a named window, resets numeric windows and zoom. @param {string} id */
   openOther(id) {
     const window = this.route.window.includes(",") ? "" : this.route.window;
     this.app.go({ id, frame: 0, window, zoom: null, x: null, y: null });
@@ -430,40 +430,40 @@ export class ImageView {
       const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
       if (route.frame !== this.frame) return;
       this.readers.load(boxes, this.route);
-      if (this.wantedMiss) this.readers.selectMiss(this.wantedMiss);
-      this.wantedMiss = 0;
+      if (this.pendingMiss) this.readers.selectMiss(this.pendingMiss);
+      this.pendingMiss = 0;
       this.drawBoxes();
     } catch (error) {
-      if (!isAbort(error)) this.controls.say(/** @type {Error} */ (error).message);
+      if (!isAbort(error)) this.controls.showMessage(/** @type {Error} */ (error).message);
     }
   }
 
-  /** The next miss, here or on another image. @param {1 | -1} way */
+  /** Selects the next miss, on this or another image. @param {1 | -1} way */
   async nextMiss(way) {
     if (!this.app.about.predictions) return;
-    const show = this.readers.shown(this.route);
-    const lacking = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
-    if (lacking) this.change({ show: show + lacking });
+    const show = this.readers.layers(this.route);
+    const hidden = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
+    if (hidden) this.change({ show: show + hidden });
     if (this.readers.selectMiss(way)) {
-      const chosen = this.readers.chosen;
-      if (chosen) this.stage.reveal(chosen.box);
+      const mark = this.readers.selectedMark;
+      if (mark) this.stage.reveal(mark.box);
       return;
     }
     let next;
     try {
-      next = await findMiss(this.route, this.place?.offset ?? -1, way);
+      next = await findMiss(this.route, this.position?.offset ?? -1, way);
     } catch (error) {
-      return this.controls.say(/** @type {Error} */ (error).message);
+      return this.controls.showMessage(/** @type {Error} */ (error).message);
     }
-    if (!next) return this.controls.say("No other image has a miss at these thresholds.");
-    this.wantedMiss = way;
+    if (!next) return this.controls.showMessage("No other image has a miss at these thresholds.");
+    this.pendingMiss = way;
     this.openOther(next);
   }
 
-  // -- trouble, keys --------------------------------------------------------------------------
+  // -- errors, keys --------------------------------------------------------------------------
 
   /** @param {unknown} error */
-  trouble(error) {
+  showError(error) {
     if (isAbort(error)) return;
     this.fail(/** @type {Error} */ (error).message);
     if (!(error instanceof ApiError)) console.error(error);
@@ -476,9 +476,9 @@ export class ImageView {
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
     const problems = (this.meta?.problems ?? []).filter(({ severity }) => severity === "error");
-    const said = problems.some((problem) => problem.text === text);
+    const listed = problems.some((problem) => problem.text === text);
     this.message.replaceChildren(
-      h("h2", {}, "No picture"), said ? "" : h("p", {}, text),
+      h("h2", {}, "Image cannot be displayed"), listed ? "" : h("p", {}, text),
       ...problems.map((problem) => h("p", { class: `problem ${problem.severity}` }, h("code", {}, problem.code), ` ${problem.text}`)),
     );
   }
@@ -494,6 +494,6 @@ export class ImageView {
     this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
   }
 
-  /** @param {KeyboardEvent} event @returns {boolean} whether it meant something here */
+  /** @param {KeyboardEvent} event @returns {boolean} true if the key has an action */
   key = (event) => press(this, event);
 }

@@ -1,4 +1,4 @@
-// The panel that says what the picture is and what is wrong with the file.
+// Image panel: properties, processing steps and problems.
 
 import { h, short } from "./dom.js";
 
@@ -19,22 +19,22 @@ export class Info {
       facts.push(
         ["Size", `${meta.columns} × ${meta.rows}`],
         ["Photometric", meta.photometric],
-        ["Stored", `${meta.bits} bits, ${meta.dtype}`],
+        ["Stored values", `${meta.bits} bits, ${meta.dtype}`],
       );
       if (meta.units) facts.push(["Units", meta.units]);
-      if (meta.range) facts.push(["Range", `${short(meta.range[0])} to ${short(meta.range[1])}`]);
-      facts.push(["Spacing", spacing ? `${short(spacing.column, 4)} × ${short(spacing.row, 4)} mm, ${spacing.source}` : "not stated"]);
+      if (meta.range) facts.push(["Value range", `${short(meta.range[0])} to ${short(meta.range[1])}`]);
+      facts.push(["Spacing", spacing ? `${short(spacing.column, 4)} × ${short(spacing.row, 4)} mm, ${spacing.source}` : "not specified"]);
       if (meta.aspect !== 1) facts.push(["Pixel aspect", short(meta.aspect, 4)]);
       if (meta.frames > 1) facts.push(["Frames", String(meta.frames)]);
     }
-    if (series.count > 1) facts.push(["In its series", `${series.place + 1} of ${series.count}`]);
+    if (series.count > 1) facts.push(["Position in series", `${series.position + 1} of ${series.count}`]);
     const sections = [section("Image", list(facts))];
-    if (meta.steps.length) sections.push(section("How it is shown", h("ol", { class: "steps" }, ...meta.steps.map((step) => h("li", {}, step)))));
+    if (meta.steps.length) sections.push(section("Processing steps", h("ol", { class: "steps" }, ...meta.steps.map((step) => h("li", {}, step)))));
     const problems = meta.problems.map((problem) => h(
       "li", { class: `problem ${problem.severity}` },
       h("span", { class: "severity" }, problem.severity), h("code", {}, problem.code), h("span", { class: "problem-text" }, problem.text),
     ));
-    sections.push(section("Problems", problems.length ? h("ul", { class: "problems" }, ...problems) : h("p", { class: "quiet" }, "Nothing found wrong with this file.")));
+    sections.push(section("Problems", problems.length ? h("ul", { class: "problems" }, ...problems) : h("p", { class: "quiet" }, "No problems in this file.")));
     this.element.replaceChildren(...sections);
   }
 }

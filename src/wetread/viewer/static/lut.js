@@ -1,13 +1,13 @@
-// The grey chain as a table: stored value -> grey, bit for bit what wetread.display.render makes.
+// Grey-scale pipeline as a look-up table, bit for bit as in wetread.display.render.
 
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./types").VoiFunction} VoiFunction */
 /**
  * @typedef {{slope: number, intercept: number, invert: boolean, padding: [number, number] | null,
- *   modality?: Float32Array | null}} Chain  modality: of every bit pattern, where a LUT makes it */
+ *   modality?: Float32Array | null}} Chain  modality: values by bit pattern, for a Modality LUT */
 
 /**
- * A modality value onto 0..1 (PS3.3 C.11.2.1.2-3), in the order of operations of chain.Window.
+ * Maps a modality value to 0..1 (PS3.3 C.11.2.1.2-3), in the order of operations of chain.Window.
  * @param {{center: number, width: number, function: VoiFunction}} window
  * @returns {(x: number) => number}
  */
@@ -22,7 +22,7 @@ export function shareOf({ center, width, function: shape }) {
 }
 
 /**
- * The grey of every value of an integer type, in the order of its bit patterns.
+ * Grey level of every value of an integer type, ordered by bit pattern.
  * @param {string} dtype "uint8", "int8", "uint16" or "int16"
  * @param {Chain} chain
  * @param {{center: number, width: number, function: VoiFunction}} window
@@ -46,7 +46,7 @@ export function makeTable(dtype, chain, window) {
 }
 
 /**
- * The same greys as opaque pixels of a canvas.
+ * Converts grey levels to opaque canvas pixels.
  * @param {Uint8Array} table
  * @param {boolean} inverted
  * @returns {Uint32Array}
@@ -61,7 +61,7 @@ export function toColours(table, inverted = false) {
 }
 
 /**
- * The values where a window starts and ends.
+ * Lower and upper limit of a window.
  * @param {{center: number, width: number, function: VoiFunction}} window
  * @returns {[number, number]}
  */
@@ -72,7 +72,7 @@ export function endsOf({ center, width, function: shape }) {
 }
 
 /**
- * The window that starts and ends at two values.
+ * Window with the given limits.
  * @param {number} low
  * @param {number} high
  * @param {VoiFunction} shape
@@ -84,7 +84,7 @@ export function windowOf(low, high, shape) {
 }
 
 /**
- * LINEAR wants a width of 1 or more: files with less mean LINEAR_EXACT.
+ * Half a step of LINEAR, whose width is at least 1; smaller widths are treated as LINEAR_EXACT.
  * @param {number} width
  * @param {VoiFunction} shape
  */

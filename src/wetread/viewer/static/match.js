@@ -1,7 +1,7 @@
-// Which predictions find which boxes of the truth, as wetread.evaluation.matching.match_free.
+// Matching of predictions to ground-truth boxes, as in wetread.evaluation.matching.match_free.
 
 /** @typedef {import("./types").Box} Box */
-/** @typedef {{found: number[], overlap: number[], taken: boolean[], tp: number, fp: number, fn: number}} Judged */
+/** @typedef {{matches: number[], overlap: number[], taken: boolean[], tp: number, fp: number, fn: number}} Judged */
 
 /** @param {Box} a @param {Box} b @returns {number} intersection over union */
 export function iou(a, b) {
@@ -18,19 +18,19 @@ function area(box) {
 }
 
 /**
- * In the order of their scores, each prediction takes the truth box of its label that it overlaps
- * most and is free; an IoU equal to the threshold is enough. One image and frame at a time.
+ * Matches the boxes of one image and frame: in order of descending score, each prediction takes the
+ * free ground-truth box of its label with the highest IoU of at least the threshold.
  *
  * @param {Box[]} truth
  * @param {Box[]} predictions
  * @param {number} threshold of the IoU
- * @param {number} score predictions below it do not count
- * @returns {Judged} found: by prediction, its truth box, -1 for none, -2 below the score;
- *   overlap: its IoU with that, else the largest with any; taken: by truth box
+ * @param {number} score predictions below it are ignored
+ * @returns {Judged} matches: index of the ground-truth box of each prediction, -1 for none, -2 below
+ *   the score; overlap: IoU with it, or the highest with any; taken: by ground-truth box
  */
 export function judge(truth, predictions, threshold, score) {
   const taken = truth.map(() => false);
-  const found = predictions.map(() => -2);
+  const matches = predictions.map(() => -2);
   const overlap = predictions.map(() => 0);
   const order = predictions
     .map((_, i) => i)
@@ -46,10 +46,10 @@ export function judge(truth, predictions, threshold, score) {
       near = Math.max(near, share);
       if (!taken[t] && share >= threshold && share > most) [best, most] = [t, share];
     });
-    found[i] = best;
+    matches[i] = best;
     overlap[i] = best < 0 ? near : most;
     if (best >= 0) taken[best] = true;
   }
   const tp = taken.filter(Boolean).length;
-  return { found, overlap, taken, tp, fp: order.length - tp, fn: truth.length - tp };
+  return { matches, overlap, taken, tp, fp: order.length - tp, fn: truth.length - tp };
 }

@@ -1,4 +1,4 @@
-// The images where model and truth disagree, in the order of the list.
+// Images with false positives or false negatives, in the order of the list.
 
 import { fetchJson } from "./api.js";
 
@@ -6,8 +6,8 @@ import { fetchJson } from "./api.js";
 /** @typedef {import("./types").Misses} Misses */
 
 /**
- * The id of the nearest other image with a miss, from the other end where there is none that way.
- * @param {Route} route @param {number} here the place in the list @param {1 | -1} way
+ * Id of the next image with a miss in a direction, wrapping around at the end of the list.
+ * @param {Route} route @param {number} here offset in the list @param {1 | -1} way
  * @returns {Promise<string | undefined>}
  */
 export async function findMiss(route, here, way) {

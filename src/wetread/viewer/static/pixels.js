@@ -1,4 +1,4 @@
-// Pixels of frames at the resolutions that are wanted, kept as long as there is room.
+// Pixels of frames at several resolutions: requests and LRU cache.
 
 import { decode } from "./decode.js";
 import { fetchFrom } from "./api.js";
@@ -9,7 +9,7 @@ import { fetchFrom } from "./api.js";
 
 const ROOM = 384 * 2 ** 20;
 
-/** A store that forgets what was not used for longest. @template T */
+/** LRU cache. @template T */
 export class Cache {
   /** @param {number} room @param {(value: T) => number} sizeOf */
   constructor(room, sizeOf) {
@@ -54,8 +54,8 @@ const planes = new Cache(ROOM, (plane) => plane.data.byteLength);
 const underWay = new Map();
 
 /**
- * The scale whose samples are at least as many as the pixels of the screen.
- * @param {Level[]} levels @param {number} zoom pixels of the screen for a stored pixel
+ * Largest scale with at least one sample per screen pixel.
+ * @param {Level[]} levels @param {number} zoom screen pixels per stored pixel
  */
 export function scaleFor(levels, zoom) {
   const most = 1 / Math.min(zoom, 1);
@@ -63,14 +63,14 @@ export function scaleFor(levels, zoom) {
 }
 
 /**
- * What to fetch, in order: a quarter of the resolution first where the picture is large.
- * @param {Meta} meta @param {number} wanted scale
+ * Scales to load, in order: a quarter of the resolution first for large images.
+ * @param {Meta} meta @param {number} required scale
  */
-export function plan(meta, wanted) {
+export function plan(meta, required) {
   const large = meta.rows * meta.columns > 2 ** 21;
   const scales = meta.levels.map((level) => level.scale);
   const first = Math.max(...scales.filter((scale) => scale <= 4), 1);
-  return large && first > wanted ? [first, wanted] : [wanted];
+  return large && first > required ? [first, required] : [required];
 }
 
 /** @param {string} id @param {number} frame @param {number} scale @param {string} window */
@@ -79,13 +79,13 @@ function keyOf(id, frame, scale, window) {
 }
 
 /**
- * The best plane that is here for a wanted scale: no coarser if possible.
- * @param {Meta} meta @param {number} frame @param {number} wanted @param {string} window
+ * Best cached plane for a scale: not coarser, if possible.
+ * @param {Meta} meta @param {number} frame @param {number} required @param {string} window
  */
-export function bestPlane(meta, frame, wanted, window) {
+export function bestPlane(meta, frame, required, window) {
   const scales = meta.levels.map((level) => level.scale).sort((a, b) => b - a);
-  const fine = scales.filter((scale) => scale <= wanted);
-  const coarse = scales.filter((scale) => scale > wanted).reverse();
+  const fine = scales.filter((scale) => scale <= required);
+  const coarse = scales.filter((scale) => scale > required).reverse();
   for (const scale of [...fine, ...coarse]) {
     const plane = planes.get(keyOf(meta.id, frame, scale, window));
     if (plane) return plane;
@@ -94,23 +94,23 @@ export function bestPlane(meta, frame, wanted, window) {
 }
 
 /**
- * A plane, from here or from the server; asked for once however many want it.
+ * Plane from the cache or the server; concurrent requests share one response.
  * @param {string} id @param {number} frame @param {number} scale
- * @param {string} window "" but for pixels that the server windows
+ * @param {string} window for pixels windowed by the server, else ""
  * @param {AbortSignal} signal
  * @returns {Promise<Plane>}
  */
 export function loadPlane(id, frame, scale, window, signal) {
   const key = keyOf(id, frame, scale, window);
-  const here = planes.get(key);
-  if (here) return Promise.resolve(here);
+  const cached = planes.get(key);
+  if (cached) return Promise.resolve(cached);
   let job = underWay.get(key);
   if (!job || job.controller.signal.aborted) {
     const controller = new AbortController();
     const promise = fetchPlane(id, frame, scale, window, controller.signal)
       .then((plane) => (planes.put(key, plane), plane))
       .finally(() => underWay.get(key)?.controller === controller && underWay.delete(key));
-    promise.catch(() => {}); // those who wait hear of it below; perhaps nobody waits any more
+    promise.catch(() => {}); // handled by those who wait below, if any
     job = { promise, controller, users: 0 };
     underWay.set(key, job);
   }
@@ -131,8 +131,8 @@ export function loadPlane(id, frame, scale, window, signal) {
 async function fetchPlane(id, frame, scale, window, signal) {
   const response = await fetchFrom(`images/${id}/pixels`, { frame, scale, window }, signal);
   /** @param {string} name */
-  const said = (name) => response.headers.get(`X-Wetread-${name}`) ?? "";
+  const header = (name) => response.headers.get(`X-Wetread-${name}`) ?? "";
   const bytes = new Uint8Array(await response.arrayBuffer());
-  const [rows, columns, came, shift] = ["Rows", "Columns", "Scale", "Shift"].map((name) => Number(said(name)));
-  return decode(bytes, rows, columns, said("Dtype"), came, shift);
+  const [rows, columns, level, shift] = ["Rows", "Columns", "Scale", "Shift"].map((name) => Number(header(name)));
+  return decode(bytes, rows, columns, header("Dtype"), level, shift);
 }

@@ -1,4 +1,4 @@
-// The panel beside the image: who marked what, what the model found, and how they agree.
+// Boxes panel: readers, consensus, predictions, and their agreement.
 
 import { JUDGED, huesOf, isDrawn, marksOf } from "./boxes.js";
 import { count, h, s } from "./dom.js";
@@ -38,14 +38,14 @@ export class Readers {
     this.tally = h("div", { class: "tally", role: "status" });
   }
 
-  /** What is shown where the address does not say. */
-  get usual() {
+  /** Layers shown by default. */
+  get defaultLayers() {
     return this.about.predictions ? "gpl" : "rgl";
   }
 
   /** @param {Route} route */
-  shown(route) {
-    return route.show ?? this.usual;
+  layers(route) {
+    return route.show ?? this.defaultLayers;
   }
 
   /** @param {Boxes} boxes @param {Route} route */
@@ -64,7 +64,7 @@ export class Readers {
     this.refresh(route);
   }
 
-  /** Forgets the boxes of another image. @param {Route} route */
+  /** Removes the boxes of the previous image. @param {Route} route */
   clear(route) {
     this.load(NONE, route);
   }
@@ -76,28 +76,28 @@ export class Readers {
   /** @type {string[]} */
   labels = [];
 
-  /** The switches; built once for an image, so that they keep the focus. @param {Route} route */
+  /** Builds the switches, once per image, so that they keep the focus. @param {Route} route */
   build(route) {
     const { boxes, about } = this;
     const sections = [];
     if (this.readers.length) {
       const rows = this.readers.map((reader, i) => {
         const own = boxes.truth.filter((box) => (box.reader ?? "") === reader);
-        const found = own.filter(isDrawn).length;
-        return this.toggle("reader", reader || "truth", reader, found ? count(found) : "nothing", i < 9 ? `⇧${i + 1}` : "", this.sample("reader", this.hues.get(reader)));
+        const drawn = own.filter(isDrawn).length;
+        return this.toggle("reader", reader || "ground truth", reader, drawn ? count(drawn) : "none", i < 9 ? `⇧${i + 1}` : "", this.sample("reader", this.hues.get(reader)));
       });
       sections.push(section("Readers", ...rows));
     }
     const layers = [];
-    if (boxes.consensus) layers.push(this.toggle("layer", "Consensus", "g", boxes.consensus.length ? count(boxes.consensus.length) : "nothing", "G", this.sample("consensus")));
-    else if (boxes.truth.length && about.predictions) layers.push(this.toggle("layer", "Truth", "g", count(boxes.truth.filter(isDrawn).length), "G", this.sample("fn")));
+    if (boxes.consensus) layers.push(this.toggle("layer", "Consensus", "g", boxes.consensus.length ? count(boxes.consensus.length) : "none", "G", this.sample("consensus")));
+    else if (boxes.truth.length && about.predictions) layers.push(this.toggle("layer", "Ground truth", "g", count(boxes.truth.filter(isDrawn).length), "G", this.sample("fn")));
     if (about.predictions) layers.push(this.toggle("layer", "Predictions", "p", count(boxes.predictions.length), "P", this.sample("tp")));
-    if (layers.length) sections.push(section(about.predictions ? "Truth and model" : "Truth", ...layers));
+    if (layers.length) sections.push(section(about.predictions ? "Ground truth and predictions" : "Ground truth", ...layers));
     if (about.predictions) {
       sections.push(section(
-        "Match",
-        this.slider("Score at least", "score", route.score),
-        this.slider("IoU at least", "iou", route.iou),
+        "Matching",
+        this.slider("Minimum score", "score", route.score),
+        this.slider("Minimum IoU", "iou", route.iou),
         this.tally,
       ));
     }
@@ -108,7 +108,7 @@ export class Readers {
       sections.push(section("Labels", ...rows));
     }
     if (this.all.length) {
-      sections.push(section("Drawing", this.toggle("layer", "Names on boxes", "l", "", "L", null), this.fader()), section("On this image", this.list));
+      sections.push(section("Display", this.toggle("layer", "Labels on boxes", "l", "", "L", null), this.fader()), section("Boxes on this image", this.list));
     } else if (!this.readers.length) {
       sections.push(h("p", { class: "quiet" }, about.boxes || about.predictions ? "No boxes on this image." : "This index was opened without boxes: wetread view INDEX --boxes FILE"));
     }
@@ -154,32 +154,32 @@ export class Readers {
   /** @type {Route | undefined} */
   route;
 
-  /** Switches one on or off. @param {"reader" | "layer" | "label"} kind @param {string} value */
+  /** Shows or hides a reader, layer or label. @param {"reader" | "layer" | "label"} kind @param {string} value */
   flip(kind, value) {
     const route = this.route;
     if (!route) return;
     if (kind === "layer") {
-      const show = this.shown(route);
+      const show = this.layers(route);
       this.change({ show: show.includes(value) ? show.replace(value, "") : show + value });
       return;
     }
     const all = kind === "reader" ? this.readers : this.labels;
     const now = (kind === "reader" ? route.readers : route.labels) ?? all;
     const next = now.includes(value) ? now.filter((one) => one !== value) : [...now, value];
-    const whole = all.every((one) => next.includes(one));
+    const complete = all.every((one) => next.includes(one));
     this.change(kind === "reader"
-      ? { readers: whole ? null : next, show: this.shown(route).includes("r") ? route.show : this.shown(route) + "r" }
-      : { labels: whole ? null : next });
+      ? { readers: complete ? null : next, show: this.layers(route).includes("r") ? route.show : this.layers(route) + "r" }
+      : { labels: complete ? null : next });
   }
 
-  /** All boxes off, or as they were. */
+  /** Hides all boxes, or restores them. */
   flipAll() {
     if (!this.route) return;
-    const show = this.shown(this.route);
+    const show = this.layers(this.route);
     if (/[rgp]/.test(show)) {
       this.hidden = show;
       this.change({ show: show.replace(/[rgp]/g, "") });
-    } else this.change({ show: this.hidden ?? this.usual });
+    } else this.change({ show: this.hidden ?? this.defaultLayers });
   }
 
   /** @param {number} n from 0 */
@@ -188,10 +188,10 @@ export class Readers {
     if (reader !== undefined) this.flip("reader", reader);
   }
 
-  /** The marks and counts of the state that the address has. @param {Route} route */
+  /** Updates marks, counts and switches from the address. @param {Route} route */
   refresh(route) {
     this.route = route;
-    const show = this.shown(route);
+    const show = this.layers(route);
     const { marks, tp, fp, fn } = marksOf(this.boxes, { ...route, show, judging: this.about.predictions }, this.hues);
     this.marks = marks;
     this.counts = { tp, fp, fn };
@@ -209,25 +209,25 @@ export class Readers {
       if (output) output.textContent = Number(input.value).toFixed(2);
     }
     this.tally.replaceChildren(
-      this.score("tp", "TP", "found", tp), this.score("fp", "FP", "invented", fp), this.score("fn", "FN", "missed", fn),
+      this.score("tp", "TP", "true positive", tp), this.score("fp", "FP", "false positive", fp), this.score("fn", "FN", "false negative", fn),
       h("button", { type: "button", class: "wide", onclick: () => this.nextMiss(1) }, "Next miss", h("kbd", {}, "N")),
     );
     this.fillList();
   }
 
-  /** @param {"tp" | "fp" | "fn"} role @param {string} name @param {string} word @param {number} number */
-  score(role, name, word, number) {
-    return h("div", { class: "score", "data-role": role }, this.sample(role), h("b", {}, count(number)), h("span", {}, `${name} ${word}`));
+  /** @param {"tp" | "fp" | "fn"} role @param {string} name @param {string} title @param {number} number */
+  score(role, name, title, number) {
+    return h("div", { class: "score", "data-role": role }, this.sample(role), h("b", {}, count(number)), h("abbr", { title }, name));
   }
 
   fillList() {
     const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true });
     const rows = this.marks.filter((mark) => mark.role !== "hit").sort(order).map((mark) => {
-      const who = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
+      const source = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
       const more = mark.role === "tp" || mark.role === "fp" ? ` ${(mark.box.score ?? 1).toFixed(2)} · IoU ${mark.overlap.toFixed(2)}` : "";
       return h("li", {}, h(
         "button", { type: "button", class: "mark-row", "aria-pressed": String(mark.key === this.selected), onclick: () => this.select(mark.key) },
-        this.sample(mark.role, mark.role === "consensus" ? undefined : mark.colour), h("span", { class: "grow" }, mark.box.label), h("span", { class: "number" }, `${who ?? ""}${more}`),
+        this.sample(mark.role, mark.role === "consensus" ? undefined : mark.colour), h("span", { class: "grow" }, mark.box.label), h("span", { class: "number" }, `${source ?? ""}${more}`),
       ));
     });
     this.list.replaceChildren(...rows);
@@ -240,12 +240,12 @@ export class Readers {
     this.redraw();
   }
 
-  /** The box that is selected. */
-  get chosen() {
+  /** The selected mark. */
+  get selectedMark() {
     return this.marks.find((mark) => mark.key === this.selected);
   }
 
-  /** Selects the next false positive or missed box; false where there is none. @param {1 | -1} way */
+  /** Selects the next false positive or false negative; returns false if there is none. @param {1 | -1} way */
   selectMiss(way) {
     const misses = this.marks.filter((mark) => mark.role === "fp" || mark.role === "fn");
     const at = misses.findIndex((mark) => mark.key === this.selected);
@@ -257,7 +257,7 @@ export class Readers {
     return true;
   }
 
-  /** A piece of the line that a role is drawn with. @param {Role} role @param {string} [colour] */
+  /** Sample of the line style of a role. @param {Role} role @param {string} [colour] */
   sample(role, colour) {
     const stroke = colour ?? (role === "tp" || role === "fp" || role === "fn" ? JUDGED[role] : "currentColor");
     const [width, dashes] = { reader: [2, ""], consensus: [3.5, ""], hit: [2, "1 4"], tp: [3, ""], fp: [3, "6 3"], fn: [3, "2 3"] }[role];

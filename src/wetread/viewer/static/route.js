@@ -1,4 +1,4 @@
-// The address <-> what is shown: everything a reload must bring back.
+// The state in the fragment of the address: everything that a reload restores.
 
 /** @typedef {import("./types").Route} Route */
 
@@ -10,82 +10,82 @@ export const START = {
 };
 
 /**
- * The state that a fragment names; what it does not name is as at the start.
+ * Parses a fragment; missing values have their defaults.
  * @param {string} fragment with or without its #
  * @returns {Route}
  */
 export function parse(fragment) {
   const [path, query = ""] = splitOnce(fragment.replace(/^#/, ""), "?");
-  const given = new URLSearchParams(query);
+  const parameters = new URLSearchParams(query);
   const image = /^\/image\/([0-9a-f]{16})$/.exec(path);
   return {
     page: image ? "image" : "grid",
     id: image ? image[1] : "",
-    where: given.get("where") ?? "",
-    search: given.get("search") ?? "",
-    order: given.get("order") ?? "",
-    desc: given.get("desc") === "1",
-    frame: Math.max(0, Math.trunc(number(given, "frame") ?? 0)),
-    window: given.get("window") ?? "",
-    invert: given.get("invert") === "1",
-    zoom: positive(number(given, "zoom")),
-    x: number(given, "x"),
-    y: number(given, "y"),
-    readers: list(given, "readers"),
-    labels: list(given, "labels"),
-    show: given.get("show"),
-    iou: clamp(number(given, "iou") ?? START.iou),
-    score: clamp(number(given, "score") ?? START.score),
-    tab: given.get("tab") ?? "",
+    where: parameters.get("where") ?? "",
+    search: parameters.get("search") ?? "",
+    order: parameters.get("order") ?? "",
+    desc: parameters.get("desc") === "1",
+    frame: Math.max(0, Math.trunc(number(parameters, "frame") ?? 0)),
+    window: parameters.get("window") ?? "",
+    invert: parameters.get("invert") === "1",
+    zoom: positive(number(parameters, "zoom")),
+    x: number(parameters, "x"),
+    y: number(parameters, "y"),
+    readers: list(parameters, "readers"),
+    labels: list(parameters, "labels"),
+    show: parameters.get("show"),
+    iou: clamp(number(parameters, "iou") ?? START.iou),
+    score: clamp(number(parameters, "score") ?? START.score),
+    tab: parameters.get("tab") ?? "",
   };
 }
 
 /**
- * The fragment of a state, as short as can be.
+ * Formats a state as a fragment, without default values.
  * @param {Route} route
  * @returns {string}
  */
 export function format(route) {
-  const said = new URLSearchParams();
+  const query = new URLSearchParams();
   for (const name of /** @type {const} */ (["where", "search", "order"])) {
-    if (route[name]) said.set(name, route[name]);
+    if (route[name]) query.set(name, route[name]);
   }
-  if (route.desc) said.set("desc", "1");
+  if (route.desc) query.set("desc", "1");
   if (route.page === "image") {
-    if (route.frame) said.set("frame", String(route.frame));
-    if (route.window) said.set("window", route.window);
-    if (route.invert) said.set("invert", "1");
+    if (route.frame) query.set("frame", String(route.frame));
+    if (route.window) query.set("window", route.window);
+    if (route.invert) query.set("invert", "1");
     for (const name of /** @type {const} */ (["zoom", "x", "y"])) {
       const value = route[name];
-      if (value !== null) said.set(name, String(+value.toFixed(4)));
+      if (value !== null) query.set(name, String(+value.toFixed(4)));
     }
     for (const name of /** @type {const} */ (["readers", "labels"])) {
       const value = route[name];
-      if (value) said.set(name, value.map((one) => encodeURIComponent(one)).join(","));
+      if (value) query.set(name, value.map((one) => encodeURIComponent(one)).join(","));
     }
-    if (route.show !== null) said.set("show", route.show);
-    if (route.iou !== START.iou) said.set("iou", String(route.iou));
-    if (route.score !== START.score) said.set("score", String(route.score));
-    if (route.tab) said.set("tab", route.tab);
+    if (route.show !== null) query.set("show", route.show);
+    if (route.iou !== START.iou) query.set("iou", String(route.iou));
+    if (route.score !== START.score) query.set("score", String(route.score));
+    if (route.tab) query.set("tab", route.tab);
   }
-  const query = said.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
   const path = route.page === "image" ? `/image/${route.id}` : "/grid";
-  return `#${path}${query && `?${query}`}`;
+  return `#${path}${text && `?${text}`}`;
 }
 
 /**
- * The token of a fragment, and the fragment without it.
+ * Splits the token from a fragment.
  * @param {string} fragment
  * @returns {{token: string | null, rest: string}}
  */
 export function takeToken(fragment) {
   const text = fragment.replace(/^#/, "");
   const [path, query] = text.startsWith("/") ? splitOnce(text, "?") : ["", text];
-  const given = new URLSearchParams(query);
-  const token = given.get("token");
+  const parameters = new URLSearchParams(query);
+  const token = parameters.get("token");
   if (token === null) return { token, rest: fragment };
-  given.delete("token");
-  const rest = given.toString();
+  parameters.delete("token");
+  const rest = parameters.toString();
   return { token, rest: path ? `#${path}${rest && `?${rest}`}` : "" };
 }
 
@@ -95,9 +95,9 @@ function splitOnce(text, mark) {
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** @param {URLSearchParams} given @param {string} name */
-function number(given, name) {
-  const text = given.get(name);
+/** @param {URLSearchParams} parameters @param {string} name */
+function number(parameters, name) {
+  const text = parameters.get(name);
   const value = text === null || text.trim() === "" ? NaN : Number(text);
   return Number.isFinite(value) ? value : null;
 }
@@ -107,13 +107,13 @@ function positive(value) {
   return value !== null && value > 0 ? value : null;
 }
 
-/** @param {URLSearchParams} given @param {string} name */
-function list(given, name) {
-  const text = given.get(name);
+/** @param {URLSearchParams} parameters @param {string} name */
+function list(parameters, name) {
+  const text = parameters.get(name);
   return text === null ? null : text.split(",").filter(Boolean).map(decoded);
 }
 
-/** A name with a comma in it is encoded twice. @param {string} text */
+/** Decodes a name; names with commas are encoded twice. @param {string} text */
 function decoded(text) {
   try {
     return decodeURIComponent(text);

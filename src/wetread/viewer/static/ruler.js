@@ -1,11 +1,11 @@
-// A distance on the image, in mm where the header gives a spacing.
+// Distance measurement, in mm if the header has a pixel spacing.
 
 import { s, textWidth } from "./dom.js";
 
 /** @typedef {import("./types").Spacing} Spacing */
 /** @typedef {[number, number]} Point */
 
-/** What a spacing is worth. @type {Record<string, string>} */
+/** Text for the source of a spacing. @type {Record<string, string>} */
 const PLANES = {
   PixelSpacing: "PixelSpacing",
   ImagerPixelSpacing: "at the detector: ImagerPixelSpacing",
@@ -13,7 +13,7 @@ const PLANES = {
 };
 
 /**
- * The distance in words, with where the spacing came from.
+ * Text of a distance, with the source of the spacing.
  * @param {Point} from @param {Point} to stored edge coordinates @param {Spacing | null} spacing
  */
 export function distance(from, to, spacing) {

@@ -1,31 +1,31 @@
-// Stored values -> the pixels of the screen, at the screen's resolution.
+// Resampling of stored values to screen pixels.
 
 /** @typedef {import("./types").Plane} Plane */
 /**
- * Where the image lies: the stored (x, y) at the left top corner of the screen, stored columns and
- * rows for each pixel of the screen, and how many there are.
- * @typedef {{x: number, y: number, dx: number, dy: number, columns: number, rows: number}} Frame
+ * Position of the image: stored (x, y) at the top left corner of the screen, stored columns and rows
+ * per screen pixel, and their numbers.
+ * @typedef {{x: number, y: number, dx: number, dy: number, columns: number, rows: number}} Viewport
  */
 
-/** Beside the image: a shade that is no grey of its own. */
+/** Background: a colour that no grey level has. */
 export const OUTSIDE = 0xff15110e;
 const OPAQUE = 0xff000000;
 
 /**
- * Which sample each screen pixel takes along one axis; -1 outside of the image.
+ * Index of the sample of each screen pixel along one axis; -1 outside of the image.
  * @param {number} count of screen pixels @param {number} start @param {number} step
  * @param {number} stored size of the image @param {number} size of the plane @param {Plane} plane
  */
-function places(count, start, step, stored, size, { scale, shift }) {
+function sampleIndices(count, start, step, stored, size, { scale, shift }) {
   const at = new Int32Array(count);
   for (let i = 0; i < count; i++) {
-    const place = start + (i + 0.5) * step;
-    at[i] = place >= 0 && place < stored ? Math.min(Math.floor((place + shift) / scale), size - 1) : -1;
+    const position = start + (i + 0.5) * step;
+    at[i] = position >= 0 && position < stored ? Math.min(Math.floor((position + shift) / scale), size - 1) : -1;
   }
   return at;
 }
 
-/** @param {Int32Array} at @returns {[number, number]} the stretch that is inside */
+/** @param {Int32Array} at @returns {[number, number]} first index inside, and first after it */
 function inside(at) {
   let first = 0;
   let last = at.length;
@@ -35,15 +35,15 @@ function inside(at) {
 }
 
 /**
- * The nearest sample for every pixel: exact at 1:1 and at every whole zoom.
+ * Nearest-neighbour resampling: exact at 1:1 and at every integer zoom.
  * @param {Uint32Array} out width x height pixels
  * @param {number} width @param {number} height @param {Plane} plane
- * @param {Uint32Array} colours of every bit pattern; not used for RGB
- * @param {Frame} frame
+ * @param {Uint32Array} colours by bit pattern; not used for RGB
+ * @param {Viewport} viewport
  */
-export function drawNearest(out, width, height, plane, colours, frame) {
-  const xs = places(width, frame.x, frame.dx, frame.columns, plane.columns, plane);
-  const ys = places(height, frame.y, frame.dy, frame.rows, plane.rows, plane);
+export function drawNearest(out, width, height, plane, colours, viewport) {
+  const xs = sampleIndices(width, viewport.x, viewport.dx, viewport.columns, plane.columns, plane);
+  const ys = sampleIndices(height, viewport.y, viewport.dy, viewport.rows, plane.rows, plane);
   const [left, right] = inside(xs);
   const data = patterns(plane);
   const rgb = plane.dtype === "rgb8";
@@ -72,35 +72,35 @@ export function drawNearest(out, width, height, plane, colours, frame) {
 }
 
 /**
- * The samples around every pixel, mixed after the window, as a shrunk `Image.display` mixes them.
+ * Bilinear resampling after the window, like a resized `Image.display`.
  * @param {Uint32Array} out @param {number} width @param {number} height @param {Plane} plane
- * @param {Uint32Array} colours @param {Frame} frame
+ * @param {Uint32Array} colours @param {Viewport} viewport
  */
-export function drawSmooth(out, width, height, plane, colours, frame) {
-  const xs = places(width, frame.x, frame.dx, frame.columns, plane.columns, plane);
-  const ys = places(height, frame.y, frame.dy, frame.rows, plane.rows, plane);
+export function drawSmooth(out, width, height, plane, colours, viewport) {
+  const xs = sampleIndices(width, viewport.x, viewport.dx, viewport.columns, plane.columns, plane);
+  const ys = sampleIndices(height, viewport.y, viewport.dy, viewport.rows, plane.rows, plane);
   const [left, right] = inside(xs);
   const [top, bottom] = inside(ys);
   out.fill(OUTSIDE);
   if (left === right || top === bottom) return;
   const count = right - left;
   const channels = plane.dtype === "rgb8" ? 3 : 1;
-  const across = weights(left, right, frame.x, frame.dx, plane.columns, plane);
-  const down = weights(top, bottom, frame.y, frame.dy, plane.rows, plane);
-  // Two rows of the plane, mixed along x, wait here; most are used for more than one row.
+  const across = weights(left, right, viewport.x, viewport.dx, plane.columns, plane);
+  const down = weights(top, bottom, viewport.y, viewport.dy, plane.rows, plane);
+  // Two rows of the plane, interpolated along x; most are used for more than one screen row.
   /** @type {[Uint16Array, Uint16Array]} */
-  const mixed = [new Uint16Array(count * channels), new Uint16Array(count * channels)];
+  const rows = [new Uint16Array(count * channels), new Uint16Array(count * channels)];
   const held = [-1, -1];
   const { first: lefts, second: rights, share: shares } = across;
   const greys = channels === 1 ? Uint8Array.from(colours, (colour) => colour & 255) : null;
   const data = patterns(plane);
 
-  /** @param {number} row @param {number} other the row that must stay */
+  /** @param {number} row @param {number} other row that must not be replaced */
   const fetch = (row, other) => {
     let slot = held.indexOf(row);
-    if (slot >= 0) return mixed[slot];
+    if (slot >= 0) return rows[slot];
     slot = held[0] === other ? 1 : 0;
-    const line = mixed[slot];
+    const line = rows[slot];
     const base = row * plane.columns;
     if (greys) {
       for (let i = 0; i < count; i++) {
@@ -146,7 +146,7 @@ export function drawSmooth(out, width, height, plane, colours, frame) {
 }
 
 /**
- * The two samples around each screen pixel, and the share of the second in 256ths.
+ * Indices of the two samples around each screen pixel, and the weight of the second in 256ths.
  * @param {number} from @param {number} to screen pixels
  * @param {number} start @param {number} step @param {number} size of the plane @param {Plane} plane
  */
@@ -155,16 +155,16 @@ function weights(from, to, start, step, size, { scale, shift }) {
   const second = new Int32Array(to - from);
   const share = new Int32Array(to - from);
   for (let i = 0; i < first.length; i++) {
-    const place = (start + (from + i + 0.5) * step + shift) / scale - 0.5;
-    const low = Math.floor(place);
-    share[i] = Math.round((place - low) * 256);
+    const position = (start + (from + i + 0.5) * step + shift) / scale - 0.5;
+    const low = Math.floor(position);
+    share[i] = Math.round((position - low) * 256);
     first[i] = Math.min(Math.max(low, 0), size - 1);
     second[i] = Math.min(Math.max(low + 1, 0), size - 1);
   }
   return { first, second, share };
 }
 
-/** The bit patterns, which the tables are ordered by. @param {Plane} plane */
+/** Stored values as bit patterns, the indices of the look-up tables. @param {Plane} plane */
 function patterns({ data }) {
   if (data instanceof Int16Array) return new Uint16Array(data.buffer);
   if (data instanceof Int8Array) return new Uint8Array(data.buffer);

@@ -1,4 +1,4 @@
-// The geometry of a mosaic of any length in a scrolled element of limited height.
+// Geometry of a grid of any length in a scrolled element of limited height.
 
 export const HIGHEST = 8_000_000;
 /** Gap between tiles, also in app.css. */
@@ -10,13 +10,13 @@ export const GAP = 10;
  */
 
 /**
- * How the tiles lie: as many across as fit, widened to fill the line.
- * @param {number} total @param {number} width @param {number} view height that is seen
- * @param {number} wanted side of a tile @param {number} caption height below the picture
- * @returns {Geometry} content: the height all lines want; height: what the element gets
+ * Lays out tiles: as many per line as fit, widened to fill it.
+ * @param {number} total @param {number} width @param {number} view visible height
+ * @param {number} size minimum side of a tile @param {number} caption height below the picture
+ * @returns {Geometry} content: height of all lines; height: of the element
  */
-export function layOut(total, width, view, wanted, caption) {
-  const across = Math.max(1, Math.floor((width - GAP) / (wanted + GAP)));
+export function layOut(total, width, view, size, caption) {
+  const across = Math.max(1, Math.floor((width - GAP) / (size + GAP)));
   const tile = Math.max(1, Math.floor((width - GAP) / across) - GAP);
   const rowHeight = tile + caption + GAP;
   const lines = Math.ceil(total / across);
@@ -24,14 +24,14 @@ export function layOut(total, width, view, wanted, caption) {
   return { across, tile, rowHeight, lines, content, height: Math.min(content, HIGHEST), view };
 }
 
-/** Scroll position -> place in the content. @param {Geometry} g @param {number} position */
+/** Scroll position -> offset in the content. @param {Geometry} g @param {number} position */
 export function toContent(g, position) {
   return g.content <= HIGHEST ? position : position * ratio(g);
 }
 
-/** Place in the content -> scroll position. @param {Geometry} g @param {number} place */
-export function toScroll(g, place) {
-  return g.content <= HIGHEST ? place : place / ratio(g);
+/** Offset in the content -> scroll position. @param {Geometry} g @param {number} offset */
+export function toScroll(g, offset) {
+  return g.content <= HIGHEST ? offset : offset / ratio(g);
 }
 
 /** @param {Geometry} g */
@@ -39,26 +39,26 @@ function ratio(g) {
   return (g.content - g.view) / Math.max(1, g.height - g.view);
 }
 
-/** @param {Geometry} g @param {number} place */
-export function clampPlace(g, place) {
-  return Math.min(Math.max(place, 0), Math.max(0, g.content - g.view));
+/** @param {Geometry} g @param {number} offset */
+export function clampOffset(g, offset) {
+  return Math.min(Math.max(offset, 0), Math.max(0, g.content - g.view));
 }
 
 /**
- * The tiles that are seen, and a line more on either side.
- * @param {Geometry} g @param {number} place @param {number} total
- * @returns {[number, number]} first and after the last
+ * Range of the visible tiles, plus one line on either side.
+ * @param {Geometry} g @param {number} offset @param {number} total
+ * @returns {[number, number]} first, and one after the last
  */
-export function seen(g, place, total) {
-  const first = Math.max(0, Math.floor((place - GAP) / g.rowHeight) - 1);
-  const last = Math.min(g.lines, Math.ceil((place + g.view) / g.rowHeight) + 1);
+export function visibleTiles(g, offset, total) {
+  const first = Math.max(0, Math.floor((offset - GAP) / g.rowHeight) - 1);
+  const last = Math.min(g.lines, Math.ceil((offset + g.view) / g.rowHeight) + 1);
   return [first * g.across, Math.min(total, last * g.across)];
 }
 
-/** The nearest place that shows a tile whole. @param {Geometry} g @param {number} index @param {number} place */
-export function reveal(g, index, place) {
+/** Nearest offset at which a tile is fully visible. @param {Geometry} g @param {number} index @param {number} offset */
+export function reveal(g, index, offset) {
   const top = Math.floor(index / g.across) * g.rowHeight;
-  if (top < place) return clampPlace(g, top);
-  if (top + g.rowHeight + GAP > place + g.view) return clampPlace(g, top + g.rowHeight + GAP - g.view);
-  return place;
+  if (top < offset) return clampOffset(g, top);
+  if (top + g.rowHeight + GAP > offset + g.view) return clampOffset(g, top + g.rowHeight + GAP - g.view);
+  return offset;
 }

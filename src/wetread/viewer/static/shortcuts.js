@@ -1,4 +1,4 @@
-// The keys of the image page; help.js says them.
+// Keyboard shortcuts of the image page; help.js lists them.
 
 /** @typedef {import("./image.js").ImageView} ImageView */
 
@@ -35,9 +35,9 @@ const ACTIONS = {
 };
 
 /**
- * Does what a key means.
+ * Runs the action of a key.
  * @param {ImageView} view @param {KeyboardEvent} event
- * @returns {boolean} whether it meant something
+ * @returns {boolean} true if the key has an action
  */
 export function press(view, event) {
   const { key, code } = event;
@@ -52,18 +52,18 @@ export function press(view, event) {
   return true;
 }
 
-/** The window of a digit. @param {ImageView} view @param {string} key */
+/** Chooses the window of a digit. @param {ImageView} view @param {string} key */
 function choose(view, key) {
   const { meta } = view;
   if (!meta || meta.colour) return;
   if (key === "0") return view.change({ window: "auto" });
   if (key === "1" || key === "2") {
     if (meta.views.length >= Number(key)) view.change({ window: key });
-    else view.controls.say(meta.views.length ? "The file has one window." : "The file has no window of its own.");
+    else view.controls.showMessage(meta.views.length ? "The file has only one window." : "The file has no window.");
     return;
   }
   const preset = view.app.about.presets.find((one) => one.key === key);
   if (!preset) return;
   if (meta.modality === "CT" && meta.units === "HU") view.change({ window: preset.name });
-  else view.controls.say(`“${preset.name}” is for CT in HU.`);
+  else view.controls.showMessage(`The preset “${preset.name}” requires CT in HU.`);
 }

@@ -1,4 +1,4 @@
-// The canvas: where the image lies on it, how it is moved and what is under the pointer.
+// Canvas with the image: zoom, pan, drawing and pointer events.
 
 import { drawNearest, drawSmooth } from "./sampler.js";
 import { h, s, set } from "./dom.js";
@@ -13,7 +13,7 @@ import { h, s, set } from "./dom.js";
  * @property {(dx: number, dy: number) => void} dragged with it, in CSS pixels from where it was grabbed
  * @property {(x: number | null, y: number | null) => void} pointed at stored edge coordinates
  * @property {(from: [number, number], to: [number, number]) => void} measured
- * @property {(steps: number) => boolean} wheeled true where it meant something
+ * @property {(steps: number) => boolean} wheeled returns true if handled
  */
 
 const STOPS = [1 / 16, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
@@ -30,7 +30,7 @@ export class Stage {
       this.canvas, this.layer,
     );
     const context = this.canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-    if (!context) throw new Error("this browser has no canvas");
+    if (!context) throw new Error("this browser does not support canvas");
     this.context = context;
     /** @type {Size} */
     this.size = { rows: 1, columns: 1, aspect: 1 };
@@ -52,12 +52,12 @@ export class Stage {
     return window.devicePixelRatio || 1;
   }
 
-  /** Screen pixels for a stored column. */
+  /** Screen pixels per stored column. */
   get zoom() {
     return this.view.zoom ?? this.fitZoom();
   }
 
-  /** The zoom that shows all of an image. @param {Size} [size] */
+  /** Zoom at which the whole image is visible. @param {Size} [size] */
   fitZoom({ rows, columns, aspect } = this.size) {
     const { width, height } = this.canvas;
     const free = 2 * MARGIN * this.ratio;
@@ -66,14 +66,14 @@ export class Stage {
   }
 
   /** @param {Size} size @param {View} view */
-  place(size, view) {
+  setView(size, view) {
     this.size = size;
     this.view = { ...view };
     this.draw();
   }
 
-  /** Where the image lies, aligned to whole pixels of the screen. */
-  frame() {
+  /** Position of the image, aligned to screen pixels. */
+  viewport() {
     const { width, height } = this.canvas;
     const zoom = this.zoom;
     const down = zoom * this.size.aspect;
@@ -91,14 +91,14 @@ export class Stage {
 
   /** Stored edge coordinates -> CSS pixels of the stage. @param {number} x @param {number} y @returns {[number, number]} */
   toScreen(x, y) {
-    const frame = this.frame();
-    return [(x - frame.x) / frame.dx / this.ratio, (y - frame.y) / frame.dy / this.ratio];
+    const viewport = this.viewport();
+    return [(x - viewport.x) / viewport.dx / this.ratio, (y - viewport.y) / viewport.dy / this.ratio];
   }
 
   /** CSS pixels of the stage -> stored edge coordinates. @param {number} x @param {number} y @returns {[number, number]} */
   toImage(x, y) {
-    const frame = this.frame();
-    return [frame.x + x * this.ratio * frame.dx, frame.y + y * this.ratio * frame.dy];
+    const viewport = this.viewport();
+    return [viewport.x + x * this.ratio * viewport.dx, viewport.y + y * this.ratio * viewport.dy];
   }
 
   resize() {
@@ -115,7 +115,7 @@ export class Stage {
     }
   }
 
-  /** @param {boolean} [fast] while something moves: nearest samples, smooth ones when it rests */
+  /** @param {boolean} [fast] nearest-neighbour while something moves, bilinear afterwards */
   draw(fast = false) {
     this.fast = fast;
     if (!this.frameRequest) {
@@ -126,7 +126,7 @@ export class Stage {
     }
   }
 
-  /** Forgets the picture; what was seen goes too unless the next is here in a moment. */
+  /** Removes the image; the canvas is cleared after a short delay, unless the next image is ready. */
   clearSoon() {
     this.picture = { colours: new Uint32Array(0) };
     clearTimeout(this.settle);
@@ -135,36 +135,36 @@ export class Stage {
 
   paint() {
     const { plane, preview } = this.picture;
-    const frame = this.frame();
+    const viewport = this.viewport();
     clearTimeout(this.settle);
-    if (plane) this.paintPlane(plane, frame);
-    else this.paintPreview(preview, frame);
+    if (plane) this.paintPlane(plane, viewport);
+    else this.paintPreview(preview, viewport);
   }
 
-  /** @param {Plane} plane @param {import("./sampler.js").Frame} frame */
-  paintPlane(plane, frame) {
+  /** @param {Plane} plane @param {import("./sampler.js").Viewport} viewport */
+  paintPlane(plane, viewport) {
     const { width, height } = this.canvas;
     const out = new Uint32Array(this.buffer.data.buffer);
-    const [across, down] = [plane.scale / frame.dx, plane.scale / frame.dy];
-    const whole = isWhole(across) && isWhole(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
-    if (whole || this.fast) drawNearest(out, width, height, plane, this.picture.colours, frame);
-    else drawSmooth(out, width, height, plane, this.picture.colours, frame);
+    const [across, down] = [plane.scale / viewport.dx, plane.scale / viewport.dy];
+    const exact = isInteger(across) && isInteger(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
+    if (exact || this.fast) drawNearest(out, width, height, plane, this.picture.colours, viewport);
+    else drawSmooth(out, width, height, plane, this.picture.colours, viewport);
     this.context.putImageData(this.buffer, 0, 0);
-    this.element.dataset.drawn = `${whole ? "exact" : this.fast ? "nearest" : "smooth"} ${plane.scale}`;
-    if (this.fast && !whole) this.settle = setTimeout(() => this.draw(), 140);
+    this.element.dataset.drawn = `${exact ? "exact" : this.fast ? "nearest" : "smooth"} ${plane.scale}`;
+    if (this.fast && !exact) this.settle = setTimeout(() => this.draw(), 140);
   }
 
-  /** @param {ImageBitmap | undefined} preview @param {import("./sampler.js").Frame} frame */
-  paintPreview(preview, frame) {
+  /** @param {ImageBitmap | undefined} preview @param {import("./sampler.js").Viewport} viewport */
+  paintPreview(preview, viewport) {
     const { width, height } = this.canvas;
     this.context.fillStyle = "#0e1115";
     this.context.fillRect(0, 0, width, height);
     if (preview) {
       this.context.imageSmoothingQuality = "high";
       const { rows, columns } = this.size;
-      this.context.drawImage(preview, -frame.x / frame.dx, -frame.y / frame.dy, columns / frame.dx, rows / frame.dy);
+      this.context.drawImage(preview, -viewport.x / viewport.dx, -viewport.y / viewport.dy, columns / viewport.dx, rows / viewport.dy);
     }
-    this.element.dataset.drawn = preview ? "preview" : "nothing";
+    this.element.dataset.drawn = preview ? "preview" : "empty";
   }
 
   /** @param {Partial<View>} view */
@@ -180,7 +180,7 @@ export class Stage {
     this.listener.viewed();
   }
 
-  /** Zooms and keeps a place of the stage where it is. @param {number} zoom @param {[number, number]} [at] CSS pixels */
+  /** Zooms at a fixed point of the stage. @param {number} zoom @param {[number, number]} [at] CSS pixels */
   zoomTo(zoom, at = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
     const [x, y] = this.toImage(...at);
     const next = Math.min(Math.max(zoom, 1 / 64), 64);
@@ -193,7 +193,7 @@ export class Stage {
     });
   }
 
-  /** The next round zoom. @param {1 | -1} way @param {[number, number]} [at] */
+  /** Zooms to the next stop. @param {1 | -1} way @param {[number, number]} [at] */
   step(way, at) {
     const zoom = this.zoom;
     const next = way > 0 ? STOPS.find((stop) => stop > zoom * 1.01) : STOPS.findLast((stop) => stop < zoom * 0.99);
@@ -210,7 +210,7 @@ export class Stage {
     }
   }
 
-  /** @type {[number, number] | undefined} where the pointer is, in CSS pixels */
+  /** @type {[number, number] | undefined} pointer position in CSS pixels */
   pointer;
 
   /** @param {MouseEvent} event @returns {[number, number]} */
@@ -281,6 +281,6 @@ export class Stage {
 }
 
 /** @param {number} value */
-function isWhole(value) {
+function isInteger(value) {
   return Math.abs(value - Math.round(value)) < 1e-9 && value > 0.5;
 }

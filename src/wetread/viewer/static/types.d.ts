@@ -1,4 +1,4 @@
-// What the server answers and what the modules hand each other; read by `tsc --checkJs` only.
+// Types of the server's responses and of the modules; used by `tsc --checkJs` only.
 
 export type VoiFunction = "LINEAR" | "LINEAR_EXACT" | "SIGMOID";
 export type Severity = "info" | "warning" | "error";
@@ -19,7 +19,7 @@ export interface Row {
   part: string | null; has_pixels: boolean; columns?: Record<string, unknown>;
 }
 export interface Rows { total: number; offset: number; rows: Row[] }
-export interface Place { offset: number | null; total: number; previous: string | null; next: string | null }
+export interface Position { offset: number | null; total: number; previous: string | null; next: string | null }
 
 export type FacetValue = [string | number | boolean | null, number, string?];
 export type Facet =
@@ -39,7 +39,7 @@ export interface Meta {
   padding: [number, number] | null; auto: { center: number; width: number } | null;
   full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
   problems: Problem[]; error: string | null;
-  series: { previous: string | null; next: string | null; place: number; count: number };
+  series: { previous: string | null; next: string | null; position: number; count: number };
 }
 
 export interface Element {
@@ -53,18 +53,18 @@ export interface Box {
 export interface Boxes { truth: Box[]; consensus: Box[] | null; predictions: Box[]; nothing?: string[] }
 export interface Misses { total: number; images: { id: string; offset: number; fp: number; fn: number }[] }
 
-/** A window in modality values; `lut` where the file's own look-up table takes its place. */
+/** A window in modality values; `lut` if the file has a look-up table instead. */
 export interface Window {
   center: number; width: number; function: VoiFunction; name: string; lut: boolean;
 }
 
-/** Stored values of one frame at one scale: its edge coordinate u is u * scale - shift in stored pixels. */
+/** Stored values of one frame at one scale; edge coordinate u is u * scale - shift in stored pixels. */
 export interface Plane {
   rows: number; columns: number; scale: number; shift: number; dtype: string;
   data: Uint8Array | Int8Array | Uint16Array | Int16Array;
 }
 
-/** What the address says. */
+/** State encoded in the address. */
 export interface Route {
   page: "grid" | "image";
   id: string;

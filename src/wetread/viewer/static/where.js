@@ -1,4 +1,4 @@
-// Conditions as SQL: a filter is a list of expressions joined by AND, each of which is one chip.
+// Conditions in SQL: a filter is a list of terms joined by AND; each term is one chip.
 
 /** @param {string} name */
 export function quoteName(name) {
@@ -11,19 +11,19 @@ export function quoteValue(value) {
 }
 
 /**
- * What a click on a value means. Values of one column that are no lists share one term: see `toggle`.
+ * Condition for one value of a column; `toggle` merges several values of a column into one term.
  * @param {import("./types").Column} column @param {string | number | boolean | null} value
  */
 export function equal({ name, type }, value) {
   const quoted = quoteName(name);
-  if (value === null) return `${quoted} IS NULL`;
+  if (value === null) return type === "list" ? `coalesce(len(${quoted}), 0) = 0` : `${quoted} IS NULL`;
   if (name === "problems") return `list_contains(list_transform(problems, lambda f: f.code), ${quoteValue(value)})`;
   return type === "list" ? `list_contains(${quoted}, ${quoteValue(value)})` : `${quoted} = ${quoteValue(value)}`;
 }
 
 const LITERAL = String.raw`(?:'(?:[^']|'')*'|[^\s,()']+)`;
 
-/** The values, as SQL, of a term that `toggle` made for this column; null for another. @param {string} term @param {string} column */
+/** Values, as SQL literals, of a term created by `toggle` for this column; else null. @param {string} term @param {string} column */
 export function valuesOf(term, column) {
   const name = quoteName(column);
   if (!term.startsWith(`${name} `)) return null;
@@ -34,7 +34,7 @@ export function valuesOf(term, column) {
 }
 
 /**
- * The terms with a value of a column added, or taken away where it was in.
+ * Adds a value of a column to the terms, or removes it.
  * @param {string[]} terms @param {import("./types").Column} column
  * @param {string | number | boolean | null} value @param {string} [condition] of the server
  */
@@ -61,18 +61,18 @@ export function within(column, low, high, closed) {
   return `(${name} >= ${quoteValue(low)} AND ${name} ${closed ? "<=" : "<"} ${quoteValue(high)})`;
 }
 
-/** The ends, as text, of a term that `within` made for this column. @param {string} term @param {string} column @returns {[string, string] | null} */
+/** Limits, as text, of a term created by `within` for this column; else null. @param {string} term @param {string} column @returns {[string, string] | null} */
 export function rangeOf(term, column) {
   const name = escaped(quoteName(column));
-  const found = new RegExp(`^\\(${name} >= (${LITERAL}) AND ${name} <=? (${LITERAL})\\)$`).exec(term);
-  return found && [found[1].replaceAll("'", ""), found[2].replaceAll("'", "")];
+  const match = new RegExp(`^\\(${name} >= (${LITERAL}) AND ${name} <=? (${LITERAL})\\)$`).exec(term);
+  return match && [match[1].replaceAll("'", ""), match[2].replaceAll("'", "")];
 }
 
-/** Whether a term is one of those that the facet of a column made. @param {string} term @param {import("./types").Column} column */
+/** True if a term was created by the facet of a column. @param {string} term @param {import("./types").Column} column */
 export function isOf(term, column) {
   const { name } = column;
   const list = column.type === "list" && (term.startsWith(`list_contains(${quoteName(name)}, `) || (name === "problems" && term.startsWith("list_contains(list_transform(problems")));
-  return valuesOf(term, name) !== null || rangeOf(term, name) !== null || term === `${quoteName(name)} IS NULL` || list;
+  return valuesOf(term, name) !== null || rangeOf(term, name) !== null || term === equal(column, null) || list;
 }
 
 /** @param {string} text */
@@ -85,23 +85,23 @@ export function join(terms) {
   return terms.length > 1 ? terms.map(guarded).join(" AND ") : (terms[0] ?? "");
 }
 
-/** An OR beside an AND wants parentheses. @param {string} term */
+/** Puts a term with OR in parentheses. @param {string} term */
 function guarded(term) {
   return words(term).some(({ word, depth }) => depth === 0 && word === "OR") ? `(${term})` : term;
 }
 
 /**
- * The terms that AND joins at the top level; the AND of a BETWEEN joins nothing.
+ * Splits a filter at each top-level AND, except for those of BETWEEN.
  * @param {string} where
  * @returns {string[]}
  */
 export function split(where) {
-  const found = words(where).filter(({ depth }) => depth === 0);
-  if (found.some(({ word }) => word === "OR" || word === "CASE")) return [where.trim()];
+  const keywords = words(where).filter(({ depth }) => depth === 0);
+  if (keywords.some(({ word }) => word === "OR" || word === "CASE")) return [where.trim()];
   const terms = [];
   let start = 0;
   let between = false;
-  for (const { word, at } of found) {
+  for (const { word, at } of keywords) {
     if (word === "BETWEEN") between = true;
     else if (word === "AND" && between) between = false;
     else if (word === "AND") {
@@ -114,17 +114,17 @@ export function split(where) {
 }
 
 /**
- * The words outside quotes, in capitals, with how deep in parentheses they are.
+ * Words outside quotes, in capitals, with their depth in parentheses.
  * @param {string} text
  */
 function words(text) {
-  const found = [];
+  const tokens = [];
   let depth = 0;
   for (const match of text.matchAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\w+/g)) {
     const [token] = match;
     if (token === "(") depth++;
     else if (token === ")") depth--;
-    else if (/\w/.test(token[0])) found.push({ word: token.toUpperCase(), depth, at: match.index });
+    else if (/\w/.test(token[0])) tokens.push({ word: token.toUpperCase(), depth, at: match.index });
   }
-  return found;
+  return tokens;
 }

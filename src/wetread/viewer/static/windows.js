@@ -1,4 +1,4 @@
-// What a window is called in the address, and what it is.
+// Windows: names in the address, resolution, dragging.
 
 import { short } from "./dom.js";
 
@@ -6,13 +6,13 @@ import { short } from "./dom.js";
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./types").Preset} Preset */
 
-/** CT windows are for CT in HU. @param {Meta} meta */
+/** True for CT in HU, the only images with presets. @param {Meta} meta */
 export function hasHounsfield(meta) {
   return meta.modality === "CT" && meta.units === "HU";
 }
 
 /**
- * The windows that a list offers: [name in the address, what it is called].
+ * Windows of the list: [name in the address, text].
  * @param {Meta} meta @param {Preset[]} presets
  * @returns {[string, string][]}
  */
@@ -25,9 +25,9 @@ export function choices(meta, presets) {
 }
 
 /**
- * The window of a name: "", "auto", "full", "1", "lung", the file's own name, "center,width".
+ * Resolves the name of a window: "", "auto", "full", "1", "lung", the file's own name, "center,width".
  * @param {string} name @param {Meta} meta @param {Preset[]} presets
- * @returns {Window & {key: string}} key: the name as the server knows it
+ * @returns {Window & {key: string}} key: its name for the server
  */
 export function resolve(name, meta, presets) {
   const numbers = /^(-?[\d.e+-]+),([\d.e+-]+)$/i.exec(name);
@@ -62,8 +62,8 @@ function own(name, meta) {
 }
 
 /**
- * The window after a drag over (dx, dy) pixels of the screen: to the right wider, down a higher
- * center. 1,024 pixels are the range of the image, whatever its bits.
+ * Window after dragging by (dx, dy) screen pixels: right for a larger width, down for a higher center.
+ * 1,024 pixels correspond to the range of the image, for any bit depth.
  * @param {Window} window @param {number} dx @param {number} dy @param {Meta} meta
  * @returns {string} its name
  */
@@ -75,13 +75,13 @@ export function dragged(window, dx, dy, meta) {
   return nameOf(window.center + dy * step, width, step);
 }
 
-/** @param {number} center @param {number} width @param {number} [step] what matters */
+/** @param {number} center @param {number} width @param {number} [step] precision */
 export function nameOf(center, width, step = 0) {
   const digits = step > 0 ? Math.min(Math.max(1 - Math.floor(Math.log10(step)), 0), 12) : 12;
   return `${+center.toFixed(digits)},${+width.toFixed(digits)}`;
 }
 
-/** For a caption: "lung −600/1500". @param {Window} window */
+/** Caption of a window: "lung −600/1500". @param {Window} window */
 export function label(window) {
   if (window.lut) return `VOI LUT ${window.name}`.trim();
   const plain = window.function === "LINEAR" || window.name === "auto" || window.name === "full";
