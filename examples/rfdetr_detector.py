@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wetread.learn.detector import Detector, Found, Shape, Target
+from wetread.learn.detector import Detector, Prediction, Shape, Target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ def build(shape: Shape) -> Detector:
 
         def forward(
             self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
-        ) -> dict[str, Tensor] | list[Found]:
+        ) -> dict[str, Tensor] | list[Prediction]:
             batch = (torch.stack(list(images)) - shape.mean) / shape.std
             side = config.resolution
             batch = interpolate(batch, (side, side), mode="bilinear", antialias=True)
@@ -62,7 +62,7 @@ def build(shape: Shape) -> Detector:
             boxes = box_convert(target["boxes"], "xyxy", "cxcywh") / shape.size
             return {"boxes": boxes, "labels": target["labels"]}
 
-        def _known(self, found: Found) -> Found:
+        def _known(self, found: Prediction) -> Prediction:
             """What has one of wetread's classes."""
             kept = (found["labels"] >= 1) & (found["labels"] <= shape.classes)
             return {name: found[name][kept] for name in ("boxes", "labels", "scores")}

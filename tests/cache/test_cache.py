@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 import wetread as wr
 from wetread.cache.cache import MARKER, SCHEMA, Cache
-from wetread.cache.encode import to_words
+from wetread.cache.encode import encode
 from wetread.cache.prepare import prepare
 from wetread.cache.shards import shard_path
 from wetread.errors import CacheError, NotFoundError
@@ -93,7 +93,7 @@ def test_verify_finds_one_changed_byte(cache: Cache) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CacheError, match=r"1 of 12 pictures .* emri_small\.dcm frame 9"):
+    with pytest.raises(CacheError, match=r"1 of 12 frames .* emri_small\.dcm frame 9"):
         Cache.open(cache.folder).verify()
 
 
@@ -138,7 +138,7 @@ def test_there_is_none(tmp_path: Path) -> None:
 
 @given(st.sampled_from(TYPES).flatmap(lambda t: arrays(t, (2, 3), elements=finite(t))))
 def test_sixteen_bits_hold_what_they_can(values: np.ndarray) -> None:
-    pixels, scale, offset = to_words(values)
+    pixels, scale, offset = encode(values)
     again = pixels.astype(float) * scale + offset
     exact = values.astype(float)
     span = exact.max() - exact.min()

@@ -88,7 +88,7 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "CACHE"], "a cache, not a run"),
         (["predict", "none", "CACHE", "-o", "out"], "none: no such folder"),
         (["predict", "none", "CACHE", "-o", "absent/out"], "there is no folder 'absent'"),
-        (["predict", "CACHE", "CACHE", "-o", "out"], "is no run"),
+        (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run"),
     ],
 )
 def test_wrong_usage_is_a_line_and_exit_code_2(

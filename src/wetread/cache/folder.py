@@ -57,9 +57,10 @@ def reusable(folder: Path, rows: pa.Table, images: pa.Table) -> pa.Table:
     at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
     if at.null_count:
         missing = rows.filter(at.is_null())
+        example = missing["path"][0].as_py() or missing["id"][0].as_py()
         raise UsageError(
             f"{folder} has {len(missing['id'].unique())} images that the index does not have, "
-            f"such as {missing['path'][0].as_py() or missing['id'][0].as_py()}: choose another folder"
+            f"such as {example}: choose another folder"
         )
     now = images.take(at)
     same = ~np.asarray(pc.is_in(rows["status"], TRY_AGAIN))

@@ -127,7 +127,7 @@ LEAST_SCORE = 0.001
 
 
 def narrow_resnet() -> nn.Sequential:
-    """ResNet (He et al. 2015) for grey images: one block per stage, 32, 64, 128 and 256 channels."""
+    """ResNet (He et al. 2015) for grey images; one block per stage, 32, 64, 128, 256 channels."""
     from torch import nn
     from torchvision.models.resnet import BasicBlock, conv1x1
 

@@ -19,7 +19,7 @@ from wetread.boxes.table import CORNERS
 from wetread.cache.cache import Cache
 from wetread.errors import UsageError
 from wetread.evaluation.images import TRAIN
-from wetread.learn.targets import NO_PARTS
+from wetread.learn.targets import NO_PARTS, check_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,6 +153,9 @@ def _read_split(cache: Cache, truth: Boxes) -> pa.Table:
             first = first.set_column(SPLIT.get_field_index(name), name, column)
     if first["part"].null_count == len(first):
         raise UsageError(NO_PARTS)
+    cached = first["part"].take(pc.index_in(boxes["image"], value_set=first["id"].combine_chunks()))
+    for one, other in zip(boxes["part"].to_pylist(), cached.to_pylist(), strict=True):
+        check_part(one, other)
     return first.cast(SPLIT)
 
 

@@ -129,16 +129,22 @@ def fit(
                 end_epoch(Epoch(epoch, epoch * length, step, rows))
                 rows = []
             stop = processes.reduce_any(bool(signals.seen))
-            if processes.is_main and (ends or stop or time.monotonic() - saved > _CHECKPOINT_SECONDS):
+            if processes.is_main and (
+                ends or stop or time.monotonic() - saved > _CHECKPOINT_SECONDS
+            ):
                 save_state(state, model, optimiser, {"step": step, "rows": rows})
                 saved = time.monotonic()
             if stop:
                 signals.stop()
 
 
-def _resume(state: Path, model: Detector, optimiser: Optimizer, processes: ProcessGroup) -> tuple[int, list[Row]]:
+def _resume(
+    state: Path, model: Detector, optimiser: Optimizer, processes: ProcessGroup
+) -> tuple[int, list[Row]]:
     """Restore the checkpoint of the main process: finished steps, and rows since the last epoch."""
-    checkpoint = processes.broadcast(load_tensors(state) if processes.is_main and state.is_file() else None)
+    checkpoint = processes.broadcast(
+        load_tensors(state) if processes.is_main and state.is_file() else None
+    )
     if checkpoint is None:
         return 0, []
     tensors, metadata = checkpoint
@@ -207,7 +213,7 @@ def autocast(processes: ProcessGroup, precision: Precision) -> Any:
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """One-cycle schedule (Smith 2018): share of the peak learning rate, rising for 1/5 of the steps.
+    """One-cycle schedule (Smith 2018), as a share of the peak learning rate.
 
     >>> [round(one_cycle(step, 100), 3) for step in (0, 19, 99)]
     [0.04, 1.0, 0.0]

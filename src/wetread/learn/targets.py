@@ -17,7 +17,6 @@ from wetread.boxes.kaggle import NOTHING
 from wetread.cache.cache import Cache
 from wetread.errors import UnknownNameError, UsageError
 
-
 NO_PARTS = (
     "no image has a part: call wr.split(index, boxes) before wr.prepare (which decodes no image "
     "again), or cache.split(boxes)"
@@ -133,15 +132,19 @@ def _merge_parts(
     """Part of every frame: that of its boxes, else that of the cache."""
     parts = list(cached)
     for i, number in zip(row.tolist(), box.tolist(), strict=True):
-        if (name := boxes[number]) is None:
-            continue
-        if cached[i] not in (None, name):
-            raise UsageError(
-                f"an image is in part {name!r} in the ground truth and {cached[i]!r} in the cache: "
-                "split, join and prepare again (no image is decoded again)"
-            )
-        parts[i] = name
+        if (name := boxes[number]) is not None:
+            check_part(name, cached[i])
+            parts[i] = name
     return parts
+
+
+def check_part(boxes: str, cached: str | None) -> None:
+    """Raise UsageError if an image has another part in the ground truth than in the cache."""
+    if cached not in (None, boxes):
+        raise UsageError(
+            f"an image is in part {boxes!r} in the ground truth and {cached!r} in the cache: "
+            "split, join and prepare again (no image is decoded again)"
+        )
 
 
 def _select_part(
