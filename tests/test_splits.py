@@ -239,7 +239,7 @@ def test_an_index_on_disk_keeps_it(make_index: Make, tmp_path: Path) -> None:
 @pytest.fixture
 def planted(make_index: Make, tmp_path: Path) -> wr.Index:
     """Patient 0 and one picture of patients 1 and 2 are on two sides."""
-    from wetread.splits import _keep  # what a split of somebody else's would write
+    from wetread.splits import _store  # as the split of another version would write it
 
     pictures = patients(4, 2)
     pictures["1-0.dcm"]["pixels"] = pictures["2-0.dcm"]["pixels"] = bytes([9, 9]) * 2400
@@ -249,7 +249,7 @@ def planted(make_index: Make, tmp_path: Path) -> wr.Index:
     given = {"0-0.dcm": "valid", "1-0.dcm": "valid", "1-1.dcm": "valid"}
     names = index.table["path"].to_pylist()
     part = pa.table({"id": index.table["id"], "part": [given.get(n, "train") for n in names]})
-    return wr.Index(_keep(index.content, part))
+    return wr.Index(_store(index.content, part))
 
 
 def test_planted_leaks_are_found(planted: wr.Index) -> None:

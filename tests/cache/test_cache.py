@@ -49,7 +49,7 @@ def test_rows_and_pictures(cache: Cache) -> None:
     assert rows["frame"].to_pylist() == [0, 0, *range(10)]
     assert len(cache) == 12
     assert cache.size == 48
-    assert repr(cache).startswith("<Cache: 12 pictures of at most 48 in ")
+    assert repr(cache).startswith("<Cache: 12 frames of at most 48 pixels in ")
     for i, row in enumerate(rows.to_pylist()):
         pixels = cache.read(i)
         assert pixels.shape == (row["height"], row["width"])
@@ -115,14 +115,14 @@ def change_marker(folder: Path, **values: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (cut_shard, "is shorter than it was"),
-        (lambda folder: next(folder.glob("shards/*")).unlink(), "is shorter than it was"),
-        (change_table, "is not what was written"),
-        (lambda folder: next(folder.glob("tables/*")).unlink(), "is not what was written"),
+        (cut_shard, "is missing or truncated"),
+        (lambda folder: next(folder.glob("shards/*")).unlink(), "is missing or truncated"),
+        (change_table, "its hash differs"),
+        (lambda folder: next(folder.glob("tables/*")).unlink(), "its hash differs"),
         (lambda folder: (folder / MARKER).unlink(), "is not a cache"),
         (lambda folder: (folder / MARKER).write_text("{"), "is damaged"),
         (lambda folder: change_marker(folder, schema=9), r"by wetread .* \(schema 9\)"),
-        (lambda folder: change_marker(folder, table=None), "the same prepare again goes on"),
+        (lambda folder: change_marker(folder, table=None), "run the same prepare again"),
     ],
 )
 def test_damage_is_said(cache: Cache, damage: Any, says: str) -> None:

@@ -26,7 +26,7 @@ from wetread.cache import shards
 from wetread.cache.cache import MARKER, Cache
 from wetread.cache.folder import STORE
 from wetread.cache.prepare import prepare
-from wetread.cache.shards import ShardReader, ShardWriter
+from wetread.cache.shards import ShardReader, ShardWriter, close_shard, shard_path, shard_sizes
 from wetread.display.render import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.images import batch
@@ -377,13 +377,16 @@ def test_shards_hold_so_many_pictures(
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_FRAMES", 2)
     (tmp_path / "shards").mkdir()
-    shelf = ShardWriter(tmp_path)
-    places = [shelf.write(np.full((2, 3), number, "u2")) for number in range(5)]
-    shelf.close()
+    writer = ShardWriter(tmp_path)
+    places = [writer.write(np.full((2, 3), number, "u2")) for number in range(5)]
+    writer.close()
     assert [line["place"] for line in places] == [0, 6, 0, 6, 0]
     assert len({line["shard"] for line in places}) == 3
     lines = [{**place, "height": 2, "width": 3} for place in places]
-    pictures = ShardReader(tmp_path, pa.Table.from_pylist(lines))
+    table = pa.Table.from_pylist(lines)
+    for shard, size in shard_sizes(table).items():
+        close_shard(shard_path(tmp_path, shard), size)
+    pictures = ShardReader(tmp_path, table)
     assert [pictures.read(i).tolist() for i in range(5)] == [[[i] * 3] * 2 for i in range(5)]
     shutil.rmtree(tmp_path / "shards")
     assert pictures.read(1).max() == 1  # it is mapped

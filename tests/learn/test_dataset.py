@@ -128,7 +128,7 @@ def test_boxes_lie_on_what_they_are_about_and_lead_back(cache: Cache, size: int)
 @given(st.integers(0, 2**40), st.integers(0, 99), st.integers(16, 64), st.sampled_from([0, 1]))
 @settings(deadline=None, max_examples=60)
 def test_changed_items_have_their_boxes_at_their_places(
-    data: Images, seed: int, epoch: int, size: int, flip: int
+    data: CacheDataset, seed: int, epoch: int, size: int, flip: int
 ) -> None:
     data.augment = Augment(shift=0.2, scale=0.3, contrast=0, brightness=0, noise=0, flip=flip)
     data.seed, data.size = seed, size

@@ -114,7 +114,7 @@ def build(shape: Shape) -> Detector:
 
 def test_names_and_builders() -> None:
     assert find_recipe("detect", "resnet50").build is build_resnet50
-    assert find_recipe("detect", build).name.endswith("test_learn_detector:build")
+    assert find_recipe("detect", build).name.endswith("test_detector:build")
     with pytest.raises(UnknownNameError, match="small"):
         find_recipe("detect", "smal")
     with pytest.raises(UnknownNameError, match="detect"):
@@ -182,7 +182,7 @@ def test_torchvisions_weights_are_not_downloaded(
     model = build_tiny(SHAPE)
     with pytest.raises(NotFoundError, match=r"https://download\.pytorch\.org/models/") as error:
         load_weights(model, "torchvision")
-    path = Path(str(error.value).partition(" is not there")[0])
+    path = Path(str(error.value).partition(" is missing")[0])
     path.parent.mkdir()
     torch.save(model.state_dict(), path)
     assert load_weights(build_tiny(SHAPE), "torchvision") == []

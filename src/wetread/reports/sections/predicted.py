@@ -71,10 +71,10 @@ def describe(subject: Subject) -> Section:
         section.data["error"] = why
         return section
     pairs = pair_boxes(cases)
-    hit = first_over(match_largest(pairs), len(cases.found), IOU)
+    hit = first_over(match_largest(pairs), len(cases.predicted), IOU)
     _show_scores(subject, section)
     _show_curves(section, cases, hit)
-    _show_calibration(section, cases.found.score, hit)
+    _show_calibration(section, cases.predicted.score, hit)
     names = match_images(predictions.table, truth.table, allow_train=False).names
     _show_misses(subject, section, _Judged(cases, pairs, hit, names))
     return section
@@ -224,7 +224,7 @@ class _Judged:
     def false(self) -> list[int]:
         """Predictions that found nothing, the surest first."""
         wrong = np.flatnonzero(~self.hit)
-        order = np.argsort(-self.cases.found.score[wrong], kind="stable")
+        order = np.argsort(-self.cases.predicted.score[wrong], kind="stable")
         return [int(i) for i in wrong[order]]
 
     def lost(self) -> list[int]:
@@ -235,7 +235,7 @@ class _Judged:
 
     def marks(self, image: int, label: int) -> Iterator[Mark]:
         """All boxes of an image and a label."""
-        truth, found = self.cases.truth, self.cases.found
+        truth, found = self.cases.truth, self.cases.predicted
         for i in _of(truth, image, label):
             yield Mark("missed" if self.missed[i] else "truth", _corners(truth, i))
         for i in _of(found, image, label):
@@ -254,7 +254,7 @@ def _corners(side: Side, place: int) -> Corners:
 def _show_misses(subject: Subject, section: Section, judged: _Judged) -> None:
     false, lost = judged.false(), judged.lost()
     section.data["misses"] = {"false_positives": len(false), "false_negatives": len(lost)}
-    found, truth = judged.cases.found, judged.cases.truth
+    found, truth = judged.cases.predicted, judged.cases.truth
     made_up = _tiles(subject, judged, found, false, lambda i: f"score {found.score[i]:.2f}")
     missed = _tiles(subject, judged, truth, lost, lambda i: f"best IoU {judged.best[i]:.2f}")
     if made_up or missed:
