@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import wetread as wr
 from figures import Figure, name_version, save, tabulate
+from wetread.learn.dataset import CacheDataset
 from wetread.sample import write_sample
 
 WANTED = 20
@@ -134,9 +135,12 @@ def main() -> None:
         files = f"{asked.images} radiographs of {asked.side} pixels"
         figures = [Figure(f"`prepare` of {files}, once", len(cache) / once, "images/s")]
         for kind, data in (
-            (f"items of {asked.size}", cache.dataset(size=asked.size)),
-            (f"items of {asked.size}, augmented", cache.dataset(size=asked.size, augment=True)),
-            (f"items of {asked.cache}", cache.dataset()),
+            (f"items of {asked.size}", CacheDataset(cache, size=asked.size)),
+            (
+                f"items of {asked.size}, augmented",
+                CacheDataset(cache, size=asked.size, augment=True),
+            ),
+            (f"items of {asked.cache}", CacheDataset(cache)),
         ):
             title = f"an epoch of {files}, {kind}"
             rounds = [run(data) for _ in range(asked.rounds)]

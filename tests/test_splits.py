@@ -275,7 +275,7 @@ def test_wrong_usage(make_index: Make, small_folder: Path) -> None:
         wr.split(index, folds=1)
     with pytest.raises(UsageError, match="3 groups cannot be split into 4 parts"):
         wr.split(index, folds=4)
-    with pytest.raises(UsageError, match=r"join them first, boxes.join\(index\)"):
+    with pytest.raises(UsageError, match=r"call boxes.join\(index\)"):
         wr.split(index, Boxes.from_columns({"key": ["a"]}))
     with pytest.raises(UsageError, match="no image to split"):
         wr.split(wr.scan(small_folder / "README.txt", progress=False))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import wetread as wr
-from wetread.cache.cache import MARKER, SCHEMA, Cache
+from wetread.cache.cache import MARKER, SCHEMA, STAMP, Cache
 from wetread.cache.encode import encode
 from wetread.cache.prepare import prepare
 from wetread.cache.shards import shard_path
@@ -107,9 +107,13 @@ def change_table(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9] + bytes(9))
 
 
+def unfinish(folder: Path) -> None:
+    STAMP.write(folder / MARKER, {"size": 48, "table": None})
+
+
 def change_marker(folder: Path, **values: Any) -> None:
-    said = json.loads((folder / MARKER).read_text())
-    (folder / MARKER).write_text(json.dumps(said | values))
+    marker = json.loads((folder / MARKER).read_text())
+    (folder / MARKER).write_text(json.dumps(marker | values))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,10 @@ def change_marker(folder: Path, **values: Any) -> None:
         (lambda folder: (folder / MARKER).unlink(), "is not a cache"),
         (lambda folder: (folder / MARKER).write_text("{"), "is damaged"),
         (lambda folder: change_marker(folder, schema=9), r"by wetread .* \(schema 9\)"),
-        (lambda folder: change_marker(folder, table=None), "run the same prepare again"),
+        (
+            lambda folder: STAMP.write(folder / MARKER, {"size": 48, "table": None}),
+            "run the same prepare again",
+        ),
     ],
 )
 def test_damage_is_said(cache: Cache, damage: Any, says: str) -> None:

@@ -254,18 +254,18 @@ def test_training_images_are_marked_and_not_judged(
     assert result.images == result.groups == detector.config["images"]["valid"]
 
 
-def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, cache: Cache) -> None:
+def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, unsplit: Cache) -> None:
     split = detector.split
     sizes = pa.array([size + 1 for size in split["file_size"].to_pylist()])
     hashes = pa.array(["elsewhere"] * len(split))
     columns = split.column_names
     other = split.set_column(columns.index("file_size"), "file_size", sizes)
-    assert set(known_parts(cache, split).values()) == {"train", "valid"}
+    assert set(known_parts(unsplit, split).values()) == {"train", "valid"}
     # A copy under another name is known by its pixels.
-    copied = {id_ for id_, part in known_parts(cache, other).items() if part == "train"}
+    copied = {id_ for id_, part in known_parts(unsplit, other).items() if part == "train"}
     assert copied == {row["id"] for row in split.to_pylist() if row["part"] == "train"}
     other = other.set_column(columns.index("hash"), "hash", hashes)
-    assert set(known_parts(cache, other).values()) == {None}
+    assert set(known_parts(unsplit, other).values()) == {None}
 
 
 def test_a_classifier_says_what_and_whether(
