@@ -74,7 +74,7 @@ def read_meters():
 def spend(rows):
     before = read_meters()
     if verb == "measure":
-        statuses = measure_images(rows.content, size, **how).rows["px_status"].to_pylist()
+        statuses = measure_images(rows, size, **how).rows["px_status"].to_pylist()
         left = [status for status in statuses if status != "ok"]
     else:
         left = wr.prepare(rows, f"{to}/{len(rows)}.cache", size, **how).left_out["text"]

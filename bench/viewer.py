@@ -29,7 +29,7 @@ import pyarrow as pa
 import wetread as wr
 from wetread.headers.schema import CORE
 from wetread.table.parts import Generation, Options, commit_generation, write_part
-from wetread.table.query import Content, open_content
+from wetread.table.rows import IndexRows
 from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
 from wetread.viewer import Handle, serve
@@ -69,7 +69,7 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     make_radiographs(files, count, size)
     index = wr.scan(files, progress=False)
     took: dict[str, list[float]] = {}
-    with running(index.content) as (client, _):
+    with running(index) as (client, _):
         ids = [row["id"] for row in client.get("api/rows?limit=500").json()["rows"]]
         seconds(client, f"api/images/{ids[-1]}/preview")  # the decoders are warm
         for id_ in ids[: options.rounds]:
@@ -82,7 +82,7 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             asks = [f"api/images/{id_}", f"api/images/{id_}/pixels?scale=4"]
             add(took, "quarter resolution", sum(seconds(client, ask) for ask in asks))
         add(took, "full resolution", seconds(client, f"api/images/{ids[0]}/pixels?scale=1"))
-    with running(index.content) as (client, _):
+    with running(index) as (client, _):
         seconds(client, f"api/images/{ids[0]}/preview")
         asks = [f"api/images/{id_}/thumb?size=256" for id_ in ids[:48]]
         add(took, THUMBS, in_parallel(client, asks))
@@ -181,7 +181,7 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def running(content: Content) -> Iterator[tuple[httpx.Client, Handle]]:
+def running(content: IndexRows) -> Iterator[tuple[httpx.Client, Handle]]:
     """A viewer without a thumbnail cache, and a client of it."""
     with serve(content) as viewer:
         head = {"X-Wetread-Token": viewer.token, "Accept-Encoding": "gzip, zstd"}
@@ -242,7 +242,7 @@ def make_radiographs(folder: Path, count: int, size: tuple[int, int]) -> None:
         write(number)
 
 
-def make_index(folder: Path, rows: int) -> Content:
+def make_index(folder: Path, rows: int) -> IndexRows:
     """An index folder of so many made-up rows, in parts of 100,000."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
@@ -255,7 +255,7 @@ def make_index(folder: Path, rows: int) -> Content:
             table = make_rows(random, start, min(100_000, rows - start))
             parts.append(write_part(folder, table, options))
         commit_generation(folder, Generation(1, options, CORE, tuple(parts), {}))
-    return open_content(folder)
+    return IndexRows.open(folder)
 
 
 def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:

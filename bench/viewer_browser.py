@@ -131,7 +131,7 @@ def main() -> None:
         write_images(Path(name), 3 * options.repeat + 2, options.size)
         index = wr.scan(name, progress=False)
         ids = [image.id for image in index]
-        with serve(index.content) as viewer:
+        with serve(index) as viewer:
             browser = launch(playwright)
             page = browser.new_page(viewport={"width": 1600, "height": 1076}, bypass_csp=True)
             page.set_default_timeout(120_000)

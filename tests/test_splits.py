@@ -249,7 +249,7 @@ def planted(make_index: Make, tmp_path: Path) -> wr.Index:
     given = {"0-0.dcm": "valid", "1-0.dcm": "valid", "1-1.dcm": "valid"}
     names = index.table["path"].to_pylist()
     part = pa.table({"id": index.table["id"], "part": [given.get(n, "train") for n in names]})
-    return wr.Index(_store(index.content, part))
+    return _store(index, part)
 
 
 def test_planted_leaks_are_found(planted: wr.Index) -> None:

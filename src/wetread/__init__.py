@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wetread.evaluation import evaluate
     from wetread.evaluation.submission import submit
     from wetread.images.image import Image
-    from wetread.index import Index, merge, read, scan, split
+    from wetread.index import Index, merge, open, read, scan, split  # noqa: A004
     from wetread.learn.run import Run
     from wetread.learn.training import train
     from wetread.reports.build import report
@@ -37,6 +37,7 @@ __all__ = [
     "evaluate",
     "imaging",
     "merge",
+    "open",
     "prepare",
     "read",
     "read_boxes",
@@ -57,6 +58,7 @@ _HOMES = {
     "Settings": "settings",
     "evaluate": "evaluation",
     "merge": "index",
+    "open": "index",
     "prepare": "cache.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
@@ -70,7 +72,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a public name when it is first used (PEP 562): `import wetread` stays cheap."""
+    """Import a public name on first use (PEP 562): `import wetread` stays cheap."""
     if name not in __all__:
         raise AttributeError(f"module 'wetread' has no attribute {name!r}")
     home = import_module(f"wetread.{_HOMES.get(name, name)}")
@@ -80,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

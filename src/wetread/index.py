@@ -1,34 +1,43 @@
-"""The user's handle: every method calls the room that does the work."""
+"""The public `Index` and the functions that make or open one."""
 
 from __future__ import annotations
 
+import operator
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pyarrow as pa
 
+from wetread.cache.cache import MARKER as CACHE_MARKER
+from wetread.cache.cache import Cache
+from wetread.cache.prepare import prepare
 from wetread.common.dataframe import Lists, to_frame
 from wetread.common.html import table_html
-from wetread.errors import NotFoundError, UsageError
+from wetread.errors import NotFoundError, UnknownNameError, UsageError
 from wetread.images.export import Format, export_images
 from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
 from wetread.settings import Settings
+from wetread.sources.buckets import is_url
 from wetread.sources.find import PathLike
 from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
-from wetread.table.query import (
-    Content,
+from wetread.table.mirror import is_index
+from wetread.table.query import problems, query, where
+from wetread.table.rows import (
+    IndexLike,
+    IndexRows,
     all_rows,
     batches,
-    open_content,
-    problems,
-    query,
+    fetch,
+    row_numbers,
     some_rows,
-    where,
+    take_rows,
 )
 from wetread.table.scan import What
 from wetread.table.summary import Summary, summarise
@@ -40,8 +49,10 @@ if TYPE_CHECKING:
 
     from wetread.boxes import Boxes
     from wetread.display.render import WindowLike
+    from wetread.learn.run import Run
+    from wetread.viewer import Handle
 
-_SHOWN = (
+_PREVIEW = (
     "path",
     "read_status",
     "Modality",
@@ -52,7 +63,7 @@ _SHOWN = (
     "WindowCenter",
     "problems",
 )
-"""What a notebook shows of an index."""
+"""Columns of an index in a notebook."""
 
 
 def scan(
@@ -68,32 +79,34 @@ def scan(
     engine: Engine | None = None,
     settings: Settings = Settings(),
 ) -> Index:
-    """Reads the header of every file: one row each, whatever the file holds.
+    """Read the header of every file: one row per file, readable or not.
 
     Args:
-        what: a folder, a file, a glob, a zip or tar, or a list of them; or the URL of a bucket or
-            of a folder in one (`s3://`, `gs://`, `az://`), an object, or a manifest at `https://`.
-        to: an index folder to keep the rows in. Scanning into it again reads what is new, has
-            changed or could not be read, and drops what is gone; a scan that was stopped goes on.
-        workers: processes that read; None for one a core, 0 for none but this one.
-        private: a column `private` with the private elements.
-        sequences: a column `sequences` with the sequences as DICOM JSON.
-        progress: say on stderr how far it is.
-        shard: `"3/64"`: only the fourth of 64 shares of the paths, as one job of many; `to` is
-            the same for all, and `wetread.merge` then makes the index of it.
-        replace: replace the index of other files. Without it a scan that leaves out files which
-            `to` has, and which are still there or were moved with their folder, is refused.
-        engine: who does the work; a `wetread.DaskEngine` is a cluster.
-        settings: the limits that the scan keeps.
+        what: a folder, a file, a glob, a zip or tar archive, or a list of them; or the URL of a
+            bucket, of a folder or an object in one (`s3://`, `gs://`, `az://`), or of a manifest
+            (`https://`).
+        to: index folder for the rows. Scanning into it again reads files that are new, have
+            changed or could not be read, and drops rows of deleted files. An interrupted scan
+            resumes.
+        workers: number of worker processes (default: one per core); 0 reads in this process.
+        private: add a column `private` with the private elements.
+        sequences: add a column `sequences` with the sequences as DICOM JSON.
+        progress: show a progress bar on stderr.
+        shard: `"3/64"` reads only the fourth of 64 shares of the paths, as one of many jobs. `to`
+            is the same for all jobs; `wetread.merge` joins the shards.
+        replace: replace the index of other files. By default a scan is refused if it would drop
+            files of `to` that still exist or were moved with their folder.
+        engine: execution engine, such as a `wetread.DaskEngine` (default: local processes).
+        settings: limits of the scan.
 
     Returns:
         An `Index`, sorted by the bytes of path and member; with `to` its rows stay on disk.
 
     Raises:
-        NotFoundError: there is no `what`.
+        NotFoundError: `what` does not exist.
         UsageError: `to` is the index of other files; see `replace`.
-        IndexFormatError: `to` is something else, or was written by another version.
-        StorageError: `to` cannot be written; what was there before still is.
+        IndexFormatError: `to` is not an index, or one of another version.
+        StorageError: `to` cannot be written; its previous state is kept.
 
     Warns:
         UserWarning: there is no file in `what`.
@@ -101,10 +114,10 @@ def scan(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = pathlib.Path(folder, "notes.txt").write_text("not DICOM")
-    ...     scan(folder).to_pandas()["read_status"].to_list()
+    ...     scan(folder)["read_status"].to_list()
     ['not_dicom']
     """
-    content = _scan.scan(
+    rows = _scan.scan(
         what,
         to,
         workers=workers,
@@ -116,34 +129,35 @@ def scan(
         engine=engine,
         settings=settings,
     )
-    return Index(content)
+    return Index.of(rows)
 
 
 def merge(to: PathLike) -> Index:
-    """The index of a scan that many jobs shared: each ran `scan(what, to, shard="K/N")`.
+    """Merge the shards of a distributed scan: jobs that ran `scan(what, to, shard="K/N")`.
 
     Raises:
         NotFoundError: there are no shards in `to`.
-        UsageError: shards are missing, not finished, or not read alike; it says which.
+        UsageError: shards are missing, unfinished, or were scanned with different options.
         StorageError: the folder cannot be written.
     """
-    return Index(_scan.merge(to))
+    return Index.of(_scan.merge(to))
 
 
 def read(path: PathLike) -> Image:
-    """One file, opened: its header is read, its pixels are not decoded yet.
+    """Open one file: read its header; pixels are decoded on demand.
 
     Args:
         path: the file, or a member of an archive as `"scans.zip::a/b.dcm"`.
 
     Raises:
         NotFoundError: there is no such file or member.
-        UsageError: it holds no file or several, as a folder or an archive does.
+        UsageError: a folder or an archive, or another path without exactly one file.
     """
-    archive, colons, member = os.fsdecode(path).rpartition("::")
+    name = os.fsdecode(path)
+    archive, colons, member = name.rpartition("::")
     inside = bool(colons) and not os.path.lexists(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that it is empty: said below
+        warnings.simplefilter("ignore", UserWarning)  # an empty folder is an error below
         index = scan(archive if inside else path, workers=0, progress=False)
     if inside:
         members: list[str] = index.table["member"].to_pylist()
@@ -153,153 +167,204 @@ def read(path: PathLike) -> Image:
         return index[members.index(member)]
     if len(index) != 1:
         example = next(filter(None, index.table["member"].to_pylist()), None)
-        hint = f", or name one as {os.fsdecode(path)}::{example}" if example else ""
-        name = os.fsdecode(path)
+        hint = f", or name one as {name}::{example}" if example else ""
         raise UsageError(f"{name} holds {len(index)} files, not one: scan or view it{hint}")
     return index[0]
 
 
+def open(path: PathLike) -> Index | Cache | Boxes | Run | Image:  # noqa: A001
+    """Open an index, a cache, a run, a label file or a DICOM file, recognised by its content.
+
+    Raises:
+        NotFoundError: there is no such path.
+        UsageError: none of these; a folder of DICOM files takes `wetread.scan`.
+        IndexFormatError: a damaged index, or one of another version.
+        CacheError: a damaged or unfinished cache, or one of another version.
+    """
+    from wetread.boxes.reading import read_boxes
+    from wetread.learn.run import Run
+
+    name, folder = os.fsdecode(path), Path(os.fsdecode(path))
+    if is_index(name):
+        return Index.open(path)
+    if is_url(name) or not folder.is_dir():
+        image = read(path)
+        if image.row["read_status"] != "not_dicom":
+            return image
+        try:
+            return read_boxes(path)
+        except (UsageError, ValueError) as error:
+            raise UsageError(f"{name} is neither DICOM nor a label file: {error}") from error
+    if (folder / CACHE_MARKER).exists():
+        return Cache.open(path)
+    if (folder / "config.json").exists():
+        return Run.open(path)
+    raise UsageError(
+        f"{name} is not an index, a cache or a run: scan a folder of DICOM files with "
+        "wetread.scan(folder), read a folder of label files with wetread.read_boxes(folder)"
+    )
+
+
 def split(
-    index: Index,
-    boxes: Boxes | None = None,
+    index: IndexLike,
+    boxes: Boxes | PathLike | None = None,
     parts: Mapping[str, float] | None = None,
     folds: int | None = None,
     by: str | None = None,
     seed: int = 0,
 ) -> Index:
-    """The rows with columns `part`, `fold` and `group`: nobody's images are on two sides.
+    """Split images into parts without patient or duplicate leakage.
 
-    Images stay together that have one patient (Patient ID, unless it is absent, blank or the same
-    everywhere; then the study; then each image alone) or the same pixels. Labels are spread evenly
-    by iterative stratification (Sechidis et al. 2011). Rows without pixels are in no part. An
-    index on disk keeps the columns; the metadata of `group` say which key was used and why.
+    All images of a patient (Patient ID; if it is absent, blank or the same everywhere, the study;
+    else each image alone) and all images with equal pixels go to the same part. Labels are
+    stratified iteratively (Sechidis et al. 2011). Rows without pixels get no part. The columns
+    `part`, `fold` and `group` are stored in an index on disk; the metadata of `group` name the key
+    and the reason for it.
 
     Args:
-        index: the images.
-        boxes: labels to spread evenly, joined to the index.
-        parts: name and share of each part; by default 0.8 "train" and 0.2 "valid".
-        folds: instead, so many folds of equal size, in the column `fold`, from 0.
-        by: another column that says whose an image is.
-        seed: another seed, another split; the same seed, the same one in whatever order rows are.
+        index: the images, or their index folder.
+        boxes: labels to stratify, joined to the index, or a label file.
+        parts: name and share of each part (default: 0.8 "train" and 0.2 "valid").
+        folds: number of folds of equal size instead of parts, in the column `fold`, from 0.
+        by: grouping column in place of the patient.
+        seed: random seed; the order of the rows does not matter.
 
     Raises:
         UsageError: shares that do not add up to 1, or fewer groups than parts.
         UnknownNameError: there is no column `by`.
 
     Warns:
-        UserWarning: the patient is not known of every image.
+        UserWarning: the patient of some images is unknown.
     """
-    return Index(split_rows(index.content, boxes, parts, folds, by, seed))
+    from wetread.boxes.reading import read_boxes
+
+    index = Index.of(index)
+    if isinstance(boxes, str | os.PathLike):
+        boxes = read_boxes(boxes, index)
+    return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index:
-    """A typed table with one row per file: made by `scan`, or opened from an index folder.
+class Index(IndexRows):
+    """A typed table with one row per file, made by `scan` or opened from an index folder.
 
-    `len(index)` is the number of rows; `index[3]` opens one as an `Image`, `index[:10]` is an Index
-    of some, and a loop goes over all.
+    `len(index)` is the number of rows; iteration yields an `Image` per row.
+
+    - `index[3]` is the `Image` of a row.
+    - `index[:10]`, `index[[1, 5]]` and `index[mask]` are an Index of some rows.
+    - `index["Modality"]` is a column as a pandas Series, `index[["path", "Rows"]]` a DataFrame.
     """
-
-    def __init__(self, content: Content) -> None:
-        self._content = content
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], root: PathLike | None = None) -> Index:
-        """The index in a folder; its rows are read when they are asked for.
-
-        Args:
-            path: the index folder.
-            root: the folder or URL that the files are in now, if they were moved since the scan.
-
-        Raises:
-            NotFoundError: there is no such folder.
-            IndexFormatError: it is no index, damaged, or another version's.
-        """
-        return cls(open_content(path, root))
-
-    @property
-    def content(self) -> Content:
-        """The rows as the other rooms want them."""
-        return self._content
-
-    @property
-    def root(self) -> str:
-        """The absolute folder that the column `path` is relative to."""
-        return self._content.root
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns: ours first, then DICOM keywords by tag."""
-        return list(self._content.schema.names)
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Names, types and, for DICOM columns, tag, VR, VM and unit."""
-        return self._content.schema
+        """Column names: those of wetread first, then DICOM keywords by tag."""
+        return list(self.schema.names)
 
     @property
     def table(self) -> pa.Table:
-        """All rows, in memory."""
-        return all_rows(self._content)
+        """All rows as an Arrow table, in memory."""
+        return all_rows(self)
 
     @property
     def images(self) -> Index:
-        """The rows with pixels."""
+        """Rows with pixels."""
         return self.where("pixel_length IS NOT NULL")
 
+    def head(self, n: int = 5) -> Index:
+        """Return the first `n` rows."""
+        return self[:n]
+
     def to_pandas(self, lists: Lists = "first") -> pd.DataFrame:
-        """All rows as a DataFrame.
+        """Convert all rows to a DataFrame.
 
         Args:
-            lists: what becomes of a column with lists of values, such as WindowCenter: the
-                `"first"` value, `"split"` into WindowCenter_0, WindowCenter_1, ..., or `"keep"`.
+            lists: conversion of columns with lists of values, such as WindowCenter: the `"first"`
+                value, `"split"` into WindowCenter_0, WindowCenter_1, ..., or `"keep"`.
         """
         return to_frame(self.table, lists)
 
     def where(self, expression: str) -> Index:
-        """The rows that fulfil an SQL expression, as `"Rows > 2000 AND Modality = 'DX'"`.
+        """Select rows with an SQL expression, such as `"Rows > 2000 AND Modality = 'DX'"`.
 
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        return Index(where(self._content, expression))
+        return where(self, expression)
 
     def query(self, sql: str) -> pd.DataFrame:
-        """What one SELECT statement (DuckDB's SQL) gives.
+        """Run one SELECT statement (DuckDB's SQL).
 
         The tables are `index`, `problems` (one row per problem) and `problem_codes`.
 
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
-        return to_frame(query(self._content, sql), "keep")
+        return to_frame(query(self, sql), "keep")
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
-        """What is wrong, one row per problem: path, member, id, code, severity, tag, offset, text.
+        """List problems, one row per problem: path, member, id, code, severity, tag, offset, text.
 
         Raises:
             UnknownNameError: there is no such code.
         """
-        return to_frame(problems(self._content, code))
+        return to_frame(problems(self, code))
 
     def leaks(self, column: str = "part", by: str | None = None) -> pd.DataFrame:
-        """Images of one patient, or with the same pixels, that a split has on two sides.
+        """List images of one patient, or with equal pixels, in more than one part of a split.
 
         Args:
-            column: the part of each row, by default what `wetread.split` wrote.
-            by: the column that says whose an image is; by default as in `wetread.split`.
+            column: column with the part of each row (default: that of `wetread.split`).
+            by: grouping column in place of the patient; see `wetread.split`.
 
         Returns:
-            A row an image: code (LEAK_GROUP or LEAK_PIXELS), shared, part, id, path.
+            One row per image: code (LEAK_GROUP or LEAK_PIXELS), shared, part, id, path.
 
         Raises:
             UnknownNameError: there is no such column.
             UsageError: the column is empty; after a split into folds it is `"fold"`.
         """
-        return to_frame(find_leaks(self._content, column, by))
+        return to_frame(find_leaks(self, column, by))
 
     def summary(self) -> Summary:
-        """Files, statuses, modalities, transfer syntaxes and problems, counted; print it."""
-        return summarise(self._content)
+        """Count files, statuses, modalities, transfer syntaxes and problems; print the result."""
+        return summarise(self)
+
+    def split(
+        self,
+        boxes: Boxes | PathLike | None = None,
+        parts: Mapping[str, float] | None = None,
+        folds: int | None = None,
+        by: str | None = None,
+        seed: int = 0,
+    ) -> Index:
+        """Split images into parts without leakage; see `wetread.split`."""
+        return split(self, boxes, parts, folds, by, seed)
+
+    def prepare(self, to: PathLike | None = None, size: int = 1024, **options: Any) -> Cache:
+        """Build a training cache; see `wetread.prepare`."""
+        return prepare(self, to, size, **options)
+
+    def report(
+        self,
+        boxes: Boxes | PathLike | None = None,
+        predictions: Boxes | PathLike | None = None,
+        to: PathLike = "report.html",
+        **options: Any,
+    ) -> Path:
+        """Write a data-set report as one HTML file; see `wetread.report`."""
+        from wetread.reports.build import report
+
+        return report(self, boxes, predictions, to, **options)
+
+    def view(
+        self,
+        boxes: Boxes | PathLike | None = None,
+        predictions: Boxes | PathLike | None = None,
+        **options: Any,
+    ) -> Handle:
+        """Start the viewer; see `wetread.view`."""
+        from wetread.viewer import view
+
+        return view(self, boxes, predictions, **options)
 
     def mosaic(
         self,
@@ -307,21 +372,21 @@ class Index:
         columns: str | Sequence[str] = ("path", "PhotometricInterpretation"),
         window: WindowLike = None,
     ) -> Picture:
-        """One picture (of Pillow) of `n` images, spread evenly over the rows with pixels.
+        """Draw `n` images as one Pillow image, sampled evenly from the rows with pixels.
 
-        A file that cannot be decoded is a tile that says why.
+        The tile of a file that cannot be decoded shows the reason.
 
         Args:
-            n: how many, at most 400.
-            columns: one column or several, whose values stand below each image; of `path` the
-                name of the file or the member of an archive.
-            window: as in `Image.display`.
+            n: number of images, at most 400.
+            columns: one or more columns for the captions; `path` is shown as the name of the file
+                or archive member.
+            window: see `Image.display`.
 
         Raises:
             UnknownNameError: there is no such column.
             UsageError: no row has pixels.
         """
-        return mosaic(self._content, n, columns, window)
+        return mosaic(self, n, columns, window)
 
     def measure(
         self,
@@ -330,27 +395,27 @@ class Index:
         progress: bool = True,
         engine: Engine | None = None,
     ) -> Index:
-        """The rows with columns of pixel statistics: `px_*` in modality values, `raw_*` as stored.
+        """Add columns of pixel statistics: `px_*` in modality values, `raw_*` in stored values.
 
-        Images are decoded in processes of their own; one that crashes, hangs or wants too much
-        memory is a row with a `px_status`. For an index folder the numbers are kept in it: what
-        was stopped goes on, and a second call measures only what has changed.
+        Images are decoded in worker processes; a decoder that crashes, hangs or exceeds the memory
+        limit gives a row with a `px_status`. An index folder stores the columns: an interrupted
+        run resumes, and a second one measures only changed images.
 
         Args:
-            size: measure at the smallest resolution a file holds whose longest side is at least
-                this many pixels, and say so in `px_scale`; None is all pixels.
-            workers: processes that decode, 1 or more; None for one a core.
-            progress: say on stderr how far it is.
-            engine: who does the work; a `wetread.DaskEngine` is a cluster.
+            size: measure at the lowest resolution of a file with a longest side of at least `size`
+                pixels, recorded in `px_scale`; None uses full resolution.
+            workers: number of worker processes, at least 1 (default: one per core).
+            progress: show a progress bar on stderr.
+            engine: execution engine, such as a `wetread.DaskEngine` (default: local processes).
 
         Returns:
-            An index with the columns; one from disk is opened again, this one cannot be used.
+            An index with the new columns; this one stays as it is.
 
         Raises:
-            UsageError: a size or workers below 1.
-            StorageError: the index folder cannot be written, or is being written.
+            UsageError: `size` or `workers` below 1.
+            StorageError: the index folder cannot be written, or another process writes it.
         """
-        return Index(measure_images(self._content, size, workers, progress, engine=engine))
+        return measure_images(self, size, workers, progress, engine=engine)
 
     def export(
         self,
@@ -361,63 +426,74 @@ class Index:
         workers: int | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
-        """Writes every frame of every image as a picture file, named by id, into a folder.
-
-        The table that comes back, also written there as `manifest.csv`, has a line for every
-        frame: its file, and the way back to path, values and coordinates. What cannot be decoded
-        has a line too, with its `status`.
+        """Write every frame as an image file, named by id, with a table `manifest.csv`.
 
         Args:
-            to: the folder; files of an earlier export are replaced.
-            size: the longest side in pixels; never enlarges.
-            format: `"png16"`, `"tiff"` or `"npy"` keep all values: modality value = `slope` x
-                pixel + `intercept`. `"png8"` and `"jpg"` are what `Image.display` shows.
-            window: of png8 and jpg, as in `Image.display`.
-            workers: processes that decode, 1 or more; None for one a core.
-            progress: say on stderr how far it is.
+            to: output folder; files of an earlier export are replaced.
+            size: longest side in pixels; images are never enlarged.
+            format: `"png16"`, `"tiff"` or `"npy"` are lossless: modality value = `slope` x pixel +
+                `intercept`. `"png8"` and `"jpg"` hold the pixels of `Image.display`.
+            window: window of png8 and jpg; see `Image.display`.
+            workers: number of worker processes, at least 1 (default: one per core).
+            progress: show a progress bar on stderr.
+
+        Returns:
+            The manifest, one row per frame: file name, path, scaling of values and coordinates, and
+            the `status` of frames that cannot be decoded.
 
         Raises:
-            UsageError: a size or workers below 1, a window with a format that keeps all values.
+            UsageError: `size` or `workers` below 1, or a window with a lossless format.
             UnknownNameError: no such format.
             StorageError: the folder cannot be written.
         """
-        found = export_images(self._content, to, size, format, window, workers, progress)
-        return to_frame(found)
-
-    def __len__(self) -> int:
-        return len(self._content)
+        return to_frame(export_images(self, to, size, format, window, workers, progress))
 
     def __iter__(self) -> Iterator[Image]:
-        for batch in batches(self._content):
+        for batch in batches(self):
             for row in batch.to_pylist():
                 yield Image(self.root, row)
 
+    def __contains__(self, column: object) -> bool:
+        return column in self.schema.names
+
     @overload
-    def __getitem__(self, item: int) -> Image: ...
+    def __getitem__(self, key: int) -> Image: ...
     @overload
-    def __getitem__(self, item: slice) -> Index: ...
-    def __getitem__(self, item: int | slice) -> Image | Index:
-        if isinstance(item, slice):
-            return Index(_part(self._content, range(len(self))[item]))
-        place = range(len(self))[item]
-        return Image(self.root, some_rows(self._content, place, place + 1).to_pylist()[0])
+    def __getitem__(self, key: str) -> pd.Series[Any]: ...
+    @overload
+    def __getitem__(self, key: list[str]) -> pd.DataFrame: ...
+    @overload
+    def __getitem__(
+        self, key: slice | list[int] | list[bool] | np.ndarray[Any, Any] | pd.Series[Any]
+    ) -> Index: ...
+    def __getitem__(self, key: Any) -> Image | Index | pd.Series[Any] | pd.DataFrame:
+        if isinstance(key, str):
+            frame = self._columns([key])
+            return frame[frame.columns[0]].rename(key)
+        if isinstance(key, slice):
+            return take_rows(self, range(len(self))[key])
+        if hasattr(key, "__index__") and not isinstance(key, np.ndarray):
+            number = range(len(self))[operator.index(key)]
+            return Image(self.root, some_rows(self, number, number + 1).to_pylist()[0])
+        if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
+            return self._columns(key)
+        return take_rows(self, row_numbers(key, len(self)))
+
+    def _columns(self, names: list[str]) -> pd.DataFrame:
+        for name in names:
+            if name not in self.schema.names:
+                raise UnknownNameError("column", name, self.columns)
+        if self.rows is None and self.chosen is None:
+            return to_frame(fetch(self, range(len(self)), names))
+        return to_frame(self.table.select(names))
 
     def __repr__(self) -> str:
-        kept = f", kept in {self._content.folder}" if self._content.folder else ""
-        return f"<Index: {len(self):,} files in {self.root}, {len(self.columns)} columns{kept}>"
+        folder = f", stored in {self.folder}" if self.folder else ""
+        return f"<Index: {len(self):,} files in {self.root}, {len(self.columns)} columns{folder}>"
 
     def _repr_html_(self) -> str:
-        names = [name for name in _SHOWN if name in self.columns]
-        rows = some_rows(self._content, 0, 5).select(names).to_pylist()
+        names = [name for name in _PREVIEW if name in self.columns]
+        rows = some_rows(self, 0, 5).select(names).to_pylist()
         table = table_html(names, (row.values() for row in rows))
         more = ", the first 5:" if len(self) > 5 else ":"
         return f"<p>{len(self):,} files, {len(self.columns)} columns{more}</p>{table}"
-
-
-def _part(content: Content, places: range) -> Content:
-    """Some rows of an index, in memory."""
-    low, high = (min(places), max(places) + 1) if places else (0, 0)
-    rows = some_rows(content, low, high)
-    if places.step != 1:
-        rows = rows.take(pa.array([place - low for place in places], pa.int64()))
-    return Content(content.root, content.schema, rows=rows)

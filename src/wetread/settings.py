@@ -1,4 +1,4 @@
-"""Every limit of wetread, in one place."""
+"""Limits of scanning, decoding and the viewer."""
 
 from __future__ import annotations
 
@@ -13,82 +13,82 @@ GIB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits that wetread keeps; make another one to change them.
+    """Limits of scanning, decoding and the viewer; immutable.
 
-    Sizes are in bytes; a `KIB` is 1024 of them, a `MIB` 1024 `KIB`, a `GIB` 1024 `MIB`.
+    Sizes are in bytes: `KIB` = 1024 bytes, `MIB` = 1024 `KIB`, `GIB` = 1024 `MIB`.
 
     >>> Settings(block_files=512).block_files
     512
     """
 
     block_files: int = 4096
-    """Files that the lockstep walk takes at once."""
+    """Number of files whose headers are parsed in step."""
     windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
-    """Bytes of a header read in the first, second and third round; longer ones go file by file."""
+    """Bytes of a header in the first, second and third round; longer headers are read alone."""
     round_bytes: int = 8 * MIB
-    """Bytes that a later round may hold at once."""
+    """Memory for the headers of a later round."""
     few_files: int = 8
-    """Below so many files in step, the walk file by file is faster."""
+    """Minimum number of files to parse in step; fewer are faster one by one."""
     part_files: int = 8192
-    """Sources in a task, which becomes one part of the index on disk."""
+    """Maximum number of sources per task; a task writes one part of the index."""
     part_seconds: float = 30.0
-    """A task that took longer makes the next ones smaller."""
+    """Target duration of a task; the size of the next tasks adapts to it."""
     start_seconds: float = 1.5
-    """Reading in the caller's process before worker processes are started (which takes 0.8 s)."""
+    """Time in the calling process before worker processes are started (which takes 0.8 s)."""
     compact_rows: int = 100_000
-    """Rows in a part once the scan is complete."""
+    """Maximum number of rows in a part of a finished scan."""
     header_bytes: int = 64 * MIB
-    """Header bytes read from one file, deflated ones counted after inflation."""
+    """Maximum size of a header, after inflation if it is deflated."""
     header_seconds: float = 5.0
-    """Time spent on one header."""
+    """Time limit for one header."""
     member_bytes: int = 4 * GIB
-    """Size of an archive member."""
+    """Maximum size of an archive member."""
     member_ratio: int = 1000
-    """Growth of an archive member when inflated."""
+    """Maximum compression ratio of an archive member."""
     slow_open_seconds: float = 0.0005
-    """An open slower than this (a mean over the first files of a block) calls in threads."""
+    """Mean time to open a file above which a block of files is read by threads."""
     io_threads: int = 32
-    """Threads that read where opening a file waits."""
+    """Number of threads for slow file systems."""
     retries: int = 3
-    """Tries at a file after a passing I/O error."""
+    """Number of attempts after a transient I/O error."""
     requests: int = 128
-    """Requests to an object store under way at once, in each worker."""
+    """Concurrent requests to an object store, per worker."""
     request_seconds: float = 30.0
-    """Time that an object store may take for one request."""
+    """Time limit for one request to an object store."""
     object_window: int = 16 * KIB
-    """Bytes of an object that are asked for first."""
+    """Bytes of an object in the first request."""
     object_bytes: int = 256 * KIB
-    """Objects up to this size are fetched whole."""
+    """Maximum size of an object that is downloaded whole."""
     kept_bytes: int = 4 * GIB
-    """Bytes of objects that are kept on this machine's disk, as images are opened; 0 for none."""
+    """Size of the disk cache for objects of opened images; 0 disables it."""
     frame_bytes: int = 2 * GIB
-    """Size of one decoded frame."""
+    """Maximum size of one decoded frame."""
     frame_ratio: int = 1000
-    """Growth of a frame of more than `free_bytes` when decoded."""
+    """Maximum compression ratio of a frame of more than `free_bytes`."""
     free_bytes: int = 64 * MIB
-    """Decoded frames up to this size may grow by any ratio: a blank image compresses well."""
+    """Size of a decoded frame up to which any ratio is allowed: a blank image compresses well."""
     decode_seconds: float = 10.0
-    """Time that a worker may spend on a frame."""
+    """Time limit for decoding a frame in a worker."""
     decode_rate: float = 10e6
-    """Bytes of a decoded frame for which it may take a second more."""
+    """Bytes of a decoded frame per additional second of the time limit."""
     decode_bytes: int = 512 * MIB
-    """Memory that a file may take in a worker, beside eight of its frames."""
+    """Memory limit of a worker per file, in addition to eight of its frames."""
 
     filter_seconds: float = 10.0
-    """Time that a filter in the viewer may take; one value that is huge can hold it up longer."""
+    """Time limit for a filter in the viewer; one huge value can exceed it."""
     viewer_bytes: int = 384 * MIB
-    """Decoded frames that the viewer keeps."""
+    """Size of the viewer's cache of decoded frames."""
     thumb_bytes: int = 512 * MIB
-    """Thumbnails that the viewer keeps on disk."""
+    """Size of the viewer's disk cache of thumbnails."""
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Settings:
-        """What `dataclasses.asdict` made, on the other side of a pipe.
+    def from_json(cls, values: Mapping[str, Any]) -> Settings:
+        """Convert from the result of `dataclasses.asdict`, after a round trip through JSON.
 
         >>> Settings.from_json({"windows": [8192, 65536]}).windows
         (8192, 65536)
         """
         limits: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in said.items()
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
         return cls(**limits)

@@ -20,7 +20,8 @@ from wetread.settings import KIB
 from wetread.sources.find import name_bytes, open_source
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
-from wetread.table.query import Content, check_files, query, read_content
+from wetread.table.query import query
+from wetread.table.rows import AnyIndex, IndexRows, check_files
 
 PARTS = {"train": 0.8, "valid": 0.2}
 _SAMPLE = 4 * KIB
@@ -31,24 +32,24 @@ _COLUMNS = (
 
 
 def split_rows(
-    content: Content,
+    index: AnyIndex,
     boxes: Boxes | None = None,
     parts: Mapping[str, float] | None = None,
     folds: int | None = None,
     by: str | None = None,
     seed: int = 0,
-) -> Content:
+) -> AnyIndex:
     """Rows with columns `part`, `fold` and `group`; see `wetread.split`."""
     shares = _check(parts, folds)
-    images = query(content, f"{_select(content, by)} WHERE pixel_length IS NOT NULL ORDER BY id")
+    images = query(index, f"{_select(index, by)} WHERE pixel_length IS NOT NULL ORDER BY id")
     if not images.num_rows:
         raise UsageError("no image to split: no row has pixels")
     grouping = group_images(images, by)
     if not grouping.certain:
         warnings.warn(f"split by {grouping.by}: {grouping.why}", UserWarning, stacklevel=3)
-    if content.folder is not None:
-        check_files(content)
-    sets = _unite(grouping.names, *find_equal_pixels(content.root, images))
+    if index.folder is not None:
+        check_files(index)
+    sets = _unite(grouping.names, *find_equal_pixels(index.root, images))
     number = _assign_images(images["id"].to_pylist(), sets, boxes, list(shares.values()), seed)
     names = list(shares)
     part = pa.nulls(len(number), pa.string()) if folds else pa.array([names[n] for n in number])
@@ -65,18 +66,18 @@ def split_rows(
             ]
         ),
     )
-    return _store(content, columns)
+    return _store(index, columns)
 
 
-def _store(content: Content, columns: pa.Table) -> Content:
+def _store(index: AnyIndex, columns: pa.Table) -> AnyIndex:
     """Join the columns to the rows, in memory or on disk."""
-    if content.folder is None:
-        assert content.rows is not None
-        schema = joined_schema(content.rows.schema, columns.schema)
-        return replace(content, schema=schema, rows=join(content.rows, columns, schema))
-    with locked(content.folder):
-        join_index(content.folder, columns)
-    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
+    if index.folder is None:
+        assert index.rows is not None
+        schema = joined_schema(index.rows.schema, columns.schema)
+        return replace(index, schema=schema, rows=join(index.rows, columns, schema))
+    with locked(index.folder):
+        join_index(index.folder, columns)
+    return index.reopen()
 
 
 def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
@@ -92,8 +93,8 @@ def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, fl
     return shares
 
 
-def _select(content: Content, by: str | None) -> str:
-    known = content.schema.names
+def _select(index: IndexRows, by: str | None) -> str:
+    known = index.schema.names
     if by is not None and by not in known:
         raise UnknownNameError("column", by, known)
     extra = [
@@ -272,11 +273,11 @@ def _fill_empty(
     return part
 
 
-def find_leaks(content: Content, column: str = "part", by: str | None = None) -> pa.Table:
+def find_leaks(index: IndexRows, column: str = "part", by: str | None = None) -> pa.Table:
     """Leaks of a split: images of one patient group, or duplicates, in different parts.
 
     Args:
-        content: rows of the index.
+        index: rows of the index.
         column: column with the part of each row (default: that of `wetread.split`).
         by: column that identifies the patient; see `group_images`.
 
@@ -288,19 +289,19 @@ def find_leaks(content: Content, column: str = "part", by: str | None = None) ->
         UnknownNameError: there is no such column.
         UsageError: the column is empty.
     """
-    if column not in content.schema.names:
-        raise UnknownNameError("column", column, content.schema.names)
-    select = _select(content, by).replace(" FROM", f', CAST("{column}" AS VARCHAR) AS side FROM', 1)
-    images = query(content, f"{select} WHERE pixel_length IS NOT NULL ORDER BY path, member")
+    if column not in index.schema.names:
+        raise UnknownNameError("column", column, index.schema.names)
+    select = _select(index, by).replace(" FROM", f', CAST("{column}" AS VARCHAR) AS side FROM', 1)
+    images = query(index, f"{select} WHERE pixel_length IS NOT NULL ORDER BY path, member")
     sides, paths, ids = (images[name].to_pylist() for name in ("side", "path", "id"))
     if not any(side is not None for side in sides):
         raise UsageError(f"no image has a {column!r}; after a split into folds it is 'fold'")
-    if content.folder is not None:
-        check_files(content)
+    if index.folder is not None:
+        check_files(index)
     rows: set[tuple[str, ...]] = set()
     for code, names in (
         ("LEAK_GROUP", group_images(images, by).names),
-        *(("LEAK_PIXELS", texts) for texts in find_equal_pixels(content.root, images)),
+        *(("LEAK_PIXELS", texts) for texts in find_equal_pixels(index.root, images)),
     ):
         members: dict[str, list[int]] = defaultdict(list)
         for i, name in enumerate(names):

@@ -122,7 +122,7 @@ class Site:
 
 
 def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
-    return Site(serve(index.content, *sides, **options), index)
+    return Site(serve(index, *sides, **options), index)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def prefixed(mixed: Any) -> Iterator[str]:
 
     from wetread.viewer.app import Viewer, make_app
 
-    viewer = Viewer(mixed.index.content, title="mixed")
+    viewer = Viewer(mixed.index, title="mixed")
     app = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "secret"))])
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")

@@ -80,7 +80,7 @@ def test_it_stands_for_its_index(cache: Cache) -> None:
     boxes = wr.Boxes.from_columns(
         {"key": ["CT_small", "emri_small.dcm", "other"], "label": ["A"] * 3}
     )
-    image, frames, other = boxes.join(cache).table.to_pylist()
+    image, frames, other = boxes.join(cache.index).table.to_pylist()
     assert image["image"] == cache.rows["id"][0].as_py()
     assert frames["image"] == cache.rows["id"][5].as_py()
     assert image["group"] == "1CT1"

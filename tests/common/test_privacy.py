@@ -153,7 +153,7 @@ def test_no_canary_sings_in_the_viewer(
     write_for_the_viewer(folder)
     index = wr.scan(folder, private=True, sequences=True, progress=False)
     said = []
-    with serve(index.content, thumbs=thumbs, show_phi=show) as viewer, httpx.Client(
+    with serve(index, thumbs=thumbs, show_phi=show) as viewer, httpx.Client(
         base_url=f"http://127.0.0.1:{viewer.port}/", headers={"X-Wetread-Token": viewer.token},
         trust_env=False, timeout=60,
     ) as client:  # fmt: skip

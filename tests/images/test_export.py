@@ -130,7 +130,7 @@ def test_bad_usage(index: Index, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         index.export(tmp_path / "file" / "below", progress=False)
     none = index.where("path LIKE 'rtplan%'")
-    assert export_images(none._content, tmp_path / "none", progress=False).num_rows == 0
+    assert export_images(none, tmp_path / "none", progress=False).num_rows == 0
 
 
 def test_frames_that_are_only_announced_are_one_line(

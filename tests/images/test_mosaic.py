@@ -21,7 +21,7 @@ def index(request: pytest.FixtureRequest, small_folder: Path, tmp_path: Path) ->
 def test_images_are_spread_evenly(index: wr.Index) -> None:
     names = ["CT_small.dcm", "JPEG2000.dcm", "MR_small.dcm", "MR_truncated.dcm"]
     for n, places in ((1, [0]), (2, [0, 3]), (3, [0, 2, 3]), (9, [0, 1, 2, 3])):
-        assert [image.path for image in _choose(index._content, n)] == [names[p] for p in places]
+        assert [image.path for image in _choose(index, n)] == [names[p] for p in places]
 
 
 def test_one_picture(index: wr.Index) -> None:

@@ -261,7 +261,7 @@ def test_frames(real_files: list[Path], tmp_path: Path) -> None:
 
 def test_parts(cache: Cache) -> None:
     parts = ["train", "valid", "train", "valid", "valid"]
-    joined = truth().join(cache).replace({"part": parts})
+    joined = truth().join(cache.index).replace({"part": parts})
     assert CacheDataset(cache, joined, part="valid").rows.tolist() == [1, 3]
     assert CacheDataset(cache, joined, part="valid")[1][1]["labels"].tolist() == [1, 2]
     with pytest.raises(UnknownNameError, match="unknown part 'test'"):
@@ -300,7 +300,7 @@ def test_bad_usage(cache: Cache) -> None:
     with pytest.raises(UsageError, match="give \\(center, width\\)"):
         CacheDataset(cache, window=(40, 0))
     with pytest.raises(UsageError, match="no image of the ground truth is in the cache"):
-        CacheDataset(cache, truth().join(cache).replace({"image": ["0123456789abcdef"] * 5}))
+        CacheDataset(cache, truth().join(cache.index).replace({"image": ["0123456789abcdef"] * 5}))
     with pytest.raises(UsageError, match="1 boxes have no label"):
         CacheDataset(cache, truth(label=["Block", None, None, "Block", "Other"]))
     with pytest.warns(UserWarning, match="1 images of the ground truth are not in the cache"):

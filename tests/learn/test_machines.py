@@ -120,7 +120,7 @@ def disk(phantoms: Path, phantom_cache: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("disk")
     shutil.copytree(phantom_cache, folder / "train.cache")
     cache = Cache.open(phantom_cache)
-    truth = wr.read_boxes(phantoms / "train.csv", images=cache).consensus()
+    truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus()
     truth.save(folder / "truth.parquet")
     how = ["--standalone", "--nproc-per-node", "2", "-m", "wetread", "train", *TRAIN]
     finish([Machine(folder).launch(*how)])

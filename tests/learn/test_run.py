@@ -49,7 +49,7 @@ def unsplit(phantom_cache: Path) -> Cache:
 
 @pytest.fixture(scope="session")
 def truth(phantoms: Path, unsplit: Cache) -> Boxes:
-    return wr.read_boxes(phantoms / "train.csv", images=unsplit).consensus()
+    return wr.read_boxes(phantoms / "train.csv", images=unsplit.index).consensus()
 
 
 @pytest.fixture(scope="session")
@@ -343,7 +343,7 @@ def test_errors_name_the_missing_step(
     with pytest.raises(CacheError, match=r"is not a cache: .*; wr\.prepare\(index, folder\)"):
         wr.train(tmp_path, truth, **how)
     parts = truth.table["part"].to_pylist()
-    other = truth.join(cache).replace({"part": ["elsewhere"] * len(parts)})
+    other = truth.join(cache.index).replace({"part": ["elsewhere"] * len(parts)})
     with pytest.raises(UsageError, match="part 'elsewhere' in the ground truth and"):
         wr.train(cache, other, **how)
     assert not (tmp_path / "run").exists()
@@ -352,7 +352,7 @@ def test_errors_name_the_missing_step(
 def test_boxes_with_parts_need_no_split_cache(
     unsplit: Cache, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
-    run = wr.train(unsplit, truth.join(cache), to=tmp_path / "run", model=build, **SMALL)
+    run = wr.train(unsplit, truth.join(cache.index), to=tmp_path / "run", model=build, **SMALL)
     assert {*run.split["part"].to_pylist()} == {"train", "valid"}
     assert run.split.equals(read_data(cache, truth).split)
 

@@ -127,7 +127,7 @@ def test_what_is_done_with_all_frames_says_which_are_missing(
 
 
 def test_the_viewer_shows_no_picture_of_a_missing_frame(huge: wr.Index) -> None:
-    with serve(huge.content, port=0) as handle:
+    with serve(huge, port=0) as handle:
         url, token = f"http://127.0.0.1:{handle.port}/", {"X-Wetread-Token": handle.token}
         with httpx.Client(base_url=url, headers=token, timeout=60, trust_env=False) as client:
             first, missing = (

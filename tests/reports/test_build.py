@@ -210,9 +210,9 @@ def test_a_leak_is_said(small_folder: Path) -> None:
     index = wr.scan(small_folder, progress=False)
     table = index.table
     side = ["a" if path.startswith("again") else "b" for path in table["path"].to_pylist()]
-    content = wr.Index(_with(index, "side", side)).content
-    said = build(wr.Index(content), split="side", workers=1)
-    expected = wr.Index(content).leaks("side")["code"].value_counts()
+    content = _with(index, "side", side)
+    said = build(content, split="side", workers=1)
+    expected = content.leaks("side")["code"].value_counts()
     assert said.data["sections"]["split"]["leaks"] == expected.to_dict() != {}
     assert "images of one patient (or study) in several parts" in said.html
 
@@ -223,7 +223,7 @@ def _with(index: wr.Index, name: str, values: list[Any]) -> Any:
     import pyarrow as pa
 
     rows = index.table.append_column(name, pa.array(values))
-    return replace(index.content, rows=rows, schema=rows.schema, folder=None)
+    return replace(index, rows=rows, schema=rows.schema, folder=None)
 
 
 def test_labels_are_counted(said: dict[str, Any], boxes: wr.Boxes, reported: Path) -> None:
@@ -355,7 +355,7 @@ def test_every_query_shown_gives_an_answer(
     assert len(queries) > 40
     for _, verb, name, sql in queries:
         assert (verb, name) == ("query", "train.index")
-        query(index.content, sql)
+        query(index, sql)
     lines = [c for c in commands(made.html) if c.startswith(("import", "index."))]
     assert len(lines) > 5
     for code in lines:
@@ -376,7 +376,7 @@ def test_the_first_query_gives_the_first_figures(made: Report, reported: Path) -
     index = wr.Index.open(reported / "train.index")
     first = re.search(r"<pre[^>]*><code>(.*?)</code>", made.html, re.S)
     assert first
-    (row,) = query(index.content, shlex.split(html.unescape(first[1]))[3]).to_pylist()
+    (row,) = query(index, shlex.split(html.unescape(first[1]))[3]).to_pylist()
     assert row == made.data["sections"]["problems"]["totals"]
 
 

@@ -21,7 +21,6 @@ from wetread.reports import page
 from wetread.reports.blocks import Section
 from wetread.reports.build import MOST_BYTES, build
 from wetread.reports.markup import Html, el, to_html
-from wetread.table.query import Content
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
 HOSTILE = (
@@ -135,7 +134,7 @@ def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
         kind = names if place == 0 else kinds[place % 4]
         said = {"tag": f"7fd1,{place:04x}", "vr": "CS", "vm": "1"}
         table = table.append_column(pa.field(f"Element{place}", kind.type, metadata=said), kind)
-    return wr.Index(Content("/nowhere/data", table.schema, rows=table))
+    return wr.Index("/nowhere/data", table.schema, rows=table)
 
 
 def test_a_page_is_well_formed(reported: Path) -> None:

@@ -49,7 +49,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
 
 def test_a_picture_is_what_display_shows(film: wr.Index) -> None:
     requests = [Request(image.id) for image in film]
-    drawn = thumbnails.draw(film.content, requests, ROOM, workers=1)
+    drawn = thumbnails.draw(film, requests, ROOM, workers=1)
     for image, request in zip(film, requests, strict=True):
         shown = pixels(drawn[request])
         expected = image.display(size=160).astype(int)
@@ -60,11 +60,11 @@ def test_a_picture_is_what_display_shows(film: wr.Index) -> None:
 
 def test_a_part_is_the_part(film: wr.Index) -> None:
     request = Request(film[0].id, (200, 40, 260, 80))
-    drawn = thumbnails.draw(film.content, [request], ROOM, workers=1)[request]
+    drawn = thumbnails.draw(film, [request], ROOM, workers=1)[request]
     assert (drawn.width, drawn.height) == (60, 40)
     assert pixels(drawn).min() > 200
     beside = Request(film[0].id, (100, 40, 200, 140))
-    drawn = thumbnails.draw(film.content, [beside], ROOM, workers=1)[beside]
+    drawn = thumbnails.draw(film, [beside], ROOM, workers=1)[beside]
     assert pixels(drawn).max() < 50
 
 
@@ -74,7 +74,7 @@ def test_a_part_of_a_large_image_is_shown_sharp(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(dicom_file(changed(picture(1, 3000, 2000), data)))
     index = wr.scan(tmp_path, progress=False)
     request = Request(index[0].id, (1000, 2000, 1224, 2224))
-    shown = pixels(thumbnails.draw(index.content, [request], ROOM, workers=1)[request])
+    shown = pixels(thumbnails.draw(index, [request], ROOM, workers=1)[request])
     expected = index[0].display()[2000:2224, 1000:1224]
     assert shown.shape == expected.shape
     assert np.abs(shown - expected.astype(int)).mean() < 16
@@ -83,11 +83,11 @@ def test_a_part_of_a_large_image_is_shown_sharp(tmp_path: Path) -> None:
 def test_the_budget(film: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (Request(image.id) for image in film)
     monkeypatch.setattr(thumbnails, "MOST", 1)
-    assert list(thumbnails.draw(film.content, [first, first, second], ROOM, workers=1)) == [first]
-    assert thumbnails.draw(film.content, [first], 100, workers=1) == {}
-    assert thumbnails.draw(film.content, [], ROOM) == {}
+    assert list(thumbnails.draw(film, [first, first, second], ROOM, workers=1)) == [first]
+    assert thumbnails.draw(film, [first], 100, workers=1) == {}
+    assert thumbnails.draw(film, [], ROOM) == {}
     unknown = Request("0" * 16)
-    assert thumbnails.draw(film.content, [unknown], ROOM, workers=1) == {}
+    assert thumbnails.draw(film, [unknown], ROOM, workers=1) == {}
 
 
 def test_decoders_that_misbehave_do_not_take_the_report(
@@ -99,7 +99,7 @@ def test_decoders_that_misbehave_do_not_take_the_report(
     index = wr.scan(small_folder, progress=False)
     ids = {image.path: Request(image.id) for image in index.images}
     settings = Settings(decode_seconds=4)
-    drawn = thumbnails.draw(index.content, ids.values(), ROOM, 1, settings=settings)
+    drawn = thumbnails.draw(index, ids.values(), ROOM, 1, settings=settings)
     assert "the worker ended" in drawn[ids["crash.dcm"]].reason
     assert "longer than" in drawn[ids["hang.dcm"]].reason
     assert "index out of bounds" in drawn[ids["panic.dcm"]].reason

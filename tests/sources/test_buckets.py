@@ -91,7 +91,7 @@ def test_view_opens_an_index_in_a_bucket_and_scans_other_objects(s3: Client, fol
     url = upload(s3, folder, "seen")
     index = wr.scan(url, f"s3://{BUCKET}/seen.index", progress=False)
     for what in (url, f"s3://{BUCKET}/seen.index"):
-        assert wr.Index(_open(what, progress=False)).table["id"].equals(index.table["id"])
+        assert wr.Index.of(_open(what, progress=False)).table["id"].equals(index.table["id"])
 
 
 def test_a_bucket_and_a_folder_give_the_same_table(s3: Client, folder: Path) -> None:
@@ -149,11 +149,11 @@ def test_a_rescan_reads_what_has_changed(s3: Client, folder: Path, tmp_path: Pat
     url = upload(s3, folder, "again")
     first = wr.scan(url, to=tmp_path / "a.index", progress=False)
     same = wr.scan(url, to=tmp_path / "a.index", progress=False)
-    assert same.content.scan["read"] == 0
+    assert same.scan["read"] == 0
     s3.put_object(Bucket=BUCKET, Key="again/notes.txt", Body=dicom_file(picture()))
     s3.delete_object(Bucket=BUCKET, Key="again/empty.dcm")
     changed = wr.scan(url, to=tmp_path / "a.index", progress=False)
-    assert changed.content.scan["read"] == 1
+    assert changed.scan["read"] == 1
     assert len(changed) == len(first) - 1
     assert changed.where("path = 'notes.txt'").table["read_status"].to_pylist() == ["ok"]
 
@@ -292,7 +292,7 @@ def test_an_index_kept_in_a_bucket(s3: Client, folder: Path, machines: Any) -> N
     assert opened.where("Rows > 100").query("SELECT count(*) AS n FROM index")["n"][0] > 0
     (folder / "new.dcm").write_bytes(dicom_file(picture(5)))
     again = wr.scan(folder, to, progress=False, workers=0)
-    assert again.content.scan["read"] == 1
+    assert again.scan["read"] == 1
     measured = again.measure(progress=False)
     machines("a")  # whose copy is of yesterday
     assert wr.Index.open(to).table.equals(measured.table)
@@ -320,7 +320,7 @@ def test_workers_write_to_the_bucket_and_the_next_run_goes_on(
             wr.scan(folder, to, progress=False, workers=0, settings=settings)
     machines("b")  # the first one is lost with its disk
     index = wr.scan(folder, to, progress=False, workers=0, settings=settings)
-    assert 0 < index.content.scan["read"] < len(index)
+    assert 0 < index.scan["read"] < len(index)
     assert index.table.equals(wr.scan(folder, progress=False).table)
 
 

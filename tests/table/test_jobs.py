@@ -34,9 +34,9 @@ def test_merged_shards_are_the_whole_scan(folder: Path, tmp_path: Path) -> None:
     merged = wr.merge(tmp_path / "x.index")
     whole = wr.scan(folder, progress=False)
     assert merged.table.equals(whole.table)
-    assert merged.content.scan["shards"] == 4
+    assert merged.scan["shards"] == 4
     again = wr.scan(folder, tmp_path / "x.index", progress=False)  # goes on from the merged one
-    assert again.content.scan["read"] == 0
+    assert again.scan["read"] == 0
     (folder / "new.dcm").write_bytes(dicom_file(picture(99)))
     scan_shards(folder, tmp_path / "x.index", 0, 1, 2, 3)
     assert wr.merge(tmp_path / "x.index").table.equals(wr.scan(folder, progress=False).table)
@@ -86,11 +86,11 @@ def test_gaps_are_refused_and_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no shards"):
         wr.merge(to)
     scan_shards(folder, to, 0, 2)
-    with pytest.raises(UsageError, match="2 of 4 shards are missing or not finished: 1, 3"):
+    with pytest.raises(UsageError, match="2 of 4 shards are missing or unfinished: 1, 3"):
         wr.merge(to)
     scan_shards(folder, to, 1, private=True)
     scan_shards(folder, to, 3)
-    with pytest.raises(UsageError, match="in other ways"):
+    with pytest.raises(UsageError, match="differ in their files or scan options"):
         wr.merge(to)
     scan_shards(folder, to, 0, of=2)
     with pytest.raises(UsageError, match="shards of 2 and of 4"):
@@ -111,7 +111,7 @@ def test_a_shard_that_was_stopped_is_a_gap(
         patch.setattr(scan, "commit_generation", stop)
         with pytest.raises(KeyboardInterrupt):
             scan_shards(folder, tmp_path / "x.index", 1, of=2)
-    with pytest.raises(UsageError, match="1 of 2 shards are missing or not finished: 1"):
+    with pytest.raises(UsageError, match="1 of 2 shards are missing or unfinished: 1"):
         wr.merge(tmp_path / "x.index")
     scan_shards(folder, tmp_path / "x.index", 1, of=2)
     assert len(wr.merge(tmp_path / "x.index")) == 40

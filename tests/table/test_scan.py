@@ -328,7 +328,7 @@ def test_a_full_disk_in_a_worker_is_said_plainly(folder: Path, tmp_path: Path) -
 
 
 def test_a_folder_that_is_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(IndexFormatError, match="is no index"):
+    with pytest.raises(IndexFormatError, match="is not an index"):
         kept(folder, folder)
     with pytest.raises(StorageError, match="cannot read or write"):
         kept(folder, folder / "README.txt")

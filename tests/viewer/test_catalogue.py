@@ -13,10 +13,10 @@ import pytest
 import wetread as wr
 from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
-from wetread.index import Index
 from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
-from wetread.table.query import Content, fetch, open_content
+from wetread.table.query import where
+from wetread.table.rows import IndexRows, fetch
 from wetread.viewer.catalogue import Catalogue, Wish, sort_stably
 from wetread.viewer.facets import count_values
 
@@ -59,21 +59,21 @@ def make_rows() -> pa.Table:
 
 
 @pytest.fixture(scope="module", params=["memory", "disk", "where"])
-def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Content:
+def content(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> IndexRows:
     rows = make_rows()
     if request.param == "memory":
-        return Content("/data", CORE, rows=rows)
+        return IndexRows("/data", CORE, rows=rows)
     folder = tmp_path_factory.mktemp("index")
     options = Options("/data")
     with locked(folder):
         parts = [write_part(folder, rows.slice(at, 70), options) for at in range(0, ROWS, 70)]
         commit_generation(folder, Generation(1, options, CORE, tuple(parts), {}))
-    opened = open_content(folder)
-    return Index(opened).where("true").content if request.param == "where" else opened
+    opened = IndexRows.open(folder)
+    return where(opened, "true") if request.param == "where" else opened
 
 
 @pytest.fixture(scope="module")
-def catalogue(content: Content) -> Catalogue:
+def catalogue(content: IndexRows) -> Catalogue:
     return Catalogue(content)
 
 
@@ -155,7 +155,7 @@ def test_place_and_neighbours(catalogue: Catalogue, frame: pd.DataFrame) -> None
     assert catalogue.place(wish, "0" * 16) == gone
 
 
-def test_row_and_fetch(catalogue: Catalogue, content: Content, frame: pd.DataFrame) -> None:
+def test_row_and_fetch(catalogue: Catalogue, content: IndexRows, frame: pd.DataFrame) -> None:
     row = catalogue.row(frame["id"][150], ["Rows", "no such column"])
     assert row is not None
     assert (row["path"], row["Rows"]) == (frame["path"][150], 256)
@@ -284,7 +284,7 @@ def test_unknown_columns_are_refused(catalogue: Catalogue, name: str) -> None:
 
 def test_an_empty_index(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no files"):
-        catalogue = Catalogue(wr.scan(tmp_path, progress=False).content)
+        catalogue = Catalogue(wr.scan(tmp_path, progress=False))
     assert catalogue.page(Wish("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
     assert catalogue.facet("Rows", "", "")["values"] == []
     assert catalogue.place(Wish(), "0" * 16)["offset"] is None

@@ -63,14 +63,14 @@ def index(folder: Path) -> wr.Index:
 
 @pytest.fixture(scope="module")
 def app(index: wr.Index) -> Iterator[Any]:
-    viewer = Viewer(index.content)
+    viewer = Viewer(index)
     yield make_app(viewer, TOKEN, ["hub.example"])
     viewer.close()
 
 
 @pytest.fixture(scope="module")
 def running(index: wr.Index) -> Iterator[Handle]:
-    with serve(index.content, token=TOKEN, allow_hosts=["hub.example"]) as handle:
+    with serve(index, token=TOKEN, allow_hosts=["hub.example"]) as handle:
         yield handle
 
 
@@ -352,7 +352,7 @@ def test_allowed_hosts(host: str, app: Any) -> None:
 
 
 def test_any_host_only_when_said_aloud(index: wr.Index) -> None:
-    viewer = Viewer(index.content)
+    viewer = Viewer(index)
     open_to_all = make_app(viewer, TOKEN, ["*"])
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example"), GOOD]).status == 200
     assert ask_app(open_to_all, "GET", ROWS, [("Host", "evil.example")]).status == 401
@@ -414,7 +414,7 @@ def test_names_are_masked_unless_they_are_asked_for(index: wr.Index) -> None:
         "/api/facets?columns=PatientName,PatientID,PatientSex",
     ]
     for show in (False, True):
-        viewer = Viewer(index.content, show_phi=show)
+        viewer = Viewer(index, show_phi=show)
         app = make_app(viewer, TOKEN)
         bodies = [ask_app(app, "GET", target, [HOST, GOOD]).body.decode() for target in targets]
         viewer.close()
@@ -426,7 +426,7 @@ def test_names_are_masked_unless_they_are_asked_for(index: wr.Index) -> None:
 def test_the_token_is_long_and_new_each_time(index: wr.Index) -> None:
     tokens = set()
     for _ in range(2):
-        with serve(index.content) as handle:
+        with serve(index) as handle:
             tokens.add(handle.token)
             assert handle.host == "127.0.0.1"
             assert re.fullmatch(r"[\w-]{43,}", handle.token)

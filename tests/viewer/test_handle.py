@@ -75,18 +75,18 @@ def test_many_starts_and_stops_leave_nothing(index: wr.Index) -> None:
     def count() -> tuple[int, int, int]:
         return threading.active_count(), process.num_fds(), len(process.children(recursive=True))
 
-    with serve(index.content) as viewer:  # what is loaded once and stays
+    with serve(index) as viewer:  # what is loaded once and stays
         get(viewer, f"api/images/{index[0].id}/preview")
     before = count()
     for number in range(50):
-        with serve(index.content) as viewer:
+        with serve(index) as viewer:
             what = f"images/{index[0].id}/preview" if number % 10 == 0 else "rows"
             assert get(viewer, f"api/{what}").status_code == 200
     assert count() == before
 
 
 def test_a_stop_does_not_wait_for_a_browser_that_stays(index: wr.Index) -> None:
-    viewer = serve(index.content)
+    viewer = serve(index)
     with socket.create_connection(("127.0.0.1", viewer.port)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.recv(10)
@@ -96,21 +96,21 @@ def test_a_stop_does_not_wait_for_a_browser_that_stays(index: wr.Index) -> None:
 
 
 def test_a_port_that_is_taken(index: wr.Index) -> None:
-    with serve(index.content) as viewer, pytest.raises(UsageError, match="try another"):
-        serve(index.content, port=viewer.port)
+    with serve(index) as viewer, pytest.raises(UsageError, match="try another"):
+        serve(index, port=viewer.port)
     with pytest.raises(UsageError):
-        serve(index.content, port=70_000)
+        serve(index, port=70_000)
 
 
 def test_an_address_of_its_own(index: wr.Index) -> None:
-    with serve(index.content, host="0.0.0.0") as viewer:
+    with serve(index, host="0.0.0.0") as viewer:
         assert viewer.host == "0.0.0.0"
         assert get(viewer, "api/about").status_code == 200
         assert get(viewer, "api/about", Host="10.1.2.3:80").status_code == 421
 
 
 def test_the_address_that_is_printed_is_the_one_that_answers(index: wr.Index) -> None:
-    with serve(index.content, host="127.0.0.2") as viewer:
+    with serve(index, host="127.0.0.2") as viewer:
         assert viewer.url.startswith(f"http://127.0.0.2:{viewer.port}/#token=")
         assert viewer.ssh.startswith(f"ssh -N -L {viewer.port}:127.0.0.2:{viewer.port} ")
         address, _, _ = viewer.url.partition("#")
@@ -134,7 +134,7 @@ def test_below_a_prefix(index: wr.Index) -> None:
     from wetread.viewer.app import make_app
     from wetread.viewer.state import Viewer
 
-    viewer = Viewer(index.content)
+    viewer = Viewer(index)
     outer = Starlette(routes=[Mount("/user/me/proxy/1", make_app(viewer, "t"))])
     transport = httpx.ASGITransport(outer)
 
@@ -155,7 +155,7 @@ def test_notebooks_show_it_where_they_can(index: wr.Index, monkeypatch: pytest.M
     for name in ("VSCODE_PID", "VSCODE_CWD", "JUPYTERHUB_SERVICE_PREFIX", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    with serve(index.content) as viewer:
+    with serve(index) as viewer:
         source = f"proxy/{viewer.port}/#token={viewer.token}"
         assert f'src="/{source}"' in viewer._repr_html_()
         monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann&bob/")
@@ -249,7 +249,7 @@ def test_behind_jupyter_server_proxy(
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ann/")
     monkeypatch.delenv("VSCODE_PID", raising=False)
-    with jupyter_server(tmp_path) as url, serve(index.content) as viewer:
+    with jupyter_server(tmp_path) as url, serve(index) as viewer:
         found = re.search(r'<iframe src="([^"]+)"', viewer._repr_html_())
         assert found
         path, _, token = unescape(found[1]).partition("#token=")

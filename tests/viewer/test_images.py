@@ -122,7 +122,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, real_files: list[Path]) -> w
 
 @pytest.fixture(scope="module")
 def client(index: wr.Index) -> Iterator[httpx.Client]:
-    with serve(index.content) as handle, browser(handle) as client:
+    with serve(index) as handle, browser(handle) as client:
         yield client
 
 
@@ -196,7 +196,7 @@ def test_what_is_seen_is_where_it_is_at_every_level(
     shape = (2201, 1733)
     where = write_disc(tmp_path / "disc.dcm", codec, *shape)
     index = wr.scan(tmp_path, workers=0, progress=False)
-    with serve(index.content) as handle, browser(handle) as client:
+    with serve(index) as handle, browser(handle) as client:
         preview = opened(get(client, index[0], "preview", size=1024))
         assert find_disc(preview, *shape) == pytest.approx(where, abs=0.1)
         for scale in (1, 2, 4, 8):
@@ -389,7 +389,7 @@ def test_a_file_that_ends_its_decoder(
         shutil.copy(source, tmp_path / f"{word}.dcm")
     index = wr.scan(tmp_path, workers=0, progress=False)
     settings = Settings(decode_seconds=4.0, decode_rate=1e9)
-    with serve(index.content, settings=settings) as handle, browser(handle) as client:
+    with serve(index, settings=settings) as handle, browser(handle) as client:
         for word, code in words.items():
             image = find(index, f"{word}.dcm")
             for _ in range(2):
@@ -405,7 +405,7 @@ def test_a_file_that_ends_its_decoder(
 def test_few_frames_are_kept(index: wr.Index) -> None:
     """With room for one frame only everything is still right."""
     settings = Settings(viewer_bytes=1)
-    with serve(index.content, settings=settings) as handle, browser(handle) as client:
+    with serve(index, settings=settings) as handle, browser(handle) as client:
         for name in ("CT_small.dcm", "693_J2KI.dcm", "CT_small.dcm"):
             image = find(index, name)
             assert np.array_equal(values_of(client, image, "zstd"), image.pixels())
@@ -414,7 +414,7 @@ def test_few_frames_are_kept(index: wr.Index) -> None:
 def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
     image = find(index, "CT_small.dcm")
     for _ in range(2):
-        with serve(index.content, thumbs=tmp_path) as handle, browser(handle) as client:
+        with serve(index, thumbs=tmp_path) as handle, browser(handle) as client:
             first = get(client, image, "thumb", size=128).content
             assert get(client, image, "thumb", size=128, window="full").content != first
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -422,5 +422,5 @@ def test_thumbnails_are_kept_on_disk(index: wr.Index, tmp_path: Path) -> None:
     assert any(path.read_bytes().endswith(first) for path in kept)
     for path in kept:
         path.write_bytes(b"damaged")
-    with serve(index.content, thumbs=tmp_path) as handle, browser(handle) as client:
+    with serve(index, thumbs=tmp_path) as handle, browser(handle) as client:
         assert get(client, image, "thumb", size=128).content == first

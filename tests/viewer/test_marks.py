@@ -151,7 +151,7 @@ def test_over_http(tmp_path: Any) -> None:
 
     truth = boxes_of(named("a", reader="R1"), named("a", x=1, reader="R2"), named("b", reader="R1"))
     found = boxes_of(named("a", score=0.9), named("c", score=0.7), named("c", x=50, score=0.2))
-    with serve(index.content, truth, found) as handle:
+    with serve(index, truth, found) as handle:
         client = httpx.Client(
             base_url=f"http://127.0.0.1:{handle.port}/", headers={"X-Wetread-Token": handle.token}
         )
@@ -174,7 +174,7 @@ def test_over_http(tmp_path: Any) -> None:
                     {"id": b, "offset": 1, "fp": 0, "fn": 1},
                 ],
             }
-    with serve(index.content, truth) as handle:
+    with serve(index, truth) as handle:
         answer = httpx.get(
             f"http://127.0.0.1:{handle.port}/api/misses",
             headers={"X-Wetread-Token": handle.token},

@@ -130,7 +130,7 @@ def test_the_same_predictions(
 ) -> None:
     """Of an index and of a cache, with the filter, a file that is cut and frames among them."""
     cache = Cache.open(phantom_cache)
-    truth = wr.read_boxes(phantoms / "train.csv", images=cache).consensus("majority")
+    truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus("majority")
     cache = cache.split(truth)
     how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
     run = wr.train(cache, truth, to=tmp_path / "detect", **how)
@@ -244,7 +244,7 @@ def test_a_full_disk_is_said_and_the_next_run_goes_on(
             wr.scan(folder, to, engine=engine, progress=False, settings=settings)
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         index = wr.scan(folder, to, engine=engine, progress=False, settings=settings)
-        assert 0 < index.content.scan["read"] < 60
+        assert 0 < index.scan["read"] < 60
         assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=True)
@@ -273,7 +273,7 @@ def test_workers_whose_disk_is_full_and_the_next_run(
         wr.scan(folder, tmp_path / "x", engine=engine, progress=False, settings=settings)
     client.run(fill_disk, None)
     index = wr.scan(folder, tmp_path / "x", engine=engine, progress=False, settings=settings)
-    assert 0 < index.content.scan["read"] < 60
+    assert 0 < index.scan["read"] < 60
     assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
 
 
@@ -322,7 +322,7 @@ wr.scan({str(folder)!r}, {str(to)!r}, engine=engine, progress=False, settings=se
         time.sleep(0.1)
     engine, settings = wr.DaskEngine(client), Settings(part_files=6)
     index = wr.scan(folder, to, engine=engine, progress=False, settings=settings)
-    assert index.content.scan["read"] < 60
+    assert index.scan["read"] < 60
     assert index.table.equals(wr.scan(folder, progress=False, workers=0).table)
 
 

@@ -14,13 +14,13 @@ from wetread.common.files import written
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 Json = dict[str, Any]
 _FIELDS = ("key", "label", "kind", "reader", "score", "frame", *CORNERS)
 
 
-def read_coco(path: PathLike, images: Indexed | None = None) -> Boxes:
+def read_coco(path: PathLike, images: IndexRows | None = None) -> Boxes:
     """Boxes of a COCO data set; its images without a box are rows "nothing".
 
     Args:
@@ -89,7 +89,7 @@ def _to_row(annotation: Json, keys: dict[Any, str], names: dict[Any, str]) -> Js
     return row | corners | {"kind": kind} | {name: annotation.get(name) for name in _EXTRA}
 
 
-def write_coco(boxes: Boxes, path: PathLike, index: Indexed | None = None) -> None:
+def write_coco(boxes: Boxes, path: PathLike, index: IndexRows | None = None) -> None:
     """Writes a COCO data set; with `score`, `reader` and `frame` where they are known.
 
     Image and category ids are numbers from 1, or the classes' own where all of them are numbers.

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from wetread.boxes.table import CORNERS, METADATA, Classes, describe, description, make_table
 from wetread.common.text import natural_key
 from wetread.errors import NotFoundError, UsageError
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from wetread.boxes.consensus import Method
     from wetread.images.image import Image
-    from wetread.table.query import Indexed
 
 PathLike = str | os.PathLike[str]
 
@@ -201,20 +201,20 @@ class Boxes:
             if row["kind"] == "box" and row["frame"] in (None, frame) and _has_area(row)
         ]
 
-    def join(self, index: Indexed) -> Boxes:
+    def join(self, index: IndexLike) -> Boxes:
         """The same rows with `image`, `group` and `part` from the index.
 
         See `wetread.boxes.join` for how a key is looked for.
         """
         from wetread.boxes.join import join_boxes
 
-        return join_boxes(self, index)
+        return join_boxes(self, IndexRows.of(index))
 
-    def check(self, index: Indexed | None = None) -> pd.DataFrame:
+    def check(self, index: IndexLike | None = None) -> pd.DataFrame:
         """What is wrong, a row per problem; with an index also what the images say to it."""
         from wetread.boxes.problems import check_boxes
 
-        return check_boxes(self, index)
+        return check_boxes(self, None if index is None else IndexRows.of(index))
 
     def agreement(self, iou: float = 0.4) -> pd.DataFrame:
         """How far the readers agree, per label and pair; see `wetread.boxes.agreement`."""
@@ -231,32 +231,34 @@ class Boxes:
 
         return merge_readers(self, method, iou)
 
-    def to_coco(self, path: PathLike, index: Indexed | None = None) -> None:
+    def to_coco(self, path: PathLike, index: IndexLike | None = None) -> None:
         """Writes COCO JSON; sizes of images come from the index."""
         from wetread.boxes.coco import write_coco
 
-        write_coco(self, path, index)
+        write_coco(self, path, None if index is None else IndexRows.of(index))
 
-    def to_yolo(self, folder: PathLike, index: Indexed) -> None:
+    def to_yolo(self, folder: PathLike, index: IndexLike) -> None:
         """Writes YOLO's text file an image, coordinates as shares of its size, and the names."""
         from wetread.boxes.yolo import write_yolo
 
-        write_yolo(self, folder, index)
+        write_yolo(self, folder, IndexRows.of(index))
 
-    def to_voc(self, folder: PathLike, index: Indexed) -> None:
+    def to_voc(self, folder: PathLike, index: IndexLike) -> None:
         """Writes a Pascal VOC XML file an image."""
         from wetread.boxes.voc import write_voc
 
-        write_voc(self, folder, index)
+        write_voc(self, folder, IndexRows.of(index))
 
-    def to_dicom_sr(self, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
+    def to_dicom_sr(
+        self, folder: PathLike, index: IndexLike, progress: bool = True
+    ) -> pd.DataFrame:
         """Writes a DICOM report (TID 1500) an image and reader; needs the extra `sr`.
 
         What comes back is a problem for each image whose UIDs had to be made up.
         """
         from wetread.boxes.sr import write_sr
 
-        return write_sr(self, folder, index, progress)
+        return write_sr(self, folder, IndexRows.of(index), progress)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -18,7 +18,7 @@ from wetread.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes, PathLike
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 Row = dict[str, Any]
 
@@ -64,7 +64,7 @@ def check_place(row: Row) -> None:
         )
 
 
-def by_file(boxes: Boxes, index: Indexed) -> dict[str, tuple[Size, list[Row]]]:
+def by_file(boxes: Boxes, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]:
     """The size and the boxes of every image, by the name of its file without ending.
 
     Raises:

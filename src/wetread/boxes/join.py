@@ -18,7 +18,7 @@ from wetread.table.query import query
 
 if TYPE_CHECKING:
     from wetread.images.image import Image
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "bare path", "stem", "id")
 """What a label file may call an image, in the order in which it is tried."""
@@ -39,7 +39,7 @@ ENDINGS = (
 _SHOWN = 3
 
 
-def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
+def join_boxes(boxes: Boxes, index: IndexRows) -> Boxes:
     """The same rows with `image`, `group` and `part` from the index.
 
     A key is a SOP Instance UID, else the one in File Meta, else the path (of a member: its path in
@@ -51,12 +51,11 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
     Raises:
         UsageError: no key is known, or one means several files; with examples of both sides.
     """
-    table = index.content
-    have = table.schema.names
+    have = index.schema.names
     extra = [name for name in ("group", "part") if name in have]
     columns = ["id", "path", "member", *NAMES[:2], *KEYS, *extra]
     names = ", ".join(f'"{name}"' for name in columns)
-    rows = query(table, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
     keys = boxes.table["key"].unique().drop_null().to_pylist()
     place = find_rows(keys, rows)
     if keys and not place:
@@ -78,7 +77,7 @@ def join_boxes(boxes: Boxes, index: Indexed) -> Boxes:
     return boxes.replace(more)
 
 
-def joined(boxes: Boxes, index: Indexed) -> Boxes:
+def joined(boxes: Boxes, index: IndexRows) -> Boxes:
     """The boxes, where rows know no image yet joined to the index; other rows stay as they are.
 
     Raises:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes.collection import Boxes
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
 _FEW_IMAGES, _FEW_READERS = 10, 3
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 Problem = tuple[str, Row, str]
 
 
-def check_boxes(boxes: Boxes, index: Indexed | None = None) -> pd.DataFrame:
+def check_boxes(boxes: Boxes, index: IndexRows | None = None) -> pd.DataFrame:
     """One row per problem: code, severity, image, key, label, reader, text.
 
     Args:
@@ -138,10 +138,10 @@ def _outliers(rows: list[Row]) -> Iterator[Problem]:
             yield "READER_OUTLIER", {"reader": reader}, text
 
 
-def _check_images(rows: list[Row], index: Indexed) -> Iterator[Problem]:
+def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
     sizes = image_sizes(index)
     sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
-    images = {image["id"]: image for image in query(index.content, sql).to_pylist()}
+    images = {image["id"]: image for image in query(index, sql).to_pylist()}
     lost: dict[str, Row] = {}
     for row in rows:
         if row["image"] is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from wetread.boxes.table import CORNERS
 from wetread.boxes.voc import read_voc
 from wetread.boxes.yolo import read_yolo
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
-
-if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+from wetread.table.rows import IndexLike, IndexRows
 
 Format = Literal[
     "vinbigdata",
@@ -37,7 +35,7 @@ ImageSize = int | Size | Mapping[str, Size]
 
 def read_boxes(
     path: PathLike,
-    images: Indexed | None = None,
+    images: IndexLike | None = None,
     format: Format | None = None,
     image_size: ImageSize | None = None,
 ) -> Boxes:
@@ -51,7 +49,7 @@ def read_boxes(
 
     Args:
         path: the file or folder.
-        images: an index to join the boxes to; see `Boxes.join`.
+        images: an index to join the boxes to, or its folder; see `Boxes.join`.
         format: the form, where it must be said.
         image_size: what the boxes were drawn on, if that was a resized copy: (rows, columns), the
             longest side, or (rows, columns) by key. They are scaled to the stored pixels.
@@ -66,6 +64,7 @@ def read_boxes(
         raise NotFoundError(f"{path}: no such file or folder")
     if format is not None and format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
+    images = None if images is None else IndexRows.of(images)
     form = format or _recognise(Path(path))
     if image_size is not None:
         _check_scaling(form, image_size, images)
@@ -108,7 +107,7 @@ def _recognise(path: Path) -> str:
     return _FILES.get(Path(name).suffix, "csv")
 
 
-def _check_scaling(form: str, drawn: ImageSize, images: Indexed | None) -> None:
+def _check_scaling(form: str, drawn: ImageSize, images: IndexRows | None) -> None:
     if images is None:
         raise UsageError("image_size needs images=index, which knows the sizes that are stored")
     if form in ("yolo", "dicom-sr", "wetread"):

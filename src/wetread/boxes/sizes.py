@@ -11,31 +11,29 @@ from wetread.table.query import query
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 Size = tuple[int, int]
 """(rows, columns)."""
 
 
-def image_sizes(index: Indexed) -> dict[str, Size]:
+def image_sizes(index: IndexRows) -> dict[str, Size]:
     """The size of every image of an index, by id."""
-    rows = query(
-        index.content, 'SELECT id, Rows, "Columns" FROM index WHERE pixel_length IS NOT NULL'
-    )
+    rows = query(index, 'SELECT id, Rows, "Columns" FROM index WHERE pixel_length IS NOT NULL')
     columns = (rows[name].to_pylist() for name in ("id", "Rows", "Columns"))
     return {i: (r, c) for i, r, c in zip(*columns, strict=True) if r and c}
 
 
-def stored_sizes(keys: list[str], index: Indexed) -> dict[str, Size]:
+def stored_sizes(keys: list[str], index: IndexRows) -> dict[str, Size]:
     """The size of the image of every key that the index knows."""
     columns = ", ".join(f'"{name}"' for name in ("id", "path", "member", *NAMES[:2]))
-    rows = query(index.content, f"SELECT {columns} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(index, f"SELECT {columns} FROM index WHERE pixel_length IS NOT NULL")
     known, ids = image_sizes(index), rows["id"].to_pylist()
     found = {key: ids[place] for key, place in find_rows(keys, rows).items()}
     return {key: known[id_] for key, id_ in found.items() if id_ in known}
 
 
-def check_sizes(stated: Mapping[str, Size], index: Indexed) -> None:
+def check_sizes(stated: Mapping[str, Size], index: IndexRows) -> None:
     """Compares what a label file says of its images with those of the index.
 
     Raises:
@@ -52,7 +50,7 @@ def check_sizes(stated: Mapping[str, Size], index: Indexed) -> None:
         )
 
 
-def sizes_of(boxes: Boxes, index: Indexed) -> dict[str, Size]:
+def sizes_of(boxes: Boxes, index: IndexRows) -> dict[str, Size]:
     """The size of the image of every key.
 
     Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pydicom import Dataset
 
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 Row = dict[str, Any]
 _MADE = uuid.UUID("6f3f1b52-7d0a-5a53-8a3c-1f0c5d0a9b11")
@@ -38,7 +38,9 @@ _RAW = "1.2.840.10008.5.1.4.1.1.66"
 """Raw Data Storage: the class of an image that has none."""
 
 
-def write_sr(boxes: Boxes, folder: PathLike, index: Indexed, progress: bool = True) -> pd.DataFrame:
+def write_sr(
+    boxes: Boxes, folder: PathLike, index: IndexRows, progress: bool = True
+) -> pd.DataFrame:
     """Writes a report for every image and reader, named by the image's id.
 
     Each box is a region of TID 1410 with its label as the finding and its score as the certainty;
@@ -96,10 +98,10 @@ def _import_highdicom() -> Any:
     return highdicom
 
 
-def _images(index: Indexed) -> list[Row]:
+def _images(index: IndexRows) -> list[Row]:
     names = ", ".join(f'"{name}"' for name in ("id", "PatientID", *_UIDS, *_META))
     rows: list[Row] = query(
-        index.content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL"
+        index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL"
     ).to_pylist()
     return rows
 
@@ -232,7 +234,7 @@ def _finding(label: str) -> Any:
     return Code(number, _SCHEME, label)
 
 
-def read_sr(path: PathLike, images: Indexed | None = None) -> Boxes:
+def read_sr(path: PathLike, images: IndexRows | None = None) -> Boxes:
     """Boxes of a folder of reports, or of one: planar regions, and findings without one.
 
     The key is the SOP Instance UID of the image. A region that is no rectangle gives the box around

@@ -13,12 +13,12 @@ from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 _ENDS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read_voc(path: PathLike, images: Indexed | None = None) -> Boxes:
+def read_voc(path: PathLike, images: IndexRows | None = None) -> Boxes:
     """Boxes of a folder of XML files, one an image and named as it is, or of one file.
 
     VOC counts pixels from 1 and includes the last: xmin 1, xmax 10 are the edges 0 and 10. A file
@@ -69,7 +69,7 @@ def _parse_object(item: ElementTree.Element) -> tuple[Any, ...]:
     return item.findtext("name"), "box", item.findtext("reader"), sure, x0 - 1, y0 - 1, x1, y1
 
 
-def write_voc(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
+def write_voc(boxes: Boxes, folder: PathLike, index: IndexRows) -> None:
     """Writes an XML file an image; see `read_voc`. Readers and scores are extra elements.
 
     Raises:

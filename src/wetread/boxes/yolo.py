@@ -14,12 +14,12 @@ from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 CLASSES = "classes.txt"
 
 
-def read_yolo(path: PathLike, images: Indexed | None = None) -> Boxes:
+def read_yolo(path: PathLike, images: IndexRows | None = None) -> Boxes:
     """Boxes of a folder of text files, one an image, named as the images are.
 
     A sixth number is a score. The classes' names are the lines of `classes.txt`, or `names` of
@@ -86,7 +86,7 @@ def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, .
     return found
 
 
-def write_yolo(boxes: Boxes, folder: PathLike, index: Indexed) -> None:
+def write_yolo(boxes: Boxes, folder: PathLike, index: IndexRows) -> None:
     """Writes a text file an image, `classes.txt` and `data.yaml`; see `read_yolo`.
 
     The form says nothing of readers: those of an image are together in its file.

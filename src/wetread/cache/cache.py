@@ -32,7 +32,7 @@ from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.splits import split_rows
 from wetread.table.merge import conform
-from wetread.table.query import Content
+from wetread.table.rows import IndexRows
 
 STAMP = Stamp("wetread-cache", 1, CacheError, "prepare into a new folder")
 MARKER = "wetread-cache.json"
@@ -176,24 +176,24 @@ class Cache:
         Warns:
             UserWarning: the patient is not known for every image.
         """
-        content = self.content
-        assert content.rows is not None
-        first = pc.index_in(content.rows["id"], value_set=self.rows["id"].combine_chunks())
-        images = content.rows.append_column("px_hash", self.rows["hash"].take(first))
+        images = self.index.rows
+        assert images is not None
+        first = pc.index_in(images["id"], value_set=self.rows["id"].combine_chunks())
+        images = images.append_column("px_hash", self.rows["hash"].take(first))
         images = images.append_column("px_scale", pa.nulls(len(images), pa.int32()))
-        content = replace(content, schema=images.schema, rows=images)
-        found = split_rows(content, boxes, parts, by=by, seed=seed).rows
-        assert found is not None
-        at = pc.index_in(self.rows["id"], value_set=found["id"].combine_chunks())
+        index = replace(self.index, schema=images.schema, rows=images)
+        split = split_rows(index, boxes, parts, by=by, seed=seed).rows
+        assert split is not None
+        at = pc.index_in(self.rows["id"], value_set=split["id"].combine_chunks())
         rows = self.rows
         for name in ("group", "part"):
-            column = found[name].take(at).combine_chunks()
+            column = split[name].take(at).combine_chunks()
             rows = rows.set_column(rows.column_names.index(name), SCHEMA.field(name), column)
         return self._with_rows(rows)
 
     @property
-    def content(self) -> Content:
-        """One row per image, with the index columns that boxes need: `boxes.join(cache)`."""
+    def index(self) -> IndexRows:
+        """One row per image, with the index columns that boxes need: `boxes.join(cache.index)`."""
         names = ["path", "member", *NAMED, "group", "part", "rows", "columns"]
         rows = self.rows.group_by("id", use_threads=False).aggregate([(n, "min") for n in names])
         sizes = {"rows": "Rows", "columns": "Columns"}
@@ -203,7 +203,7 @@ class Cache:
         length = pa.array([0] * len(rows), CORE.field("pixel_length").type)
         table = pa.table({"id": rows["id"], **known, "pixel_length": length})
         schema = unify([CORE, table.schema])
-        return Content(self._marker["root"], schema, conform(table, schema))
+        return IndexRows(self._marker["root"], schema, conform(table, schema))
 
     def read(self, i: int) -> NDArray[np.uint16]:
         """Pixels of row `i`, uint16 (height, width), memory-mapped and read-only.

@@ -25,9 +25,10 @@ from wetread.common.store import Store
 from wetread.errors import UsageError
 from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table.merge import TRY_AGAIN
+from wetread.table.changes import still_valid
 from wetread.table.parts import new_name
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 
 JOINED = ("path", "member", *NAMED, "group", "part")
 """Columns of the index, which may change without decoding again."""
@@ -63,11 +64,7 @@ def reusable(folder: Path, rows: pa.Table, images: pa.Table) -> pa.Table:
             f"such as {example}: choose another folder"
         )
     now = images.take(at)
-    same = ~np.asarray(pc.is_in(rows["status"], TRY_AGAIN))
-    for name in ("file_size", "mtime_ns"):
-        old, new = (table[name].fill_null(-1).to_numpy() for table in (rows, now))
-        same &= old == new
-    changed = rows["id"].filter(pa.array(~same))
+    changed = rows["id"].filter(pa.array(~still_valid(rows, now, "status")))
     rows = rows.filter(pc.invert(pc.is_in(rows["id"], value_set=changed.combine_chunks())))
     good = rows.filter(pc.equal(rows["status"], "ok"))
     paths = {shard: shard_path(folder, shard) for shard in good["shard"].unique().to_pylist()}
@@ -97,10 +94,10 @@ def _write_table(path: Path, rows: pa.Table) -> None:
 
 
 def finish(
-    content: Content, folder: Path, marker: dict[str, Any], images: pa.Table, rows: pa.Table
+    index: IndexRows, folder: Path, marker: dict[str, Any], images: pa.Table, rows: pa.Table
 ) -> None:
     """Write the table, in the order of the index, and delete unreferenced files."""
-    rows = batch.in_order(_joined(content, rows), images).combine_chunks()
+    rows = batch.in_order(_joined(index, rows), images).combine_chunks()
     if marker["table"] is None or not read_rows(table_path(folder, marker["table"])).equals(rows):
         sizes = shard_sizes(rows.filter(pc.equal(rows["status"], "ok")))
         for shard in sizes.keys() - marker.get("shards", ()):
@@ -109,7 +106,7 @@ def finish(
         _write_table(table_path(folder, name), rows)
         marker = {
             "size": marker["size"],
-            "root": content.root,
+            "root": index.root,
             "index_hash": _hash_images(images),
             "table": name,
             "hash": hash_file(table_path(folder, name)),
@@ -119,11 +116,11 @@ def finish(
     STORE.sweep(folder, {"commits": (), "tables": (marker["table"],), "shards": marker["shards"]})
 
 
-def _joined(content: Content, rows: pa.Table) -> pa.Table:
+def _joined(index: IndexRows, rows: pa.Table) -> pa.Table:
     """Rows with the current values of the index in the columns JOINED."""
-    names = [name for name in JOINED if name in content.schema.names]
+    names = [name for name in JOINED if name in index.schema.names]
     listed = ", ".join(f'"{name}"' for name in ["id", *names])
-    indexed = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    indexed = query(index, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     indexed = indexed.take(pc.index_in(rows["id"], value_set=indexed["id"].combine_chunks()))
     for name in JOINED:
         field = SCHEMA.field(name)

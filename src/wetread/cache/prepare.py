@@ -25,7 +25,8 @@ from wetread.images.image import Image
 from wetread.imaging import fit
 from wetread.pixels import Frames
 from wetread.settings import Settings
-from wetread.table.query import Content, Indexed, check_files, query
+from wetread.table.query import query
+from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.table.summary import say_without_pixels
 from wetread.workers import Engine
 
@@ -33,7 +34,7 @@ FUNCTION = "wetread.cache.prepare:prepare_part"
 
 
 def prepare(
-    index: Indexed,
+    index: IndexLike,
     to: str | os.PathLike[str] | None = None,
     size: int = 1024,
     workers: int | None = None,
@@ -49,7 +50,7 @@ def prepare(
     have changed, or could not be reached.
 
     Args:
-        index: the images.
+        index: the images, or their index folder.
         to: cache folder (default: a temporary one, deleted with the `Cache`).
         size: maximum length of the longest side, in pixels; smaller images are not enlarged.
         workers: number of worker processes, at least 1 (default: one per core).
@@ -65,18 +66,18 @@ def prepare(
     """
     if size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
-    content = index.content
-    images = batch.list_images(content)
+    index = IndexRows.of(index)
+    images = batch.list_images(index)
     if not images.num_rows:
-        reasons = ["no image to prepare: no row has pixels", *say_without_pixels(content)]
+        reasons = ["no image to prepare: no row has pixels", *say_without_pixels(index)]
         raise UsageError("; ".join(reasons))
     if to is not None:
         folder = Path(os.path.abspath(to))
-        _prepare(content, images, folder, size, workers, progress, settings, engine)
+        _prepare(index, images, folder, size, workers, progress, settings, engine)
         return Cache.open(folder)
     folder = Path(tempfile.mkdtemp(prefix="wetread-cache-"))
     try:
-        _prepare(content, images, folder, size, workers, progress, settings, engine)
+        _prepare(index, images, folder, size, workers, progress, settings, engine)
         cache = Cache.open(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +92,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def _prepare(
-    content: Content,
+    index: IndexRows,
     images: pa.Table,
     folder: Path,
     size: int,
@@ -112,21 +113,21 @@ def _prepare(
         done = pc.is_in(images["id"], value_set=rows["id"].combine_chunks())
         todo = images.filter(pc.invert(done))
         if todo.num_rows:
-            check_files(content)
-            _check_disk(content, folder, size, todo, images.num_rows, progress)
-            options = {"root": content.root, "to": str(folder), "size": size}
+            check_files(index)
+            _check_disk(index, folder, size, todo, images.num_rows, progress)
+            options = {"root": index.root, "to": str(folder), "size": size}
             failed = batch.fail_line(SCHEMA)
             tables = batch.run(FUNCTION, todo, options, failed, workers, progress, settings, engine)
             rows = pa.concat_tables([rows, *committed(folder, tables, settings)])
-        finish(content, folder, marker, images, rows)
+        finish(index, folder, marker, images, rows)
 
 
 def _check_disk(
-    content: Content, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
+    index: IndexRows, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
 ) -> None:
     """Print the disk space needed; raise StorageError if it is not free."""
     names = 'id, "Rows", "Columns", NumberOfFrames, file_size, pixel_length'
-    rows = query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
     rows = rows.filter(pc.is_in(rows["id"], value_set=todo["id"].combine_chunks()))
     need = 0
     for row in rows.to_pylist():

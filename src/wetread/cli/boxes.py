@@ -109,7 +109,7 @@ def boxes(
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
 
-    images = None if index is None else Index(open_index(index))
+    images = None if index is None else Index.of(open_index(index))
     if out is not None:
         to = _check_output(out, to, images)
     elif to is not None:

@@ -96,7 +96,7 @@ def demo(train: bool) -> None:
     console.print(f"{len(content):,} rows, {len(content.schema):,} columns; some of them:")
     print_table(query(content, HEAD))
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
-    chest = Index(content).where(CHEST)[0]
+    chest = Index.of(content).where(CHEST)[0]
     echo(str(chest.header))
     _draw(chest)
     print_headline(console, "What is wrong is said, file by file")

@@ -64,7 +64,7 @@ def measure(
     from wetread.table.summary import say_without_pixels
 
     with resumable():
-        measured = Index(open_index(index)).measure(size, workers, not quiet, engine)
+        measured = Index.of(open_index(index)).measure(size, workers, not quiet, engine)
     statuses = dict(measured.query(COUNTS).dropna().itertuples(index=False))
     problems = {code: int(n) for code, n in measured.query(FOUND).itertuples(index=False)}
     counts = {status: int(n) for status, n in statuses.items()}
@@ -75,7 +75,7 @@ def measure(
         echo(f"{sum(counts.values()):,} images: {said or 'none'}")
         for code, n in problems.items():
             echo(f"{n:9,}  {code}")
-        for line in say_without_pixels(measured.content):
+        for line in say_without_pixels(measured):
             echo(line)
         then = f'wetread query {shlex.quote(index)} "SELECT path, px_mean FROM index LIMIT 5"'
         echo(f"\nKept in {index}; next: {then}")

@@ -51,7 +51,7 @@ def mosaic(
     from wetread.index import Index
 
     check_output(to)
-    rows = Index(open_index(index))
+    rows = Index.of(open_index(index))
     picture = (rows.where(where) if where else rows).mosaic(n, columns, window)
     put_picture(np.asarray(picture), to)
     if to:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
 
-    from wetread.table.query import Content
+    from wetread.table.rows import IndexRows
 
 ROOT = "wetread.root"
 """Where `click.Context.meta` has the value of `--root`."""
@@ -69,15 +69,15 @@ def resumable(kept: bool = True) -> Iterator[None]:
         raise click.ClickException(f"stopped{more}") from None
 
 
-def open_index(path: str) -> Content:
+def open_index(path: str) -> IndexRows:
     """The index in a folder, with the command's `--root`; the error says how to make one."""
     from wetread.sources.find import INDEX_MARKER
-    from wetread.table.query import open_content
+    from wetread.table.rows import IndexRows
 
     context = click.get_current_context(silent=True)
     root = context.meta.get(ROOT) if context else None
     try:
-        return open_content(path, root)
+        return IndexRows.open(path, root)
     except IndexFormatError as error:
         if Path(path, INDEX_MARKER).exists():
             raise

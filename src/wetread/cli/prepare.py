@@ -66,7 +66,7 @@ def prepare(
     from wetread.index import Index
 
     with resumable():
-        cache = run(Index(open_index(index)), to, size, workers, not quiet, engine)
+        cache = run(Index.of(open_index(index)), to, size, workers, not quiet, engine)
     if verify:
         cache.verify()
     left = cache.left_out.to_pylist()

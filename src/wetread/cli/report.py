@@ -69,7 +69,7 @@ def report(
     from wetread.reports.build import build
 
     made = build(
-        Index(open_index(index)),
+        Index.of(open_index(index)),
         boxes,
         predictions,
         split=split,

@@ -90,7 +90,7 @@ def split(
 
     if fail_on and not check:
         raise UsageError("--fail-on goes with --check: a new split has no leaks")
-    images = Index(open_index(index))
+    images = Index.of(open_index(index))
     if check:
         if labels or parts or folds:
             raise UsageError("--check looks at the split that is there: leave the others out")

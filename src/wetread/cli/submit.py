@@ -55,7 +55,7 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
     from wetread.evaluation.submission import submit as hand_in
     from wetread.index import Index
 
-    index = None if images is None else Index(open_index(images))
+    index = None if images is None else Index.of(open_index(images))
     boxes = open_boxes(predictions)
     frame = hand_in(boxes, to, format, images=index)
     counts = count_entries(frame, format)

@@ -111,11 +111,12 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     """
     from wetread.boxes.join import joined
     from wetread.boxes.reading import read_boxes
+    from wetread.cache.cache import Cache
     from wetread.learn.examples import check_truth
 
     method = options.pop("consensus")
     source = open_images(images)
-    boxes = joined(read_boxes(truth), source)
+    boxes = joined(read_boxes(truth), source.index if isinstance(source, Cache) else source)
     if method:
         boxes = boxes.consensus(method)
     check_truth(boxes, source)  # before PyTorch, which takes seconds to import
@@ -203,7 +204,7 @@ def open_images(path: str) -> Index | Cache:
 
     if Path(path, MARKER).exists():
         return Cache.open(path)
-    return Index(open_index(path))
+    return Index.of(open_index(path))
 
 
 def load_builder(model: str) -> Any:

@@ -29,7 +29,7 @@ from wetread.errors import UsageError
 
 if TYPE_CHECKING:
     from wetread.boxes.consensus import Method
-    from wetread.table.query import Content
+    from wetread.table.rows import IndexRows
 
 
 @click.command()
@@ -94,7 +94,7 @@ def view(
     from wetread.index import Index
     from wetread.viewer import view as start
 
-    index = Index(_open(what, not quiet))
+    index = Index.of(_open(what, not quiet))
     with start(
         index,
         read_boxes(boxes, index) if boxes else None,
@@ -116,27 +116,16 @@ def view(
                 echo("stopped", err=True)
 
 
-def _open(what: str, progress: bool) -> Content:
+def _open(what: str, progress: bool) -> IndexRows:
     """An index, or files scanned in memory."""
+    from wetread.table.mirror import is_index
     from wetread.table.scan import scan
 
-    if _is_index(what):
+    if is_index(what):
         return open_index(what)
     if click.get_current_context().meta.get(ROOT):
         raise UsageError(f"--root goes with an INDEX, and {what} is none")
     return scan(what, progress=progress)
-
-
-def _is_index(what: str) -> bool:
-    from wetread.sources.buckets import is_url, open_bucket
-    from wetread.sources.find import INDEX_MARKER
-
-    if not is_url(what):
-        return Path(what, INDEX_MARKER).exists()
-    try:
-        return bool(open_bucket(what).stat(INDEX_MARKER))
-    except OSError:  # a scan will say what else is wrong
-        return False
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,12 +22,12 @@ from wetread.evaluation.bootstrap import Floats, Ints
 from wetread.evaluation.cases import STUDY
 from wetread.evaluation.images import show_some
 from wetread.table.query import query
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes.collection import Boxes
-    from wetread.table.query import Indexed
 
 IMAGE = "_image"
 """Suffix of the image ids of SIIM-COVID."""
@@ -94,7 +94,7 @@ def submit(
     predictions: Boxes | str | os.PathLike[str],
     to: str | os.PathLike[str],
     format: str,
-    images: Indexed | Iterable[str] | None = None,
+    images: IndexLike | Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """Write a competition submission, checked first.
 
@@ -114,9 +114,9 @@ def submit(
         predictions: boxes with scores, or a file that `read_boxes` reads.
         to: the CSV file to write.
         format: format, as above.
-        images: images of the test set: its index, or their names (default: those with
-            predictions). Only with an index are boxes checked against the image size; a warning
-            names its files that cannot be read as images.
+        images: images of the test set: its index or index folder, or their names (default: those
+            with predictions). Only with an index are boxes checked against the image size; a
+            warning names its files that cannot be read as images.
 
     Returns:
         Content of the file.
@@ -156,15 +156,15 @@ def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
     return words // (5 if format == "rsna-pneumonia" else 6)
 
 
-def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | None) -> _Targets:
+def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | None) -> _Targets:
     """Rows of the submission, and the row of each prediction."""
     if isinstance(images, str | os.PathLike):
-        raise UsageError(f"images={images!r}: pass Index.open(...), or names")
+        images = IndexRows.open(images)
     keys = boxes.table["key"].to_pylist()
     if form == "siim-covid":
         keys = [key and key.removesuffix(IMAGE) for key in keys]
-    if hasattr(images, "content"):
-        return _list_rows(boxes, keys, form, cast("Indexed", images))
+    if isinstance(images, IndexRows):
+        return _list_rows(boxes, keys, form, images)
     names = list(dict.fromkeys(keys) if images is None else images)
     if None in names:
         raise UsageError("predictions without a key; pass the images: images=index")
@@ -178,12 +178,12 @@ def _list_targets(boxes: Boxes, form: str, images: Indexed | Iterable[str] | Non
     return _Targets(names, row, np.full((len(names), 2), np.inf))
 
 
-def _list_rows(boxes: Boxes, keys: list[str], form: str, index: Indexed) -> _Targets:
+def _list_rows(boxes: Boxes, keys: list[str], form: str, index: IndexRows) -> _Targets:
     """Rows from an index; images are named by their files, as in the competitions."""
     columns = ("id", "path", "member", *NAMES[:2], "StudyInstanceUID", "Columns", "Rows")
     listed = ", ".join(f'"{name}"' for name in columns)
-    rows = query(index.content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
-    unreadable = query(index.content, UNREADABLE)["path"].to_pylist()
+    rows = query(index, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    unreadable = query(index, UNREADABLE)["path"].to_pylist()
     if unreadable:
         warnings.warn(
             f"{len(unreadable)} files of the index cannot be read as images and get no row: "

@@ -23,7 +23,8 @@ from wetread.errors import DecodeError, StorageError, UsageError
 from wetread.images.image import Image
 from wetread.pixels import Frames
 from wetread.settings import Settings
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 from wetread.workers import Engine, LocalEngine
 from wetread.workers.heartbeat import beat
 from wetread.workers.local import count_cores
@@ -62,7 +63,7 @@ class Problem(NamedTuple):
     text: str
 
 
-def list_images(content: Content) -> pa.Table:
+def list_images(content: IndexRows) -> pa.Table:
     """The rows with pixels, in order, with the columns that a worker needs."""
     names = ", ".join(COLUMNS)
     return query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")

@@ -26,7 +26,7 @@ from wetread.images import batch
 from wetread.images.image import Image
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
-from wetread.table.query import Content, check_files
+from wetread.table.rows import IndexRows, check_files
 
 Array = NDArray[Any]
 Format = Literal["png16", "png8", "jpg", "tiff", "npy"]
@@ -69,7 +69,7 @@ class _Shot:
 
 
 def export_images(
-    content: Content,
+    content: IndexRows,
     to: str | os.PathLike[str],
     size: int | None = None,
     format: Format = "png16",

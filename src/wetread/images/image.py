@@ -20,6 +20,7 @@ from wetread.errors import (
     NotFoundError,
     UsageError,
     WetreadError,
+    suggest,
 )
 from wetread.settings import Settings
 
@@ -118,6 +119,26 @@ class Image:
 
         with self._named():
             return read_aspect(self.header)
+
+    def __getattr__(self, name: str) -> Any:
+        """Value of an element of the header by keyword: `image.PatientID`."""
+        if not name[:1].isupper():
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        try:
+            return getattr(self.header, name)
+        except AttributeError:
+            near = suggest(name, self.header.dir())
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise AttributeError(f"{self.name} has no element {name}{hint}") from None
+
+    @property
+    def pixel_array(self) -> NDArray[Any]:
+        """Stored values of the first frame, as `pixels()` returns them."""
+        return self.pixels()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Display pixels of the first frame, as `display()` returns them."""
+        return np.asarray(self.display(), dtype)
 
     @contextmanager
     def open_frames(self) -> Iterator[Frames]:

@@ -15,7 +15,8 @@ from wetread.common.html import to_text
 from wetread.display.plot import square_pixels
 from wetread.errors import UnknownNameError, UsageError
 from wetread.images.image import Image
-from wetread.table.query import Content, all_rows, check_files, query, where
+from wetread.table.query import query, where
+from wetread.table.rows import IndexRows, all_rows, check_files
 from wetread.table.summary import say_without_pixels
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class _Tile:
 
 
 def mosaic(
-    content: Content, n: int, columns: str | Sequence[str], window: WindowLike = None
+    content: IndexRows, n: int, columns: str | Sequence[str], window: WindowLike = None
 ) -> Picture:
     """`n` images, taken evenly over the rows with pixels, with captions; see `Index.mosaic`."""
     names = [columns] if isinstance(columns, str) else list(columns)
@@ -57,7 +58,7 @@ def mosaic(
     return _compose([_make_tile(image, names, window) for image in images])
 
 
-def _choose(content: Content, n: int) -> list[Image]:
+def _choose(content: IndexRows, n: int) -> list[Image]:
     """Images spread evenly over the rows with pixels."""
     ids = query(content, "SELECT id FROM index WHERE pixel_length IS NOT NULL")["id"]
     places = np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wetread.learn.augment import Augment
     from wetread.learn.dataset import CacheDataset
     from wetread.learn.detector import Target
-    from wetread.table.query import Indexed
+    from wetread.table.rows import IndexRows
 
 VALID = "valid"
 SPLIT = pa.schema(
@@ -107,13 +107,13 @@ class Examples:
         return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-8)))
 
 
-def check_truth(truth: Boxes, images: Indexed) -> Boxes:
+def check_truth(truth: Boxes, images: IndexRows | Cache) -> Boxes:
     """Ground truth joined to an index or a cache, and checked.
 
     Raises:
         UsageError: no image is known, several readers per image, or no box.
     """
-    boxes = joined(truth, images)
+    boxes = joined(truth, images.index if isinstance(images, Cache) else images)
     check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
         raise UsageError("the ground truth has no box: there is nothing to learn")

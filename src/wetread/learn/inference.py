@@ -29,7 +29,8 @@ from wetread.learn.models import MODELS
 from wetread.learn.prediction import list_boxes, to_boxes
 from wetread.learn.run_folder import RunFolder, Weights, weights_path
 from wetread.table.merge import conform
-from wetread.table.query import Content, Indexed, check_files, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows, check_files
 from wetread.workers import Engine
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PredictOptions:
 
 def predict(
     runs: Sequence[RunFolder],
-    images: Indexed | Cache,
+    images: IndexRows | Cache,
     options: PredictOptions,
     progress: bool,
     engine: Engine | None,
@@ -128,7 +129,7 @@ def warn_left_out(left_out: pa.Table) -> None:
 
 def _map(
     runs: Sequence[RunFolder],
-    images: Indexed | Cache,
+    images: IndexRows | Cache,
     options: PredictOptions,
     progress: bool,
     engine: Engine,
@@ -158,22 +159,21 @@ def _map(
     return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
 
-def _list_images(images: Indexed | Cache) -> tuple[pa.Table, dict[str, Any]]:
+def _list_images(images: IndexRows | Cache) -> tuple[pa.Table, dict[str, Any]]:
     """One row per image, or per frame of a cache, and their source."""
     if isinstance(images, Cache):
         rows = images.rows.select(["id", "path", "member", "frame"])
         folder = str(images.folder)
         source = {"root": folder, "cache": {"folder": folder, "version": images.version}}
         return rows.append_column("number", pa.array(range(len(rows)), pa.int64())), source
-    content = images.content
     columns = (*batch.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
-    names = [name for name in dict.fromkeys(columns) if name in content.schema.names]
+    names = [name for name in dict.fromkeys(columns) if name in images.schema.names]
     listed = ", ".join(f'"{name}"' for name in names)
-    rows = query(content, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(images, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     if not rows.num_rows:
         raise UsageError("no image to predict: no row has pixels")
-    check_files(content)
-    return rows, {"root": content.root, "cache": None}
+    check_files(images)
+    return rows, {"root": images.root, "cache": None}
 
 
 def _describe(run: RunFolder, options: PredictOptions) -> dict[str, Any]:
@@ -208,17 +208,10 @@ def predict_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
     if cache:
         return predict_cache(cache.take(images["number"]), models, predict_options)
     schema = unify([CORE, images.schema])
-    content = Content(options["root"], schema, conform(images, schema))
-    cache = prepare(_Images(content), None, options["size"], workers=1, progress=False)
+    index = IndexRows(options["root"], schema, conform(images, schema))
+    cache = prepare(index, None, options["size"], workers=1, progress=False)
     left_out = conform(cache.left_out.rename_columns({"id": "image"}), SCHEMA)
     return pa.concat_tables([predict_cache(cache, models, predict_options), left_out])
-
-
-@dataclass(frozen=True)
-class _Images:
-    """Rows of an index."""
-
-    content: Content
 
 
 _lock = threading.Lock()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
+from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache
 from wetread.errors import UsageError
 from wetread.learn.examples import VALID
 from wetread.learn.filter import Thresholds, choose_thresholds, filter_normal
 from wetread.learn.inference import PredictOptions, predict, warn_left_out
 from wetread.learn.run_folder import RunFolder, Weights, require_torch
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
-    from wetread.table.query import Indexed
     from wetread.workers import Engine
 
 
@@ -25,7 +27,7 @@ class Run(RunFolder):
 
     def predict(
         self,
-        images: Indexed | Cache,
+        images: IndexLike | Cache,
         *,
         filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
@@ -43,7 +45,8 @@ class Run(RunFolder):
         the image; see `learn.prediction.list_boxes`.
 
         Args:
-            images: an index, whose images are decoded temporarily, or a cache.
+            images: an index, whose images are decoded temporarily, a cache, or a folder of
+                one.
             filter: a classifier run, for the "normal" filter.
             thresholds: thresholds of the filter (default: `Run.thresholds`).
             weights: `"best"` or `"last"` epoch.
@@ -68,7 +71,7 @@ class Run(RunFolder):
             thresholds = self.thresholds(filter)[:2]
         runs = [self] if filter is None else [self, filter]
         options = PredictOptions(weights, device, batch, workers)
-        predictions, left_out = predict(runs, images, options, progress, engine)
+        predictions, left_out = predict(runs, _open_images(images), options, progress, engine)
         warn_left_out(left_out)
         if filter is None or thresholds is None:
             return predictions[0]
@@ -97,3 +100,12 @@ class Run(RunFolder):
             for boxes in (self.valid, classifier.valid, self.truth)
         )
         return choose_thresholds(detected, classified, truth)
+
+
+def _open_images(images: IndexLike | Cache) -> IndexRows | Cache:
+    """An index or a cache, opened if it is given as a path."""
+    if isinstance(images, Cache):
+        return images
+    if isinstance(images, str | os.PathLike) and os.path.exists(os.path.join(images, CACHE_MARKER)):
+        return Cache.open(images)
+    return IndexRows.of(images)

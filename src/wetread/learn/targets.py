@@ -45,7 +45,7 @@ def select_targets(cache: Cache, truth: Boxes | None, part: str | None) -> Targe
         rows = _select_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
         return Targets((), rows, np.zeros(len(rows) + 1, np.int64), np.zeros((0, 4)), *none)
-    truth = joined(truth, cache)
+    truth = joined(truth, cache.index)
     check_readers(truth.table)
     table = truth.table
     box, row = _pair_frames(cache, table)

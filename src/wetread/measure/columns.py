@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,17 +16,17 @@ from wetread.images import batch
 from wetread.measure.statistics import COLUMNS, measure
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
+from wetread.table.changes import still_valid
 from wetread.table.extra_columns import (
-    finish_beside,
     join,
     join_index,
     joined_schema,
     latest,
-    read_beside,
+    read_extra,
+    write_extra,
 )
-from wetread.table.merge import TRY_AGAIN
 from wetread.table.parts import Options, locked, write_part
-from wetread.table.query import Content, check_files, read_content
+from wetread.table.rows import AnyIndex, check_files
 from wetread.workers import Engine
 
 MEANINGS = {
@@ -55,13 +54,13 @@ _BESIDE = "measured"
 
 
 def measure_images(
-    content: Content,
+    content: AnyIndex,
     size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
     settings: Settings = Settings(),
     engine: Engine | None = None,
-) -> Content:
+) -> AnyIndex:
     """The rows with the columns of `SCHEMA`; see `Index.measure`."""
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
@@ -81,7 +80,7 @@ def measure_images(
         return replace(content, schema=schema, rows=join(rows, columns, schema))
     beside = content.folder / _BESIDE
     with locked(content.folder), locked(beside):
-        before, images = read_beside(beside), batch.list_images(content)
+        before, images = read_extra(beside), batch.list_images(content)
         todo = images if before is None else _unmeasured(images, before, size)
         kept = Options(content.root)
         found = [] if before is None else [before]
@@ -94,9 +93,9 @@ def measure_images(
         found += batch.keep_often(fresh(todo), keep, settings)
         columns = latest([_with_size(_nothing(), size), *found])
         if columns.num_rows:
-            finish_beside(beside, columns, kept)
+            write_extra(beside, columns, kept)
         join_index(content.folder, columns.select(["id", *SCHEMA.names]))
-    return replace(read_content(content.folder), root=content.root, chosen=content.chosen)
+    return content.reopen()
 
 
 def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:
@@ -104,11 +103,8 @@ def _unmeasured(images: pa.Table, before: pa.Table, size: int | None) -> pa.Tabl
     at = pc.index_in(images["id"], value_set=before["id"].combine_chunks())
     then = before.take(at)
     same = at.is_valid().to_numpy()
-    for name in ("file_size", "mtime_ns"):
-        old, new = (rows[name].fill_null(-1).to_numpy() for rows in (then, images))
-        same &= old == new
+    same &= still_valid(then, images, "px_status")
     same &= then["px_size"].fill_null(0).to_numpy() == (size or 0)
-    same &= ~np.asarray(pc.is_in(then["px_status"], TRY_AGAIN))
     return images.filter(pa.array(~same))
 
 

@@ -18,7 +18,8 @@ from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
-from wetread.table.query import Ask, Content, Indexed, questions
+from wetread.table.query import Ask, questions
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
@@ -56,7 +57,7 @@ class Report:
 
 
 def report(
-    index: Indexed,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     to: PathLike = "report.html",
@@ -72,7 +73,8 @@ def report(
     its sections, and for the JSON in it.
 
     Args:
-        index: the images; what `measure` and `wetread.split` added is reported too.
+        index: the images, or their index folder; what `measure` and `wetread.split` added is
+            reported too.
         boxes: the readers' labels, or a file of them.
         predictions: a model's boxes, or a file of them; judged by `boxes`, by their consensus
             where several readers saw an image.
@@ -104,7 +106,7 @@ def report(
 
 
 def build(
-    index: Indexed,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     *,
@@ -128,7 +130,8 @@ def build(
         progress: say how far it is.
     """
     start = time.perf_counter()
-    with questions(index.content) as answer:
+    index = IndexRows.of(index)
+    with questions(index) as answer:
         subject = _subject(index, answer, boxes, predictions, split, show_phi, links)
         sections = [describe(subject) for describe in SECTIONS]
         provenance = _provenance(subject)
@@ -155,7 +158,7 @@ def build(
 
 
 def _subject(
-    index: Indexed,
+    index: IndexRows,
     answer: Ask,
     boxes: Boxes | PathLike | None,
     predictions: Boxes | PathLike | None,
@@ -163,21 +166,20 @@ def _subject(
     show_phi: bool,
     links: Links,
 ) -> Subject:
-    content = index.content
     sources = {
         name: os.path.basename(os.fspath(given))
         for name, given in (("boxes", boxes), ("predictions", predictions))
         if isinstance(given, str | os.PathLike)
     }
-    labels, found = _open(boxes, content, index), _open(predictions, content, index)
+    labels, found = _open(boxes, index), _open(predictions, index)
     truth = labels
     if labels is not None and len(labels.readers) > 1:
         truth = labels.select(have_place(labels)).consensus()  # the others are problems
-    part = _find_part(content, answer, split)
-    return Subject(content, answer, labels, truth, found, part, show_phi, links, sources)
+    part = _find_part(index, answer, split)
+    return Subject(index, answer, labels, truth, found, part, show_phi, links, sources)
 
 
-def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> Boxes | None:
+def _open(given: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
     """Boxes that know their images, and the parts of them."""
     if given is None:
         return None
@@ -186,12 +188,12 @@ def _open(given: Boxes | PathLike | None, content: Content, index: Indexed) -> B
 
         return read_boxes(given, images=index)
     table = given.table
-    parts = "part" in content.schema.names and table["part"].null_count == len(given)
+    parts = "part" in index.schema.names and table["part"].null_count == len(given)
     named = not table["key"].null_count
     return given.join(index) if named and parts else joined(given, index)
 
 
-def _find_part(content: Content, answer: Ask, split: str | None) -> str | None:
+def _find_part(content: IndexRows, answer: Ask, split: str | None) -> str | None:
     """The column with the parts: the one that is asked for, or what `split` has written."""
     have = content.schema.names
     if split is not None:

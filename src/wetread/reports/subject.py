@@ -16,7 +16,8 @@ from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Tile, Words
 from wetread.reports.coverage import LONGEST, Coverage, cover
 from wetread.reports.markup import Html, cut, el
-from wetread.table.query import Ask, Content, name_column
+from wetread.table.query import Ask, name_column
+from wetread.table.rows import IndexRows
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
@@ -48,9 +49,9 @@ SELECT DISTINCT id FROM (SELECT id, unnest(problems) AS f FROM index) WHERE f.co
 
 @dataclass
 class Subject:
-    """An index with what belongs to it; `content` makes it an `Indexed`."""
+    """An index with its boxes and predictions."""
 
-    content: Content
+    content: IndexRows
     answer: Ask
     """What answers its queries, while the report is being made."""
     boxes: Boxes | None = None

@@ -17,7 +17,8 @@ from wetread.images import batch
 from wetread.reports.blocks import Drawn, Request
 from wetread.reports.markup import cut
 from wetread.settings import Settings
-from wetread.table.query import Content, check_files, questions
+from wetread.table.query import questions
+from wetread.table.rows import IndexRows, check_files
 
 MOST = 60
 """Pictures in a report."""
@@ -42,7 +43,7 @@ _SCHEMA = pa.schema(
 
 
 def draw(
-    content: Content,
+    content: IndexRows,
     requests: Iterable[Request],
     room: int,
     workers: int | None = None,
@@ -73,7 +74,7 @@ def draw(
     return pictures
 
 
-def _rows(content: Content, wanted: list[Request]) -> pa.Table:
+def _rows(content: IndexRows, wanted: list[Request]) -> pa.Table:
     """What a worker needs to know of each request whose image exists."""
     columns = ", ".join(f"index.{name}" for name in batch.COLUMNS)
     asked = pa.table(

@@ -1,6 +1,7 @@
-"""The table: one row per source, in memory or as an index folder.
+"""The index: one row per file, in memory or in an index folder.
 
-`scan` turns sources into rows, `parts` keeps them on disk, `merge` tells what changed and puts
-parts in order, `store` opens and queries, `checks` looks across rows, `summary` counts, `frame`
-makes pandas of it, `progress` says how far it is, `files` writes whole files.
+`scan` reads files into rows, `parts` stores them as Parquet, `merge` merges old and new rows,
+`rows` opens an index, `query` and `database` run SQL on it, `problems` finds problems across files,
+`summary` counts, `extra_columns` adds columns, `jobs` merges shards, `mirror` copies an index from
+and to a bucket.
 """

@@ -1,4 +1,4 @@
-"""Columns that are made after the scan: kept in a table beside the parts, then joined to them."""
+"""Columns added after the scan: stored in a table next to the parts, then joined to them."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from wetread.table.parts import (
 )
 
 
-def read_beside(folder: Path) -> pa.Table | None:
-    """All rows that a table beside the index has, the latest of each id; None without any."""
+def read_extra(folder: Path) -> pa.Table | None:
+    """Rows of a table of extra columns, the latest per id; None if it has none."""
     import pyarrow.parquet as pq
 
     state = read_state(folder)
     parts = [*(state.generation.parts if state.generation else ()), *(p for p, _ in state.loose)]
-    check_parts(folder, parts, f"delete {folder}, and what it holds is made again")
+    check_parts(folder, parts, f"delete {folder}; its columns are then computed again")
     tables = [pq.read_table(part_path(folder, part.name)) for part in parts]
     return latest(tables) if tables else None
 
 
 def latest(tables: list[pa.Table]) -> pa.Table:
-    """The last row of every id."""
+    """Last row of each id."""
     rows = pa.concat_tables(tables, promote_options="default")
-    last = rows.append_column("at", pa.array(range(rows.num_rows), pa.int64()))
-    places = last.group_by("id").aggregate([("at", "max")])["at_max"]
-    return rows.take(places.sort())
+    numbered = rows.append_column("at", pa.array(range(rows.num_rows), pa.int64()))
+    last = numbered.group_by("id").aggregate([("at", "max")])["at_max"]
+    return rows.take(last.sort())
 
 
-def finish_beside(folder: Path, rows: pa.Table, options: Options) -> None:
-    """Keeps these rows alone, as one generation."""
+def write_extra(folder: Path, rows: pa.Table, options: Options) -> None:
+    """Replace a table of extra columns, as one generation."""
     state = read_state(folder)
     number = state.generation.number + 1 if state.generation else 1
     part = write_part(folder, rows, options)
@@ -53,30 +53,29 @@ def finish_beside(folder: Path, rows: pa.Table, options: Options) -> None:
 
 
 def join(rows: pa.Table, columns: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows, with the values that `columns` has of their ids, null for the others."""
+    """Join `columns` to the rows by id; other rows get null."""
     at = pc.index_in(rows["id"], value_set=columns["id"].combine_chunks())
     added = columns.drop_columns(["id"]).take(at)
-    kept = [name for name in rows.column_names if name not in added.column_names]
-    rows = rows.select(kept)
+    rows = rows.select([name for name in rows.column_names if name not in added.column_names])
     for name in added.column_names:
         rows = rows.append_column(name, added[name])
     return conform(rows, schema)
 
 
 def joined_schema(schema: pa.Schema, columns: pa.Schema) -> pa.Schema:
-    """The schema of `join`."""
+    """Schema of the result of `join`."""
     return unify([schema, pa.schema([f for f in columns if f.name != "id"])])
 
 
 def join_index(folder: Path, columns: pa.Table) -> None:
-    """A new generation of an index whose rows have more columns; a stopped scan is left in peace.
+    """Add columns to an index, as a new generation; parts of an interrupted scan stay.
 
     Args:
         folder: an index folder that is locked.
         columns: `id`, and the columns to add or to replace.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written; the index is as before.
+        StorageError: the disk is full or the folder cannot be written; the index is unchanged.
     """
     state = read_state(folder)
     assert state.generation is not None

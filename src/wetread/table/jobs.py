@@ -1,7 +1,7 @@
-"""An index read by many jobs: each keeps the rows of its share of the paths, one merge joins them.
+"""Distributed scan: each job scans one shard of the paths, and a merge joins the shards.
 
 train.index/
-    shards/0003-of-0064/       what the job `--shard 3/64` has read: an index of its own
+    shards/0003-of-0064/       the index of the job `--shard 3/64`
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from wetread.common.arrays import array, filled
 from wetread.common.files import storage_errors
 from wetread.errors import NotFoundError, UsageError
+from wetread.table.changes import TRY_AGAIN
 from wetread.table.merge import (
     KEY_COLUMNS,
-    TRY_AGAIN,
     Feed,
     Known,
     Stored,
@@ -43,42 +43,45 @@ _NAME = re.compile(r"(\d{4,})-of-(\d{4,})")
 
 
 class Shard(NamedTuple):
-    """One of so many shares, counted from 0."""
+    """Number of a shard, from 0, and the number of shards."""
 
     number: int
     of: int
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """A shard as it is written on the command line; UsageError if it is none.
+        """Parse a shard as written on the command line.
+
+        Raises:
+            UsageError: not K/N with K below N.
 
         >>> Shard.parse("3/64")
         Shard(number=3, of=64)
         """
-        said = re.fullmatch(r"(\d+)/(\d+)", text)
-        if said and int(said[1]) < int(said[2]):
-            return cls(int(said[1]), int(said[2]))
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        if match and int(match[1]) < int(match[2]):
+            return cls(int(match[1]), int(match[2]))
         raise UsageError(f"shard {text!r}: write K/N, K from 0 to N - 1, as 3/64 for the fourth")
 
     def take(self, sources: pa.RecordBatch) -> pa.RecordBatch:
-        """The sources of this share: by the hash of the path, so members stay together."""
+        """Select the sources of this shard by the hash of the path; members stay together."""
         hashes = np.array([zlib.crc32(path) for path in sources["path"].to_pylist()], np.int64)
         return sources.filter(array(hashes % self.of == self.number, pa.bool_()))
 
     @property
     def folder(self) -> str:
-        """Where its rows are kept, in the folder of the index."""
+        """Subfolder of the index folder."""
         return f"{SHARDS}/{self.number:04}-of-{self.of:04}"
 
 
 def merge_shards(folder: Path, compact_rows: int) -> None:
-    """Makes an index of all shards in its folder; they stay, and may be scanned and merged again.
+    """Merge the shards of an index folder; they stay, and may be scanned and merged again.
 
-    Rows of files that have not changed since the last merge keep what was added to them there.
+    Rows of files that have not changed since the last merge keep their added columns.
 
     Raises:
         NotFoundError: there are no shards.
-        UsageError: shards are missing or not finished, or were not read alike; says which.
+        UsageError: shards are missing, unfinished, or were scanned with different options.
         StorageError: the folder cannot be written.
     """
     shards = _find_shards(folder)
@@ -89,13 +92,12 @@ def merge_shards(folder: Path, compact_rows: int) -> None:
             "remove those of one kind"
         )
     (total,) = count
-    done = {shard.number: made for shard, made in shards.items() if made}
+    done = {shard.number: generation for shard, generation in shards.items() if generation}
     if missing := sorted(set(range(total)) - set(done)):
         listed = ", ".join(map(str, missing[:20])) + ", ..." * (len(missing) > 20)
-        raise UsageError(f"{len(missing)} of {total} shards are missing or not finished: {listed}")
-    alike = {generation.options for generation in done.values()}
-    if len(alike) > 1:
-        raise UsageError(f"the shards in {folder} were read from different places or in other ways")
+        raise UsageError(f"{len(missing)} of {total} shards are missing or unfinished: {listed}")
+    if len({generation.options for generation in done.values()}) > 1:
+        raise UsageError(f"the shards in {folder} differ in their files or scan options")
     with locked(folder):
         _merge(folder, done, total, compact_rows)
 
@@ -105,13 +107,12 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
     with storage_errors(folder):
         for number, generation in done.items():
             shard = folder / Shard(number, total).folder
-            check_parts(shard, generation.parts, "the same scan of that shard again reads it anew")
+            check_parts(shard, generation.parts, "repeat the scan of that shard")
             for part in generation.parts:
-                there = part_path(shard, part.name)
-                here = part_path(folder, part.name)
-                if not here.exists():
-                    _link(there, here)
-                stored.append(Stored(part, here))
+                path = part_path(folder, part.name)
+                if not path.exists():
+                    _link(part_path(shard, part.name), path)
+                stored.append(Stored(part, path))
     first = next(iter(done.values()))
     before = read_generation(folder)
     ordered = valid_parts(folder, before, first.options)
@@ -127,7 +128,7 @@ def _merge(folder: Path, done: dict[int, Generation], total: int, compact_rows: 
 
 
 def _keep_unchanged(ordered: list[Stored], stored: list[Stored]) -> None:
-    """Marks the rows of the last merge that still hold, and all others of the shards."""
+    """Mark the valid rows of the last merge, and all other rows of the shards."""
     known = Known(stored)
     for old in ordered:
         try:
@@ -143,21 +144,21 @@ def _keep_unchanged(ordered: list[Stored], stored: list[Stored]) -> None:
         new.keep = ~new.keep
 
 
-def _link(there: Path, here: Path) -> None:
+def _link(source: Path, to: Path) -> None:
     try:
-        os.link(there, here)
+        os.link(source, to)
     except OSError:  # a file system without links
-        shutil.copyfile(there, here)
+        shutil.copyfile(source, to)
 
 
 def _find_shards(folder: Path) -> dict[Shard, Generation | None]:
-    """The shards in an index folder and what each holds, None where it is not finished."""
-    found = {}
+    """Shards of an index folder with their generations, None for an unfinished one."""
+    shards = {}
     for path in sorted((folder / SHARDS).glob("*-of-*")):
-        if said := _NAME.fullmatch(path.name):
-            found[Shard(int(said[1]), int(said[2]))] = read_generation(path)
-    if not found:
+        if match := _NAME.fullmatch(path.name):
+            shards[Shard(int(match[1]), int(match[2]))] = read_generation(path)
+    if not shards:
         raise NotFoundError(
             f"{folder} has no shards: make them with wetread scan WHAT -o {folder} --shard K/N"
         )
-    return found
+    return shards

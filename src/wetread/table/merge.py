@@ -1,7 +1,7 @@
-"""Old rows against the walk, and parts against each other: both are sorted, so both stream.
+"""Merge of old rows with the files found, and of parts with each other: sorted streams.
 
-Nothing here looks at a row by itself: keys are compared as Arrow arrays, a batch at a time, and a
-part is opened only while the walk passes it.
+Keys are compared as Arrow arrays, one batch at a time; a part is open only while its range of keys
+is processed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from wetread.common.arrays import array, filled, scalar
 from wetread.common.files import checksum, storage_errors
 from wetread.errors import IndexFormatError
 from wetread.headers.schema import unify
+from wetread.table.changes import still_valid
 from wetread.table.parts import (
     GROUP_ROWS,
     Generation,
@@ -36,40 +37,30 @@ from wetread.table.parts import (
 )
 
 Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
-KEY_COLUMNS = [
-    "path",
-    "path_bytes",
-    "member",
-    "member_bytes",
-    "file_size",
-    "mtime_ns",
-    "etag",
-    "read_status",
-]
-TRY_AGAIN = array(["no_access", "timeout", "crashed"], pa.string())
-"""Statuses that may be another one the next time."""
+_STATE_COLUMNS = ["file_size", "mtime_ns", "etag", "read_status"]
+KEY_COLUMNS = ["path", "path_bytes", "member", "member_bytes", *_STATE_COLUMNS]
 _BATCH_ROWS = 4096
-"""Rows that a merge takes from each part at once; of their keys, twice as many."""
+"""Rows that a merge reads from each part at once; twice as many if it reads the keys alone."""
 _LARGE = GROUP_ROWS // 2
-"""Rows of a part that is worth a file of its own."""
+"""Minimum number of rows of a part that is not merged with others."""
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows with the columns of a schema and no others, null where they had none."""
+    """Rows with exactly the columns of a schema; missing columns are null."""
     have = set(rows.column_names)
     columns = [rows[f.name] if f.name in have else pa.nulls(rows.num_rows, f.type) for f in schema]
     return pa.table(columns, schema=schema)
 
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:
-    """Tables below each other, with the columns of all."""
+    """Concatenate tables, with the columns of all."""
     schema = unify(table.schema for table in tables)
     return pa.concat_tables([conform(table, schema) for table in tables])
 
 
 @dataclass(eq=False)
 class Stored:
-    """A part on disk and which of its rows still hold."""
+    """A part on disk and a mask of its valid rows."""
 
     part: Part
     path: Path
@@ -80,10 +71,10 @@ class Stored:
 
 
 def valid_parts(folder: Path, generation: Generation | None, options: Options) -> list[Stored]:
-    """The parts of the last generation that a scan may go on from, none of their rows kept yet.
+    """Intact parts of the last generation, if its options are the same; no row is marked as valid.
 
     Warns:
-        UserWarning: one is damaged or missing: its files are read again.
+        UserWarning: a part is damaged or missing; its files are read again.
     """
     if generation is None or generation.options != options:
         return []
@@ -93,7 +84,7 @@ def valid_parts(folder: Path, generation: Generation | None, options: Options) -
         if problem := find_damage(folder, part):
             warnings.warn(
                 f"{path} is damaged: {problem}; its {part.rows:,} files are read again, and "
-                "columns that were added to them are lost",
+                "columns added to them are lost",
                 UserWarning,
                 stacklevel=2,
             )
@@ -103,7 +94,7 @@ def valid_parts(folder: Path, generation: Generation | None, options: Options) -
 
 
 class Feed:
-    """The rows of a part, taken from the front as far as a key reaches."""
+    """Reader of a part that returns its next rows up to a key."""
 
     def __init__(
         self,
@@ -114,7 +105,7 @@ class Feed:
         self.stored = stored
         self.taken = 0
         self.head: bytes | None = stored.part.first
-        """The key of the next row, or of one before it; None at the end."""
+        """Key of the next row, or of an earlier one; None at the end."""
         self._batches = self._read(columns, keep)
         self._rows: pa.Table | None = None
         self._keys: pa.Array
@@ -143,13 +134,13 @@ class Feed:
             self.head = self._keys[0].as_py()
 
     def reach(self) -> bytes | None:
-        """The key of the last row in memory; None where there are no more rows."""
+        """Key of the last row in memory; None at the end."""
         if self._rows is None and self.head is not None:
             self._next()
         return None if self._rows is None else self._keys[-1].as_py()
 
     def until(self, last: bytes | None) -> list[pa.Table]:
-        """The next rows with a key of at most `last`; all of them for None."""
+        """Return the next rows with a key up to `last`; None returns all."""
         found = []
         while (reach := self.reach()) is not None and not after(self.head, last):
             rows = self._rows
@@ -167,7 +158,7 @@ class Feed:
 
 
 def after(key: bytes | None, last: bytes | None) -> bool:
-    """Whether a key comes after `last`, which None puts after everything.
+    """True if a key is greater than `last`; None stands for the end.
 
     >>> after(b"b", b"a"), after(b"b", None)
     (True, False)
@@ -176,14 +167,14 @@ def after(key: bytes | None, last: bytes | None) -> bool:
 
 
 class Known:
-    """The rows of an earlier scan, met in step with the walk."""
+    """Rows of an earlier scan, read in step with the files found."""
 
     def __init__(self, stored: Iterable[Stored]) -> None:
-        # The newest first: where a stopped scan had read a file again, that row is looked at.
+        # The newest first: a file that an interrupted scan has read again counts with that row.
         self._feeds = [Feed(s, KEY_COLUMNS) for s in reversed(list(stored))]
 
     def changed(self, walk: Rows) -> Rows:
-        """The sources to read; marks the rows of the others as kept.
+        """Return the sources to read; the rows of the others are marked as valid.
 
         Args:
             walk: sources or rows in order, after those of the last call, with sizes and times.
@@ -193,17 +184,13 @@ class Known:
         if old is None:
             return walk
         before = row_keys(old)
-        if keys.equals(before):  # as most often, and faster
+        if keys.equals(before):  # the usual case, and faster
             found = np.arange(len(keys))
         else:
-            found = filled(pc.index_in(keys, value_set=before), -1)
-        same = (found >= 0) & ~filled(pc.is_in(old["read_status"], TRY_AGAIN), False)[found]
-        for name in ("file_size", "mtime_ns"):
-            then, now = (filled(rows[name], -1) for rows in (old, walk))
-            same &= then[found] == now
-        if walk["etag"].null_count < len(walk):
-            then, now = (np.array(rows["etag"].to_pylist(), object) for rows in (old, walk))
-            same &= then[found] == now
+            numbers = pc.index_in(keys, value_set=before)
+            found = filled(numbers, -1)
+            old = old.select(_STATE_COLUMNS).take(numbers)
+        same = (found >= 0) & still_valid(old, walk, "read_status")
         kept = np.sort(found[same])
         at = 0
         for stored, first, count in places:
@@ -213,7 +200,7 @@ class Known:
         return walk.filter(array(~same, pa.bool_()))
 
     def _until(self, last: bytes) -> tuple[pa.Table | None, list[tuple[Stored, int, int]]]:
-        """The old rows up to a key, and for each run of them its part, first row and length."""
+        """Old rows up to a key, and for each run of them its part, first row and length."""
         tables: list[pa.Table] = []
         places = []
         for feed in self._feeds:
@@ -226,7 +213,7 @@ class Known:
                 feed.head = None
                 if first:
                     raise IndexFormatError(f"{feed.stored.path} is damaged: {error}") from error
-                continue  # lost as a whole: its files are read again
+                continue  # no row of it was used: its files are read again
             if feed.taken > first:
                 places.append((feed.stored, first, feed.taken - first))
         self._feeds = [feed for feed in self._feeds if feed.head is not None]
@@ -236,16 +223,16 @@ class Known:
 def compact(
     folder: Path, ordered: Sequence[Stored], fresh: Sequence[Stored], known: pa.Schema, rows: int
 ) -> tuple[tuple[Part, ...], pa.Schema]:
-    """The parts of a new generation in order, and the schema of all.
+    """Write the parts of a new generation; returns them in order, with their common schema.
 
-    A part that keeps all its rows and gets none between them stays as it is.
+    A part stays as it is if all its rows are valid and no new row falls between them.
 
     Args:
         folder: the index folder.
         ordered: parts of the last generation.
-        fresh: parts that the scan wrote, or a stopped one before it.
-        known: the schema of the last generation.
-        rows: at most so many rows in a new part.
+        fresh: parts of this scan, or of an interrupted one before it.
+        known: schema of the last generation.
+        rows: maximum number of rows in a new part.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -257,10 +244,10 @@ def compact(
     standing = _standing(ordered, fresh)
     ordered = sorted([*ordered, *standing], key=lambda s: s.part.first)
     feeds = [Feed(s, keep=s.keep) for s in fresh if s not in standing]
-    # Each part owns the keys up to its last, the last one those to the end.
+    # The range of a part ends with its last key, that of the last part is open.
     ends = [*(stored.part.last for stored in ordered[:-1]), None]
     parts: list[Part] = []
-    for old, end in zip_longest(ordered, ends):  # with no parts, one stretch is all there is
+    for old, end in zip_longest(ordered, ends):  # without parts, one range has all keys
         inputs = [f for f in feeds if f.head is not None and not after(f.head, end)]
         if old is not None and old.keep.all() and not inputs:
             parts.append(old.part)
@@ -268,29 +255,29 @@ def compact(
         if old is not None:
             inputs.append(Feed(old, keep=old.keep))
         total = sum(int(feed.stored.keep.sum()) for feed in inputs)
-        size = -(-total // max(1, -(-total // rows)))  # even parts, so that none stays tiny
+        size = -(-total // max(1, -(-total // rows)))  # even parts, none of them tiny
         with storage_errors(folder):
             parts += write_parts(folder, _merged(inputs, end, schema), schema, size)
     return tuple(parts), used_schema(schema, (name for part in parts for name in part.columns))
 
 
 def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored]) -> list[Stored]:
-    """The fresh parts that merging would not better: large ones, alone in their stretch of keys."""
+    """Fresh parts that need no merge: large ones that overlap no other part."""
     parts = sorted([*ordered, *fresh], key=lambda s: s.part.first)
-    found = []
+    standing = []
     before: bytes | None = None
     for stored, following in zip_longest(parts, parts[1:]):
         part = stored.part
         alone = before is None or before < part.first
         alone &= following is None or part.last < following.part.first
         if alone and stored in fresh and stored.keep.all() and part.rows >= _LARGE:
-            found.append(stored)
+            standing.append(stored)
         before = part.last if before is None else max(before, part.last)
-    return found
+    return standing
 
 
 def _merged(feeds: Sequence[Feed], end: bytes | None, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of sorted feeds up to a key, in order."""
+    """Rows of sorted feeds up to a key, in order."""
     while True:
         last = end
         for feed in sorted((f for f in feeds if f.head is not None), key=lambda f: f.head or b""):
@@ -311,7 +298,7 @@ def _merged(feeds: Sequence[Feed], end: bytes | None, schema: pa.Schema) -> Iter
 def write_parts(
     folder: Path, tables: Iterator[pa.Table], schema: pa.Schema, size: int
 ) -> Iterator[Part]:
-    """Writes rows as parts of `size`, a row group in memory at a time."""
+    """Write rows as parts of `size` rows, with one row group in memory at a time."""
     rows = pa.Table.from_batches([], schema)
     while True:
         done, first, last, name = 0, b"", b"", new_name()
@@ -332,11 +319,11 @@ def write_parts(
         yield Part(name, done, first, last, tuple(sorted(used)), checksum(path))
 
 
-def _fill(rows: pa.Table, tables: Iterator[pa.Table], wanted: int) -> pa.Table:
-    """At least `wanted` rows, where the tables have them."""
+def _fill(rows: pa.Table, tables: Iterator[pa.Table], size: int) -> pa.Table:
+    """Append tables until there are `size` rows."""
     pieces = [rows]
     have = rows.num_rows
-    while have < wanted and (more := next(tables, None)) is not None:
+    while have < size and (more := next(tables, None)) is not None:
         pieces.append(more)
         have += more.num_rows
     return pa.concat_tables(pieces)

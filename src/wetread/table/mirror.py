@@ -1,8 +1,8 @@
-"""An index in a bucket: a copy on this machine's disk that fetches and sends what is new.
+"""Index in a bucket: a local copy that downloads and uploads new files.
 
-An object store has no append, no rename and no lock. An index needs none of them: but for the
-marker its files are written once, under names of their own. Parts are sent before the commit that
-names them, and a commit only if nobody has sent one of that name.
+An object store has no append, no rename and no lock. An index needs none of them: except for the
+marker, its files are written once, under unique names. Parts are uploaded before the commit that
+names them, and a commit only if none of that name exists.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from wetread.sources.find import INDEX_MARKER
 
 T = TypeVar("T")
 _OWN = re.compile(r"(parts|commits)/")
-"""What is gone from the bucket is removed here only where all of it was sent."""
+"""Files that are deleted from the copy if they are no longer in the bucket."""
 _MARKERS = re.compile(rf"(shards/[^/]+/)?{re.escape(INDEX_MARKER)}")
-"""What an index has, or one that is to be merged."""
-_FASTER = "another scan of it has finished meanwhile; scan again"
+"""Markers of an index, and of the shards of one."""
+_CONFLICT = "another scan of it has finished meanwhile; scan again"
 _FOLDER, _ADDRESS = "index", "url.txt"
 
 
 def local_folder(to: str | bytes | os.PathLike[str]) -> Path:
-    """Where an index is on this machine: the folder itself, or the copy of one in a bucket."""
+    """Local folder of an index: the folder itself, or the copy of an index in a bucket."""
     if not is_url(to):
         return Path(os.path.abspath(os.fsdecode(to)))
     url = os.fsdecode(to).rstrip("/")
@@ -45,17 +45,27 @@ def local_folder(to: str | bytes | os.PathLike[str]) -> Path:
     return folder / _FOLDER
 
 
+def is_index(path: str | bytes | os.PathLike[str]) -> bool:
+    """True for an index folder, here or in a bucket."""
+    if not is_url(path):
+        return os.path.exists(os.path.join(os.fsdecode(path), INDEX_MARKER))
+    try:
+        return bool(open_bucket(os.fsdecode(path)).stat(INDEX_MARKER))
+    except OSError:  # whatever opens it next explains the failure
+        return False
+
+
 def address_of(folder: Path) -> str | None:
-    """The URL that a folder is the copy of; None where it is an index itself."""
-    said = folder.parent / _ADDRESS
-    return said.read_text() if folder.name == _FOLDER and said.is_file() else None
+    """URL of the index that a folder is a copy of; None for a folder that is no copy."""
+    file = folder.parent / _ADDRESS
+    return file.read_text() if folder.name == _FOLDER and file.is_file() else None
 
 
 def pull(folder: Path) -> None:
-    """Makes a copy what the bucket has now; does nothing for a folder that is no copy.
+    """Update a copy from the bucket; does nothing for a folder that is no copy.
 
     Raises:
-        IndexFormatError: what the bucket has there is no index; nothing is copied.
+        IndexFormatError: the URL is not an index; nothing is copied.
         StorageError: the bucket cannot be read, or the disk is full.
     """
     url = address_of(folder)
@@ -72,28 +82,26 @@ def pull(folder: Path) -> None:
             file.write(bucket.read(key, 0, size))
 
     with storage_errors(url):
-        there = _list(bucket)
-        if there and not any(map(_MARKERS.fullmatch, there)):
+        remote = _list_remote(bucket)
+        if remote and not any(map(_MARKERS.fullmatch, remote)):
             raise IndexFormatError(
-                f"{url} is not an index: it has files and no {INDEX_MARKER}; choose a new folder "
-                "for one"
+                f"{url} is not an index: it has files and no {INDEX_MARKER}; choose a new folder"
             )
-        for key in _local(folder) - set(there):
+        for key in _list_local(folder) - set(remote):
             if _OWN.match(key):
                 (folder / key).unlink(missing_ok=True)
-        # What names parts comes after them, so that the copy is never ahead of itself.
-        for key in sorted(there, key=_rank):
+        for key in sorted(remote, key=_rank):
             if _rank(key)[0]:
-                get(key, there[key])
-        parts = [key for key in there if not _rank(key)[0]]
-        list(bucket.pool.map(get, parts, [there[key] for key in parts]))
+                get(key, remote[key])
+        parts = [key for key in remote if not _rank(key)[0]]
+        list(bucket.pool.map(get, parts, [remote[key] for key in parts]))
 
 
 def fetch(folder: Path, keys: list[str]) -> None:
-    """Brings files that are known to be in the bucket; does nothing for a folder that is no copy.
+    """Download files of the bucket; does nothing for a folder that is no copy.
 
     Raises:
-        StorageError: one is not there, as another scan has finished meanwhile.
+        StorageError: one is missing, because another scan has finished meanwhile.
     """
     url = address_of(folder)
     if url is None:
@@ -108,52 +116,52 @@ def fetch(folder: Path, keys: list[str]) -> None:
         try:
             list(bucket.pool.map(get, keys))
         except FileNotFoundError as error:
-            raise StorageError(f"{url}: {_FASTER}") from error
+            raise StorageError(f"{url}: {_CONFLICT}") from error
 
 
 def push(folder: Path, generation: str) -> None:
-    """Sends what the bucket has not, a new generation last, and removes what is gone here.
+    """Upload new files, the generation last, and delete remote files that are not here.
 
     Does nothing for a folder that is no copy.
 
     Raises:
-        StorageError: the bucket cannot be written, or another scan was faster.
+        StorageError: the bucket cannot be written, or another scan has finished meanwhile.
     """
     url = address_of(folder)
     if url is None:
         return
     bucket = open_bucket(url)
     with storage_errors(url):
-        there, here = set(_list(bucket)), _local(folder)
+        remote, local = set(_list_remote(bucket)), _list_local(folder)
         last = f"commits/{generation}.json"
-        _send(bucket, folder, here - there - {last})
-        later = any(key > last for key in there if key.startswith("commits/generation-"))
+        _upload(bucket, folder, local - remote - {last})
+        later = any(key > last for key in remote if key.startswith("commits/generation-"))
         if later or not bucket.create(last, (folder / last).read_bytes()):
-            raise StorageError(f"{url}: {_FASTER}")
-        bucket.remove(sorted(there - here, key=_rank, reverse=True))
+            raise StorageError(f"{url}: {_CONFLICT}")
+        bucket.remove(sorted(remote - local, key=_rank, reverse=True))
 
 
 def push_marker(folder: Path, marker: str) -> None:
-    """Sends the file that says what the others are; does nothing for a folder that is no copy."""
+    """Upload the marker of an index; does nothing for a folder that is no copy."""
     if (url := address_of(folder)) is not None:
         with storage_errors(url):
-            _send(open_bucket(url), folder, {marker})
+            _upload(open_bucket(url), folder, {marker})
 
 
 def push_part(url: str, write: Callable[[Path], T]) -> T:
-    """Runs `write(folder)` on an empty folder and sends what it has written; gives its result."""
-    with tempfile.TemporaryDirectory(prefix="wetread-") as made:
-        folder = Path(made)
+    """Run `write(folder)` on an empty folder and upload its files; returns its result."""
+    with tempfile.TemporaryDirectory(prefix="wetread-") as name:
+        folder = Path(name)
         for name in ("parts", "commits"):
             (folder / name).mkdir()
         result = write(folder)
         with storage_errors(url):
-            _send(open_bucket(url), folder, _local(folder))
+            _upload(open_bucket(url), folder, _list_local(folder))
     return result
 
 
-def _send(bucket: Bucket, folder: Path, keys: set[str]) -> None:
-    """Parts at once, then one by one what names them; what is there already stays."""
+def _upload(bucket: Bucket, folder: Path, keys: set[str]) -> None:
+    """Upload parts in parallel, then one by one the files that name them; none is overwritten."""
 
     def create(key: str) -> bool:
         return bucket.create(key, (folder / key).read_bytes())
@@ -165,18 +173,18 @@ def _send(bucket: Bucket, folder: Path, keys: set[str]) -> None:
 
 
 def _rank(key: str) -> tuple[int, str]:
-    """Parts first, then what names them, the generation last."""
+    """Sort key of a file: parts, then commits, the generation last."""
     return (0 if key.endswith(".parquet") else 2 if "generation-" in key else 1), key
 
 
-def _list(bucket: Bucket) -> dict[str, int]:
-    """Sizes of the files of the index, by key."""
+def _list_remote(bucket: Bucket) -> dict[str, int]:
+    """Sizes of the files of the index in the bucket, by key."""
     try:
-        return {one.key: one.size for page in bucket.pages() for one in page}
+        return {item.key: item.size for page in bucket.pages() for item in page}
     except FileNotFoundError as error:
         raise NotFoundError(f"{bucket.url}: no such bucket") from error
 
 
-def _local(folder: Path) -> set[str]:
+def _list_local(folder: Path) -> set[str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {p.relative_to(folder).as_posix() for p in files if not p.name.startswith(TEMPORARY)}

@@ -1,13 +1,13 @@
-"""The index folder: immutable parts, each with a commit written last, and a generation over all.
+"""The index folder: immutable Parquet parts, one commit per part, and one generation over all.
 
     train.index/
-        wetread-index.json              what this folder is, and which schema version wrote it
-        parts/<name>.parquet            rows in order of (path, member) bytes
-        commits/<name>.json             a part of a scan under way: these rows are safe
+        wetread-index.json              marker with the schema version
+        parts/<name>.parquet            rows in the order of (path, member) bytes
+        commits/<name>.json             a part of an unfinished scan
         commits/generation-000001.json  a finished scan: its parts in order
 
-A file is written under a temporary name, synced and renamed, so it is whole or not there. What no
-generation or commit names is rubbish of a killed scan, and the next one sweeps it away.
+Files are written atomically: under a temporary name, synced, then renamed. Files that no generation
+or commit names are left over from a killed scan; the next scan removes them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,14 @@ from wetread.table.mirror import push
 
 STAMP = Stamp("wetread-index", 2, IndexFormatError, "scan into a new folder")
 SHARDS = "shards"
-"""The folder in an index that is made of shards, where these are."""
+"""Folder of the shards in an index that many jobs scan."""
 GROUP_ROWS = 8192
-"""Rows in a Parquet row group: what a reader or a merge holds at once."""
+"""Rows per Parquet row group, which a reader or a merge holds in memory."""
+
+
+def new_name() -> str:
+    """Unique name of a part or a scan; later ones sort later."""
+    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True)
@@ -49,31 +54,29 @@ class Part:
     name: str
     rows: int
     first: bytes
-    """The key of its first row."""
+    """Key of the first row."""
     last: bytes
-    """The key of its last row."""
+    """Key of the last row."""
     columns: tuple[str, ...]
-    """The columns that have a value, but for the core."""
+    """Columns with a value, except those of the core schema."""
     checksum: str
-    """Of the file; see `files.checksum`."""
+    """Checksum of the file; see `common.files.checksum`."""
 
     def to_json(self) -> dict[str, Any]:
-        """The part as JSON can hold it; bytes that are not UTF-8 as lone surrogates."""
+        """Convert to JSON values; bytes that are not UTF-8 become lone surrogates."""
         first, last = (k.decode("utf-8", "surrogateescape") for k in (self.first, self.last))
         return {**asdict(self), "first": first, "last": last}
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Part:
-        """The inverse of `to_json`."""
-        first, last = (said[k].encode("utf-8", "surrogateescape") for k in ("first", "last"))
-        return cls(
-            said["name"], said["rows"], first, last, tuple(said["columns"]), said["checksum"]
-        )
+    def from_json(cls, values: dict[str, Any]) -> Part:
+        """Convert from the values of `to_json`."""
+        ends = {k: values[k].encode("utf-8", "surrogateescape") for k in ("first", "last")}
+        return cls(**{**values, **ends, "columns": tuple(values["columns"])})
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides whether a row that is kept answers a new scan."""
+    """Scan options that invalidate earlier rows when they change."""
 
     root: str
     private: bool = False
@@ -82,30 +85,32 @@ class Options:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished scan: its parts in order, their schema, and what the scan did."""
+    """A finished scan: its parts in order, their schema, and statistics of the scan."""
 
     number: int
     options: Options
     schema: pa.Schema
     parts: tuple[Part, ...]
     scan: dict[str, Any]
+    scan_id: str = field(default_factory=new_name)
+    """Stays the same when columns are added."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What an index folder holds: the last generation, and the parts of a scan that was stopped."""
+    """Last generation of an index folder, and the parts of an interrupted scan."""
 
     generation: Generation | None = None
     loose: tuple[tuple[Part, Options], ...] = field(default=())
 
 
 def part_path(folder: Path, name: str) -> Path:
-    """Where a part is."""
+    """Path of a part."""
     return folder / "parts" / f"{name}.parquet"
 
 
 def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
-    """The key of every source or row: path, NUL, member, as bytes that sort as the table does."""
+    """Key of each source or row, in the sort order of the table: path, NUL, member, as bytes."""
     import pyarrow.compute as pc
 
     def names(name: str) -> pa.Array | pa.ChunkedArray:
@@ -119,9 +124,9 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
 
 
 def used_columns(rows: pa.Table) -> list[str]:
-    """The columns with a value or that were asked for, but for the core, which is always there.
+    """Columns with a value or of an option of the scan, except those of the core schema.
 
-    What a table has beyond them depends on which files were once read with which.
+    Other columns of a table depend on the files that were read in the same task.
     """
     return [
         field.name
@@ -132,18 +137,13 @@ def used_columns(rows: pa.Table) -> list[str]:
 
 
 def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
-    """The core, and the fields that are used."""
+    """Core schema and the used fields."""
     names = {*CORE.names, *used}
     return pa.schema([field for field in schema if field.name in names])
 
 
-def new_name() -> str:
-    """A name that no part has; later ones sort later."""
-    return f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
-
-
 def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
-    """Writes rows of a scan under way and then their commit.
+    """Write rows of an unfinished scan, then their commit.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -162,7 +162,7 @@ def write_part(folder: Path, rows: pa.Table, options: Options) -> Part:
 
 @contextlib.contextmanager
 def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
-    """A Parquet writer of a file that appears when it is whole."""
+    """Open a Parquet writer; the file is renamed into place when it is complete."""
     import pyarrow.parquet as pq
 
     versions = {"wetread-schema": str(STAMP.schema), "wetread": __version__}
@@ -175,9 +175,14 @@ def part_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
 
 
 def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] = ()) -> None:
-    """Makes a scan count, then removes every part and commit it does not name, but for `keep`.
+    """Write the generation of a finished scan, then remove parts and commits that it does not name.
 
-    A copy of an index in a bucket is sent there.
+    The copy of an index in a bucket is sent there.
+
+    Args:
+        folder: the index folder, locked.
+        generation: the finished scan.
+        keep: names of other parts to keep with their commits.
     """
     schema = base64.b64encode(generation.schema.serialize().to_pybytes()).decode()
     name = f"generation-{generation.number:06d}"
@@ -186,6 +191,7 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
         "options": asdict(generation.options),
         "parts": [part.to_json() for part in generation.parts],
         "scan": generation.scan,
+        "scan_id": generation.scan_id,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "arrow_schema": schema,
     }
@@ -197,16 +203,16 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
 
 
 def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:
-    """Removes every other commit, then every other part, as far as the system lets it."""
-    for below, named in (("commits", commits), ("parts", parts)):
-        for entry in (folder / below).iterdir():
-            if entry.stem not in named:
-                with contextlib.suppress(OSError):  # Windows keeps what a reader holds open
+    """Remove all other commits, then all other parts, as far as the system permits."""
+    for subfolder, names in (("commits", commits), ("parts", parts)):
+        for entry in (folder / subfolder).iterdir():
+            if entry.stem not in names:
+                with contextlib.suppress(OSError):  # Windows keeps files that a reader has open
                     entry.unlink()
 
 
 def find_damage(folder: Path, part: Part) -> str | None:
-    """Problem of a part's file, None if it is as it was written."""
+    """Damage of the file of a part, None if it is intact."""
     try:
         same = checksum(part_path(folder, part.name)) == part.checksum
     except OSError as error:
@@ -215,10 +221,10 @@ def find_damage(folder: Path, part: Part) -> str | None:
 
 
 def check_parts(folder: Path, parts: Sequence[Part], remedy: str) -> None:
-    """Compare the files of parts with their checksums, several at once.
+    """Compare the files of parts with their checksums, in parallel.
 
     Raises:
-        IndexFormatError: one is damaged or missing; says which, and the `remedy`.
+        IndexFormatError: one is damaged or missing; names it and the `remedy`.
     """
     with ThreadPoolExecutor(min(8, len(parts) or 1)) as pool:
         for part, problem in zip(parts, pool.map(partial(find_damage, folder), parts), strict=True):
@@ -228,11 +234,11 @@ def check_parts(folder: Path, parts: Sequence[Part], remedy: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Says what is wrong with a folder that should be an index.
+    """Check that a folder is an index of this schema version.
 
     Raises:
         NotFoundError: there is no such folder.
-        IndexFormatError: it is no index, or one of another schema version.
+        IndexFormatError: not an index, or one of another schema version.
     """
     if not folder.exists():
         raise NotFoundError(f"{folder}: no such index")
@@ -248,11 +254,11 @@ def check_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder as an index that this process alone writes; made where there is none.
+    """Lock an index folder for writing; it is created if it does not exist.
 
     Raises:
-        IndexFormatError: the folder holds something else, or another version's index.
-        StorageError: it cannot be written, or another scan is writing it.
+        IndexFormatError: the folder has other files, or is an index of another version.
+        StorageError: it cannot be written, or another process holds the lock.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -260,7 +266,7 @@ def locked(folder: Path) -> Iterator[None]:
             names = [entry.name for entry in folder.iterdir() if entry.name != SHARDS]
             if not all(name.startswith(TEMPORARY) for name in names):
                 raise IndexFormatError(
-                    f"{folder} has files in it and is no index: choose a new folder"
+                    f"{folder} has files and is not an index: choose a new folder"
                 )
             STAMP.write(folder / INDEX_MARKER, {})
         check_folder(folder)
@@ -274,7 +280,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_state(folder: Path) -> State:
-    """The last generation and the commits of a scan that was stopped after it, oldest first.
+    """Read the last generation and the commits of a scan interrupted after it, oldest first.
 
     Raises:
         IndexFormatError: a commit is damaged or of another schema version.
@@ -287,15 +293,15 @@ def read_state(folder: Path) -> State:
         if name.startswith(("generation-", TEMPORARY)) or name in known:
             continue
         with _readable(path := folder / "commits" / f"{name}.json"):
-            said = STAMP.read(path)
-            part, options = Part.from_json(said["part"]), Options(**said["options"])
+            commit = STAMP.read(path)
+            part, options = Part.from_json(commit["part"]), Options(**commit["options"])
         if find_damage(folder, part) is None:  # else its files are read again
             loose.append((part, options))
     return State(generation, tuple(loose))
 
 
 def read_generation(folder: Path) -> Generation | None:
-    """The last finished scan; needs no lock.
+    """Read the last finished scan; needs no lock.
 
     Raises:
         IndexFormatError: it is damaged or of another schema version.
@@ -304,7 +310,7 @@ def read_generation(folder: Path) -> Generation | None:
     while paths:
         try:
             return _generation(paths[-1])
-        except FileNotFoundError:  # a scan that has finished since has removed it
+        except FileNotFoundError:  # removed by a scan that has finished meanwhile
             before, paths = paths, _generations(folder)
             if paths == before:
                 raise
@@ -318,15 +324,17 @@ def _generations(folder: Path) -> list[Path]:
 
 def _generation(path: Path) -> Generation:
     with _readable(path):
-        said = STAMP.read(path)
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(said["arrow_schema"])))
-        parts = tuple(Part.from_json(part) for part in said["parts"])
-        return Generation(said["number"], Options(**said["options"]), schema, parts, said["scan"])
+        commit = STAMP.read(path)
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(commit["arrow_schema"])))
+        parts = tuple(Part.from_json(part) for part in commit["parts"])
+        options = Options(**commit["options"])
+        scan_id = commit.get("scan_id", "")  # missing in indexes of earlier versions
+        return Generation(commit["number"], options, schema, parts, commit["scan"], scan_id)
 
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """IndexFormatError for a commit that does not say what it should."""
+    """Raise IndexFormatError for a commit with missing or wrong values."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:

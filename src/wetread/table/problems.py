@@ -1,9 +1,9 @@
-"""Problems that only show across files, and the view that puts them beside those of each file.
+"""The SQL view `problems`: those of each file, and those that only show across files.
 
-They are computed when asked for, of the rows that are asked about:
+The latter are computed per query, from its rows:
 
 - UID_CLASH: one SOP Instance UID, but another header or size.
-- POSSIBLE_DUPLICATE: equal header bytes and sizes; only comparing the files can tell.
+- POSSIBLE_DUPLICATE: equal header bytes and sizes; only a comparison of the files can confirm it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FROM every LEFT JOIN problem_codes USING (code)
 
 
 def make_view(columns: list[str]) -> str:
-    """The SQL of the view; what decoding found counts too, where that has been done."""
+    """SQL of the view, with the problems of decoding if the index has been measured."""
     measured = "px_problems" in columns
     both = "list_concat(problems, px_problems)"
     return _VIEW.format(problems=both if measured else "problems")

@@ -1,4 +1,4 @@
-"""Sources become rows: what has not changed is kept, the rest is read, a part at a time."""
+"""Scan: read the headers of new and changed files, one part at a time; keep the other rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from wetread.table.parts import (
     used_schema,
     write_part,
 )
-from wetread.table.query import Content, read_content
+from wetread.table.rows import IndexRows
 from wetread.workers import Engine, LocalEngine
 
 What = PathLike | Iterable[PathLike]
@@ -60,19 +60,19 @@ def scan(
     replace: bool = False,
     engine: Engine | None = None,
     settings: Settings = Settings(),
-) -> Content:
+) -> IndexRows:
     """One row per source, in memory or, with `to`, in an index folder; see `wetread.scan`."""
-    share = None if shard is None else Shard.parse(shard)
-    if to is not None and share is not None:
-        to = os.path.join(os.fsdecode(to), share.folder)
+    job = None if shard is None else Shard.parse(shard)
+    if to is not None and job is not None:
+        to = os.path.join(os.fsdecode(to), job.folder)
     folder = None if to is None else local_folder(to)
     if folder is not None:
         pull(folder)
     again = folder is not None and _is_index(folder)
     origin = find(what, stat=again, size=settings.part_files, settings=settings)
-    if share is not None:
-        shared = filter(len, map(share.take, origin.batches))
-        origin = Origin(origin.root, shared, origin.items)
+    if job is not None:
+        batches = filter(len, map(job.take, origin.batches))
+        origin = Origin(origin.root, batches, origin.items)
     options = Options(origin.root, private, sequences)
     if engine is not None or workers is not None:
         settings = dataclasses.replace(settings, start_seconds=0.0)
@@ -80,30 +80,34 @@ def scan(
     with Progress(progress) as bar:
         if folder is None:
             engine.check(origin.root, None)
-            content = _in_memory(origin, options, engine, settings, bar)
+            index = _in_memory(origin, options, engine, settings, bar)
         else:
             with locked(folder):
-                push_marker(folder, INDEX_MARKER)  # it says what the parts will be
+                push_marker(folder, INDEX_MARKER)  # before any part
                 if not replace:
                     _check_items(folder, read_generation(folder), origin)
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
-            content = read_content(folder)
-    if not len(content) and share is None:
+            index = IndexRows.read(folder)
+    if not len(index) and job is None:
         warnings.warn(f"no files in {what}", UserWarning, stacklevel=3)
-    return content
+    return index
 
 
-def merge(folder: PathLike, settings: Settings = Settings()) -> Content:
-    """The shards in an index folder, joined; see `wetread.merge`."""
+def merge(folder: PathLike, settings: Settings = Settings()) -> IndexRows:
+    """Merge the shards in an index folder; see `wetread.merge`."""
     path = local_folder(folder)
     pull(path)
     merge_shards(path, settings.compact_rows)
-    return read_content(path)
+    return IndexRows.read(path)
 
 
 def _is_index(folder: Path) -> bool:
-    """Whether an earlier scan began there; raises for another version's index."""
+    """True if the folder has an index, finished or not.
+
+    Raises:
+        IndexFormatError: an index of another version.
+    """
     if not folder.is_dir() or not any((folder / name).exists() for name in ("commits", "parts")):
         return False
     check_folder(folder)
@@ -112,7 +116,7 @@ def _is_index(folder: Path) -> bool:
 
 def _in_memory(
     origin: Origin, options: Options, engine: Engine, settings: Settings, bar: Progress
-) -> Content:
+) -> IndexRows:
     started = time.monotonic()
     tables = list(_read(origin.batches, None, options, engine, settings, bar))
     tables.sort(key=lambda table: row_keys(table.slice(0, 1))[0].as_py())
@@ -120,7 +124,7 @@ def _in_memory(
     rows = rows.select(used_schema(rows.schema, used_columns(rows)).names)
     rows = rows.replace_schema_metadata(None)
     done = _statistics(rows.num_rows, rows.num_rows, started)
-    return Content(options.root, rows.schema, rows=rows, scan=done)
+    return IndexRows(options.root, rows.schema, rows=rows, scan=done)
 
 
 def _on_disk(
@@ -153,7 +157,7 @@ def _on_disk(
         stored.keep[:] = True
         written.append(stored)
         read += part.rows
-    names = [stored.part.name for stored in written]  # which workers have sent to its bucket
+    names = [stored.part.name for stored in written]  # workers have written them to the bucket
     fetch(folder, [key for n in names for key in (f"parts/{n}.parquet", f"commits/{n}.json")])
     before_schema = state.generation.schema if state.generation and ordered else CORE
     fresh = [*loose, *written]
@@ -165,9 +169,9 @@ def _on_disk(
 
 
 def _check_items(folder: Path, before: Generation | None, origin: Origin) -> None:
-    """UsageError where rows would go of files that were scanned before and are not scanned now.
+    """Raise UsageError if the scan would drop rows of files that still exist.
 
-    A file of a list that is gone may go, unless all are: then the folder was moved or is not
+    Deleted files of a list are dropped, unless all are missing: then the folder was moved or is not
     mounted.
     """
     if before is None:
@@ -181,7 +185,7 @@ def _check_items(folder: Path, before: Generation | None, origin: Origin) -> Non
         raise UsageError(
             f"{folder} is the index of {', '.join(lost[:3])}{more}, which this scan would replace: "
             "choose another folder for the index, or replace it (--replace, replace=True); if the "
-            "files were moved, the index still serves with --root or Index.open(..., root=)"
+            "files were moved, open the index with --root or Index.open(..., root=)"
         )
 
 
@@ -198,7 +202,7 @@ def _read(
     settings: Settings,
     bar: Progress,
 ) -> Iterator[pa.Table]:
-    """What `scan_part` makes of every source, in order of completion."""
+    """Results of `scan_part`, in order of completion."""
     pace = _Pace(settings)
     tasks = pace.tasks(batches)
     to = None if folder is None else address_of(folder) or str(folder)
@@ -219,23 +223,23 @@ def _map(
     failed: Callable[[pa.Table, str, str], pa.Table],
     seconds: float,
 ) -> Generator[pa.Table, None, None]:
-    """Read here for some seconds, then by the engine: processes only pay for long scans."""
+    """Read in this process for some seconds, then with the engine, whose start takes time."""
     first = list(islice(tasks, 2))
     tasks = chain(first, tasks)
     if isinstance(engine, LocalEngine):
-        alone = len(first) < 2  # tasks, which is not worth a process either
+        single = len(first) < 2  # one task needs no worker process
         end = time.monotonic() + seconds
-        while (alone or time.monotonic() < end) and (task := next(tasks, None)) is not None:
+        while (single or time.monotonic() < end) and (task := next(tasks, None)) is not None:
             yield scan_part(task, arguments)
     yield from engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
 
 
 def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Reads some sources: the engine's function, in a worker or in the caller's process.
+    """Read the headers of some sources; the function that the engine maps.
 
     Returns:
-        The rows; with `to` among the options they are written there as a part, and one row says
-        which. The schema's metadata has `rows` and `seconds`.
+        The rows; with the option `to` they are written there as a part, and the result is one row
+        that describes the part. The metadata of the schema have `rows` and `seconds`.
     """
     started = time.monotonic()
     batch = sources.combine_chunks().to_batches()[0]
@@ -246,27 +250,28 @@ def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
         sequences=options["sequences"],
         settings=Settings.from_json(options["settings"]),
     )
-    return _delivered(rows, options, time.monotonic() - started)
+    return _deliver(rows, options, time.monotonic() - started)
 
 
 def _failed(options: dict[str, Any]) -> Callable[[pa.Table, str, str], pa.Table]:
-    """What becomes of a source that ended a worker or took too long."""
+    """Function that makes the row of a source that crashed a worker or exceeded the time limit."""
 
     def row(source: pa.Table, status: str, text: str) -> pa.Table:
         batch = source.combine_chunks().to_batches()[0]
-        return _delivered(failed_row(batch, status, text), options, 0.0)
+        return _deliver(failed_row(batch, status, text), options, 0.0)
 
     return row
 
 
-def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Table:
-    said = {"rows": str(rows.num_rows), "seconds": str(seconds)}
+def _deliver(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Table:
+    """Write rows as a part where the scan has a folder; see `scan_part`."""
+    metadata = {"rows": str(rows.num_rows), "seconds": str(seconds)}
     if options["to"] is not None:
-        kept = Options(options["root"], options["private"], options["sequences"])
+        scan_options = Options(options["root"], options["private"], options["sequences"])
         to = options["to"]
 
         def write(folder: Path) -> Part:
-            return write_part(folder, rows, kept)
+            return write_part(folder, rows, scan_options)
 
         part = push_part(to, write) if is_url(to) else write(Path(to))
         rows = pa.table(
@@ -279,23 +284,23 @@ def _delivered(rows: pa.Table, options: dict[str, Any], seconds: float) -> pa.Ta
                 "checksum": array([part.checksum], pa.string()),
             }
         )
-    return rows.replace_schema_metadata(said)
+    return rows.replace_schema_metadata(metadata)
 
 
 def _part_of(summary: pa.Table) -> Part:
-    said = summary.to_pylist()[0]
-    return Part(**{**said, "columns": tuple(said["columns"])})
+    values = summary.to_pylist()[0]
+    return Part(**{**values, "columns": tuple(values["columns"])})
 
 
 class _Pace:
-    """Cuts sources into tasks, smaller ones where reading is slow."""
+    """Task size: fewer sources per task if reading is slow."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._size = settings.part_files
 
     def tasks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-        """Tables of at most the present size, in order."""
+        """Split batches of sources into tables of the current task size, in order."""
         waiting = pa.Table.from_batches([], SOURCE_SCHEMA)
         for batch in batches:
             waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
@@ -306,7 +311,7 @@ class _Pace:
             yield waiting
 
     def note(self, rows: int, seconds: float) -> None:
-        """A task took so long; the next ones are to take at most `part_seconds`."""
+        """Adapt the task size to the duration of a task, so that the next take `part_seconds`."""
         most = self._settings.part_files
         if seconds > 0:
             allowed = int(rows * self._settings.part_seconds / seconds)

@@ -1,22 +1,23 @@
-"""What is in an index, at a glance."""
+"""Summary of an index: counts per status, modality, transfer syntax and problem."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from wetread.common.text import name_bytes
-from wetread.table.query import Content, query
+from wetread.table.query import query
+from wetread.table.rows import IndexRows
 
 WITH_HEADER = ("ok", "repaired", "partial")
 """Values of `read_status` of files whose header was read."""
 
 
 class Summary(dict[str, Any]):
-    """Counts of an index; JSON can hold it, and printed it reads well.
+    """Counts of an index: a dict of JSON values that prints as text.
 
-    Keys: `root`, `files`, `bytes`, and counts by value in `read_status`, `modality`,
-    `transfer_syntax` (by UID) and `problems` (by code); after a scan `read` (how many files it had
-    to read), `seconds` and `before` (how many files the index had).
+    Keys: `root`, `files`, `bytes`, and counts per value in `read_status`, `modality`,
+    `transfer_syntax` (UIDs) and `problems` (codes); after a scan `read` (number of files read),
+    `seconds` and `before` (number of files in the index before).
     """
 
     def __str__(self) -> str:
@@ -34,22 +35,22 @@ class Summary(dict[str, Any]):
     __repr__ = __str__
 
 
-def summarise(content: Content) -> Summary:
-    """Counts the rows of an index."""
-    total = query(content, "SELECT coalesce(sum(file_size), 0)::BIGINT AS bytes FROM index")
+def summarise(index: IndexRows) -> Summary:
+    """Count the rows of an index."""
+    total = query(index, "SELECT coalesce(sum(file_size), 0)::BIGINT AS bytes FROM index")
     return Summary(
-        root=content.root,
-        files=len(content),
+        root=index.root,
+        files=len(index),
         bytes=total["bytes"][0].as_py(),
-        read_status=_counts(content, "read_status", "index"),
-        modality=_counts(content, "Modality", "index"),
-        transfer_syntax=_counts(content, "transfer_syntax", "index"),
-        problems=_counts(content, "code", "problems"),
-        **{key: content.scan[key] for key in ("read", "seconds", "before") if key in content.scan},
+        read_status=_counts(index, "read_status", "index"),
+        modality=_counts(index, "Modality", "index"),
+        transfer_syntax=_counts(index, "transfer_syntax", "index"),
+        problems=_counts(index, "code", "problems"),
+        **{key: index.scan[key] for key in ("read", "seconds", "before") if key in index.scan},
     )
 
 
-def count_without_pixels(content: Content) -> dict[str, int]:
+def count_without_pixels(index: IndexRows) -> dict[str, int]:
     """Number of the rows without pixels, by SOP class, or by status of those without a header."""
     sql = f"""
         SELECT CASE WHEN read_status IN {WITH_HEADER} THEN
@@ -57,26 +58,26 @@ def count_without_pixels(content: Content) -> dict[str, int]:
             ELSE read_status END AS value, count(*) AS n
         FROM index WHERE pixel_length IS NULL GROUP BY ALL
     """
-    found = [(name_uid(row["value"]), row["n"]) for row in query(content, sql).to_pylist()]
-    return dict(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+    counts = [(name_uid(row["value"]), row["n"]) for row in query(index, sql).to_pylist()]
+    return dict(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
-def say_without_pixels(content: Content) -> list[str]:
-    """One line of text for these rows, or none: "2 files without pixels: RT Plan Storage 2"."""
-    counts = count_without_pixels(content)
+def say_without_pixels(index: IndexRows) -> list[str]:
+    """Message on rows without pixels, if any: "2 files without pixels: RT Plan Storage 2"."""
+    counts = count_without_pixels(index)
     listed = ", ".join(f"{name} {n:,}" for name, n in counts.items())
     return [f"{sum(counts.values()):,} files without pixels: {listed}"] if counts else []
 
 
-def _counts(content: Content, column: str, table: str) -> dict[str, int]:
-    """How often each value occurs, the most frequent first."""
+def _counts(index: IndexRows, column: str, table: str) -> dict[str, int]:
+    """Count per value, the most frequent first."""
     sql = f"SELECT {column} AS value, count(*) AS n FROM {table} WHERE {column} <> ''"
-    found = query(content, f"{sql} GROUP BY ALL ORDER BY n DESC, value")
-    return dict(zip(found["value"].to_pylist(), found["n"].to_pylist(), strict=True))
+    counts = query(index, f"{sql} GROUP BY ALL ORDER BY n DESC, value")
+    return dict(zip(counts["value"].to_pylist(), counts["n"].to_pylist(), strict=True))
 
 
 def name_uid(uid: str | None) -> str:
-    """What the standard calls a UID; itself, where it does not.
+    """Name of a UID in the DICOM standard; the UID itself if it is not in it.
 
     >>> name_uid("1.2.840.10008.1.2.1"), name_uid("none at all"), name_uid(None)
     ('Explicit VR Little Endian', 'none at all', '')

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from wetread.errors import UnknownNameError
 from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table.query import Content, all_rows, fetch, name_column, query
+from wetread.table.query import name_column, query
 from wetread.table.query import where as filter_rows
+from wetread.table.rows import IndexRows, all_rows, fetch
 from wetread.viewer.facets import count_values, kind_of
 from wetread.viewer.ids import Ids, to_number, to_numbers
 from wetread.viewer.lru import Kept
@@ -71,15 +72,15 @@ class Catalogue:
 
     def __init__(
         self,
-        content: Content,
+        content: IndexRows,
         settings: Settings = Settings(),
     ) -> None:
         if content.chosen is not None:  # rows that were chosen have no places on disk
-            content = Content(content.root, content.schema, rows=all_rows(content))
+            content = IndexRows(content.root, content.schema, rows=all_rows(content))
         self.content = content
         self._seconds = settings.filter_seconds
         self.columns = list(content.schema.names)
-        self._empty = Content(content.root, content.schema, folder=Path(content.root))
+        self._empty = IndexRows(content.root, content.schema, folder=Path(content.root))
         self._orders, self._masks, self._facets = Kept(_KEPT), Kept(_KEPT), Kept(4 * _KEPT)
         self._tables = Kept(3)
 

@@ -18,7 +18,7 @@ from wetread.common.disk_cache import cache_folder
 from wetread.errors import UsageError
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
-from wetread.table.query import Content, Indexed, check_files
+from wetread.table.rows import IndexLike, IndexRows, check_files
 from wetread.viewer.environment import (
     COLAB_FRAMES,
     find_place,
@@ -113,7 +113,7 @@ class Handle:
 
 
 def view(
-    index: Indexed,
+    index: IndexLike,
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     port: int = 0,
@@ -132,7 +132,7 @@ def view(
     jupyter-server-proxy, where that is installed.
 
     Args:
-        index: the images.
+        index: the images, or their index folder.
         boxes: what readers drew, or the file of it; joined to the index where it is not yet.
         predictions: what a model found.
         port: 0 takes any that is free.
@@ -156,7 +156,7 @@ def view(
     """
     place = find_place()
     return serve(
-        index.content,
+        IndexRows.of(index),
         open_boxes(boxes) if boxes is not None else None,
         open_boxes(predictions) if predictions is not None else None,
         port=port,
@@ -172,7 +172,7 @@ def view(
 
 
 def serve(
-    content: Content,
+    content: IndexRows,
     boxes: Boxes | None = None,
     predictions: Boxes | None = None,
     *,
@@ -239,11 +239,6 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _joined(boxes: Boxes | None, content: Content) -> Boxes | None:
+def _joined(boxes: Boxes | None, content: IndexRows) -> Boxes | None:
     """Boxes with the ids of this index."""
-    return None if boxes is None else joined(boxes, _Rows(content))
-
-
-class _Rows:
-    def __init__(self, content: Content) -> None:
-        self.content = content
+    return None if boxes is None else joined(boxes, content)

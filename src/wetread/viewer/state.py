@@ -14,7 +14,7 @@ from wetread.common.privacy import kind_of_column
 from wetread.display.render import PRESETS
 from wetread.errors import PROBLEMS
 from wetread.settings import Settings
-from wetread.table.query import Content
+from wetread.table.rows import IndexRows
 from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.facets import kind_of
 from wetread.viewer.header import MASK
@@ -41,7 +41,7 @@ class Viewer:
 
     def __init__(
         self,
-        content: Content,
+        content: IndexRows,
         boxes: Boxes | None = None,
         predictions: Boxes | None = None,
         *,
@@ -89,7 +89,7 @@ class Viewer:
 
             sides = [marks.boxes if marks.given else None for marks in (self.truth, self.found)]
             shown = not self.masked
-            return build_report(self.catalogue, *sides, show_phi=shown, links="viewer").html
+            return build_report(self.catalogue.content, *sides, show_phi=shown, links="viewer").html
 
         return self._kept.get("report", build)
 

@@ -162,7 +162,7 @@ def _show_places(
 def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Words:
     from wetread.errors import BOX_PROBLEMS
 
-    checked = boxes.check(subject)
+    checked = boxes.check(subject.content)
     counts = {str(code): int(n) for code, n in checked["code"].value_counts().items()}
     ordered = [code for code in BOX_PROBLEMS if code in counts]
     ordered.sort(key=lambda code: ("error", "warning", "info").index(BOX_PROBLEMS[code].severity))

@@ -1,0 +1,97 @@
+"""A locked DuckDB database over the rows of one index.
+
+SQL may come from a stranger: the database sees nothing but the tables `index`, `problems` and
+`problem_codes`; files, network and settings are locked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from wetread.common.arrays import array
+from wetread.errors import PROBLEMS, QueryError, UnknownNameError
+from wetread.table.problems import make_view
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow.dataset as ds
+
+ALL_ROWS = "SELECT * FROM all_rows"
+"""The view `index` where no rows were selected."""
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+    "autoload_known_extensions": False,
+    "autoinstall_known_extensions": False,
+    "temp_directory": "",  # values of patients are not spilled to a disk
+    "lock_configuration": True,
+}
+_UNKNOWN_COLUMN = re.compile(r'column "(.+?)" not found|not have a column named "(.+?)"')
+_UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+
+@contextlib.contextmanager
+def open_database(
+    source: pa.Table | ds.Dataset, view: str, columns: list[str], seconds: float | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database in memory; errors of queries in the block become a `QueryError`.
+
+    Args:
+        source: all rows.
+        view: the SELECT statement of the view `index`, over the table `all_rows`.
+        columns: names of the columns of `source`.
+        seconds: time limit of the block; None for no limit.
+    """
+    import duckdb
+
+    names = ("code", "severity", "meaning")
+    codes = {n: array([getattr(c, n) for c in PROBLEMS.values()], pa.string()) for n in names}
+    with duckdb.connect(":memory:", config=_CONFIG) as database:
+        database.register("all_rows", source)
+        database.register("problem_codes", pa.table(codes))
+        database.execute(f'CREATE VIEW "index" AS {view}')
+        database.execute(make_view(columns))
+        try:
+            with _time_limit(seconds, database.interrupt):
+                yield database
+        except duckdb.InterruptException as error:
+            raise QueryError(f"stopped after {seconds} s, the time limit of a query") from error
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
+            kind = str(error).partition(":")[0]  # what follows may quote a patient's value
+            hint = "TRY_CAST and TRY give null where a value does not fit"
+            raise QueryError(f"{kind} in some row; {hint}") from None
+        except duckdb.Error as error:  # all that DuckDB says is in the message
+            raise QueryError(_explain(str(error), columns)) from None
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float | None, stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` from another thread, unless the block ends before."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that it never stops a database that has been closed
+
+
+def _explain(message: str, columns: list[str]) -> str:
+    """Error message of DuckDB, with the known columns or tables."""
+    if match := _UNKNOWN_COLUMN.search(message):
+        name = match[1] or match[2]
+        error = UnknownNameError("column", name, columns)
+        return f"{error}; text takes single quotes: '{name}'"
+    if match := _UNKNOWN_TABLE.search(message):
+        return f"unknown table {match[1]!r}; the tables are index, problems and problem_codes"
+    return message.strip()
