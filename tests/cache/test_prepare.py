@@ -408,5 +408,5 @@ def test_bad_usage(few: Path, tmp_path: Path) -> None:
         prepare(index, tmp_path / "c", workers=0, progress=False)
     with pytest.raises(UsageError, match="no row has pixels"):
         make(index.where("false"), tmp_path / "c")
-    with pytest.raises(CacheError, match="has files in it and is not a cache"):
+    with pytest.raises(CacheError, match="has files and is not a cache"):
         make(index, few)

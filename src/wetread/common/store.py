@@ -44,7 +44,7 @@ class Store:
                 names = {entry.name for entry in folder.iterdir()} - {*self.allowed, self.lock}
                 if not all(name.startswith(TEMPORARY) for name in names):
                     raise self.stamp.failure(
-                        f"{folder} has files in it and is not {self.noun}: choose a new folder"
+                        f"{folder} has files and is not {self.noun}: choose a new folder"
                     )
                 self.stamp.write(folder / self.marker, content)
             self.stamp.read(folder / self.marker)
