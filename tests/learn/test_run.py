@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -40,23 +39,6 @@ FILES = (
     "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
     "metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
 )
-
-
-@pytest.fixture(scope="session")
-def unsplit(phantom_cache: Path) -> Cache:
-    return Cache.open(phantom_cache)
-
-
-@pytest.fixture(scope="session")
-def truth(phantoms: Path, unsplit: Cache) -> Boxes:
-    return wr.read_boxes(phantoms / "train.csv", images=unsplit.index).consensus()
-
-
-@pytest.fixture(scope="session")
-def cache(unsplit: Cache, truth: Boxes) -> Cache:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # phantoms have no patients
-        return unsplit.split(truth)
 
 
 @pytest.fixture(scope="session")

@@ -122,13 +122,8 @@ def train(
     folder = Path(to)
     cache = open_cache(cache)
     with process_group(device) as processes:
-        boxes = check_truth(open_boxes(truth), cache)
-        if processes.is_main:
-            warn_left_out(cache.left_out)
-        if not len(cache):
-            raise UsageError("no image could be decoded: there is nothing to train on")
+        data = _read(cache, check_truth(open_boxes(truth), cache), processes)
         size = size or min(SIZE, cache.size)
-        data = read_data(cache, boxes)
         examples = data.examples(TRAIN, size, window, augment, seed)
         length = epoch_steps(len(examples), batch, processes.world)
         params = Hyperparameters(
@@ -189,6 +184,15 @@ def check_options(
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
     if any(Path(to, marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
         raise UsageError(f"{to} is an index or a cache, not a run: choose a new folder")
+
+
+def _read(cache: Cache, truth: Boxes, processes: ProcessGroup) -> TrainingData:
+    """Read the training data; warn about images that could not be decoded."""
+    if processes.is_main:
+        warn_left_out(cache.left_out)
+    if not len(cache):
+        raise UsageError("no image could be decoded: there is nothing to train on")
+    return read_data(cache, truth)
 
 
 def _describe_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
