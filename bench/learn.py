@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import wetread as wr
 from figures import Figure, name_version, save, tabulate
+from wetread.learn.dataset import CacheDataset
 from wetread.sample import write_sample
 
 WANTED = 20
@@ -134,9 +135,12 @@ def main() -> None:
         files = f"{options.images} radiographs of {options.side} pixels"
         figures = [Figure(f"`prepare` of {files}, once", len(cache) / once, "images/s")]
         for kind, data in (
-            (f"items of {options.size}", cache.dataset(size=options.size)),
-            (f"items of {options.size}, augmented", cache.dataset(size=options.size, augment=True)),
-            (f"items of {options.cache}", cache.dataset()),
+            (f"items of {options.size}", CacheDataset(cache, size=options.size)),
+            (
+                f"items of {options.size}, augmented",
+                CacheDataset(cache, size=options.size, augment=True),
+            ),
+            (f"items of {options.cache}", CacheDataset(cache)),
         ):
             title = f"an epoch of {files}, {kind}"
             rounds = [run(data) for _ in range(options.rounds)]

@@ -41,7 +41,7 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
     truth = wr.read_boxes(folder / "train.csv", images=index).consensus("majority")
     truth_test = wr.read_boxes(folder / "test_truth.csv", images=test)
     start = time.perf_counter()
-    cache = wr.prepare(index, folder / "train.cache", options.size, progress=False)
+    cache = wr.prepare(index, folder / "train.cache", options.size, progress=False).split(truth)
     held_out = wr.prepare(test, folder / "test.cache", options.size, progress=False)
     images = len(cache) + len(held_out)
     prepared = images / (time.perf_counter() - start)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wetread.learn.detector import Detector, Found, Shape, Target
+from wetread.learn.detector import Detector, Prediction, Shape, Target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ def build(shape: Shape) -> Detector:
 
         def forward(
             self, images: Sequence[Tensor], targets: Sequence[Target] | None = None
-        ) -> dict[str, Tensor] | list[Found]:
+        ) -> dict[str, Tensor] | list[Prediction]:
             batch = (torch.stack(list(images)) - shape.mean) / shape.std
             side = config.resolution
             batch = interpolate(batch, (side, side), mode="bilinear", antialias=True)
@@ -61,7 +61,7 @@ def build(shape: Shape) -> Detector:
             boxes = box_convert(target["boxes"], "xyxy", "cxcywh") / shape.size
             return {"boxes": boxes, "labels": target["labels"]}
 
-        def _filter(self, result: Found) -> Found:
+        def _filter(self, result: Prediction) -> Prediction:
             """Boxes with one of the classes of wetread."""
             valid = (result["labels"] >= 1) & (result["labels"] <= shape.classes)
             return {name: result[name][valid] for name in ("boxes", "labels", "scores")}

@@ -239,7 +239,7 @@ def test_an_index_on_disk_keeps_it(make_index: Make, tmp_path: Path) -> None:
 @pytest.fixture
 def planted(make_index: Make, tmp_path: Path) -> wr.Index:
     """Patient 0 and one picture of patients 1 and 2 are on two sides."""
-    from wetread.splits import _keep  # what a split of somebody else's would write
+    from wetread.splits import _store  # as the split of another version would write it
 
     pictures = patients(4, 2)
     pictures["1-0.dcm"]["pixels"] = pictures["2-0.dcm"]["pixels"] = bytes([9, 9]) * 2400
@@ -249,7 +249,7 @@ def planted(make_index: Make, tmp_path: Path) -> wr.Index:
     given = {"0-0.dcm": "valid", "1-0.dcm": "valid", "1-1.dcm": "valid"}
     names = index.table["path"].to_pylist()
     part = pa.table({"id": index.table["id"], "part": [given.get(n, "train") for n in names]})
-    return _keep(index, part)
+    return _store(index, part)
 
 
 def test_planted_leaks_are_found(planted: wr.Index) -> None:
@@ -275,7 +275,7 @@ def test_wrong_usage(make_index: Make, small_folder: Path) -> None:
         wr.split(index, folds=1)
     with pytest.raises(UsageError, match="3 groups cannot be split into 4 parts"):
         wr.split(index, folds=4)
-    with pytest.raises(UsageError, match=r"join them first, boxes.join\(index\)"):
+    with pytest.raises(UsageError, match=r"call boxes.join\(index\)"):
         wr.split(index, Boxes.from_columns({"key": ["a"]}))
     with pytest.raises(UsageError, match="no image to split"):
         wr.split(wr.scan(small_folder / "README.txt", progress=False))

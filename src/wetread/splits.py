@@ -1,4 +1,4 @@
-"""An honest split: nobody's images, and no picture, on two sides; labels spread evenly."""
+"""Train/valid splits without patient or duplicate leakage, stratified by label."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ _COLUMNS = (
 
 
 def split_rows(
-    content: AnyIndex,
+    index: AnyIndex,
     boxes: Boxes | None = None,
     parts: Mapping[str, float] | None = None,
     folds: int | None = None,
     by: str | None = None,
     seed: int = 0,
 ) -> AnyIndex:
-    """The rows with columns `part`, `fold` and `group`; see `wetread.split`."""
+    """Rows with columns `part`, `fold` and `group`; see `wetread.split`."""
     shares = _check(parts, folds)
-    images = query(content, f"{_select(content, by)} WHERE pixel_length IS NOT NULL ORDER BY id")
+    images = query(index, f"{_select(index, by)} WHERE pixel_length IS NOT NULL ORDER BY id")
     if not images.num_rows:
         raise UsageError("no image to split: no row has pixels")
     grouping = group_images(images, by)
     if not grouping.certain:
         warnings.warn(f"split by {grouping.by}: {grouping.why}", UserWarning, stacklevel=3)
-    if content.folder is not None:
-        check_files(content)
-    sets = _unite(grouping.names, *find_equal_pixels(content.root, images))
+    if index.folder is not None:
+        check_files(index)
+    sets = _unite(grouping.names, *find_equal_pixels(index.root, images))
     number = _assign_images(images["id"].to_pylist(), sets, boxes, list(shares.values()), seed)
     names = list(shares)
     part = pa.nulls(len(number), pa.string()) if folds else pa.array([names[n] for n in number])
     fold = pa.array(number, pa.int32()) if folds else pa.nulls(len(number), pa.int32())
-    how = {"by": grouping.by, "why": grouping.why, "seed": str(seed)}
+    metadata = {"by": grouping.by, "why": grouping.why, "seed": str(seed)}
     columns = pa.table(
         [images["id"], part, fold, pa.array(grouping.names)],
         schema=pa.schema(
@@ -62,22 +62,22 @@ def split_rows(
                 ("id", pa.string()),
                 ("part", pa.string()),
                 ("fold", pa.int32()),
-                pa.field("group", pa.string(), metadata=how),
+                pa.field("group", pa.string(), metadata=metadata),
             ]
         ),
     )
-    return _keep(content, columns)
+    return _store(index, columns)
 
 
-def _keep(content: AnyIndex, columns: pa.Table) -> AnyIndex:
-    """The columns joined to the rows, in memory or on disk."""
-    if content.folder is None:
-        assert content.rows is not None
-        schema = joined_schema(content.rows.schema, columns.schema)
-        return replace(content, schema=schema, rows=join(content.rows, columns, schema))
-    with locked(content.folder):
-        join_index(content.folder, columns)
-    return content.reopen()
+def _store(index: AnyIndex, columns: pa.Table) -> AnyIndex:
+    """Join the columns to the rows, in memory or on disk."""
+    if index.folder is None:
+        assert index.rows is not None
+        schema = joined_schema(index.rows.schema, columns.schema)
+        return replace(index, schema=schema, rows=join(index.rows, columns, schema))
+    with locked(index.folder):
+        join_index(index.folder, columns)
+    return index.reopen()
 
 
 def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, float]:
@@ -93,22 +93,26 @@ def _check(parts: Mapping[str, float] | None, folds: int | None) -> dict[str, fl
     return shares
 
 
-def _select(content: IndexRows, by: str | None) -> str:
-    have = content.schema.names
-    if by is not None and by not in have:
-        raise UnknownNameError("column", by, have)
-    extra = [*KEYS, *(name for name in ("px_hash", "px_scale") if name in have), *([by] * bool(by))]
-    wanted = dict.fromkeys(name for name in extra if name not in _COLUMNS.split(", "))
-    names = ", ".join(f'"{name}"' for name in wanted)
+def _select(index: IndexRows, by: str | None) -> str:
+    known = index.schema.names
+    if by is not None and by not in known:
+        raise UnknownNameError("column", by, known)
+    extra = [
+        *KEYS,
+        *(name for name in ("px_hash", "px_scale") if name in known),
+        *([by] * bool(by)),
+    ]
+    columns = dict.fromkeys(name for name in extra if name not in _COLUMNS.split(", "))
+    names = ", ".join(f'"{name}"' for name in columns)
     return f"SELECT {_COLUMNS}, {names} FROM index"
 
 
 def find_equal_pixels(root: str, images: pa.Table) -> list[list[str]]:
-    """What tells pictures apart, in two ways: equal texts, if not "", are equal pictures.
+    """Fingerprints of the images, by one or two methods; equal ones, if not "", are duplicates.
 
-    The hash that `Index.measure` made of all pixels; and, unless it did so of every image, the
-    bytes of the pixel element, which are read only of files whose size and a sample of the bytes
-    are equal. A picture in two transfer syntaxes is seen only by the former.
+    The pixel hash of `Index.measure`; and, unless every image has one, a hash of the bytes of the
+    pixel element, which are read only from files of equal size and an equal sample of bytes. A
+    duplicate in another transfer syntax is found by the pixel hash only.
     """
     hashes: list[str] = []
     if "px_hash" in images.column_names:
@@ -117,24 +121,24 @@ def find_equal_pixels(root: str, images: pa.Table) -> list[list[str]]:
         if all(hashes):
             return [hashes]
     rows = images.select(_COLUMNS.split(", ")).to_pylist()
-    alike = _alike(range(len(rows)), lambda place: _extent(rows[place]))
-    alike = _alike(alike, lambda place: _digest(root, rows[place], sample=True))
+    candidates = _duplicates(range(len(rows)), lambda i: _extent(rows[i]))
+    candidates = _duplicates(candidates, lambda i: _digest(root, rows[i], sample=True))
     digests = [""] * len(rows)
-    for place in alike:
-        digests[place] = _digest(root, rows[place], sample=False)
+    for i in candidates:
+        digests[i] = _digest(root, rows[i], sample=False)
     return [digests, *([hashes] if hashes else [])]
 
 
-def _alike(places: Iterable[int], tell: Callable[[int], str]) -> list[int]:
-    """The places of which another has the same text, "" aside."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for place in places:
-        found[tell(place)].append(place)
-    return [p for text, same in found.items() if text and len(same) > 1 for p in same]
+def _duplicates(numbers: Iterable[int], fingerprint: Callable[[int], str]) -> list[int]:
+    """Row numbers that share their fingerprint with another, unless it is ""."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number in numbers:
+        groups[fingerprint(number)].append(number)
+    return [n for text, same in groups.items() if text and len(same) > 1 for n in same]
 
 
 def _extent(row: Mapping[str, Any]) -> str:
-    """What equal pixel elements must have in common."""
+    """Fingerprint of the image size and the length of the pixel element."""
     return f"{row['Rows']} {row['Columns']} {_bytes(row)}"
 
 
@@ -144,7 +148,7 @@ def _bytes(row: Mapping[str, Any]) -> int:
 
 
 def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
-    """A hash of the pixel element, or of 4 KiB in its middle; "" where it cannot be read."""
+    """Hash of the pixel element, or of 4 KiB in its middle; "" if it cannot be read."""
     length = _bytes(row)
     start, count = (max(0, length // 2 - _SAMPLE // 2), _SAMPLE) if sample else (0, length)
     path, member = path_and_member(row)
@@ -157,8 +161,8 @@ def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
     return f"{_extent(row)} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 
-def _unite(groups: list[str], *tellings: list[str]) -> list[str]:
-    """For each image the smallest key of the groups that equal pictures tie together."""
+def _unite(groups: list[str], *fingerprints: list[str]) -> list[str]:
+    """Merge groups that share duplicate images; the smallest group name for each image."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -166,10 +170,10 @@ def _unite(groups: list[str], *tellings: list[str]) -> list[str]:
             parent[name] = name = parent[parent[name]]
         return name
 
-    for pictures in tellings:
+    for texts in fingerprints:
         first: dict[str, str] = {}
-        for group, picture in zip(groups, pictures, strict=True):
-            if picture and (other := first.setdefault(picture, group)) != group:
+        for group, text in zip(groups, texts, strict=True):
+            if text and (other := first.setdefault(text, group)) != group:
                 low, high = sorted((root(group), root(other)))
                 parent[high] = low
     return [root(group) for group in groups]
@@ -178,12 +182,12 @@ def _unite(groups: list[str], *tellings: list[str]) -> list[str]:
 def _assign_images(
     ids: list[str], sets: list[str], boxes: Boxes | None, shares: list[float], seed: int
 ) -> list[int]:
-    """The number of the part, for each image."""
+    """Number of the part of each image."""
     names, at = np.unique(np.array(sets, object), return_inverse=True)
     if len(names) < len(shares):
         raise UsageError(
-            f"{len(names)} groups cannot be split into {len(shares)} parts: what belongs to one "
-            "patient or is the same picture stays together"
+            f"{len(names)} groups cannot be split into {len(shares)} parts: images of one "
+            "patient and duplicate images stay together"
         )
     counts = np.zeros((len(names), 1), np.int64)
     if boxes is not None:
@@ -198,33 +202,33 @@ def _assign_images(
 
 
 def _presence(ids: list[str], boxes: Boxes) -> NDArray[np.int64]:
-    """(images, labels + 1): whether each label, or nothing, is on the image."""
+    """(images, labels + 1): 1 for each label on the image; the last column is "nothing"."""
     if boxes.table["image"].null_count == len(boxes) > 0:
-        raise UsageError("boxes know no image of the index: join them first, boxes.join(index)")
-    place = {id_: number for number, id_ in enumerate(ids)}
+        raise UsageError("no box is joined to an image: call boxes.join(index) first")
+    row = {id_: number for number, id_ in enumerate(ids)}
     labels = {label: number for number, label in enumerate(boxes.labels)}
     present = np.zeros((len(ids), len(labels) + 1), np.int64)
     columns = (boxes.table[name].to_pylist() for name in ("image", "label"))
     for image, label in zip(*columns, strict=True):
-        if image in place:
-            present[place[image], labels.get(label, len(labels))] = 1
+        if image in row:
+            present[row[image], labels.get(label, len(labels))] = 1
     return present
 
 
 def assign(
     counts: NDArray[np.int64], shares: NDArray[np.float64], rank: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Groups onto parts by iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011).
+    """Assign groups to parts by iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011).
 
-    The rarest label first: its groups go, the largest first, where most of it is missing.
+    Starts with the rarest label; its groups, by falling size, go to the part that lacks it most.
 
     Args:
-        counts: (groups, labels + 1) images with each label, then all images.
-        shares: (parts,) that add up to 1.
-        rank: (groups,) the order of groups of equal size.
+        counts: (groups, labels + 1): number of images with each label, and of all images.
+        shares: (parts,): shares that add up to 1.
+        rank: (groups,): order of groups of equal size.
 
     Returns:
-        (groups,) the number of the part.
+        (groups,): number of the part.
 
     >>> assign(np.array([[1, 2], [1, 2], [0, 2], [0, 2]]), np.array([0.5, 0.5]), np.arange(4))
     array([0, 1, 0, 1])
@@ -237,13 +241,13 @@ def assign(
         if not left.any():
             break
         label = int(np.where(left > 0, left, len(counts) + 1).argmin())
-        _deal(np.flatnonzero(open_[:, label]), label, counts, need, rank, part)
+        _distribute(np.flatnonzero(open_[:, label]), label, counts, need, rank, part)
         open_[part >= 0] = False
-    _deal(np.flatnonzero(part < 0), counts.shape[1] - 1, counts, need, rank, part)
+    _distribute(np.flatnonzero(part < 0), counts.shape[1] - 1, counts, need, rank, part)
     return _fill_empty(part, counts, len(shares))
 
 
-def _deal(
+def _distribute(
     groups: NDArray[np.intp],
     label: int,
     counts: NDArray[np.int64],
@@ -251,7 +255,7 @@ def _deal(
     rank: NDArray[np.int64],
     part: NDArray[np.int64],
 ) -> None:
-    """Gives groups to the part that needs the label most, then images most."""
+    """Assign groups to the part that lacks the label most, then images most."""
     for group in groups[np.lexsort((rank[groups], -counts[groups, label]))]:
         best = max(range(len(need)), key=lambda p: (need[p, label], need[p, -1], -p))
         part[group] = best
@@ -261,52 +265,52 @@ def _deal(
 def _fill_empty(
     part: NDArray[np.int64], counts: NDArray[np.int64], parts: int
 ) -> NDArray[np.int64]:
-    """A part that came away empty-handed takes the smallest group of the one with most."""
+    """Give each empty part the smallest group of the largest part."""
     for empty in set(range(parts)) - set(part.tolist()):
         most = int(np.bincount(part, minlength=parts).argmax())
-        mine = np.flatnonzero(part == most)
-        part[mine[counts[mine, -1].argmin()]] = empty
+        groups = np.flatnonzero(part == most)
+        part[groups[counts[groups, -1].argmin()]] = empty
     return part
 
 
-def find_leaks(content: IndexRows, column: str = "part", by: str | None = None) -> pa.Table:
-    """The images of a group, or with the same picture, that a given split puts on two sides.
+def find_leaks(index: IndexRows, column: str = "part", by: str | None = None) -> pa.Table:
+    """Leaks of a split: images of one patient group, or duplicates, in different parts.
 
     Args:
-        content: the rows.
-        column: which part each row is in, by default what `wetread.split` wrote.
-        by: the column that says whose an image is; see `group_images`.
+        index: rows of the index.
+        column: column with the part of each row (default: that of `wetread.split`).
+        by: column that identifies the patient; see `group_images`.
 
     Returns:
-        A row an image: `code` (LEAK_GROUP or LEAK_PIXELS), `shared` (the group, or the first path
-        of the picture), `part`, `id`, `path`; sorted.
+        One row per image: `code` (LEAK_GROUP or LEAK_PIXELS), `shared` (the group, or the first
+        path of the duplicates), `part`, `id`, `path`; sorted.
 
     Raises:
         UnknownNameError: there is no such column.
-        UsageError: it is empty, so that there is nothing to check.
+        UsageError: the column is empty.
     """
-    if column not in content.schema.names:
-        raise UnknownNameError("column", column, content.schema.names)
-    select = _select(content, by).replace(" FROM", f', CAST("{column}" AS VARCHAR) AS side FROM', 1)
-    images = query(content, f"{select} WHERE pixel_length IS NOT NULL ORDER BY path, member")
+    if column not in index.schema.names:
+        raise UnknownNameError("column", column, index.schema.names)
+    select = _select(index, by).replace(" FROM", f', CAST("{column}" AS VARCHAR) AS side FROM', 1)
+    images = query(index, f"{select} WHERE pixel_length IS NOT NULL ORDER BY path, member")
     sides, paths, ids = (images[name].to_pylist() for name in ("side", "path", "id"))
     if not any(side is not None for side in sides):
         raise UsageError(f"no image has a {column!r}; after a split into folds it is 'fold'")
-    if content.folder is not None:
-        check_files(content)
+    if index.folder is not None:
+        check_files(index)
     rows: set[tuple[str, ...]] = set()
     for code, names in (
         ("LEAK_GROUP", group_images(images, by).names),
-        *(("LEAK_PIXELS", texts) for texts in find_equal_pixels(content.root, images)),
+        *(("LEAK_PIXELS", texts) for texts in find_equal_pixels(index.root, images)),
     ):
         members: dict[str, list[int]] = defaultdict(list)
-        for place, name in enumerate(names):
-            if name and sides[place] is not None:
-                members[name].append(place)
-        for name, places in members.items():
-            if len({sides[p] for p in places}) > 1:
-                shared = name if code == "LEAK_GROUP" else paths[places[0]]
-                rows |= {(code, shared, sides[p], ids[p], paths[p]) for p in places}
+        for i, name in enumerate(names):
+            if name and sides[i] is not None:
+                members[name].append(i)
+        for name, numbers in members.items():
+            if len({sides[n] for n in numbers}) > 1:
+                shared = name if code == "LEAK_GROUP" else paths[numbers[0]]
+                rows |= {(code, shared, sides[n], ids[n], paths[n]) for n in numbers}
     columns = list(zip(*sorted(rows), strict=True)) or [()] * 5
     arrays = [pa.array(list(values), pa.string()) for values in columns]
     return pa.table(arrays, names=["code", "shared", "part", "id", "path"])

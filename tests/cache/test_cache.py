@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import wetread as wr
-from wetread.cache.cache import MARKER, SCHEMA, Cache
-from wetread.cache.encode import to_words
+from wetread.cache.cache import MARKER, SCHEMA, STAMP, Cache
+from wetread.cache.encode import encode
 from wetread.cache.prepare import prepare
 from wetread.cache.shards import shard_path
 from wetread.errors import CacheError, NotFoundError
@@ -49,7 +49,7 @@ def test_rows_and_pictures(cache: Cache) -> None:
     assert rows["frame"].to_pylist() == [0, 0, *range(10)]
     assert len(cache) == 12
     assert cache.size == 48
-    assert repr(cache).startswith("<Cache: 12 pictures of at most 48 in ")
+    assert repr(cache).startswith("<Cache: 12 frames of at most 48 pixels in ")
     for i, row in enumerate(rows.to_pylist()):
         pixels = cache.read(i)
         assert pixels.shape == (row["height"], row["width"])
@@ -93,7 +93,7 @@ def test_verify_finds_one_changed_byte(cache: Cache) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(CacheError, match=r"1 of 12 pictures .* emri_small\.dcm frame 9"):
+    with pytest.raises(CacheError, match=r"1 of 12 frames .* emri_small\.dcm frame 9"):
         Cache.open(cache.folder).verify()
 
 
@@ -107,22 +107,26 @@ def change_table(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9] + bytes(9))
 
 
+def unfinish(folder: Path) -> None:
+    STAMP.write(folder / MARKER, {"size": 48, "table": None})
+
+
 def change_marker(folder: Path, **values: Any) -> None:
-    said = json.loads((folder / MARKER).read_text())
-    (folder / MARKER).write_text(json.dumps(said | values))
+    marker = json.loads((folder / MARKER).read_text())
+    (folder / MARKER).write_text(json.dumps(marker | values))
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (cut_shard, "is shorter than it was"),
-        (lambda folder: next(folder.glob("shards/*")).unlink(), "is shorter than it was"),
-        (change_table, "is not what was written"),
-        (lambda folder: next(folder.glob("tables/*")).unlink(), "is not what was written"),
+        (cut_shard, "is missing or truncated"),
+        (lambda folder: next(folder.glob("shards/*")).unlink(), "is missing or truncated"),
+        (change_table, "its hash differs"),
+        (lambda folder: next(folder.glob("tables/*")).unlink(), "its hash differs"),
         (lambda folder: (folder / MARKER).unlink(), "is not a cache"),
         (lambda folder: (folder / MARKER).write_text("{"), "is damaged"),
         (lambda folder: change_marker(folder, schema=9), r"by wetread .* \(schema 9\)"),
-        (lambda folder: change_marker(folder, table=None), "the same prepare again goes on"),
+        (unfinish, "run the same prepare again"),
     ],
 )
 def test_damage_is_said(cache: Cache, damage: Any, says: str) -> None:
@@ -138,7 +142,7 @@ def test_there_is_none(tmp_path: Path) -> None:
 
 @given(st.sampled_from(TYPES).flatmap(lambda t: arrays(t, (2, 3), elements=finite(t))))
 def test_sixteen_bits_hold_what_they_can(values: np.ndarray) -> None:
-    pixels, scale, offset = to_words(values)
+    pixels, scale, offset = encode(values)
     again = pixels.astype(float) * scale + offset
     exact = values.astype(float)
     span = exact.max() - exact.min()

@@ -24,9 +24,9 @@ import wetread as wr
 from wetread.cache import prepare as module
 from wetread.cache import shards
 from wetread.cache.cache import MARKER, Cache
-from wetread.cache.folder import locked
+from wetread.cache.folder import STORE
 from wetread.cache.prepare import prepare
-from wetread.cache.shards import Pictures, Shelf
+from wetread.cache.shards import ShardReader, ShardWriter, close_shard, shard_path, shard_sizes
 from wetread.display.render import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
 from wetread.images import batch
@@ -365,22 +365,28 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path)
 
 def test_one_prepare_at_a_time(few: Path, tmp_path: Path) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
-    with locked(to, 64), pytest.raises(StorageError, match="another prepare is writing"):
+    with (
+        STORE.locked(to, {"size": 64, "table": None}),
+        pytest.raises(StorageError, match="another prepare is writing"),
+    ):
         make(index, to, 64)
 
 
 def test_shards_hold_so_many_pictures(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_PICTURES", 2)
+    monkeypatch.setattr(shards, "SHARD_FRAMES", 2)
     (tmp_path / "shards").mkdir()
-    shelf = Shelf(tmp_path)
-    places = [shelf.put(np.full((2, 3), number, "u2")) for number in range(5)]
-    shelf.close()
+    writer = ShardWriter(tmp_path)
+    places = [writer.write(np.full((2, 3), number, "u2")) for number in range(5)]
+    writer.close()
     assert [line["place"] for line in places] == [0, 6, 0, 6, 0]
     assert len({line["shard"] for line in places}) == 3
     lines = [{**place, "height": 2, "width": 3} for place in places]
-    pictures = Pictures(tmp_path, pa.Table.from_pylist(lines))
+    table = pa.Table.from_pylist(lines)
+    for shard, size in shard_sizes(table).items():
+        close_shard(shard_path(tmp_path, shard), size)
+    pictures = ShardReader(tmp_path, table)
     assert [pictures.read(i).tolist() for i in range(5)] == [[[i] * 3] * 2 for i in range(5)]
     shutil.rmtree(tmp_path / "shards")
     assert pictures.read(1).max() == 1  # it is mapped
@@ -390,7 +396,7 @@ def test_shards_hold_so_many_pictures(
 
 def test_a_cache_without_a_picture(few: Path, tmp_path: Path) -> None:
     cache = make(wr.scan(few / "MR_truncated.dcm", progress=False), tmp_path / "cache")
-    assert (len(cache), len(cache.left_out), len(cache.dataset())) == (0, 1, 0)
+    assert (len(cache), len(cache.left_out)) == (0, 1)
     cache.verify()
 
 
@@ -402,5 +408,5 @@ def test_bad_usage(few: Path, tmp_path: Path) -> None:
         prepare(index, tmp_path / "c", workers=0, progress=False)
     with pytest.raises(UsageError, match="no row has pixels"):
         make(index.where("false"), tmp_path / "c")
-    with pytest.raises(CacheError, match="has files in it and is no cache"):
+    with pytest.raises(CacheError, match="has files and is not a cache"):
         make(index, few)

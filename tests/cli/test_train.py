@@ -58,6 +58,16 @@ def test_train_says_what_came_out(phantoms: Path, phantom_cache: Path, tmp_path:
     assert said["images"] == config["images"]["valid"]
 
 
+def test_an_index_is_prepared_and_split(phantoms: Path, tmp_path: Path) -> None:
+    wr.scan(phantoms / "train", tmp_path / "train.index", workers=0, progress=False)
+    options = ["--consensus", "wbf", "-o", tmp_path / "run", *QUICK]
+    run("train", tmp_path / "train.index", phantoms / "train.csv", *options)
+    assert len(Cache.open(tmp_path / "run" / "cache")) == 24
+    split = wr.Run.open(tmp_path / "run").split
+    assert {*split["part"].to_pylist()} == {"train", "valid"}
+    assert "part" not in wr.Index.open(tmp_path / "train.index").columns
+
+
 def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_path: Path) -> None:
     wr.scan(phantoms / "test", tmp_path / "test.index", progress=False)
     to = tmp_path / "predictions.parquet"
@@ -87,8 +97,8 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "run", "--size", "9"], "at least"),
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "CACHE"], "a cache, not a run"),
         (["predict", "none", "CACHE", "-o", "out"], "none: no such folder"),
-        (["predict", "none", "CACHE", "-o", "absent/out"], "folder 'absent' does not exist"),
-        (["predict", "CACHE", "CACHE", "-o", "out"], "is no run"),
+        (["predict", "none", "CACHE", "-o", "absent/out"], "there is no folder 'absent'"),
+        (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run"),
     ],
 )
 def test_wrong_usage_is_a_line_and_exit_code_2(

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from wetread.boxes.collection import Boxes
 from wetread.evaluation import METRICS, evaluate
-from wetread.evaluation.bootstrap import resample, spread, wilson
+from wetread.evaluation.bootstrap import percentile_interval, resample, wilson
 from wetread.evaluation.cases import read_cases
 from wetread.testing.boxes import make_boxes
 
@@ -41,11 +41,11 @@ def test_weights_do_what_copies_of_images_would(metric):
     times = dict(zip(keys, np.random.default_rng(0).integers(1, 4, len(keys)), strict=True))
     how, number = METRICS[metric], METRICS[metric].number or 0.4
 
-    def judge(*sides):
-        return how.judge(read_cases(*sides, nothing=None), number, None)
+    def score(*sides):
+        return how.score(read_cases(*sides, nothing=None), number, None)
 
-    weighted = judge(found, truth).score(np.array([times[key] for key in keys], float))
-    copied = judge(repeat(found, times), repeat(truth, times)).score(np.ones(sum(times.values())))
+    weighted = score(found, truth).score(np.array([times[key] for key in keys], float))
+    copied = score(repeat(found, times), repeat(truth, times)).score(np.ones(sum(times.values())))
     np.testing.assert_allclose(weighted, copied, atol=1e-12)
 
 
@@ -61,7 +61,7 @@ def test_all_images_of_a_patient_are_drawn_together():
 def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     values = np.random.default_rng(2).normal(5, 1, 400)
     drawn = resample(lambda w: np.array([w @ values / w.sum()]), np.arange(400), 2000, seed=0)
-    low, high = spread(drawn)
+    low, high = percentile_interval(drawn)
     half = 1.96 * values.std(ddof=1) / np.sqrt(400)
     assert (low[0], high[0]) == pytest.approx(
         (values.mean() - half, values.mean() + half), abs=0.01
@@ -79,6 +79,6 @@ def test_patients_make_wider_intervals_than_images_and_a_seed_makes_them_again()
     assert (alone.groups, together.groups, together.images) == (60, 6, 60)
     assert together.interval == again.interval != alone.interval
     assert together.interval[0] < together.value < together.interval[1]
-    assert any("patient of its own" in note for note in alone.notes)
+    assert any("counts as one patient" in note for note in alone.notes)
     row = together.per_label.iloc[0]
     assert (row["low"], row["high"]) == pytest.approx(together.interval)

@@ -12,7 +12,7 @@ import pytest
 from wetread.errors import MissingExtraError
 from wetread.evaluation import evaluate
 from wetread.evaluation.cases import read_cases
-from wetread.evaluation.coco import judge_coco
+from wetread.evaluation.coco import score_coco
 from wetread.testing.boxes import make_boxes
 
 
@@ -57,7 +57,7 @@ def test_coco_is_that_of_pycocotools(sparse):
     assert result.per_label["ap50"].mean() == pytest.approx(stats[1], abs=1e-6)
     assert result.per_label["ap75"].mean() == pytest.approx(stats[2], abs=1e-6)
     assert result.details["AP_small"] == pytest.approx(stats[3], abs=1e-6)
-    own = judge_coco(read_cases(found, truth)).score(np.full(80, 2.0))
+    own = score_coco(read_cases(found, truth)).score(np.full(80, 2.0))
     np.testing.assert_allclose(own, result.per_label["ap"], atol=1e-9)
 
 
@@ -65,7 +65,7 @@ def test_only_the_best_hundred_boxes_of_an_image_count():
     found, truth = make_boxes(2, 150, labels=1, seed=4, sparse=False)
     result = evaluate(found, truth, "coco", resamples=0)
     assert result.map == pytest.approx(pycocotools_stats(found, truth)[0], abs=1e-6)
-    own = judge_coco(read_cases(found, truth)).score(np.full(2, 2.0))
+    own = score_coco(read_cases(found, truth)).score(np.full(2, 2.0))
     np.testing.assert_allclose(own, result.per_label["ap"], atol=1e-9)
 
 

@@ -31,7 +31,7 @@ def test_images_match_by_id_where_both_sides_have_it_else_by_key():
     assert value(by_id, truth) == value(by_key, truth) == value(mixed, truth) == 1
     unjoined = boxes_of({"key": "a"}, {"key": "b"})
     assert value(boxes_of({"image": "i1", "key": "a"}, score=0.5), unjoined) == 0.5
-    with pytest.raises(UsageError, match="do not occur in the truth"):
+    with pytest.raises(UsageError, match="images with predictions are not in the ground truth"):
         value(boxes_of({"image": "other", "key": "a"}, score=0.5), truth)
 
 
@@ -50,7 +50,10 @@ def test_frames_are_images_of_their_own():
 
 def test_an_image_that_the_truth_does_not_mention_is_refused_with_examples():
     found = boxes_of(*({"key": key} for key in "abcdef"), score=0.5)
-    with pytest.raises(UsageError, match=r"5 of them: b, c, d, \.\.\.; .*nothing"):
+    with pytest.raises(
+        UsageError,
+        match=r"5 images .*: b, c, d, \.\.\.; .*nothing",
+    ):
         value(found, boxes_of({"key": "a"}))
 
 
@@ -73,7 +76,7 @@ def test_the_whole_of_a_part_is_judged_and_no_other():
     )
     result = evaluate(boxes_of({"key": "b"}, score=0.5), truth, "voc2010@0.4", resamples=0)
     assert (result.value, result.images) == (0.5, 2)
-    assert result.notes[0] == "judged: valid; 2 images of other parts are left out"
+    assert result.notes[0] == "evaluated: valid; 2 images of other parts are left out"
     nobody = boxes_of({"key": "b"}, score=0.5).select(np.array([False]))
     assert evaluate(nobody, truth, "voc2010@0.4", resamples=0).images == 3  # all but train
 
@@ -98,10 +101,10 @@ def test_predictions_without_a_score_or_a_place_are_refused(wrong):
 
 
 def test_labels_that_have_nothing_in_common_are_refused():
-    with pytest.raises(UsageError, match="predictions have N; the truth has n"):
+    with pytest.raises(UsageError, match="predictions have N; the ground truth has n"):
         value(boxes_of({"key": "a", "label": "N"}, score=0.5), boxes_of({"key": "a"}))
 
 
 def test_a_truth_that_names_no_image_is_refused():
-    with pytest.raises(UsageError, match="name no image"):
+    with pytest.raises(UsageError, match="have neither image nor key"):
         value(boxes_of({"key": "a"}, score=0.5), boxes_of({"key": None}))

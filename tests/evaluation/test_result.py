@@ -53,8 +53,8 @@ def test_without_truth_there_is_no_value_and_no_interval():
     nothing = truth.replace({"kind": ["nothing"] * 4, "label": [None] * 4})
     result = evaluate(found, nothing, "voc2010@0.4")
     assert (result.value, result.interval) == (None, None)
-    assert "no truth" in str(result)
-    assert any("no interval" in note for note in result.notes)
+    assert "no score" in str(result)
+    assert any("no confidence interval" in note for note in result.notes)
 
 
 def test_it_is_shown_with_what_it_rests_on():
@@ -92,7 +92,7 @@ def test_an_unknown_metric_is_an_error_that_names_the_known(name):
 
 @pytest.mark.parametrize("name", ["voc2010@x", "froc@1.5", "voc2010@", "classification@-1"])
 def test_what_follows_the_at_sign_is_a_share(name):
-    with pytest.raises(UsageError, match="number from 0"):
+    with pytest.raises(UsageError, match="must be from 0"):
         evaluate(*make_boxes(3, 1), name)
 
 

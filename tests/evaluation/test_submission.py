@@ -121,7 +121,7 @@ def test_predictions_may_be_joined_or_in_a_file(index, tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"key": "d"}, "not asked for \\(d\\)"),
+        ({"key": "d"}, "not in the test set \\(d\\)"),
         ({"x1": 8.5}, "outside their image \\(a\\)"),
         ({"y0": -0.5}, "outside"),
         ({"x1": 1}, "empty"),
@@ -174,7 +174,7 @@ def test_two_files_of_one_name_are_refused(index, tmp_path):
     more.mkdir()
     (more / "a.dcm").write_bytes(dicom_file(picture(9)))
     both = wr.scan(tmp_path / "test", progress=False)
-    with pytest.raises(UsageError, match="several files of the index are called a"):
+    with pytest.raises(UsageError, match="several files of the index have the name a"):
         submit(boxes_of({"key": "b"}), tmp_path / "s.csv", "vinbigdata", images=both)
 
 

@@ -79,7 +79,7 @@ def test_values_that_cannot_be(tmp_path: Path, name: str, value: Any, missing: b
         del config[name]
     folder = make_run(tmp_path / "run", config)
     with pytest.raises(
-        UsageError, match=rf"config\.json is damaged: {name} cannot be .* new folder"
+        UsageError, match=rf"config\.json is damaged: invalid {name}; .* new folder"
     ):
         Run.open(folder)
 

@@ -19,7 +19,7 @@ from wetread.cache.cache import Cache
 from wetread.cache.prepare import prepare
 from wetread.errors import UnknownNameError, UsageError
 from wetread.learn.augment import Augment, Change
-from wetread.learn.dataset import Images
+from wetread.learn.dataset import CacheDataset
 from wetread.learn.rasterise import Placement, draw, sum_blocks
 from wetread.sample import write_sample
 from wetread.testing import dicom_file, element, picture
@@ -52,9 +52,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 @pytest.fixture(scope="module")
-def data(cache: Cache) -> Images:
+def data(cache: Cache) -> CacheDataset:
     """A data set that a test may turn as it likes."""
-    return cache.dataset(truth(), window=BLOCKS)
+    return CacheDataset(cache, truth(), window=BLOCKS)
 
 
 def truth(**more: list[object]) -> Boxes:
@@ -72,7 +72,7 @@ def truth(**more: list[object]) -> Boxes:
 
 
 def test_targets_have_torchvisions_form(cache: Cache) -> None:
-    data = cache.dataset(truth())
+    data = CacheDataset(cache, truth())
     assert data.classes == ("Block", "Other")
     assert data.rows.tolist() == [0, 1, 2, 3]
     assert data.labels.tolist() == [[1, 0], [1, 0], [0, 0], [1, 1]]
@@ -88,7 +88,7 @@ def test_targets_have_torchvisions_form(cache: Cache) -> None:
     nothing = data[2][1]
     assert (nothing["boxes"].dtype, tuple(nothing["boxes"].shape)) == (torch.float32, (0, 4))
     assert (nothing["labels"].dtype, tuple(nothing["labels"].shape)) == (torch.int64, (0,))
-    assert repr(data) == "<Images: 4 of size 64, 4 boxes of 2>"
+    assert repr(data) == "<CacheDataset: 4 items of size 64, 4 boxes of 2 classes>"
     with pytest.raises(IndexError):
         data[4]
 
@@ -99,21 +99,21 @@ def test_a_model_of_torchvision_takes_them(cache: Cache) -> None:
     model = ssdlite320_mobilenet_v3_large(
         weights=None, weights_backbone=None, num_classes=3
     ).train()
-    items = [cache.dataset(truth(), augment=True)[i] for i in range(4)]
+    items = [CacheDataset(cache, truth(), augment=True)[i] for i in range(4)]
     losses = model([image.expand(3, -1, -1) for image, _ in items], [t for _, t in items])
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_without_a_truth_all_pictures(cache: Cache) -> None:
-    data = cache.dataset()
+    data = CacheDataset(cache)
     assert (len(data), data.classes, data.labels.shape) == (6, (), (6, 0))
     assert tuple(data[5][1]["boxes"].shape) == (0, 4)
 
 
 @pytest.mark.parametrize("size", [64, 48, 32, 21])
 def test_boxes_lie_on_what_they_are_about_and_lead_back(cache: Cache, size: int) -> None:
-    said = truth()
-    data = cache.dataset(said, size=size, window=BLOCKS)
+    boxes = truth()
+    data = CacheDataset(cache, boxes, size=size, window=BLOCKS)
     corners = {0: (30, 20, 60, 40), 1: (35, 20, 65, 40), 3: (45, 20, 75, 40)}
     for i, stored in corners.items():
         image, target = data[i]
@@ -128,7 +128,7 @@ def test_boxes_lie_on_what_they_are_about_and_lead_back(cache: Cache, size: int)
 @given(st.integers(0, 2**40), st.integers(0, 99), st.integers(16, 64), st.sampled_from([0, 1]))
 @settings(deadline=None, max_examples=60)
 def test_changed_items_have_their_boxes_at_their_places(
-    data: Images, seed: int, epoch: int, size: int, flip: int
+    data: CacheDataset, seed: int, epoch: int, size: int, flip: int
 ) -> None:
     data.augment = Augment(shift=0.2, scale=0.3, contrast=0, brightness=0, noise=0, flip=flip)
     data.seed, data.size = seed, size
@@ -150,15 +150,15 @@ def test_changed_items_have_their_boxes_at_their_places(
 
 
 def test_the_same_seed_epoch_and_item_are_the_same_change(cache: Cache) -> None:
-    data = cache.dataset(truth(), augment=True, seed=3)
+    data = CacheDataset(cache, truth(), augment=True, seed=3)
     first = [data[i][0] for i in range(4)]
-    again = cache.dataset(truth(), augment=True, seed=3)
+    again = CacheDataset(cache, truth(), augment=True, seed=3)
     assert all(torch.equal(again[i][0], first[i]) for i in reversed(range(4)))
     data.set_epoch(1)
     assert not any(torch.equal(data[i][0], first[i]) for i in range(4))
     data.set_epoch(0)
     assert torch.equal(data[2][0], first[2])
-    assert not torch.equal(cache.dataset(truth(), augment=True, seed=4)[0][0], first[0])
+    assert not torch.equal(CacheDataset(cache, truth(), augment=True, seed=4)[0][0], first[0])
     assert all(((image >= 0) & (image <= 1)).all() for image in first)
     torch.manual_seed(0)
     state = torch.get_rng_state()
@@ -167,13 +167,13 @@ def test_the_same_seed_epoch_and_item_are_the_same_change(cache: Cache) -> None:
 
 
 def test_no_change_is_no_change(cache: Cache) -> None:
-    plain, still = cache.dataset(truth()), cache.dataset(truth(), augment=STILL)
+    plain, still = CacheDataset(cache, truth()), CacheDataset(cache, truth(), augment=STILL)
     assert all(torch.equal(plain[i][0], still[i][0]) for i in range(4))
 
 
 def test_boxes_are_clipped_and_dropped_for_training_only(cache: Cache) -> None:
-    said = truth(x0=[-10, 35, None, 45, 0], x1=[200, 65, None, 75, 1.5])
-    plain, still = cache.dataset(said), cache.dataset(said, augment=STILL)
+    boxes = truth(x0=[-10, 35, None, 45, 0], x1=[200, 65, None, 75, 1.5])
+    plain, still = CacheDataset(cache, boxes), CacheDataset(cache, boxes, augment=STILL)
     assert plain[0][1]["boxes"][0, 0] < 0
     assert plain[3][1]["labels"].tolist() == [1, 2]
     assert still[0][1]["boxes"][0].tolist()[::2] == [0, 64]
@@ -193,7 +193,7 @@ def test_pictures_are_those_of_display(name: str, real_files: list[Path], tmp_pa
     width = np.ptp(image.values()) / 2
     numbers = (float(image.values().mean()), float(width))
     for window in ("auto", "file", numbers):
-        item = cache.dataset(window=window)[0][0][0].numpy()
+        item = CacheDataset(cache, window=window)[0][0][0].numpy()
         shown = "1" if window == "file" and rows["view"] else window
         shown = "auto" if shown == "file" else shown
         seen = image.display(window=shown) / 255
@@ -218,7 +218,8 @@ def test_windows_by_their_formulas(tmp_path: Path) -> None:
             )
             (tmp_path / f"{function} {width}.dcm").write_bytes(dicom_file(elements))
     index = wr.scan(tmp_path, progress=False)
-    data = prepare(index, tmp_path / "cache", 64, workers=1, progress=False).dataset(window="file")
+    cache = prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
+    data = CacheDataset(cache, window="file")
     for i, image in enumerate(index.images):
         seen = image.display(window="1") / 255
         np.testing.assert_allclose(data[i][0][0].numpy(), seen, atol=0.51 / 255, err_msg=image.path)
@@ -227,7 +228,7 @@ def test_windows_by_their_formulas(tmp_path: Path) -> None:
 def test_a_shrunk_picture_is_the_mean_of_what_it_covers(cache: Cache) -> None:
     assert cache.read(0).shape == (43, 64)
     means = cache.values(0)[:42].reshape(21, 2, 32, 2).mean((1, 3))
-    item = cache.dataset(size=32, window=(2000, 6000))[0][0][0].numpy()
+    item = CacheDataset(cache, size=32, window=(2000, 6000))[0][0][0].numpy()
     np.testing.assert_allclose(item[:21], np.clip((means - 1999.5) / 5999 + 0.5, 0, 1), atol=1e-5)
     blocks = np.arange(35, dtype="u2").reshape(5, 7)
     np.testing.assert_array_equal(sum_blocks(blocks, 3), [[72, 99]])
@@ -245,78 +246,79 @@ def test_frames(real_files: list[Path], tmp_path: Path) -> None:
     index = wr.scan(tmp_path / path.name, progress=False)
     cache = prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
     box = {"x0": [1, 2], "y0": [1, 2], "x1": [5, 6], "y1": [5, 6]}
-    said = Boxes.from_columns(
+    boxes = Boxes.from_columns(
         {"key": ["emri_small"] * 2, "frame": [3, 7], "label": ["A", "B"], **box}
     )
-    data = cache.dataset(said)
+    data = CacheDataset(cache, boxes)
     assert data.rows.tolist() == [3, 7]
     assert data.labels.tolist() == [[1, 0], [0, 1]]
-    everywhere = cache.dataset(said.replace({"frame": [None, 7]}))
+    everywhere = CacheDataset(cache, boxes.replace({"frame": [None, 7]}))
     assert len(everywhere) == 10
     assert everywhere[7][1]["labels"].tolist() == [1, 2]
-    with pytest.warns(UserWarning, match="1 images of the truth are not in the cache"):
-        cache.dataset(said.replace({"frame": [3, 99]}))
+    with pytest.warns(UserWarning, match="1 images of the ground truth are not in the cache"):
+        CacheDataset(cache, boxes.replace({"frame": [3, 99]}))
 
 
 def test_parts(cache: Cache) -> None:
     parts = ["train", "valid", "train", "valid", "valid"]
     joined = truth().join(cache.index).replace({"part": parts})
-    assert cache.dataset(joined, part="valid").rows.tolist() == [1, 3]
-    assert cache.dataset(joined, part="valid")[1][1]["labels"].tolist() == [1, 2]
+    assert CacheDataset(cache, joined, part="valid").rows.tolist() == [1, 3]
+    assert CacheDataset(cache, joined, part="valid")[1][1]["labels"].tolist() == [1, 2]
     with pytest.raises(UnknownNameError, match="unknown part 'test'"):
-        cache.dataset(joined, part="test")
-    with pytest.raises(UsageError, match="no part is known; wr"):
-        cache.dataset(truth(), part="train")
+        CacheDataset(cache, joined, part="test")
+    with pytest.raises(UsageError, match="no image has a part: call wr"):
+        CacheDataset(cache, truth(), part="train")
 
 
 def test_a_part_that_two_sides_have_otherwise(tmp_path: Path, cache: Cache) -> None:
     shutil.copytree(cache.folder.parent, tmp_path / "train")
     index = wr.split(wr.scan(tmp_path / "train/*.dcm", progress=False), seed=1)
     split = prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
-    said = truth().join(index)
+    boxes = truth().join(index)
     assert (
-        split.dataset(part="valid").rows.tolist() == split.dataset(said, part="valid").rows.tolist()
+        CacheDataset(split, part="valid").rows.tolist()
+        == CacheDataset(split, boxes, part="valid").rows.tolist()
     )
-    only = said.select(np.array([part == "train" for part in said.table["part"].to_pylist()]))
-    with pytest.raises(UsageError, match="no image of the truth is in part 'valid'"):
-        split.dataset(only, part="valid")
+    only = boxes.select(np.array([part == "train" for part in boxes.table["part"].to_pylist()]))
+    with pytest.raises(UsageError, match="no image of the ground truth is in part 'valid'"):
+        CacheDataset(split, only, part="valid")
     swapped = {"train": "valid", "valid": "train"}
-    other = said.replace({"part": [swapped[p] for p in said.table["part"].to_pylist()]})
+    other = boxes.replace({"part": [swapped[p] for p in boxes.table["part"].to_pylist()]})
     with pytest.raises(UsageError, match="split, join and prepare again"):
-        split.dataset(other, part="train")
+        CacheDataset(split, other, part="train")
 
 
 def test_bad_usage(cache: Cache) -> None:
     readers = truth(reader=["R1", "R1", "R1", "R1", "R2"])
     with pytest.raises(UsageError, match=r"1 images .* several readers.*consensus\(\).* --cons"):
-        cache.dataset(readers)
-    assert len(cache.dataset(readers.consensus())) == 4
-    with pytest.raises(UsageError, match="size 65: the pictures of the cache are of size 64"):
-        cache.dataset(size=65)
+        CacheDataset(cache, readers)
+    assert len(CacheDataset(cache, readers.consensus())) == 4
+    with pytest.raises(UsageError, match="size 65: the cache has size 64"):
+        CacheDataset(cache, size=65)
     with pytest.raises(UnknownNameError, match="unknown window 'lung'"):
-        cache.dataset(window="lung")  # type: ignore[arg-type]
+        CacheDataset(cache, window="lung")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="give \\(center, width\\)"):
-        cache.dataset(window=(40, 0))
-    with pytest.raises(UsageError, match="about no picture of the cache"):
-        cache.dataset(truth().join(cache.index).replace({"image": ["0123456789abcdef"] * 5}))
+        CacheDataset(cache, window=(40, 0))
+    with pytest.raises(UsageError, match="no image of the ground truth is in the cache"):
+        CacheDataset(cache, truth().join(cache.index).replace({"image": ["0123456789abcdef"] * 5}))
     with pytest.raises(UsageError, match="1 boxes have no label"):
-        cache.dataset(truth(label=["Block", None, None, "Block", "Other"]))
-    with pytest.warns(UserWarning, match="1 images of the truth are not in the cache"):
-        cache.dataset(truth(key=["0", "1", "2", "3", "away"]))
-    with pytest.raises(UsageError, match="shift=2"):
+        CacheDataset(cache, truth(label=["Block", None, None, "Block", "Other"]))
+    with pytest.warns(UserWarning, match="1 images of the ground truth are not in the cache"):
+        CacheDataset(cache, truth(key=["0", "1", "2", "3", "away"]))
+    with pytest.raises(UsageError, match=r"shift must be from 0 to 0\.5, not 2"):
         Augment(shift=2)
     with pytest.warns(UserWarning, match="1 boxes without an area"):
-        data = cache.dataset(truth(x1=[30, 65, None, 75, 9.5]))
+        data = CacheDataset(cache, truth(x1=[30, 65, None, 75, 9.5]))
     assert tuple(data[0][1]["boxes"].shape) == (0, 4)
     with pytest.warns(UserWarning, match="2 points have no extent"):
-        points = cache.dataset(truth(kind=["point", "box", "nothing", "box", "point"]))
+        points = CacheDataset(cache, truth(kind=["point", "box", "nothing", "box", "point"]))
     assert points.labels.tolist() == [[1, 0], [1, 0], [0, 0], [1, 1]]
     assert points[3][1]["labels"].tolist() == [1]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_a_loader_give_the_same(cache: Cache, method: str) -> None:
-    data = cache.dataset(truth(), augment=True)
+    data = CacheDataset(cache, truth(), augment=True)
     data.set_epoch(2)
     here = [data[i] for i in range(4)]
     assert len(pickle.dumps(data)) < 5_000
@@ -336,7 +338,7 @@ def test_an_epoch_takes_no_memory_of_its_own(tmp_path: Path) -> None:
             shutil.copy(path, tmp_path / "train" / f"{number} {copy}.dicom")
     index = wr.scan(tmp_path / "train", progress=False)
     cache = prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
-    data: Images = cache.dataset(augment=True)
+    data: CacheDataset = CacheDataset(cache, augment=True)
     data[0]
     before = private()
     for i in range(len(data)):

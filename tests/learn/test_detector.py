@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
-from wetread.learn.checkpoint import load_tensors, put_state, save_state, save_tensors
+from wetread.learn.checkpoint import load_tensors, restore_state, save_state, save_tensors
 from wetread.learn.classifier import build_tiny
 from wetread.learn.detector import Detector, Shape, build_resnet50, build_small
-from wetread.learn.distributed import Team
+from wetread.learn.distributed import ProcessGroup
 from wetread.learn.loop import autocast
 from wetread.learn.models import MODELS, find_recipe, load_weights
 
 torch.set_num_threads(1)
 SHAPE = Shape(3, 64, 0.4, 0.2)
-ALONE = Team(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 def target(boxes: int) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def build(shape: Shape) -> Detector:
 
 def test_names_and_builders() -> None:
     assert find_recipe("detect", "resnet50").build is build_resnet50
-    assert find_recipe("detect", build).name.endswith("test_learn_detector:build")
+    assert find_recipe("detect", build).name.endswith("test_detector:build")
     with pytest.raises(UnknownNameError, match="small"):
         find_recipe("detect", "smal")
     with pytest.raises(UnknownNameError, match="detect"):
@@ -182,7 +182,7 @@ def test_torchvisions_weights_are_not_downloaded(
     model = build_tiny(SHAPE)
     with pytest.raises(NotFoundError, match=r"https://download\.pytorch\.org/models/") as error:
         load_weights(model, "torchvision")
-    path = Path(str(error.value).partition(" is not there")[0])
+    path = Path(str(error.value).partition(" is missing")[0])
     path.parent.mkdir()
     torch.save(model.state_dict(), path)
     assert load_weights(build_tiny(SHAPE), "torchvision") == []
@@ -204,9 +204,9 @@ def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
     for _ in range(3):
         step(*one)
     save_state(tmp_path / "state", *one, {"step": 3, "rows": [[1, 0, "loss", 0.1]]})  # type: ignore[arg-type]
-    tensors, said = load_tensors(tmp_path / "state")
-    put_state(tensors, said, *two)
-    assert (said["step"], said["rows"]) == (3, [[1, 0, "loss", 0.1]])
+    tensors, metadata = load_tensors(tmp_path / "state")
+    restore_state(tensors, metadata, *two)
+    assert (metadata["step"], metadata["rows"]) == (3, [[1, 0, "loss", 0.1]])
     for model, optimiser in (one, two):
         step(model, optimiser)
     for name, tensor in one[0].state_dict().items():

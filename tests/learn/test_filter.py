@@ -81,7 +81,7 @@ def test_wrong_usage() -> None:
         filter_normal(one, classified(a=0.5), 0.5, 0.4)
     with pytest.raises(UsageError, match="1 images were not classified, such as 'a'"):
         filter_normal(one, classified(b=0.5), 0.4, 0.5)
-    with pytest.raises(UsageError, match="no predictions of a classifier"):
+    with pytest.raises(UsageError, match="not predictions of a classifier"):
         probabilities(one, "key")
 
 

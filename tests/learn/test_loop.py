@@ -18,12 +18,26 @@ from torch import Tensor, nn
 import wetread
 from wetread.errors import WetreadError
 from wetread.learn.checkpoint import load_tensors
-from wetread.learn.distributed import Team, find_device, free_cores, join_team, use_threads
-from wetread.learn.loop import Epoch, Plan, draw_order, epoch_steps, find, fit, one_cycle
+from wetread.learn.distributed import (
+    ProcessGroup,
+    find_device,
+    free_cores,
+    process_group,
+    use_threads,
+)
+from wetread.learn.loop import (
+    Epoch,
+    Hyperparameters,
+    draw_order,
+    epoch_steps,
+    fit,
+    one_cycle,
+    predict_items,
+)
 from wetread.learn.signals import Signals
 
 torch.set_num_threads(1)
-ALONE = Team(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 class Noisy(nn.Module):
@@ -67,7 +81,15 @@ def learn(
     folder: Path, steps: int = 9, advance: Callable[[int], None] = lambda step: None
 ) -> tuple[dict[str, Tensor], list[Epoch]]:
     model, epochs = noisy(), list[Epoch]()
-    fit(model, points(), Plan(steps, 3, 0.05), ALONE, folder / "state", epochs.append, advance)
+    fit(
+        model,
+        points(),
+        Hyperparameters(steps, 3, 0.05),
+        ALONE,
+        folder / "state",
+        epochs.append,
+        advance,
+    )
     return model.state_dict(), epochs
 
 
@@ -144,7 +166,7 @@ def test_the_global_generator_is_given_back(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     model = Noisy()
     torch.random.set_rng_state(before)
-    fit(model, points(), Plan(2, 3, 0.05), ALONE, tmp_path / "state", lambda epoch: None)
+    fit(model, points(), Hyperparameters(2, 3, 0.05), ALONE, tmp_path / "state", lambda epoch: None)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -152,12 +174,19 @@ def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
     items = points()
     list.__getitem__(items, 0).fill_(float("nan"))
     with pytest.raises(WetreadError, match="lower lr than"):
-        fit(Noisy(), items, Plan(9, 3, 0.05), ALONE, tmp_path / "state", lambda epoch: None)
+        fit(
+            Noisy(),
+            items,
+            Hyperparameters(9, 3, 0.05),
+            ALONE,
+            tmp_path / "state",
+            lambda epoch: None,
+        )
 
 
 def test_find_gives_every_image_back_by_its_place() -> None:
     model, items = noisy(), points()
-    found = find(model, items, [4, 0, 7, 12, 2], ALONE, batch=2)
+    found = predict_items(model, items, [4, 0, 7, 12, 2], ALONE, batch=2)
     assert sorted(found) == [0, 2, 4, 7, 12]
     assert model.training
     model.train(False)
@@ -179,11 +208,11 @@ def test_a_second_ctrl_c_comes_through_and_a_second_sigterm_does_not() -> None:
 
 
 def test_without_torchrun_a_team_is_this_process() -> None:
-    with join_team("cpu") as team:
-        assert (team.rank, team.world, team.leads) == (0, 1, True)
-        assert team.gather(3) == [3]
-        assert team.agree(True)
-        assert team.share("a") == "a"
+    with process_group("cpu") as processes:
+        assert (processes.rank, processes.world, processes.is_main) == (0, 1, True)
+        assert processes.gather(3) == [3]
+        assert processes.reduce_any(True)
+        assert processes.broadcast("a") == "a"
 
 
 def test_cores_are_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +233,7 @@ def test_threads_are_given_back() -> None:
 
 def test_a_device_that_is_not_there_is_said() -> None:
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match=r"no device 'cuda'.*\"cpu\" is always there"):
+        with pytest.raises(ValueError, match=r"no device 'cuda'.*\"cpu\" always works"):
             find_device("cuda")
     with pytest.raises(ValueError, match="no device 'tpu9'"):
         find_device("tpu9")
@@ -215,8 +244,8 @@ import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
 from wetread.learn.detector import Shape, build_small
-from wetread.learn.loop import Plan, find, fit
-from wetread.learn.distributed import join_team
+from wetread.learn.loop import Hyperparameters, fit, predict_items
+from wetread.learn.distributed import process_group
 
 torch.set_num_threads(1)
 
@@ -231,14 +260,14 @@ def item(number):
 
 folder = Path(sys.argv[1])
 items = Four(item(number) for number in range(4))
-with join_team("cpu") as team:
+with process_group("cpu") as processes:
     torch.manual_seed(0)
     model = build_small(Shape(1, 64, 0.5, 0.3))
     calls = []
-    fit(model, items, Plan(3, 2, 1e-3), team, folder / "state", calls.append)
-    found = find(model, items, range(4), team)
-    save_file(model.state_dict(), folder / f"rank{team.rank}.safetensors")
-    (folder / f"rank{team.rank}.txt").write_text(f"{len(calls)} {sorted(found)}")
+    fit(model, items, Hyperparameters(3, 2, 1e-3), processes, folder / "state", calls.append)
+    found = predict_items(model, items, range(4), processes)
+    save_file(model.state_dict(), folder / f"rank{processes.rank}.safetensors")
+    (folder / f"rank{processes.rank}.txt").write_text(f"{len(calls)} {sorted(found)}")
 """
 
 

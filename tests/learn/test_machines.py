@@ -190,7 +190,7 @@ def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
 
 def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
     said, _ = interrupt(own_folders, 1, signal.SIGKILL)
-    assert "another process of the training has ended or is silent" in said
+    assert "another process of the training has ended or does not respond" in said
     finish(train(own_folders))
     assert same(own_folders[0].disk / "run", disk / "expected")
     found = sorted(path.name for path in own_folders[1].disk.iterdir())
@@ -221,7 +221,7 @@ def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None
     subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
     said = end(launchers)
     assert all(launcher.returncode for launcher in launchers)  # torchrun itself may be the first
-    assert any("ended or is silent" in one for one in said), "\n".join(said)
+    assert any("ended or does not respond" in one for one in said), "\n".join(said)
 
 
 def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> None:
@@ -235,7 +235,7 @@ def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> N
     assert "process 1 has split_hash" in said
     assert not (one / "run").exists()
     _, said = end(train(own_folders, "train.index", *TRAIN[1:]))
-    assert "process 1 does not see run, where the first one has prepared the images" in said
+    assert "process 1 does not see run, where the main process has prepared the images" in said
 
 
 @pytest.mark.apt("dash", "sh")

@@ -35,7 +35,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(sample: Path) -> tuple[Cache, Boxes]:
     index = wr.scan(sample / "train", workers=0, progress=False)
     cache = wr.prepare(index, sample / "train.cache", 256, progress=False)
-    return cache, wr.read_boxes(sample / "train.csv", images=index).consensus("majority")
+    truth = wr.read_boxes(sample / "train.csv", images=index).consensus("majority")
+    return cache.split(truth), truth
 
 
 @pytest.fixture(scope="module")

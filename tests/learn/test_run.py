@@ -23,10 +23,11 @@ from PIL import Image
 import wetread as wr
 from wetread.boxes.collection import Boxes
 from wetread.cache.cache import Cache
-from wetread.errors import MissingExtraError, NotFoundError, UsageError
+from wetread.errors import CacheError, MissingExtraError, NotFoundError, UsageError
 from wetread.learn.checkpoint import load_tensors
+from wetread.learn.dataset import CacheDataset
 from wetread.learn.detector import Detector, Shape
-from wetread.learn.examples import hash_truth, known_parts, read_material, read_truth
+from wetread.learn.examples import check_truth, hash_truth, known_parts, read_data
 from wetread.learn.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
@@ -38,16 +39,6 @@ FILES = (
     "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
     "metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
 )
-
-
-@pytest.fixture(scope="session")
-def cache(phantom_cache: Path) -> Cache:
-    return Cache.open(phantom_cache)
-
-
-@pytest.fixture(scope="session")
-def truth(phantoms: Path, cache: Cache) -> Boxes:
-    return wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus()
 
 
 @pytest.fixture(scope="session")
@@ -117,12 +108,12 @@ def test_the_same_pictures_are_on_one_side(cache: Cache, truth: Boxes) -> None:
     rows = cache.rows.to_pylist()
     hashes = [row["hash"] for row in rows]
     hashes[1::2] = hashes[::2]
-    other = Cache(cache.folder, cache._said)
+    other = cache.take(pa.array(range(len(cache))))
     other.__dict__["rows"] = cache.rows.set_column(
         cache.rows.column_names.index("hash"), "hash", pa.array(hashes)
     )
-    parts = dict(zip(*read_material(other, truth).split.select(["id", "part"]), strict=True))
-    parts = {str(key): str(part) for key, part in parts.items()}
+    split = other.split(truth).rows
+    parts = dict(zip(split["id"].to_pylist(), split["part"].to_pylist(), strict=True))
     pairs = zip(rows[::2], rows[1::2], strict=True)
     assert all(parts[a["id"]] == parts[b["id"]] for a, b in pairs)
     assert len(set(parts.values())) == 2
@@ -228,7 +219,7 @@ def build(shape: Shape) -> Detector:
 
 def test_a_model_of_ones_own(cache: Cache, truth: Boxes, tmp_path: Path) -> None:
     run = wr.train(cache, truth, to=tmp_path / "own", model=build, **SMALL)
-    with pytest.raises(UsageError, match=r"test_learn_run:build, which is not wetread's"):
+    with pytest.raises(UsageError, match=r"test_run:build"):
         Run.open(run.path)
     found = Run.open(run.path, build).predict(cache, progress=False).table.to_pylist()
     rows = {row["id"]: row for row in cache.rows.to_pylist()}
@@ -262,18 +253,18 @@ def test_training_images_are_marked_and_not_judged(
     assert result.images == result.groups == detector.config["images"]["valid"]
 
 
-def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, cache: Cache) -> None:
+def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, unsplit: Cache) -> None:
     split = detector.split
     sizes = pa.array([size + 1 for size in split["file_size"].to_pylist()])
     hashes = pa.array(["elsewhere"] * len(split))
     columns = split.column_names
     other = split.set_column(columns.index("file_size"), "file_size", sizes)
-    assert set(known_parts(cache, split).values()) == {"train", "valid"}
+    assert set(known_parts(unsplit, split).values()) == {"train", "valid"}
     # A copy under another name is known by its pixels.
-    copied = {id_ for id_, part in known_parts(cache, other).items() if part == "train"}
+    copied = {id_ for id_, part in known_parts(unsplit, other).items() if part == "train"}
     assert copied == {row["id"] for row in split.to_pylist() if row["part"] == "train"}
     other = other.set_column(columns.index("hash"), "hash", hashes)
-    assert set(known_parts(cache, other).values()) == {None}
+    assert set(known_parts(unsplit, other).values()) == {None}
 
 
 def test_a_classifier_says_what_and_whether(
@@ -307,16 +298,18 @@ def test_the_filter_of_two_runs(
     wr.submit(found, tmp_path / "submission.csv", "vinbigdata", images=test_index)
     lines = (tmp_path / "submission.csv").read_text().splitlines()
     assert all(line.endswith(",14 1 0 0 1 1") for line in lines[1:])
-    with pytest.raises(UsageError, match="a run that classifies"):
+    with pytest.raises(UsageError, match="a detector run and a classifier run"):
         detector.thresholds(detector)
 
 
-def test_an_index_is_prepared_and_its_parts_hold(phantoms: Path, tmp_path: Path) -> None:
+def test_the_parts_of_the_index_are_used(phantoms: Path, tmp_path: Path) -> None:
     index = wr.scan(phantoms / "train", workers=0, progress=False)
     boxes = wr.read_boxes(phantoms / "train.csv", images=index).consensus()
     index = wr.split(index, boxes, parts={"train": 0.5, "valid": 0.25, "test": 0.25})
-    run = wr.train(index, boxes, to=tmp_path / "run", model=build, **SMALL)
-    assert (run.path / "cache").is_dir()
+    wr.prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
+    boxes.save(tmp_path / "boxes.parquet")
+    how = {**SMALL, "to": tmp_path / "run", "model": build}
+    run = wr.train(tmp_path / "cache", tmp_path / "boxes.parquet", **how)
     wanted = dict(zip(*(index.table[n].to_pylist() for n in ("id", "part")), strict=True))
     assert {row["id"]: row["part"] for row in run.split.to_pylist()} == wanted
     assert sum(run.config["images"].values()) == sum(p != "test" for p in wanted.values())
@@ -331,19 +324,45 @@ def test_without_images_to_judge_by_the_last_weights_are_the_best(
     index = wr.scan(phantoms / "train", workers=0, progress=False)
     boxes = wr.read_boxes(phantoms / "train.csv", images=index).consensus()
     index = wr.split(index, boxes, parts={"train": 0.8, "test": 0.2})
-    run = wr.train(index, boxes, to=tmp_path / "run", model=build, **SMALL)
+    cache = wr.prepare(index, size=64, workers=1, progress=False)
+    run = wr.train(cache, boxes, to=tmp_path / "run", model=build, **SMALL)
     assert not (run.path / "valid.parquet").exists()
     best, last = (load_tensors(run.path / f"{name}.safetensors") for name in ("best", "last"))
     assert best[1] == last[1]
 
 
+def test_errors_name_the_missing_step(
+    unsplit: Cache, cache: Cache, truth: Boxes, test_index: wr.Index, tmp_path: Path
+) -> None:
+    how = {**SMALL, "to": tmp_path / "run"}
+    with pytest.raises(UsageError, match=r"no image has a part: call wr\.split"):
+        wr.train(unsplit, truth, **how)
+    with pytest.raises(UsageError, match=r"is not a cache: wr\.prepare\(index, folder\)"):
+        wr.train(test_index, truth, **how)  # type: ignore[arg-type]
+    with pytest.raises(CacheError, match=r"is not a cache: .*; wr\.prepare\(index, folder\)"):
+        wr.train(tmp_path, truth, **how)
+    parts = truth.table["part"].to_pylist()
+    other = truth.join(cache.index).replace({"part": ["elsewhere"] * len(parts)})
+    with pytest.raises(UsageError, match="part 'elsewhere' in the ground truth and"):
+        wr.train(cache, other, **how)
+    assert not (tmp_path / "run").exists()
+
+
+def test_boxes_with_parts_need_no_split_cache(
+    unsplit: Cache, cache: Cache, truth: Boxes, tmp_path: Path
+) -> None:
+    run = wr.train(unsplit, truth.join(cache.index), to=tmp_path / "run", model=build, **SMALL)
+    assert {*run.split["part"].to_pylist()} == {"train", "valid"}
+    assert run.split.equals(read_data(cache, truth).split)
+
+
 def test_another_command_needs_another_folder(detector: Run, cache: Cache, truth: Boxes) -> None:
-    with pytest.raises(UsageError, match=r"was begun with batch = 4, not 2: the same command"):
+    with pytest.raises(UsageError, match=r"has a run with batch = 4, not 2: use the same options"):
         wr.train(cache, truth, to=detector.path, **{**SMALL, "batch": 2})
     columns = {name: truth.table[name] for name in truth.table.column_names}
     labels = [label and "Unknown" for label in truth.table["label"].to_pylist()]
     other = Boxes.from_columns({**columns, "label": labels})
-    with pytest.raises(UsageError, match=r"was begun with classes = .*Cardiomegaly.*Unknown"):
+    with pytest.raises(UsageError, match=r"has a run with classes = .*Cardiomegaly.*Unknown"):
         wr.train(cache, other, to=detector.path, **SMALL)
 
 
@@ -362,7 +381,7 @@ def test_several_readers_are_no_truth(phantoms: Path, cache: Cache, tmp_path: Pa
         ([0, 1], ["R1", "R2"], False),
     ],
 )
-@pytest.mark.filterwarnings("ignore:1 images of the truth are not in the cache:UserWarning")
+@pytest.mark.filterwarnings("ignore:1 images of the ground truth are not in the cache:UserWarning")
 def test_several_readers_are_the_same_to_all(
     cache: Cache, truth: Boxes, frames: list[int | None], readers: list[str | None], several: bool
 ) -> None:
@@ -373,8 +392,8 @@ def test_several_readers_are_the_same_to_all(
     two = two.replace({"frame": frames, "reader": readers})
     found = two.replace({"reader": [None, None], "score": [0.5, 0.5]})
     checks: list[Callable[[], object]] = [
-        lambda: read_truth(cache, two),
-        lambda: cache.dataset(two),
+        lambda: check_truth(two, cache),
+        lambda: CacheDataset(cache, two),
         lambda: wr.evaluate(found, two, "voc2010@0.4", resamples=0, allow_train=True),
     ]
     for check in checks:
@@ -413,17 +432,17 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no image of the index matches a key"):
         wr.train(cache, keys, to=tmp_path, **SMALL)
     joined = keys.replace({"image": ["0" * 16]})
-    with pytest.raises(UsageError, match="know no image that is in the cache"):
+    with pytest.raises(UsageError, match="no image of the boxes is in the cache"):
         wr.train(cache, joined, to=tmp_path, **SMALL)
     normal = truth.select(pa.array([k == "nothing" for k in truth.table["kind"].to_pylist()]))
-    with pytest.raises(UsageError, match="there is nothing to learn"):
+    with pytest.raises(UsageError, match="nothing to learn"):
         wr.train(cache, normal, to=tmp_path, **SMALL)
 
 
 def test_folders_that_are_no_run(tmp_path: Path, detector: Run) -> None:
     with pytest.raises(NotFoundError, match="no such folder"):
         Run.open(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"is no run: it has no config\.json"):
+    with pytest.raises(UsageError, match=r"is not a run: it has no config\.json"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "wetread-run", "schema": 99}')
     with pytest.raises(UsageError, match=r"\(schema 99\)"):
@@ -434,7 +453,7 @@ def test_folders_that_are_no_run(tmp_path: Path, detector: Run) -> None:
     (tmp_path / "config.json").write_bytes((detector.path / "config.json").read_bytes())
     with pytest.raises(NotFoundError, match=r"best\.safetensors"):
         Run.open(tmp_path).model()
-    with pytest.raises(NotFoundError, match="has not come that far"):
+    with pytest.raises(NotFoundError, match="has not yet written it"):
         _ = Run.open(tmp_path).metrics
 
 
@@ -460,11 +479,11 @@ def test_the_hash_of_a_truth_is_that_of_what_it_says(truth: Boxes) -> None:
 
 
 def test_statistics_are_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
-    items = read_material(cache, truth).items("train", 64, "auto")
+    items = read_data(cache, truth).examples("train", 64, "auto")
     pixels = np.stack([items[number][0].numpy() for number in range(len(items))])
     assert items.statistics() == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
     labels = np.stack([items[number][1]["present"].numpy() for number in range(len(items))])
-    assert (labels == items.data.labels).all()
+    assert (labels == items.dataset.labels).all()
 
 
 def test_without_pytorch_the_pip_line_is_said(

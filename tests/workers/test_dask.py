@@ -131,6 +131,7 @@ def test_the_same_predictions(
     """Of an index and of a cache, with the filter, a truncated file and several frames."""
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus("majority")
+    cache = cache.split(truth)
     how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
     run = wr.train(cache, truth, to=tmp_path / "detect", **how)
     normal = wr.train(cache, truth, "classify", to=tmp_path / "classify", **how)

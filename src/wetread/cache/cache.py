@@ -1,46 +1,45 @@
-"""A cache: pictures decoded once, memory-mapped, and the way back to their files.
+"""Training cache: decoded frames, memory-mapped, with the transform back to stored pixels.
 
     train.cache/
-        wetread-cache.json       what this folder is, and which table counts
-        tables/<name>.parquet    a line for every picture, and for every file that gave none
-        commits/<name>.parquet   such lines of a run under way: these pictures are safe
-        shards/<name>.npy        pictures one after the other, uint16 in one dimension
+        wetread-cache.json       marker: format, schema, and the name of the current table
+        tables/<name>.parquet    one row per frame, and one per file that could not be decoded
+        commits/<name>.parquet   such rows of an unfinished run: their frames are synced to disk
+        shards/<name>.npy        concatenated frames, uint16 in one dimension
 
-A file is written under a temporary name, synced and renamed, but for the shards: they grow, and
-what no line names of them does not count. A shard that a table names is never written again.
+Files are written under a temporary name, synced and renamed; shards are appended to instead, and
+bytes that no row refers to are ignored. A shard that a table refers to is never written again.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wetread.cache.shards import Pictures, ends, hash_picture, shard_path
+from wetread.boxes.collection import Boxes
+from wetread.cache.shards import ShardReader, hash_pixels, shard_path, shard_sizes
 from wetread.common.files import hash_file
 from wetread.common.stamp import Stamp
-from wetread.errors import CacheError, NotFoundError
+from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.headers.schema import CORE, unify
+from wetread.splits import split_rows
 from wetread.table.merge import conform
 from wetread.table.rows import IndexRows
 
-if TYPE_CHECKING:
-    from wetread.boxes.collection import Boxes
-    from wetread.learn.augment import Augment
-    from wetread.learn.dataset import Images
-
 STAMP = Stamp("wetread-cache", 1, CacheError, "prepare into a new folder")
 MARKER = "wetread-cache.json"
-Window = Literal["auto", "file"] | tuple[float, float]
+WindowOption = Literal["auto", "file"] | tuple[float, float]
 VIEW = pa.struct([("center", pa.float64()), ("width", pa.float64()), ("function", pa.string())])
 NAMED = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "PatientID", "StudyInstanceUID")
-"""Columns of the index that boxes are joined and patients told apart by."""
+"""Index columns for joining boxes and grouping by patient."""
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -72,171 +71,214 @@ SCHEMA = pa.schema(
         ("text", pa.string()),
     ]
 )
-"""`rows` x `columns` are stored, `height` x `width` kept: kept = stored * (scale_x, scale_y). A
-modality value is `offset` + `scale` * pixel. `place` counts the pixels of the shard before it."""
+"""Stored size `rows` x `columns`, cached size `height` x `width`: cached = stored * (scale_x,
+scale_y). Modality value = `offset` + `scale` * pixel. `place`: offset in the shard, in pixels."""
 LEFT_OUT = ("id", "path", "member", "frame", "status", "text")
 
 
 class Cache:
-    """Pictures of an index, made by `wetread.prepare`: `len(cache)` of them.
+    """Decoded frames of an index, made by `wetread.prepare`; `len(cache)` is their number.
 
-    What is read of it is mapped from the disk, so it may be larger than the memory, and processes
-    share it. It can be pickled, as its path.
+    Pixels are memory-mapped, so a cache may be larger than the memory, and processes share it.
+    Pickles as its path.
     """
 
-    def __init__(self, folder: Path, said: dict[str, Any], some: pa.Table | None = None) -> None:
+    def __init__(self, folder: Path, marker: dict[str, Any], rows: pa.Table | None = None) -> None:
         self.folder = folder
-        self._said = said
-        self._some = some
+        self._marker = marker
+        self._selected = rows
+        self._source: Cache | None = None
+        """The cache that these rows are from: a temporary folder is removed with it."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Cache:
-        """The cache in a folder: its table is checked by hash, of its shards that they are there.
+        """Open a cache folder; checks the hash of its table and the size of every shard.
 
         Raises:
             NotFoundError: there is no such folder.
-            CacheError: it is no cache, damaged, another version's, or not finished.
+            CacheError: not a cache, damaged, unfinished, or of another schema version.
         """
         folder = Path(os.path.abspath(path))
-        said = read_marker(folder)
-        if said["table"] is None:
-            raise CacheError(f"{folder} is not finished; the same prepare again goes on from there")
-        cache = cls(folder, said)
+        marker = read_marker(folder)
+        if marker["table"] is None:
+            raise CacheError(f"{folder} is not finished; run the same prepare again to resume")
+        cache = cls(folder, marker)
         cache._check()
         return cache
 
     @property
     def size(self) -> int:
-        """The longest side that a picture may have."""
-        return int(self._said["size"])
+        """Maximum length of the longest side, in pixels."""
+        return int(self._marker["size"])
 
     @property
     def version(self) -> str:
-        """The name of its table: another one when pictures were added or changed."""
-        return str(self._said["table"])
+        """Name of the current table; changes when frames are added or decoded again."""
+        return str(self._marker["table"])
 
     @property
     def index_hash(self) -> str:
-        """16 hex digits of the files that it was made of: their ids and sizes."""
-        return str(self._said["index_hash"])
+        """Fingerprint of the source files, their ids and sizes: 16 hex digits."""
+        return str(self._marker["index_hash"])
 
     @cached_property
     def rows(self) -> pa.Table:
-        """A row for every picture, in the order of the index, then of the frames."""
-        if self._some is not None:
-            return self._some
-        rows = self._lines.filter(pc.equal(self._lines["status"], "ok"))
+        """One row per frame, in the order of the index, then of the frames."""
+        if self._selected is not None:
+            return self._selected
+        rows = self._all_rows.filter(pc.equal(self._all_rows["status"], "ok"))
         return rows.drop_columns(["status", "text"]).combine_chunks()
 
     @cached_property
     def left_out(self) -> pa.Table:
-        """What could not be decoded: id, path, member, frame (null: all), status, text."""
-        return self._lines.filter(pc.not_equal(self._lines["status"], "ok")).select(LEFT_OUT)
+        """Files and frames without pixels: id, path, member, frame (null: all), status, text."""
+        failed = pc.not_equal(self._all_rows["status"], "ok")
+        return self._all_rows.filter(failed).select(LEFT_OUT)
 
     @cached_property
-    def _lines(self) -> pa.Table:
-        return read_lines(table_path(self.folder, self._said["table"]))
+    def _all_rows(self) -> pa.Table:
+        return read_rows(table_path(self.folder, self.version))
 
     @cached_property
-    def _pictures(self) -> Pictures:
-        return self.pictures(self.rows)
+    def _reader(self) -> ShardReader:
+        return ShardReader(self.folder, self.rows)
 
-    def _take(self, places: pa.Array | pa.ChunkedArray) -> Cache:
-        """The pictures of some of its rows, as a cache on the same disk."""
-        return Cache(self.folder, self._said, self.rows.take(places))
+    def take(self, numbers: pa.Array | pa.ChunkedArray) -> Cache:
+        """The frames with these row numbers, as a cache in the same folder."""
+        return self._with_rows(self.rows.take(numbers))
 
-    def pictures(self, rows: pa.Table) -> Pictures:
-        """The pictures of some of the rows, by their place among them."""
-        return Pictures(self.folder, rows)
+    def _with_rows(self, rows: pa.Table) -> Cache:
+        cache = Cache(self.folder, self._marker, rows)
+        cache._source = self
+        return cache
+
+    def split(
+        self,
+        boxes: Boxes | None = None,
+        parts: Mapping[str, float] | None = None,
+        by: str | None = None,
+        seed: int = 0,
+    ) -> Cache:
+        """Split the images into parts, for a cache of an index that was not split.
+
+        As `wetread.split`; duplicate images are found by the pixels in the cache, so no file is
+        read. The folder stays as it is.
+
+        Args:
+            boxes: labels to distribute evenly.
+            parts: name and share of each part (default: 0.8 "train" and 0.2 "valid").
+            by: column that identifies the patient (default: as in `wetread.split`).
+            seed: random seed.
+
+        Raises:
+            UsageError: shares that do not add up to 1, or fewer groups than parts.
+
+        Warns:
+            UserWarning: the patient is not known for every image.
+        """
+        images = self.index.rows
+        assert images is not None
+        first = pc.index_in(images["id"], value_set=self.rows["id"].combine_chunks())
+        images = images.append_column("px_hash", self.rows["hash"].take(first))
+        images = images.append_column("px_scale", pa.nulls(len(images), pa.int32()))
+        index = replace(self.index, schema=images.schema, rows=images)
+        split = split_rows(index, boxes, parts, by=by, seed=seed).rows
+        assert split is not None
+        at = pc.index_in(self.rows["id"], value_set=split["id"].combine_chunks())
+        rows = self.rows
+        for name in ("group", "part"):
+            column = split[name].take(at).combine_chunks()
+            rows = rows.set_column(rows.column_names.index(name), SCHEMA.field(name), column)
+        return self._with_rows(rows)
 
     @property
     def index(self) -> IndexRows:
-        """The images as an index has them, as far as boxes need it: `boxes.join(cache.index)`."""
+        """One row per image, with the index columns that boxes need: `boxes.join(cache.index)`."""
         names = ["path", "member", *NAMED, "group", "part", "rows", "columns"]
         rows = self.rows.group_by("id", use_threads=False).aggregate([(n, "min") for n in names])
         sizes = {"rows": "Rows", "columns": "Columns"}
-        found = {sizes.get(name, name): rows[f"{name}_min"] for name in names}
-        empty = [name for name in ("group", "part") if not found[name].drop_null()]
-        known = {name: column for name, column in found.items() if name not in empty}
+        columns = {sizes.get(name, name): rows[f"{name}_min"] for name in names}
+        empty = [name for name in ("group", "part") if not columns[name].drop_null()]
+        known = {name: column for name, column in columns.items() if name not in empty}
         length = pa.array([0] * len(rows), CORE.field("pixel_length").type)
         table = pa.table({"id": rows["id"], **known, "pixel_length": length})
         schema = unify([CORE, table.schema])
-        return IndexRows(self._said["root"], schema, conform(table, schema))
+        return IndexRows(self._marker["root"], schema, conform(table, schema))
 
     def read(self, i: int) -> NDArray[np.uint16]:
-        """The picture of a row, uint16 (height, width), mapped: not to be written to.
+        """Pixels of row `i`, uint16 (height, width), memory-mapped and read-only.
 
         Raises:
             IndexError: there is no such row.
-            CacheError: its shard is not there any more.
+            CacheError: its shard cannot be read.
         """
-        return self._pictures.read(i)
+        return self._reader.read(i)
 
     def values(self, i: int) -> NDArray[np.float32]:
-        """Its modality values, float32 (height, width), not clipped: HU of a CT."""
+        """Modality values of row `i`, float32 (height, width), not clipped; HU for CT."""
         scale, offset = (self.rows[name][i].as_py() for name in ("scale", "offset"))
         values: NDArray[np.float32] = (self.read(i) * np.float64(scale) + offset).astype(np.float32)
         return values
 
-    def dataset(
-        self,
-        truth: Boxes | None = None,
-        part: str | None = None,
-        size: int | None = None,
-        window: Window = "auto",
-        augment: bool | Augment = False,
-        seed: int = 0,
-    ) -> Images:
-        """Pictures and targets for PyTorch; see `learn.dataset.Images`."""
-        from wetread.learn.dataset import Images
-
-        return Images(self, truth, part, size, window, augment, seed)
-
     def verify(self) -> None:
-        """Reads every picture and compares its hash.
+        """Read every frame and compare its hash.
 
         Raises:
-            CacheError: pictures are not what was written; names some.
+            CacheError: frames are damaged; names some.
         """
         rows = zip(*(self.rows[n].to_pylist() for n in ("hash", "path", "frame")), strict=True)
         bad = [
             f"{path} frame {frame}"
             for i, (hash_, path, frame) in enumerate(rows)
-            if hash_picture(self.read(i)) != hash_
+            if hash_pixels(self.read(i)) != hash_
         ]
         if bad:
             raise CacheError(
-                f"{self.folder}: {len(bad)} of {len(self)} pictures are damaged, such as "
+                f"{self.folder}: {len(bad)} of {len(self)} frames are damaged, such as "
                 f"{', '.join(bad[:3])}; prepare into a new folder"
             )
 
     def _check(self) -> None:
-        path = table_path(self.folder, self._said["table"])
-        if not path.is_file() or hash_file(path) != self._said["hash"]:
-            raise CacheError(f"{path} is not what was written; prepare into a new folder")
-        for shard, end in ends(self.rows).items():
+        path = table_path(self.folder, self.version)
+        if not path.is_file() or hash_file(path) != self._marker["hash"]:
+            raise CacheError(f"{path} is damaged: its hash differs; prepare into a new folder")
+        for shard, size in shard_sizes(self.rows).items():
             file = shard_path(self.folder, shard)
-            if not file.is_file() or file.stat().st_size < end:
-                raise CacheError(f"{file} is shorter than it was; prepare into a new folder")
+            if not file.is_file() or file.stat().st_size < size:
+                raise CacheError(f"{file} is missing or truncated; prepare into a new folder")
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Cache, (self.folder, self._said, self._some)
+        return Cache, (self.folder, self._marker, self._selected)
 
     def __repr__(self) -> str:
         left = f", {len(self.left_out)} left out" if len(self.left_out) else ""
-        return f"<Cache: {len(self):,} pictures of at most {self.size} in {self.folder}{left}>"
+        return f"<Cache: {len(self):,} frames of at most {self.size} pixels in {self.folder}{left}>"
+
+
+def open_cache(cache: Cache | str | os.PathLike[str]) -> Cache:
+    """A cache, opened if it is given as a path.
+
+    Raises:
+        UsageError: neither a cache nor a path.
+        NotFoundError or CacheError: as `Cache.open`.
+    """
+    if isinstance(cache, Cache):
+        return cache
+    if not isinstance(cache, str | os.PathLike):
+        raise UsageError(f"{cache!r} is not a cache: wr.prepare(index, folder) builds one")
+    return Cache.open(cache)
 
 
 def table_path(folder: Path, name: str) -> Path:
-    """Where the table is."""
+    """Path of a table."""
     return folder / "tables" / f"{name}.parquet"
 
 
-def read_lines(*paths: Path) -> pa.Table:
-    """The lines of tables and commits, in the order of the paths."""
+def read_rows(*paths: Path) -> pa.Table:
+    """Concatenated rows of tables and commits."""
     import pyarrow.parquet as pq
 
     try:
@@ -247,20 +289,23 @@ def read_lines(*paths: Path) -> pa.Table:
 
 
 def read_marker(folder: Path) -> dict[str, Any]:
-    """What the folder says of itself.
+    """Content of the marker file of a cache folder.
 
     Raises:
         NotFoundError: there is no such folder.
-        CacheError: it is no cache, or of another schema version.
+        CacheError: not a cache, or of another schema version.
     """
     path = folder / MARKER
     if not folder.exists():
         raise NotFoundError(f"{folder}: no such cache")
     if not path.is_file():
-        raise CacheError(f"{folder} is not a cache: it has no {MARKER}")
-    said = STAMP.read(path)
-    texts = [said.get("table"), *(said.get(n) for n in ("root", "index_hash", "hash") if n in said)]
+        raise CacheError(
+            f"{folder} is not a cache: it has no {MARKER}; wr.prepare(index, folder) builds one"
+        )
+    marker = STAMP.read(path)
+    texts = [marker.get("table")]
+    texts += [marker.get(name) for name in ("root", "index_hash", "hash") if name in marker]
     finished = all(isinstance(text, str) for text in texts)
-    if not isinstance(said.get("size"), int) or not (finished or texts == [None]):
-        raise CacheError(f"{path} is damaged: {said}; {STAMP.remedy}")
-    return said
+    if not isinstance(marker.get("size"), int) or not (finished or texts == [None]):
+        raise CacheError(f"{path} is damaged: {marker}; {STAMP.remedy}")
+    return marker

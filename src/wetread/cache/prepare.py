@@ -1,4 +1,4 @@
-"""The images of an index, decoded once into a cache."""
+"""Build a training cache: decode every frame of an index once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.cache.cache import SCHEMA, Cache, read_marker, table_path
-from wetread.cache.encode import make_picture
-from wetread.cache.folder import committed, finish, latest, locked, still_right
-from wetread.cache.shards import PIXEL, Shelf, hash_picture
+from wetread.cache.encode import encode_frame
+from wetread.cache.folder import STORE, committed, finish, latest, reusable
+from wetread.cache.shards import PIXEL, ShardWriter, hash_pixels
 from wetread.common.files import storage_errors
 from wetread.common.text import format_bytes
 from wetread.errors import StorageError, UsageError
@@ -42,35 +42,35 @@ def prepare(
     engine: Engine | None = None,
     settings: Settings = Settings(),
 ) -> Cache:
-    """Decodes every frame of every image once: 16-bit pictures, memory-mapped, ready to train on.
+    """Build a training cache: decode every frame once, to memory-mapped 16-bit arrays.
 
-    Modality values are kept as they are, not clipped to a window; the file's own lower resolutions
-    are used. Images are decoded in processes of their own; one that cannot be decoded is named in
-    `left_out` and is no picture. What was stopped goes on when called again; then only images that
-    are new, have changed, or could not be reached are decoded.
+    Modality values are stored, not clipped to a window; files with reduced resolutions are
+    decoded at one that is large enough. Decoding runs in worker processes; images that cannot be
+    decoded are listed in `left_out`. Resumable: a second call decodes only images that are new,
+    have changed, or could not be reached.
 
     Args:
         index: the images, or their index folder.
-        to: the folder; by default a temporary one, removed with the `Cache`.
-        size: the longest side of a picture; smaller ones are not enlarged.
-        workers: processes that decode, 1 or more; None for one a core.
-        progress: say on stderr what it will take and how far it is.
-        engine: who does the work; the workers of a `wetread.DaskEngine` must see `to`.
-        settings: the limits that decoding keeps.
+        to: cache folder (default: a temporary one, deleted with the `Cache`).
+        size: maximum length of the longest side, in pixels; smaller images are not enlarged.
+        workers: number of worker processes, at least 1 (default: one per core).
+        progress: show a progress bar and the disk space needed.
+        engine: execution engine; the workers of a `wetread.DaskEngine` must see `to`.
+        settings: limits of decoding.
 
     Raises:
-        UsageError: no row has pixels; a size or workers below 1; `to` has pictures of another
-            size, or of images that the index does not have.
-        CacheError: `to` is something else.
-        StorageError: too little disk is free, or `to` cannot be written.
+        UsageError: no row has pixels; `size` or `workers` below 1; `to` is a cache of another
+            size, or has images that the index lacks.
+        CacheError: `to` is not a cache, or damaged.
+        StorageError: not enough free disk space, or `to` cannot be written.
     """
     if size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
     index = IndexRows.of(index)
     images = batch.list_images(index)
     if not images.num_rows:
-        said = ["no image to prepare: no row has pixels", *say_without_pixels(index)]
-        raise UsageError("; ".join(said))
+        reasons = ["no image to prepare: no row has pixels", *say_without_pixels(index)]
+        raise UsageError("; ".join(reasons))
     if to is not None:
         folder = Path(os.path.abspath(to))
         _prepare(index, images, folder, size, workers, progress, settings, engine)
@@ -92,7 +92,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def _prepare(
-    content: IndexRows,
+    index: IndexRows,
     images: pa.Table,
     folder: Path,
     size: int,
@@ -101,33 +101,33 @@ def _prepare(
     settings: Settings,
     engine: Engine | None,
 ) -> None:
-    with locked(folder, size), storage_errors(folder):
-        said = read_marker(folder)
-        if said["size"] != size:
+    with STORE.locked(folder, {"size": size, "table": None}), storage_errors(folder):
+        marker = read_marker(folder)
+        if marker["size"] != size:
             raise UsageError(
-                f"{folder} has pictures of size {said['size']}, not {size}: choose another folder"
+                f"{folder} is a cache of size {marker['size']}, not {size}: choose another folder"
             )
-        before = [table_path(folder, said["table"])] if said["table"] else []
+        before = [table_path(folder, marker["table"])] if marker["table"] else []
         commits = sorted((folder / "commits").glob("*.parquet"))
-        kept = still_right(folder, latest([*before, *commits]), images)
-        done = pc.is_in(images["id"], value_set=kept["id"].combine_chunks())
+        rows = reusable(folder, latest([*before, *commits]), images)
+        done = pc.is_in(images["id"], value_set=rows["id"].combine_chunks())
         todo = images.filter(pc.invert(done))
         if todo.num_rows:
-            check_files(content)
-            _check_disk(content, folder, size, todo, images.num_rows, progress)
-            options = {"root": content.root, "to": str(folder), "size": size}
+            check_files(index)
+            _check_disk(index, folder, size, todo, images.num_rows, progress)
+            options = {"root": index.root, "to": str(folder), "size": size}
             failed = batch.failed_rows(SCHEMA)
             tables = batch.run(FUNCTION, todo, options, failed, workers, progress, settings, engine)
-            kept = pa.concat_tables([kept, *committed(folder, tables, settings)])
-        finish(content, folder, said, images, kept)
+            rows = pa.concat_tables([rows, *committed(folder, tables, settings)])
+        finish(index, folder, marker, images, rows)
 
 
 def _check_disk(
-    content: IndexRows, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
+    index: IndexRows, folder: Path, size: int, todo: pa.Table, count: int, progress: bool
 ) -> None:
-    """Says what the pictures will take, and refuses to begin where that is not free."""
+    """Print the disk space needed; raise StorageError if it is not free."""
     names = 'id, "Rows", "Columns", NumberOfFrames, file_size, pixel_length'
-    rows = query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    rows = query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
     rows = rows.filter(pc.is_in(rows["id"], value_set=todo["id"].combine_chunks()))
     need = 0
     for row in rows.to_pylist():
@@ -135,17 +135,19 @@ def _check_disk(
         height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
         need += PIXEL.itemsize * height * width * _count_frames(row)
     free = shutil.disk_usage(folder).free
-    said = f"{todo.num_rows:,} of {count:,} images take {format_bytes(need)} in {folder}"
+    summary = f"{todo.num_rows:,} of {count:,} images take {format_bytes(need)} in {folder}"
     if need > free:
         raise StorageError(
-            f"{said}, where {format_bytes(free)} are free: choose another disk or size"
+            f"{summary}, where {format_bytes(free)} are free: choose another disk or size"
         )
     if progress:
-        print(f"wetread: {said}, where {format_bytes(free)} are free", file=sys.stderr, flush=True)
+        print(
+            f"wetread: {summary}, where {format_bytes(free)} are free", file=sys.stderr, flush=True
+        )
 
 
 def _count_frames(row: dict[str, Any]) -> int:
-    """The frames announced, as far as the file has bytes for them: a bit a pixel, or an item."""
+    """Number of frames, limited by the file size: 1 bit per pixel, or an 8-byte item per frame."""
     native = row["pixel_length"] >= 0 and row["Rows"] and row["Columns"]
     least = max(1, row["Rows"] * row["Columns"] // 8) if native else 8
     announced = row["NumberOfFrames"] or 1
@@ -153,16 +155,16 @@ def _count_frames(row: dict[str, Any]) -> int:
 
 
 def prepare_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """Writes the pictures of images: the engine's function."""
-    return batch.make_rows(images, options, _put, SCHEMA)
+    """Worker function of `prepare`: decode images and write them to shards."""
+    return batch.make_rows(images, options, _write, SCHEMA)
 
 
-def _put(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
-    """The picture of a frame on its shelf; what the cache says of it."""
-    shelf = _SHELVES.setdefault(options["to"], Shelf(Path(options["to"])))
-    pixels, said = make_picture(frames, number, options["size"], options["settings"])
-    return {**said, "hash": hash_picture(pixels), **shelf.put(pixels)}
+def _write(image: Image, frames: Frames, options: dict[str, Any], number: int) -> dict[str, Any]:
+    """Write a frame to this process's shard; its row in the table."""
+    writer = _WRITERS.setdefault(options["to"], ShardWriter(Path(options["to"])))
+    pixels, row = encode_frame(frames, number, options["size"], options["settings"])
+    return {**row, "hash": hash_pixels(pixels), **writer.write(pixels)}
 
 
-_SHELVES: dict[str, Shelf] = {}
-"""Of this process, which is a worker, by folder."""
+_WRITERS: dict[str, ShardWriter] = {}
+"""Shard writer of this worker process for each cache folder."""

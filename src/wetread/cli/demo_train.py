@@ -46,7 +46,7 @@ def show_training(
     Raises:
         MissingExtraError: PyTorch is not installed.
     """
-    from wetread.learn.run import require_torch
+    from wetread.learn.run_folder import require_torch
 
     require_torch()
     from wetread.boxes.reading import read_boxes

@@ -23,7 +23,7 @@ from wetread.cli.output import (
 from wetread.cli.train import device_option, load_builder, open_images
 
 if TYPE_CHECKING:
-    from wetread.learn.run import Weights
+    from wetread.learn.run_folder import Weights
     from wetread.workers import Engine
 
 

@@ -28,6 +28,7 @@ from wetread.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from wetread.cache.cache import Cache
     from wetread.index import Index
+    from wetread.learn.distributed import ProcessGroup
 
 
 def device_option(command: Any) -> Any:
@@ -108,24 +109,33 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     wetread train train.cache train.csv --consensus wbf --task classify -o normal/
     torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
     """
-    from wetread.boxes.consensus import check_readers
     from wetread.boxes.join import joined
     from wetread.boxes.reading import read_boxes
     from wetread.cache.cache import Cache
+    from wetread.learn.examples import check_truth
 
     method = options.pop("consensus")
     source = open_images(images)
     boxes = joined(read_boxes(truth), source.index if isinstance(source, Cache) else source)
     if method:
         boxes = boxes.consensus(method)
-    check_readers(boxes.table)  # all of this before PyTorch, which takes seconds to load
-    from wetread.learn.run import require_torch
+    check_truth(boxes, source)  # before PyTorch, which takes seconds to import
+    from wetread.learn.distributed import process_group
+    from wetread.learn.models import find_recipe
+    from wetread.learn.run_folder import require_torch
+    from wetread.learn.training import check_options
     from wetread.learn.training import train as learn
 
     require_torch()
     options["model"] = load_builder(options["model"])
-    with resumable():
-        run = learn(source, boxes, progress=not quiet, **options)
+    find_recipe(options["task"], options["model"])
+    checked = ("to", "size", "epochs", "batch", "steps", "lr", "threads", "workers", "precision")
+    check_options(**{name: options[name] for name in checked})
+    with resumable(), process_group(options["device"]) as processes:
+        cache = _prepare(source, Path(options["to"]), options["size"], processes, not quiet)
+        if not any(table["part"].drop_null() for table in (cache.rows, boxes.table)):
+            cache = cache.split(boxes)
+        run = learn(cache, boxes, progress=not quiet, **options)
     if _rank():
         return
     scores = _last_scores(run)
@@ -140,6 +150,28 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     folder = shlex.quote(str(run.path))
     runs = f"DETECTOR INDEX --filter {folder}" if run.task == "classify" else f"{folder} INDEX"
     echo(f"\nNext: wetread predict {runs} -o predictions.parquet")
+
+
+def _prepare(
+    source: Index | Cache, folder: Path, size: int | None, processes: ProcessGroup, progress: bool
+) -> Cache:
+    """The cache, prepared in RUN/cache by the main process if `source` is an index."""
+    from wetread.cache.cache import Cache
+    from wetread.cache.prepare import prepare
+    from wetread.learn.training import SIZE
+
+    if isinstance(source, Cache):
+        return source
+    if processes.is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare(source, folder / "cache", size or SIZE, progress=progress)
+    processes.barrier()
+    if not folder.exists():
+        raise UsageError(
+            f"process {processes.rank} does not see {folder}, where the main process has prepared "
+            "the images: prepare a cache first, and copy it to every machine"
+        )
+    return Cache.open(folder / "cache")
 
 
 def _last_scores(run: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far a figure may be from what it stands for: Wilson's interval, and patients drawn anew."""
+"""Confidence intervals: bootstrap by patient, and Wilson's interval of a proportion."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 def wilson(hits: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats]:
-    """The 95 % interval of a share (Wilson 1927, without correction for continuity).
+    """95 % confidence interval of a proportion (Wilson 1927, without continuity correction).
 
     Args:
-        hits: how often it happened.
-        trials: out of how many; NaN comes of none.
+        hits: number of successes.
+        trials: number of trials; 0 gives NaN.
 
     >>> low, high = wilson(8, 10)
     >>> round(float(low), 3), round(float(high), 3)
@@ -36,29 +36,29 @@ def wilson(hits: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def resample(score: Callable[[Floats], Floats], group: Ints, resamples: int, seed: int) -> Floats:
-    """What the score would have been with other patients of the same kind.
+    """Bootstrap distribution of a score, resampled by patient.
 
-    Images of one patient resemble each other, so patients are drawn, with replacement, each with
-    all its images; boxes or images drawn one by one would promise too much.
+    Images of one patient resemble each other, so patients are drawn with replacement, each with
+    all images; resampling images or boxes would give intervals that are too narrow.
 
     Args:
-        score: the figures for so many times each image.
-        group: (images) the number of the group of each, counting from 0.
-        resamples: how often to draw.
-        seed: the same seed, the same draws.
+        score: scores from the weight of each image.
+        group: (images,): patient group of each image, from 0.
+        resamples: number of bootstrap resamples.
+        seed: random seed.
 
     Returns:
-        (resamples, figures).
+        (resamples, scores).
     """
     random = np.random.default_rng(seed)
     count = int(group.max()) + 1
-    drawn = (random.integers(count, size=count) for _ in range(resamples))
-    weights = (np.bincount(one, minlength=count).astype(float)[group] for one in drawn)
+    samples = (random.integers(count, size=count) for _ in range(resamples))
+    weights = (np.bincount(one, minlength=count).astype(float)[group] for one in samples)
     return np.array([score(weight) for weight in weights])
 
 
 def mean(values: Floats) -> Floats:
-    """The mean along the last axis of what is not NaN; NaN where nothing is left.
+    """Mean along the last axis, ignoring NaN; NaN if all values are.
 
     >>> float(mean(np.array([0.5, np.nan, 1.0])))
     0.75
@@ -69,8 +69,8 @@ def mean(values: Floats) -> Floats:
     return np.asarray(total / np.where(count, count, np.nan))
 
 
-def spread(values: Floats) -> tuple[Floats, Floats]:
-    """The middle 95 % along the first axis of what is not NaN; NaN where nothing is."""
+def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
+    """95 % percentile interval along the first axis, ignoring NaN; NaN if all values are."""
     columns = values.reshape(len(values), -1).T
     bounds = [
         np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(known) else [np.nan] * 2

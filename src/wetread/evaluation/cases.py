@@ -1,4 +1,4 @@
-"""Predictions and truth as arrays: what every metric judges, and what it makes of it."""
+"""Predictions and ground truth as arrays: the input of every metric, and its output."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 STUDY = "_study"
-"""How SIIM-COVID's ids of studies end, which are no images."""
+"""Suffix of the study ids of SIIM-COVID."""
 NOTHING_BOX = (0.0, 0.0, 1.0, 1.0)
-"""What the competitions give to an image where nothing was found."""
+"""Box of an image without findings, as in the competitions."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """The boxes of one side: by image, label and falling score, whatever order they came in."""
+    """Boxes of the predictions or the ground truth, sorted by image, label and falling score."""
 
     image: Ints
     label: Ints
@@ -41,40 +41,40 @@ class Side:
 
 @dataclass(frozen=True)
 class Cases:
-    """What is judged. Images, labels and groups are numbers that count from 0."""
+    """Predictions and ground truth; images, labels and groups are numbers from 0."""
 
     labels: tuple[str, ...]
-    """Those that occur on either side, in the order of the classes."""
+    """Labels of both sides, in the order of the classes."""
     group: Ints
-    """(images): the group of each, its patient where that is known."""
-    found: Side
+    """(images,): group of each image, its patient if known."""
+    predicted: Side
     truth: Side
     notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
-        """How many there are."""
+        """Number of images."""
         return len(self.group)
 
     def of_label(self, side: Side) -> list[Ints]:
-        """For every label the places of its boxes on a side."""
+        """Indices of the boxes of each label."""
         order = np.argsort(side.label, kind="stable")
         starts = np.searchsorted(side.label[order], np.arange(1, len(self.labels)))
         return np.split(order, starts)
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a metric makes of cases."""
+class Scores:
+    """Output of a metric."""
 
-    figure: str
-    """What the number of a label is called: `ap`, `cpm`, ..."""
+    name: str
+    """Name of the score of a label: `ap`, `cpm`, ..."""
     score: Callable[[Floats], Floats]
-    """The figure of each label when each image counts so many times; NaN without truth."""
+    """Score of each label from the weights of the images; NaN without ground truth."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """What else there is to say of each label."""
+    """Further columns, one value per label."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else there is to say of all."""
+    """Further values over all labels."""
 
 
 def read_cases(
@@ -85,53 +85,54 @@ def read_cases(
     allow_train: bool = False,
     fill: bool = False,
 ) -> Cases:
-    """Brings the two sides together; `evaluate` says what is refused.
+    """Match predictions and ground truth; `evaluate` lists the errors.
 
     Args:
-        predictions: with a score for every box.
-        truth: one opinion an image.
-        nothing: the label that rows of kind "nothing" get, with the box `NOTHING_BOX`; None leaves
-            them out.
-        points: whether rows of kind "point" have a meaning here.
-        allow_train: judge images of the part "train" too.
-        fill: an image without a row in the predictions is one where nothing was found.
+        predictions: boxes with scores.
+        truth: ground truth, one set of boxes per image.
+        nothing: label of rows of kind "nothing", which get the box `NOTHING_BOX`; None drops them.
+        points: True accepts rows of kind "point".
+        allow_train: evaluate images of the part "train" too.
+        fill: True adds a row "nothing" to images without predictions.
     """
     images = match_images(predictions.table, truth.table, allow_train)
     labels = _list_labels(predictions, truth, nothing)
-    wanted = {"box", *["point"][: int(points)], *["nothing"][: nothing is not None]}
-    silent = np.zeros(0, np.int64)
+    kinds = {"box", *["point"][: int(points)], *["nothing"][: nothing is not None]}
+    empty = np.zeros(0, np.int64)
     if fill and nothing is not None:
-        shown = [number for number, name in enumerate(images.names) if not name.endswith(STUDY)]
-        silent = np.setdiff1d(np.array(shown, np.int64), images.found)
+        real = [number for number, name in enumerate(images.names) if not name.endswith(STUDY)]
+        empty = np.setdiff1d(np.array(real, np.int64), images.predicted)
     notes = images.notes
-    if len(silent):
-        said = f"{len(silent)} images without a prediction count as nothing found"
-        notes = (*notes, f"{said}, as in a submission")
+    if len(empty):
+        note = (
+            f"{len(empty)} images without a prediction count as nothing found, as in a submission"
+        )
+        notes = (*notes, note)
     sides = []
     for name, boxes, number, added in (
-        ("truth", truth, images.expected, silent[:0]),
-        ("predictions", predictions, images.found, silent),
+        ("truth", truth, images.expected, empty[:0]),
+        ("predictions", predictions, images.predicted, empty),
     ):
         _check_kinds(name, boxes.table, points)
-        kept = np.asarray(pc.is_in(boxes.table["kind"], value_set=pa.array(sorted(wanted))))
-        kept &= number >= 0
-        table = boxes.table.filter(pa.array(kept))
-        sides.append(_read_side(name, table, number[kept], labels, nothing, added))
-    expected, found = sides
-    occurs = np.union1d(found.label, expected.label)
-    have, want = ({labels[i] for i in np.unique(s.label)} - {nothing} for s in (found, expected))
-    if have and want and not have & want:
+        selected = np.asarray(pc.is_in(boxes.table["kind"], value_set=pa.array(sorted(kinds))))
+        selected &= number >= 0
+        table = boxes.table.filter(pa.array(selected))
+        sides.append(_read_side(name, table, number[selected], labels, nothing, added))
+    expected, predicted = sides
+    used = np.union1d(predicted.label, expected.label)
+    ours, theirs = ({labels[i] for i in np.unique(s.label)} - {nothing} for s in reversed(sides))
+    if ours and theirs and not ours & theirs:
         raise UsageError(
-            f"no label in common: the predictions have {show_some(sorted(have))}; "
-            f"the truth has {show_some(sorted(want))}"
+            f"no label in common: the predictions have {show_some(sorted(ours))}; "
+            f"the ground truth has {show_some(sorted(theirs))}"
         )
     for side in sides:
-        side.label[:] = np.searchsorted(occurs, side.label)
-    return Cases(tuple(labels[i] for i in occurs), images.group, found, expected, notes)
+        side.label[:] = np.searchsorted(used, side.label)
+    return Cases(tuple(labels[i] for i in used), images.group, predicted, expected, notes)
 
 
 def _list_labels(predictions: Boxes, truth: Boxes, nothing: str | None) -> list[str]:
-    """Every label that may occur, in the order of the classes."""
+    """All labels of both sides, in the order of the classes."""
     names = [*truth.labels, *predictions.labels]
     last = [] if nothing is None else [nothing]
     return list(dict.fromkeys([*(name for name in names if name != nothing), *last]))
@@ -142,20 +143,20 @@ def _check_kinds(name: str, table: pa.Table, points: bool) -> None:
     if count and not points:
         raise UsageError(
             f"{count} rows of the {name} are points, which overlap nothing; "
-            'judge them with metric="classification" or leave them out'
+            'use metric="classification" or leave them out'
         )
     boxes = table.filter(pc.equal(table["kind"], "box"))
     corners = _columns(boxes, CORNERS)
-    wrong = ~np.isfinite(corners).all(axis=1) | (corners[:, :2] > corners[:, 2:]).any(axis=1)
+    invalid = ~np.isfinite(corners).all(axis=1) | (corners[:, :2] > corners[:, 2:]).any(axis=1)
     if name == "predictions":
-        wrong |= ~np.isfinite(_columns(boxes, ["score"])[:, 0])
-    wrong |= np.asarray(boxes["label"].is_null())
-    if wrong.any():
-        example = boxes.slice(int(wrong.argmax()), 1).to_pylist()[0]
+        invalid |= ~np.isfinite(_columns(boxes, ["score"])[:, 0])
+    invalid |= np.asarray(boxes["label"].is_null())
+    if invalid.any():
+        example = boxes.slice(int(invalid.argmax()), 1).to_pylist()[0]
         shown = {k: example[k] for k in ("image", "key", "label", *CORNERS, "score")}
         raise UsageError(
-            f"{int(wrong.sum())} boxes of the {name} lack a label, a finite coordinate or (in "
-            f"predictions) a finite score, or end before they begin, for example {shown}"
+            f"{int(invalid.sum())} boxes of the {name} lack a label, a finite coordinate or (in "
+            f"predictions) a finite score, or have inverted edges, for example {shown}"
         )
 
 
@@ -165,9 +166,9 @@ def _read_side(
     image: Ints,
     labels: list[str],
     nothing: str | None,
-    silent: Ints,
+    added: Ints,
 ) -> Side:
-    """The rows as arrays, sorted by all that they are; and one "nothing" on each silent image."""
+    """Rows as sorted arrays, with a box "nothing" added to each image in `added`."""
     label = pc.if_else(
         pc.equal(table["kind"], "nothing"), pa.scalar(nothing, pa.string()), table["label"]
     )
@@ -180,22 +181,22 @@ def _read_side(
     box[empty] = NOTHING_BOX
     if name == "truth":
         score = np.ones(len(score))
-        again = np.ones(len(score), bool)  # an image where nothing is found says so once
-        again[np.flatnonzero(empty)[np.unique(image[empty], return_index=True)[1]]] = False
-        kept = ~(again & empty)
-        image, number, box, score = image[kept], number[kept], box[kept], score[kept]
+        repeated = np.ones(len(score), bool)  # one row "nothing" per image
+        repeated[np.flatnonzero(empty)[np.unique(image[empty], return_index=True)[1]]] = False
+        unique = ~(repeated & empty)
+        image, number, box, score = image[unique], number[unique], box[unique], score[unique]
     else:
         score[empty & np.isnan(score)] = 1.0
-    if len(silent):
+    if len(added):
         assert nothing is not None
-        image = np.concatenate([image, silent])
-        number = np.concatenate([number, np.full(len(silent), labels.index(nothing))])
-        box = np.vstack([box, np.tile(NOTHING_BOX, (len(silent), 1))])
-        score = np.concatenate([score, np.ones(len(silent))])
+        image = np.concatenate([image, added])
+        number = np.concatenate([number, np.full(len(added), labels.index(nothing))])
+        box = np.vstack([box, np.tile(NOTHING_BOX, (len(added), 1))])
+        score = np.concatenate([score, np.ones(len(added))])
     order = np.lexsort((*box.T[::-1], -score, number, image))
     return Side(image[order], number[order], box[order], score[order])
 
 
 def _columns(table: pa.Table, names: Any) -> Floats:
-    """(rows, names), NaN for null."""
+    """Array (rows, names), NaN for null."""
     return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)

@@ -8,21 +8,21 @@ import numpy as np
 
 from wetread.errors import MissingExtraError
 from wetread.evaluation.bootstrap import Floats
-from wetread.evaluation.cases import Cases, Judgement, Side
+from wetread.evaluation.cases import Cases, Scores, Side
 from wetread.evaluation.curves import Curve, draw_curves, precisions
 from wetread.evaluation.matching import match_free, pair_boxes, rank_in_cell
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
 MOST = 100
-"""Boxes of an image and a label that count."""
+"""Maximum number of boxes per image and label."""
 
 
-def judge_coco(cases: Cases) -> Judgement:
-    """Mean precision at 101 recalls and ten IoUs, .50 to .95, of the best 100 boxes an image.
+def score_coco(cases: Cases) -> Scores:
+    """Mean precision at 101 recalls and ten IoUs, .50 to .95, of the best 100 boxes per image.
 
-    The figures are faster-coco-eval's. It cannot give images weights, so the interval comes from
-    the same matching and the same curves written here; the tests hold the two equal.
+    Scores are those of faster-coco-eval. It cannot weight images, so the confidence interval comes
+    from our own matching and curves; the tests hold the two equal.
 
     Raises:
         MissingExtraError: faster-coco-eval is not installed.
@@ -36,11 +36,11 @@ def judge_coco(cases: Cases) -> Judgement:
             return whole
         return np.array([_read(curve, weights) for curve in curves])
 
-    return Judgement("ap", score, columns, details)
+    return Scores("ap", score, columns, details)
 
 
 def _read(curve: Curve, weights: Floats) -> float:
-    """The mean precision at all recalls and IoUs."""
+    """Mean precision at all recalls and IoUs."""
     hits, boxes, total = curve.count(weights)
     if not total:
         return np.nan
@@ -52,15 +52,15 @@ def _read(curve: Curve, weights: Floats) -> float:
 
 
 def _evaluate(cases: Cases) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
-    """The AP of every label, the same at two IoUs, and the twelve figures of COCO's summary."""
+    """AP of every label, at all and at two IoUs, and the twelve values of COCO's summary."""
     try:
         from faster_coco_eval import COCO, COCOeval_faster
     except ImportError as error:
         raise MissingExtraError('metric="coco"', "metrics") from error
 
-    if not len(cases.found) or not len(cases.truth):
-        nothing = np.where(np.bincount(cases.truth.label, minlength=len(cases.labels)), 0.0, np.nan)
-        return nothing, {"ap50": nothing, "ap75": nothing}, {}
+    if not len(cases.predicted) or not len(cases.truth):
+        zero = np.where(np.bincount(cases.truth.label, minlength=len(cases.labels)), 0.0, np.nan)
+        return zero, {"ap50": zero, "ap75": zero}, {}
     truth = COCO(
         {
             "images": [{"id": image} for image in range(cases.images)],
@@ -68,18 +68,18 @@ def _evaluate(cases: Cases) -> tuple[Floats, dict[str, Floats], dict[str, float]
             "annotations": _list_boxes(cases.truth),
         }
     )
-    found = COCO({**truth.dataset, "annotations": _list_boxes(cases.found)})
-    judge = COCOeval_faster(truth, found, "bbox", print_function=lambda *_: None)
-    judge.run()
-    precision = judge.eval["precision"][:, :, :, 0, -1]  # IoUs, recalls, labels
+    predicted = COCO({**truth.dataset, "annotations": _list_boxes(cases.predicted)})
+    evaluation = COCOeval_faster(truth, predicted, "bbox", print_function=lambda *_: None)
+    evaluation.run()
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # IoUs, recalls, labels
     precision = np.where(precision < 0, np.nan, precision)
     columns = {"ap50": precision[0].mean(axis=0), "ap75": precision[5].mean(axis=0)}
-    details = {name: float(value) for name, value in judge.stats_as_dict.items()}
+    details = {name: float(value) for name, value in evaluation.stats_as_dict.items()}
     return precision.mean(axis=(0, 1)), columns, details
 
 
 def _list_boxes(side: Side) -> list[dict[str, Any]]:
-    """As COCO has them: x, y, width, height; ids count from 1."""
+    """Boxes in COCO format: x, y, width, height; ids from 1."""
     size = side.box[:, 2:] - side.box[:, :2]
     columns = (
         side.image.tolist(),

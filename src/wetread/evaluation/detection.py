@@ -5,36 +5,36 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.evaluation.bootstrap import Flags, Floats
-from wetread.evaluation.cases import Cases, Judgement
+from wetread.evaluation.cases import Cases, Scores
 from wetread.evaluation.curves import Curve, draw_curves, precisions
 from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
 
 
-def judge_voc(cases: Cases, iou: float) -> Judgement:
-    """The area under the curve of precision, made monotone, over recall.
+def score_voc(cases: Cases, iou: float) -> Scores:
+    """Area under the interpolated precision-recall curve.
 
-    A box stands for the truth box that it overlaps most, even if a box of higher score has taken
-    that: then it is a false positive. Their IoU must be over the threshold.
+    A predicted box matches the ground-truth box of the largest IoU, even if a box of higher score
+    has matched that: then it is a false positive. The IoU must be above the threshold.
 
     Args:
-        cases: what is judged.
-        iou: the threshold.
+        cases: predictions and ground truth.
+        iou: IoU threshold.
     """
-    hit = first_over(match_largest(pair_boxes(cases)), len(cases.found), iou)
+    hit = first_over(match_largest(pair_boxes(cases)), len(cases.predicted), iou)
     curves = draw_curves(cases, hit[:, None])
 
     def score(weights: Floats) -> Floats:
         return np.array([_area(curve, weights) for curve in curves])
 
-    return Judgement("ap", score)
+    return Scores("ap", score)
 
 
 def first_over(best: Pairs, count: int, iou: float) -> Flags:
-    """(count) which boxes are the first to find their truth box, with more than this IoU."""
-    hits = np.flatnonzero(best.iou > iou)  # by falling score within a truth box
+    """Boolean mask (count,) of the first box for each ground-truth box, with an IoU above `iou`."""
+    hits = np.flatnonzero(best.iou > iou)  # by falling score for each ground-truth box
     _, first = np.unique(best.truth[hits], return_index=True)
     hit = np.zeros(count, bool)
-    hit[best.found[hits[first]]] = True
+    hit[best.predicted[hits[first]]] = True
     return hit
 
 

@@ -1,37 +1,37 @@
-"""Sensitivity at so many false positives an image (FROC), and its mean, the CPM of LUNA16."""
+"""Sensitivity by false positives per image (FROC), and its mean, the CPM of LUNA16."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from wetread.evaluation.bootstrap import Floats
-from wetread.evaluation.cases import Cases, Judgement
+from wetread.evaluation.cases import Cases, Scores
 from wetread.evaluation.curves import Curve, draw_curves
 from wetread.evaluation.detection import first_over
 from wetread.evaluation.matching import match_largest, pair_boxes
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""False positives an image."""
+"""False positives per image."""
 
 
-def judge_froc(cases: Cases, iou: float) -> Judgement:
-    """The mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives an image, a label.
+def score_froc(cases: Cases, iou: float) -> Scores:
+    """Mean sensitivity at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per image, for each label.
 
-    A box finds the truth box that it overlaps most if their IoU is at least the threshold. The best
-    one counts; further ones on the same truth box are left out: neither hits nor false positives
-    (Setio et al. 2017, Medical Image Analysis 42). Between two points of the curve it is a line.
+    A predicted box matches the ground-truth box of the largest IoU, if that is at least the
+    threshold. The best match is a hit; further ones are neither hits nor false positives (Setio et
+    al. 2017, Medical Image Analysis 42). The curve is interpolated linearly.
 
     Args:
-        cases: what is judged.
-        iou: the threshold.
+        cases: predictions and ground truth.
+        iou: IoU threshold.
     """
     best = match_largest(pair_boxes(cases))
-    over = np.nextafter(iou, 0)  # at least iou is more than the number before it; at 0 any overlap
+    over = np.nextafter(iou, 0)  # at least `iou` is above the float before it; at 0 any overlap
     near = best.iou > over
-    hit = first_over(best, len(cases.found), over)
-    kept = np.ones(len(cases.found), bool)
-    kept[best.found[near]] = False
-    curves = draw_curves(cases, hit[:, None], kept | hit)
+    hit = first_over(best, len(cases.predicted), over)
+    counted = np.ones(len(cases.predicted), bool)
+    counted[best.predicted[near]] = False
+    curves = draw_curves(cases, hit[:, None], counted | hit)
 
     def read(weights: Floats) -> Floats:
         return np.array([_read(curve, weights) for curve in curves]).reshape(-1, len(RATES))
@@ -40,12 +40,12 @@ def judge_froc(cases: Cases, iou: float) -> Judgement:
         return np.asarray(read(weights).mean(axis=1))
 
     whole = read(np.ones(cases.images))
-    columns = {f"at {rate:g}": whole[:, place] for place, rate in enumerate(RATES)}
-    return Judgement("cpm", score, columns)
+    columns = {f"at {rate:g}": whole[:, number] for number, rate in enumerate(RATES)}
+    return Scores("cpm", score, columns)
 
 
 def _read(curve: Curve, weights: Floats) -> Floats:
-    """The sensitivity at every rate."""
+    """Sensitivity at every rate."""
     hits, boxes, total = curve.count(weights)
     if not total:
         return np.full(len(RATES), np.nan)

@@ -1,4 +1,4 @@
-"""Which images the two sides have in common, which of them count, and whose they are."""
+"""Matching of images: shared images of both sides, their parts and patient groups."""
 
 from __future__ import annotations
 
@@ -18,39 +18,40 @@ TRAIN = "train"
 
 
 @dataclass(frozen=True)
-class Images:
-    """The images that are judged, numbered in the order of their names, frame by frame."""
+class MatchedImages:
+    """Evaluated images, numbered by name and frame."""
 
     names: tuple[str, ...]
     group: Ints
-    """(images): the number of the group, from 0; an image without one is a group of its own."""
+    """(images,): group number, from 0; an image without a group has one of its own."""
     expected: Ints
-    """(rows of the truth): the row's image, -1 where it is not judged."""
-    found: Ints
-    """(rows of the predictions): the row's image."""
+    """(rows of the ground truth,): image of each row, -1 if it is not evaluated."""
+    predicted: Ints
+    """(rows of the predictions,): image of each row."""
     notes: tuple[str, ...]
+    """Notes for the result."""
 
 
-def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> Images:
-    """Matches the rows of two box tables on `image` where both have it, else on `key`.
+def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> MatchedImages:
+    """Match the rows of two box tables on `image` if both have it, else on `key`.
 
     Raises:
-        UsageError: predictions on images that the truth does not mention or of the part "train",
-            several readers for one image, or keys that stand for several images.
+        UsageError: predictions on images that are not in the ground truth or of the part "train",
+            several readers per image, or ambiguous keys.
     """
     number, seen, names = _number(found, truth)
     for side, table, rows in (("truth", truth, number), ("predictions", found, seen)):
-        frames = pa.nulls(len(rows), pa.int32())  # the names say which
+        frames = pa.nulls(len(rows), pa.int32())  # they are part of the names
         named = [pa.array(names, pa.string()).take(pa.array(rows)), frames, table["reader"]]
         check_readers(pa.table(named, ["image", "frame", "reader"]), side)
     judged, notes = _choose(found, truth, seen, number, names, allow_train)
     given = _first((truth["group"], number), (found["group"], seen), count=len(names))[judged]
     if not any(given):
-        notes = (*notes, "no groups are known: every image counts as a patient of its own")
+        notes = (*notes, "no patient groups are known: every image counts as one patient")
     own = [(0, group) if group else (1, place) for place, group in enumerate(given)]
     groups = {one: place for place, one in enumerate(dict.fromkeys(own))}
     again = np.where(judged, np.cumsum(judged) - 1, -1)
-    return Images(
+    return MatchedImages(
         tuple(name for name, chosen in zip(names, judged, strict=True) if chosen),
         np.array([groups[one] for one in own], np.int64),
         again[number],
@@ -60,7 +61,7 @@ def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> Images:
 
 
 def show_some(names: Iterable[str]) -> str:
-    """Three of many names.
+    """Format the first three names.
 
     >>> show_some("abcd")
     'a, b, c, ...'
@@ -70,10 +71,10 @@ def show_some(names: Iterable[str]) -> str:
 
 
 def _number(found: pa.Table, truth: pa.Table) -> tuple[Ints, Ints, list[str]]:
-    """The image of every row of the truth and of the predictions, and the images' names, sorted."""
+    """Image number of every row of both sides, and the sorted names of the images."""
     own = pc.coalesce(truth["image"], truth["key"])
     if own.null_count:
-        raise UsageError(f"{own.null_count} rows of the truth name no image (image or key)")
+        raise UsageError(f"{own.null_count} rows of the ground truth have neither image nor key")
     keys = pa.table({"key": truth["key"], "name": own, "image": truth["image"]}).group_by("key")
     keys = keys.aggregate([("name", "min"), ("name", "max"), ("image", "max")])
     joined = pc.is_in(found["image"], value_set=_distinct(truth["image"]))
@@ -82,8 +83,10 @@ def _number(found: pa.Table, truth: pa.Table) -> tuple[Ints, Ints, list[str]]:
     several = pc.and_(pc.invert(joined), several).fill_null(False)
     if pc.any(several).as_py():
         examples = show_some(_distinct(found["key"].filter(several)).to_pylist())
-        raise UsageError(f"keys that stand for several images: {examples}; join both sides first")
-    # Where both sides are joined and to different images, an equal key means nothing.
+        raise UsageError(
+            f"ambiguous keys, each of several images: {examples}; join both sides first"
+        )
+    # If both sides are joined to different images, equal keys do not match.
     apart = pc.and_(found["image"].is_valid(), keys["image_max"].take(at).is_valid())
     by_key = pc.if_else(apart, pa.scalar(None, pa.string()), keys["name_min"].take(at))
     other = pc.if_else(joined, found["image"], by_key)
@@ -109,15 +112,15 @@ def _number(found: pa.Table, truth: pa.Table) -> tuple[Ints, Ints, list[str]]:
 
 def _refuse_unknown(names: list[str]) -> None:
     raise UsageError(
-        f"images with predictions that do not occur in the truth, {len(names)} of them: "
-        f'{show_some(names)}; an image without findings needs a row of kind "nothing" there'
+        f"{len(names)} images with predictions are not in the ground truth: {show_some(names)}; "
+        'an image without findings needs a row of kind "nothing" there'
     )
 
 
 def _choose(
     found: pa.Table, truth: pa.Table, seen: Ints, number: Ints, names: list[str], allow_train: bool
 ) -> tuple[Flags, tuple[str, ...]]:
-    """Which images are judged: the whole of every part that a prediction is in."""
+    """Boolean mask of evaluated images: all images of every part with predictions."""
     part = _first((truth["part"], number), (found["part"], seen), count=len(names))
     train = part == TRAIN
     train[seen[_flags(pc.equal(found["part"], TRAIN))]] = True
@@ -125,17 +128,17 @@ def _choose(
     if wrong and not allow_train:
         raise UsageError(
             f'{len(wrong)} images with predictions are of the part "{TRAIN}" ({show_some(wrong)}): '
-            "a score on them promises too much; leave them out, or say allow_train=True"
+            "the score would be too high; leave them out, or pass allow_train=True"
         )
     inside = set(part[seen]) or (set(part) - {TRAIN})
     judged = np.isin(part.astype(str), sorted(inside))
     left = len(names) - int(judged.sum())
-    listed = ", ".join(sorted(one or "of no part" for one in inside))
-    return judged, (f"judged: {listed}; {left} images of other parts are left out",) * bool(left)
+    listed = ", ".join(sorted(one or "no part" for one in inside))
+    return judged, (f"evaluated: {listed}; {left} images of other parts are left out",) * bool(left)
 
 
 def _first(*columns: tuple[pa.ChunkedArray, Ints], count: int) -> NDArray[np.object_]:
-    """For every image the first text that a row of it has; empty where none has."""
+    """First non-null text of every image; empty if it has none."""
     first = np.full(count, "", object)
     for column, number in reversed(columns):
         valid = np.flatnonzero(_flags(column.is_valid()))

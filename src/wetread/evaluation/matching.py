@@ -1,4 +1,4 @@
-"""Which box of the predictions finds which box of the truth, for all images at once."""
+"""Match predicted to ground-truth boxes, for all images at once."""
 
 from __future__ import annotations
 
@@ -14,69 +14,72 @@ from wetread.evaluation.cases import Cases
 
 @dataclass(frozen=True)
 class Pairs:
-    """Boxes of the predictions and of the truth that overlap: of one image and label."""
+    """Pairs of overlapping predicted and ground-truth boxes of one image and label."""
 
-    found: Ints
+    predicted: Ints
+    """(pairs,): index of the predicted box."""
     truth: Ints
+    """(pairs,): index of the ground-truth box."""
     iou: Floats
+    """(pairs,): intersection over union."""
 
-    def take(self, which: Ints | Flags) -> Pairs:
-        """Some of them, in that order."""
-        return Pairs(self.found[which], self.truth[which], self.iou[which])
+    def take(self, indices: Ints | Flags) -> Pairs:
+        """The pairs at some indices, in that order."""
+        return Pairs(self.predicted[indices], self.truth[indices], self.iou[indices])
 
 
 def pair_boxes(cases: Cases) -> Pairs:
-    """The pairs, by place among the predictions."""
-    found, truth = (
-        side.image * len(cases.labels) + side.label for side in (cases.found, cases.truth)
+    """Pairs of overlapping boxes, sorted by predicted box."""
+    predicted, truth = (
+        side.image * len(cases.labels) + side.label for side in (cases.predicted, cases.truth)
     )
-    return Pairs(*find_overlaps(cases.found.box, cases.truth.box, found, truth))
+    return Pairs(*find_overlaps(cases.predicted.box, cases.truth.box, predicted, truth))
 
 
 def match_largest(pairs: Pairs) -> Pairs:
-    """For each box of the predictions the pair with the truth box that it overlaps most."""
-    start = np.unique(pairs.found, return_index=True)[1]  # pairs are sorted by found, then truth
-    count = np.diff(start, append=len(pairs.found))
+    """Pair of the largest IoU for each predicted box."""
+    start = np.unique(pairs.predicted, return_index=True)[1]  # sorted by predicted, then truth
+    count = np.diff(start, append=len(pairs.predicted))
     largest = np.maximum.reduceat(pairs.iou, start) if len(start) else pairs.iou
     best = pairs.take(pairs.iou == np.repeat(largest, count))
-    return best.take(np.unique(best.found, return_index=True)[1])
+    return best.take(np.unique(best.predicted, return_index=True)[1])
 
 
 def match_free(
     pairs: Pairs, cases: Cases, thresholds: Sequence[float], at_threshold: bool, most: int | None
 ) -> Flags:
-    """In the order of their scores, each box takes the truth box that it overlaps most and is free.
+    """Greedy matching: by falling score, each box takes the free ground-truth box of largest IoU.
 
     Args:
-        pairs: all pairs.
-        cases: where they come from.
-        thresholds: of the IoU; each is a matching of its own.
-        at_threshold: whether an IoU equal to the threshold is enough.
-        most: how many boxes of an image and a label count, the best first; None: all.
+        pairs: overlapping boxes.
+        cases: predictions and ground truth.
+        thresholds: IoU thresholds, each with a matching of its own.
+        at_threshold: True accepts an IoU equal to the threshold.
+        most: maximum number of boxes per image and label, by score (default: all).
 
     Returns:
-        (predictions, thresholds): whether the box found one.
+        (predictions, thresholds): True for matched boxes.
     """
     limits = np.asarray(thresholds)
-    hit = np.zeros((len(cases.found), len(limits)), bool)
+    hit = np.zeros((len(cases.predicted), len(limits)), bool)
     taken = np.zeros((len(cases.truth), len(limits)), bool)
-    rank = rank_in_cell(cases)[pairs.found]
+    rank = rank_in_cell(cases)[pairs.predicted]
     near = (pairs.iou >= limits.min()) & (rank < (most or np.inf))
     rank, pairs = rank[near], pairs.take(near)
-    order = np.lexsort((pairs.truth, -pairs.iou, pairs.found, rank))
+    order = np.lexsort((pairs.truth, -pairs.iou, pairs.predicted, rank))
     turns = np.split(order, np.flatnonzero(np.diff(rank[order])) + 1)
     for turn in turns:  # the best box of every image and label, then the second, ...
-        found, truth, iou = pairs.found[turn], pairs.truth[turn], pairs.iou[turn, None]
+        predicted, truth, iou = pairs.predicted[turn], pairs.truth[turn], pairs.iou[turn, None]
         fits = ((iou >= limits) if at_threshold else (iou > limits)) & ~taken[truth]
         before: Ints = np.cumsum(fits, axis=0) - fits
-        start = np.searchsorted(found, found)
+        start = np.searchsorted(predicted, predicted)
         chosen, threshold = np.nonzero(fits & (before == before[start]))
         taken[truth[chosen], threshold] = True
-        hit[found[chosen], threshold] = True
+        hit[predicted[chosen], threshold] = True
     return hit
 
 
 def rank_in_cell(cases: Cases) -> Ints:
-    """The place of each box of the predictions among those of its image and label, best first."""
-    cell = cases.found.image * len(cases.labels) + cases.found.label
+    """Rank of each predicted box among those of its image and label, from 0 for the best."""
+    cell = cases.predicted.image * len(cases.labels) + cases.predicted.label
     return np.arange(len(cell)) - np.searchsorted(cell, cell)

@@ -1,23 +1,23 @@
-"""The score of the RSNA Pneumonia Detection Challenge (2018)."""
+"""Score of the RSNA Pneumonia Detection Challenge (2018)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from wetread.evaluation.bootstrap import Floats, Ints, mean
-from wetread.evaluation.cases import Cases, Judgement
+from wetread.evaluation.cases import Cases, Scores
 from wetread.evaluation.matching import match_free, pair_boxes
 
 THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
 
 
-def judge_pneumonia(cases: Cases) -> Judgement:
-    """The mean over images of the mean over IoUs of TP / (TP + FP + FN).
+def score_pneumonia(cases: Cases) -> Scores:
+    """Mean over images of the mean over IoUs of TP / (TP + FP + FN).
 
-    Boxes are matched in the order of their scores, each with the free truth box that it overlaps
-    most, with an IoU over the threshold; the scores have no other weight. An image without truth
-    scores 0 with any box; without one it does not count (the challenge's text leaves this open;
-    so does it the kernel that everyone used). With several labels each is scored on its own.
+    Boxes are matched by falling score, each with the free ground-truth box of the largest IoU
+    above the threshold; scores have no other effect. An image without ground truth scores 0 with
+    any box, and does not count without one (the text of the challenge leaves this open; the kernel
+    that everyone used does it so). Each label is scored separately.
     """
     hit = match_free(pair_boxes(cases), cases, THRESHOLDS, at_threshold=False, most=None)
     shape = (cases.images, len(cases.labels))
@@ -27,12 +27,12 @@ def judge_pneumonia(cases: Cases) -> Judgement:
         counts = np.bincount(cell, weights, minlength=shape[0] * shape[1])
         return counts.reshape(shape).astype(float)
 
-    found, truth = cases.found, cases.truth
+    predicted, truth = cases.predicted, cases.truth
     expected = count(truth.image, truth.label)
-    either = count(found.image, found.label) + expected
+    either = count(predicted.image, predicted.label) + expected
     scores = []
     for column in hit.T:
-        hits = count(found.image, found.label, column.astype(float))
+        hits = count(predicted.image, predicted.label, column.astype(float))
         union = either - hits
         scores.append(np.divide(hits, union, out=np.full(shape, np.nan), where=union > 0))
     image_score = mean(np.stack(scores, axis=-1)) if shape[1] else np.zeros(shape)
@@ -42,4 +42,4 @@ def judge_pneumonia(cases: Cases) -> Judgement:
         total = np.where(weights @ expected > 0, weights @ counted, np.nan)
         return np.asarray(weights @ np.where(counted, image_score, 0.0) / total)
 
-    return Judgement("score", score, {"images": counted.sum(axis=0)})
+    return Scores("score", score, {"images": counted.sum(axis=0)})

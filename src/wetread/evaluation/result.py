@@ -1,4 +1,4 @@
-"""What an evaluation says, for people and for machines."""
+"""Result of an evaluation: scores, confidence intervals and notes."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Result:
-    """A score, how sure it is, and how many images and patients it rests on."""
+    """Score with its confidence interval, and the number of images and patients."""
 
     metric: str
-    """As it was asked for."""
+    """Name of the metric."""
     value: float | None
-    """The mean over the labels that have truth; None without any."""
+    """Mean over the labels with ground truth; None without any."""
     interval: tuple[float, float] | None
-    """The 95 % interval of `value`, patients drawn anew; None if that was not asked for."""
+    """95 % bootstrap confidence interval of `value`, resampled by patient; None if disabled."""
     per_label: pd.DataFrame
-    """A row a label: the figure with its interval, how many boxes, and what else there is."""
+    """One row per label: score, confidence interval, number of boxes, and further columns."""
     images: int
-    """That were judged."""
+    """Number of evaluated images."""
     groups: int
-    """Their patients; as many as images where no group is known."""
+    """Number of their patients; that of the images if no group is known."""
     resamples: int = 0
-    """How often patients were drawn anew for the intervals."""
+    """Number of bootstrap resamples."""
     seed: int = 0
-    """Of these draws."""
+    """Random seed of the bootstrap."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What else the metric has: the figures of COCO's summary, the threshold, ..."""
+    """Further values of the metric: those of COCO's summary, the threshold, ..."""
     notes: tuple[str, ...] = ()
-    """What to know before quoting the figure."""
+    """Caveats of the score."""
 
     @property
     def map(self) -> float | None:
-        """The value, under the name of a mean average precision."""
+        """The value, as mean average precision."""
         return self.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON takes it: null for what is not known."""
+        """Convert to JSON types; unknown values are null."""
         rows = self.per_label.reset_index().to_dict("records")
         plain = {
             "metric": self.metric,
@@ -74,14 +74,16 @@ class Result:
         return lines + table_html([str(name) for name in shown.columns], rows)
 
     def _head(self) -> str:
-        """The figure in a line, and the notes."""
-        value = "no truth" if self.value is None else f"{self.value:.4f}"
-        sure = f" (95 %: {self.interval[0]:.4f} to {self.interval[1]:.4f})" if self.interval else ""
-        rests = f"{self.images:,} images of {self.groups:,} groups"
-        return "\n".join([f"{self.metric}: {value}{sure}, {rests}", *self.notes])
+        """Score in one line, and the notes."""
+        value = "no score" if self.value is None else f"{self.value:.4f}"
+        interval = (
+            f" (95 % CI: {self.interval[0]:.4f} to {self.interval[1]:.4f})" if self.interval else ""
+        )
+        counts = f"{self.images:,} images of {self.groups:,} groups"
+        return "\n".join([f"{self.metric}: {value}{interval}, {counts}", *self.notes])
 
     def _shown(self) -> pd.DataFrame:
-        """What fits a screen: intervals but the figure's own are in `per_label` alone."""
+        """Columns for display: without the intervals of further columns."""
         known = self.per_label.dropna(axis=1, how="all")
         return known[[name for name in known if not name.endswith(("_low", "_high"))]]
 

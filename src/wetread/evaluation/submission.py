@@ -1,4 +1,4 @@
-"""Files for the competitions, checked before they are written."""
+"""Competition submissions, checked before they are written."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
 IMAGE = "_image"
-"""How SIIM-COVID's ids of images end."""
+"""Suffix of the image ids of SIIM-COVID."""
 STUDY_LABELS = ("negative", "typical", "indeterminate", "atypical")
-BLIND = """
+UNREADABLE = """
 SELECT path FROM index WHERE pixel_length IS NULL AND read_status NOT IN ('ok', 'not_dicom')
 """
-"""Files that something is wrong with; a report or a text file has no pixels and is well."""
+"""Files without pixels that are neither valid reports nor other file types."""
 
 
 class Form(NamedTuple):
-    """How a competition wants its file."""
+    """Submission format of a competition."""
 
     column: str
-    """Of the image's name."""
+    """Name of the image column."""
     nothing: str
-    """An image without boxes, before and after a score; empty where it says so by nothing."""
+    """Format string of an image without boxes, from its score; may be empty."""
     box: Callable[[str, str, Floats], str]
-    """A box, from its label, its score as text and its corners."""
+    """Entry of a box, from its label, its score as text and its corners."""
     labels: tuple[str, ...]
+    """Labels of the competition."""
 
 
 def _corners(corners: Floats) -> str:
@@ -79,13 +80,14 @@ FORMS = {
 
 @dataclass(frozen=True)
 class _Targets:
-    """The rows of the file."""
+    """Rows of the submission."""
 
     names: Sequence[str]
-    place: Ints
-    """(predictions): the row of each, -1 where there is none."""
+    """Names of the images."""
+    row: Ints
+    """(predictions,): row of each prediction, -1 if there is none."""
     sizes: Floats
-    """(rows, 2): columns and rows of the image, infinite where they are not known."""
+    """(rows, 2): columns and rows of the image, infinite if unknown."""
 
 
 def submit(
@@ -94,35 +96,35 @@ def submit(
     format: str,
     images: IndexLike | Iterable[str] | None = None,
 ) -> pd.DataFrame:
-    """Writes predictions as a competition wants them, unless something is wrong with them.
+    """Write a competition submission, checked first.
 
     - `vinbigdata`: `class score x0 y0 x1 y1`, with the competition's class numbers by name, and
-      `14 1 0 0 1 1` for an image where nothing was found.
-    - `rsna-pneumonia`: `score x y width height`, and nothing for nothing.
+      `14 1 0 0 1 1` for an image without boxes.
+    - `rsna-pneumonia`: `score x y width height`, and an empty string for an image without boxes.
     - `siim-covid`: `opacity score x0 y0 x1 y1` and `none 1 0 0 1 1`. Rows whose key ends in
-      `_study` (labels negative, typical, indeterminate, atypical) are those of studies; a study
-      of an index without one gets `negative 1 0 0 1 1`, as in the competition's sample.
+      `_study` (labels negative, typical, indeterminate, atypical) are studies; a study of
+      an index without one gets `negative 1 0 0 1 1`, as in the competition's sample.
 
-    An id that a spreadsheet would take for a formula gets a leading quote, which `read_boxes`
-    takes away again; ids of the competitions do not look like that.
+    An id that a spreadsheet would interpret as a formula gets a leading quote, which `read_boxes`
+    removes; ids of the competitions do not look like that.
 
-    A score of a row of kind "nothing" stands in place of the 1, beside boxes too.
+    The score of a row of kind "nothing" replaces the 1, also next to boxes.
 
     Args:
         predictions: boxes with scores, or a file that `read_boxes` reads.
         to: the CSV file to write.
-        format: a name as above.
-        images: the images that must be in the file: the index of the test set, its folder, or
-            their names; None takes those that have predictions. Only an index tells how large
-            images are; a warning names its files that should have pixels and have none.
+        format: format, as above.
+        images: images of the test set: its index or index folder, or their names (default: those
+            with predictions). Only with an index are boxes checked against the image size; a
+            warning names its files that cannot be read as images.
 
     Returns:
-        What was written.
+        Content of the file.
 
     Raises:
-        UnknownNameError: no such format, or a label that the competition does not know.
-        UsageError: predictions on other images, boxes that reach outside their image or are empty,
-            scores that are not finite, several readers, a name twice. Nothing is written.
+        UnknownNameError: no such format, or an unknown label.
+        UsageError: predictions on other images, boxes that are empty or reach outside their image,
+            scores that are not finite, several readers, duplicate names. Nothing is written.
         StorageError: the file cannot be written.
     """
     if format not in FORMS:
@@ -155,7 +157,7 @@ def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
 
 
 def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | None) -> _Targets:
-    """The rows of the file, and the row of each prediction."""
+    """Rows of the submission, and the row of each prediction."""
     if isinstance(images, str | os.PathLike):
         images = IndexRows.open(images)
     keys = boxes.table["key"].to_pylist()
@@ -165,34 +167,34 @@ def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | N
         return _list_rows(boxes, keys, form, images)
     names = list(dict.fromkeys(keys) if images is None else images)
     if None in names:
-        raise UsageError("predictions without a key; say which images there are: images=index")
+        raise UsageError("predictions without a key; pass the images: images=index")
     if form == "siim-covid":
         names = [name.removesuffix(IMAGE) for name in names]
     rows = {name: number for number, name in enumerate(names)}
     if len(rows) < len(names):
-        twice = sorted(name for name in rows if names.count(name) > 1)
-        raise UsageError(f"images named more than once: {show_some(twice)}")
-    place = np.array([rows.get(key, -1) for key in keys], np.int64)
-    return _Targets(names, place, np.full((len(names), 2), np.inf))
+        duplicates = sorted(name for name in rows if names.count(name) > 1)
+        raise UsageError(f"images named more than once: {show_some(duplicates)}")
+    row = np.array([rows.get(key, -1) for key in keys], np.int64)
+    return _Targets(names, row, np.full((len(names), 2), np.inf))
 
 
 def _list_rows(boxes: Boxes, keys: list[str], form: str, index: IndexRows) -> _Targets:
-    """The same from an index, whose images are named as in the competitions: by their files."""
+    """Rows from an index; images are named by their files, as in the competitions."""
     columns = ("id", "path", "member", *NAMES[:2], "StudyInstanceUID", "Columns", "Rows")
     listed = ", ".join(f'"{name}"' for name in columns)
     rows = query(index, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
-    blind = query(index, BLIND)["path"].to_pylist()
-    if blind:
+    unreadable = query(index, UNREADABLE)["path"].to_pylist()
+    if unreadable:
         warnings.warn(
-            f"{len(blind)} files of the index cannot be read as images and get no row: "
-            f"{show_some(blind)}; give all names as images= if they must have one",
+            f"{len(unreadable)} files of the index cannot be read as images and get no row: "
+            f"{show_some(unreadable)}; pass all names as images= if they must have one",
             stacklevel=4,
         )
     members = zip(rows["path"].to_pylist(), rows["member"].to_pylist(), strict=True)
     names = [stem(member or path) for path, member in members]
     if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise UsageError(f"several files of the index are called {show_some(twice)}")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        raise UsageError(f"several files of the index have the name {show_some(duplicates)}")
     sizes = np.stack([rows[name].to_numpy().astype(float) for name in ("Columns", "Rows")], axis=1)
     sizes[np.isnan(sizes)] = np.inf
     if form == "siim-covid":
@@ -203,71 +205,71 @@ def _list_rows(boxes: Boxes, keys: list[str], form: str, index: IndexRows) -> _T
     at |= find_rows(sorted(set(filter(None, keys)) - set(at)), rows)
     ids = {id_: number for number, id_ in enumerate(rows["id"].to_pylist())}
     both = zip(boxes.table["image"].to_pylist(), keys, strict=True)
-    place = [ids.get(image, at.get(key, -1)) for image, key in both]
-    return _Targets(names, np.array(place, np.int64), sizes)
+    row = [ids.get(image, at.get(key, -1)) for image, key in both]
+    return _Targets(names, np.array(row, np.int64), sizes)
 
 
 def _check(boxes: Boxes, targets: _Targets, form: str) -> None:
-    """Raises UsageError for what the competition would refuse or, worse, take."""
+    """Raise UsageError for predictions that the competition would reject or misread."""
     table = boxes.table
     names = pc.coalesce(table["key"], table["image"]).to_pylist()
 
-    def refuse(wrong: np.ndarray, what: str, remedy: str) -> None:
-        if wrong.any():
-            examples = dict.fromkeys(str(names[row]) for row in np.flatnonzero(wrong))
-            raise UsageError(f"{int(wrong.sum())} {what} ({show_some(examples)}); {remedy}")
+    def refuse(invalid: np.ndarray, text: str, remedy: str) -> None:
+        if invalid.any():
+            examples = dict.fromkeys(str(names[row]) for row in np.flatnonzero(invalid))
+            raise UsageError(f"{int(invalid.sum())} {text} ({show_some(examples)}); {remedy}")
 
     if len(boxes.readers) > 1:
         raise UsageError(
-            f"predictions of {len(boxes.readers)} runs ({show_some(boxes.readers)}); make them one "
+            f"predictions of {len(boxes.readers)} runs ({show_some(boxes.readers)}); merge them "
             "first: Boxes.consensus(), or on the command line wetread boxes --consensus wbf"
         )
-    refuse(targets.place < 0, "predictions on images that are not asked for", "leave them out")
+    refuse(targets.row < 0, "predictions on images that are not in the test set", "leave them out")
     frame = table["frame"].fill_null(0).to_numpy()
-    refuse(frame > 0, "predictions on later frames", "the forms know no frames")
+    refuse(frame > 0, "predictions on later frames", "the formats have no frames")
     kind = np.asarray(table["kind"].to_numpy(zero_copy_only=False), str)
     score = table["score"].to_numpy().astype(float)
-    found = kind != "nothing"
-    refuse(found & ~np.isfinite(score), "boxes without a finite score", "a rank needs one")
+    is_box = kind != "nothing"
+    refuse(is_box & ~np.isfinite(score), "boxes without a finite score", "they are ranked by it")
     study = np.array([str(name).endswith(STUDY) for name in names], bool) & (form == "siim-covid")
-    for label in dict.fromkeys(table.filter(found & ~study)["label"].to_pylist()):
+    for label in dict.fromkeys(table.filter(is_box & ~study)["label"].to_pylist()):
         if label not in FORMS[form].labels:
             raise UnknownNameError(f"label of {form}", str(label), FORMS[form].labels)
-    for label in dict.fromkeys(table.filter(found & study)["label"].to_pylist()):
+    for label in dict.fromkeys(table.filter(is_box & study)["label"].to_pylist()):
         if label not in STUDY_LABELS:
             raise UnknownNameError(f"label of a study of {form}", str(label), STUDY_LABELS)
     corners = boxes.corners
     inside = (corners[:, :2] >= 0).all(axis=1) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
-    inside &= (corners[:, 2:] <= targets.sizes[targets.place]).all(axis=1)
+    inside &= (corners[:, 2:] <= targets.sizes[targets.row]).all(axis=1)
     inside &= np.isfinite(corners).all(axis=1)
     remedy = "clip or drop them; boxes of a resized copy must be scaled back"
-    refuse(found & ~study & ~inside, "boxes that are empty or reach outside their image", remedy)
+    refuse(is_box & ~study & ~inside, "boxes that are empty or reach outside their image", remedy)
 
 
 def _compose(boxes: Boxes, targets: _Targets, form: str) -> pd.DataFrame:
-    """A row an image, its best box first."""
+    """One row per image; boxes by falling score."""
     import pandas as pd
 
-    how = FORMS[form]
+    definition = FORMS[form]
     texts: dict[int, list[str]] = defaultdict(list)
     nothing: dict[int, float] = {}
     table = boxes.table
     score = np.nan_to_num(table["score"].to_numpy().astype(float), nan=1.0)
     labels, kinds, corners = table["label"].to_pylist(), table["kind"].to_pylist(), boxes.corners
     for row in np.lexsort((*corners.T[::-1], -score)):
-        place, text = int(targets.place[row]), f"{score[row]:.7g}"
+        target, text = int(targets.row[row]), f"{score[row]:.7g}"
         if kinds[row] == "nothing":
-            nothing.setdefault(place, score[row])
-        elif form == "siim-covid" and targets.names[place].endswith(STUDY):
-            texts[place].append(f"{labels[row]} {text} 0 0 1 1")
+            nothing.setdefault(target, score[row])
+        elif form == "siim-covid" and targets.names[target].endswith(STUDY):
+            texts[target].append(f"{labels[row]} {text} 0 0 1 1")
         else:
-            texts[place].append(how.box(labels[row], text, corners[row]))
+            texts[target].append(definition.box(labels[row], text, corners[row]))
     strings, names = [], []
-    for place, name in enumerate(targets.names):
+    for target, name in enumerate(targets.names):
         study = form == "siim-covid" and name.endswith(STUDY)
-        empty = "negative {} 0 0 1 1" if study else how.nothing
-        if place in nothing or place not in texts:
-            texts[place].append(empty.format(f"{nothing.get(place, 1.0):.7g}"))
-        strings.append(" ".join(texts[place]))
+        empty = "negative {} 0 0 1 1" if study else definition.nothing
+        if target in nothing or target not in texts:
+            texts[target].append(empty.format(f"{nothing.get(target, 1.0):.7g}"))
+        strings.append(" ".join(texts[target]))
         names.append(name + IMAGE if form == "siim-covid" and not study else name)
-    return pd.DataFrame({how.column: names, "PredictionString": strings})
+    return pd.DataFrame({definition.column: names, "PredictionString": strings})

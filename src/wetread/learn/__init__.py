@@ -1,5 +1,1 @@
-"""Learn: pictures decoded once, models that are trained on them, and what they say.
-
-`prepare` decodes an index into a `cache`, whose `dataset` gives pictures and `targets` to PyTorch,
-changed by `augment` where a model trains.
-"""
+"""Learning: PyTorch data sets over a cache, training, runs and their predictions."""

@@ -1,4 +1,4 @@
-"""Small changes to radiographs, the same ones for the same seed, epoch and item."""
+"""Augmentation of radiographs, determined by seed, epoch and item."""
 
 from __future__ import annotations
 
@@ -11,63 +11,64 @@ from wetread.errors import UsageError
 
 
 class Change(NamedTuple):
-    """What is done to one picture; by default nothing."""
+    """Augmentation of one image; the default is the identity."""
 
     zoom: float = 1.0
     shift_x: float = 0.0
-    """In shares of the picture's width."""
+    """As a share of the width of the image."""
     shift_y: float = 0.0
     flipped: bool = False
     contrast: float = 1.0
-    """Times the distance from mid grey, after the window."""
+    """Factor of the distance from mid grey, after the window."""
     brightness: float = 0.0
-    """Added then."""
+    """Added after contrast."""
     noise: float = 0.0
-    """Standard deviation of what is added last."""
+    """Standard deviation of Gaussian noise, added last."""
     noise_seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """How far pictures may be changed; every change is drawn evenly from its range.
+    """Ranges of the augmentation; each parameter is drawn uniformly from its range.
 
-    There is no rotation, as a box would have to grow with it, and no vertical flip, as nobody is
-    X-rayed upside down.
+    No rotation, because the bounding box of a rotated box is larger, and no vertical flip, because
+    radiographs are not acquired upside down.
 
     >>> Augment().draw(seed=0, epoch=3, item=7) == Augment().draw(seed=0, epoch=3, item=7)
     True
     """
 
     shift: float = 0.05
-    """Up to so far each way, in shares of width and height."""
+    """Maximum shift in each direction, as a share of width and height."""
     scale: float = 0.1
-    """Up to so much larger or smaller."""
+    """Maximum change of the zoom from 1."""
     contrast: float = 0.2
-    """Up to so much more or less."""
+    """Maximum change of the contrast from 1."""
     brightness: float = 0.1
-    """Up to so much added or taken, of the range 0 to 1."""
+    """Maximum added or subtracted brightness, in the range 0 to 1."""
     noise: float = 0.02
-    """Gaussian noise of up to this standard deviation."""
+    """Maximum standard deviation of Gaussian noise."""
     flip: float = 0.0
-    """How often left and right change sides. On a chest the heart would be on the wrong side."""
+    """Probability of a horizontal flip; a flipped chest shows situs inversus."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not 0 <= getattr(self, name) <= (0.5 if name in ("shift", "scale") else 1):
-                raise UsageError(f"{name}={getattr(self, name)}: shares go from 0 to 1, or to 0.5")
+            limit = 0.5 if name in ("shift", "scale") else 1
+            if not 0 <= getattr(self, name) <= limit:
+                raise UsageError(f"{name} must be from 0 to {limit}, not {getattr(self, name)}")
 
     def draw(self, seed: int, epoch: int, item: int) -> Change:
-        """The change of an item in an epoch."""
-        chance = np.random.default_rng([seed, epoch, item])
-        evenly = chance.uniform(-1, 1, 5).tolist()
-        flip, noise = chance.uniform(0, 1, 2).tolist()
+        """Draw the augmentation of an item in an epoch."""
+        random = np.random.default_rng([seed, epoch, item])
+        uniform = random.uniform(-1, 1, 5).tolist()
+        flip, noise = random.uniform(0, 1, 2).tolist()
         return Change(
-            zoom=1 + self.scale * evenly[0],
-            shift_x=self.shift * evenly[1],
-            shift_y=self.shift * evenly[2],
+            zoom=1 + self.scale * uniform[0],
+            shift_x=self.shift * uniform[1],
+            shift_y=self.shift * uniform[2],
             flipped=flip < self.flip,
-            contrast=1 + self.contrast * evenly[3],
-            brightness=self.brightness * evenly[4],
+            contrast=1 + self.contrast * uniform[3],
+            brightness=self.brightness * uniform[4],
             noise=self.noise * noise,
-            noise_seed=int(chance.integers(1 << 62)),
+            noise_seed=int(random.integers(1 << 62)),
         )

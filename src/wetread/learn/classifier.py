@@ -1,4 +1,4 @@
-"""The classifier: which findings are on an image, and whether there is any."""
+"""Multi-label classifier with an output for "any finding"."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def build_tiny(shape: Shape) -> Detector:
-    """A narrow ResNet of 1.2 M parameters with a sigmoid a class, and one more for any finding."""
+    """Narrow ResNet of 1.2 M parameters with one sigmoid per class, and one for any finding."""
     import torch
     from torch import nn
 
     class Classifier(nn.Module):
-        """Several labels may be on one image; losses and results are in a detector's form."""
+        """Multi-label classifier with the interface of a `Detector`."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -33,8 +33,8 @@ def build_tiny(shape: Shape) -> Detector:
                 return [{"scores": scores} for scores in logits.sigmoid()]
             assert targets is not None
             present = torch.stack([target["present"] for target in targets])
-            wanted = torch.cat([present, present.amax(dim=1, keepdim=True)], dim=1)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+            expected = torch.cat([present, present.amax(dim=1, keepdim=True)], dim=1)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, expected)
             return {"loss_classes": loss}
 
     model: Detector = Classifier()

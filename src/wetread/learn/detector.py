@@ -1,4 +1,4 @@
-"""Detectors: what the training loop asks of one, and the two that come with wetread."""
+"""Detectors: the interface that the training loop needs, and two Faster R-CNNs."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Target = dict[str, Any]
-"""Of one image: `boxes` float32 (n, 4) x0, y0, x1, y1 in its pixels, (0, 4) where there is nothing;
-`labels` int64 (n,) from 1; `present` float32 (classes,) 1 for each class that is on it."""
-Found = dict[str, Any]
-"""Of one image: `boxes` and `labels` as in a target and `scores` float32 (n,); of a classifier
-`scores` float32 (classes + 1,), the last for any finding at all."""
+"""Target of one image: `boxes` float32 (n, 4) x0, y0, x1, y1 in pixels, (0, 4) without boxes;
+`labels` int64 (n,) from 1; `present` float32 (classes,), 1 for each class on the image."""
+Prediction = dict[str, Any]
+"""Prediction for one image: `boxes` and `labels` as in a target and `scores` float32 (n,); of a
+classifier `scores` float32 (classes + 1,), the last one for any finding."""
 
 
 class Shape(NamedTuple):
-    """What a model is built for."""
+    """Number of classes, image size and normalisation that a model is built for."""
 
     classes: int
-    """Without the background, which is label 0."""
+    """Number of classes, without the background (label 0)."""
     size: int
-    """Height and width of an image in pixels."""
+    """Height and width of an image, in pixels."""
     mean: float
-    """Of the training images, which are in 0..1; the model subtracts it."""
+    """Mean of the training images, in 0..1; subtracted by the model."""
     std: float
+    """Standard deviation of the training images."""
 
 
 class Detector(Protocol):
-    """What a model must do to be trained, kept and used: be a torch Module in torchvision's form.
+    """Interface of a trainable model: a torch Module in torchvision's format.
 
-    In training mode `model(images, targets)` gives its losses by name, which are summed; in
-    evaluation mode `model(images)` gives what was found, image by image, in their pixels.
-    Images are float32 (1, size, size) in 0..1: scaling to what it wants is the model's part.
+    In training mode `model(images, targets)` returns losses by name, which are summed; in
+    evaluation mode `model(images)` returns one `Prediction` per image, in its pixels. Images are
+    float32 (1, size, size) in 0..1; normalisation is part of the model.
     """
 
     training: bool
 
     def __call__(self, images: Sequence[Tensor], targets: Sequence[Target] | None = None) -> Any:
-        """Losses by name, or a `Found` an image."""
+        """Losses by name, or one `Prediction` per image."""
 
     def train(self, mode: bool = True) -> Any:
-        """Turns training mode on or off."""
+        """Switch between training and evaluation mode."""
 
     def to(self, device: Any) -> Any:
-        """Moves it to a device."""
+        """Move the model to a device."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """What is learnt."""
+        """Trainable parameters."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All tensors that make it, by name; they are kept as safetensors."""
+        """All tensors of the model by name; saved as safetensors."""
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
-        """Puts such tensors into it."""
+        """Load a state dict."""
 
 
 class Builder(Protocol):
-    """A function that makes an untrained model."""
+    """Function that builds an untrained model."""
 
     def __call__(self, shape: Shape) -> Detector:
-        """The model, on the CPU."""
+        """Build the model, on the CPU."""
 
 
 def build_small(shape: Shape) -> Detector:
     """Faster R-CNN (Ren et al. 2015) on a narrow ResNet with a feature pyramid: 5.7 M parameters.
 
-    Small enough to learn on a CPU; nothing in it is trained beforehand.
+    Trains on a CPU; not pretrained.
     """
     from torchvision.models.detection import FasterRCNN
     from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -79,7 +80,7 @@ def build_small(shape: Shape) -> Detector:
     layers = ("layer2", "layer3", "layer4")
     names = {layer: str(number) for number, layer in enumerate(layers)}
     backbone = BackboneWithFPN(narrow_resnet(), names, [64, 128, 256], 64)
-    # The pyramid has a pooled level more than the backbone.
+    # The pyramid has one more, pooled level than the backbone.
     sizes = tuple((round(shape.size * part),) for part in (3 / 32, 3 / 16, 5 / 16, 1 / 2))
     model: Detector = FasterRCNN(
         backbone,
@@ -101,9 +102,9 @@ def build_small(shape: Shape) -> Detector:
 
 
 def build_resnet50(shape: Shape) -> Detector:
-    """The `fasterrcnn_resnet50_fpn_v2` (Li et al. 2021): of torchvision, 43 M parameters.
+    """The `fasterrcnn_resnet50_fpn_v2` of torchvision (Li et al. 2021): 43 M parameters.
 
-    All of it is trained; start from weights, `train(weights=...)`.
+    All layers are trained; start from pretrained weights, `train(weights=...)`.
     """
     from torchvision.models.detection import fasterrcnn_resnet50_fpn_v2
 
@@ -113,7 +114,7 @@ def build_resnet50(shape: Shape) -> Detector:
         num_classes=shape.classes + 1,
         min_size=shape.size,
         max_size=shape.size,
-        # Three means make three channels of a grey image: torchvision broadcasts.
+        # torchvision broadcasts a grey image to the three channels of these means.
         image_mean=[shape.mean] * 3,
         image_std=[shape.std] * 3,
         box_score_thresh=LEAST_SCORE,
@@ -122,11 +123,11 @@ def build_resnet50(shape: Shape) -> Detector:
 
 
 LEAST_SCORE = 0.001
-"""Boxes below are not kept; average precision loses nothing by more boxes of low score."""
+"""Minimum score of a predicted box; boxes of low score do not reduce average precision."""
 
 
 def narrow_resnet() -> nn.Sequential:
-    """ResNet (He et al. 2015) for one channel: a block a stage, of 32, 64, 128 and 256 channels."""
+    """ResNet (He et al. 2015) for grey images; one block per stage, 32, 64, 128, 256 channels."""
     from torch import nn
     from torchvision.models.resnet import BasicBlock, conv1x1
 

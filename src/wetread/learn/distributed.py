@@ -1,4 +1,4 @@
-"""The processes that train one model: this one alone, or those that torchrun started."""
+"""Distributed training: one process, or the processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ from wetread.workers.local import count_cores
 if TYPE_CHECKING:
     import torch
 
-_SILENCE = timedelta(minutes=30)
-"""A machine that says nothing for so long is lost; the first one judges an epoch in less."""
-_PATIENCE = timedelta(hours=12)
-"""The others wait while the first prepares the images."""
+_TIMEOUT = timedelta(minutes=30)
+"""Timeout of collective operations; the main process evaluates an epoch in less."""
+_BARRIER_TIMEOUT = timedelta(hours=12)
+"""Timeout of `barrier`, in which the others wait while the main process prepares the images."""
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process among those that train one model."""
+class ProcessGroup:
+    """This process and the number of processes that train one model."""
 
     rank: int
-    """From 0; the first one keeps and says things."""
+    """Rank of this process, from 0."""
     world: int
-    """How many there are."""
+    """Number of processes."""
     device: torch.device
-    here: int = 1
-    """How many of them are on this machine."""
-    patient: Any = None
-    """The group of processes in which `wait` waits."""
+    local: int = 1
+    """Number of processes on this machine."""
+    barrier_group: Any = None
+    """Group of torch with the timeout of `barrier`."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the first."""
+    def is_main(self) -> bool:
+        """True in the process of rank 0, which writes and prints."""
         return self.rank == 0
 
-    def gather(self, thing: Any) -> list[Any]:
-        """What every process has, by rank; only the first gets it, the others an empty list."""
+    def gather(self, value: Any) -> list[Any]:
+        """Values of all processes by rank, in the main process; an empty list in the others."""
         if self.world == 1:
-            return [thing]
+            return [value]
         import torch.distributed as dist
 
-        found: list[Any] | None = [None] * self.world if self.leads else None
-        dist.gather_object(thing, found)
-        return found or []
+        values: list[Any] | None = [None] * self.world if self.is_main else None
+        dist.gather_object(value, values)
+        return values or []
 
-    def share(self, thing: Any) -> Any:
-        """What the first process has."""
+    def broadcast(self, value: Any) -> Any:
+        """Value of the main process."""
         if self.world == 1:
-            return thing
+            return value
         import torch.distributed as dist
 
-        held = [thing]
-        dist.broadcast_object_list(held)
-        return held[0]
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
 
-    def wait(self) -> None:
-        """Until the first process has prepared the images, and all have come so far."""
+    def barrier(self) -> None:
+        """Wait until all processes have called this."""
         if self.world == 1:
             return
         import torch.distributed as dist
 
-        dist.barrier(self.patient)
+        dist.barrier(self.barrier_group)
 
-    def spread(self, model: Any) -> None:
-        """Gives all processes the first one's running statistics, which are not parameters."""
+    def broadcast_buffers(self, model: Any) -> None:
+        """Copy the buffers of the main process, such as running statistics, to all processes."""
         if self.world == 1:
             return
         import torch.distributed as dist
@@ -79,69 +79,69 @@ class Team:
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
 
-    def agree(self, flag: bool) -> bool:
-        """Whether any process says so."""
+    def reduce_any(self, flag: bool) -> bool:
+        """True if the flag is set in any process."""
         if self.world == 1:
             return flag
         import torch
         import torch.distributed as dist
 
-        said = torch.tensor(int(flag), device=self.device)
-        dist.all_reduce(said, dist.ReduceOp.MAX)
-        return bool(said.item())
+        largest = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return bool(largest.item())
 
 
 @contextlib.contextmanager
-def join_team(device: str | None) -> Iterator[Team]:
-    """The team as torchrun's environment has it; without torchrun this process alone.
+def process_group(device: str | None) -> Iterator[ProcessGroup]:
+    """Process group from torchrun's environment; without torchrun, this process alone.
 
     Args:
-        device: "cpu", "cuda", ...; None is a GPU where there is one.
+        device: "cpu", "cuda", ... (default: a GPU, if tlocal is one).
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: tlocal is no such device.
         EngineError: another process has ended.
     """
     import torch
     import torch.distributed as dist
 
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    place = find_device(device, local)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    torch_device = find_device(device, local_rank)
+    if torch_device.type == "cuda":
+        torch.cuda.set_device(torch_device)
     if world == 1:
-        yield Team(0, 1, place)
+        yield ProcessGroup(0, 1, torch_device)
         return
-    ours = not dist.is_initialized()
-    if ours:
-        # nccl, and with it everything on GPUs, is written after PyTorch's documentation, untested.
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=_SILENCE)
+    owned = not dist.is_initialized()
+    if owned:
+        # nccl, and everything else on GPUs, follows PyTorch's documentation and is untested.
+        dist.init_process_group("nccl" if torch_device.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
-        patient = dist.new_group(timeout=_PATIENCE, backend="gloo")
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield Team(dist.get_rank(), world, place, here, patient)
+        barrier_group = dist.new_group(timeout=_BARRIER_TIMEOUT, backend="gloo")
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        yield ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
     except RuntimeError as error:
-        if not _is_loss(error):
+        if not _is_disconnect(error):
             raise
         raise EngineError(
-            "another process of the training has ended or is silent: see what it says; the same "
-            "commands go on from what is written"
+            "another process of the training has ended or does not respond: see its messages; run "
+            "the same commands again to resume"
         ) from error
     finally:
-        if ours:
+        if owned:
             dist.destroy_process_group()
 
 
-def _is_loss(error: RuntimeError) -> bool:
-    """Whether it is the connection to the others that broke: gloo has no exception of its own."""
+def _is_disconnect(error: RuntimeError) -> bool:
+    """True for a broken connection to another process: gloo has no exception of its own."""
     import torch.distributed as dist
 
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def find_device(name: str | None, local: int = 0) -> torch.device:
-    """The device of a name; a GPU of its own for each process of a machine.
+def find_device(name: str | None, local_rank: int = 0) -> torch.device:
+    """Device by name; each process of a machine gets a GPU of its own.
 
     Raises:
         UsageError: there is no such device.
@@ -151,45 +151,45 @@ def find_device(name: str | None, local: int = 0) -> torch.device:
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        place = torch.device(name)
-        if place.type == "cuda":
+        device = torch.device(name)
+        if device.type == "cuda":
             if not torch.cuda.is_available():
-                raise RuntimeError("this PyTorch sees no GPU")
-            return place if place.index is not None else torch.device("cuda", local)
-        torch.empty(1, device=place)
+                raise RuntimeError("PyTorch finds no GPU")
+            return device if device.index is not None else torch.device("cuda", local_rank)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        said = str(error).splitlines()[0]
-        raise UsageError(f'no device {name!r}: {said}; "cpu" is always there') from error
-    return place
+        reason = str(error).splitlines()[0]
+        raise UsageError(f'no device {name!r}: {reason}; "cpu" always works') from error
+    return device
 
 
 def free_cores() -> int:
-    """Cores that this process may use and nobody else is busy on now, at least 1.
+    """Number of idle cores that this process may use, at least 1.
 
-    A thread too many makes training many times slower, as threads wait for one another.
+    One thread too many makes training many times slower, because threads wait for each other.
     """
     return max(1, count_cores() - _busy_cores())
 
 
 def _busy_cores() -> int:
-    """How many threads want to run, this one aside: the median of half a second.
+    """Number of other runnable threads: the median over half a second.
 
-    The load average would do, but what this process itself did a minute ago is in it.
+    The load average would include the work of this process a minute ago.
     """
-    seen = []
+    counts = []
     try:
         for _ in range(11):
             running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
-            seen.append(int(running) - 1)
+            counts.append(int(running) - 1)
             time.sleep(0.05)
     except (OSError, ValueError, IndexError):
         return round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
-    return max(0, sorted(seen)[len(seen) // 2])
+    return max(0, sorted(counts)[len(counts) // 2])
 
 
 @contextlib.contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """PyTorch with so many threads; sums depend on their number."""
+    """Set the number of CPU threads of PyTorch; sums depend on it."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,10 +1,9 @@
-"""What is learnt from: the pictures of a cache, one truth of them, and which are for what."""
+"""Training data: a cache, its ground truth, and the part of each image."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,18 @@ import pyarrow.compute as pc
 from wetread.boxes.collection import Boxes
 from wetread.boxes.consensus import check_readers
 from wetread.boxes.join import joined
-from wetread.boxes.reading import open_boxes
 from wetread.boxes.table import CORNERS
 from wetread.cache.cache import Cache
 from wetread.errors import UsageError
 from wetread.evaluation.images import TRAIN
-from wetread.splits import split_rows
+from wetread.learn.targets import NO_PARTS, check_part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wetread.cache.cache import Window
+    from wetread.cache.cache import WindowOption
     from wetread.learn.augment import Augment
-    from wetread.learn.dataset import Images
+    from wetread.learn.dataset import CacheDataset
     from wetread.learn.detector import Target
     from wetread.table.rows import IndexRows
 
@@ -42,167 +40,157 @@ SPLIT = pa.schema(
         ("hash", pa.string()),
     ]
 )
-"""Of every image of a run: whose it is, what it was for, and how to know it again."""
-_SEEN = 200
-"""Pictures from which the mean and the deviation are taken."""
+"""One row per image of a run: patient group, part, and fingerprints of the file and pixels."""
+_SAMPLE = 200
+"""Number of items for the mean and standard deviation."""
 
 
 @dataclass(frozen=True)
-class Material:
-    """Pictures, their truth, and which are for what."""
+class TrainingData:
+    """A cache, its ground truth, and the part of each image."""
 
     cache: Cache
     truth: Boxes
-    """One opinion an image, with `part` and `group` as in the split."""
+    """One set of boxes per image, with `part` and `group` as in `split`."""
     split: pa.Table
-    """A row an image; see SPLIT."""
+    """One row per image; see SPLIT."""
 
     def has(self, part: str) -> bool:
-        """Whether the truth mentions an image of the part."""
+        """True if the ground truth mentions an image of the part."""
         return part in self.truth.table["part"].unique().to_pylist()
 
-    def items(
-        self, part: str, size: int, window: Window, augment: bool | Augment = False, seed: int = 0
+    def examples(
+        self,
+        part: str,
+        size: int,
+        window: WindowOption,
+        augment: bool | Augment = False,
+        seed: int = 0,
     ) -> Examples:
-        """The images of a part that the truth mentions: on others there may be anything."""
-        return Examples(self.cache.dataset(self.truth, part, size, window, augment, seed))
+        """Images of a part that the ground truth mentions; other images are unread."""
+        from wetread.learn.dataset import CacheDataset
+
+        return Examples(CacheDataset(self.cache, self.truth, part, size, window, augment, seed))
 
     def truth_of(self, part: str) -> Boxes:
-        """The truth of a part."""
+        """Ground truth of a part."""
         return self.truth.select(pc.equal(self.truth.table["part"], part).fill_null(False))
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Items of a cache's data set, with the classes of each image in its target."""
+    """Items of a `CacheDataset`, with the classes of each image in its target."""
 
-    data: Images
+    dataset: CacheDataset
 
     def set_epoch(self, epoch: int) -> None:
-        """What is drawn at random is drawn anew for this epoch."""
-        self.data.set_epoch(epoch)
+        """Set the epoch, which determines the augmentation."""
+        self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self.dataset)
 
     def __getitem__(self, item: int) -> tuple[Tensor, Target]:
         import torch
 
-        image, target = self.data[item]
-        return image, {**target, "present": torch.from_numpy(self.data.labels[item].copy())}
+        image, target = self.dataset[item]
+        return image, {**target, "present": torch.from_numpy(self.dataset.labels[item].copy())}
 
     def statistics(self) -> tuple[float, float]:
-        """Mean and standard deviation of the pixels, from some pictures spread over all."""
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SEEN)).round())
+        """Mean and standard deviation of the pixels, over an evenly spaced sample of items."""
+        sample = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SAMPLE)).round())
         sums = np.zeros(3)
-        for item in chosen.astype(int).tolist():
+        for item in sample.astype(int).tolist():
             pixels = self[item][0].numpy().astype(np.float64)
             sums += pixels.size, pixels.sum(), (pixels**2).sum()
         mean = sums[1] / sums[0]
         return float(mean), float(np.sqrt(max(sums[2] / sums[0] - mean**2, 1e-8)))
 
 
-def read_truth(images: IndexRows | Cache, truth: Boxes | str | os.PathLike[str]) -> Boxes:
-    """One opinion an image, joined to an index or a cache: checked before anything is decoded.
+def check_truth(truth: Boxes, images: IndexRows | Cache) -> Boxes:
+    """Ground truth joined to an index or a cache, and checked.
 
     Raises:
-        UsageError: boxes that know none of the images, several readers an image, or no box.
+        UsageError: no image is known, several readers per image, or no box.
     """
-    index = images.index if isinstance(images, Cache) else images
-    boxes = joined(open_boxes(truth), index)
+    boxes = joined(truth, images.index if isinstance(images, Cache) else images)
     check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
-        raise UsageError("the truth has no box: there is nothing to learn")
+        raise UsageError("the ground truth has no box: there is nothing to learn")
     return boxes
 
 
-def read_material(cache: Cache, boxes: Boxes) -> Material:
-    """Pictures with their truth, split where they are not.
-
-    Parts are those of the index that the cache was made of; without any, patients are split anew
-    as `wetread.split` does it, always in the same way, pictures that are equal in the cache
-    staying together.
+def read_data(cache: Cache, truth: Boxes) -> TrainingData:
+    """Training data of a split cache, or of a ground truth with parts.
 
     Raises:
-        UsageError: boxes of other images, or none of an image in the part "train".
-
-    Warns:
-        UserWarning: patients that are not known.
+        UsageError: no image of the boxes is in the cache, or in the part "train"; no image has a
+            part, or one has two.
     """
     known = cache.rows["id"].combine_chunks().unique()
-    boxes = boxes.select(pc.is_in(boxes.table["image"], value_set=known))
-    if not len(boxes):
-        raise UsageError("the boxes know no image that is in the cache: join them to its index")
-    split = _split(cache, boxes)
-    at = pc.index_in(boxes.table["image"], value_set=split["id"].combine_chunks())
-    marked = boxes.replace({name: split[name].take(at) for name in ("group", "part")})
-    material = Material(cache, marked, split)
-    if not material.has(TRAIN):
+    truth = truth.select(pc.is_in(truth.table["image"], value_set=known))
+    if not len(truth):
+        raise UsageError("no image of the boxes is in the cache: join them to its index")
+    split = _read_split(cache, truth)
+    at = pc.index_in(truth.table["image"], value_set=split["id"].combine_chunks())
+    truth = truth.replace({name: split[name].take(at) for name in ("group", "part")})
+    data = TrainingData(cache, truth, split)
+    if not data.has(TRAIN):
         raise UsageError(f'no image with boxes is in the part "{TRAIN}"; see wetread.split')
-    return material
+    return data
 
 
-def _split(cache: Cache, truth: Boxes) -> pa.Table:
-    """A row an image; see SPLIT."""
-    rows = cache.rows.select(["id", "group", "part", "file_size", "hash"])
-    first = rows.group_by("id", use_threads=False)
-    first = first.aggregate([(name, "first") for name in rows.column_names[1:]])
-    images = first.rename_columns([name.removesuffix("_first") for name in first.column_names])
-    if images["part"].null_count == len(images):
-        images = _split_anew(cache, images, truth)
-    return images.select(SPLIT.names).cast(SPLIT)
-
-
-def _split_anew(cache: Cache, images: pa.Table, truth: Boxes) -> pa.Table:
-    """The images with the parts and groups that `wetread.split` gives to the cache's."""
-    from dataclasses import replace
-
-    rows = cache.index.rows
-    assert rows is not None
-    at = pc.index_in(rows["id"], value_set=images["id"].combine_chunks())
-    # Pictures are told apart by their pixels in the cache: no file is read again.
-    rows = rows.append_column("px_hash", images["hash"].take(at))
-    rows = rows.append_column("px_scale", pa.nulls(len(rows), pa.int32()))
-    found = split_rows(replace(cache.index, schema=rows.schema, rows=rows), truth).rows
-    assert found is not None
-    at = pc.index_in(images["id"], value_set=found["id"].combine_chunks())
-    for name in ("group", "part"):
-        images = images.set_column(images.column_names.index(name), name, found[name].take(at))
-    return images
+def _read_split(cache: Cache, truth: Boxes) -> pa.Table:
+    """One row per image, see SPLIT; group and part are those of the cache, else of the truth."""
+    names = SPLIT.names[1:]
+    first = cache.rows.group_by("id", use_threads=False)
+    first = first.aggregate([(name, "first") for name in names]).rename_columns(SPLIT.names)
+    boxes = truth.table.filter(truth.table["part"].is_valid())
+    at = pc.index_in(first["id"], value_set=boxes["image"].combine_chunks())
+    if first["part"].null_count == len(first):
+        for name in ("group", "part"):
+            column = boxes[name].take(at)
+            first = first.set_column(SPLIT.get_field_index(name), name, column)
+    if first["part"].null_count == len(first):
+        raise UsageError(NO_PARTS)
+    cached = first["part"].take(pc.index_in(boxes["image"], value_set=first["id"].combine_chunks()))
+    for one, other in zip(boxes["part"].to_pylist(), cached.to_pylist(), strict=True):
+        check_part(one, other)
+    return first.cast(SPLIT)
 
 
 def known_parts(cache: Cache, split: pa.Table) -> dict[str, str | None]:
-    """The part in which a run had each image of a cache, by id; where it had none, the index's.
+    """Part of each image of a cache in a run, by id; of new images, the part in the cache.
 
-    An image is the same if its id and the size of its file are, as another folder may have a file
-    of the same name. One with the pixels of a training image is a training image, whatever its
-    name; that is seen where both caches have one size.
+    Images are identified by id and file size, as another folder may have a file of the same name.
+    An image with the pixels of a training image counts as one, whatever its name; this is detected
+    if both caches have the same size.
     """
     rows = split.to_pylist()
     own = {(row["id"], row["file_size"]): row["part"] for row in rows}
-    learnt = {row["hash"] for row in rows if row["part"] == TRAIN}
+    trained = {row["hash"] for row in rows if row["part"] == TRAIN}
     columns = (cache.rows[name].to_pylist() for name in ("id", "file_size", "hash", "part"))
     return {
-        id_: TRAIN if hash_ in learnt else own.get((id_, size), part)
+        id_: TRAIN if hash_ in trained else own.get((id_, size), part)
         for id_, size, hash_, part in zip(*columns, strict=True)
     }
 
 
 def hash_split(split: pa.Table) -> str:
-    """16 hex digits of the images, their pictures and what each is for, in their order."""
-    said = json.dumps(split.to_pydict())
-    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    """Fingerprint of the images, their pixels and parts, in order: 16 hex digits."""
+    text = json.dumps(split.to_pydict())
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def hash_truth(boxes: Boxes) -> str:
-    """16 hex digits of what the boxes say, in whatever order."""
+    """Fingerprint of the boxes, in any order: 16 hex digits."""
     names = ("image", "frame", "label", *CORNERS, "kind")
     rows = sorted(map(repr, zip(*(boxes.table[n].to_pylist() for n in names), strict=True)))
-    said = json.dumps([boxes.classes, rows])
-    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    text = json.dumps([boxes.classes, rows])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def class_ids(boxes: Boxes, names: tuple[str, ...]) -> list[list[str]]:
-    """(id, name) of the classes that are learnt, in the order of their labels."""
+    """(id, name) of each class, in the order of the model's labels."""
     known: Mapping[str, Any] = {name: id_ for id_, name in boxes.classes}
     return [[str(known.get(name, number)), name] for number, name in enumerate(names)]

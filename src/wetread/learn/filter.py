@@ -1,4 +1,4 @@
-"""The "normal" filter: a classifier that says where a detector had better say nothing."""
+"""The "normal" filter: a classifier that removes false positives from normal images."""
 
 from __future__ import annotations
 
@@ -18,96 +18,96 @@ METRIC = "vinbigdata"
 
 
 class Thresholds(NamedTuple):
-    """The filter's two, and what they come to on the images that they were chosen on."""
+    """Thresholds of the filter, and the score on the images that they were chosen on."""
 
     low: float
     high: float
     value: float | None = None
-    """By the metric `vinbigdata`."""
+    """Score by the metric `vinbigdata`."""
     before: float | None = None
-    """The same without a filter."""
+    """Score without the filter."""
 
 
 def filter_normal(boxes: Boxes, classified: Boxes, low: float, high: float) -> Boxes:
-    """Boxes of a detector after the rule that VinBigData's competitors published.
+    """Filter the boxes of a detector by the rule published by VinBigData's competitors.
 
     With p, the classifier's probability that an image has any finding: below `low` the image has
-    nothing but "no finding", with a score of 1 (`14 1 0 0 1 1`); from `low` to below `high` it has
-    that beside its boxes, with the score p (`14 p 0 0 1 1`; p, not 1 - p: so it was published, and
-    thresholds are chosen for it); from `high` on it keeps its boxes alone.
+    only "no finding", with a score of 1 (`14 1 0 0 1 1`); from `low` to below `high` it has that
+    and its boxes, with the score p (`14 p 0 0 1 1`; p, not 1 - p, as published, and thresholds
+    are chosen for it); from `high` on it has its boxes only.
 
     Args:
-        boxes: of a detector.
-        classified: of a classifier, whose rows "nothing" have a score: 1 - p.
-        low: threshold.
-        high: threshold, `low` or more.
+        boxes: predictions of a detector.
+        classified: predictions of a classifier; the score of its rows "nothing" is 1 - p.
+        low: lower threshold.
+        high: upper threshold, at least `low`.
 
     Raises:
-        UsageError: thresholds the wrong way round, or an image that was not classified.
+        UsageError: `low` above `high`, or an image that was not classified.
 
-    >>> found = Boxes.from_columns({"key": ["a", "b"], "label": ["ILD"] * 2, "x0": [0, 0],
+    >>> boxes = Boxes.from_columns({"key": ["a", "b"], "label": ["ILD"] * 2, "x0": [0, 0],
     ...     "y0": [0, 0], "x1": [9, 9], "y1": [9, 9], "score": [0.5, 0.5]})
-    >>> said = Boxes.from_columns({"key": ["a", "b"], "kind": ["nothing"] * 2, "score": [0.9, 0.2]})
-    >>> [(r["key"], r["kind"]) for r in filter_normal(found, said, 0.3, 0.5).table.to_pylist()]
+    >>> classified = Boxes.from_columns(
+    ...     {"key": ["a", "b"], "kind": ["nothing"] * 2, "score": [0.9, 0.2]})
+    >>> rows = filter_normal(boxes, classified, 0.3, 0.5).table.to_pylist()
+    >>> [(row["key"], row["kind"]) for row in rows]
     [('b', 'box'), ('a', 'nothing')]
     """
     if not low <= high:
         raise UsageError(f"low must not be above high, as {low} and {high} are")
     table = boxes.table
     by = "key" if table["image"].null_count else "image"
-    chance = probabilities(classified, by)
+    probability = probabilities(classified, by)
     names = list(zip(table[by].to_pylist(), _frames(table), strict=True))
-    unknown = [name for name in dict.fromkeys(names) if name not in chance]
+    unknown = [name for name in dict.fromkeys(names) if name not in probability]
     if unknown:
         raise UsageError(
             f"{len(unknown)} images were not classified, such as {unknown[0][0]!r}: predict the "
             "same images with both runs"
         )
-    p = np.array([chance[name] for name in names], np.float64)
+    p = np.array([probability[name] for name in names], np.float64)
     nothing = _is_nothing(table)
     kept = table.filter(pa.array(np.where(nothing, p >= high, p >= low)))
-    rows = {name: row for row, name in reversed([*enumerate(names)])}  # of each image the first
+    rows = {name: row for row, name in reversed([*enumerate(names)])}  # first row per image
     first = np.array(sorted(rows.values()), np.int64)
-    said = first[p[first] < high]
-    whose = table.take(pa.array(said))
-    columns = {name: whose[name] for name in ("image", "key", "frame", "group", "part")}
-    scores = np.where(p[said] < low, 1.0, p[said])
-    added = make_table({**columns, "kind": ["nothing"] * len(said), "score": scores})
-    made = pa.concat_tables([kept.replace_schema_metadata(None), added])
-    return Boxes(made.replace_schema_metadata(table.schema.metadata))
+    first = first[p[first] < high]
+    images = table.take(pa.array(first))
+    columns = {name: images[name] for name in ("image", "key", "frame", "group", "part")}
+    scores = np.where(p[first] < low, 1.0, p[first])
+    added = make_table({**columns, "kind": ["nothing"] * len(first), "score": scores})
+    filtered = pa.concat_tables([kept.replace_schema_metadata(None), added])
+    return Boxes(filtered.replace_schema_metadata(table.schema.metadata))
 
 
 def probabilities(classified: Boxes, by: str) -> dict[tuple[str, int], float]:
-    """How probable a classifier holds any finding, by image (or key) and frame."""
+    """Probability of any finding by (image or key, frame), from a classifier."""
     table = classified.table.filter(pa.array(_is_nothing(classified.table)))
     if table["score"].null_count or not len(table):
-        raise UsageError(
-            'these are no predictions of a classifier: their rows "nothing" have no score'
-        )
+        raise UsageError('not predictions of a classifier: their rows "nothing" have no score')
     columns = table[by].to_pylist(), _frames(table), table["score"].to_pylist()
     return {(name, frame): 1 - score for name, frame, score in zip(*columns, strict=True)}
 
 
 def choose_thresholds(boxes: Boxes, classified: Boxes, truth: Boxes, steps: int = 12) -> Thresholds:
-    """The thresholds of best `vinbigdata` score, the lowest of equal ones.
+    """Choose the thresholds of the best `vinbigdata` score; of equal ones the lowest.
 
-    Candidates lie between the probabilities that occur, at most `steps` of them, so that each
-    changes something; choose on images that neither model learnt from.
+    Candidates are the midpoints between the observed probabilities, at most `steps` of them. Use
+    images that neither model was trained on.
 
     Args:
-        boxes: of the detector.
-        classified: of the classifier, on the same images.
-        truth: of the same images.
-        steps: candidates for each threshold.
+        boxes: predictions of the detector.
+        classified: predictions of the classifier, on the same images.
+        truth: ground truth of the same images.
+        steps: maximum number of candidates per threshold.
     """
-    found = np.unique(list(probabilities(classified, "key").values()))
-    between = np.array([(a + b) / 2 for a, b in pairwise(found)])
-    chosen = between[np.unique(np.linspace(0, len(between) - 1, steps).round().astype(int))]
-    tried = [0.0, *(chosen.tolist() if len(between) else []), 1.0]
+    observed = np.unique(list(probabilities(classified, "key").values()))
+    between = np.array([(a + b) / 2 for a, b in pairwise(observed)])
+    sample = between[np.unique(np.linspace(0, len(between) - 1, steps).round().astype(int))]
+    candidates = [0.0, *(sample.tolist() if len(between) else []), 1.0]
     before = evaluate(boxes, truth, METRIC, resamples=0).value
     best = Thresholds(0.0, 0.0, before, before)
-    for number, low in enumerate(tried):
-        for high in tried[number:]:
+    for number, low in enumerate(candidates):
+        for high in candidates[number:]:
             value = _score(filter_normal(boxes, classified, low, high), truth)
             if value is not None and value > (best.value or 0.0):
                 best = Thresholds(low, high, value, before)
@@ -115,7 +115,7 @@ def choose_thresholds(boxes: Boxes, classified: Boxes, truth: Boxes, steps: int 
 
 
 def _score(boxes: Boxes, truth: Boxes) -> float | None:
-    """None where nothing is left that the truth knows."""
+    """Score, or None if no image of the ground truth has predictions."""
     try:
         return evaluate(boxes, truth, METRIC, resamples=0).value
     except UsageError:

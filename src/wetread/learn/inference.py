@@ -1,9 +1,10 @@
-"""What runs find on many images: in this process, or chunk by chunk in the workers of an engine."""
+"""Batch prediction, in this process or in the workers of an execution engine."""
 
 from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +22,12 @@ from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.images import batch
-from wetread.learn.distributed import Team, find_device, free_cores, use_threads
+from wetread.learn.distributed import ProcessGroup, find_device, free_cores, use_threads
 from wetread.learn.examples import known_parts
-from wetread.learn.loop import find
+from wetread.learn.loop import predict_items
 from wetread.learn.models import MODELS
 from wetread.learn.prediction import list_boxes, to_boxes
-from wetread.learn.run import Run, Weights, open_cache, weights_path
+from wetread.learn.run_folder import RunFolder, Weights, weights_path
 from wetread.table.merge import conform
 from wetread.table.query import query
 from wetread.table.rows import IndexRows, check_files
@@ -39,12 +40,12 @@ FUNCTION = "wetread.learn.inference:predict_part"
 _TASK_IMAGES = 64
 _TEXTS = ("path", "member", "status", "text")
 SCHEMA = pa.schema([*BOX_SCHEMA, ("run", pa.int8()), *((n, pa.string()) for n in _TEXTS)])
-"""A row of `list_boxes` of the run of that number; without a run, a row of `Cache.left_out`."""
+"""Rows of `list_boxes` with the number of the run; without a run, rows of `Cache.left_out`."""
 
 
 @dataclass(frozen=True)
-class How:
-    """What does not depend on the images; see `Run.predict`."""
+class PredictOptions:
+    """Options that do not depend on the images; see `Run.predict`."""
 
     weights: Weights
     device: str | None
@@ -53,94 +54,120 @@ class How:
 
 
 def predict(
-    runs: Sequence[Run],
+    runs: Sequence[RunFolder],
     images: IndexRows | Cache,
-    how: How,
+    options: PredictOptions,
     progress: bool,
     engine: Engine | None,
 ) -> tuple[list[Boxes], pa.Table]:
-    """What each of the runs finds on the same pictures, of the first one's size.
+    """Predict the same images with several runs, at the size of the first.
 
     Returns:
-        Boxes by run, and the rows of `Cache.left_out`: images that cannot be decoded.
+        Boxes per run, and rows of `Cache.left_out`: images that cannot be decoded.
     """
     if engine is None:
-        cache = open_cache(images, runs[0].size, progress=progress)
-        device = find_device(how.device)
-        models = [(run, run.model(how.weights).to(device)) for run in runs]
-        bar = Progress(progress, len(cache) * len(models), "pictures")
+        if not isinstance(images, Cache):
+            images = prepare(images, None, runs[0].size, progress=progress)
+        device = find_device(options.device)
+        models = [(run, run.model(options.weights).to(device)) for run in runs]
+        bar = Progress(progress, len(images) * len(models), "frames")
         with bar, use_threads(free_cores()):
-            rows = find_on(cache, models, how, bar.add)
-        left = cache.left_out
+            rows = predict_cache(images, models, options, bar.add)
+        left_out = images.left_out
     else:
-        rows = _map(runs, images, how, progress, engine)
-        lost = rows.filter(rows["run"].is_null()).drop_columns(["key"])
-        left = lost.rename_columns({"image": "id"}).select(LEFT_OUT)
+        rows = _map(runs, images, options, progress, engine)
+        failed = rows.filter(rows["run"].is_null()).drop_columns(["key"])
+        left_out = failed.rename_columns({"image": "id"}).select(LEFT_OUT)
         if isinstance(images, Cache):
-            left = pa.concat_tables([images.left_out, left])
-    found = [rows.filter(pc.equal(rows["run"], number)) for number in range(len(runs))]
-    boxes = [to_boxes(one, run.classes, run.id) for one, run in zip(found, runs, strict=True)]
-    return boxes, left
+            left_out = pa.concat_tables([images.left_out, left_out])
+    boxes = [
+        to_boxes(rows.filter(pc.equal(rows["run"], number)), run.classes, run.id)
+        for number, run in enumerate(runs)
+    ]
+    return boxes, left_out
 
 
-def find_on(
+def predict_cache(
     cache: Cache,
-    models: Iterable[tuple[Run, Detector]],
-    how: How,
+    models: Iterable[tuple[RunFolder, Detector]],
+    options: PredictOptions,
     advance: Callable[[int], None] = lambda images: None,
 ) -> pa.Table:
-    """What runs find on all pictures of a cache: rows of SCHEMA, in order."""
+    """Predict all frames of a cache with several runs: rows of SCHEMA, in order."""
+    from wetread.learn.dataset import CacheDataset
+
     tables = [SCHEMA.empty_table()]
     for number, (run, model) in enumerate(models):
-        data = cache.dataset(None, None, run.size, run.window)
-        team = Team(0, 1, next(model.parameters()).device)
-        precision = run.config["precision"]
-        places = range(len(data))
-        found = find(model, data, places, team, precision, how.batch, how.workers, advance)
-        rows = list_boxes(found, data, cache, run.classes, known_parts(cache, run.split))
+        dataset = CacheDataset(cache, size=run.size, window=run.window)
+        predictions = predict_items(
+            model,
+            dataset,
+            range(len(dataset)),
+            ProcessGroup(0, 1, next(model.parameters()).device),
+            run.config["precision"],
+            options.batch,
+            options.workers,
+            advance,
+        )
+        rows = list_boxes(predictions, dataset, run.classes, known_parts(cache, run.split))
         rows = rows.append_column("run", pa.array([number] * len(rows), pa.int8()))
         tables.append(conform(rows, SCHEMA))
     return pa.concat_tables(tables)
 
 
+def warn_left_out(left_out: pa.Table) -> None:
+    """Warn about files that cannot be decoded: rows of `Cache.left_out`."""
+    if len(left_out):
+        names = ", ".join(left_out["path"][:3].to_pylist())
+        warnings.warn(
+            f"{len(left_out)} files or frames cannot be decoded and are left out, such as {names}; "
+            "see the cache's left_out",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def _map(
-    runs: Sequence[Run], images: IndexRows | Cache, how: How, progress: bool, engine: Engine
+    runs: Sequence[RunFolder],
+    images: IndexRows | Cache,
+    options: PredictOptions,
+    progress: bool,
+    engine: Engine,
 ) -> pa.Table:
-    """Rows of SCHEMA, of all tasks, in the order of the images."""
-    table, where = _list_images(images)
-    models = [_name(run, how) for run in runs]
-    # A process of Dask may have no children to read for it.
-    options = {
-        **where,
+    """Predict with an engine: rows of SCHEMA, in the order of the images."""
+    table, source = _list_images(images)
+    models = [_describe(run, options) for run in runs]
+    parameters = {
+        **source,
         "size": runs[0].size,
         "runs": models,
-        "how": asdict(replace(how, workers=0)),
+        "options": asdict(replace(options, workers=0)),  # Dask processes cannot have children
     }
     engine = engine.limited(None)
-    for folder in (where["root"], *(said["path"] for said in models)):
+    for folder in (source["root"], *(model["path"] for model in models)):
         engine.check(folder, None)
-    size = max(how.batch, _TASK_IMAGES // how.batch * how.batch)  # batches as without an engine
+    size = max(options.batch, _TASK_IMAGES // options.batch * options.batch)  # the same batches
     tasks = [table.slice(at, size) for at in range(0, table.num_rows, size)]
-    results = engine.map(FUNCTION, tasks, options, _failed)
+    results = engine.map(FUNCTION, tasks, parameters, _fail)
     total = sum(pc.count_distinct(task["id"]).as_py() for task in tasks)
     bar = Progress(progress, total, "images")
     with closing(results):
-        found = list(bar.track(results, lambda rows: pc.count_distinct(rows["image"]).as_py()))
-    rows = pa.concat_tables([SCHEMA.empty_table(), *found]).combine_chunks()
+        tables = list(bar.track(results, lambda rows: pc.count_distinct(rows["image"]).as_py()))
+    rows = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
     at = pc.index_in(rows["image"], value_set=table["id"].combine_chunks())
     keys = pa.table({"at": at, "frame": rows["frame"]})
     return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
 
 def _list_images(images: IndexRows | Cache) -> tuple[pa.Table, dict[str, Any]]:
-    """A row for every image or picture, and where they are."""
+    """One row per image, or per frame of a cache, and their source."""
     if isinstance(images, Cache):
         rows = images.rows.select(["id", "path", "member", "frame"])
         folder = str(images.folder)
-        where = {"root": folder, "cache": {"folder": folder, "version": images.version}}
-        return rows.append_column("place", pa.array(range(len(rows)), pa.int64())), where
-    wanted = (*batch.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
-    names = [name for name in dict.fromkeys(wanted) if name in images.schema.names]
+        source = {"root": folder, "cache": {"folder": folder, "version": images.version}}
+        return rows.append_column("number", pa.array(range(len(rows)), pa.int64())), source
+    columns = (*batch.COLUMNS, "Rows", "Columns", "NumberOfFrames", *JOINED)
+    names = [name for name in dict.fromkeys(columns) if name in images.schema.names]
     listed = ", ".join(f'"{name}"' for name in names)
     rows = query(images, f"SELECT {listed} FROM index WHERE pixel_length IS NOT NULL")
     if not rows.num_rows:
@@ -149,37 +176,42 @@ def _list_images(images: IndexRows | Cache) -> tuple[pa.Table, dict[str, Any]]:
     return rows, {"root": images.root, "cache": None}
 
 
-def _name(run: Run, how: How) -> dict[str, Any]:
-    """What a worker needs to load a model, and to know that it has loaded it before."""
+def _describe(run: RunFolder, options: PredictOptions) -> dict[str, Any]:
+    """Arguments of `_load` for a worker."""
     recipe = MODELS.get((run.task, run.config["model"]))
     if recipe is None or recipe.build is not run.build:
-        raise UsageError(f"{run!r} has a model that is not wetread's: predict without an engine")
-    path = weights_path(run, how.weights)
-    said = {"path": str(run.path.absolute()), "id": run.id, "changed": path.stat().st_mtime_ns}
-    return {**said, "weights": how.weights, "device": how.device}
+        raise UsageError(f"{run!r} has a custom model: predict without an engine")
+    changed = weights_path(run, options.weights).stat().st_mtime_ns
+    return {
+        "path": str(run.path.absolute()),
+        "id": run.id,
+        "weights": options.weights,
+        "device": options.device,
+        "changed": changed,
+    }
 
 
-def _failed(image: pa.Table, status: str, text: str) -> pa.Table:
-    """What becomes of an image, or a picture of a cache, that ended its worker."""
-    said = conform(image.rename_columns({"id": "image"}), SCHEMA)
+def _fail(image: pa.Table, status: str, text: str) -> pa.Table:
+    """Row of an image, or of a frame of a cache, that crashed its worker."""
+    row = conform(image.rename_columns({"id": "image"}), SCHEMA)
     for name, value in (("status", status), ("text", text)):
-        said = said.set_column(SCHEMA.get_field_index(name), name, pa.array([value]))
-    return said
+        row = row.set_column(SCHEMA.get_field_index(name), name, pa.array([value]))
+    return row
 
 
 def predict_part(images: pa.Table, options: dict[str, Any]) -> pa.Table:
-    """What runs find on some images: the engine's function. Rows of SCHEMA."""
-    how = How(**options["how"])
-    with _lock:  # a worker of several threads loads a model once, too
-        models = [_load(**said) for said in options["runs"]]
-        whole = options["cache"] and _open(**options["cache"])
-    if whole:
-        return find_on(whole._take(images["place"]), models, how)
+    """Worker function of `predict`: rows of SCHEMA."""
+    predict_options = PredictOptions(**options["options"])
+    with _lock:  # the threads of a worker share one model
+        models = [_load(**model) for model in options["runs"]]
+        cache = options["cache"] and _open(**options["cache"])
+    if cache:
+        return predict_cache(cache.take(images["number"]), models, predict_options)
     schema = unify([CORE, images.schema])
     index = IndexRows(options["root"], schema, conform(images, schema))
     cache = prepare(index, None, options["size"], workers=1, progress=False)
-    left = conform(cache.left_out.rename_columns({"id": "image"}), SCHEMA)
-    return pa.concat_tables([find_on(cache, models, how), left])
+    left_out = conform(cache.left_out.rename_columns({"id": "image"}), SCHEMA)
+    return pa.concat_tables([predict_cache(cache, models, predict_options), left_out])
 
 
 _lock = threading.Lock()
@@ -192,8 +224,8 @@ def _load(
     weights: Weights,
     device: str | None,
     changed: int,
-) -> tuple[Run, Detector]:
-    run = Run.open(path)
+) -> tuple[RunFolder, Detector]:
+    run = RunFolder.open(path)
     if run.id != id:
         raise UsageError(f"a worker sees another run in {path}")
     return run, run.model(weights).to(find_device(device))

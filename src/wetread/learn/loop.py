@@ -1,9 +1,8 @@
-"""The training loop: plain PyTorch, in one process or in those that torchrun started.
+"""Training loop: plain PyTorch, in one process or under torchrun.
 
-A step is the same whatever happened before it: the order of images, their augmentation, the
-learning rate and PyTorch's global generator (from which detectors draw their samples) follow from
-the seed and the number of the step. So training that was stopped goes on as if it had not been;
-on a CPU bit for bit.
+A step depends only on its number: the order of images, their augmentation, the learning rate and
+PyTorch's global generator (from which detectors draw their samples) are set from the seed and the
+step. Resumed training therefore equals uninterrupted training; on a CPU bit for bit.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.errors import UsageError, WetreadError
-from wetread.learn.checkpoint import load_tensors, put_state, save_state
-from wetread.learn.detector import Detector, Found, Target
-from wetread.learn.distributed import Team
+from wetread.learn.checkpoint import load_tensors, restore_state, save_state
+from wetread.learn.detector import Detector, Prediction, Target
+from wetread.learn.distributed import ProcessGroup
 from wetread.learn.signals import Signals
 
 if TYPE_CHECKING:
@@ -33,46 +32,48 @@ Precision = Literal["float32", "bfloat16"]
 _CLIP = 5.0
 _DECAY = 1e-4
 _WARM = 0.2
-"""Share of the steps in which the learning rate rises."""
-_KEEP_SECONDS = 300.0
-"""A long epoch keeps its state this often."""
+"""Share of the steps with rising learning rate."""
+_CHECKPOINT_SECONDS = 300.0
+"""Interval of checkpoints within a long epoch, in seconds."""
 
 
 class Items(Protocol):
-    """The images to learn from: a map-style torch Dataset with epochs."""
+    """Training images: a map-style torch Dataset with epochs."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, item: int) -> tuple[Tensor, Target]: ...
 
     def set_epoch(self, epoch: int) -> None:
-        """What is drawn at random is drawn anew for this epoch."""
+        """Set the epoch, which determines the augmentation."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How to learn."""
+class Hyperparameters:
+    """Length, batch size, learning rate and precision of a training."""
 
     steps: int
-    """In all."""
+    """Total number of steps."""
     batch: int
-    """Images a step and process."""
+    """Batch size per process."""
     lr: float
-    """The highest learning rate."""
+    """Peak learning rate."""
     seed: int = 0
+    """Random seed."""
     precision: Precision = "float32"
+    """Precision of the forward pass."""
     workers: int = 0
-    """Processes that read images, for each that trains."""
+    """Number of DataLoader workers per process."""
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to; the last one may be shorter."""
+    """Metrics of one training epoch; the last one may be shorter."""
 
     number: int
     first: int
-    """Steps before it."""
+    """Number of steps before it."""
     step: int
-    """Steps until its end."""
+    """Number of steps until its end."""
     rows: list[Row]
 
 
@@ -80,87 +81,92 @@ Row = tuple[int, int, str, float]
 """(step, epoch, name, value) of a loss, the learning rate or a score."""
 
 
-Judge = Callable[[Epoch], None]
-"""Called in every process at the end of an epoch, before the state is kept."""
+EndEpoch = Callable[[Epoch], None]
+"""Callback of every process at the end of an epoch, before the checkpoint."""
 
 
 def fit(
     model: Detector,
     items: Items,
-    plan: Plan,
-    team: Team,
+    params: Hyperparameters,
+    processes: ProcessGroup,
     state: Path,
-    judge: Judge,
+    end_epoch: EndEpoch,
     advance: Callable[[int], None] = lambda step: None,
 ) -> None:
-    """Trains a model in place with AdamW (Loshchilov & Hutter 2019), from where `state` has it.
+    """Train a model in place with AdamW (Loshchilov & Hutter 2019), resuming from `state`.
 
     Args:
-        model: on the team's device.
-        items: the images to learn from, the same in every process.
-        plan: how.
-        team: the processes.
-        state: the file that training goes on from; the first process writes it at the end of each
-            epoch, every few minutes, and when SIGTERM or SIGINT comes. The signal then does what
-            it would have.
-        judge: what is to be done at the end of an epoch.
-        advance: called with the number of steps done.
+        model: model on the device of `processes`.
+        items: training images, the same in every process.
+        params: hyperparameters.
+        processes: process group.
+        state: checkpoint file; the main process writes it at the end of each epoch, every few
+            minutes, and on SIGTERM or SIGINT, after which the signal takes effect.
+        end_epoch: callback at the end of an epoch.
+        advance: callback with the number of finished steps.
 
     Raises:
-        WetreadError: the loss is not a number.
-        StorageError: the state cannot be written.
+        WetreadError: the loss is not finite.
+        StorageError: the checkpoint cannot be written.
     """
     import torch
 
-    optimiser = torch.optim.AdamW(model.parameters(), plan.lr, weight_decay=_DECAY)
-    length = epoch_steps(len(items), plan.batch, team.world)
-    done, rows = _go_on(state, model, optimiser, team)
-    learner = _wrap(model, team)
-    kept = time.monotonic()
-    with Signals() as signals, torch.random.fork_rng(_devices(team)):
-        batches = _load(items, plan, team, done)
+    optimiser = torch.optim.AdamW(model.parameters(), params.lr, weight_decay=_DECAY)
+    length = epoch_steps(len(items), params.batch, processes.world)
+    done, rows = _resume(state, model, optimiser, processes)
+    learner = _wrap(model, processes)
+    saved = time.monotonic()
+    with Signals() as signals, torch.random.fork_rng(_devices(processes)):
+        batches = _load(items, params, processes, done)
         for step, (epoch, images, targets) in enumerate(batches, done + 1):
-            values = _step(learner, optimiser, images, targets, plan, team, step)
+            values = _step(learner, optimiser, images, targets, params, processes, step)
             rows += [(step, epoch, name, value) for name, value in values.items()]
             advance(step)
-            ends = step % length == 0 or step == plan.steps
+            ends = step % length == 0 or step == params.steps
             if ends:
-                team.spread(model)
-                judge(Epoch(epoch, epoch * length, step, rows))
+                processes.broadcast_buffers(model)
+                end_epoch(Epoch(epoch, epoch * length, step, rows))
                 rows = []
-            stop = team.agree(bool(signals.seen))
-            if team.leads and (ends or stop or time.monotonic() - kept > _KEEP_SECONDS):
+            stop = processes.reduce_any(bool(signals.seen))
+            if processes.is_main and (
+                ends or stop or time.monotonic() - saved > _CHECKPOINT_SECONDS
+            ):
                 save_state(state, model, optimiser, {"step": step, "rows": rows})
-                kept = time.monotonic()
+                saved = time.monotonic()
             if stop:
                 signals.stop()
 
 
-def _go_on(state: Path, model: Detector, optimiser: Optimizer, team: Team) -> tuple[int, list[Row]]:
-    """The steps done, and the rows since the last epoch; only the first process sees the file."""
-    kept = team.share(load_tensors(state) if team.leads and state.is_file() else None)
-    if kept is None:
+def _resume(
+    state: Path, model: Detector, optimiser: Optimizer, processes: ProcessGroup
+) -> tuple[int, list[Row]]:
+    """Restore the checkpoint of the main process: finished steps, and rows since the last epoch."""
+    checkpoint = processes.broadcast(
+        load_tensors(state) if processes.is_main and state.is_file() else None
+    )
+    if checkpoint is None:
         return 0, []
-    tensors, said = kept
+    tensors, metadata = checkpoint
     try:
-        put_state(tensors, said, model, optimiser)
-        return int(said["step"]), [tuple(row) for row in said["rows"]]
+        restore_state(tensors, metadata, model, optimiser)
+        return int(metadata["step"]), [tuple(row) for row in metadata["rows"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"{state} is damaged: {error!r}; train into a new folder, or delete it to begin anew"
+            f"{state} is damaged: {error!r}; train into a new folder, or delete it to start over"
         ) from error
 
 
-def _wrap(model: Detector, team: Team) -> Any:
-    """The model, with gradients averaged over the team."""
+def _wrap(model: Detector, processes: ProcessGroup) -> Any:
+    """Wrap the model to average gradients over all processes."""
     model.train()
-    if team.world == 1:
+    if processes.world == 1:
         return model
     from torch.nn.parallel import DistributedDataParallel
 
     return DistributedDataParallel(
         cast("nn.Module", model),
-        device_ids=[team.device] if team.device.type == "cuda" else None,
+        device_ids=[processes.device] if processes.device.type == "cuda" else None,
     )
 
 
@@ -169,22 +175,22 @@ def _step(
     optimiser: Any,
     images: Sequence[Tensor],
     targets: Sequence[Target],
-    plan: Plan,
-    team: Team,
+    params: Hyperparameters,
+    processes: ProcessGroup,
     step: int,
 ) -> dict[str, float]:
-    """One step, counted from 1; its losses and learning rate by name."""
+    """Run one step, counted from 1; losses and learning rate by name."""
     import torch
 
-    torch.manual_seed(_mix(plan.seed, step, team.rank))
-    rate = plan.lr * one_cycle(step - 1, plan.steps)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    held = [image.to(team.device) for image in images]
-    wanted = [{name: value.to(team.device) for name, value in t.items()} for t in targets]
+    torch.manual_seed(_mix(params.seed, step, processes.rank))
+    rate = params.lr * one_cycle(step - 1, params.steps)
+    for parameters in optimiser.param_groups:
+        parameters["lr"] = rate
+    batch = [image.to(processes.device) for image in images]
+    expected = [{name: value.to(processes.device) for name, value in t.items()} for t in targets]
     learner.train()
-    with autocast(team, plan.precision):
-        losses = learner(held, wanted)
+    with autocast(processes, params.precision):
+        losses = learner(batch, expected)
         loss = sum(losses.values())
     optimiser.zero_grad()
     loss.backward()
@@ -193,34 +199,34 @@ def _step(
     if not math.isfinite(sum(values.values())) or not math.isfinite(float(norm)):
         raise WetreadError(
             f"the loss of step {step} is {values}: not finite; train with a lower lr than "
-            f"{plan.lr:g}"
+            f"{params.lr:g}"
         )
     optimiser.step()
     return {"loss": float(loss.detach()), "lr": rate, **values}
 
 
-def autocast(team: Team, precision: Precision) -> Any:
-    """Where PyTorch computes in bfloat16 what may be."""
+def autocast(processes: ProcessGroup, precision: Precision) -> Any:
+    """Autocast context for the precision."""
     import torch
 
-    return torch.autocast(team.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """The share of the highest learning rate: up in a fifth of the steps, then down (Smith 2018).
+    """One-cycle schedule (Smith 2018), as a share of the peak learning rate.
 
     >>> [round(one_cycle(step, 100), 3) for step in (0, 19, 99)]
     [0.04, 1.0, 0.0]
     """
     top = max(_WARM * steps - 1, 0.0)
-    rises = step < top
-    low, high = (1 / 25, 1.0) if rises else (1.0, 1 / 25e4)
-    way = step / top if rises else (step - top) / max(steps - 1 - top, 1.0)
-    return low + (high - low) * (1 - math.cos(math.pi * way)) / 2
+    rising = step < top
+    low, high = (1 / 25, 1.0) if rising else (1.0, 1 / 25e4)
+    progress = step / top if rising else (step - top) / max(steps - 1 - top, 1.0)
+    return low + (high - low) * (1 - math.cos(math.pi * progress)) / 2
 
 
 def epoch_steps(count: int, batch: int, world: int) -> int:
-    """Steps in an epoch: a batch that is not full is left out, another one each time.
+    """Number of steps per epoch; the last, incomplete batch is dropped.
 
     >>> epoch_steps(100, 8, 2), epoch_steps(3, 8, 1)
     (6, 1)
@@ -229,30 +235,30 @@ def epoch_steps(count: int, batch: int, world: int) -> int:
 
 
 def draw_order(count: int, batch: int, world: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """(steps, world, batch): which images each process takes at each step; few are taken again."""
+    """Shuffled item numbers, (steps, world, batch); repeated if there are fewer than one batch."""
     steps = epoch_steps(count, batch, world)
     order = np.random.default_rng([seed, epoch]).permutation(count)
     return np.resize(order, steps * world * batch).reshape(steps, world, batch)
 
 
 def _load(
-    items: Items, plan: Plan, team: Team, done: int
+    items: Items, params: Hyperparameters, processes: ProcessGroup, done: int
 ) -> Iterator[tuple[int, list[Tensor], list[Target]]]:
-    """The epoch, images and targets of each step of this process that is still to be done."""
-    length = epoch_steps(len(items), plan.batch, team.world)
-    while done < plan.steps:
+    """Iterate over the remaining steps of this process: epoch, images, targets."""
+    length = epoch_steps(len(items), params.batch, processes.world)
+    while done < params.steps:
         epoch, first = divmod(done, length)
-        last = min(length, first + plan.steps - done)
+        last = min(length, first + params.steps - done)
         items.set_epoch(epoch)
-        order = draw_order(len(items), plan.batch, team.world, plan.seed, epoch)
-        batches = order[first:last, team.rank].tolist()
-        for images, targets in make_loader(items, batches, plan.workers):
+        order = draw_order(len(items), params.batch, processes.world, params.seed, epoch)
+        batches = order[first:last, processes.rank].tolist()
+        for images, targets in make_loader(items, batches, params.workers):
             yield epoch, images, targets
         done += last - first
 
 
 def make_loader(items: Any, batches: list[list[int]], workers: int) -> DataLoader[Any]:
-    """Lists of images and of targets, batch by batch; nothing is drawn from global generators."""
+    """DataLoader of (images, targets) for given batches; leaves global generators unchanged."""
     import torch
     from torch.utils.data import DataLoader
 
@@ -270,47 +276,48 @@ def _collate(batch: list[tuple[Tensor, Target]]) -> tuple[list[Tensor], list[Tar
 
 
 def _mix(*numbers: int) -> int:
-    """A seed from several numbers."""
+    """Seed from several numbers."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _devices(team: Team) -> list[Any]:
-    """The GPUs whose generators are given back as they were."""
-    return [team.device] if team.device.type == "cuda" else []
+def _devices(processes: ProcessGroup) -> list[Any]:
+    """GPUs whose random state is restored afterwards."""
+    return [processes.device] if processes.device.type == "cuda" else []
 
 
-def find(
+def predict_items(
     model: Detector,
     items: Any,
-    places: Sequence[int],
-    team: Team,
+    numbers: Sequence[int],
+    processes: ProcessGroup,
     precision: Precision = "float32",
     batch: int = 8,
     workers: int = 0,
     advance: Callable[[int], None] = lambda images: None,
-) -> dict[int, Found]:
-    """What a model finds on images, as NumPy arrays by place; the first process gets all of it.
+) -> dict[int, Prediction]:
+    """Predict items, as NumPy arrays by item number; the main process gets all of them.
 
-    Each process takes its share. The model's mode is given back as it was.
+    Each process predicts its share. The mode of the model is restored.
     """
     import torch
 
-    mine = list(places[team.rank :: team.world])
+    mine = list(numbers[processes.rank :: processes.world])
     batches = [mine[start : start + batch] for start in range(0, len(mine), batch)]
-    found: dict[int, Found] = {}
+    predictions: dict[int, Prediction] = {}
     before = model.training
     model.train(False)
     try:
         with torch.inference_mode():
-            for chosen, (images, _) in zip(
+            for batch_numbers, (images, _) in zip(
                 batches, make_loader(items, batches, workers), strict=True
             ):
-                with autocast(team, precision):
-                    made = model([image.to(team.device) for image in images])
-                for place, one in zip(chosen, made, strict=True):
-                    found[place] = {k: v.float().cpu().numpy() for k, v in one.items()}
-                advance(len(chosen))
+                with autocast(processes, precision):
+                    outputs = model([image.to(processes.device) for image in images])
+                for number, output in zip(batch_numbers, outputs, strict=True):
+                    arrays = {k: v.float().cpu().numpy() for k, v in output.items()}
+                    predictions[number] = arrays
+                advance(len(batch_numbers))
     finally:
         model.train(before)
-    shares = team.gather(found)
-    return {place: one for share in shares for place, one in share.items()}
+    shares = processes.gather(predictions)
+    return {number: one for share in shares for number, one in share.items()}

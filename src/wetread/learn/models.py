@@ -1,4 +1,4 @@
-"""The models that come with wetread, and weights from a file."""
+"""Built-in models, and loading of pretrained weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Task = Literal["detect", "classify"]
 TORCHVISION = "torchvision"
-"""The weights that torchvision has downloaded before."""
+"""Name of the weights in torchvision's cache."""
 
 
 class Recipe(NamedTuple):
-    """A model, and the learning rate at which it learns."""
+    """Model builder with its default peak learning rate."""
 
     name: str
     build: Builder
@@ -34,7 +34,7 @@ MODELS: dict[tuple[str, str], Recipe] = {
 
 
 def find_recipe(task: str, model: str | Callable[..., Any]) -> Recipe:
-    """The recipe of a name, or of a builder of the user's own.
+    """Recipe of a built-in model, or of a custom builder.
 
     Raises:
         UnknownNameError: no such task or model.
@@ -53,22 +53,22 @@ def find_recipe(task: str, model: str | Callable[..., Any]) -> Recipe:
 
 
 def load_weights(model: Detector, weights: str | os.PathLike[str]) -> list[str]:
-    """Puts weights from a file into a model, as far as they fit.
+    """Load weights from a file into a model, as far as names and shapes match.
 
     Args:
-        model: what takes them.
-        weights: a `.safetensors` file; one of torch, which is read as tensors and nothing else; or
-            "torchvision" for the file that torchvision has in its own cache. Nothing is downloaded.
+        model: model to load them into.
+        weights: a `.safetensors` file; a `.pth` file of torch, of which only tensors are read; or
+            "torchvision" for the file in torchvision's cache. Nothing is downloaded.
 
     Returns:
-        The names that stay as they were: they are not in the file, or have another shape there, as
-        the last layer has for other classes.
+        Names of the tensors that were not loaded: missing in the file, or of another shape, as the
+        last layer is for other classes.
 
     Raises:
-        NotFoundError: there is no such file; for torchvision's the message has its address.
-        UsageError: it is no file of weights, or nothing in it fits; or it is one of torch that is
-            not torchvision's own, and this torch is older than 2.10, in which such a file can break
-            out of `weights_only` (CVE-2026-24747).
+        NotFoundError: there is no such file; for torchvision's the message has its URL.
+        UsageError: not a file of weights, or nothing in it matches; or a `.pth` file not from
+            torchvision with torch before 2.10, where such a file can break out of `weights_only`
+            (CVE-2026-24747).
     """
     path = _find_cached() if weights == TORCHVISION else Path(weights)
     if not path.is_file():
@@ -76,29 +76,30 @@ def load_weights(model: Detector, weights: str | os.PathLike[str]) -> list[str]:
     if weights != TORCHVISION and path.suffix != ".safetensors":
         _check_torch(path)
     own = model.state_dict()
-    given = _read(path)
-    fit = {n: t for n, t in given.items() if n in own and t.shape == own[n].shape}
+    tensors = _read(path)
+    fit = {n: t for n, t in tensors.items() if n in own and t.shape == own[n].shape}
     if not fit:
         raise UsageError(
-            f"nothing in {path} fits the model: it has {', '.join(list(given)[:3]) or 'no tensor'}"
+            f"nothing in {path} matches the model: it has "
+            f"{', '.join(list(tensors)[:3]) or 'no tensor'}"
         )
     model.load_state_dict(fit, strict=False)
     return [name for name in own if name not in fit]
 
 
 def _check_torch(path: Path) -> None:
-    """Refuse a foreign pickle where torch cannot be trusted with it."""
+    """Raise UsageError for a pickle that this torch cannot load safely."""
     import torch
 
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10):
         raise UsageError(
-            f"{path}: torch {torch.__version__} does not read a stranger's file safely "
+            f"{path}: torch {torch.__version__} does not load untrusted files safely "
             "(CVE-2026-24747): pip install 'torch>=2.10', or save the weights as .safetensors"
         )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The tensors of a file by name."""
+    """Tensors of a file by name."""
     import pickle
 
     import torch
@@ -108,25 +109,29 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UsageError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
-    # Some keep the tensors below a name.
+        raise UsageError(
+            f"{path} is not a file of weights: {str(error).splitlines()[0]}"
+        ) from error
+    # Some files have the state dict under a key.
     for name in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no weights by name")
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict):
+        raise UsageError(f"{path} has no weights by name")
+    return {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
 def _find_cached() -> Path:
-    """Where torchvision keeps the weights of the large model."""
+    """Path of the weights of `resnet50` in torchvision's cache."""
     import torch.hub
     from torchvision.models.detection import FasterRCNN_ResNet50_FPN_V2_Weights
 
     url = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1.url
     path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
     if not path.is_file():
-        raise NotFoundError(f"{path} is not there and is not downloaded unasked; it is at {url}")
+        raise NotFoundError(
+            f"{path} is missing, and nothing is downloaded automatically; the URL is {url}"
+        )
     return path

@@ -1,4 +1,4 @@
-"""The pictures of a run: its curves, and truth and predictions on a few images."""
+"""Plots of a run: learning curves, and ground truth and predictions on example images."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import CORNERS
 from wetread.display.plot import COLOURS
-from wetread.learn.examples import VALID, Material
-from wetread.learn.run import Run, write_file
+from wetread.learn.examples import VALID, TrainingData
+from wetread.learn.run_folder import RunFolder, write_file
 from wetread.learn.validation import METRICS
 
 if TYPE_CHECKING:
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from wetread.learn.dataset import Images
+    from wetread.learn.dataset import CacheDataset
 
-_SHOWN = 0.3
-"""The least score of a box that is drawn."""
-_BACK = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.0}
-"""Of text on an image."""
+_MIN_SCORE = 0.3
+"""Minimum score of a box that is drawn."""
+_BACKGROUND = {"facecolor": "black", "alpha": 0.6, "edgecolor": "none", "pad": 1.0}
+"""Background of text on an image."""
 _EXAMPLES = 6
 
 
-def draw_run(run: Run, material: Material) -> None:
-    """Writes curves.csv, curves.png and, where there are images to judge by, examples.png."""
+def draw_run(run: RunFolder, data: TrainingData) -> None:
+    """Write curves.csv, curves.png and examples.png."""
     table = tabulate(run.metrics)
     write_file(run.path / "curves.csv", table.to_csv().encode())
     _save(run, "curves.png", _draw_curves(run, table))
-    _save(run, "examples.png", _draw_examples(run, material))
+    _save(run, "examples.png", _draw_examples(run, data))
 
 
 def tabulate(metrics: pd.DataFrame) -> pd.DataFrame:
-    """A row an epoch: its last step, the mean of each loss, its scores."""
+    """One row per epoch: its last step, the mean of each loss, its scores."""
     wide = metrics.pivot_table(
         index="epoch", columns="name", values="value", aggfunc="mean", sort=False
     )
@@ -46,22 +46,22 @@ def tabulate(metrics: pd.DataFrame) -> pd.DataFrame:
     return wide.rename_axis(columns=None)
 
 
-def _save(run: Run, name: str, figure: Figure) -> None:
-    held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=110)
-    write_file(run.path / name, held.getvalue())
+def _save(run: RunFolder, name: str, figure: Figure) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_file(run.path / name, buffer.getvalue())
 
 
-def _draw_curves(run: Run, table: pd.DataFrame) -> Figure:
-    """The loss step by step, and the score epoch by epoch with those of the labels."""
+def _draw_curves(run: RunFolder, table: pd.DataFrame) -> Figure:
+    """Loss per step and per epoch, and score per epoch, mean and per label."""
     from matplotlib.figure import Figure
 
     metrics, metric = run.metrics, METRICS[run.task]
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     loss = metrics[metrics["name"] == "loss"]
-    left.plot(loss["step"], loss["value"], color=COLOURS[1], lw=0.8, label="a step")
-    left.plot(table["step"], table["loss"], "o-", color=COLOURS[6], label="mean of an epoch")
+    left.plot(loss["step"], loss["value"], color=COLOURS[1], lw=0.8, label="per step")
+    left.plot(table["step"], table["loss"], "o-", color=COLOURS[6], label="mean per epoch")
     left.set(xlabel="step", ylabel="loss", title="Training", ylim=(0, None))
     for number, (_, label) in enumerate(run.classes):
         if (name := f"{metric}/{label}") in table:
@@ -78,78 +78,78 @@ def _draw_curves(run: Run, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_examples(run: Run, material: Material) -> Figure:
-    """Held-out images: truth in solid lines, predictions in dashed ones."""
+def _draw_examples(run: RunFolder, data: TrainingData) -> Figure:
+    """Held-out images with ground truth (solid) and predictions (dashed)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 8.4), layout="constrained")
-    if not material.has(VALID):
+    if not data.has(VALID):
         figure.text(0.5, 0.5, f'no image is in the part "{VALID}"', ha="center")
         return figure
-    data = material.items(VALID, run.size, run.window).data
-    truth, found = material.truth_of(VALID), run.valid
-    busy = data.labels.any(axis=1)
-    # Most have something on them, one has not.
-    order = [*np.flatnonzero(busy)[: _EXAMPLES - 1], *np.flatnonzero(~busy)][:_EXAMPLES]
+    dataset = data.examples(VALID, run.size, run.window).dataset
+    truth, predictions = data.truth_of(VALID), run.valid
+    positive = dataset.labels.any(axis=1)
+    # One normal image, if there is one.
+    order = [*np.flatnonzero(positive)[: _EXAMPLES - 1], *np.flatnonzero(~positive)][:_EXAMPLES]
     for axes, item in zip(figure.subplots(2, 3).flat, order, strict=False):
-        row = material.cache.rows.slice(int(data.rows[item]), 1).to_pylist()[0]
-        _draw_image(axes, data, int(item), row)
-        true, said = (_rows_on(boxes, row) for boxes in (truth, found))
+        row = data.cache.rows.slice(int(dataset.rows[item]), 1).to_pylist()[0]
+        _draw_image(axes, dataset, int(item), row)
+        true, predicted = (_rows_on(boxes, row) for boxes in (truth, predictions))
         if run.task == "classify":
-            _list_classes(axes, run, true, said)
+            _list_classes(axes, run, true, predicted)
             continue
         _draw_rows(axes, run, true, "-")
-        _draw_rows(axes, run, said, "--")
+        _draw_rows(axes, run, predicted, "--")
     for axes in figure.axes:
         axes.set_axis_off()
     legends = {
-        "detect": f"truth solid, prediction dashed, scores of {_SHOWN} and more",
-        "classify": "how probable each class is; a dot where it is true",
+        "detect": f"ground truth solid, predictions dashed, scores of {_MIN_SCORE} and more",
+        "classify": "probability of each class; a dot marks true classes",
     }
     figure.suptitle(f"Held-out images: {legends[run.task]}")
     return figure
 
 
-def _draw_image(axes: Axes, data: Images, item: int, row: dict[str, Any]) -> None:
-    """The image as the model sees it, in the coordinates of its stored pixels."""
-    image = data[item][0].numpy()[0]
+def _draw_image(axes: Axes, dataset: CacheDataset, item: int, row: dict[str, Any]) -> None:
+    """Draw the input of the model in coordinates of stored pixels."""
+    image = dataset[item][0].numpy()[0]
     height, width = image.shape
-    x0, y0, x1, y1 = data.to_stored(np.array([[0.0, 0.0, width, height]]), item)[0]
+    x0, y0, x1, y1 = dataset.to_stored(np.array([[0.0, 0.0, width, height]]), item)[0]
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(x0, x1, y1, y0))
     axes.set(xlim=(0, row["columns"]), ylim=(row["rows"], 0))
 
 
 def _rows_on(boxes: Boxes, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The boxes on an image of the cache."""
+    """Boxes on a frame of the cache."""
     rows = boxes.table.filter(pc.equal(boxes.table["image"], row["id"])).to_pylist()
-    return [said for said in rows if said["frame"] in (None, row["frame"])]
+    return [box for box in rows if box["frame"] in (None, row["frame"])]
 
 
 def _list_classes(
-    axes: Axes, run: Run, true: list[dict[str, Any]], found: list[dict[str, Any]]
+    axes: Axes, run: RunFolder, true: list[dict[str, Any]], predicted: list[dict[str, Any]]
 ) -> None:
-    """The classes in a corner of the image."""
-    have = {row["label"] for row in true}
-    sure = {row["label"]: row["score"] for row in found}
-    lines = [f"{sure[n]:.2f} {n} {'●' * (n in have)}" for _, n in run.classes if n in sure]
-    lines.append(f"{sure.get(None, 0):.2f} nothing {'●' * (not have - {None})}")
+    """Write probabilities of the classes in a corner of the image."""
+    present = {row["label"] for row in true}
+    scores = {row["label"]: row["score"] for row in predicted}
+    lines = [f"{scores[n]:.2f} {n} {'●' * (n in present)}" for _, n in run.classes if n in scores]
+    lines.append(f"{scores.get(None, 0):.2f} nothing {'●' * (not present - {None})}")
     axes.text(
         *(0.02, 0.02, "\n".join(lines)),
         transform=axes.transAxes,
         fontsize=7,
         color="white",
-        bbox=_BACK,
+        bbox=_BACKGROUND,
         parse_math=False,
     )
 
 
-def _draw_rows(axes: Axes, run: Run, rows: list[dict[str, Any]], style: str) -> None:
+def _draw_rows(axes: Axes, run: RunFolder, rows: list[dict[str, Any]], style: str) -> None:
     from matplotlib.patches import Rectangle
 
     names = [name for _, name in run.classes]
     predicted = style == "--"
     for row in rows:
-        if row["kind"] != "box" or (predicted and row["score"] < _SHOWN):
+        if row["kind"] != "box" or (predicted and row["score"] < _MIN_SCORE):
             continue
         known = row["label"] in names
         colour = COLOURS[names.index(row["label"]) % len(COLOURS)] if known else "white"
@@ -159,4 +159,4 @@ def _draw_rows(axes: Axes, run: Run, rows: list[dict[str, Any]], style: str) -> 
         )
         text = f"{row['label']} {row['score']:.2f}" if predicted else row["label"]
         at, va = ((x0, y1), "top") if predicted else ((x0, y0), "bottom")
-        axes.text(*at, text, color=colour, fontsize=7, va=va, bbox=_BACK, parse_math=False)
+        axes.text(*at, text, color=colour, fontsize=7, va=va, bbox=_BACKGROUND, parse_math=False)

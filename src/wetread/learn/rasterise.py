@@ -1,59 +1,57 @@
-"""A picture of a cache drawn into an item: placed, windowed, changed."""
+"""Rasterise a cached frame into an item: resize, apply the window, augment."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.cache.cache import WindowOption
 from wetread.display.pipeline import Window
 from wetread.errors import UnknownNameError, UsageError
 from wetread.learn.augment import Change
 
-if TYPE_CHECKING:
-    from wetread.cache.cache import Window as WindowLike
-
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 _NARROW = 1e-3
-"""Of a pixel's step: the width of a window that is a threshold."""
+"""Minimum width of a window, in steps of a pixel: a window of width 0 is a threshold."""
 
 
 class Placement(NamedTuple):
-    """Where a picture lies in an item: item = picture * (x, y) + (left, top)."""
+    """Affine transform from frame to item pixels: item = frame * (x, y) + (left, top)."""
 
     x: float
-    """Below 0 where left and right change sides."""
+    """Negative for a horizontal flip."""
     y: float
     left: float
     top: float
 
 
-Shades = NDArray[np.float64]
-"""(n, 3), how pixels look: (pixel - black) * gain is 0 for black and 1 for white; 1 if sigmoid."""
+GreyScales = NDArray[np.float64]
+"""(n, 3): black, gain, sigmoid. (pixel - black) * gain is 0 for black and 1 for white."""
 
 
-def make_shades(rows: pa.Table, window: WindowLike) -> Shades:
-    """How the pictures of rows of a cache look; `window` as in `Images`.
+def grey_scales(rows: pa.Table, window: WindowOption) -> GreyScales:
+    """Grey scale of each row of a cache; `window` as in `CacheDataset`.
 
     Raises:
         UnknownNameError: there is no such window.
-        UsageError: numbers that are no window.
+        UsageError: not a valid window.
     """
     if isinstance(window, str) and window not in ("auto", "file"):
         raise UnknownNameError("window", window, ["auto", "file", "(center, width)"])
-    given = None if isinstance(window, str) else _read_window(window)
+    fixed = None if isinstance(window, str) else _read_window(window)
     names = ("view", "auto_low", "auto_high", "scale", "offset", "invert", "photometric")
     columns = (rows[name].to_pylist() for name in names)
-    shades = []
+    scales = []
     for view, low, high, scale, offset, invert, photometric in zip(*columns, strict=True):
         sigmoid = False
         if photometric.startswith("MONOCHROME"):
-            if given is not None:
-                low, high = given
+            if fixed is not None:
+                low, high = fixed
             elif window == "file" and view is not None:
                 low, high = _ends(Window(**view))
                 sigmoid = view["function"] == "SIGMOID"
@@ -62,8 +60,8 @@ def make_shades(rows: pa.Table, window: WindowLike) -> Shades:
         step = white - black
         if abs(step) < _NARROW:
             step = math.copysign(_NARROW, -scale if invert else scale)
-        shades.append((black, 1 / step, sigmoid))
-    return np.array(shades, np.float64).reshape(-1, 3)
+        scales.append((black, 1 / step, sigmoid))
+    return np.array(scales, np.float64).reshape(-1, 3)
 
 
 def _read_window(window: tuple[float, float]) -> tuple[float, float]:
@@ -73,7 +71,7 @@ def _read_window(window: tuple[float, float]) -> tuple[float, float]:
 
 
 def _ends(window: Window) -> tuple[float, float]:
-    """The values that are black and white, as `chain.Window` has them."""
+    """Values of black and white, as in `display.pipeline.Window`."""
     center, width = window.center, window.width
     if width <= 0:
         return center, center
@@ -83,20 +81,20 @@ def _ends(window: Window) -> tuple[float, float]:
 
 
 def draw(
-    pixels: NDArray[np.uint16], where: Placement, shade: Shades, out: Floats, change: Change
+    pixels: NDArray[np.uint16], to: Placement, scale: GreyScales, out: Floats, change: Change
 ) -> None:
-    """Draws a picture into `out`, (size, size) of zeros; what it covers only in part stays 0."""
+    """Draw a frame into `out`, (size, size) of zeros; partly covered pixels stay 0."""
     height, width = pixels.shape
-    ratio, left, top = where.y, where.left, where.top
-    if where.x < 0:
+    ratio, left, top = to.y, to.left, to.top
+    if to.x < 0:
         pixels, left = pixels[:, ::-1], left - width * ratio
     x0, x1 = _covered(left, width * ratio, out.shape[1])
     y0, y1 = _covered(top, height * ratio, out.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    part = out[y0:y1, x0:x1]
-    # Blocks first, which is quick. A zoomed picture may get a little less detail than there is, so
-    # that all zooms near one have the same.
+    region = out[y0:y1, x0:x1]
+    # Sums of blocks first, which is fast. A zoomed frame may lose a little detail, so
+    # that all zooms near 1 have the same.
     times = max(1, int(1 / ratio + (1e-6 if change.zoom == 1 else 0.2)))
     values: Array = pixels if times == 1 else sum_blocks(pixels, times)
     step = ratio * times
@@ -104,26 +102,26 @@ def draw(
         values = values[: y1 - y0, : x1 - x0]
     else:
         box = ((x0 - left) / step, (y0 - top) / step, (x1 - left) / step, (y1 - top) / step)
-        values = _resize(values, part.shape, box)
+        values = _resize(values, region.shape, box)
     # One division for the mean of the blocks and the window.
     count = times * times
-    black, gain, sigmoid = shade
-    np.subtract(values, np.float32(black * count), out=part)
-    part *= np.float32(gain / count)
+    black, gain, sigmoid = scale
+    np.subtract(values, np.float32(black * count), out=region)
+    region *= np.float32(gain / count)
     if sigmoid:
-        with np.errstate(over="ignore"):  # far below the center it is 0 all the same
-            part[...] = 1 / (1 + np.exp(-4 * (part - np.float32(0.5))))
-    np.clip(part, 0, 1, out=part)
-    _vary(part, change)
+        with np.errstate(over="ignore"):  # far below the center the result is 0
+            region[...] = 1 / (1 + np.exp(-4 * (region - np.float32(0.5))))
+    np.clip(region, 0, 1, out=region)
+    _augment(region, change)
 
 
 def _covered(start: float, length: float, size: int) -> tuple[int, int]:
-    """The first pixel of an item that is covered as a whole, and the one after the last."""
+    """First fully covered pixel of an item, and the one after the last."""
     return max(0, math.ceil(start - 1e-6)), min(size, math.floor(start + length + 1e-6))
 
 
 def sum_blocks(pixels: NDArray[np.uint16], times: int) -> Floats:
-    """Sums over blocks of `times` x `times`; what is left over at the bottom and right is not used.
+    """Sums of blocks of `times` x `times`; incomplete blocks at the bottom and right are dropped.
 
     >>> sum_blocks(np.array([[0, 2, 4], [2, 4, 6]], "u2"), 2).tolist()
     [[8.0]]
@@ -151,15 +149,15 @@ def _resize(
     )
 
 
-def _vary(part: Floats, change: Change) -> None:
-    """Contrast, brightness and noise, in place."""
+def _augment(region: Floats, change: Change) -> None:
+    """Apply contrast, brightness and noise in place."""
     if change.contrast != 1 or change.brightness:
-        part *= np.float32(change.contrast)
-        part += np.float32(0.5 - 0.5 * change.contrast + change.brightness)
+        region *= np.float32(change.contrast)
+        region += np.float32(0.5 - 0.5 * change.contrast + change.brightness)
     if change.noise:
         import torch
 
-        chance = torch.Generator().manual_seed(change.noise_seed)
-        part += torch.empty(part.shape).normal_(0, change.noise, generator=chance).numpy()
+        generator = torch.Generator().manual_seed(change.noise_seed)
+        region += torch.empty(region.shape).normal_(0, change.noise, generator=generator).numpy()
     if change != Change():
-        np.clip(part, 0, 1, out=part)
+        np.clip(region, 0, 1, out=region)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT, put off until a step is done."""
+"""Deferred SIGTERM and SIGINT, handled at the end of a training step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CAUGHT = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
-    """While it is open the two only leave a mark; a second Ctrl-C comes through.
+    """Context manager that records the two signals; a second Ctrl-C takes effect at once.
 
     A second SIGTERM does not: a cluster's scheduler and torchrun may both send one.
 
@@ -21,17 +21,17 @@ class Signals:
 
     def __init__(self) -> None:
         self.seen: int | None = None
-        """The signal that came."""
+        """Number of the received signal."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread may say what a signal does; elsewhere they do as they did.
+        # Only the main thread can set handlers; in other threads signals keep their action.
         if threading.current_thread() is threading.main_thread():
-            heeded = [n for n in _CAUGHT if signal.getsignal(n) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._mark) for number in heeded}
+            caught = [n for n in _CAUGHT if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._record) for number in caught}
         return self
 
-    def _mark(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.seen = number
         if number == signal.SIGINT:
             self._restore()
@@ -41,7 +41,7 @@ class Signals:
             signal.signal(number, handler)
 
     def stop(self) -> None:
-        """Lets the signal do what it would have done; where another process saw it, SIGTERM's."""
+        """Raise the recorded signal; if another process received it, SIGTERM."""
         self._restore()
         seen, self.seen = self.seen, None
         signal.raise_signal(seen or signal.SIGTERM)

@@ -1,116 +1,119 @@
-"""What is on each picture of a cache, as a truth says it."""
+"""Ground truth for each frame of a cache: boxes, class numbers, and labels of the image."""
 
 from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.boxes.collection import Boxes
 from wetread.boxes.consensus import check_readers
 from wetread.boxes.join import joined
 from wetread.boxes.kaggle import NOTHING
+from wetread.cache.cache import Cache
 from wetread.errors import UnknownNameError, UsageError
 
-if TYPE_CHECKING:
-    from wetread.boxes.collection import Boxes
-    from wetread.cache.cache import Cache
+NO_PARTS = (
+    "no image has a part: call wr.split(index, boxes) before wr.prepare (which decodes no image "
+    "again), or cache.split(boxes)"
+)
 
 
 class Targets(NamedTuple):
-    """The chosen pictures and their boxes, in the order of the cache."""
+    """Selected frames and their boxes, in the order of the cache."""
 
     classes: tuple[str, ...]
     rows: NDArray[np.int64]
-    """(n,) rows of the cache."""
+    """(n,): row numbers in the cache."""
     starts: NDArray[np.int64]
-    """(n + 1,): the boxes of item i are those from starts[i] up to starts[i + 1]."""
+    """(n + 1,): the boxes of item i are starts[i] to starts[i + 1], exclusive."""
     corners: NDArray[np.float64]
-    """(boxes, 4) x0, y0, x1, y1 in stored pixels."""
+    """(boxes, 4): x0, y0, x1, y1 in stored pixels."""
     numbers: NDArray[np.int64]
-    """(boxes,) their classes, from 1."""
+    """(boxes,): class numbers, from 1."""
     presence: NDArray[np.float32]
-    """(n, classes): 1 where a box or a point of the class is there."""
+    """(n, classes): 1 if the item has a box or a point of the class."""
 
 
-def choose(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
-    """The pictures that a truth mentions, or all, and what is on them; see `Images`."""
+def select_targets(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
+    """Frames that the ground truth mentions, or all, and their boxes; see `CacheDataset`."""
     if truth is None:
-        rows = _of_part(_parts(cache), part, np.arange(len(cache)))
+        rows = _select_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
         return Targets((), rows, np.zeros(len(rows) + 1, np.int64), np.zeros((0, 4)), *none)
     truth = joined(truth, cache.index)
     check_readers(truth.table)
-    said = truth.table
-    at, row = _places(cache, said)
+    table = truth.table
+    box, row = _pair_frames(cache, table)
     classes = find_classes(truth)
-    kinds = np.asarray(said["kind"].to_pylist(), object)[at]
+    kinds = np.asarray(table["kind"].to_pylist(), object)[box]
     numbers = {name: number for number, name in enumerate(classes, 1)}
-    labels = said["label"].to_pylist()
-    number = np.array([numbers.get(labels[place], 0) for place in at.tolist()], np.int64)
+    labels = table["label"].to_pylist()
+    number = np.array([numbers.get(labels[i], 0) for i in box.tolist()], np.int64)
     number[kinds == "nothing"] = 0
-    if unclear := int(((number == 0) & (kinds != "nothing")).sum()):
-        raise UsageError(f"{unclear} boxes have no label, or one that says that nothing was found")
-    parts = _agreed(_parts(cache), said["part"].to_pylist(), at, row)
-    rows = _of_part(parts, part, np.unique(row))
+    if unlabelled := int(((number == 0) & (kinds != "nothing")).sum()):
+        raise UsageError(f'{unlabelled} boxes have no label, or the label of "no finding"')
+    parts = _merge_parts(_parts(cache), table["part"].to_pylist(), box, row)
+    rows = _select_part(parts, part, np.unique(row))
     if not len(rows):
-        raise UsageError(f"no image of the truth is in part {part!r}")
+        raise UsageError(f"no image of the ground truth is in part {part!r}")
     item = np.searchsorted(rows, row).clip(0, len(rows) - 1)
-    mine = (rows[item] == row) & (number > 0)
+    selected = (rows[item] == row) & (number > 0)
     presence = np.zeros((len(rows), len(classes)), np.float32)
-    presence[item[mine], number[mine] - 1] = 1
-    corners = truth.corners[at]
-    boxes = mine & (kinds == "box") & _have_area(corners, kinds, mine)
+    presence[item[selected], number[selected] - 1] = 1
+    corners = truth.corners[box]
+    boxes = selected & (kinds == "box") & _have_area(corners, kinds, selected)
     order = np.flatnonzero(boxes)[np.argsort(item[boxes], kind="stable")]
     starts = np.searchsorted(item[order], np.arange(len(rows) + 1))
     return Targets(classes, rows, starts, corners[order], number[order], presence)
 
 
 def find_classes(truth: Boxes) -> tuple[str, ...]:
-    """The labels of a truth in order, without those that say that nothing was found."""
+    """Labels of the ground truth in order, without those that mean "no finding"."""
     columns = (truth.table[name].to_pylist() for name in ("label", "kind"))
     nothing = {label for label, kind in zip(*columns, strict=True) if kind == "nothing"}
     return tuple(label for label in truth.labels if label not in nothing | {NOTHING})
 
 
-def _places(cache: Cache, said: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of a row of the truth and a picture that it is about; no frame means every frame."""
-    places: dict[str, list[int]] = defaultdict(list)
+def _pair_frames(cache: Cache, boxes: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (row of the boxes, row of the cache); a box without a frame is on every frame."""
+    rows: dict[str, list[int]] = defaultdict(list)
     columns = (cache.rows[name].to_pylist() for name in ("id", "frame"))
     frames: dict[tuple[str, int], int] = {}
-    for place, (image, frame) in enumerate(zip(*columns, strict=True)):
-        places[image].append(place)
-        frames[image, frame] = place
+    for row, (image, frame) in enumerate(zip(*columns, strict=True)):
+        rows[image].append(row)
+        frames[image, frame] = row
     pairs: list[tuple[int, int]] = []
-    lost = set()
-    about = zip(*(said[name].to_pylist() for name in ("image", "key", "frame")), strict=True)
-    for number, (image, key, frame) in enumerate(about):
+    missing = set()
+    keys = zip(*(boxes[name].to_pylist() for name in ("image", "key", "frame")), strict=True)
+    for number, (image, key, frame) in enumerate(keys):
         if frame is None:
-            found = places.get(image, [])
+            matches = rows.get(image, [])
         else:
-            found = [frames[image, frame]] if (image, frame) in frames else []
-        pairs += [(number, place) for place in found]
-        if not found:
-            lost.add((image or key, frame))
+            matches = [frames[image, frame]] if (image, frame) in frames else []
+        pairs += [(number, row) for row in matches]
+        if not matches:
+            missing.add((image or key, frame))
     if not pairs:
-        raise UsageError("the truth is about no picture of the cache: join it to the same index")
-    if lost:
-        _warn(f"{len(lost)} images of the truth are not in the cache; see cache.left_out")
-    at, row = np.array(pairs, np.int64).T
-    return at, row
+        raise UsageError("no image of the ground truth is in the cache: join it to its index")
+    if missing:
+        _warn(f"{len(missing)} images of the ground truth are not in the cache; see cache.left_out")
+    box, row_numbers = np.array(pairs, np.int64).T
+    return box, row_numbers
 
 
 def _have_area(
-    corners: NDArray[np.float64], kinds: NDArray[np.object_], mine: NDArray[np.bool_]
+    corners: NDArray[np.float64], kinds: NDArray[np.object_], selected: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which rows have an area; says how many of those that should have not."""
+    """Boolean mask of boxes with an area; warns about selected boxes without one."""
     flat = ~((corners[:, 0] < corners[:, 2]) & (corners[:, 1] < corners[:, 3]))
-    if count := int((flat & mine & (kinds == "box")).sum()):
+    if count := int((flat & selected & (kinds == "box")).sum()):
         _warn(f"{count} boxes without an area are left out; see boxes.check()")
-    if count := int((mine & (kinds == "point")).sum()):
+    if count := int((selected & (kinds == "point")).sum()):
         _warn(f"{count} points have no extent: they count as labels of the image, not as boxes")
     return ~flat
 
@@ -120,40 +123,42 @@ def _parts(cache: Cache) -> list[str | None]:
     return parts
 
 
-def _agreed(
-    parts: list[str | None],
-    said: list[str | None],
-    at: NDArray[np.int64],
+def _merge_parts(
+    cached: list[str | None],
+    boxes: list[str | None],
+    box: NDArray[np.int64],
     row: NDArray[np.int64],
 ) -> list[str | None]:
-    """The part of every picture: as the truth has it, else as the index had it."""
-    both = list(parts)
-    for place, number in zip(row.tolist(), at.tolist(), strict=True):
-        if (name := said[number]) is None:
-            continue
-        if parts[place] not in (None, name):
-            raise UsageError(
-                f"the truth has an image in part {name!r} that the cache has in {parts[place]!r}: "
-                "split, join and prepare again (no picture is decoded again)"
-            )
-        both[place] = name
-    return both
+    """Part of every frame: that of its boxes, else that of the cache."""
+    parts = list(cached)
+    for i, number in zip(row.tolist(), box.tolist(), strict=True):
+        if (name := boxes[number]) is not None:
+            check_part(name, cached[i])
+            parts[i] = name
+    return parts
 
 
-def _of_part(
+def check_part(boxes: str, cached: str | None) -> None:
+    """Raise UsageError if an image has another part in the ground truth than in the cache."""
+    if cached not in (None, boxes):
+        raise UsageError(
+            f"an image is in part {boxes!r} in the ground truth and {cached!r} in the cache: "
+            "split, join and prepare again (no image is decoded again)"
+        )
+
+
+def _select_part(
     parts: list[str | None], part: str | None, rows: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     if part is None:
         return rows
     known = sorted({name for name in parts if name is not None})
     if not known:
-        raise UsageError(
-            f"part {part!r}: no part is known; wr.split(index, boxes) first, then join and prepare"
-        )
+        raise UsageError(f"part {part!r}: {NO_PARTS}")
     if part not in known:
         raise UnknownNameError("part", part, known)
-    chosen: NDArray[np.int64] = rows[[parts[row] == part for row in rows.tolist()]]
-    return chosen
+    selected: NDArray[np.int64] = rows[[parts[row] == part for row in rows.tolist()]]
+    return selected
 
 
 def _warn(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Training from the outside: what is asked is checked, kept, done, and drawn."""
+"""Train a model on a cache: check the options, train, validate, plot."""
 
 from __future__ import annotations
 
@@ -9,54 +9,50 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from wetread.boxes.collection import Boxes
+from wetread.boxes.reading import open_boxes
 from wetread.cache.cache import MARKER as CACHE_MARKER
-from wetread.cache.cache import Cache, Window
+from wetread.cache.cache import Cache, WindowOption, open_cache
 from wetread.common.progress import Progress
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
 from wetread.learn.detector import Builder, Detector
-from wetread.learn.distributed import Team, free_cores, join_team, use_threads
+from wetread.learn.distributed import ProcessGroup, free_cores, process_group, use_threads
 from wetread.learn.examples import (
     VALID,
-    Material,
+    Examples,
+    TrainingData,
+    check_truth,
     class_ids,
     hash_split,
     hash_truth,
-    read_material,
-    read_truth,
+    read_data,
 )
-from wetread.learn.loop import Plan, Precision, epoch_steps, fit
+from wetread.learn.inference import warn_left_out
+from wetread.learn.loop import Hyperparameters, Precision, epoch_steps, fit
 from wetread.learn.models import Task, find_recipe, load_weights
-from wetread.learn.run import (
+from wetread.learn.plots import draw_run
+from wetread.learn.run import Run
+from wetread.learn.run_folder import (
     STAMP,
-    Run,
     as_window,
-    open_cache,
-    open_images,
     read_config,
     require_torch,
-    warn_left_out,
     write_file,
     write_table,
 )
-from wetread.learn.validation import Scores
+from wetread.learn.validation import Validation
 from wetread.sources.find import INDEX_MARKER
 
-if TYPE_CHECKING:
-    from wetread.table.rows import IndexLike, IndexRows
-
 SIZE = 512
-"""Of what a model sees where no other is asked for."""
-_PLANNED = ("steps", "batch", "lr", "seed", "precision")
-"""What of a `Plan` makes a run another one."""
+"""Default input size of a model, in pixels."""
 
 
 def train(
-    images: IndexLike | Cache,
+    cache: Cache | str | os.PathLike[str],
     truth: Boxes | str | os.PathLike[str],
     task: Task = "detect",
     model: str | Builder = "small",
@@ -70,97 +66,97 @@ def train(
     weights: str | os.PathLike[str] | None = None,
     device: str | None = None,
     *,
-    window: Window = "auto",
+    window: WindowOption = "auto",
     augment: bool | Augment = True,
     precision: Precision = "float32",
     threads: int | None = None,
     workers: int = 0,
     progress: bool = True,
 ) -> Run:
-    """Trains a model to find, or to tell, what is on images.
+    """Train a detector or a classifier.
 
-    The same call goes on where an earlier one was stopped, by a signal or by a crash; on a CPU the
-    result is that of a call that was not. Under `torchrun` all processes train one model, on one
-    machine or several; GPUs are written after PyTorch's documentation and untested.
+    Resumable: the same call continues from the last checkpoint, on a CPU with the same result as
+    an uninterrupted training. Under `torchrun` all processes train one model, on one machine or
+    several; GPU code follows PyTorch's documentation and is untested.
 
     Args:
-        images: an index, which is decoded into `to`/cache, a cache (`wetread.prepare`), or the
-            folder of one. Where
-            neither has parts, patients are split in 80 % "train" and 20 % "valid".
-        truth: boxes of one opinion an image, or a file; images they do not mention are not used,
-            images with "nothing" are learnt from as normal.
-        task: `"detect"` boxes, or `"classify"` images: each class, and whether there is any.
-        model: `"small"` learns on a CPU; `"resnet50"` wants weights and a GPU; or a function that
-            makes a model, see `learn.detector`.
-        size: the longest side of what the model sees, in pixels; by default 512, or that of the
-            cache where it is smaller.
-        epochs: how often each image is seen; the weights of the best one are kept too.
-        to: the run's folder.
-        batch: images a step and process.
-        lr: the highest learning rate; by default the model's.
-        steps: steps to take, instead of epochs.
-        seed: of everything random.
-        weights: to begin with: a file, or "torchvision"; see `learn.models.load_weights`.
-        device: "cpu", "cuda", ...; by default a GPU where there is one.
-        window: how values become grey; see `Cache.dataset`.
-        augment: change pictures a little each time; an `Augment` says how far.
-        precision: `"bfloat16"` computes in it where PyTorch holds that safe.
-        threads: of PyTorch on the CPU; by default the cores that nobody else is busy on.
-        workers: processes that read images, for each that trains.
-        progress: say on stderr how far it is.
+        cache: a cache (`wetread.prepare`) of a split index (`wetread.split`), or its path.
+        truth: ground-truth boxes, one set per image (merge several readers first), or a file.
+            Images that it does not mention are not used; images with a row "nothing" are negative
+            examples.
+        task: `"detect"` boxes, or `"classify"` images: each class, and any finding.
+        model: `"small"` trains on a CPU; `"resnet50"` needs pretrained weights and a GPU; or a
+            function that builds a model, see `learn.detector`.
+        size: side of the input of the model, in pixels (default: 512, or the size of the cache if
+            that is smaller).
+        epochs: number of epochs.
+        to: run folder.
+        batch: batch size per process.
+        lr: peak learning rate (default: the model's).
+        steps: number of steps, instead of epochs.
+        seed: random seed.
+        weights: initial weights: a file, or "torchvision"; see `learn.models.load_weights`.
+        device: "cpu", "cuda", ... (default: a GPU, if there is one).
+        window: window of the images; see `learn.dataset.CacheDataset`.
+        augment: augmentation; an `Augment` sets its ranges.
+        precision: `"bfloat16"` uses autocast.
+        threads: CPU threads for PyTorch (default: number of idle cores).
+        workers: number of DataLoader workers per process.
+        progress: show a progress bar.
 
     Returns:
         The run.
 
     Raises:
-        UsageError: boxes that know none of the images or come from several readers, a folder with
-            another run, an index or a cache in it, no such device; machines that have not the same
-            images.
+        UsageError: not a cache, no parts, several readers per image, or no image of the boxes in
+            the cache; a folder with another run, an index or a cache; no such device; processes
+            with different data.
         EngineError: another process of the training has ended.
         UnknownNameError: no such task or model.
         MissingExtraError: PyTorch is not installed.
         StorageError: the folder cannot be written.
     """
     require_torch()
-    images = open_images(images)
     recipe = find_recipe(task, model)
-    _check(size, epochs, batch, steps, lr, threads, workers, precision)
+    check_options(to, size, epochs, batch, steps, lr, threads, workers, precision)
     folder = Path(to)
-    _check_folder(folder)
-    with join_team(device) as team:
-        boxes = read_truth(images, truth)
-        cache = _open_cache(images, size or SIZE, folder, team, progress)
+    cache = open_cache(cache)
+    with process_group(device) as processes:
+        data = _read(cache, check_truth(open_boxes(truth), cache), processes)
         size = size or min(SIZE, cache.size)
-        material = read_material(cache, boxes)
-        items = material.items(TRAIN, size, window, augment, seed)
-        length = epoch_steps(len(items), batch, team.world)
-        plan = Plan(steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers)
-        asked = {
+        examples = data.examples(TRAIN, size, window, augment, seed)
+        length = epoch_steps(len(examples), batch, processes.world)
+        params = Hyperparameters(
+            steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers
+        )
+        options = {
             "task": task,
             "model": recipe.name,
-            "classes": class_ids(material.truth, items.data.classes),
+            "classes": class_ids(data.truth, examples.dataset.classes),
             "size": size,
             "window": window,
             "augment": asdict(augment) if isinstance(augment, Augment) else augment,
-            **{name: getattr(plan, name) for name in _PLANNED},
-            "weights": _name_weights(weights),
-            "world": team.world,
-            **_describe_material(material, size, window),
+            **{name: value for name, value in asdict(params).items() if name != "workers"},
+            "weights": _describe_weights(weights),
+            "world": processes.world,
+            **_describe_data(data, size, window),
         }
-        config = team.share(read_config(folder) if team.leads else None)
+        options = json.loads(json.dumps(options))  # as config.json has them
+        config = processes.broadcast(read_config(folder) if processes.is_main else None)
         if config is None:
-            config = _describe(asked, material, team, threads)
-        _compare(folder, config, asked, team)
+            config = _make_config(options, data, processes, threads)
+        _compare(folder, config, options, processes)
         run = Run(folder, config, recipe.build)
-        untrained = _make_model(run, seed, weights)
-        if team.leads:
-            _begin(run, material)
+        untrained = _build_model(run, seed, weights)
+        if processes.is_main:
+            _write_start(run, data)
         with use_threads(config["threads"]):
-            _train(run, untrained.to(team.device), material, items, plan, team, progress)
+            _train(run, untrained.to(processes.device), data, examples, params, processes, progress)
     return run
 
 
-def _check(
+def check_options(
+    to: str | os.PathLike[str],
     size: int | None,
     epochs: int,
     batch: int,
@@ -170,6 +166,12 @@ def _check(
     workers: int,
     precision: str,
 ) -> None:
+    """Check the options of `train` that need no data.
+
+    Raises:
+        UsageError: a value out of range, or the folder `to` is an index or a cache.
+        UnknownNameError: no such precision.
+    """
     if precision not in get_args(Precision):
         raise UnknownNameError("precision", precision, get_args(Precision))
     at_least: dict[str, tuple[int | None, int]]
@@ -180,40 +182,21 @@ def _check(
             raise UsageError(f"{name} must be at least {least}, not {value}")
     if lr is not None and not 0 < lr < 10:
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
+    if any(Path(to, marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
+        raise UsageError(f"{to} is an index or a cache, not a run: choose a new folder")
 
 
-def _check_folder(folder: Path) -> None:
-    """Raises UsageError for the folder of an index or a cache, whose files a run's would join."""
-    if any((folder / marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
-        raise UsageError(f"{folder} is an index or a cache, not a run: choose a new folder")
-
-
-def _open_cache(
-    images: IndexRows | Cache, size: int, folder: Path, team: Team, progress: bool
-) -> Cache:
-    """The cache; one process makes it, and says what is not in it."""
-    if isinstance(images, Cache):
-        cache = images
-    else:
-        if team.leads:
-            folder.mkdir(parents=True, exist_ok=True)
-            open_cache(images, size, folder / "cache", progress)
-        team.wait()
-        if not folder.exists():
-            raise UsageError(
-                f"process {team.rank} does not see {folder}, where the first one has prepared the "
-                "images: prepare a cache before, and copy it to every machine"
-            )
-        cache = Cache.open(folder / "cache")
-    if team.leads:
+def _read(cache: Cache, truth: Boxes, processes: ProcessGroup) -> TrainingData:
+    """Read the training data; warn about images that could not be decoded."""
+    if processes.is_main:
         warn_left_out(cache.left_out)
     if not len(cache):
-        raise UsageError("no image could be decoded: there is nothing to learn from")
-    return cache
+        raise UsageError("no image could be decoded: there is nothing to train on")
+    return read_data(cache, truth)
 
 
-def _name_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
-    """The name of a file of weights and, where it is there, what tells it apart."""
+def _describe_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
+    """Name and hash of the file of initial weights."""
     if weights is None:
         return None
     path = Path(weights)
@@ -223,116 +206,109 @@ def _name_weights(weights: str | os.PathLike[str] | None) -> list[str] | None:
         return [path.name, hashlib.file_digest(file, "sha256").hexdigest()[:16]]
 
 
-def _describe_material(material: Material, size: int, window: Window) -> dict[str, Any]:
-    """What a run is trained on and judged by."""
+def _describe_data(data: TrainingData, size: int, window: WindowOption) -> dict[str, Any]:
+    """Number of images per part, and fingerprints of the data."""
     counts = {
-        part: len(material.items(part, size, window)) if material.has(part) else 0
+        part: len(data.examples(part, size, window)) if data.has(part) else 0
         for part in (TRAIN, VALID)
     }
     return {
         "images": counts,
-        "index_hash": material.cache.index_hash,
-        "split_hash": hash_split(material.split),
-        "truth_hash": hash_truth(material.truth),
+        "index_hash": data.cache.index_hash,
+        "split_hash": hash_split(data.split),
+        "truth_hash": hash_truth(data.truth),
     }
 
 
-def _describe(
-    asked: Mapping[str, Any], material: Material, team: Team, threads: int | None
+def _make_config(
+    options: Mapping[str, Any], data: TrainingData, processes: ProcessGroup, threads: int | None
 ) -> dict[str, Any]:
-    """The configuration of a new run; where it matters, the first process's."""
+    """Configuration of a new run, from the main process."""
     import torch
 
-    asked = _plain(asked)
-    digest = hashlib.blake2b(json.dumps(asked, sort_keys=True).encode(), digest_size=8)
-    mean, std = material.items(TRAIN, asked["size"], as_window(asked["window"])).statistics()
-    config: dict[str, Any] = team.share(
+    digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=8)
+    mean, std = data.examples(TRAIN, options["size"], as_window(options["window"])).statistics()
+    config: dict[str, Any] = processes.broadcast(
         {
             "id": digest.hexdigest(),
             "torch": torch.__version__,
-            "threads": threads or max(1, free_cores() // team.here),
-            "device": team.device.type,
+            "threads": threads or max(1, free_cores() // processes.local),
+            "device": processes.device.type,
             "mean": mean,
             "std": std,
-            **asked,
+            **options,
         }
     )
     return STAMP.mark(config)
 
 
-def _compare(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], team: Team) -> None:
-    """Raises UsageError where the folder, or the first process, has another run than is asked."""
-    for name, value in _plain(asked).items():
+def _compare(
+    folder: Path, config: Mapping[str, Any], options: Mapping[str, Any], processes: ProcessGroup
+) -> None:
+    """Raise UsageError if the folder, or the main process, has a run with other options."""
+    for name, value in options.items():
         if (other := config.get(name)) == value:
             continue
-        if team.leads:
+        if processes.is_main:
             raise UsageError(
-                f"{folder} was begun with {name} = {other}, not {value}: the same command goes on "
-                "there, another one needs another folder"
+                f"{folder} has a run with {name} = {other}, not {value}: use the same options to "
+                "resume it, or another folder"
             )
         raise UsageError(
-            f"process {team.rank} has {name} = {value}, the run {other}: every machine needs the "
-            "same command, boxes and cache, or a copy of it"
+            f"process {processes.rank} has {name} = {value}, the run {other}: every machine needs "
+            "the same command, boxes and cache, or a copy of it"
         )
-    team.wait()  # nothing is begun before all have come so far
+    processes.barrier()  # start only when no process has raised
 
 
-def _begin(run: Run, material: Material) -> None:
-    """What a run's folder has from the start; config.json comes last and makes it a run."""
+def _write_start(run: Run, data: TrainingData) -> None:
+    """Write the files of a new run; config.json is last and makes the folder a run."""
     if (run.path / "config.json").exists():
         return
     run.path.mkdir(parents=True, exist_ok=True)
-    write_table(run.path / "split.parquet", material.split)
-    write_table(run.path / "truth.parquet", material.truth.table)
+    write_table(run.path / "split.parquet", data.split)
+    write_table(run.path / "truth.parquet", data.truth.table)
     write_file(run.path / "config.json", json.dumps(run.config, indent=2).encode())
-
-
-def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON gives it back."""
-    plain: dict[str, Any] = json.loads(json.dumps(asked))
-    return plain
 
 
 def _train(
     run: Run,
     model: Detector,
-    material: Material,
-    items: Any,
-    plan: Plan,
-    team: Team,
+    data: TrainingData,
+    examples: Examples,
+    params: Hyperparameters,
+    processes: ProcessGroup,
     progress: bool,
 ) -> None:
-    """Trains, judges and draws."""
-    from wetread.learn.plots import draw_run
-
-    scores = Scores(run, material, team)
-    with Progress(progress and team.leads, plan.steps, "steps") as bar:
+    """Train, validate each epoch, and plot."""
+    validation = Validation(run, data, processes)
+    with Progress(progress and processes.is_main, params.steps, "steps") as bar:
         fit(
             model,
-            items,
-            plan,
-            team,
+            examples,
+            params,
+            processes,
             run.path / "state.safetensors",
-            lambda epoch: bar.say(scores.judge(model, epoch)),
+            lambda epoch: bar.say(validation.end_epoch(model, epoch)),
             bar.reach,
         )
-    if team.leads and not (run.path / "examples.png").exists():
-        scores.finish()
-        draw_run(run, material)
+    if processes.is_main and not (run.path / "examples.png").exists():
+        validation.finish()
+        draw_run(run, data)
 
 
-def _make_model(run: Run, seed: int, weights: str | os.PathLike[str] | None) -> Detector:
-    """The model as training begins: the same for the same seed, in every process."""
+def _build_model(run: Run, seed: int, weights: str | os.PathLike[str] | None) -> Detector:
+    """Initial model: the same for the same seed, in every process."""
     import torch
 
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = run.build(run.shape)
-    left = load_weights(model, weights) if weights is not None else []
-    if left:
+    missing = load_weights(model, weights) if weights is not None else []
+    if missing:
         warnings.warn(
-            f"{len(left)} tensors of the model are not in {weights}, or have another shape there, "
-            f"and begin untrained: {', '.join(left[:4])}",
+            f"{len(missing)} tensors of the model are not in {weights}, or have another shape "
+            f"there, and are initialised randomly: {', '.join(missing[:4])}",
             UserWarning,
             stacklevel=3,
         )

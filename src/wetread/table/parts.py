@@ -28,9 +28,10 @@ import pyarrow as pa
 
 from wetread import __version__
 from wetread.common.arrays import scalar
-from wetread.common.files import TEMPORARY, checksum, storage_errors, take_lock, whole_file
+from wetread.common.files import TEMPORARY, checksum, storage_errors, whole_file
 from wetread.common.stamp import Stamp
-from wetread.errors import IndexFormatError, NotFoundError, StorageError
+from wetread.common.store import Store
+from wetread.errors import IndexFormatError, NotFoundError
 from wetread.headers.schema import CORE
 from wetread.sources.find import INDEX_MARKER
 from wetread.table.mirror import push
@@ -38,6 +39,9 @@ from wetread.table.mirror import push
 STAMP = Stamp("wetread-index", 2, IndexFormatError, "scan into a new folder")
 SHARDS = "shards"
 """Folder of the shards in an index that many jobs scan."""
+STORE = Store(
+    STAMP, INDEX_MARKER, INDEX_MARKER, ("parts", "commits"), "an index", "scan", (SHARDS,)
+)
 GROUP_ROWS = 8192
 """Rows per Parquet row group, which a reader or a merge holds in memory."""
 
@@ -198,17 +202,9 @@ def commit_generation(folder: Path, generation: Generation, keep: Iterable[str] 
     with storage_errors(folder):
         STAMP.write(folder / "commits" / f"{name}.json", content)
     loose = set(keep)
-    _sweep(folder, {name, *loose}, {*(part.name for part in generation.parts), *loose})
+    parts = {*(part.name for part in generation.parts), *loose}
+    STORE.sweep(folder, {"commits": {name, *loose}, "parts": parts})
     push(folder, name)
-
-
-def _sweep(folder: Path, commits: set[str], parts: set[str]) -> None:
-    """Remove all other commits, then all other parts, as far as the system permits."""
-    for subfolder, names in (("commits", commits), ("parts", parts)):
-        for entry in (folder / subfolder).iterdir():
-            if entry.stem not in names:
-                with contextlib.suppress(OSError):  # Windows keeps files that a reader has open
-                    entry.unlink()
 
 
 def find_damage(folder: Path, part: Part) -> str | None:
@@ -260,22 +256,9 @@ def locked(folder: Path) -> Iterator[None]:
         IndexFormatError: the folder has other files, or is an index of another version.
         StorageError: it cannot be written, or another process holds the lock.
     """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / INDEX_MARKER).exists():
-            names = [entry.name for entry in folder.iterdir() if entry.name != SHARDS]
-            if not all(name.startswith(TEMPORARY) for name in names):
-                raise IndexFormatError(
-                    f"{folder} has files and is not an index: choose a new folder"
-                )
-            STAMP.write(folder / INDEX_MARKER, {})
+    if (folder / INDEX_MARKER).exists():
         check_folder(folder)
-        for name in ("parts", "commits"):
-            (folder / name).mkdir(exist_ok=True)
-        file = open(folder / INDEX_MARKER, "r+b")  # noqa: SIM115  (held until the scan ends)
-    with file:
-        if not take_lock(file):
-            raise StorageError(f"{folder}: another scan is writing this index")
+    with STORE.locked(folder, {}):
         yield
 
 

@@ -70,10 +70,10 @@ def describe(subject: Subject) -> Section:
         section.data["error"] = reason
         return section
     pairs = pair_boxes(cases)
-    hit = first_over(match_largest(pairs), len(cases.found), IOU)
+    hit = first_over(match_largest(pairs), len(cases.predicted), IOU)
     _show_scores(subject, section)
     _show_curves(section, cases, hit)
-    _show_calibration(section, cases.found.score, hit)
+    _show_calibration(section, cases.predicted.score, hit)
     names = match_images(predictions.table, truth.table, allow_train=False).names
     _show_misses(subject, section, _Scored(cases, pairs, hit, names))
     return section
@@ -225,7 +225,7 @@ class _Scored:
     def false(self) -> list[int]:
         """False positives, by decreasing score."""
         wrong = np.flatnonzero(~self.hit)
-        order = np.argsort(-self.cases.found.score[wrong], kind="stable")
+        order = np.argsort(-self.cases.predicted.score[wrong], kind="stable")
         return [int(i) for i in wrong[order]]
 
     def lost(self) -> list[int]:
@@ -235,8 +235,8 @@ class _Scored:
         return [int(i) for i in lost[np.lexsort((-area[lost], self.best[lost].round(2)))]]
 
     def marks(self, image: int, label: int) -> Iterator[Mark]:
-        """Boxes of one image and label."""
-        truth, found = self.cases.truth, self.cases.found
+        """All boxes of an image and a label."""
+        truth, found = self.cases.truth, self.cases.predicted
         for i in _of(truth, image, label):
             yield Mark("missed" if self.missed[i] else "truth", _corners(truth, i))
         for i in _of(found, image, label):
@@ -255,7 +255,7 @@ def _corners(side: Side, place: int) -> Corners:
 def _show_misses(subject: Subject, section: Section, scored: _Scored) -> None:
     false, lost = scored.false(), scored.lost()
     section.data["misses"] = {"false_positives": len(false), "false_negatives": len(lost)}
-    found, truth = scored.cases.found, scored.cases.truth
+    found, truth = scored.cases.predicted, scored.cases.truth
     made_up = _tiles(subject, scored, found, false, lambda i: f"score {found.score[i]:.2f}")
     missed = _tiles(subject, scored, truth, lost, lambda i: f"best IoU {scored.best[i]:.2f}")
     if made_up or missed:
