@@ -87,8 +87,10 @@ def run(
     count = count_cores() if workers is None else workers
     if count < 1:
         raise UsageError("images are decoded in processes of their own: workers must be 1 or more")
-    if (pc.sum(images["file_size"]).as_py() or 0) > settings.kept_bytes:
-        settings = replace(settings, kept_bytes=0)  # each would push out another, for nothing
+    if (pc.sum(images["file_size"]).as_py() or 0) > settings.object_cache_bytes:
+        settings = replace(
+            settings, object_cache_bytes=0
+        )  # each would push out another, for nothing
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
 
     def cut() -> Iterator[pa.Table]:

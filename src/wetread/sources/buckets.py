@@ -167,14 +167,14 @@ class Bucket:
         """A seekable stream of one object, fetched as it is read; close it.
 
         With `size` it is not asked for; with `etag` it is that version or an OSError, and what is
-        read is kept on disk (`Settings.kept_bytes`).
+        read is kept on disk (`Settings.object_cache_bytes`).
         """
         return io.BufferedReader(_ObjectFile(self, key, size, etag), _BUFFER)
 
     @property
     def kept(self) -> DiskCache:
         """What has been read before of known versions of objects, in whatever process."""
-        return disk_cache(cache_folder("objects"), self._settings.kept_bytes)
+        return disk_cache(cache_folder("objects"), self._settings.object_cache_bytes)
 
     @functools.cached_property
     def pool(self) -> ThreadPoolExecutor:
