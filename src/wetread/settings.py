@@ -59,7 +59,7 @@ class Settings:
     """Bytes of an object in the first request."""
     object_bytes: int = 256 * KIB
     """Maximum size of an object that is downloaded whole."""
-    kept_bytes: int = 4 * GIB
+    object_cache_bytes: int = 4 * GIB
     """Size of the disk cache for objects of opened images; 0 disables it."""
     frame_bytes: int = 2 * GIB
     """Maximum size of one decoded frame."""

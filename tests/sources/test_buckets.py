@@ -236,7 +236,7 @@ def test_more_images_than_the_cache_holds_are_not_cached(
         return len([path for path in (tmp_path / "a").rglob("objects/*/*") if path.is_file()])
 
     for limit, few in ((50_000, True), (10**9, False)):
-        settings = Settings(kept_bytes=limit)
+        settings = Settings(object_cache_bytes=limit)
         wr.prepare(index, size=32, workers=1, progress=False, settings=settings)
         assert (cached() == 0) == few
 

@@ -167,14 +167,14 @@ class Bucket:
         """Open one object as a seekable stream, fetched as it is read; close it.
 
         `size` saves a request. With `etag`, another version of the object raises OSError, and the
-        bytes read are cached on disk (`Settings.kept_bytes`).
+        bytes read are cached on disk (`Settings.object_cache_bytes`).
         """
         return io.BufferedReader(_ObjectFile(self, key, size, etag), _BUFFER)
 
     @property
     def cache(self) -> DiskCache:
         """Disk cache of ranges of known object versions, shared between processes."""
-        return disk_cache(cache_folder("objects"), self._settings.kept_bytes)
+        return disk_cache(cache_folder("objects"), self._settings.object_cache_bytes)
 
     @functools.cached_property
     def pool(self) -> ThreadPoolExecutor:
