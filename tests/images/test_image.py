@@ -83,7 +83,7 @@ def test_render_returns_the_steps(real_file: Real) -> None:
         ("CT_small.dcm", (40, -1), 0, UsageError, "a width above 0"),
         ("CT_small.dcm", None, 1, UsageError, "frame 1 does not exist: 1 frames"),
         ("CT_small.dcm", None, -1, UsageError, "frame -1 does not exist"),
-        ("MR_truncated.dcm", None, 0, DecodeError, "cut: 8,130 bytes of 8,192"),
+        ("MR_truncated.dcm", None, 0, DecodeError, "truncated: 8,130 of 8,192 bytes"),
         ("rtstruct.dcm", None, 0, DecodeError, "no pixels: this is RT Structure Set Storage"),
         ("test-SR.dcm", None, 0, DecodeError, "no pixels: this is "),
         ("waveform_ecg.dcm", None, 0, DecodeError, "this is 12-lead ECG Waveform Storage"),

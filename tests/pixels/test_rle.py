@@ -52,7 +52,7 @@ def test_pydicom_reads_the_same_of_a_longer_segment(kind: str) -> None:
 def test_a_short_segment_is_an_error(kind: str) -> None:
     values = make(kind)
     short = values.copy().reshape(-1, *values.shape[2:])[:-1]
-    with pytest.raises(DecodeError, match="an RLE segment gives"):
+    with pytest.raises(DecodeError, match="an RLE segment holds"):
         decode(values, encode_rle(short[None]))
     if kind == "u2":  # one byte less in a plane, one more in the next: the sum is right
         low, high = values.view("u1").reshape(-1, 2).T
