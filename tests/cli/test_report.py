@@ -41,7 +41,7 @@ def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     done = report(str(reported / "train.index"), "--split", "part", "--show-phi")
     assert done.exit_code == 0
     assert done.stdout.endswith(" kB in report.html\n")
-    assert "Values are shown, as was asked for." in Path("report.html").read_text()
+    assert "Values of patients are shown in this report." in Path("report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -102,9 +102,10 @@ def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
     number = np.arange(rows)
     chance = np.random.default_rng(0)
     names = pa.array(np.char.mod("%016x", number))
-    values: dict[str, Any] = {
+    known: dict[str, Any] = {
         "id": names,
         "path": pa.array([f"{text} {n}.dcm" for n in number]),
+        "path_bytes": pa.array([b"/"] + [None] * (rows - 1), pa.binary()),  # one path must exist
         "member": pa.array([""] * rows),
         "file_size": pa.array(chance.integers(1000, 10_000_000, rows)),
         "read_status": pa.array(chance.choice(["ok", "partial"], rows)),
@@ -119,9 +120,9 @@ def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
         "Columns": pa.array(chance.integers(1, 5000, rows).astype(np.int32)),
     }
     problem = {"code": "BAD_DATE", "tag": "0008,0020", "offset": 1, "text": text}
-    values["problems"] = pa.array([[problem]] * rows, CORE.field("problems").type)
+    known["problems"] = pa.array([[problem]] * rows, CORE.field("problems").type)
     table = pa.table(
-        [values[f.name].cast(f.type) if f.name in values else pa.nulls(rows, f.type) for f in CORE],
+        [known[f.name].cast(f.type) if f.name in known else pa.nulls(rows, f.type) for f in CORE],
         schema=CORE,
     )
     kinds = [
@@ -130,14 +131,14 @@ def synthetic(rows: int, columns: int, text: str = "value") -> wr.Index:
         pa.array([[text, str(n % 5)] for n in number]),
         pa.array(chance.random(rows).round(2)),
     ]
-    for place in range(columns - len(CORE)):
-        kind = names if place == 0 else kinds[place % 4]
-        said = {"tag": f"7fd1,{place:04x}", "vr": "CS", "vm": "1"}
-        table = table.append_column(pa.field(f"Element{place}", kind.type, metadata=said), kind)
+    for n in range(columns - len(CORE)):
+        values = names if n == 0 else kinds[n % 4]
+        metadata = {"tag": f"7fd1,{n:04x}", "vr": "CS", "vm": "1"}
+        table = table.append_column(pa.field(f"Element{n}", values.type, metadata=metadata), values)
     return wr.Index("/nowhere/data", table.schema, rows=table)
 
 
-def test_a_page_is_well_formed(reported: Path) -> None:
+def test_document_is_well_formed(reported: Path) -> None:
     index = wr.Index.open(reported / "train.index")
     sides = (reported / "train.csv", reported / "found.parquet")
     command, viewer = (
