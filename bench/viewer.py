@@ -125,10 +125,10 @@ def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[fl
 
 def ask_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list[float]]:
     assert process.stdout is not None
-    said = json.loads(next(line for line in process.stdout if line.startswith("{")))
-    head = {"Authorization": f"Bearer {said.get('token', '')}"}
+    startup = json.loads(next(line for line in process.stdout if line.startswith("{")))
+    head = {"Authorization": f"Bearer {startup.get('token', '')}"}
     took: dict[str, list[float]] = {}
-    with httpx.Client(base_url=said["base_url"], headers=head, timeout=PEER_SECONDS) as client:
+    with httpx.Client(base_url=startup["base_url"], headers=head, timeout=PEER_SECONDS) as client:
         while not (listed := client.get("api/files").json()).get("scan_complete"):
             time.sleep(0.2)
         numbers = [file["index"] for file in listed["files"]]

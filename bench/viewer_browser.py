@@ -148,11 +148,11 @@ def main() -> None:
                 for key, value in {**found, **measure_drag(page)}.items():
                     times.setdefault(key, []).append(value)
             browser.close()
-    said = {"canvas": size, "image": options.size}
+    settings = {"canvas": size, "image": options.size}
     if options.json:
-        options.json.write_text(json.dumps({**said, "ms": times}, indent=1))
+        options.json.write_text(json.dumps({**settings, "ms": times}, indent=1))
     medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
-    print(json.dumps({**said, **medians}, indent=2))
+    print(json.dumps({**settings, **medians}, indent=2))
 
 
 if __name__ == "__main__":
