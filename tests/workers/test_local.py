@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ from wetread.errors import StorageError, UnknownNameError
 from wetread.workers import LocalEngine
 from wetread.workers.messages import describe, rebuild, resolve
 
+Children = Callable[[], set[psutil.Process]]
 OBEY = "wetread.testing.tasks:obey"
 
 
@@ -33,12 +34,19 @@ def run(tasks: list[pa.Table], workers: int = 2, timeout: float | None = None) -
     return sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["row"])
 
 
-def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "wetread.workers.worker" in p.cmdline()]
+@pytest.fixture
+def children() -> Children:
+    """The worker processes that the test has started; those of viewers for all tests are others."""
+
+    def list_all() -> set[psutil.Process]:
+        return {p for p in psutil.Process().children() if "wetread.workers.worker" in p.cmdline()}
+
+    before = list_all()
+    return lambda: list_all() - before
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_every_row_comes_back_once(workers: int) -> None:
+def test_every_row_comes_back_once(workers: int, children: Children) -> None:
     rows = run([task(i * 10, *[None] * 10) for i in range(9)], workers)
     assert [row["row"] for row in rows] == list(range(90))
     assert (os.getpid() in {row["pid"] for row in rows}) == (workers == 0)
@@ -79,7 +87,7 @@ def test_row_by_row_each_hung_row_costs_one_timeout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_exceptions_of_the_function_are_raised(workers: int) -> None:
+def test_exceptions_of_the_function_are_raised(workers: int, children: Children) -> None:
     with pytest.raises(KeyError, match="requested") as caught:
         run([task(0, None), task(1, "raise")], workers)
     if workers:
@@ -87,7 +95,7 @@ def test_exceptions_of_the_function_are_raised(workers: int) -> None:
     assert not children()
 
 
-def test_exceptions_of_the_tasks_are_raised() -> None:
+def test_exceptions_of_the_tasks_are_raised(children: Children) -> None:
     def tasks() -> Iterator[pa.Table]:
         yield task(0, None)
         raise OSError("the walk failed")
@@ -127,7 +135,7 @@ def test_tasks_are_taken_only_as_needed() -> None:
     tables.close()  # type: ignore[attr-defined]
 
 
-def test_workers_end_when_the_iterator_is_closed() -> None:
+def test_workers_end_when_the_iterator_is_closed(children: Children) -> None:
     tables = LocalEngine(2).map(OBEY, [task(0, None), *[task(1, "sleep")] * 9], {}, failed)
     next(tables)
     assert children()
@@ -209,7 +217,7 @@ def test_a_script_from_stdin_needs_no_main_guard(tmp_path: Path) -> None:
     assert "rows 4" in out
 
 
-def test_workers_end_when_the_parent_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_parent_is_killed(tmp_path: Path, children: Children) -> None:
     script = SCRIPT.replace("WORD", "'sleep' if _ > 1 else None")
     with start_script(tmp_path) as process:
         assert process.stdin

@@ -91,7 +91,9 @@ def run(
     if count < 1:
         raise UsageError("images are decoded in separate processes: workers must be at least 1")
     if (pc.sum(images["file_size"]).as_py() or 0) > settings.object_cache_bytes:
-        settings = replace(settings, object_cache_bytes=0)  # the cache would be evicted before any reuse
+        settings = replace(
+            settings, object_cache_bytes=0
+        )  # the cache would be evicted before any reuse
     size = max(1, min(TASK_IMAGES, images.num_rows // (4 * count)))
 
     def cut() -> Iterator[pa.Table]:
