@@ -125,17 +125,10 @@ def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[fl
 
 def query_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list[float]]:
     assert process.stdout is not None
-<<<<<<< ours
-    ready = json.loads(next(line for line in process.stdout if line.startswith("{")))
-    head = {"Authorization": f"Bearer {ready.get('token', '')}"}
-    took: dict[str, list[float]] = {}
-    with httpx.Client(base_url=ready["base_url"], headers=head, timeout=PEER_SECONDS) as client:
-=======
     startup = json.loads(next(line for line in process.stdout if line.startswith("{")))
     head = {"Authorization": f"Bearer {startup.get('token', '')}"}
     took: dict[str, list[float]] = {}
     with httpx.Client(base_url=startup["base_url"], headers=head, timeout=PEER_SECONDS) as client:
->>>>>>> theirs
         while not (listed := client.get("api/files").json()).get("scan_complete"):
             time.sleep(0.2)
         numbers = [file["index"] for file in listed["files"]]

@@ -147,19 +147,11 @@ def main() -> None:
                 for key, value in {**found, **measure_drag(page)}.items():
                     times.setdefault(key, []).append(value)
             browser.close()
-<<<<<<< ours
-    sizes = {"canvas": size, "image": options.size}
-    if options.json:
-        options.json.write_text(json.dumps({**sizes, "ms": times}, indent=1))
-    medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
-    print(json.dumps({**sizes, **medians}, indent=2))
-=======
     settings = {"canvas": size, "image": options.size}
     if options.json:
         options.json.write_text(json.dumps({**settings, "ms": times}, indent=1))
     medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
     print(json.dumps({**settings, **medians}, indent=2))
->>>>>>> theirs
 
 
 if __name__ == "__main__":
