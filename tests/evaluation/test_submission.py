@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import wetread as wr
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
-from wetread.errors import StorageError, UnknownNameError, UsageError
+from wetread.errors import NotFoundError, StorageError, UnknownNameError, UsageError
 from wetread.evaluation import evaluate
 from wetread.evaluation.submission import FORMS, submit
 from wetread.testing.dicom import dicom_file, picture
@@ -161,7 +161,7 @@ def test_names_are_given_once_and_as_names(tmp_path):
     found = boxes_of({"key": "a"})
     with pytest.raises(UsageError, match="more than once: a"):
         submit(found, tmp_path / "s.csv", "vinbigdata", images=["a", "a"])
-    with pytest.raises(UsageError, match=r"Index\.open"):
+    with pytest.raises(NotFoundError, match="no such index"):
         submit(found, tmp_path / "s.csv", "vinbigdata", images="test.index")
     with pytest.raises(UsageError, match="without a key"):
         submit(boxes_of({"key": None}), tmp_path / "s.csv", "vinbigdata")
