@@ -19,7 +19,8 @@ from wetread.cache.cache import STAMP as CACHE_STAMP
 from wetread.cache.prepare import prepare
 from wetread.cli import main
 from wetread.errors import CacheError, UsageError
-from wetread.learn.run import STAMP, Run
+from wetread.learn.run import Run
+from wetread.learn.run_folder import STAMP
 from wetread.testing.dicom import dicom_file, element, picture
 
 CONFIG: dict[str, Any] = {

@@ -211,8 +211,8 @@ def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None
     program.write_text(
         "from datetime import timedelta\n"
         "from wetread.cli import main\n"
-        "from wetread.learn import team\n"
-        "team._SILENCE = timedelta(seconds=40)\n"
+        "from wetread.learn import distributed\n"
+        "distributed._TIMEOUT = timedelta(seconds=40)\n"
         "main()\n"
     )
     arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--steps", "1000"]
