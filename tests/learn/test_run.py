@@ -23,11 +23,11 @@ from PIL import Image
 import wetread as wr
 from wetread.boxes.collection import Boxes
 from wetread.cache.cache import Cache
-from wetread.errors import CacheError, MissingExtraError, NotFoundError, UsageError
+from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.dataset import CacheDataset
 from wetread.learn.detector import Detector, Shape
-from wetread.learn.examples import check_truth, hash_truth, known_parts, read_data
+from wetread.learn.examples import check_truth, known_parts, read_data
 from wetread.learn.run import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
@@ -469,44 +469,3 @@ def test_files_that_cannot_be_decoded_are_said(
     with pytest.warns(UserWarning, match="1 files or frames cannot be decoded"):
         found = detector.predict(index, progress=False)
     assert len(set(found.table["image"].to_pylist())) == 2
-
-
-def test_the_hash_of_a_truth_is_that_of_what_it_says(truth: Boxes) -> None:
-    turned = Boxes(truth.table.take(pa.array(range(len(truth)))[::-1]))
-    assert hash_truth(turned) == hash_truth(truth)
-    moved = truth.replace({"x0": [x and x + 1 for x in truth.table["x0"].to_pylist()]})
-    assert hash_truth(moved) != hash_truth(truth)
-
-
-def test_statistics_are_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
-    items = read_data(cache, truth).examples("train", 64, "auto")
-    pixels = np.stack([items[number][0].numpy() for number in range(len(items))])
-    assert items.statistics() == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
-    labels = np.stack([items[number][1]["present"].numpy() for number in range(len(items))])
-    assert (labels == items.dataset.labels).all()
-
-
-def test_without_pytorch_the_pip_line_is_said(
-    phantoms: Path, phantom_cache: Path, tmp_path: Path
-) -> None:
-    how = [str(phantom_cache), str(phantoms / "train.csv"), "--consensus", "wbf", "-o", "run"]
-    program = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import wetread as wr\n"
-        "from wetread.cli import main\n"
-        f"try: wr.train({str(phantom_cache)!r}, 'x')\n"
-        "except wr.errors.MissingExtraError as error: print(error)\n"
-        f"main({['train', *how]!r})"
-    )
-    home = str(Path(wr.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": home},
-        cwd=tmp_path,
-    )
-    assert "pip install '.[train]' in the clone of wetread" in done.stdout
-    assert "pip install '.[train]' in the clone of wetread" in done.stderr
-    assert done.returncode == 1
-    assert issubclass(MissingExtraError, ImportError)

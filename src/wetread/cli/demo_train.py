@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wetread.learn.run import Run
 
 Keep = Callable[[Path, bytes, str], None]
-"""Writes a file where the user is, and says what it is."""
+"""Function that writes a file into the current folder: path, content, description."""
 
 
 def show_training(
@@ -35,13 +35,13 @@ def show_training(
     """Scan, consensus, split, prepare, train, predict, evaluate, submit: about three minutes.
 
     Args:
-        console: where headlines go.
-        folder: an empty one for everything that is not to be kept.
+        console: output of the section headings.
+        folder: empty folder for temporary files.
         keep: called with submission.csv, curves.png and examples.png.
-        images: phantoms to train on.
-        test: phantoms to test on.
-        size: their longer side.
-        steps: of the detector; the classifier takes half as many again.
+        images: number of training phantoms.
+        test: number of test phantoms.
+        size: longest side in pixels.
+        steps: steps of the detector; the classifier takes 1.5 times as many.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -56,36 +56,36 @@ def show_training(
     from wetread.sample import write_sample
 
     headline = partial(print_headline, console)
-    headline(f"{images + test} phantoms, radiographs of nobody: what is learnt here is no medicine")
+    headline(f"{images + test} synthetic radiographs (phantoms), without medical meaning")
     write_sample(folder, images, size=size, test=test)
     index, truth = _read_truth(folder)
     unseen = scan(folder / "test", progress=False)
     detector, classifier = _learn(index, truth, folder, size, steps, headline)
-    headline(f"Both on {test} phantoms that they have not seen")
+    headline(f"Detector and classifier on {test} unseen phantoms")
     chosen = detector.thresholds(classifier)
     found = detector.predict(unseen, filter=classifier, thresholds=chosen[:2])
     answers = read_boxes(folder / "test_truth.csv", images=unseen)
     for metric in ("voc2010@0.4", "vinbigdata"):
         echo(f"{evaluate(found, answers, metric, resamples=200)}\n")
-    headline("What is handed in")
+    headline("Submission")
     submit(found, folder / "submission.csv", "vinbigdata", images=unseen)
-    for path, said in (
-        (folder / "submission.csv", "in the competition's form"),
-        (detector.path / "curves.png", "how the detector learnt"),
+    for path, text in (
+        (folder / "submission.csv", "submission of the competition"),
+        (detector.path / "curves.png", "training curves of the detector"),
         (detector.path / "examples.png", "truth solid, prediction dashed"),
     ):
-        keep(Path(path.name), path.read_bytes(), said)
+        keep(Path(path.name), path.read_bytes(), text)
 
 
 def _read_truth(folder: Path) -> tuple[Index, Boxes]:
-    """The images to train on, split, and what most of their readers say."""
+    """Split training index, and the majority consensus of its readers."""
     from wetread.boxes.reading import read_boxes
     from wetread.index import scan, split
 
     index = scan(folder / "train", to=folder / "train.index", progress=False)
     truth = read_boxes(folder / "train.csv", images=index).consensus("majority")
     index = split(index, truth, by="MediaStorageSOPInstanceUID")  # no patients
-    echo(f"{index!r}\n{truth!r}, where most of three readers agree")
+    echo(f"{index!r}\n{truth!r}, majority of three readers")
     return index, truth
 
 
@@ -97,16 +97,16 @@ def _learn(
     steps: int,
     headline: Callable[[str], None],
 ) -> tuple[Run, Run]:
-    """A detector and a classifier, trained."""
+    """Train a detector and a classifier."""
     from wetread.cache.prepare import prepare
     from wetread.learn.training import train
 
-    headline("Decoded once")
+    headline("Training cache")
     cache = prepare(index, folder / "train.cache", size)
     echo(repr(cache))
     headline(f"A detector, from scratch, in {steps} steps")
     detector = train(cache, truth, to=folder / "detector", size=size, steps=steps, augment=False)
-    headline("A classifier: is there anything at all?")
+    headline("A classifier: any finding, and which")
     classifier = train(
         cache,
         truth,

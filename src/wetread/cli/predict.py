@@ -37,25 +37,25 @@ if TYPE_CHECKING:
     required=True,
     type=OutputFile(),
     metavar="PARQUET",
-    help="Write them there.",
+    help="Output file.",
 )
 @click.option(
     "--filter",
     "normal",
     metavar="RUN",
     type=click.Path(),
-    help="A run that classifies says where there is nothing.",
+    help="Classifier run used as a normal filter.",
 )
 @click.option(
     "--weights",
     type=click.Choice(["best", "last"]),
     default="best",
     show_default=True,
-    help="Of the best epoch or of the last one.",
+    help="Weights of the best or the last epoch.",
 )
-@click.option("--model", metavar="FILE.py", help="The run's model, if it is not wetread's.")
-@number_option("--batch", "Images at once.", 8, least=1)
-@number_option("--workers", "Processes that read images.", 0)
+@click.option("--model", metavar="FILE.py", help="Model definition, if the run used its own.")
+@number_option("--batch", "Batch size.", 8, least=1)
+@number_option("--workers", "Number of processes that load images.", 0)
 @root_option
 @device_option
 @engine_options
@@ -75,10 +75,10 @@ def predict(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find what is on images, with the model of a RUN.
+    """Run a trained model on an INDEX.
 
-    The boxes are in stored pixels, with scores; an image where nothing is found has a row that
-    says so, and each says what it was for in the run, so that `evaluate` refuses those of "train".
+    Writes boxes in stored pixels with scores. An image without boxes has a row of kind "nothing".
+    Every row has the part of its image, so that `evaluate` rejects images used for training.
 
     \b
     wetread predict run/ test.index -o predictions.parquet
@@ -104,16 +104,16 @@ def predict(
     boxes.save(to)
     kinds = Counter(boxes.table["kind"].to_pylist())
     count = len(set(boxes.images.to_pylist()))
-    said = {"file": to, "run": trained.id, "images": count, "boxes": kinds["box"]}
+    summary = {"file": to, "run": trained.id, "images": count, "boxes": kinds["box"]}
     if as_json:
-        chance = chosen and chosen._asdict()
-        print_json({**said, "nothing": kinds["nothing"], "filter": chance})
+        thresholds = chosen and chosen._asdict()
+        print_json({**summary, "nothing": kinds["nothing"], "filter": thresholds})
         return
     echo(f"{kinds['box']:,} boxes on {count:,} images in {to}")
     if chosen:
         echo(
-            "filter: nothing below {low:.3f}, doubt below {high:.3f}; vinbigdata {before:.3f} "
-            "without it, {value:.3f} with it, on the images it was chosen on".format(
+            "filter: normal below {low:.3f}, uncertain below {high:.3f}; vinbigdata {before:.3f} "
+            "without and {value:.3f} with the filter, on the images used to choose it".format(
                 **chosen._asdict()
             )
         )

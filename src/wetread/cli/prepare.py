@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(), help="The cache's folder.")
+@click.option("-o", "--output", "to", required=True, type=click.Path(), help="Cache folder.")
 @click.option(
-    "--size", type=click.IntRange(min=1), default=1024, show_default=True, help="Longest side."
+    "--size",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Longest side in pixels.",
 )
-@click.option("--verify", is_flag=True, help="Read every picture and compare its hash.")
+@click.option("--verify", is_flag=True, help="Read every image and compare its hash.")
 @root_option
 @workers_option
 @engine_options
@@ -52,21 +56,21 @@ def prepare(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Decode the images of an INDEX once, to train on.
+    """Build a training cache from an INDEX.
 
-    The pictures keep all their values, 16 bits, and the way back to the stored pixels. What was
-    stopped goes on; a second run decodes only what is new or has changed. What cannot be decoded
-    is named and left out.
+    Images are decoded once and stored with 16 bits and all their values. Run the same command again
+    to resume; only new and changed files are decoded. Images that cannot be decoded are listed and
+    left out.
 
     \b
     wetread prepare train.index -o train.cache
     wetread prepare train.index -o small.cache --size 512
     """
-    from wetread.cache.prepare import prepare as run
+    from wetread.cache.prepare import prepare as build_cache
     from wetread.index import Index
 
     with resumable():
-        cache = run(Index.of(open_index(index)), to, size, workers, not quiet, engine)
+        cache = build_cache(Index.of(open_index(index)), to, size, workers, not quiet, engine)
     if verify:
         cache.verify()
     left = cache.left_out.to_pylist()
@@ -74,8 +78,8 @@ def prepare(
     if as_json:
         print_json({"pictures": len(cache), "size": cache.size, "left_out": left})
     else:
-        echo(f"{len(cache):,} pictures of at most {cache.size} pixels a side in {to}")
+        echo(f"{len(cache):,} images of at most {cache.size} x {cache.size} pixels in {to}")
         for _, text in failures:
-            echo(f"left out, {text}")
+            echo(f"left out: {text}")
         echo(f"\nNext: wetread train {shlex.quote(to)} BOXES --task detect -o run/")
     exit_on(fail_on, (code for code, _ in failures))

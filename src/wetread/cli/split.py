@@ -33,7 +33,7 @@ SIDES = 'SELECT id, part, fold, "group" FROM index WHERE part IS NOT NULL OR fol
 def _shares_of(
     ctx: click.Context, param: click.Parameter, text: str | None
 ) -> dict[str, float] | None:
-    """`train=.8,valid=.2` as a dictionary."""
+    """Parse `train=.8,valid=.2` into a dictionary."""
     if text is None:
         return None
     try:
@@ -42,25 +42,23 @@ def _shares_of(
     except ValueError as error:
         raise click.BadParameter(f"{text!r}: give NAME=SHARE,NAME=SHARE") from error
     if len(shares) < len(pairs):
-        raise click.BadParameter(f"{text!r}: a name stands there twice")
+        raise click.BadParameter(f"{text!r}: a name is given twice")
     return shares
 
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("--boxes", "labels", metavar="FILE", help="Labels to spread evenly.")
+@click.option("--boxes", "labels", metavar="FILE", help="Boxes whose labels are stratified.")
 @click.option(
     "--parts",
     metavar="NAME=SHARE,...",
     callback=_shares_of,
-    help="The parts; default: train=.8,valid=.2.",
+    help="Parts and their shares (default: train=.8,valid=.2).",
 )
-@number_option("--folds", "Instead, so many folds of equal size.", least=2)
-@click.option("--by", metavar="COLUMN", help="Who an image is of; default: the patient.")
-@click.option(
-    "--seed", metavar="N", default=0, show_default=True, help="Another seed, another split."
-)
-@click.option("--check", is_flag=True, help="Look for leaks in the split that INDEX has.")
+@number_option("--folds", "Number of folds of equal size, instead of parts.", least=2)
+@click.option("--by", metavar="COLUMN", help="Grouping column (default: the patient).")
+@click.option("--seed", metavar="N", default=0, show_default=True, help="Random seed.")
+@click.option("--check", is_flag=True, help="List leaks of the existing split.")
 @root_option
 @json_option
 @box_fail_on_option
@@ -75,10 +73,10 @@ def split(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Split an INDEX into parts that share nobody and no picture.
+    """Split an INDEX into parts without patient leakage.
 
-    Labels are spread evenly. The parts become columns of INDEX: part, fold and group. With
-    --check, the split that is there is left as it is, and what it has on two sides is listed.
+    Labels are stratified. The columns part, fold and group are added to INDEX. --check keeps the
+    existing split and lists patients and duplicates that are in two parts.
 
     \b
     wetread split train.index --boxes train.csv
@@ -89,36 +87,37 @@ def split(
     from wetread.index import Index
 
     if fail_on and not check:
-        raise UsageError("--fail-on goes with --check: a new split has no leaks")
+        raise UsageError("--fail-on needs --check: a new split has no leaks")
     images = Index.of(open_index(index))
     if check:
         if labels or parts or folds:
-            raise UsageError("--check looks at the split that is there: leave the others out")
+            raise UsageError(
+                "--check examines the existing split: remove --boxes, --parts and --folds"
+            )
         leaks = _find_leaks(images, by)
-        _say_leaks(leaks, as_json)
+        _print_leaks(leaks, as_json)
         exit_on(fail_on, (row["code"] for row in leaks))
         return
     boxes = None if labels is None else wetread.read_boxes(labels, images)
-    made = wetread.split(images, boxes, parts, folds, by, seed)
-    said = _count(made, boxes)
+    result = _count(wetread.split(images, boxes, parts, folds, by, seed), boxes)
     if as_json:
-        print_json(said)
+        print_json(result)
         return
     import pyarrow as pa
 
     rows = [
         {"fold" if folds else "part": name, "images": side["images"], "groups": side["groups"]}
         | side.get("labels", {})
-        for name, side in said["parts"].items()
+        for name, side in result["parts"].items()
     ]
     print_table(pa.Table.from_pylist(rows))
-    echo(f"split by {said['by']} ({said['why']}), seed {said['seed']}; kept in {index}")
+    echo(f"split by {result['by']} ({result['why']}), seed {result['seed']}; stored in {index}")
 
 
-def _count(made: Index, boxes: Boxes | None) -> dict[str, Any]:
-    """Images, groups and images with each label of every part, and how it was split."""
-    how = {k.decode(): v.decode() for k, v in made.schema.field("group").metadata.items()}
-    frame = made.query(SIDES)
+def _count(index: Index, boxes: Boxes | None) -> dict[str, Any]:
+    """Count images, groups and labels per part; add the parameters of the split."""
+    parameters = {k.decode(): v.decode() for k, v in index.schema.field("group").metadata.items()}
+    frame = index.query(SIDES)
     name = "part" if frame["part"].notna().any() else "fold"
     sides = frame[name].astype(str if name == "part" else int)
     parts: dict[str, dict[str, Any]] = {
@@ -126,23 +125,23 @@ def _count(made: Index, boxes: Boxes | None) -> dict[str, Any]:
         for side, rows in frame.groupby(sides)
     }
     if boxes is not None:
-        place = dict(zip(frame["id"], sides.astype(str), strict=True))
+        part_of = dict(zip(frame["id"], sides.astype(str), strict=True))
         pairs = zip(boxes.table["image"].to_pylist(), boxes.table["label"].to_pylist(), strict=True)
         counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for image, label in {pair for pair in pairs if pair[0] in place}:
-            counts[place[image]][label or "nothing found"] += 1
+        for image, label in {pair for pair in pairs if pair[0] in part_of}:
+            counts[part_of[image]][label or "nothing found"] += 1
         names = [*boxes.labels, "nothing found"]
         for side, row in parts.items():
             row["labels"] = {label: counts[side][label] for label in names}
-    seed = int(how["seed"])
-    return {"parts": parts, "by": how["by"], "why": how["why"], "seed": seed}
+    seed = int(parameters["seed"])
+    return {"parts": parts, "by": parameters["by"], "why": parameters["why"], "seed": seed}
 
 
 def _find_leaks(images: Index, by: str | None) -> list[dict[str, Any]]:
-    """A row an image, with the number of the leak in place of what is shared: that names people."""
+    """One row per image; a number replaces the shared value, which may identify a patient."""
     filled = [name for name in ("part", "fold") if name in images.columns]
     if not filled:
-        raise UsageError("the index has no split; make one without --check")
+        raise UsageError("the index has no split; create one without --check")
     counts = images.query(f"SELECT {', '.join(f'count({n}) AS {n}' for n in filled)} FROM index")
     column = next((name for name in filled if counts[name][0]), filled[0])
     frame = images.leaks(column, by)
@@ -154,12 +153,12 @@ def _find_leaks(images: Index, by: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _say_leaks(leaks: list[dict[str, Any]], as_json: bool) -> None:
+def _print_leaks(leaks: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(leaks)
         return
     if not leaks:
-        echo("No patient and no picture is on two sides.")
+        echo("No patient and no duplicate image is in two parts.")
     for row in leaks:
         number, code, part = row["leak"], row["code"], row["part"]
         echo(f"{number:4}  {code:11}  {printable(part)}  {printable(row['path'])}")

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 def device_option(command: Any) -> Any:
-    """`--device`."""
-    said = "cpu, cuda, ...; default: a GPU where there is one."
-    return click.option("--device", metavar="NAME", help=said)(command)
+    """Option `--device`."""
+    text = "PyTorch device, such as cpu or cuda (default: a GPU if available)."
+    return click.option("--device", metavar="NAME", help=text)(command)
 
 
 @click.command()
@@ -47,7 +47,7 @@ def device_option(command: Any) -> Any:
     required=True,
     type=click.Path(),
     metavar="RUN",
-    help="The run's folder.",
+    help="Run folder.",
 )
 @click.option(
     "--task", metavar="NAME", default="detect", show_default=True, help="detect or classify."
@@ -63,28 +63,26 @@ def device_option(command: Any) -> Any:
 @click.option(
     "--weights",
     metavar="FILE|torchvision",
-    help="To begin with: a .safetensors or .pth file, or torchvision.",
+    help="Initial weights: a .safetensors or .pth file, or torchvision.",
 )
 @number_option(
     "--size",
-    "Longest side of what the model sees, in pixels; default: 512, or the cache's if smaller.",
+    "Longest side of the model input in pixels (default: 512, or that of a smaller cache).",
 )
-@number_option("--epochs", "How often each image is seen.", 12)
-@number_option("--steps", "Steps to take, instead of epochs.")
-@number_option("--batch", "Images a step and process.", 8)
-@click.option(
-    "--lr", metavar="X", type=float, help="The highest learning rate; default: the model's."
-)
-@number_option("--seed", "Another seed, another run.", 0)
+@number_option("--epochs", "Number of epochs.", 12)
+@number_option("--steps", "Number of steps, instead of epochs.")
+@number_option("--batch", "Batch size per process.", 8)
+@click.option("--lr", metavar="X", type=float, help="Peak learning rate (default: the model's).")
+@number_option("--seed", "Random seed.", 0)
 @click.option(
     "--window",
     metavar="NAME|CENTER/WIDTH",
     default="auto",
     show_default=True,
     callback=lambda ctx, param, text: parse_window(text),
-    help="How values become grey: auto, file or CENTER/WIDTH.",
+    help="Window of the model input: auto, file or CENTER/WIDTH.",
 )
-@click.option("--augment/--no-augment", default=True, help="Change pictures a little each time.")
+@click.option("--augment/--no-augment", default=True, help="Augment images at random.")
 @click.option(
     "--precision",
     metavar="NAME",
@@ -92,17 +90,17 @@ def device_option(command: Any) -> Any:
     show_default=True,
     help="float32 or bfloat16.",
 )
-@number_option("--threads", "Threads of PyTorch; default: the cores that are free.")
-@number_option("--workers", "Processes that read images.", 0)
+@number_option("--threads", "CPU threads of PyTorch (default: number of idle cores).")
+@number_option("--workers", "Number of processes that load images.", 0)
 @root_option
 @device_option
 @quiet_option
 @json_option
 def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Train a model on images and their BOXES.
+    """Train a detector or a classifier.
 
-    The run's folder gets the weights, the split, the curves and pictures of what it finds. What
-    was stopped goes on with the same command. Under torchrun all processes train one model.
+    The run folder contains weights, split, curves and example images. Run the same command again
+    to resume. Under torchrun all processes train one model.
 
     \b
     wetread train train.cache train.csv --consensus wbf -o run/
@@ -124,7 +122,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     from wetread.learn.models import find_recipe
     from wetread.learn.run_folder import require_torch
     from wetread.learn.training import check_options
-    from wetread.learn.training import train as learn
+    from wetread.learn.training import train as train_model
 
     require_torch()
     options["model"] = load_builder(options["model"])
@@ -135,7 +133,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
         cache = _prepare(source, Path(options["to"]), options["size"], processes, not quiet)
         if not any(table["part"].drop_null() for table in (cache.rows, boxes.table)):
             cache = cache.split(boxes)
-        run = learn(cache, boxes, progress=not quiet, **options)
+        run = train_model(cache, boxes, progress=not quiet, **options)
     if _rank():
         return
     scores = _last_scores(run)
@@ -145,8 +143,8 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     echo(f"{run!r}")
     for name, value in scores["scores"].items():
         echo(f"{value:7.3f}  {name}")
-    rests = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
-    echo(f"the best epoch, on {rests}")
+    held_out = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
+    echo(f"best epoch, on {held_out}")
     folder = shlex.quote(str(run.path))
     runs = f"DETECTOR INDEX --filter {folder}" if run.task == "classify" else f"{folder} INDEX"
     echo(f"\nNext: wetread predict {runs} -o predictions.parquet")
@@ -175,7 +173,7 @@ def _prepare(
 
 
 def _last_scores(run: Any) -> dict[str, Any]:
-    """The scores of the best epoch, and what they rest on."""
+    """Scores of the best epoch, with the numbers of images and patients."""
     from wetread.learn.validation import METRICS
 
     metric, metrics = METRICS[run.task], run.metrics
@@ -191,14 +189,14 @@ def _last_scores(run: Any) -> dict[str, Any]:
 
 
 def _rank() -> int:
-    """This process among torchrun's; only the first one says what came out."""
+    """Rank of this process under torchrun; only rank 0 prints the result."""
     import os
 
     return int(os.environ.get("RANK", "0"))
 
 
 def open_images(path: str) -> Index | Cache:
-    """The cache or the index in a folder."""
+    """Open the cache or the index in a folder."""
     from wetread.cache.cache import MARKER, Cache
     from wetread.index import Index
 
@@ -208,7 +206,7 @@ def open_images(path: str) -> Index | Cache:
 
 
 def load_builder(model: str) -> Any:
-    """The name of a model, or the function `build` of a Python file."""
+    """Return the name of a model, or the function `build` of a Python file."""
     if not model.endswith(".py"):
         return model
     from importlib.util import module_from_spec, spec_from_file_location
