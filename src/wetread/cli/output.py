@@ -107,7 +107,7 @@ def _to_json(value: Any, indent: int | None = None) -> str:
 
 
 def list_failures(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Problem code and text of each line of `batch.make_lines` that has no picture."""
+    """Problem code and text of each line of `batch.make_rows` that has no picture."""
     failures = []
     for line in lines:
         if line["status"] != "ok":

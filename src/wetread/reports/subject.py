@@ -118,7 +118,7 @@ class Subject:
     @cached_property
     def measured(self) -> bool:
         """True if pixels have been measured."""
-        if not self.has("px_look"):  # measured by an older version
+        if not self.has("px_dhash"):  # measured by an older version
             return False
         return bool(self.ask("SELECT count(px_status) AS n FROM index")[0]["n"])
 
