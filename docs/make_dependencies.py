@@ -29,6 +29,7 @@ advisory are listed below. There is one upper bound.
 """
 
 FOR = {
+    "cachetools": "caches of the viewer",
     "click": "the command line",
     "duckdb": "SQL, filters and facets",
     "imagecodecs": "every compressed transfer syntax",
