@@ -404,7 +404,7 @@ def test_bad_usage(few: Path, tmp_path: Path) -> None:
     index = wr.scan(few, progress=False)
     with pytest.raises(UsageError, match="size must be at least 1"):
         make(index, tmp_path / "c", 0)
-    with pytest.raises(UsageError, match="workers must be 1 or more"):
+    with pytest.raises(UsageError, match="workers must be at least 1"):
         prepare(index, tmp_path / "c", workers=0, progress=False)
     with pytest.raises(UsageError, match="no row has pixels"):
         make(index.where("false"), tmp_path / "c")

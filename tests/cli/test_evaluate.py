@@ -49,7 +49,7 @@ def test_training_images_are_refused(files: tuple[str, str]) -> None:
     done = run(*files)
     assert done.exit_code == 2
     assert '5 images with predictions are of the part "train"' in done.stderr
-    assert "say --allow-train" in done.stderr  # the command's own word, not Python's
+    assert "pass --allow-train" in done.stderr  # the command's own word, not Python's
 
 
 def test_a_prevalence_goes_with_classification(files: tuple[str, str]) -> None:

@@ -40,7 +40,7 @@ def test_a_picture_file(folder: Path) -> None:
         (["-o", "m.png", "--columns", "pth"], "did you mean path?"),
         (["-o", "m.png", "--where", "Rows >"], "not SQL"),
         (["-o", "m.png", "--where", "Modality = 'XX'"], "none of these rows has pixels"),
-        (["-o", "m.png", "-n", "0"], "n must be 1 to"),
+        (["-o", "m.png", "-n", "0"], "n must be between 1 and"),
         (["-o", "m.bmp2"], "unknown suffix"),
     ],
 )

@@ -26,8 +26,8 @@ def test_pictures_and_what_is_left_out(kept: str, tmp_path: Path) -> None:
     result = run(kept, "-o", to, "--size", "64", "--workers", "1", "--verify")
     assert result.exit_code == 0, result.output
     assert "4 of 4 images take" in result.stderr
-    assert f"3 pictures of at most 64 pixels a side in {to}" in result.stdout
-    assert "left out, failed: MR_truncated.dcm frame 0: UNDECODABLE: " in result.stdout
+    assert f"3 images of at most 64 x 64 pixels in {to}" in result.stdout
+    assert "left out: failed: MR_truncated.dcm frame 0: UNDECODABLE: " in result.stdout
     assert len(Cache.open(to)) == 3
 
 

@@ -60,7 +60,7 @@ def test_what_people_see() -> None:
     lines = run("--parts", "a=.5,b=.3,c=.2", "--seed", "7").output
     assert "│ a       │     10 │      5 │" in lines
     assert lines.endswith(
-        "split by PatientID (every image has one), seed 7; kept in pictures.index\n"
+        "split by PatientID (every image has one), seed 7; stored in pictures.index\n"
     )
     assert "fold" in run("--folds", "5", "--boxes", "labels.csv").output
 
@@ -75,7 +75,7 @@ def test_check_finds_leaks_and_names_nobody() -> None:
     assert run("--folds", "2").exit_code == 0
     result = run("--check", "--fail-on", "any")
     assert result.exit_code == 0, result.output
-    assert result.output == "No patient and no picture is on two sides.\n"
+    assert result.output == "No patient and no duplicate image is in two parts.\n"
     run("--folds", "2", "--by", "PatientAge")
     result = run("--check", "--fail-on", "LEAK_GROUP")
     assert result.exit_code == 3
@@ -103,14 +103,14 @@ def test_without_patients_it_warns(tmp_path: Path, make_index: Callable[..., wr.
     [
         (("--parts", "train"), "give NAME=SHARE"),
         (("--parts", "a=x,b=.5"), "give NAME=SHARE"),
-        (("--parts", "a=.5,a=.5"), "a name stands there twice"),
+        (("--parts", "a=.5,a=.5"), "a name is given twice"),
         (("--parts", "a=.5,b=.6"), "add up to 1"),
         (("--parts", "a=.5,b=.5", "--folds", "2"), "parts or folds, not both"),
         (("--folds", "1"), "--folds"),
         (("--by", "PatientId"), "did you mean PatientID"),
         (("--check",), "the index has no split"),
-        (("--check", "--folds", "2"), "leave the others out"),
-        (("--fail-on", "any"), "--fail-on goes with --check"),
+        (("--check", "--folds", "2"), "remove --boxes"),
+        (("--fail-on", "any"), "--fail-on needs --check"),
         (("--boxes", "none.csv"), "no such file"),
     ],
 )

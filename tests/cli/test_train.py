@@ -97,7 +97,7 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "run", "--size", "9"], "at least"),
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "CACHE"], "a cache, not a run"),
         (["predict", "none", "CACHE", "-o", "out"], "none: no such folder"),
-        (["predict", "none", "CACHE", "-o", "absent/out"], "there is no folder 'absent'"),
+        (["predict", "none", "CACHE", "-o", "absent/out"], "folder 'absent' does not exist"),
         (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run"),
     ],
 )

@@ -86,7 +86,7 @@ def test_an_exception_at_any_stage_is_one_crashed_row(
     assert len(index) == 11
     (problem,) = next(row["problems"] for row in found if row["path"] == BAD)
     assert problem["code"] == "CRASHED"
-    assert problem["text"].startswith("RuntimeError in test_headers_failures.py, line ")
+    assert problem["text"].startswith("RuntimeError in test_failures.py, line ")
     assert problem["text"].endswith(": injected")
 
 
