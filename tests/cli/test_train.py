@@ -79,7 +79,7 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
     said = json.loads(run(*arguments, "--filter", trained["classify"], "--json"))
     assert set(said["filter"]) == {"low", "high", "value", "before"}
     assert said["images"] == 6
-    assert "filter: nothing below" in run(*arguments, "--filter", trained["classify"])
+    assert "filter: normal below" in run(*arguments, "--filter", trained["classify"])
     truth = wr.read_boxes(phantoms / "test_truth.csv")
     assert wr.evaluate(to, truth, resamples=0).images == 6
     frame = wr.submit(to, tmp_path / "submission.csv", "vinbigdata")
