@@ -130,7 +130,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("EXECUTABLE_PREAMBLE", "warning", "The preamble is the start of a program (CVE-2019-11687)."),
     ("CRASHED", "error", "Reading this file ended the worker process."),
     ("TIMEOUT", "error", "Reading this file took longer than the limit."),
-    ("HEADER_BUDGET", "error", "The header is larger or slower than the limit; read up to there."),
+    ("HEADER_BUDGET", "error", "The header is larger than the limit; read up to there."),
     ("BOMB", "error", "Compressed data grows beyond the limit; not read further."),
     ("BAD_ARCHIVE", "error", "An archive or a member of it that cannot be read."),
     # the encoding
@@ -152,6 +152,8 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_VR", "warning", "A value representation that the standard does not know."),
     ("UN_SEQUENCE", "info", "A sequence written as UN of undefined length (CP-246)."),
     ("DELIMITER", "warning", "An item or sequence delimiter is missing or out of place."),
+    ("ELEMENT_LIMIT", "error", "More elements than the limit; read up to there."),
+    ("PROBLEM_LIMIT", "warning", "More problems than the limit; the others are left out."),
     ("TOO_DEEP", "error", "Sequences nested deeper than the limit; skipped."),
     ("RESYNC", "error", "Bytes that are no element; reading stopped there."),
     # the values
@@ -159,6 +161,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_DATE", "warning", "A date that does not parse; raw bytes in `invalid`."),
     ("BAD_VALUE", "warning", "A value of the wrong length or kind; raw bytes in `invalid`."),
     ("OLD_DATE", "info", "A date in the form YYYY.MM.DD of before 1993."),
+    ("VALUE_LIMIT", "warning", "A value that is longer than the limit; its start in `invalid`."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
     # the pixels, as far as the header tells

@@ -22,25 +22,27 @@ class Settings:
     """
 
     block_files: int = 4096
-    """Files that the lockstep walk takes at once."""
-    windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
-    """Bytes of a header read in the first, second and third round; longer ones go file by file."""
-    round_bytes: int = 8 * MIB
-    """Bytes that a later round may hold at once."""
-    few_files: int = 8
-    """Below so many files in step, the walk file by file is faster."""
+    """Files that are read and converted together."""
+    block_bytes: int = 64 * MIB
+    """Header bytes in memory after which a block takes no more files."""
+    windows: tuple[int, int] = (8 * KIB, 64 * KIB)
+    """Bytes of a file that are read first, and where the header goes on."""
     part_files: int = 8192
     """Sources in a task, which becomes one part of the index on disk."""
     part_seconds: float = 30.0
     """A task that took longer makes the next ones smaller."""
-    start_seconds: float = 1.5
-    """Reading in the caller's process before worker processes are started (which takes 0.8 s)."""
     compact_rows: int = 100_000
     """Rows in a part once the scan is complete."""
     header_bytes: int = 64 * MIB
     """Header bytes read from one file, deflated ones counted after inflation."""
-    header_seconds: float = 5.0
-    """Time spent on one header."""
+    header_elements: int = 2_000_000
+    """Elements of one file, those in sequences counted."""
+    value_items: int = 65_536
+    """Values of one element; one with more is null, with its first bytes in `invalid`."""
+    value_bytes: int = 1 * MIB
+    """Bytes of one value, as above; of pixels and the like, which are no column, any number."""
+    row_problems: int = 256
+    """Problems of one file; the others are left out."""
     member_bytes: int = 4 * GIB
     """Size of an archive member."""
     member_ratio: int = 1000

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wetread.chain import Chain, read_chain
 from wetread.display import SAMPLE, Picture, render
 from wetread.errors import DecodeError
-from wetread.headers.nesting import UNDEFINED
+from wetread.headers.encodings import UNDEFINED
 from wetread.pixels import Frames, read_frame
 from wetread.pixels.form import describe
 from wetread.pixels.frames import ELEMENTS

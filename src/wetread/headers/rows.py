@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -12,31 +13,42 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.archives import ArchiveError
 from wetread.arrays import array, filled
-from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
-from wetread.headers.charset import read_charsets
-from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
+from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Announced, check_extent
+from wetread.headers.gather import gather_strings
 from wetread.headers.identity import identify
-from wetread.headers.nested import convert_private, convert_sequences, private_array
-from wetread.headers.pages import FileReader
+from wetread.headers.jsonmodel import write_sequences
+from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
+from wetread.headers.problems import KINDS
 from wetread.headers.schema import (
     FINDING_TYPE,
     INVALID_TYPE,
     column_of,
     format_tag,
-    pack_vr,
     unify,
     unpack_vr,
 )
-from wetread.headers.sequences import check_fragments
-from wetread.headers.walk import Elements, Rows
-from wetread.headers.walked import Walked
+from wetread.headers.walks import (
+    BASE,
+    CLIPPED,
+    GOT,
+    MOST_RAW,
+    MTIME,
+    PIXEL_LENGTH,
+    PIXEL_OFFSET,
+    PIXEL_TAG,
+    SIZE,
+    SYNTAX,
+    SYNTAXES,
+    TEXT,
+    TEXT_LENGTH,
+    Bytes,
+    Walked,
+)
 from wetread.settings import Settings
-from wetread.sources import open_source
 
 Int64s = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
@@ -69,6 +81,7 @@ _STATUS_OF = {
             "HEADER_BUDGET",
             "PIXELS_ABSENT",
             "PIXELS_SHORT",
+            "ELEMENT_LIMIT",
         ],
         "partial",
     ),
@@ -78,17 +91,9 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_RANK_OF = {code: STATUSES.index(status) for code, status in _STATUS_OF.items()}
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
-_PROGRAMS = (
-    b"MZ",
-    b"\x7fELF",
-    b"\xfe\xed\xfa",
-    b"\xce\xfa\xed\xfe",
-    b"\xcf\xfa\xed\xfe",
-    b"\xca\xfe\xba\xbe",
-    b"#!",
-)
 
 
 @dataclass(slots=True)
@@ -99,155 +104,146 @@ class Answer:
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
-    header_hash: Int64s
     floats: npt.NDArray[np.bool_]
     """Pixels in Float or Double Float Pixel Data."""
-    encodings: dict[int, Encoding] = field(default_factory=dict)
-    """Of the rows that the scalar walk read."""
-    clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """Row, tag and first bytes of values that the end of a file cut."""
+    header_hash: list[int]
     findings: list[RowFinding] = field(default_factory=list)
+    clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Row, tag and first bytes of values that are cut or over a limit."""
     extra: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: int) -> Answer:
-        """Nothing said yet."""
-        nowhere = np.full(rows, -1, np.int64)
-        syntax, hashes = np.full(rows, None, object), np.zeros(rows, np.int64)
-        return cls(syntax, nowhere, nowhere, nowhere < 0, hashes, nowhere > 0)
+    def of(cls, walked: Walked, arena: Bytes) -> Answer:
+        """What the walk says of its rows."""
+        rows = walked.rows
+        answer = cls(
+            _syntaxes(walked, arena),
+            rows[PIXEL_OFFSET],
+            rows[PIXEL_LENGTH],
+            rows[PIXEL_OFFSET] < 0,
+            np.isin(rows[PIXEL_TAG], _FLOATS),
+            hash_headers(walked, arena),
+        )
+        answer.note_walked(walked, arena)
+        return answer
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
         """Note a finding."""
         self.findings.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
-    def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
-        """The stated Transfer Syntax UID of rows."""
-        names = np.array(syntaxes.dictionary.to_pylist(), object)
-        self.syntax[rows] = names[filled(syntaxes.indices, 0)]
+    def note_walked(self, walked: Walked, arena: Bytes) -> None:
+        """Problems that the walk met."""
+        found, elements = walked.found, walked.elements
+        kinds = list(KINDS.values())
+        for row, kind, tag, offset, a, b in zip(
+            *(column.tolist() for column in (found.row, found.kind, found.tag)),
+            *(column.tolist() for column in (found.offset, found.a, found.b)),
+            strict=True,
+        ):
+            code, text = kinds[kind]
+            text = text.format(
+                a=a, b=b, tag=format_tag(tag), other=format_tag(b & 0xFFFFFFFF),
+                vr=unpack_vr(a & 0xFFFF), syntax=SYNTAXES[a & 3],
+                bytes=(a & 0xFFFFFFFF).to_bytes(4).hex(" "),
+            )  # fmt: skip
+            if code == "NOT_DICOM":
+                start = int(walked.rows[BASE, row])
+                got = min(int(walked.rows[GOT, row]), 16)
+                text += f"; starts with {arena[start : start + got].tobytes().hex(' ')}"
+            self.find(row, code, None if tag < 0 else tag, None if offset < 0 else offset, text)
+        for row, syntax in walked.inferred.items():
+            self.find(row, "TSUID_INFERRED", None, None, f"encapsulated, taken as {syntax}")
+        for i in np.flatnonzero(elements.bits & CLIPPED).tolist():
+            start, length = int(elements.start[i]), min(int(elements.length[i]), MOST_RAW)
+            raw = arena[start : start + length].tobytes() if start >= 0 else b""
+            if elements.depth[i] == 0:
+                self.clipped.append((int(elements.row[i]), int(elements.tag[i]), raw))
 
-    def set_walked(self, row: int, walked: Walked) -> None:
-        """Take over what the scalar walk says of a row."""
-        self.syntax[row] = walked.syntax
-        self.encodings[row] = walked.encoding
-        self.clipped += [(row, tag, raw) for tag, raw in walked.clipped]
-        for code, tag, offset, text in walked.findings:
-            self.find(row, code, tag, offset, text)
+    def convert_nested(self, walked: Walked, arena: Bytes, private: bool, sequences: bool) -> None:
+        """The columns `private` and `sequences`, of rows that were walked whole."""
+        described, models = [], []
+        for elements, encoding in of_rows(walked):
+            if private:
+                from wetread.headers.dataset import build_dataset
 
-    def set_pixels(self, rows: Rows) -> None:
-        """Where the value of the pixel element starts in each file, its length and kind."""
-        self.pixel_offset, self.pixel_length = rows.pixel_offset, rows.pixel_length
-        self.without_pixels = rows.pixel_offset < 0
-        self.floats = np.isin(rows.pixel_tag, _FLOATS)
-
-    def hash_headers(self, heads: Heads, arena: Bytes) -> None:
-        """CRC-32 of each header, as far as the first window goes."""
-        end = np.where(self.without_pixels, heads.got, np.minimum(self.pixel_offset, heads.got))
-        memory, start = arena.data, np.arange(len(end)) * heads.window
-        bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
-        self.header_hash[:] = [crc32(memory[begin:stop]) for begin, stop in bounds]
-
-    def check_ends(
-        self,
-        root: str,
-        paths: list[bytes],
-        members: list[bytes],
-        heads: Heads,
-        rows: Rows,
-        settings: Settings,
-    ) -> None:
-        """Encapsulated pixels that do not end with their delimiter: follow the fragments."""
-        open_ended = (rows.pixel_offset >= 0) & (rows.pixel_length < 0) & ~heads.ended
-        for row in np.flatnonzero(open_ended):
-            deadline = time.monotonic() + settings.header_seconds
-            size = int(heads.size[row])
-            try:
-                with open_source(root, paths[row], members[row], settings, size) as stream:
-                    reader = FileReader(stream, size, settings.header_bytes, deadline)
-                    if reader.at(size - 8, 8) == DELIMITER:
-                        continue
-                    missing = check_fragments(reader, int(rows.pixel_offset[row]))
-            except (OSError, ArchiveError) as error:
-                missing = describe_error(error)[1]
-            if missing:
-                tag = int(rows.pixel_tag[row])
-                self.find(int(row), "TRUNCATED", tag, int(rows.pixel_offset[row]), missing)
-
-    def convert_nested(
-        self,
-        arena: Bytes,
-        elements: Elements,
-        implicit: npt.NDArray[np.bool_],
-        private: bool,
-        sequences: bool,
-    ) -> None:
-        """The columns `private` and `sequences`; `implicit` is how the lockstep walk read a row."""
-        rows = len(self.syntax)
-        is_private = (elements.tag & 0x10000 != 0) & (elements.tag & 0xFFFF != 0)
-        is_sequence = (elements.vr == pack_vr("SQ")) | _unsaid_sequences(elements)
-        charsets = read_charsets(arena, elements)
+                described.append(describe_private(build_dataset(elements, arena, encoding)))
+            if sequences:
+                models.append(write_sequences(elements, arena, big=bool(encoding & 2)))
         if private:
-            chosen = _by_row(arena, elements, is_private, rows)
-            values = [convert_private(c, charsets.get(r, "")) for r, c in enumerate(chosen)]
-            self.extra["private"] = private_array(values)
+            self.extra["private"] = private_array(described)
         if sequences:
-            chosen = _by_row(arena, elements, is_sequence & ~is_private, rows)
-            models = []
-            for row, raws in enumerate(chosen):
-                encoding = self.encodings.get(row, Encoding(implicit=bool(implicit[row])))
-                model, failed = convert_sequences(raws, charsets.get(row, ""), encoding)
-                models.append(model)
-                self.clipped += [(row, tag, raw) for tag, _, raw in raws if tag in failed]
-                for tag in failed:
-                    self.find(row, "BAD_VALUE", tag, None, "a sequence that does not convert")
             self.extra["sequences"] = array(models, pa.string())
 
 
-def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
-    """Elements without a VR (or in UN) that the dictionary says are sequences."""
-    silent = (elements.vr == 0) | (elements.vr == pack_vr("UN"))
-    result = np.zeros(len(elements.tag), np.bool_)
-    for i in np.flatnonzero(silent):
-        result[i] = column_of(int(elements.tag[i])).vrs[0] == "SQ"
-    return result
+def _syntaxes(walked: Walked, arena: Bytes) -> Texts:
+    """Transfer Syntax UID that the bytes of each row are in; None for unknown."""
+    said = walked.rows[SYNTAX]
+    texts = np.full(len(said), None, object)
+    for bits, uid in enumerate(SYNTAXES):
+        texts[said == bits] = uid
+    stated = np.flatnonzero(said == -2)
+    start, length = walked.rows[TEXT, stated], walked.rows[TEXT_LENGTH, stated]
+    names = gather_strings(arena, start, length).dictionary_encode()
+    distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)
+    texts[stated] = distinct[filled(names.indices, 0)]
+    for row, syntax in walked.inferred.items():
+        texts[row] = syntax
+    return texts
 
 
-def _by_row(
-    arena: Bytes, elements: Elements, mask: npt.NDArray[np.bool_], rows: int
-) -> list[list[tuple[int, str, bytes]]]:
-    """Tag, VR and bytes of the chosen elements of every row."""
-    chosen: list[list[tuple[int, str, bytes]]] = [[] for _ in range(rows)]
-    for i in np.flatnonzero(mask & (elements.start >= 0)):
-        start = int(elements.start[i])
-        value = arena[start : start + int(elements.length[i])].tobytes()
-        chosen[elements.row[i]].append(
-            (int(elements.tag[i]), unpack_vr(int(elements.vr[i])), value)
-        )
-    return chosen
+def hash_headers(walked: Walked, arena: Bytes) -> list[int]:
+    """CRC-32 of each header, as far as the first window goes."""
+    offset, got = walked.rows[PIXEL_OFFSET], walked.rows[GOT]
+    end = np.where(offset < 0, got, np.minimum(offset, got))
+    memory, start = arena.data, walked.rows[BASE]
+    bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
+    return [crc32(memory[begin:stop]) for begin, stop in bounds]
 
 
 def assemble(
-    answer: Answer, sources: pa.RecordBatch | pa.Table, built: Built, heads: Heads, arena: Bytes
+    answer: Answer,
+    sources: pa.RecordBatch | pa.Table,
+    built: Built,
+    walked: Walked,
+    settings: Settings,
 ) -> pa.Table:
     """The table of a block: our columns, the core, the others by tag."""
     rows = sources.num_rows
     arrays = {name: array for name, (_, array) in built.arrays.items()}
-    for row, (code, text) in heads.problems.items():
+    for row, (code, text) in walked.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, heads, rows)
-    _check_preambles(answer, heads, arena)
+    _check_pixels(answer, arrays, walked, rows)
     identity = identify(sources)
     for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
         answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
     findings = sorted(answer.findings + built.findings, key=_by_place)
+    statuses = _statuses(findings, rows)
+    findings = _capped(findings, settings)
     arrays.update(identity)
-    arrays.update(_own_columns(answer, sources, heads, arena))
+    arrays.update(_own_columns(answer, sources, walked))
     arrays["findings"] = list_of(findings, rows, FINDING_TYPE)
-    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
-    arrays["read_status"] = array(_statuses(findings, rows), pa.string())
+    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[:2]), rows, INVALID_TYPE)
+    arrays["read_status"] = array(STATUSES, pa.string()).take(array(statuses, pa.int8()))
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
+
+
+def _capped(findings: list[RowFinding], settings: Settings) -> list[RowFinding]:
+    """The first findings of each row, and one that says so where there are more."""
+    most = settings.row_problems
+    if len(findings) <= most:
+        return findings
+    kept: list[RowFinding] = []
+    for row, group in groupby(findings, key=itemgetter(0)):
+        own = list(group)
+        known = [finding for finding in own if finding[1] != "PROBLEM_LIMIT"]
+        kept += known[:most]
+        if len(known) > most or len(known) < len(own):
+            text = f"more than {most} problems; the others are left out"
+            kept.append((row, "PROBLEM_LIMIT", None, None, text))
+    return kept
 
 
 def _by_place(finding: RowFinding) -> tuple[int, int, str, str]:
@@ -269,22 +265,22 @@ def _in_order(
 
 
 def _own_columns(
-    answer: Answer, sources: pa.RecordBatch | pa.Table, heads: Heads, arena: Bytes
+    answer: Answer, sources: pa.RecordBatch | pa.Table, walked: Walked
 ) -> dict[str, Any]:
-    unread = np.zeros(len(heads.size), np.bool_)
-    unread[list(heads.problems)] = True
+    unread = np.zeros(walked.rows.shape[1], np.bool_)
+    unread[list(walked.problems)] = True
     is_member = filled(pc.binary_length(sources.column("member")), 0) > 0
     is_file = array(~is_member & ~unread, pa.bool_())
     return {
         **{
             name: pc.if_else(is_file, array(read, pa.int64()), _column(sources, name, read, unread))
-            for name, read in (("file_size", heads.size), ("mtime_ns", heads.mtime_ns))
+            for name, read in (("file_size", walked.rows[SIZE]), ("mtime_ns", walked.rows[MTIME]))
         },
         "etag": sources.column("etag"),
         "transfer_syntax": array(answer.syntax, pa.string()),
         "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
         "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
-        "header_hash": array(answer.header_hash, pa.int64(), unread),
+        "header_hash": array(np.array(answer.header_hash, np.int64), pa.int64(), unread),
     }
 
 
@@ -297,25 +293,14 @@ def _column(
     return pc.coalesce(listed, array(read, pa.int64(), unread))
 
 
-def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
-    """Programs before a data set (CVE-2019-11687); a TIFF there is legal."""
-    first = arena[: len(heads.size) * heads.window].reshape(-1, heads.window)[:, :4]
-    suspects = (heads.got > 132) & np.isin(first[:, 0], [p[0] for p in _PROGRAMS])
-    for row in np.flatnonzero(suspects):
-        magic = first[row].tobytes()
-        is_dicom = arena[row * heads.window + 128 :][:4].tobytes() == b"DICM"
-        if is_dicom and magic.startswith(_PROGRAMS):
-            answer.find(int(row), "EXECUTABLE_PREAMBLE", None, 0, magic.hex(" "))
-
-
-def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, rows: int) -> None:
+def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], walked: Walked, rows: int) -> None:
     native = np.full(rows, -1, np.int64)
     deflated = np.zeros(rows, np.bool_)
     for syntax in {s for s in answer.syntax if s}:
         here = answer.syntax == syntax
         native[here] = 0 if is_encapsulated(syntax) else 1
         deflated[here] = encoding_of(syntax).deflated
-    size = np.where(deflated, np.int64(1) << 62, heads.size)
+    size = np.where(deflated, np.int64(1) << 62, walked.rows[SIZE])
     said = Announced.of(arrays, rows)
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
     known = {(f[0], f[1]) for f in answer.findings}
@@ -331,12 +316,12 @@ def _check_pixels(answer: Answer, arrays: dict[str, pa.Array], heads: Heads, row
     arrays["decodable"] = find_decodable(said, answer.syntax, pixels, answer.floats)
 
 
-def _statuses(findings: list[RowFinding], rows: int) -> list[str]:
-    """The gravest status that a row's findings call for."""
-    rank = [0] * rows
+def _statuses(findings: list[RowFinding], rows: int) -> npt.NDArray[np.int8]:
+    """Number of the gravest status that a row's findings call for."""
+    rank = np.zeros(rows, np.int8)
     for row, code, *_ in findings:
-        rank[row] = max(rank[row], STATUSES.index(_STATUS_OF.get(code, "ok")))
-    return [STATUSES[r] for r in rank]
+        rank[row] = max(rank[row], _RANK_OF.get(code, 0))
+    return rank
 
 
 def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:

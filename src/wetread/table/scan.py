@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
-from itertools import chain, islice
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from wetread.arrays import array
 from wetread.buckets import is_url
-from wetread.engines import Engine, LocalEngine
+from wetread.engines import Engine, Threads
 from wetread.errors import UsageError
 from wetread.headers.failures import failed_row
 from wetread.headers.reading import read_headers
@@ -71,9 +70,9 @@ def scan(
     if share is not None:
         origin = Origin(origin.root, filter(len, map(share.take, origin.batches)))
     options = Options(origin.root, private, sequences)
-    if engine is not None or workers is not None:
-        settings = replace(settings, start_seconds=0.0)
-    engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
+    if engine is None:
+        engine = Threads(workers)
+    engine = engine.limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
             engine.check(origin.root, None)
@@ -188,30 +187,13 @@ def _read(
     to = None if folder is None else address_of(folder) or str(folder)
     arguments = {**asdict(options), "to": to, "settings": asdict(settings)}
     failed = _failed(arguments)
-    with closing(_map(tasks, engine, arguments, failed, settings.start_seconds)) as results:
+    results = engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
+    with closing(results):
         for table in results:
             rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
             pace.note(int(rows), seconds)
             bar.add(int(rows))
             yield table
-
-
-def _map(
-    tasks: Iterator[pa.Table],
-    engine: Engine,
-    arguments: dict[str, Any],
-    failed: Callable[[pa.Table, str, str], pa.Table],
-    seconds: float,
-) -> Generator[pa.Table, None, None]:
-    """Read here for some seconds, then by the engine: processes only pay for long scans."""
-    first = list(islice(tasks, 2))
-    tasks = chain(first, tasks)
-    if isinstance(engine, LocalEngine):
-        alone = len(first) < 2  # tasks, which is not worth a process either
-        end = time.monotonic() + seconds
-        while (alone or time.monotonic() < end) and (task := next(tasks, None)) is not None:
-            yield scan_part(task, arguments)
-    yield from engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
 
 
 def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:
