@@ -16,8 +16,8 @@ from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
 from wetread.settings import Settings
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
-from wetread.table.query import fetch, where
-from wetread.table.rows import IndexRows
+from wetread.table.query import where
+from wetread.table.rows import IndexRows, fetch
 from wetread.viewer.catalogue import Catalogue, RowQuery, memoize, sort_stably
 from wetread.viewer.facets import count_values
 
