@@ -48,6 +48,7 @@ def test_without_its_program_every_marked_test_skips(tmp_path: Path) -> None:
 
 
 def test_in_ci_it_fails(tmp_path: Path) -> None:
-    said = run_without_programs(tmp_path, "tests/headers/test_oracle_dcmtk.py", WETREAD_REQUIRE_APT="1")
+    oracle = "tests/headers/test_oracle_dcmtk.py"
+    said = run_without_programs(tmp_path, oracle, WETREAD_REQUIRE_APT="1")
     assert "Failed: dcm2json is absent: apt-get install dcmtk" in said
     assert " 1 error" in said.splitlines()[-1]

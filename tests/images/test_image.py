@@ -238,5 +238,5 @@ def test_a_file_truncated_before_its_pixels(real_file: Real, tmp_path: Path) -> 
 
 def test_the_error_of_a_broken_link_gives_the_reason(tmp_path: Path) -> None:
     (tmp_path / "link.dcm").symlink_to("nowhere")
-    with pytest.raises(DecodeError, match=r"no_access; BROKEN_LINK: A broken or circular symbolic link"):
+    with pytest.raises(DecodeError, match=r"no_access; BROKEN_LINK: A broken or circular"):
         wr.read(tmp_path / "link.dcm").pixels()

@@ -301,7 +301,7 @@ def test_memoize_computes_once_for_all_threads() -> None:
 
 def test_an_empty_index(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="no files"):
-        catalogue = Catalogue(wr.scan(tmp_path, progress=False).content)
+        catalogue = Catalogue(wr.scan(tmp_path, progress=False))
     assert catalogue.page(RowQuery("true", "x", "Rows"), 0, 10, ["Rows"])["rows"] == []
     assert catalogue.facet("Rows", "", "")["values"] == []
     assert catalogue.position(RowQuery(), "0" * 16)["offset"] is None
