@@ -210,9 +210,9 @@ def test_leaks(small_folder: Path) -> None:
     index = wr.scan(small_folder, progress=False)
     table = index.table
     side = ["a" if path.startswith("again") else "b" for path in table["path"].to_pylist()]
-    content = wr.Index(_with(index, "side", side)).content
-    sections = build(wr.Index(content), split="side", workers=1)
-    expected = wr.Index(content).leaks("side")["code"].value_counts()
+    index = _with(index, "side", side)
+    sections = build(index, split="side", workers=1)
+    expected = index.leaks("side")["code"].value_counts()
     assert sections.data["sections"]["split"]["leaks"] == expected.to_dict() != {}
     assert "images of one patient (or study) in several parts" in sections.html
 

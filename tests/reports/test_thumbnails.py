@@ -66,7 +66,7 @@ def test_crop(film: wr.Index) -> None:
     assert (drawn.width, drawn.height) == (60, 40)
     assert pixels(drawn).min() > 200
     other = Request(film[0].id, (100, 40, 200, 140))
-    drawn = thumbnails.draw(film.content, [other], ROOM, workers=1)[other]
+    drawn = thumbnails.draw(film, [other], ROOM, workers=1)[other]
     assert pixels(drawn).max() < 50
 
 
@@ -85,9 +85,9 @@ def test_crop_of_a_large_image_has_full_resolution(tmp_path: Path) -> None:
 def test_size_budget(film: wr.Index, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (Request(image.id) for image in film)
     monkeypatch.setattr(thumbnails, "MAX_COUNT", 1)
-    assert list(thumbnails.draw(film.content, [first, first, second], ROOM, workers=1)) == [first]
-    assert thumbnails.draw(film.content, [first], 100, workers=1) == {}
-    assert thumbnails.draw(film.content, [], ROOM) == {}
+    assert list(thumbnails.draw(film, [first, first, second], ROOM, workers=1)) == [first]
+    assert thumbnails.draw(film, [first], 100, workers=1) == {}
+    assert thumbnails.draw(film, [], ROOM) == {}
     unknown = Request("0" * 16)
     assert thumbnails.draw(film, [unknown], ROOM, workers=1) == {}
 
