@@ -155,6 +155,9 @@ def _map(
         tables = list(bar.track(results, lambda rows: pc.count_distinct(rows["image"]).as_py()))
     rows = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
     at = pc.index_in(rows["image"], value_set=table["id"].combine_chunks())
+    if isinstance(images, Cache):  # `Cache.split` is in memory only: workers do not see its groups
+        group = table["group"].take(at).combine_chunks()
+        rows = rows.set_column(rows.column_names.index("group"), SCHEMA.field("group"), group)
     keys = pa.table({"at": at, "frame": rows["frame"]})
     return rows.take(pc.sort_indices(keys, [("at", "ascending"), ("frame", "ascending")]))
 
@@ -162,7 +165,7 @@ def _map(
 def _list_images(images: IndexRows | Cache) -> tuple[pa.Table, dict[str, Any]]:
     """One row per image, or per frame of a cache, and their source."""
     if isinstance(images, Cache):
-        rows = images.rows.select(["id", "path", "member", "frame"])
+        rows = images.rows.select(["id", "path", "member", "frame", "group"])
         folder = str(images.folder)
         source = {"root": folder, "cache": {"folder": folder, "version": images.version}}
         return rows.append_column("number", pa.array(range(len(rows)), pa.int64())), source
