@@ -236,7 +236,7 @@ def test_every_text_says_that_they_are_phantoms(tmp_path):
     folder = tmp_path / "s"
     done = CliRunner().invoke(main, ["sample", str(folder), "--images", "2", "--size", "32"])
     assert done.exit_code == 0
-    assert "2 phantoms to train on and 1 to test on" in done.stdout
+    assert "2 phantoms for training and 1 for testing" in done.stdout
     assert f"wetread scan {folder}/train -o {folder}/train.index" in done.stdout
     assert "phantoms: synthetic chest radiographs" in (folder / "README.txt").read_text()
     assert "phantom" in CliRunner().invoke(main, ["sample", "--help"]).stdout
