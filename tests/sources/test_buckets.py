@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import threading
@@ -26,31 +25,6 @@ from wetread.testing.dicom import dicom_file, picture
 BUCKET = "wetread-test"
 _NOT_COMPARED = {"mtime_ns", "etag"}
 Client = Any
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Client]:
-    """Client of a local S3 server (moto)."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    environment = {
-        "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port()),
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-    open_bucket.cache_clear()
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

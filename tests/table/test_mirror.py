@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +10,9 @@ import pytest
 
 import wetread as wr
 from wetread.errors import IndexFormatError, NotFoundError
-from wetread.sources.buckets import open_bucket
 from wetread.testing.dicom import dicom_file, picture
 
 BUCKET = "mirror"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """Moto's S3 server on loopback, with an empty bucket."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    variables = {
-        "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port()),
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-    open_bucket.cache_clear()
-    server.stop()
 
 
 @pytest.fixture

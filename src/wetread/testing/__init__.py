@@ -8,6 +8,7 @@
 `mutate` damages the headers of real files by seed, `pixel_mutants` their pixels.
 """
 
+from wetread.testing import damage, elements  # noqa: F401 - they register failure classes
 from wetread.testing.dicom import (
     Element,
     dicom_file,

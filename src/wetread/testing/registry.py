@@ -102,6 +102,4 @@ def damages() -> list[Damage]:
     >>> [d.name for d in damages()][:3]
     ['bad_among_good', 'truncated', 'not_dicom']
     """
-    from wetread.testing import damage, elements, folders  # noqa: F401  (register their functions)
-
     return sorted(_KNOWN.values(), key=lambda d: d.number)
