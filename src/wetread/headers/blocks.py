@@ -86,7 +86,7 @@ class Arena:
 
 @dataclass(slots=True)
 class Heads:
-    """What the first read of a block of n files says of each."""
+    """Result of the first read of a block of n files."""
 
     window: int
     """Bytes read of each, at most."""
@@ -95,7 +95,7 @@ class Heads:
     got: npt.NDArray[np.int64]
     """Bytes in the window."""
     ended: npt.NDArray[np.bool_]
-    """Whether the last 8 bytes are a sequence delimiter; looked at in encapsulated files only."""
+    """True if the last 8 bytes are a sequence delimiter; checked for encapsulated files only."""
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Problem code and text of the files that could not be read."""
 
@@ -164,7 +164,7 @@ class _Reading:
         self.reached = 0
 
     def heads(self, arena: Bytes) -> Heads:
-        """What was read, as arrays."""
+        """Bytes read, as arrays."""
         heads = Heads(
             self.window,
             np.array(self.size, np.int64),
@@ -246,7 +246,7 @@ def _look_at_ends(heads: Heads, arena: Bytes) -> None:
 
 
 def is_encapsulated(head: bytes) -> bool:
-    """Whether the first bytes name a transfer syntax with encapsulated pixels."""
+    """True if the first bytes name a transfer syntax with encapsulated pixels."""
     return _ENCAPSULATED.search(head, 128, 640) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is built from the elements of a block: columns, problems, and bytes that became no value."""
+"""Columns built from the elements of a block, problems, and bytes that gave no value."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class _Set(NamedTuple):
     wide: bool = False
     """Two bytes per character."""
     prefix: bytes = b""
-    """What the codec wants before a character."""
+    """Prefix that the codec needs before a character."""
 
 
 _ASCII, _ROMAN, _KANA = _Set("ascii"), _Set("shift_jis"), _Set("shift_jis")
@@ -114,7 +114,7 @@ def settle_terms(stated: str) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=256)
 def is_defined(stated: str) -> bool:
-    """Whether all terms are defined terms of the standard, spelled as there.
+    """True if all terms are defined terms of the standard, spelled as there.
 
     >>> is_defined("ISO_IR 100"), is_defined("utf_7"), is_defined("ISO-IR 100")
     (True, False, False)

@@ -87,7 +87,7 @@ def _drop_strange(
 
 
 def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
-    """How each value is read: as the dictionary says where the bytes allow it."""
+    """Reading of each value: as in the dictionary where the bytes allow it."""
     elements, codes, registry = work.elements, work.codes, work.registry
     family = registry.family[codes]
     stated = _FAMILY[elements.vr]

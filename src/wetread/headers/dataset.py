@@ -59,7 +59,7 @@ def read_dataset(
 
 
 def read_header(file: BinaryIO, settings: Settings) -> FileDataset:
-    """What pydicom makes of a file without its pixels; a deflated one grows to the limit only."""
+    """Data set of a file without its pixels, by pydicom; a deflated one grows to the limit only."""
     plain, _ = inflate(file, settings.header_bytes)
     stated = DeflatedExplicitVRLittleEndian if plain is not file else ExplicitVRBigEndian
     if plain is file and _is_little_as_big(file):

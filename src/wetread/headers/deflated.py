@@ -40,7 +40,7 @@ def inflate(file: BinaryIO, limit: int) -> tuple[BinaryIO, bool]:
 
 
 def read_meta(file: BinaryIO) -> tuple[int, bytes]:
-    """Where File Meta ends, and the transfer syntax that it states."""
+    """End of File Meta, and the transfer syntax that it states."""
     file.seek(128)
     at, syntax = 132 if file.read(4) == b"DICM" else 0, b""
     while True:

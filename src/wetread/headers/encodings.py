@@ -1,4 +1,4 @@
-"""Which encoding a data set is in: as its Transfer Syntax says, or as its bytes do."""
+"""Encoding of a data set: that of its Transfer Syntax, or that of its bytes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ KNOWN_SYNTAXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the elements of a data set are written (PS3.5 7.1, annex A)."""
+    """Encoding of the elements of a data set (PS3.5 7.1, annex A)."""
 
     implicit: bool = False
     big: bool = False
@@ -80,12 +80,12 @@ def encoding_of(syntax: str) -> Encoding:
 
 
 def is_encapsulated(syntax: str) -> bool:
-    """Whether Pixel Data is in fragments (PS3.5 A.4)."""
+    """True if Pixel Data is in fragments (PS3.5 A.4)."""
     return syntax in KNOWN_SYNTAXES and syntax not in NATIVE
 
 
 def is_decodable(syntax: str) -> bool:
-    """Whether the pixels of a transfer syntax can be decoded; video cannot.
+    """True if the pixels of a transfer syntax can be decoded; video cannot.
 
     >>> is_decodable("1.2.840.10008.1.2.4.51"), is_decodable("1.2.840.10008.1.2.4.102")
     (True, False)
@@ -103,7 +103,7 @@ def probe(reader: Reader, start: int) -> Encoding | None:
 
 
 def _fits(reader: Reader, start: int, encoding: Encoding) -> bool:
-    """Whether three elements (fewer where the data set ends) read as this encoding."""
+    """True if three elements (fewer where the data set ends) read as this encoding."""
     pos, last, known = start, 0, 0
     for _ in range(3):
         head = reader.at(pos, 12)

@@ -1,4 +1,4 @@
-"""Whether all the pixel bytes that a header announces are in its file."""
+"""Completeness of the pixel bytes that a header announces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HALVED = array(["YBR_FULL_422", "YBR_PARTIAL_422"], pa.string())
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What n headers announce of their pixels."""
+    """Pixels announced by n headers."""
 
     rows: Int64s
     columns: Int64s
@@ -107,7 +107,7 @@ def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found
 
 
 def _expected(said: Announced) -> tuple[Bools, Int64s, Int64s]:
-    """Where the header says how large the pixels are, their bytes, and those of one frame."""
+    """Rows whose header gives the size of the pixels, their bytes, and those of one frame."""
     height, width, bits = said.rows, said.columns, said.allocated
     known = (height > 0) & (width > 0) & (bits > 0)
     frames = np.clip(said.frames, 1, 1 << 31)

@@ -1,4 +1,4 @@
-"""What is a column only on request: private elements and sequences, converted by pydicom."""
+"""Columns on request: private elements and sequences, converted by pydicom."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class BudgetError(Exception):
 
 
 class Reader(Protocol):
-    """What the scalar walk needs of a source."""
+    """Interface of a source for the scalar walk."""
 
     def page(self, offset: int) -> tuple[bytes | bytearray, int]:
         """Some bytes that hold those at `offset`, and where they start."""
@@ -26,7 +26,7 @@ class Reader(Protocol):
         """Up to `count` bytes from `offset` on; fewer at the end."""
 
     def ends_before(self, offset: int) -> bool:
-        """Whether the source has fewer than `offset` bytes."""
+        """True if the source has fewer than `offset` bytes."""
 
     def size(self) -> int:
         """Bytes in all, as far as they can be known."""
@@ -72,7 +72,7 @@ class FileReader:
         self._start = offset
 
     def ends_before(self, offset: int) -> bool:
-        """Whether there are fewer than `offset` bytes."""
+        """True if there are fewer than `offset` bytes."""
         return offset > self._size
 
     def size(self) -> int:
@@ -135,7 +135,7 @@ class DeflatedReader:
         return self._data, 0
 
     def ends_before(self, offset: int) -> bool:
-        """Whether there are fewer than `offset` bytes."""
+        """True if there are fewer than `offset` bytes."""
         while len(self._data) + self._skipped < offset:
             piece = self._more()
             if not piece:

@@ -1,4 +1,4 @@
-"""What the header alone says of the pictures: whether they decode, whether names may be in them."""
+"""Image properties from the header alone: decodable, and possibly with burned-in names."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class _Workspace(threading.local):
-    """What is kept from block to block, so that its memory is touched once."""
+    """Buffers reused from block to block, so that their memory is touched once."""
 
     def __init__(self) -> None:
         self.arena = Arena()
@@ -110,7 +110,7 @@ class _Block:
     bucket: Bucket | None = None
     parts: list[Elements] = field(default_factory=list)
     meta_end: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
-    """Where the File Meta group ends in each file."""
+    """End of the File Meta group in each file."""
 
 
 def _read_safely(
@@ -254,7 +254,7 @@ def _walk_meta(block: _Block) -> None:
 
 
 def _settle_syntax(block: _Block, elements: Elements) -> None:
-    """Which files are in a known syntax and look like it; the others are odd."""
+    """Files in a known syntax that look like it; the others are odd."""
     rows, arena = block.rows, block.arena.bytes
     found = np.flatnonzero(elements.tag == _TRANSFER_SYNTAX)
     texts = gather_strings(arena, elements.start[found], elements.length[found])

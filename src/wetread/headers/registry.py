@@ -77,5 +77,5 @@ class Registry:
 
     @property
     def full(self) -> bool:
-        """Whether tags that the next block has may find no room; then another one is due."""
+        """True if the tags of the next block may not fit; then a new registry is needed."""
         return self._strange > _MOST_STRANGE // 10

@@ -1,4 +1,4 @@
-"""What is said of each row beside its DICOM columns: status, problems, syntax, where pixels are."""
+"""Columns of each row that are not DICOM: status, problems, syntax, position of the pixels."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ _PROGRAMS = (
 
 @dataclass(slots=True)
 class Answer:
-    """What is said of n rows."""
+    """Results of n rows."""
 
     syntax: Texts
     pixel_offset: Int64s
@@ -140,7 +140,7 @@ class Answer:
             self.find(row, code, tag, offset, text)
 
     def set_pixels(self, rows: Rows) -> None:
-        """Where the value of the pixel element starts in each file, its length and kind."""
+        """Start of the value of the pixel element in each file, its length and kind."""
         self.pixel_offset, self.pixel_length = rows.pixel_offset, rows.pixel_length
         self.without_pixels = rows.pixel_offset < 0
         self.floats = np.isin(rows.pixel_tag, _FLOATS)
@@ -321,7 +321,7 @@ def _own_columns(
 def _column(
     sources: pa.RecordBatch | pa.Table, name: str, read: Int64s, unread: npt.NDArray[np.bool_]
 ) -> pa.Array:
-    """What the source's listing says, else what was read."""
+    """Value of the listing of the source, else the value read."""
     listed = sources.column(name)
     listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
     return pc.coalesce(listed, array(read, pa.int64(), unread))

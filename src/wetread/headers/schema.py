@@ -119,7 +119,7 @@ class Column:
 
     @property
     def splits(self) -> bool:
-        """Whether a backslash separates values."""
+        """True if a backslash separates values."""
         return self.vrs[0] not in UNSPLIT_VRS
 
     def field(self) -> pa.Field:

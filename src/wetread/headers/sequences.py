@@ -116,7 +116,7 @@ def _pass_delimiter(walked: Walked, tag: int, length: int, depth: int, pos: int)
 
 
 def check_fragments(reader: Reader, offset: int) -> str | None:
-    """What is missing of encapsulated Pixel Data whose file does not end with its delimiter.
+    """Missing part of encapsulated Pixel Data whose file does not end with its delimiter.
 
     Follows the fragments from `offset` on (PS3.5 A.4); None where their delimiter is found.
     """

@@ -82,7 +82,7 @@ def _read_meta(reader: FileReader, walked: Walked) -> int | None:
 
 
 def _find_meta(reader: FileReader, walked: Walked) -> int | None:
-    """Where the File Meta group starts, or the data set where there is none."""
+    """Start of the File Meta group, or of the data set if there is none."""
     head = reader.at(0, 144)
     if not head:
         walked.is_dicom = False
@@ -326,13 +326,13 @@ def _take_value(
 
 
 def _is_bulk(tag: int, vr: str) -> bool:
-    """Whether only the length of the value becomes a column."""
+    """True if only the length of the value becomes a column."""
     bulk = (LENGTH, SEQUENCE)
     return FAMILY_OF_VR.get(vr, LENGTH) in bulk and column_of(tag).family in bulk
 
 
 def _note_pixels(reader: Reader, walked: Walked, tag: int, value: int, length: int) -> None:
-    """Where the pixels are, and whether all of them are there."""
+    """Position of the pixels, and their completeness."""
     walked.pixel_tag, walked.pixel_offset = tag, value
     walked.pixel_length = -1 if length == UNDEFINED else length
     if length == UNDEFINED:

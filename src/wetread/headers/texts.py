@@ -80,7 +80,7 @@ def convert_texts(
 
 
 def _why_bad(text: str) -> str:
-    """What is wrong with a value, without quoting it."""
+    """Description of an invalid value, without quoting it."""
     return "more than one value" if "\\" in text else f"{len(text)} characters that do not parse"
 
 

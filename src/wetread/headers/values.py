@@ -123,7 +123,7 @@ def _read_number(text: str, whole: bool) -> float | int | None:
 
 
 def _spread(marked: Bools, bounds: Int64s) -> Bools:
-    """Which texts hold a marked byte."""
+    """Texts that contain a marked byte."""
     count = np.concatenate([[0], np.cumsum(marked)])
     result: Bools = count[bounds[1:]] > count[bounds[:-1]]
     return result

@@ -31,7 +31,7 @@ Bools = npt.NDArray[np.bool_]
 UInt32s = npt.NDArray[np.uint32]
 
 DONE, PIXELS, NEXT, ODD = 1, 2, 3, 4
-"""How a row left the walk: at its end, at its pixels, at the end of its window, or by oddness."""
+"""Reason a row left the walk: its end, its pixels, the end of its window, or oddness."""
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
@@ -54,10 +54,10 @@ class Elements(NamedTuple):
     vr: npt.NDArray[np.uint16]
     """Packed letters, 0 where the file does not say (implicit)."""
     start: Int64s
-    """Where the value starts in the arena; -1 where its bytes are not there."""
+    """Start of the value in the arena; -1 if its bytes are absent."""
     length: Int64s
     offset: Int64s
-    """Where the value starts in the file."""
+    """Start of the value in the file."""
 
     @classmethod
     def join(cls, parts: list[Elements]) -> Elements:
@@ -73,7 +73,7 @@ class Elements(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """What is known of each of n rows; the walk fills the lower half."""
+    """State of n rows; the walk fills the lower half."""
 
     size: Int64s
     """File sizes."""
@@ -89,7 +89,7 @@ class Rows:
     at: Int64s
     """Position in the file where the walk stands."""
     depth: Int64s
-    """How deep in sequences it stands there."""
+    """Nesting depth at that position."""
     state: npt.NDArray[np.int8]
     pixel_tag: UInt32s
     pixel_offset: Int64s
@@ -129,15 +129,15 @@ class _Lanes:
     implicit: Bools
     depth: Int64s
     opened: Int64s
-    """Where the outermost open sequence started."""
+    """Start of the outermost open sequence."""
     last: UInt32s
     whole: bool
-    """Whether sequences are kept: an open one is then walked again in the next window."""
+    """True if sequences are stored: an open one is then walked again in the next window."""
     big: Bools
     swaps: bool
-    """Whether any lane is big endian."""
+    """True if any lane is big endian."""
     nested: bool
-    """Whether any lane is in a sequence."""
+    """True if any lane is in a sequence."""
 
     def keep(self, mask: Bools) -> None:
         index = np.flatnonzero(mask)
@@ -192,7 +192,7 @@ def is_bulk(elements: Elements) -> Bools:
 
 
 def has_vr(arena: Bytes, pos: Int64s) -> Bools:
-    """Whether the elements at these positions of the arena show a value representation."""
+    """True for elements at these positions of the arena that show a value representation."""
     form: npt.NDArray[np.uint8] = _FORM[
         arena[pos + 4].astype(np.uint16) | arena[pos + 5].astype(np.uint16) << 8
     ]

@@ -1,4 +1,4 @@
-"""What the scalar walk found in one file."""
+"""Result of the scalar walk of one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Element:
 
 @dataclass(slots=True)
 class Walked:
-    """What the scalar walk found in one file."""
+    """Result of the scalar walk of one file."""
 
     elements: list[Element] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
