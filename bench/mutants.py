@@ -24,11 +24,11 @@ from wetread.settings import Settings
 from wetread.testing import case, seed_files
 
 WAYS = [
-    {"settings": Settings(few_files=few), "private": nested, "sequences": nested}
+    {"settings": Settings(windows=windows), "private": nested, "sequences": nested}
     for nested in (False, True)
-    for few in (0, 10**9)
+    for windows in ((8192, 65536), (64, 64))
 ]
-"""Options of the blocks in turn: both readers, without and with private elements and sequences."""
+"""Usual and small windows, without and with private elements and sequences, in turn."""
 SECONDS = 5.0
 
 

@@ -144,7 +144,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("EXECUTABLE_PREAMBLE", "warning", "The preamble is the start of a program (CVE-2019-11687)."),
     ("CRASHED", "error", "Reading this file ended the worker process."),
     ("TIMEOUT", "error", "Reading this file took longer than the limit."),
-    ("HEADER_BUDGET", "error", "The header is larger or slower than the limit; read up to there."),
+    ("HEADER_BUDGET", "error", "The header is larger than the limit; read up to there."),
     ("BOMB", "error", "Compressed data expands beyond the limit; not read further."),
     ("BAD_ARCHIVE", "error", "An archive or a member of it that cannot be read."),
     # the encoding
@@ -166,6 +166,8 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_VR", "warning", "A value representation that is not in the standard."),
     ("UN_SEQUENCE", "info", "A sequence written as UN of undefined length (CP-246)."),
     ("DELIMITER", "warning", "An item or sequence delimiter is missing or out of place."),
+    ("ELEMENT_LIMIT", "error", "More elements than the limit; read up to there."),
+    ("PROBLEM_LIMIT", "warning", "More problems than the limit; the others are left out."),
     ("TOO_DEEP", "error", "Sequences nested deeper than the limit; skipped."),
     ("RESYNC", "error", "Bytes that are not an element; reading stopped there."),
     # the values
@@ -174,6 +176,7 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("BAD_VALUE", "warning", "A value of the wrong length or kind; raw bytes in `invalid`."),
     ("OLD_DATE", "info", "A date in the form YYYY.MM.DD, from before 1993."),
     ("AGE_SUSPECT", "warning", "An age that is unknown, impossible or contradicts the dates."),
+    ("VALUE_LIMIT", "warning", "A value longer than the limit; its first bytes in `invalid`."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
     # the pixels, according to the header

@@ -22,25 +22,27 @@ class Settings:
     """
 
     block_files: int = 4096
-    """Number of files whose headers are parsed in step."""
-    windows: tuple[int, ...] = (8 * KIB, 64 * KIB, 1 * MIB)
-    """Bytes of a header in the first, second and third round; longer headers are read alone."""
-    round_bytes: int = 8 * MIB
-    """Memory for the headers of a later round."""
-    few_files: int = 8
-    """Minimum number of files to parse in step; fewer are faster one by one."""
+    """Number of files that are read and converted together."""
+    block_bytes: int = 64 * MIB
+    """Size of the headers in memory above which a block takes no more files."""
+    windows: tuple[int, int] = (8 * KIB, 64 * KIB)
+    """Bytes of a file in the first read, and in the further ones."""
     part_files: int = 8192
     """Maximum number of sources per task; a task writes one part of the index."""
     part_seconds: float = 30.0
     """Target duration of a task; the size of the next tasks adapts to it."""
-    start_seconds: float = 1.5
-    """Time in the calling process before worker processes are started (which takes 0.8 s)."""
     compact_rows: int = 100_000
     """Maximum number of rows in a part of a finished scan."""
     header_bytes: int = 64 * MIB
     """Maximum size of a header, after inflation if it is deflated."""
-    header_seconds: float = 5.0
-    """Time limit for one header."""
+    header_elements: int = 2_000_000
+    """Maximum number of elements in a header, including those in sequences."""
+    value_items: int = 65_536
+    """Maximum number of values of an element; null if exceeded, with its start in `invalid`."""
+    value_bytes: int = 1 * MIB
+    """Maximum size of a value, likewise; pixels and other bytes without a column are exempt."""
+    row_problems: int = 256
+    """Maximum number of problems in a row; further ones are left out."""
     member_bytes: int = 4 * GIB
     """Maximum size of an archive member."""
     member_ratio: int = 1000

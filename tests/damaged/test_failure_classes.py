@@ -22,7 +22,7 @@ from wetread.settings import Settings
 from wetread.testing import Damage, Expected, damages, dicom_file, picture
 
 ACROSS = {"UID_CLASH", "POSSIBLE_DUPLICATE"}
-WALKS = {"in_step": Settings(few_files=0), "one_by_one": Settings(few_files=10**9)}
+WALKS = {"small windows": Settings(windows=(64, 64)), "usual": Settings()}
 AS_ROOT = [d for d in damages() if d.name == "no_permission" and os.geteuid() == 0]
 """Permissions do not apply to the superuser: test_limits.py reads it as another user."""
 

@@ -19,25 +19,40 @@ from wetread.testing.dicom import DEFLATED, changed
 DAMAGES = {d.name: d for d in damages()}
 
 
-@pytest.mark.parametrize("few", [0, 10**9], ids=["in_step", "one_by_one"])
-def test_header_beyond_the_byte_limit_is_read_up_to_it(few: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [64, 8 * KIB])
+def test_a_header_over_the_limit_of_bytes_is_read_up_to_there(window: int, tmp_path: Path) -> None:
     items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 20_000)
     huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
     (tmp_path / "huge.dcm").write_bytes(huge)
-    settings = Settings(few_files=few, header_bytes=64 * KIB, windows=(8 * KIB, 16 * KIB))
+    settings = Settings(header_bytes=64 * KIB, windows=(window, window))
     [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
     assert row["read_status"] == "partial"
     assert "HEADER_BUDGET" in {f["code"] for f in row["problems"]}
     assert row["Rows"] == 8
 
 
-def test_header_beyond_the_time_limit_is_read_up_to_it(tmp_path: Path) -> None:
-    items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 200_000)
+def test_a_header_over_the_limit_of_elements_is_read_up_to_there(tmp_path: Path) -> None:
+    items = element("PerFrameFunctionalGroupsSequence", [[element("CodeValue", "A")]] * 2000)
     huge = dicom_file([*picture()[:-1], items, picture()[-1]], undefined=True)
-    (tmp_path / "slow.dcm").write_bytes(huge)
-    settings = Settings(few_files=10**9, header_seconds=0.05)
+    (tmp_path / "long.dcm").write_bytes(huge)
+    settings = Settings(header_elements=1000)
     [row] = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table.to_pylist()
-    assert "HEADER_BUDGET" in {f["code"] for f in row["problems"]}
+    assert row["read_status"] == "partial"
+    assert "ELEMENT_LIMIT" in {f["code"] for f in row["problems"]}
+
+
+@pytest.mark.parametrize("over", ["items", "bytes"])
+def test_a_value_over_the_limit_is_null(over: str, tmp_path: Path) -> None:
+    raw = b"1\\" * 70 if over == "items" else b"1" * 150
+    (tmp_path / "long.dcm").write_bytes(
+        dicom_file(changed(picture(), element("WindowCenter", raw)))
+    )
+    settings = Settings(value_items=64, value_bytes=141)
+    [row] = wr.scan(tmp_path, progress=False, settings=settings).table.to_pylist()
+    assert row["WindowCenter"] is None
+    assert row["Rows"] == 8
+    assert "VALUE_LIMIT" in {f["code"] for f in row["problems"]}
+    assert row["invalid"] == [{"keyword": "WindowCenter", "raw": raw}]
 
 
 def test_too_many_tags_of_one_file_leave_other_files_their_columns(tmp_path: Path) -> None:

@@ -11,17 +11,16 @@ import pytest
 
 import wetread as wr
 from wetread.errors import UsageError
-from wetread.headers import columns, reading, rows, texts
+from wetread.headers import columns, reading, rows, texts, walks
 from wetread.settings import Settings
-from wetread.testing.dicom import Element, dicom_file, element, picture
+from wetread.testing.dicom import DEFLATED, Element, dicom_file, element, picture
 
 BAD = "bad.dcm"
 STAGES = [
-    (reading, "_open_block"),
-    (reading, "_walk_meta"),
-    (reading, "_walk_data"),
-    (reading, "walk_file"),
-    (reading, "_note_lockstep"),
+    (reading, "walk_block"),
+    (walks, "Walk"),
+    (walks, "_Inflated"),
+    (reading, "swap_values"),
     (reading, "build_columns"),
     (columns, "gather_texts"),
     (columns, "convert_texts"),
@@ -29,8 +28,10 @@ STAGES = [
     (columns, "parse_times"),
     (texts, "parse_decimals"),
     (texts, "decode_text"),
-    (rows, "convert_private"),
-    (rows, "convert_sequences"),
+    (rows, "of_rows"),
+    (rows, "describe_private"),
+    (rows, "write_sequences"),
+    (rows, "hash_headers"),
     (reading, "assemble"),
     (rows, "identify"),
     (rows, "check_extent"),
@@ -55,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
         *picture(99)[7:],
     ]
     odd.sort(key=lambda e: e.tag)
-    (folder / BAD).write_bytes(dicom_file(odd, preamble=None))
+    (folder / BAD).write_bytes(dicom_file(odd, DEFLATED))
     return folder
 
 
@@ -91,9 +92,9 @@ def test_an_exception_at_any_stage_is_one_crashed_row(
 
 
 def test_what_concerns_the_root_is_raised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise UsageError("no such bucket")
 
-    monkeypatch.setattr(reading, "_open_block", fail)
+    monkeypatch.setattr(reading, "walk_block", fail)
     with pytest.raises(UsageError, match="bucket"):
         wr.scan(folder, progress=False, settings=Settings())

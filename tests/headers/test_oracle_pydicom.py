@@ -26,8 +26,8 @@ from pydicom.valuerep import DT, TM
 import wetread as wr
 from wetread.settings import Settings
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-IN_STEP, ONE_BY_ONE = Settings(few_files=0), Settings(few_files=10**9)
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+USUAL, SMALL = Settings(), Settings(windows=(64, 64), block_files=7)
 LENGTHS = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"}
 UNSPLIT = {"LT", "ST", "UR", "UT"}
 NUMBERS = {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS"}
@@ -60,7 +60,7 @@ def rows_of(folder: Path, settings: Settings) -> dict[str, dict[str, Any]]:
     return {row["path"]: row for row in index.table.to_pylist() if not row["member"]}
 
 
-@pytest.mark.parametrize("settings", [IN_STEP, ONE_BY_ONE], ids=["in_step", "one_by_one"])
+@pytest.mark.parametrize("settings", [USUAL, SMALL], ids=["usual", "small windows"])
 def test_values_are_those_of_pydicom(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,7 +81,7 @@ def test_values_are_those_of_pydicom(
 def test_both_walks_give_equal_rows(capsys: pytest.CaptureFixture[str]) -> None:
     equal = 0
     for folder in folders():
-        in_step, one_by_one = rows_of(folder, IN_STEP), rows_of(folder, ONE_BY_ONE)
+        in_step, one_by_one = rows_of(folder, USUAL), rows_of(folder, SMALL)
         assert in_step.keys() == one_by_one.keys()
         for path, row in in_step.items():
             differing = [k for k in row if not same(row[k], one_by_one[path].get(k))]

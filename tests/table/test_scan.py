@@ -22,7 +22,7 @@ from wetread.settings import Settings
 from wetread.table import merge, parts
 from wetread.table import scan as rooms
 
-SMALL = Settings(part_files=8, compact_rows=32, start_seconds=0)
+SMALL = Settings(part_files=8, compact_rows=32)
 
 
 @pytest.fixture
@@ -403,7 +403,7 @@ def test_a_source_that_ends_the_worker_is_a_row(
                 yield failed(task.slice(0, 1), "crashed", "SIGSEGV")  # type: ignore[operator]
                 yield rooms.scan_part(task.slice(1), options)
 
-    monkeypatch.setattr(rooms, "LocalEngine", Engine)
+    monkeypatch.setattr(rooms, "Threads", Engine)
     for index in (scan_to(folder, tmp_path / "to"), scan(folder, progress=False, settings=SMALL)):
         assert len(index) == 100
         assert index.summary()["read_status"]["crashed"] == 13

@@ -33,29 +33,28 @@ def array(
     Raises:
         OverflowError, TypeError or ValueError: a value does not fit `kind`.
     """
-    if nulls is None and not (isinstance(values, np.ndarray) and values.dtype != object):
-        nulls = np.fromiter((value is None for value in values), np.bool_, len(values))
+    numeric = isinstance(values, np.ndarray) and values.dtype != object
+    listed: list[Any] = [] if numeric else list(values)
+    if nulls is None and (count := listed.count(None)):
+        if count == len(listed):
+            return pa.nulls(count, kind)
+        nulls = np.fromiter((value is None for value in listed), np.bool_, len(listed))
     validity = None if nulls is None or not nulls.any() else _bits(~nulls)
     if pa.types.is_struct(kind):
-        fields = [array([v and v[field.name] for v in values], field.type) for field in kind]
+        fields = [array([v and v[field.name] for v in listed], field.type) for field in kind]
         return pa.StructArray.from_arrays(fields, fields=list(kind))
     if pa.types.is_list(kind):
-        bounds = _bounds([len(value or ()) for value in values])
-        flat = array([*chain.from_iterable(value or () for value in values)], kind.value_type)
-        return pa.Array.from_buffers(kind, len(values), [validity, bounds], children=[flat])
+        bounds = _bounds(np.array([len(value or ()) for value in listed], np.int64))
+        flat = array([*chain.from_iterable(value or () for value in listed)], kind.value_type)
+        return pa.Array.from_buffers(kind, len(listed), [validity, bounds], children=[flat])
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        encode = str.encode if pa.types.is_string(kind) else bytes
-        raws = [b"" if value is None else encode(value) for value in values]
-        data = pa.py_buffer(b"".join(raws))
-        return pa.Array.from_buffers(
-            kind, len(raws), [validity, _bounds([len(raw) for raw in raws]), data]
-        )
-    if not isinstance(values, np.ndarray) or values.dtype == object:
-        values = np.array([0 if value is None else value for value in values])
+        return _texts(listed, kind, validity)
+    numbers = values if numeric else [0 if value is None else value for value in listed]
+    given = np.asarray(numbers)
     if pa.types.is_boolean(kind):
-        return pa.Array.from_buffers(kind, len(values), [validity, _bits(values)])
-    data = np.ascontiguousarray(values, _buffer_type(kind))
-    if data.dtype != values.dtype and not np.array_equal(data, values, equal_nan=True):
+        return pa.Array.from_buffers(kind, len(given), [validity, _bits(given)])
+    data = np.ascontiguousarray(given, _buffer_type(kind))
+    if data.dtype != given.dtype and not np.array_equal(data, given, equal_nan=True):
         raise ValueError(f"a value does not fit {kind}")
     return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])
 
@@ -91,6 +90,66 @@ def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
     return values
 
 
+def spread(
+    values: pa.Array, rows: npt.NDArray[np.integer[Any]], filled: Bools, count: int
+) -> pa.Array:
+    """Array of `count` rows with values in some of them, null in the others.
+
+    `rows` are in ascending order; a value that is not `filled` is null. The data of texts and
+    lists is not copied.
+
+    >>> values, filled = array(["a", "b"], pa.string()), np.array([True, True])
+    >>> spread(values, np.array([0, 2]), filled, 3).to_pylist()
+    ['a', None, 'b']
+    """
+    if len(values) == count and filled.all():
+        return values
+    valid = np.zeros(count, np.bool_)
+    valid[rows] = filled
+    if values.null_count:
+        valid[rows] &= filled_flags(values)
+    first = values.offset
+    buffers = values.buffers()
+    if pa.types.is_string(values.type) or pa.types.is_list(values.type):
+        offsets = np.frombuffer(buffers[1], np.int32)[first : first + len(values) + 1]
+        bounds = np.zeros(count + 1, np.int32)
+        bounds[rows + 1] = np.diff(offsets)
+        bounds[0] = offsets[0]
+        np.cumsum(bounds, out=bounds)
+        made = [_bits(valid), pa.py_buffer(bounds)]
+        if pa.types.is_list(values.type):
+            return pa.Array.from_buffers(values.type, count, made, children=[values.values])
+        return pa.Array.from_buffers(values.type, count, [*made, buffers[2]])
+    kind = _buffer_type(values.type)
+    out = np.zeros(count, kind)
+    out[rows] = np.frombuffer(buffers[1], kind)[first : first + len(values)]
+    return pa.Array.from_buffers(values.type, count, [_bits(valid), pa.py_buffer(out)])
+
+
+def filled_flags(values: pa.Array) -> Bools:
+    """Flags of the values that are not null."""
+    return _unpack(values.buffers()[0], values.offset, len(values))
+
+
+def _texts(values: list[Any], kind: pa.DataType, validity: pa.Buffer | None) -> pa.Array:
+    """Array of texts or bytes; the nulls of `validity` may be None."""
+    is_text = pa.types.is_string(kind)
+    if validity is not None:
+        nothing = "" if is_text else b""
+        values = [nothing if value is None else value for value in values]
+    if is_text:
+        joined = "".join(values)
+        if joined.isascii():
+            data = joined.encode()
+        else:
+            values = [value.encode() for value in values]
+            data = b"".join(values)
+    else:
+        data = b"".join(values)
+    bounds = _bounds(np.fromiter(map(len, values), np.int64, len(values)))
+    return pa.Array.from_buffers(kind, len(values), [validity, bounds, pa.py_buffer(data)])
+
+
 def _buffer_type(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy type of the values in an Arrow buffer."""
     if pa.types.is_temporal(kind):
@@ -108,9 +167,9 @@ def _unpack(bits: pa.Buffer, first: int, count: int) -> Bools:
     return flags[first : first + count].astype(np.bool_)
 
 
-def _bounds(lengths: list[int]) -> pa.Buffer:
+def _bounds(lengths: npt.NDArray[np.int64]) -> pa.Buffer:
     """Offsets of consecutive values; OverflowError beyond 2 GiB."""
-    total = sum(lengths)
+    total = int(lengths.sum())
     if total > 2**31 - 1:
         raise OverflowError(f"{total} bytes or values in one array")
     bounds = np.zeros(len(lengths) + 1, np.int32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -141,18 +140,13 @@ def dcmread(fn: str | os.PathLike[str] | BinaryIO, force: bool = False) -> FileD
 
 def _find_syntax(fn: str | os.PathLike[str] | BinaryIO, start: int) -> str:
     """Detect the transfer syntax of a file from its bytes; "" if it is not DICOM."""
-    from wetread.headers.pages import FileReader
-    from wetread.headers.single import walk_file
+    from wetread.headers.dataset import find_syntax
     from wetread.settings import Settings
 
-    settings = Settings()
     with open(fn, "rb") if isinstance(fn, str | os.PathLike) else nullcontext(fn) as file:
-        size = file.seek(0, os.SEEK_END)
-        deadline = time.monotonic() + settings.header_seconds
-        reader = FileReader(file, size, settings.header_bytes, deadline)
-        walked = walk_file(reader, settings, deadline, whole=False)
+        syntax = find_syntax(file, Settings())
         file.seek(start)
-    return (walked.syntax or "") if walked.is_dicom else ""
+    return syntax or ""
 
 
 def png16read(self: Path) -> NDArray[np.uint16]:

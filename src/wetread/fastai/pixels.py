@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import DecodeError
-from wetread.headers.nesting import UNDEFINED
+from wetread.headers.encodings import UNDEFINED
 from wetread.pixels import Frames, read_frame
 from wetread.pixels.form import describe
 from wetread.pixels.frames import ELEMENTS

@@ -1,296 +1,208 @@
-"""Read the first bytes of many files into one buffer."""
+"""Blocks of sources: plain files, members of archives and objects of a store, walked together."""
 
 from __future__ import annotations
 
 import os
-import re
-import stat
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
+from wetread.headers.registry import Registry
+from wetread.headers.walks import (
+    BASE,
+    MTIME,
+    PIXEL_LENGTH,
+    PIXEL_OFFSET,
+    SYNTAX,
+    TEXT,
+    Bytes,
+    Elements,
+    Found,
+    Memory,
+    Walked,
+    describe_error,
+    passing,
+    walk_files,
+    walk_others,
+)
 from wetread.settings import Settings
 from wetread.sources.archives import ArchiveError
-from wetread.sources.find import PASSING
-
-Bytes = npt.NDArray[np.uint8]
-Int64s = npt.NDArray[np.int64]
-
-SLACK = 16
-"""Bytes after a window that may be gathered, never used."""
-_SAMPLE = 16
-"""Files whose timing decides whether opening waits."""
-DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
-"""The sequence delimitation item that ends encapsulated pixels (PS3.5 A.4)."""
-
-_ENCAPSULATED = re.compile(rb"1\.2\.840\.10008\.1\.2\.[45]")
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-_FLAGS |= getattr(os, "O_BINARY", 0)
-_readv = getattr(os, "readv", None)
-_pread = getattr(os, "pread", None)
+from wetread.sources.buckets import Bucket, is_url, open_bucket
+from wetread.sources.find import open_source
 
 
-class Peek(NamedTuple):
-    """The first read of a source that is no plain file."""
-
-    head: bytes
-    """The first bytes, at most a window."""
-    size: int
-    last: bytes
-    """The last 8 bytes; empty where they need not be known."""
-
-
-Peeker = Callable[[int], Peek]
-"""Peeks at an archive's member or an object of a store; takes the size of the window."""
-
-
-class Arena:
-    """One buffer of bytes, kept from block to block: a window a file, then what is appended."""
+class _Kept(threading.local):
+    """Memory of each thread."""
 
     def __init__(self) -> None:
-        self.bytes: Bytes = np.empty(0, np.uint8)
-        self.used = 0
-        self._views: list[memoryview] = []
-        self._shape = (0, 0)
+        self.memory = Memory()
+        self.registry = Registry()
 
-    def lay_out(self, files: int, window: int) -> list[memoryview]:
-        """Room for a window a file; the writable views of it, one a file."""
-        need = files * window + SLACK
-        if self.bytes.size < need:
-            self.bytes = np.empty(need + (need >> 2), np.uint8)
-            self._shape = (0, 0)
-        if self._shape[1] != window or self._shape[0] < files:
-            memory = self.bytes.data
-            self._views = [memory[i * window : (i + 1) * window] for i in range(files)]
-            self._shape = (files, window)
-        self.used = need
-        return self._views
 
-    def append(self, values: Bytes) -> int:
-        """Keep bytes after the windows; where they start."""
-        start, end = self.used, self.used + values.size
-        if end + SLACK > self.bytes.size:
-            grown = np.empty(end + SLACK + (end >> 2), np.uint8)
-            grown[:start] = self.bytes[:start]
-            self.bytes = grown
-            self._views, self._shape = [], (0, 0)
-        self.bytes[start:end] = values
-        self.used = end
-        return start
+_kept = _Kept()
 
 
 @dataclass(slots=True)
-class Heads:
-    """Result of the first read of a block of n files."""
+class Block:
+    """Sources that have been walked: the first ones of those asked for."""
 
-    window: int
-    """Bytes read of each, at most."""
-    size: npt.NDArray[np.int64]
-    mtime_ns: npt.NDArray[np.int64]
-    got: npt.NDArray[np.int64]
-    """Bytes in the window."""
-    ended: npt.NDArray[np.bool_]
-    """True if the last 8 bytes are a sequence delimiter; checked for encapsulated files only."""
-    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Problem code and text of the files that could not be read."""
-
-    @classmethod
-    def of(cls, files: int, window: int) -> Heads:
-        """Nothing read yet."""
-        size, mtime_ns, got = (np.zeros(files, np.int64) for _ in range(3))
-        return cls(window, size, mtime_ns, got, np.zeros(files, np.bool_))
+    sources: pa.RecordBatch | pa.Table
+    walked: Walked
+    arena: Bytes
 
 
-def read_heads(
-    names: list[bytes],
-    arena: Arena,
-    window: int,
-    others: dict[int, Peeker],
-    problems: dict[int, tuple[str, str]],
-    settings: Settings,
-    pool: ThreadPoolExecutor | None = None,
-) -> Heads:
-    """Read the first `window` bytes of every file into the arena.
+def kept_registry() -> Registry:
+    """The columns that this thread has met."""
+    if _kept.registry.full:
+        _kept.registry = Registry()
+    return _kept.registry
 
-    `names` are full paths; a row in `others` is peeked at instead, one in `problems` is not opened.
-    With a pool all is read in its threads. Where opening waits (network file systems), threads
-    overlap it: the first files' timing decides.
-    """
-    views = arena.lay_out(len(names), window)
-    reading = _Reading(names, views, arena.bytes.data, window, others, dict(problems), settings)
-    if pool is not None:
-        for _ in pool.map(reading.read_row, range(len(names))):
-            pass
-        return reading.heads(arena.bytes)
-    first = min(_SAMPLE, len(names))
-    begun = time.perf_counter()
-    for i in range(first):
-        reading.read_row(i)
-    waits = time.perf_counter() - begun > settings.slow_open_seconds * first
-    if waits and not others:  # which are read one after the other
-        with ThreadPoolExecutor(settings.io_threads) as pool:
-            for _ in pool.map(reading.read_row, range(first, len(names))):
-                pass
-    elif others or problems:
-        for i in range(first, len(names)):
-            reading.read_row(i)
+
+def walk_block(
+    root: str, sources: pa.RecordBatch | pa.Table, settings: Settings, *, whole: bool
+) -> Block:
+    """Walk sources from the first on, as many as the memory of a block holds."""
+    memory = _kept.memory
+    memory.used = 0
+    paths = sources.column("path").to_pylist()
+    members = sources.column("member").to_pylist()
+    known = sources.column("problem").to_pylist()
+    rows = np.zeros((12, len(paths)), np.int64)
+    rows[[SYNTAX, PIXEL_OFFSET, PIXEL_LENGTH]] = -1
+    block = _Gathering(rows, memory, settings, whole)
+    block.problems = {i: (code, "") for i, code in enumerate(known) if code}
+    if is_url(root):
+        left = [i for i in range(len(paths)) if not known[i]]
+        sizes = sources.column("file_size").to_pylist()
+        times = sources.column("mtime_ns").to_pylist()
+        rows[MTIME] = [time or 0 for time in times]
+        block.walk_objects(open_bucket(root, settings), left, paths, sizes)
     else:
-        reading.read_rest(first)
-    return reading.heads(arena.bytes)
+        plain = [i for i, member in enumerate(members) if not member and not known[i]]
+        prefix = os.path.join(os.fsencode(root), b"")
+        block.walk_plain(plain, [prefix + paths[i] for i in plain])
+        for i in [i for i, member in enumerate(members) if member and not known[i]]:
+            block.walk_member(i, root, paths[i], members[i])
+    return Block(sources.slice(0, block.rows.shape[1]), block.walked(), memory.arena)
 
 
-class _Reading:
-    """The first read of a block; lists, which are faster to set one by one than arrays."""
+class _Gathering:
+    """Several walks that become one."""
 
-    def __init__(
-        self,
-        names: list[bytes],
-        views: list[memoryview],
-        buffer: memoryview,
-        window: int,
-        others: dict[int, Peeker],
-        problems: dict[int, tuple[str, str]],
-        settings: Settings,
-    ) -> None:
-        self.names, self.views, self.buffer, self.window = names, views, buffer, window
-        self.others, self.problems, self.settings = others, problems, settings
-        self.size, self.mtime_ns, self.got = ([0] * len(names) for _ in range(3))
-        self.ended: list[int] = []
-        self.reached = 0
+    def __init__(self, rows: np.ndarray, memory: Memory, settings: Settings, whole: bool) -> None:
+        self.rows, self.memory, self.settings, self.whole = rows, memory, settings, whole
+        self.problems: dict[int, tuple[str, str]] = {}
+        self.inferred: dict[int, str | None] = {}
+        self.elements: list[Elements] = []
+        self.found: list[Found] = []
 
-    def heads(self, arena: Bytes) -> Heads:
-        """Bytes read, as arrays."""
-        heads = Heads(
-            self.window,
-            np.array(self.size, np.int64),
-            np.array(self.mtime_ns, np.int64),
-            np.array(self.got, np.int64),
-            np.zeros(len(self.names), np.bool_),
-            self.problems,
-        )
-        heads.ended[self.ended] = True
-        _look_at_ends(heads, arena)
-        return heads
+    def walked(self) -> Walked:
+        """All rows, elements and problems."""
+        elements, found = Elements.join(self.elements), Found.join(self.found)
+        return Walked(self.rows, elements, found, self.problems, self.inferred)
 
-    def read_rest(self, first: int) -> None:
-        """Every plain file from `first` on; the few that raise go through `read_row`."""
-        while first < len(self.names):
-            try:
-                self._read_files(range(first, len(self.names)))
+    def take(self, index: Sequence[int], walked: Walked, shift: int = 0) -> None:
+        """What a walk found in the rows `index`; `shift` is where its arena lies in ours."""
+        places = np.asarray(index, np.int64)
+        times = self.rows[MTIME, places]
+        self.rows[:, places] = walked.rows
+        self.rows[BASE, places] += shift
+        self.rows[TEXT, places] += shift
+        self.rows[MTIME, places] = np.maximum(self.rows[MTIME, places], times)
+        self.problems.update({index[i]: said for i, said in walked.problems.items()})
+        self.inferred.update({index[i]: syntax for i, syntax in walked.inferred.items()})
+        elements, found = walked.elements, walked.found
+        if len(places) != self.rows.shape[1]:
+            elements.row = places[elements.row].astype(np.int32)
+            found.row = places[found.row].astype(np.int32)
+        if shift:
+            elements.start[elements.start >= 0] += shift
+        self.elements.append(elements)
+        self.found.append(found)
+
+    def walk_plain(self, index: list[int], names: list[bytes]) -> None:
+        """Plain files; rows from the first one that is left out on are left out."""
+        walked = walk_files(names, self.memory, self.settings, whole=self.whole)
+        done = walked.rows.shape[1]
+        if done < len(index):
+            self.rows = self.rows[:, : index[done]]
+        again = passing(walked)
+        self.take(index[:done], walked)
+        for i in again:
+            self._try_again(index[i], names[i])
+
+    def _try_again(self, row: int, name: bytes) -> None:
+        """After an error that may pass."""
+        for _ in range(self.settings.retries - 1):
+            time.sleep(0.01)
+            memory = Memory()
+            walked = walk_files([name], memory, self.settings, whole=self.whole)
+            if not passing(walked):
+                self.problems.pop(row)
+                self.take([row], walked, self.memory.append(memory))
                 return
-            except OSError:
-                first = self.reached + 1
-                self.read_row(self.reached)
 
-    def read_row(self, i: int) -> None:
-        """One source, again after an error that may pass; what remains is its problem."""
-        if i in self.problems:
+    def walk_member(self, row: int, root: str, path: bytes, member: bytes) -> None:
+        """A member of an archive."""
+        if row >= self.rows.shape[1]:
             return
-        for left in reversed(range(self.settings.retries)):
-            try:
-                if i in self.others:
-                    self._peek(i)
-                else:
-                    self._read_files(range(i, i + 1))
-                return
-            except (OSError, ArchiveError) as error:
-                if getattr(error, "errno", None) not in PASSING or not left:
-                    self.problems[i] = describe_error(error)
-                    return
-                time.sleep(0.01)
-
-    def _read_files(self, which: range) -> None:
-        """Plain files: the loop that costs most. Raises OSError at the file `reached`."""
-        names, views, buffer, window = self.names, self.views, self.buffer, self.window
-        size, mtime_ns, got = self.size, self.mtime_ns, self.got
-        open_, fstat, close, search = os.open, os.fstat, os.close, _ENCAPSULATED.search
-        for i in which:
-            self.reached = i
-            descriptor = open_(names[i], _FLAGS)
-            try:
-                info = fstat(descriptor)
-                if info.st_mode & 0o170000 != stat.S_IFREG:
-                    self.problems[i] = ("NOT_A_FILE", "not a regular file")
-                    continue
-                got[i] = count = read_into(descriptor, views[i])
-                size[i] = length = info.st_size
-                mtime_ns[i] = info.st_mtime_ns
-                if (
-                    length > count
-                    and search(buffer, i * window + 128, i * window + 640)
-                    and read_at(descriptor, 8, length - 8) == DELIMITER
-                ):
-                    self.ended.append(i)
-            finally:
-                close(descriptor)
-
-    def _peek(self, i: int) -> None:
-        peek = self.others[i](self.window)
-        self.views[i][: len(peek.head)] = peek.head
-        self.got[i], self.size[i] = len(peek.head), peek.size
-        if peek.last == DELIMITER:
-            self.ended.append(i)
-
-
-def _look_at_ends(heads: Heads, arena: Bytes) -> None:
-    """Sequence delimiters at the end of the files that lie in their window whole."""
-    whole = np.flatnonzero((heads.got == heads.size) & (heads.got >= 8))
-    last = np.ndarray((arena.size - 7,), "<u8", arena, strides=(1,))
-    ends = whole * heads.window + heads.got[whole] - 8
-    heads.ended[whole] = last[ends] == int.from_bytes(DELIMITER, "little")
-
-
-def is_encapsulated(head: bytes) -> bool:
-    """True if the first bytes name a transfer syntax with encapsulated pixels."""
-    return _ENCAPSULATED.search(head, 128, 640) is not None
-
-
-def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
-    """Problem code and text of a source that cannot be read."""
-    if isinstance(error, ArchiveError):
-        return error.code, str(error)
-    return "NO_ACCESS", error.strerror or type(error).__name__
-
-
-def read_into(descriptor: int, view: memoryview) -> int:
-    """Fill a view from the start of a file as far as the file goes; the bytes read."""
-    if _readv is not None:
-        count: int = _readv(descriptor, (view,))
-        return count
-    data = os.read(descriptor, len(view))
-    view[: len(data)] = data
-    return len(data)
-
-
-def read_at(descriptor: int, count: int, offset: int) -> bytes:
-    """`os.pread`, also where the system has none."""
-    if _pread is not None:
-        return bytes(_pread(descriptor, count, offset))
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.read(descriptor, count)
-
-
-def read_windows(names: list[bytes], positions: list[int], window: int) -> tuple[Bytes, Int64s]:
-    """`window` bytes of every file from its position on; uint8[files * window] and bytes read."""
-    data = np.empty(len(names) * window + SLACK, np.uint8)
-    got = np.zeros(len(names), np.int64)
-    memory = data.data
-    for i, (name, position) in enumerate(zip(names, positions, strict=True)):
         try:
-            descriptor = os.open(name, _FLAGS)
-        except OSError:
-            continue
-        try:
-            chunk = read_at(descriptor, window, position)
-            memory[i * window : i * window + len(chunk)] = chunk
-            got[i] = len(chunk)
-        except OSError:
-            pass
-        finally:
-            os.close(descriptor)
-    return data, got
+            with open_source(root, path, member, self.settings) as stream:
+
+                def read(_: int, first: int, count: int) -> bytes:
+                    stream.seek(first)
+                    return stream.read(count)
+
+                size, memory = stream.seek(0, os.SEEK_END), Memory()
+                walked = walk_others([size], read, memory, self.settings, whole=self.whole)
+        except (OSError, ArchiveError) as error:
+            self.problems[row] = describe_error(error)
+            return
+        self.take([row], walked, self.memory.append(memory))
+
+    def walk_objects(
+        self, bucket: Bucket, index: list[int], paths: list[bytes], sizes: list[int]
+    ) -> None:
+        """Objects of a store, many at once; each walk has an arena of its own."""
+
+        def walk(row: int) -> tuple[Walked, Memory]:
+            memory = Memory()
+            reader = _ObjectReader(bucket, paths[row].decode(), sizes[row], self.settings)
+            walked = walk_others([sizes[row]], reader.read, memory, self.settings, whole=self.whole)
+            return walked, memory
+
+        for row, (walked, memory) in zip(index, bucket.pool.map(walk, index), strict=True):
+            if self.memory.used > self.settings.block_bytes:
+                self.rows = self.rows[:, :row]
+                break
+            self.take([row], walked, self.memory.append(memory))
+
+
+class _ObjectReader:
+    """Ranges of an object in as few requests as may be."""
+
+    def __init__(self, bucket: Bucket, key: str, size: int, settings: Settings) -> None:
+        self._bucket, self._key, self._size, self._settings = bucket, key, size, settings
+        self._first, self._data = 0, b""
+
+    def read(self, _: int, first: int, count: int) -> bytes:
+        """Some bytes; OSError if a request fails, or brings less than the listing promised."""
+        at = first - self._first
+        if at < 0 or at + count > len(self._data):
+            wanted = max(count, self._settings.object_window) if count > 8 else count
+            if self._size <= self._settings.object_bytes:
+                first_wanted, wanted = 0, self._size
+            else:
+                first_wanted, wanted = first, min(wanted, self._size - first)
+            data = self._bucket.read(self._key, first_wanted, wanted)
+            if len(data) < wanted:
+                raise OSError(None, f"{len(data)} bytes came of {wanted}")
+            if count <= 8 and wanted == count:
+                return data
+            self._first, self._data = first_wanted, data
+            at = first - first_wanted
+        return self._data[at : at + count]

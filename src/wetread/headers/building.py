@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.headers.blocks import Bytes
 from wetread.headers.charset import read_charsets
 from wetread.headers.registry import Registry
 from wetread.headers.schema import format_tag
-from wetread.headers.walk import Elements
-from wetread.headers.walked import MOST_RAW
+from wetread.headers.walks import MOST_RAW, Bytes, Elements
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wetread.headers.gather import Bytes, gather_strings
-from wetread.headers.walk import Elements
+from wetread.headers.walks import Elements
 
 CHARSET = 0x00080005
 

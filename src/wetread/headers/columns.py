@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.arrays import array
+from wetread.common.arrays import array, spread
 from wetread.headers import schema as s
-from wetread.headers.blocks import Bytes
 from wetread.headers.building import Built, Work
 from wetread.headers.charset import CHARSET, decode_text, is_defined
 from wetread.headers.gather import trim
@@ -21,7 +20,7 @@ from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
 from wetread.headers.texts import TEXTUAL, convert_lists, convert_texts, gather_texts
 from wetread.headers.values import parse_ages, parse_moments, parse_times
-from wetread.headers.walk import Elements
+from wetread.headers.walks import Bytes, Elements
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -53,15 +52,33 @@ def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registr
         elements, codes = _drop_strange(built, elements, codes)
     order = np.argsort(codes, kind="stable")
     elements, codes = elements.take(order), codes[order]
+    elements, codes = _take_last(built, elements, codes)
     work = Work(arena, elements, codes, registry, built)
     _check_charsets(work)
     family = _settle_families(work)
-    _build_texts(work, np.flatnonzero(np.isin(family, TEXTUAL)), family)
+    present = np.bincount(family, minlength=256)
+    _build_texts(work, np.flatnonzero(family <= s.DATE), family)
     for number in _DTYPES:
-        _build_numbers(work, np.flatnonzero(family == number), number)
+        if present[number]:
+            _build_numbers(work, np.flatnonzero(family == number), number)
     _build_lengths(work, np.flatnonzero(family == s.LENGTH))
     _add_extra(work)
     return built
+
+
+def _take_last(
+    built: Built, elements: Elements, codes: npt.NDArray[np.uint16]
+) -> tuple[Elements, npt.NDArray[np.uint16]]:
+    """The last element of each tag in each row, which alone counts; a problem for the others."""
+    again = (codes[1:] == codes[:-1]) & (elements.row[1:] == elements.row[:-1])
+    if not again.any():
+        return elements, codes
+    last = np.flatnonzero(np.append(~again, True))
+    counts = np.diff(last, prepend=-1)
+    for i, count in zip(last[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+        row, tag = elements.row[i], int(elements.tag[i])
+        built.find(row, "DUPLICATE_TAG", tag, elements.offset[i], f"{count} times")
+    return elements.take(last), codes[last]
 
 
 def _check_charsets(work: Work) -> None:
@@ -135,15 +152,18 @@ def _build_texts(work: Work, index: npt.NDArray[np.intp], family: npt.NDArray[np
         return
     start = work.elements.start[index]
     length = trim(work.arena, start, work.elements.length[index])
-    texts = gather_texts(work, index, start, length)
     is_list = work.registry.is_list[work.codes[index]]
+    families = family[index]
+    present = np.bincount(families, minlength=4)
     for number in TEXTUAL:
-        of_family = family[index] == number
+        if not present[number]:
+            continue
+        of_family = families == number
         for many in (False, True):
             chosen = np.flatnonzero(of_family & (is_list == many))
             if not chosen.size:
                 continue
-            part = texts if len(chosen) == len(texts) else texts.take(array(chosen, pa.int64()))
+            part = gather_texts(work, index[chosen], start[chosen], length[chosen])
             convert = convert_lists if many else convert_texts
             values = convert(work, index[chosen], part, number)
             _cut_columns(work, index[chosen], values, length[chosen] > 0)
@@ -217,46 +237,35 @@ def _cut_columns(work: Work, index: npt.NDArray[np.intp], values: pa.Array, fill
     An element that is not `filled` has no value: null.
     """
     codes, rows = work.codes[index], work.elements.row[index]
-    cuts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    numbers = np.where(filled, np.arange(len(codes)), -1)
+    cuts = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
     for begin, end in pairwise(cuts):
         column = work.registry.columns[codes[begin]]
-        here, wanted = rows[begin:end], numbers[begin:end]
-        place = np.full(work.built.rows, -1, np.int64)
-        place[here] = wanted
-        if not np.array_equal(place[here], wanted):
-            _note_repeats(work, column, index[begin:end])
+        here, full = rows[begin:end], filled[begin:end]
         part = values.slice(begin, end - begin)
-        whole = len(part) == len(place) and place[0] >= 0 and bool((np.diff(place) == 1).all())
-        index_of = None if whole else array(place - begin, pa.int64(), place < 0)
-        _place(work, column, part, index_of)
+        if not (here[1:] > here[:-1]).all():
+            order = np.argsort(here, kind="stable")
+            here, full, part = here[order], full[order], part.take(array(order, pa.int64()))
+        _place(work, column, part, here, full)
 
 
-def _note_repeats(work: Work, column: Column, index: npt.NDArray[np.intp]) -> None:
-    """A problem for every row that has an element more than once; the last one counts."""
-    rows = work.elements.row[index]
-    found, counts = np.unique(rows, return_counts=True)
-    for row, count in zip(found[counts > 1], counts[counts > 1], strict=True):
-        offset = work.elements.offset[index[rows == row][-1]]
-        work.built.find(row, "DUPLICATE_TAG", column.tag, offset, f"{count} times")
-
-
-def _place(work: Work, column: Column, values: pa.Array, index: pa.Array | None = None) -> None:
-    """Put a column in the result, over what another family gave for other rows.
-
-    `index` says which of the values a row has, null for none; without it there is one a row.
-    """
+def _place(
+    work: Work,
+    column: Column,
+    values: pa.Array,
+    rows: npt.NDArray[np.integer[Any]],
+    filled: Bools,
+) -> None:
+    """Put values of some rows in the result, beside what another family gave for other rows."""
     field = _field_of(column)
     if values.type != field.type:
         values = values.cast(field.type)
-    _put(work, field, values, index)
+    _put(work, field, spread(values, rows, filled, work.built.rows))
     derived = column.derived_field()
     if derived is not None:
-        _put(work, derived, _derive(derived, values), index)
+        _put(work, derived, spread(_derive(derived, values), rows, filled, work.built.rows))
 
 
-def _put(work: Work, field: pa.Field, values: pa.Array, index: pa.Array | None) -> None:
-    column = values if index is None else values.take(index)
+def _put(work: Work, field: pa.Field, column: pa.Array) -> None:
     if field.name in work.built.arrays:
         column = pc.coalesce(column, work.built.arrays[field.name][1])
     work.built.arrays[field.name] = (field, column)
@@ -338,13 +347,13 @@ def _read_unknown(work: Work, i: int) -> None:
     values = _read_values(work, i) if said < s.LENGTH and work.elements.start[i] >= 0 else []
     column = s.unknown_column(tag, text=bool(values))
     value: Any = "\\".join(map(str, values)) if values else int(work.elements.length[i])
-    one = [None] * row + [value] + [None] * (work.built.rows - row - 1)
-    _place(work, column, array(one, column.type))
+    _place(work, column, array([value], column.type), np.array([row]), np.array([True]))
 
 
 def _add_extra(work: Work) -> None:
     for code, found in work.extra.items():
         column = work.registry.columns[code]
-        by_row = dict(found)
-        values = [by_row.get(row) for row in range(work.built.rows)]
-        _place(work, column, array(values, column.type))
+        by_row = dict(sorted(found))
+        rows = np.array(list(by_row), np.int64)
+        values = array(list(by_row.values()), column.type)
+        _place(work, column, values, rows, np.ones(len(rows), np.bool_))

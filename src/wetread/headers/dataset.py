@@ -1,31 +1,66 @@
-"""The header of one source as a pydicom data set."""
+"""The header of one source as a pydicom data set, made of the elements that the walk found.
+
+pydicom converts single values; it never walks. What the table has, the data set has.
+"""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from html import escape
-from io import BytesIO
+from io import SEEK_END
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+
+from wetread.errors import DecodeError
+from wetread.headers.charset import CHARSET, pydicom_encodings
+from wetread.headers.problems import KINDS
+from wetread.headers.schema import unpack_vr
+from wetread.headers.walks import (
+    CLIPPED,
+    ENCODING,
+    IMPLICIT,
+    PIXEL_OFFSET,
+    UNDEFINED,
+    Bytes,
+    Elements,
+    Memory,
+    Walked,
+    read_syntaxes,
+    walk_others,
 )
-
-from wetread.headers.deflated import inflate, read_meta
 from wetread.settings import Settings
 from wetread.sources.find import open_source
 
 _LONGEST_TEXT = 120
 _MOST_ITEMS, _DEEPEST = 8, 6
+_SEQUENCES = {"SQ", "UN", ""}
 
 
-class Header(FileDataset):
-    """A pydicom data set that shows itself in a notebook, everything in it escaped."""
+class Item(Dataset):
+    """A pydicom data set in which a value that does not convert is its bytes."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Element of a tag or keyword, as pydicom has it."""
+        try:
+            return super().__getitem__(key)
+        except (KeyError, TypeError):
+            raise
+        except Exception:  # pydicom raises many kinds for damaged values
+            raw = self._dict.get(Tag(key))
+            if not isinstance(raw, RawDataElement):
+                raise
+            self._dict[raw.tag] = element = DataElement(raw.tag, "OB", raw.value)
+            return element
+
+
+class Header(FileDataset, Item):
+    """A header that shows itself in a notebook, everything in it escaped."""
 
     def _repr_html_(self) -> str:
         with warnings.catch_warnings():
@@ -47,41 +82,156 @@ def read_dataset(
 
     Raises:
         OSError: the file cannot be read.
-        Exception: pydicom's own, where it cannot read what the bytes hold.
+        DecodeError: it is no DICOM file.
     """
-    source = open_source(root, path, member, settings, size, etag)
-    with source as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = read_header(stream, settings)
-    header.__class__ = Header
-    assert isinstance(header, Header)
+    with open_source(root, path, member, settings, size, etag) as stream:
+        return read_header(stream, settings)
+
+
+def read_header(file: BinaryIO, settings: Settings) -> Header:
+    """Data set of a file without its pixels.
+
+    Raises:
+        OSError: the file cannot be read.
+        DecodeError: it is no DICOM file.
+    """
+    walked, memory, read = _walk(file, settings)
+    rows, arena = walked.rows, memory.arena
+    encoding = int(rows[ENCODING, 0])
+    if not len(walked.elements.row):
+        kinds = [list(KINDS.values())[kind] for kind in walked.found.kind]
+        raise DecodeError(kinds[0][1] if kinds else "no header")
+    is_meta = walked.elements.tag >> 16 == 2
+    meta = build_dataset(walked.elements.take(is_meta), arena, 0)
+    data_set = build_dataset(walked.elements.take(~is_meta), arena, encoding)
+    start = read(0, 132)
+    header = Header(
+        file,
+        data_set,
+        preamble=start[:128] if start[128:] == b"DICM" else None,
+        file_meta=FileMetaDataset(meta),
+        is_implicit_VR=bool(encoding & 1),
+        is_little_endian=not encoding & 2,
+    )
+    was = data_set.original_encoding
+    header.set_original_encoding(was[0], was[1], data_set.original_character_set)
     return header
 
 
-def read_header(file: BinaryIO, settings: Settings) -> FileDataset:
-    """Data set of a file without its pixels, by pydicom; a deflated one grows to the limit only."""
-    plain, _ = inflate(file, settings.header_bytes)
-    stated = DeflatedExplicitVRLittleEndian if plain is not file else ExplicitVRBigEndian
-    if plain is file and _is_little_as_big(file):
-        big, little = ExplicitVRBigEndian.encode(), ExplicitVRLittleEndian.encode()
-        plain = BytesIO(file.read(settings.header_bytes).replace(big, little, 1))
-    header = dcmread(plain, stop_before_pixels=True, force=True)
-    if plain is not file:
-        header.file_meta.TransferSyntaxUID = stated
-    return header
+def find_pixels(file: BinaryIO, settings: Settings) -> int | None:
+    """Start of the value of the pixel element in a file; None if it has none."""
+    offset = int(_walk(file, settings, whole=False)[0].rows[PIXEL_OFFSET, 0])
+    return None if offset < 0 else offset
 
 
-def _is_little_as_big(file: BinaryIO) -> bool:
-    """True if Explicit VR Big Endian is stated of a little-endian data set; `file` is at its start.
+def find_syntax(file: BinaryIO, settings: Settings) -> str | None:
+    """Transfer Syntax UID that the bytes of a file are in; None if unknown, or not DICOM."""
+    walked, memory, _ = _walk(file, settings, whole=False)
+    syntax: str | None = read_syntaxes(walked, memory.arena)[0]
+    return syntax
 
-    pydicom reads nothing of such a file.
+
+def _walk(
+    file: BinaryIO, settings: Settings, *, whole: bool = True
+) -> tuple[Walked, Memory, Callable[[int, int], bytes]]:
+    def read(first: int, count: int) -> bytes:
+        file.seek(first)
+        return file.read(count)
+
+    memory = Memory()
+    size = file.seek(0, SEEK_END)
+    walked = walk_others([size], lambda _, *where: read(*where), memory, settings, whole=whole)
+    if walked.problems:
+        raise OSError(walked.problems[0][1])
+    return walked, memory, read
+
+
+def build_dataset(elements: Elements, arena: Bytes, encoding: int) -> Dataset:
+    """Data set of the elements of one file, which were walked whole.
+
+    `encoding` has the bits 1, implicit, and 2, big endian.
     """
-    start, syntax = read_meta(file)
-    file.seek(start)
-    first = file.read(6)
-    file.seek(0)
-    stated_big = syntax.rstrip(b"\0 ") == ExplicitVRBigEndian.encode()
-    return stated_big and first[1:2] == b"\0" != first[:1] and first[4:6].isalpha()
+    return _Builder(elements, arena, encoding).build()
+
+
+class _Builder:
+    """Elements in the order of the file become a tree: `open` has the container at each depth.
+
+    At even depths that is a data set; at odd ones the items of a sequence, or the fragments of a
+    value of undefined length.
+    """
+
+    def __init__(self, elements: Elements, arena: Bytes, encoding: int) -> None:
+        self._elements, self._arena = elements, arena
+        self._little = not encoding & 2
+        self._encodings: list[tuple[str, ...]] = [("iso8859",)]
+        self._open: list[Any] = [self._make(bool(encoding & 1))]
+        self._sequences: list[tuple[Dataset, BaseTag, list[Dataset], bool]] = []
+        self._fragments: list[tuple[Dataset, RawDataElement, list[bytes]]] = []
+
+    def build(self) -> Dataset:
+        """The data set of the top level."""
+        columns = ("tag", "vr", "depth", "bits", "start", "length", "offset")
+        for element in zip(*(getattr(self._elements, n).tolist() for n in columns), strict=True):
+            self._take(*element)
+        for data_set, raw, fragments in self._fragments:
+            data_set._dict[raw.tag] = raw._replace(value=b"".join(fragments))
+        for data_set, tag, items, undefined in reversed(self._sequences):
+            made = DataElement(tag, "SQ", Sequence(items))
+            made.is_undefined_length = undefined
+            data_set._dict[tag] = made
+        top: Dataset = self._open[0]
+        return top
+
+    def _make(self, implicit: bool) -> Dataset:
+        data_set = Item()
+        data_set.set_original_encoding(implicit, self._little, list(self._encodings[-1]))
+        return data_set
+
+    def _take(
+        self, tag: int, vr: int, depth: int, bits: int, start: int, length: int, offset: int
+    ) -> None:
+        if depth >= len(self._open):
+            return  # below what is kept
+        del self._open[depth + 1 :], self._encodings[depth + 1 :]
+        if depth & 1:
+            self._take_item(depth, bits, start, length, offset)
+            return
+        data_set, name, key = self._open[depth], unpack_vr(vr), BaseTag(tag)
+        undefined, implicit = bool(bits & UNDEFINED), bool(bits & IMPLICIT)
+        self._encodings.append(self._encodings[-1])
+        if name == "SQ" or (start < 0 and name in _SEQUENCES and (length or undefined)):
+            items: list[Dataset] = []
+            self._open.append(items)
+            self._sequences.append((data_set, key, items, undefined))
+            data_set._dict[key] = None
+            return
+        if bits & CLIPPED:
+            return
+        value = self._arena[start : start + length].tobytes() if start >= 0 else b""
+        if tag == CHARSET:
+            self._encodings[depth] = pydicom_encodings(value.decode("latin-1").strip(" \0"))
+            was = data_set.original_encoding
+            data_set.set_original_encoding(was[0], was[1], list(self._encodings[depth]))
+        stated = 0xFFFFFFFF if undefined else length
+        raw = RawDataElement(key, name or None, stated, value, offset, implicit, self._little, True)
+        data_set._dict[key] = raw
+        if undefined:
+            fragments: list[bytes] = []
+            self._open.append(fragments)
+            self._fragments.append((data_set, raw, fragments))
+
+    def _take_item(self, depth: int, bits: int, start: int, length: int, offset: int) -> None:
+        """An item of a sequence, or a fragment with the head of its item."""
+        if start >= 0:
+            self._open[depth].append(self._arena[start - 8 : start + length].tobytes())
+            return
+        item = self._make(self._open[depth - 1].original_encoding[0])
+        item.is_undefined_length_sequence_item = bool(bits & UNDEFINED)
+        item.seq_item_tell = offset - 8
+        self._open[depth].append(item)
+        self._open.append(item)
+        self._encodings.append(self._encodings[-1])
 
 
 def _to_html(dataset: Dataset, depth: int = 0) -> str:

@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from wetread.common.arrays import array
-from wetread.headers.blocks import Bytes
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import DATE
-from wetread.headers.walk import Elements
+from wetread.headers.walks import Bytes, Elements
 
 
 def list_empties(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> pa.ListArray:

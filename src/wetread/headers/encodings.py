@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
-from wetread.headers.pages import Reader
-from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS
+from wetread.headers.schema import LONG_FORM_VRS
 
+UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a delimiter (PS3.5 7.5)."""
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
@@ -93,42 +94,6 @@ def is_decodable(syntax: str) -> bool:
     return syntax in KINDS or not syntax
 
 
-_PROBED = (Encoding(), Encoding(implicit=True), Encoding(big=True), Encoding(True, True))
-
-
-def probe(reader: Reader, start: int) -> Encoding | None:
-    """The encoding in which the first three elements are in order and known, if any is."""
-    fitting = [e for e in _PROBED if _fits(reader, start, e)]
-    return fitting[0] if fitting else None
-
-
-def _fits(reader: Reader, start: int, encoding: Encoding) -> bool:
-    """True if three elements (fewer where the data set ends) read as this encoding."""
-    pos, last, known = start, 0, 0
-    for _ in range(3):
-        head = reader.at(pos, 12)
-        if not head and known:
-            return True  # a whole data set of fewer elements
-        if len(head) < 8:
-            return False
-        tag, vr, size, length = parse_head(head, encoding)
-        if tag <= last or tag >> 16 > 0x7FE0 or not _plausible(tag, vr, encoding):
-            return False
-        if length == 0xFFFFFFFF:
-            return known > 0
-        if reader.ends_before(pos + size + length):
-            return known >= 2
-        known += tag in DicomDictionary or (tag & 0xFFFF) == 0
-        last, pos = tag, pos + size + length
-    return known >= 2
-
-
-def _plausible(tag: int, vr: str, encoding: Encoding) -> bool:
-    if encoding.implicit:
-        return tag in DicomDictionary or tag & 0x1FFFF == 0 or bool(tag & 0x10000)
-    return vr in FAMILY_OF_VR
-
-
 def parse_head(head: bytes, encoding: Encoding) -> tuple[int, str, int, int]:
     """Tag, VR ("" if implicit), size of the head and length of the value, of up to 12 bytes."""
     order = ">" if encoding.big else "<"
@@ -144,12 +109,15 @@ def parse_head(head: bytes, encoding: Encoding) -> tuple[int, str, int, int]:
     return tag, vr, 8, struct.unpack_from(order + "H", head, 6)[0]
 
 
-def infer_compression(reader: Reader, offset: int) -> str | None:
-    """The transfer syntax that the first fragment after `offset` shows by its markers."""
-    table = reader.at(offset, 8)
+def infer_compression(read: Callable[[int, int], bytes], offset: int) -> str | None:
+    """The transfer syntax that the first fragment after `offset` shows by its markers.
+
+    `read` gives bytes from a position on.
+    """
+    table = read(offset, 8)
     if len(table) < 8 or table[:4] != b"\xfe\xff\x00\xe0":
         return None
-    fragment = reader.at(offset + 16 + struct.unpack_from("<I", table, 4)[0], 4096)
+    fragment = read(offset + 16 + struct.unpack_from("<I", table, 4)[0], 4096)
     if fragment.startswith((SOC, JP2)):
         return "1.2.840.10008.1.2.4.91"
     if fragment.startswith((JXL, JXL_BARE)):

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from wetread.headers.gather import Bytes
-from wetread.headers.schema import SWAPPED_VRS, pack_vr
-from wetread.headers.walk import Elements
+from wetread.headers.schema import SWAPPED_VRS, column_of, pack_vr
+from wetread.headers.walks import ENCODING, Bytes, Elements, Walked
+
+_BIG = 2
 
 
-def swap_value(value: bytes, vr: str) -> bytes:
-    """A big-endian value as a little-endian one; a rest that fills no number stays.
-
-    >>> swap_value(bytes([1, 2, 3, 4, 5]), "US").hex()
-    '0201040305'
-    """
-    size = SWAPPED_VRS.get(vr, 1)
-    whole = len(value) - len(value) % size
-    numbers = np.frombuffer(value[:whole], np.uint8).reshape(-1, size)
-    return numbers[:, ::-1].tobytes() + value[whole:]
-
-
-def swap_values(arena: Bytes, elements: Elements) -> None:
-    """The same for many values, where they lie; the File Meta group is never big endian."""
+def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
+    """Turn the values of big endian files round where they lie; File Meta never is (PS3.10 7.1)."""
+    is_big = walked.rows[ENCODING] & _BIG > 0
+    if not is_big.any():
+        return
+    chosen = elements.take(is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2))
+    vrs = chosen.vr.copy()
+    for i in np.flatnonzero(vrs == 0):
+        vrs[i] = pack_vr(column_of(int(chosen.tag[i])).vrs[0])
     for vr, size in SWAPPED_VRS.items():
-        chosen = (elements.vr == pack_vr(vr)) & (elements.tag >> 16 != 2)
-        start, count = elements.start[chosen], elements.length[chosen] // size
+        start, length = chosen.start[vrs == pack_vr(vr)], chosen.length[vrs == pack_vr(vr)]
+        count = length // size
         step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         first = np.repeat(start, count) + step * size
         places = first[:, None] + np.arange(size)

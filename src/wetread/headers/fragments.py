@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from wetread.headers.blocks import Bytes, Heads, Int64s
 from wetread.headers.encodings import JXL_BARE, STREAM_STARTS
+from wetread.headers.walks import BASE, GOT, SIZE, Bytes, Int64s
 from wetread.sources.archives import ArchiveError
 
 FEW = 16
@@ -20,28 +20,29 @@ _SIZE_HEADER = 5
 """Bytes of a bare JPEG XL stream that are the same for all frames of a file."""
 
 
-def in_many_fragments(offset: Int64s, heads: Heads, arena: Bytes) -> Int64s:
+def in_many_fragments(offset: Int64s, rows: Int64s, arena: Bytes) -> Int64s:
     """Rows whose first fragment, by the bytes in the window, does not end the pixels.
 
-    `offset` is where encapsulated pixels start, -1 for rows without any.
+    `offset` is the start of encapsulated pixels, -1 for rows without any; `rows` that of the walk.
     """
     words = np.ndarray((arena.size - 3,), "<u4", arena, strides=(1,))  # at any byte
-    rows = np.flatnonzero((offset >= 0) & (offset + 16 <= heads.got))
-    at = offset[rows]
-    rows, at = _pass_item(rows, at, heads, words)  # the Basic Offset Table
-    rows, at = _pass_item(rows, at, heads, words)
-    return rows[at + 16 < heads.size[rows]]
+    index = np.flatnonzero((offset >= 0) & (offset + 16 <= rows[GOT]))
+    at = offset[index]
+    index, at = _pass_item(index, at, rows, words)  # the Basic Offset Table
+    index, at = _pass_item(index, at, rows, words)
+    left: Int64s = index[at + 16 < rows[SIZE, index]]
+    return left
 
 
 def _pass_item(
-    rows: Int64s, at: Int64s, heads: Heads, words: npt.NDArray[np.uint32]
+    index: Int64s, at: Int64s, rows: Int64s, words: npt.NDArray[np.uint32]
 ) -> tuple[Int64s, Int64s]:
-    """The rows with an item at `at`, as far as the window goes, and where it ends."""
-    here = at + 8 <= heads.got[rows]
-    rows, at = rows[here], at[here]
-    start = rows * heads.window + at
+    """The rows with an item at `at`, as far as the window goes, and the end of the item."""
+    here = at + 8 <= rows[GOT, index]
+    index, at = index[here], at[here]
+    start = rows[BASE, index] + at
     item = words[start] == _ITEM_WORD
-    return rows[item], (at + 8 + words[start + 4])[item]
+    return index[item], (at + 8 + words[start + 4])[item]
 
 
 def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:

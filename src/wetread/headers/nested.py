@@ -1,45 +1,45 @@
-"""Columns on request: private elements and sequences, converted by pydicom."""
+"""Private elements, which are a column on request only, converted by pydicom."""
 
 from __future__ import annotations
 
-import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from wetread.common.arrays import array
-from wetread.headers.charset import pydicom_encodings
-from wetread.headers.encodings import Encoding
 from wetread.headers.schema import PRIVATE_TYPE, format_tag
+from wetread.headers.walks import ENCODING, Elements, Walked
 
 _MOST_TEXT = 4096
 
-Raw = tuple[int, str, bytes]
-"""Tag, VR ("" if implicit) and bytes of a value (little endian, sequences as in the file)."""
+
+def of_rows(walked: Walked) -> Iterator[tuple[Elements, int]]:
+    """Elements of every row, without File Meta, and the bits of its encoding."""
+    elements = walked.elements
+    count = walked.rows.shape[1]
+    order = np.argsort(elements.row, kind="stable")
+    bounds = np.searchsorted(elements.row[order], np.arange(count + 1))
+    for row in range(count):
+        chosen = elements.take(order[bounds[row] : bounds[row + 1]])
+        yield chosen.take(chosen.tag >> 16 != 2), int(walked.rows[ENCODING, row])
 
 
-def convert_private(raws: list[Raw], charset: str) -> list[dict[str, Any]]:
+def describe_private(dataset: Any) -> list[dict[str, Any]]:
     """Private elements of one file with their creator, VR and value as text (PS3.5 7.8).
 
     Several values are joined by backslashes; bytes become hex digits, at most 4 KiB of text.
     """
-    from pydicom.dataelem import RawDataElement
-    from pydicom.dataset import Dataset
-    from pydicom.tag import Tag
-
-    dataset = Dataset()
-    dataset.set_original_encoding(False, True, list(pydicom_encodings(charset)))
-    for tag, vr, value in raws:
-        dataset._dict[Tag(tag)] = RawDataElement(
-            Tag(tag), vr or None, len(value), value, 0, not vr, True
-        )
-    return [_describe(dataset, tag, vr) for tag, vr, _ in raws]
+    tags = [tag for tag in dataset._dict if tag.is_private and tag.element]
+    return [_describe(dataset, tag) for tag in tags]
 
 
-def _describe(dataset: Any, tag: int, vr: str) -> dict[str, Any]:
+def _describe(dataset: Any, tag: Any) -> dict[str, Any]:
     creator = None
     block = (tag >> 8) & 0xFF
+    vr = str(dataset._dict[tag].VR or "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -67,37 +67,6 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, MultiValue | list):
         return "\\".join(str(v) for v in value)
     return str(value).encode("utf-8", "replace").decode()
-
-
-def convert_sequences(
-    raws: list[Raw], charset: str, encoding: Encoding
-) -> tuple[str | None, list[int]]:
-    """Sequences of one file as DICOM JSON (PS3.18 F), and the tags that do not convert."""
-    model: dict[str, Any] = {}
-    failed: list[int] = []
-    for tag, vr, value in raws:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.update(_sequence_model(tag, vr, value, charset, encoding))
-        except Exception:  # noqa: BLE001 - RecursionError is one of them
-            failed.append(tag)
-    return (json.dumps(model) if model else None), failed
-
-
-def _sequence_model(
-    tag: int, vr: str, value: bytes, charset: str, encoding: Encoding
-) -> dict[str, Any]:
-    from pydicom.dataelem import DataElement
-    from pydicom.dataset import Dataset
-    from pydicom.values import convert_SQ
-
-    implicit = vr == "UN" or encoding.implicit
-    names = list(pydicom_encodings(charset))
-    dataset = Dataset()
-    dataset.add(DataElement(tag, "SQ", convert_SQ(value, implicit, not encoding.big, names)))
-    model: dict[str, Any] = dataset.to_json_dict()
-    return model
 
 
 def private_array(values: list[list[dict[str, Any]]]) -> pa.Array:

@@ -46,7 +46,7 @@ def find_decodable(
     yes &= np.isin(said.samples, range(5))
     bits = said.allocated
     yes &= floats | ((bits > 0) & (bits <= 64) & (said.stored <= bits))
-    return array(np.array(["no", "yes"], object)[yes.astype(np.intp)], pa.string(), ~pixels)
+    return array(["no", "yes"], pa.string()).take(array(yes.astype(np.int8), pa.int8(), ~pixels))
 
 
 def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from pydicom._dicom_dict import DicomDictionary
@@ -34,7 +36,7 @@ class Registry:
         self._slot_code = np.zeros(65536, np.uint16)
 
     def codes_of(
-        self, tags: npt.NDArray[np.uint32], rows: npt.NDArray[np.int64]
+        self, tags: npt.NDArray[np.uint32], rows: npt.NDArray[np.integer[Any]]
     ) -> npt.NDArray[np.uint16]:
         """The numbers of tags; new ones are added, those of rows with few new ones first.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, BinaryIO
 from zlib import crc32
 
@@ -16,31 +17,42 @@ import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled
 from wetread.headers.ages import check_ages
-from wetread.headers.blocks import DELIMITER, Bytes, Heads, describe_error
 from wetread.headers.building import Built
-from wetread.headers.charset import read_charsets
-from wetread.headers.encodings import Encoding, encoding_of, is_encapsulated
+from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Announced, check_extent, is_cut
 from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
 from wetread.headers.identity import identify
-from wetread.headers.nested import convert_private, convert_sequences, private_array
-from wetread.headers.pages import FileReader
+from wetread.headers.jsonmodel import write_sequences
+from wetread.headers.magic import HEAD, name_file_type
+from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
+from wetread.headers.problems import KINDS
 from wetread.headers.schema import (
     INVALID_TYPE,
     PROBLEM_TYPE,
     column_of,
     format_tag,
-    pack_vr,
     unify,
     unpack_vr,
 )
-from wetread.headers.sequences import check_fragments
-from wetread.headers.walk import Elements, Rows
-from wetread.headers.walked import Walked
+from wetread.headers.walks import (
+    BASE,
+    CLIPPED,
+    DEFLATED,
+    ENCODING,
+    GOT,
+    MOST_RAW,
+    MTIME,
+    PIXEL_LENGTH,
+    PIXEL_OFFSET,
+    PIXEL_TAG,
+    SIZE,
+    SYNTAXES,
+    Bytes,
+    Walked,
+    read_syntaxes,
+)
 from wetread.settings import Settings
-from wetread.sources.archives import ArchiveError
-from wetread.sources.find import open_source
 
 Int64s = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
@@ -73,6 +85,7 @@ _STATUS_OF = {
             "HEADER_BUDGET",
             "PIXELS_ABSENT",
             "PIXELS_SHORT",
+            "ELEMENT_LIMIT",
         ],
         "partial",
     ),
@@ -82,19 +95,11 @@ _STATUS_OF = {
     "TIMEOUT": "timeout",
     "CRASHED": "crashed",
 }
+_RANK_OF = {code: STATUSES.index(status) for code, status in _STATUS_OF.items()}
 _OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _AGE = 0x00101010
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
-_PROGRAMS = (
-    b"MZ",
-    b"\x7fELF",
-    b"\xfe\xed\xfa",
-    b"\xce\xfa\xed\xfe",
-    b"\xcf\xfa\xed\xfe",
-    b"\xca\xfe\xba\xbe",
-    b"#!",
-)
 
 
 @dataclass(slots=True)
@@ -105,93 +110,72 @@ class Answer:
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
-    header_hash: Int64s
     floats: npt.NDArray[np.bool_]
     """Pixels in Float or Double Float Pixel Data."""
-    encodings: dict[int, Encoding] = field(default_factory=dict)
-    """Of the rows that the scalar walk read."""
-    clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
-    """Row, tag and first bytes of values that the end of a file cut."""
+    header_hash: list[int]
     problems: list[RowProblem] = field(default_factory=list)
+    clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
+    """Row, tag and first bytes of values that are cut or over a limit."""
     extra: dict[str, pa.Array] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: int) -> Answer:
-        """Nothing said yet."""
-        nowhere = np.full(rows, -1, np.int64)
-        syntax, hashes = np.full(rows, None, object), np.zeros(rows, np.int64)
-        return cls(syntax, nowhere, nowhere, nowhere < 0, hashes, nowhere > 0)
+    def of(cls, walked: Walked, arena: Bytes) -> Answer:
+        """What the walk says of its rows."""
+        rows = walked.rows
+        answer = cls(
+            read_syntaxes(walked, arena),
+            rows[PIXEL_OFFSET],
+            rows[PIXEL_LENGTH],
+            rows[PIXEL_OFFSET] < 0,
+            np.isin(rows[PIXEL_TAG], _FLOATS),
+            hash_headers(walked, arena),
+        )
+        answer.note_walked(walked, arena)
+        return answer
 
     def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
         """Note a problem."""
         self.problems.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
-    def set_syntaxes(self, rows: Int64s, syntaxes: pa.DictionaryArray) -> None:
-        """The stated Transfer Syntax UID of rows."""
-        names = np.array(syntaxes.dictionary.to_pylist(), object)
-        self.syntax[rows] = names[filled(syntaxes.indices, 0)]
-
-    def set_walked(self, row: int, walked: Walked) -> None:
-        """Take over what the scalar walk says of a row."""
-        self.syntax[row] = walked.syntax
-        self.encodings[row] = walked.encoding
-        self.clipped += [(row, tag, raw) for tag, raw in walked.clipped]
-        for code, tag, offset, text in walked.problems:
-            self.find(row, code, tag, offset, text)
-
-    def set_pixels(self, rows: Rows) -> None:
-        """Start of the value of the pixel element in each file, its length and kind."""
-        self.pixel_offset, self.pixel_length = rows.pixel_offset, rows.pixel_length
-        self.without_pixels = rows.pixel_offset < 0
-        self.floats = np.isin(rows.pixel_tag, _FLOATS)
-
-    def hash_headers(self, heads: Heads, arena: Bytes) -> None:
-        """CRC-32 of each header, as far as the first window goes."""
-        end = np.where(self.without_pixels, heads.got, np.minimum(self.pixel_offset, heads.got))
-        memory, start = arena.data, np.arange(len(end)) * heads.window
-        bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
-        self.header_hash[:] = [crc32(memory[begin:stop]) for begin, stop in bounds]
-
-    def check_ends(
-        self,
-        root: str,
-        paths: list[bytes],
-        members: list[bytes],
-        heads: Heads,
-        rows: Rows,
-        settings: Settings,
-    ) -> None:
-        """Encapsulated pixels that do not end with their delimiter: follow the fragments."""
-        open_ended = (rows.pixel_offset >= 0) & (rows.pixel_length < 0) & ~heads.ended
-        open_ended[[row for row, encoding in self.encodings.items() if encoding.deflated]] = False
-        for row in np.flatnonzero(open_ended):
-            deadline = time.monotonic() + settings.header_seconds
-            size = int(heads.size[row])
-            try:
-                with open_source(root, paths[row], members[row], settings, size) as stream:
-                    reader = FileReader(stream, size, settings.header_bytes, deadline)
-                    if reader.at(size - 8, 8) == DELIMITER:
-                        continue
-                    missing = check_fragments(reader, int(rows.pixel_offset[row]))
-            except (OSError, ArchiveError) as error:
-                missing = describe_error(error)[1]
-            if missing:
-                tag = int(rows.pixel_tag[row])
-                self.find(int(row), "TRUNCATED", tag, int(rows.pixel_offset[row]), missing)
+    def note_walked(self, walked: Walked, arena: Bytes) -> None:
+        """Problems that the walk met."""
+        found, elements = walked.found, walked.elements
+        kinds = list(KINDS.values())
+        for row, kind, tag, offset, a, b in zip(
+            *(column.tolist() for column in (found.row, found.kind, found.tag)),
+            *(column.tolist() for column in (found.offset, found.a, found.b)),
+            strict=True,
+        ):
+            code, text = kinds[kind]
+            text = text.format(
+                a=a, b=b, tag=format_tag(tag), other=format_tag(b & 0xFFFFFFFF),
+                vr=unpack_vr(a & 0xFFFF), syntax=SYNTAXES[a & 3],
+                bytes=(a & 0xFFFFFFFF).to_bytes(4).hex(" "),
+            )  # fmt: skip
+            if code == "NOT_DICOM":
+                head = _head(walked, arena, row)
+                text = name_file_type(head) or f"{text}; starts with {head[:16].hex(' ')}"
+            self.find(row, code, None if tag < 0 else tag, None if offset < 0 else offset, text)
+        for row, syntax in walked.inferred.items():
+            self.find(row, "TSUID_INFERRED", None, None, f"encapsulated, taken as {syntax}")
+        for i in np.flatnonzero(elements.bits & CLIPPED).tolist():
+            start, length = int(elements.start[i]), min(int(elements.length[i]), MOST_RAW)
+            raw = arena[start : start + length].tobytes() if start >= 0 else b""
+            if elements.depth[i] == 0:
+                self.clipped.append((int(elements.row[i]), int(elements.tag[i]), raw))
 
     def check_frames(
         self,
         open_row: Callable[[int], BinaryIO],
         arrays: dict[str, tuple[pa.Field, pa.Array]],
-        heads: Heads,
+        walked: Walked,
         arena: Bytes,
     ) -> None:
         """More encapsulated frames than announced; with many announced, left to decoding."""
-        deflated = [row for row, encoding in self.encodings.items() if encoding.deflated]
         offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
-        offset[deflated] = -1
+        offset[walked.rows[ENCODING] & DEFLATED > 0] = -1
         _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
-        for row in in_many_fragments(offset, heads, arena).tolist():
+        for row in in_many_fragments(offset, walked.rows, arena).tolist():
             announced = max(1, frames[row].as_py() or 1)
             if announced > FEW:
                 continue
@@ -200,84 +184,84 @@ class Answer:
                 text = f"{count} frames are there, the header announces {announced}"
                 self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
 
-    def convert_nested(
-        self,
-        arena: Bytes,
-        elements: Elements,
-        implicit: npt.NDArray[np.bool_],
-        private: bool,
-        sequences: bool,
-    ) -> None:
-        """The columns `private` and `sequences`; `implicit` is how the lockstep walk read a row."""
-        rows = len(self.syntax)
-        is_private = (elements.tag & 0x10000 != 0) & (elements.tag & 0xFFFF != 0)
-        is_sequence = (elements.vr == pack_vr("SQ")) | _unsaid_sequences(elements)
-        charsets = read_charsets(arena, elements)
+    def convert_nested(self, walked: Walked, arena: Bytes, private: bool, sequences: bool) -> None:
+        """The columns `private` and `sequences`, of rows that were walked whole."""
+        described, models = [], []
+        for elements, encoding in of_rows(walked):
+            if private:
+                from wetread.headers.dataset import build_dataset
+
+                described.append(describe_private(build_dataset(elements, arena, encoding)))
+            if sequences:
+                models.append(write_sequences(elements, arena, big=bool(encoding & 2)))
         if private:
-            chosen = _by_row(arena, elements, is_private, rows)
-            values = [convert_private(c, charsets.get(r, "")) for r, c in enumerate(chosen)]
-            self.extra["private"] = private_array(values)
+            self.extra["private"] = private_array(described)
         if sequences:
-            chosen = _by_row(arena, elements, is_sequence & ~is_private, rows)
-            models = []
-            for row, raws in enumerate(chosen):
-                encoding = self.encodings.get(row, Encoding(implicit=bool(implicit[row])))
-                model, failed = convert_sequences(raws, charsets.get(row, ""), encoding)
-                models.append(model)
-                self.clipped += [(row, tag, raw) for tag, _, raw in raws if tag in failed]
-                for tag in failed:
-                    self.find(row, "BAD_VALUE", tag, None, "a sequence that does not convert")
             self.extra["sequences"] = array(models, pa.string())
 
 
-def _unsaid_sequences(elements: Elements) -> npt.NDArray[np.bool_]:
-    """Elements without a VR (or in UN) that the dictionary says are sequences."""
-    silent = (elements.vr == 0) | (elements.vr == pack_vr("UN"))
-    result = np.zeros(len(elements.tag), np.bool_)
-    for i in np.flatnonzero(silent):
-        result[i] = column_of(int(elements.tag[i])).vrs[0] == "SQ"
-    return result
+def _head(walked: Walked, arena: Bytes, row: int) -> bytes:
+    """First bytes of a file."""
+    start, got = int(walked.rows[BASE, row]), int(walked.rows[GOT, row])
+    return arena[start : start + min(got, HEAD)].tobytes()
 
 
-def _by_row(
-    arena: Bytes, elements: Elements, mask: npt.NDArray[np.bool_], rows: int
-) -> list[list[tuple[int, str, bytes]]]:
-    """Tag, VR and bytes of the chosen elements of every row."""
-    chosen: list[list[tuple[int, str, bytes]]] = [[] for _ in range(rows)]
-    for i in np.flatnonzero(mask & (elements.start >= 0)):
-        start = int(elements.start[i])
-        value = arena[start : start + int(elements.length[i])].tobytes()
-        chosen[elements.row[i]].append(
-            (int(elements.tag[i]), unpack_vr(int(elements.vr[i])), value)
-        )
-    return chosen
+def hash_headers(walked: Walked, arena: Bytes) -> list[int]:
+    """CRC-32 of each header, as far as the first window goes."""
+    offset, got = walked.rows[PIXEL_OFFSET], walked.rows[GOT]
+    end = np.where(offset < 0, got, np.minimum(offset, got))
+    memory, start = arena.data, walked.rows[BASE]
+    bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
+    return [crc32(memory[begin:stop]) for begin, stop in bounds]
 
 
 def assemble(
-    answer: Answer, sources: pa.RecordBatch | pa.Table, built: Built, heads: Heads, arena: Bytes
+    answer: Answer,
+    sources: pa.RecordBatch | pa.Table,
+    built: Built,
+    walked: Walked,
+    arena: Bytes,
+    settings: Settings,
 ) -> pa.Table:
     """The table of a block: our columns, the core, the others by tag."""
     rows = sources.num_rows
     arrays = {name: array for name, (_, array) in built.arrays.items()}
-    for row, (code, text) in heads.problems.items():
+    for row, (code, text) in walked.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, heads, arena, rows)
+    _check_pixels(answer, arrays, walked, arena, rows)
     for row, text in check_ages(arrays):
         answer.find(row, "AGE_SUSPECT", _AGE, None, text)
-    _check_preambles(answer, heads, arena)
     identity = identify(sources)
     for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
         answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
     problems = sorted(answer.problems + built.problems, key=_by_place)
+    statuses = _statuses(problems, rows)
+    problems = _capped(problems, settings)
     arrays.update(identity)
-    arrays.update(_own_columns(answer, sources, heads, arena))
+    arrays.update(_own_columns(answer, sources, walked))
     arrays["problems"] = list_of(problems, rows, PROBLEM_TYPE)
-    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[0]), rows, INVALID_TYPE)
-    arrays["read_status"] = array(_statuses(problems, rows), pa.string())
+    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[:2]), rows, INVALID_TYPE)
+    arrays["read_status"] = array(STATUSES, pa.string()).take(array(statuses, pa.int8()))
     arrays.update(answer.extra)
     return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
+
+
+def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
+    """The first problems of each row, and one that says so where there are more."""
+    most = settings.row_problems
+    if len(problems) <= most:
+        return problems
+    kept: list[RowProblem] = []
+    for row, group in groupby(problems, key=itemgetter(0)):
+        own = list(group)
+        known = [problem for problem in own if problem[1] != "PROBLEM_LIMIT"]
+        kept += known[:most]
+        if len(known) > most or len(known) < len(own):
+            text = f"more than {most} problems; the others are left out"
+            kept.append((row, "PROBLEM_LIMIT", None, None, text))
+    return kept
 
 
 def _by_place(problem: RowProblem) -> tuple[int, int, str, str]:
@@ -299,22 +283,22 @@ def _in_order(
 
 
 def _own_columns(
-    answer: Answer, sources: pa.RecordBatch | pa.Table, heads: Heads, arena: Bytes
+    answer: Answer, sources: pa.RecordBatch | pa.Table, walked: Walked
 ) -> dict[str, Any]:
-    unread = np.zeros(len(heads.size), np.bool_)
-    unread[list(heads.problems)] = True
+    unread = np.zeros(walked.rows.shape[1], np.bool_)
+    unread[list(walked.problems)] = True
     is_member = filled(pc.binary_length(sources.column("member")), 0) > 0
     is_file = array(~is_member & ~unread, pa.bool_())
     return {
         **{
             name: pc.if_else(is_file, array(read, pa.int64()), _column(sources, name, read, unread))
-            for name, read in (("file_size", heads.size), ("mtime_ns", heads.mtime_ns))
+            for name, read in (("file_size", walked.rows[SIZE]), ("mtime_ns", walked.rows[MTIME]))
         },
         "etag": sources.column("etag"),
         "transfer_syntax": array(answer.syntax, pa.string()),
         "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
         "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
-        "header_hash": array(answer.header_hash, pa.int64(), unread),
+        "header_hash": array(np.array(answer.header_hash, np.int64), pa.int64(), unread),
     }
 
 
@@ -327,19 +311,8 @@ def _column(
     return pc.coalesce(listed, array(read, pa.int64(), unread))
 
 
-def _check_preambles(answer: Answer, heads: Heads, arena: Bytes) -> None:
-    """Programs before a data set (CVE-2019-11687); a TIFF there is legal."""
-    first = arena[: len(heads.size) * heads.window].reshape(-1, heads.window)[:, :4]
-    suspects = (heads.got > 132) & np.isin(first[:, 0], [p[0] for p in _PROGRAMS])
-    for row in np.flatnonzero(suspects):
-        magic = first[row].tobytes()
-        is_dicom = arena[row * heads.window + 128 :][:4].tobytes() == b"DICM"
-        if is_dicom and magic.startswith(_PROGRAMS):
-            answer.find(int(row), "EXECUTABLE_PREAMBLE", None, 0, magic.hex(" "))
-
-
 def _check_pixels(
-    answer: Answer, arrays: dict[str, pa.Array], heads: Heads, arena: Bytes, rows: int
+    answer: Answer, arrays: dict[str, pa.Array], walked: Walked, arena: Bytes, rows: int
 ) -> None:
     native = np.full(rows, -1, np.int64)
     deflated = np.zeros(rows, np.bool_)
@@ -347,7 +320,7 @@ def _check_pixels(
         here = answer.syntax == syntax
         native[here] = 0 if is_encapsulated(syntax) else 1
         deflated[here] = encoding_of(syntax).deflated
-    size = np.where(deflated, np.int64(1) << 62, heads.size)
+    size = np.where(deflated, np.int64(1) << 62, walked.rows[SIZE])
     said = Announced.of(arrays, rows)
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
     have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
@@ -358,8 +331,8 @@ def _check_pixels(
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
             if native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]:
-                start, end = row * heads.window + offset, row * heads.window + int(heads.got[row])
-                if is_encoded(arena[start : min(end, start + 12)].tobytes()):
+                start, got = int(walked.rows[BASE, row]), int(walked.rows[GOT, row])
+                if is_encoded(arena[start + offset : start + min(got, offset + 12)].tobytes()):
                     code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
                     cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
@@ -373,12 +346,12 @@ def _check_pixels(
     )
 
 
-def _statuses(problems: list[RowProblem], rows: int) -> list[str]:
-    """The gravest status that a row's problems call for."""
-    rank = [0] * rows
+def _statuses(problems: list[RowProblem], rows: int) -> npt.NDArray[np.int8]:
+    """Number of the gravest status that a row's problems call for."""
+    rank = np.zeros(rows, np.int8)
     for row, code, *_ in problems:
-        rank[row] = max(rank[row], STATUSES.index(_STATUS_OF.get(code, "ok")))
-    return [STATUSES[r] for r in rank]
+        rank[row] = max(rank[row], _RANK_OF.get(code, 0))
+    return rank
 
 
 def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:

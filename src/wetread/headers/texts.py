@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled
 from wetread.headers import schema as s
-from wetread.headers.blocks import Bytes
 from wetread.headers.building import Work
 from wetread.headers.charset import decode_text
 from wetread.headers.gather import as_strings, gather
 from wetread.headers.values import bytes_of, parse_dates, parse_decimals, parse_integers
+from wetread.headers.walks import Bytes
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -27,10 +27,10 @@ def gather_texts(
     work: Work, index: npt.NDArray[np.intp], start: Int64s, length: Int64s
 ) -> pa.StringArray:
     """UTF-8 texts; what is not ASCII is decoded one by one, as the row's character set says."""
-    data, bounds = gather(work.arena, start, length)
-    strange = (data >= 0x80) | (data == 0x1B)
-    if strange.any():
-        return _decode_strange(work, index, data, bounds, np.flatnonzero(strange))
+    data, bounds, strange = gather(work.arena, start, length)
+    if strange:
+        positions = np.flatnonzero((data >= 0x80) | (data == 0x1B))
+        return _decode_strange(work, index, data, bounds, positions)
     return as_strings(data, bounds)
 
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.headers.deflated import inflate
-from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE
-from wetread.headers.nesting import UNDEFINED
+from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE, UNDEFINED
 from wetread.pixels.bits import Note
 from wetread.pixels.codecs import check_growth
 from wetread.pixels.form import Form, read_form, transfer_syntax
@@ -275,20 +274,16 @@ def _open(file: BinaryIO, header: Dataset | None, offset: int | None, settings: 
         header, offset = read_header(file, settings), None
     if transfer_syntax(header) == DEFLATED_LE:
         file, offset = _inflated(file, header, settings), None
-    return Frames(file, header, _find_pixels(file, header) if offset is None else offset)
+    return Frames(file, header, _find_pixels(file, header, settings) if offset is None else offset)
 
 
-def _find_pixels(file: BinaryIO, header: Dataset) -> int:
-    """Find the offset of the value of the pixel element by parsing the header."""
-    import pydicom
+def _find_pixels(file: BinaryIO, header: Dataset, settings: Settings) -> int:
+    """Find the offset of the value of the pixel element by walking the header."""
+    from wetread.headers.dataset import find_pixels
 
-    file.seek(0)
-    pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["Rows"])
-    start = file.tell()
-    head = file.read(12)
-    for order in "<>":
-        if len(head) == 12 and _tag(head, order) in ELEMENTS:
-            return start + (12 if head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"OV", b"UN") else 8)
+    offset = find_pixels(file, settings)
+    if offset is not None:
+        return offset
     form = read_form(header)  # the error names the kind of file
     raise DecodeError(f"no pixels: the header states {form.rows} x {form.columns}")
 

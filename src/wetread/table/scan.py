@@ -7,9 +7,8 @@ import glob
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ from wetread.table.parts import (
     write_part,
 )
 from wetread.table.rows import IndexRows
-from wetread.workers import Engine, LocalEngine
+from wetread.workers import Engine, Threads
 
 What = PathLike | Iterable[PathLike]
 
@@ -74,9 +73,9 @@ def scan(
         batches = filter(len, map(job.take, origin.batches))
         origin = Origin(origin.root, batches, origin.items)
     options = Options(origin.root, private, sequences)
-    if engine is not None or workers is not None:
-        settings = dataclasses.replace(settings, start_seconds=0.0)
-    engine = (engine or LocalEngine(workers)).limited(10 * settings.part_seconds)
+    if engine is None:
+        engine = Threads(workers)
+    engine = engine.limited(10 * settings.part_seconds)
     with Progress(progress) as bar:
         if folder is None:
             engine.check(origin.root, None)
@@ -208,30 +207,13 @@ def _read(
     to = None if folder is None else address_of(folder) or str(folder)
     arguments = {**dataclasses.asdict(options), "to": to, "settings": dataclasses.asdict(settings)}
     failed = _failed(arguments)
-    with closing(_map(tasks, engine, arguments, failed, settings.start_seconds)) as results:
+    results = engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
+    with closing(results):
         for table in results:
             rows, seconds = (float((table.schema.metadata or {})[k]) for k in (b"rows", b"seconds"))
             pace.note(int(rows), seconds)
             bar.add(int(rows))
             yield table
-
-
-def _map(
-    tasks: Iterator[pa.Table],
-    engine: Engine,
-    arguments: dict[str, Any],
-    failed: Callable[[pa.Table, str, str], pa.Table],
-    seconds: float,
-) -> Generator[pa.Table, None, None]:
-    """Read in this process for some seconds, then with the engine, whose start takes time."""
-    first = list(islice(tasks, 2))
-    tasks = chain(first, tasks)
-    if isinstance(engine, LocalEngine):
-        single = len(first) < 2  # one task needs no worker process
-        end = time.monotonic() + seconds
-        while (single or time.monotonic() < end) and (task := next(tasks, None)) is not None:
-            yield scan_part(task, arguments)
-    yield from engine.map("wetread.table.scan:scan_part", tasks, arguments, failed)
 
 
 def scan_part(sources: pa.Table, options: dict[str, Any]) -> pa.Table:

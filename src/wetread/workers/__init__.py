@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from wetread.workers.local import LocalEngine
+from wetread.workers.threads import Threads
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Engine", "LocalEngine"]
+__all__ = ["Engine", "LocalEngine", "Threads"]
 
 
 class Engine(Protocol):

@@ -1,0 +1,425 @@
+"""The compiled walk, driven: tables of the standard, memory, and bytes of what is no plain file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+
+from wetread.common.arrays import filled
+from wetread.headers import problems
+from wetread.headers.core import Walk
+from wetread.headers.encodings import KNOWN_SYNTAXES, NATIVE, encoding_of, infer_compression
+from wetread.headers.gather import gather_strings
+from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
+from wetread.settings import MIB, Settings
+from wetread.sources.archives import ArchiveError
+from wetread.sources.find import PASSING
+
+Bytes = npt.NDArray[np.uint8]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Read = Callable[[int, int, int], bytes]
+"""Row, first byte, number of bytes -> the bytes, fewer at the end."""
+
+NEED, ROOM, INFLATE, DONE = 1, 2, 3, 4
+(SIZE, MTIME, BASE, GOT, ERROR, ENCODING, SYNTAX, TEXT, TEXT_LENGTH, PIXEL_TAG, PIXEL_OFFSET,
+ PIXEL_LENGTH) = range(12)  # fmt: skip
+DEFLATED = 4
+"""Bit of ENCODING, beside 1, implicit, and 2, big endian."""
+MOST_RAW = 64 * 1024
+"""Bytes that are kept of a value that does not become one."""
+CLIPPED, UNDEFINED, IMPLICIT = 1, 2, 4
+"""Bits of an element: it is cut or over a limit, of undefined length, without a VR."""
+NO_FILE = 100_000
+"""The error of what is no regular file."""
+NO_TAG = 0xFFFFFFFF
+_SLACK = 16
+_ENDLESS = 1 << 60
+"""Size of a data set that is not inflated to its end."""
+_INFLATED = 4
+"""Times `header_bytes` that a deflated data set may hold; only the first are kept."""
+_UNIT = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "UV": 8, "SV": 8, "FD": 8}
+
+
+class Standard:
+    """Tables of PS3.5 and PS3.6 as the walk wants them."""
+
+    def __init__(self) -> None:
+        self.form = np.zeros(65536, np.uint8)
+        self.unit = np.zeros(65536, np.uint8)
+        for vr, family in FAMILY_OF_VR.items():
+            self.form[pack_vr(vr)] = 2 if vr in LONG_FORM_VRS else 1
+            if family not in (LENGTH, SEQUENCE):
+                self.unit[pack_vr(vr)] = _UNIT.get(vr, 1)
+        self.slot_tag = np.full(65536, NO_TAG, np.uint32)
+        self.slot_vr = np.zeros(65536, np.uint16)
+        self.slot_bits = np.zeros(65536, np.uint8)
+        for tag in DicomDictionary:
+            self._add(tag, 2)
+        for mask in RepeatersDictionary:
+            self._add(int(mask.replace("x", "0"), 16), 8)
+        uids = sorted(KNOWN_SYNTAXES)
+        self.uids = np.zeros((len(uids), 65), np.uint8)
+        self.uid_bits = np.zeros(len(uids), np.uint8)
+        for i, uid in enumerate(uids):
+            self.uids[i, : len(uid)] = list(uid.encode())
+            said = encoding_of(uid)
+            self.uid_bits[i] = said.implicit | said.big << 1 | said.deflated << 2
+            self.uid_bits[i] |= (uid not in NATIVE) << 3
+        self.kind_code = np.frombuffer(problems.CODE_NUMBERS, np.uint8).copy()
+
+    def _add(self, tag: int, bit: int) -> None:
+        column = column_of(tag)
+        slot = (tag * 2654435769 & 0xFFFFFFFF) >> 16
+        while self.slot_tag[slot] not in (tag, NO_TAG):
+            slot = (slot + 1) & 0xFFFF
+        self.slot_tag[slot] = tag
+        self.slot_vr[slot] = pack_vr(column.vrs[0])
+        bulk = column.family in (LENGTH, SEQUENCE)
+        self.slot_bits[slot] |= bulk | column.known << 2 | bit
+
+    @staticmethod
+    def longs(count: int) -> Int64s:
+        """Numbers of 64 bits for the walk's own use."""
+        return np.zeros(count, np.int64)
+
+    @staticmethod
+    def bytes(count: int) -> Bytes:
+        """Bytes for the walk's own use."""
+        return np.zeros(count, np.uint8)
+
+
+standard = lru_cache(maxsize=1)(Standard)
+"""The tables, made once."""
+
+
+@dataclass(slots=True)
+class Elements:
+    """Flat arrays, one entry per element, in the order of each file."""
+
+    row: npt.NDArray[np.int32]
+    tag: npt.NDArray[np.uint32]
+    vr: npt.NDArray[np.uint16]
+    """Packed letters, 0 where the file does not say (implicit)."""
+    depth: npt.NDArray[np.uint8]
+    """0 at the top level; of an element in an item, the number of open sequences and items."""
+    bits: npt.NDArray[np.uint8]
+    start: Int64s
+    """Where the value starts in the arena; -1 where its bytes are not there."""
+    length: Int64s
+    offset: Int64s
+    """Where the value starts in the file."""
+
+    @classmethod
+    def empty(cls, count: int) -> Elements:
+        """Room for so many."""
+        kinds = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
+        return cls(*(np.zeros(count, kind) for kind in kinds))
+
+    def take(self, index: npt.NDArray[np.intp] | Bools | slice) -> Elements:
+        """Some of them."""
+        return Elements(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def copied(self) -> Elements:
+        """A copy, which the next walk does not write over."""
+        return Elements(*(getattr(self, f.name).copy() for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: list[Elements]) -> Elements:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        parts = [cls.empty(0), *parts]
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def grown(self, count: int) -> Elements:
+        """The same with room for so many."""
+        return Elements(*(_grown(getattr(self, f.name), count) for f in fields(self)))
+
+
+@dataclass(slots=True)
+class Found:
+    """Flat arrays, one entry per problem, in the order of each file."""
+
+    row: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.uint8]
+    tag: Int64s
+    """-1 for none."""
+    offset: Int64s
+    a: Int64s
+    b: Int64s
+
+    @classmethod
+    def empty(cls, count: int) -> Found:
+        """Room for so many."""
+        return cls(*(np.zeros(count, kind) for kind in ("i4", "u1", "i8", "i8", "i8", "i8")))
+
+    def take(self, index: slice) -> Found:
+        """Some of them."""
+        return Found(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def copied(self) -> Found:
+        """A copy, which the next walk does not write over."""
+        return Found(*(getattr(self, f.name).copy() for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: list[Found]) -> Found:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        parts = [cls.empty(0), *parts]
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def grown(self, count: int) -> Found:
+        """The same with room for so many."""
+        return Found(*(_grown(getattr(self, f.name), count) for f in fields(self)))
+
+
+def _grown(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    larger = np.zeros(count, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+@dataclass(slots=True)
+class Memory:
+    """Memory of a walk, kept from block to block so that it is touched once."""
+
+    arena: Bytes = field(default_factory=lambda: np.zeros(64 * 1024, np.uint8))
+    elements: Elements = field(default_factory=lambda: Elements.empty(512))
+    found: Found = field(default_factory=lambda: Found.empty(1024))
+    used: int = 0
+
+    def append(self, other: Memory) -> int:
+        """Add the bytes of another arena; where they start."""
+        return self.keep(other.arena[: other.used])
+
+    def keep(self, data: bytes | Bytes) -> int:
+        """Add bytes to the arena; where they start."""
+        start, end = self.used, self.used + len(data)
+        if end + _SLACK > len(self.arena):
+            larger = np.empty((end + _SLACK) * 5 // 4, np.uint8)
+            larger[:start] = self.arena[:start]
+            self.arena = larger
+        self.arena[start:end] = np.frombuffer(data, np.uint8)
+        self.used = end
+        return start
+
+    def make_room(self, walk: Walk, most_problems: int) -> None:
+        """More of what the walk has no room for."""
+        _, first, last, used, count, found, _ = walk.state
+        if used + last - first + _SLACK > len(self.arena):
+            larger = np.empty((used + last - first + _SLACK) * 5 // 4, np.uint8)
+            larger[:used] = self.arena[:used]
+            self.arena = larger
+            walk.set_arena(larger)
+        if count + 4 > len(self.elements.row):
+            self.elements = self.elements.grown(2 * len(self.elements.row))
+            walk.set_table(self.elements)
+        if found + most_problems + 2 > len(self.found.row):
+            self.found = self.found.grown(2 * len(self.found.row) + most_problems)
+            walk.set_problems(self.found)
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk found in n files."""
+
+    rows: Int64s
+    """int64[12, n]: SIZE and so on of each."""
+    elements: Elements
+    found: Found
+    problems: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Code and text of the rows that could not be read."""
+    inferred: dict[int, str | None] = field(default_factory=dict)
+    """Transfer syntax that the fragments show, of rows that state none."""
+
+
+SYNTAXES = (
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2",  # swapped, which no transfer syntax is
+)
+"""By the bits implicit and big of an encoding."""
+
+
+def walk_files(
+    names: list[bytes], memory: Memory, settings: Settings, *, whole: bool = False
+) -> Walked:
+    """Walk plain files; those at the end are left out where the memory of a block is full."""
+    ends = np.cumsum([len(name) + 1 for name in names], dtype=np.int64)
+    joined = np.frombuffer(b"\0".join(names) + b"\0", np.uint8).copy()
+    rows = np.zeros((12, len(names)), np.int64)
+    walk = Walk(standard(), settings, whole)
+    walk.begin(
+        rows,
+        joined,
+        np.concatenate([np.zeros(1, np.int64), ends[:-1]]),
+        memory.arena,
+        memory.used,
+        0,
+    )
+
+    def read(row: int, first: int, count: int) -> bytes:
+        with open(names[row], "rb") as file:
+            file.seek(first)
+            return file.read(count)
+
+    return _drive(walk, rows, memory, settings, read)
+
+
+def walk_others(
+    sizes: list[int], read: Read, memory: Memory, settings: Settings, *, whole: bool = False
+) -> Walked:
+    """Walk sources that `read` reads, such as members of archives."""
+    rows = np.zeros((12, len(sizes)), np.int64)
+    rows[SIZE] = sizes
+    nothing = np.zeros(1, np.uint8)
+    walk = Walk(standard(), settings, whole)
+    walk.begin(rows, nothing, np.zeros(1, np.int64), memory.arena, memory.used, 1)
+    return _drive(walk, rows, memory, settings, read)
+
+
+def _drive(walk: Walk, rows: Int64s, memory: Memory, settings: Settings, read: Read) -> Walked:
+    walk.set_table(memory.elements)
+    walk.set_problems(memory.found)
+    walked = Walked(rows, memory.elements, memory.found)
+    plain: dict[int, _Inflated] = {}
+    while (status := walk.run()) != DONE:
+        row, first, last, *_ = walk.state
+        if status == ROOM:
+            memory.make_room(walk, settings.row_problems)
+            continue
+        try:
+            if status == INFLATE:
+                plain.clear()
+                plain[row] = _Inflated(partial(read, row), walk.position, settings)
+                _begin_inflated(walk, plain[row])
+            elif row in plain:
+                if last > settings.header_bytes and plain[row].size == _ENDLESS:
+                    walk.report("INFLATED_BUDGET", -1, -1, settings.header_bytes, 0)
+                    walk.fail()
+                walk.feed(plain[row].read(first, last - first))
+            else:
+                walk.feed(read(row, first, last - first))
+        except (OSError, ArchiveError) as error:
+            walked.problems[row] = describe_error(error)
+            walk.fail()
+    done, _, _, memory.used, count, found, _ = walk.state
+    walked.rows = rows[:, :done]
+    _keep_cut(memory, rows, count, read)
+    walked.elements, walked.found = (
+        memory.elements.take(slice(count)),
+        memory.found.take(slice(found)),
+    )
+    for row in np.flatnonzero(walked.rows[ERROR]).tolist():
+        walked.problems[row] = _describe(int(rows[ERROR, row]))
+    fragments = (rows[PIXEL_OFFSET] >= 0) & (rows[PIXEL_LENGTH] < 0) & (rows[TEXT_LENGTH] == 0)
+    for row in np.flatnonzero(fragments[:done]).tolist():
+        walked.inferred[row] = infer_compression(partial(read, row), int(rows[PIXEL_OFFSET, row]))
+    return walked
+
+
+def _keep_cut(memory: Memory, rows: Int64s, count: int, read: Read) -> None:
+    """Read the first bytes of sequences that the end of the file cuts."""
+    e = memory.elements
+    cut = np.flatnonzero((e.bits[:count] & CLIPPED > 0) & (e.start[:count] < 0))
+    for i in cut[rows[ENCODING, e.row[cut]] & DEFLATED == 0].tolist():
+        with contextlib.suppress(OSError, ArchiveError):
+            raw = read(int(e.row[i]), int(e.offset[i]), min(int(e.length[i]), MOST_RAW))
+            e.start[i] = memory.keep(raw)
+            e.length[i] = len(raw)
+
+
+def _begin_inflated(walk: Walk, plain: _Inflated) -> None:
+    """Walk on in a data set that has been inflated, or in one that was not deflated."""
+    if not plain.size:
+        walk.not_deflated()
+        return
+    walk.inflated(plain.size)
+    if plain.damaged:
+        walk.report("DAMAGED", -1, -1, 0, 0)
+
+
+class _Inflated:
+    """A deflated data set (PS3.5 A.5): its size is counted first, its bytes kept when asked for."""
+
+    def __init__(self, read: Callable[[int, int], bytes], at: int, settings: Settings) -> None:
+        self._read, self._at, self._most = read, at, settings.header_bytes
+        self.size, self.damaged = 0, False
+        for piece in self._pieces():
+            self.size += len(piece)
+            if self.size > _INFLATED * self._most:
+                self.size = _ENDLESS
+                break
+        self._more, self._kept = self._pieces(), bytearray()
+
+    def _pieces(self) -> Iterator[bytes]:
+        inflater, at, raw = zlib.decompressobj(-zlib.MAX_WBITS), self._at, b""
+        while not inflater.eof:
+            if not raw:
+                raw = self._read(at, 64 * 1024)
+                at += len(raw)
+            try:  # with nothing left too: zlib may hold output back
+                piece = inflater.decompress(raw, MIB)
+            except zlib.error:
+                self.damaged = True
+                return
+            if not raw and not piece and not inflater.eof:
+                self.damaged = True
+                return
+            raw = inflater.unconsumed_tail
+            yield piece
+
+    def read(self, first: int, count: int) -> bytes:
+        """Some bytes; fewer at the end, and at the limit of a header."""
+        end = min(first + count, self._most)
+        while len(self._kept) < end and (piece := next(self._more, None)) is not None:
+            self._kept += piece
+        return bytes(self._kept[first:end])
+
+
+def read_syntaxes(walked: Walked, arena: Bytes) -> npt.NDArray[np.object_]:
+    """Transfer Syntax UID that the bytes of each row are in; None for unknown."""
+    said = walked.rows[SYNTAX]
+    texts = np.full(len(said), None, object)
+    for bits, uid in enumerate(SYNTAXES):
+        texts[said == bits] = uid
+    stated = np.flatnonzero(said == -2)
+    start, length = walked.rows[TEXT, stated], walked.rows[TEXT_LENGTH, stated]
+    names = gather_strings(arena, start, length).dictionary_encode()
+    distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)
+    texts[stated] = distinct[filled(names.indices, 0)]
+    for row, syntax in walked.inferred.items():
+        texts[row] = syntax
+    return texts
+
+
+def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:
+    """Problem code and text of a source that cannot be read."""
+    if isinstance(error, ArchiveError):
+        return error.code, str(error)
+    return "NO_ACCESS", error.strerror or type(error).__name__
+
+
+def _describe(number: int) -> tuple[str, str]:
+    if number == NO_FILE:
+        return "NOT_A_FILE", "not a regular file"
+    return "NO_ACCESS", os.strerror(number)
+
+
+def passing(walked: Walked) -> list[int]:
+    """Rows whose error another try may pass."""
+    return [
+        i for i in np.flatnonzero(walked.rows[ERROR]).tolist() if walked.rows[ERROR, i] in PASSING
+    ]
