@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.headers import ranges
+from wetread.headers.core import ranges
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]

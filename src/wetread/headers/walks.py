@@ -16,7 +16,7 @@ from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
 from wetread.common.arrays import filled
 from wetread.headers import problems
-from wetread.headers.core import Walk
+from wetread.headers.core.walk import Walk
 from wetread.headers.encodings import KNOWN_SYNTAXES, NATIVE, encoding_of, infer_compression
 from wetread.headers.gather import gather_strings
 from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr

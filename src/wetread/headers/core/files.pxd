@@ -1,4 +1,4 @@
-# System calls of `core.py`: open with size and time of change, read at a position.
+# System calls: : open with size and time of change, read at a position.
 cdef extern from *:
     """
     #include <errno.h>
