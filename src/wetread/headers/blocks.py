@@ -11,14 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from wetread.headers.core.constants import (
+    R_COLUMNS,
+    R_HEAD,
+    R_MTIME,
+    R_PIXEL_LENGTH,
+    R_PIXEL_OFFSET,
+    R_PIXELS,
+    R_SYNTAX,
+    R_TEXT,
+)
 from wetread.headers.registry import Registry
 from wetread.headers.walks import (
-    BASE,
-    MTIME,
-    PIXEL_LENGTH,
-    PIXEL_OFFSET,
-    SYNTAX,
-    TEXT,
     Bytes,
     Elements,
     Found,
@@ -71,15 +75,15 @@ def walk_block(
     paths = sources.column("path").to_pylist()
     members = sources.column("member").to_pylist()
     known = sources.column("problem").to_pylist()
-    rows = np.zeros((12, len(paths)), np.int64)
-    rows[[SYNTAX, PIXEL_OFFSET, PIXEL_LENGTH]] = -1
+    rows = np.zeros((R_COLUMNS, len(paths)), np.int64)
+    rows[[R_SYNTAX, R_PIXEL_OFFSET, R_PIXEL_LENGTH]] = -1
     block = _Gathering(rows, memory, settings, whole)
     block.problems = {i: (code, "") for i, code in enumerate(known) if code}
     if is_url(root):
         left = [i for i in range(len(paths)) if not known[i]]
         sizes = sources.column("file_size").to_pylist()
         times = sources.column("mtime_ns").to_pylist()
-        rows[MTIME] = [time or 0 for time in times]
+        rows[R_MTIME] = [time or 0 for time in times]
         block.walk_objects(open_bucket(root, settings), left, paths, sizes)
     else:
         plain = [i for i, member in enumerate(members) if not member and not known[i]]
@@ -108,11 +112,10 @@ class _Gathering:
     def take(self, index: Sequence[int], walked: Walked, shift: int = 0) -> None:
         """What a walk found in the rows `index`; `shift` is where its arena lies in ours."""
         places = np.asarray(index, np.int64)
-        times = self.rows[MTIME, places]
+        times = self.rows[R_MTIME, places]
         self.rows[:, places] = walked.rows
-        self.rows[BASE, places] += shift
-        self.rows[TEXT, places] += shift
-        self.rows[MTIME, places] = np.maximum(self.rows[MTIME, places], times)
+        self.rows[np.ix_([R_HEAD, R_TEXT, R_PIXELS], places)] += shift
+        self.rows[R_MTIME, places] = np.maximum(self.rows[R_MTIME, places], times)
         self.problems.update({index[i]: said for i, said in walked.problems.items()})
         self.inferred.update({index[i]: syntax for i, syntax in walked.inferred.items()})
         elements, found = walked.elements, walked.found

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.headers.charset import read_charsets
+from wetread.headers.core.constants import MOST_RAW
 from wetread.headers.registry import Registry
 from wetread.headers.schema import format_tag
-from wetread.headers.walks import MOST_RAW, Bytes, Elements
+from wetread.headers.walks import Bytes, Elements
 
 
 @dataclass(slots=True)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from wetread.headers.core.constants import (
+    BIG,
+    R_ENCODING,
+)
 from wetread.headers.schema import SWAPPED_VRS, column_of, pack_vr
-from wetread.headers.walks import ENCODING, Bytes, Elements, Walked
-
-_BIG = 2
+from wetread.headers.walks import (
+    Bytes,
+    Elements,
+    Walked,
+)
 
 
 def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     """Turn the values of big endian files round where they lie; File Meta never is (PS3.10 7.1)."""
-    is_big = walked.rows[ENCODING] & _BIG > 0
+    is_big = walked.rows[R_ENCODING] & BIG > 0
     if not is_big.any():
         return
     chosen = elements.take(is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2))

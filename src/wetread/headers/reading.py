@@ -11,12 +11,17 @@ import pyarrow as pa
 from wetread.errors import DecodeError, WetreadError
 from wetread.headers.blocks import kept_registry, walk_block
 from wetread.headers.columns import build_columns
+from wetread.headers.core.constants import (
+    F_CLIPPED,
+)
 from wetread.headers.empties import list_empties
 from wetread.headers.endian import swap_values
 from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
-from wetread.headers.walks import CLIPPED, Elements
+from wetread.headers.walks import (
+    Elements,
+)
 from wetread.settings import Settings
 from wetread.sources.find import open_source
 
@@ -94,9 +99,7 @@ def _read_block(
     elements = _take_public(walked.elements)
     swap_values(arena, elements, walked)
     built = build_columns(arena, elements, rows, registry)
-    answer.check_frames(
-        partial(_open_row, root, block.sources, settings), built.arrays, walked, arena
-    )
+    answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
     if empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)
     return assemble(answer, block.sources, built, walked, arena, settings)
@@ -111,6 +114,6 @@ def _open_row(
 
 def _take_public(elements: Elements) -> Elements:
     """Elements that are columns: no private ones, group lengths, or values that are cut."""
-    public = (elements.depth == 0) & (elements.bits & CLIPPED == 0)
+    public = (elements.depth == 0) & (elements.bits & F_CLIPPED == 0)
     public &= (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
     return elements if public.all() else elements.take(np.flatnonzero(public))

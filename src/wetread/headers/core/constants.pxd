@@ -21,8 +21,8 @@ cdef enum:
 cpdef enum:  # of `rows`
     R_SIZE
     R_MTIME
-    R_BASE
-    R_GOT
+    R_HEAD  # place of the first bytes of what is not DICOM
+    R_HASH  # of the header
     R_ERROR
     R_ENCODING
     R_SYNTAX
@@ -31,6 +31,9 @@ cpdef enum:  # of `rows`
     R_PIXEL_TAG
     R_PIXEL_OFFSET
     R_PIXEL_LENGTH
+    R_PIXELS  # place of the first 12 bytes of pixels
+    R_FRAGMENT  # where the first fragment ends
+    R_COLUMNS
 
 cpdef enum:
     IMPLICIT = 1
@@ -57,6 +60,9 @@ cpdef enum:
     SLACK = 16  # bytes after the arena's last
     WINDOWS = 32
     HASHED = 8192  # first bytes of a file, of which the header's hash is
+    NAMED = 1024  # first bytes by which a file that is not DICOM is named
+    PIXEL_HEAD = 12  # first bytes of pixels
+    TIMED = 16  # files whose mean time to open counts
     MOST_RAW = 65536  # bytes that are stored of a value that does not become one
 
 cdef extern from *:

@@ -163,7 +163,7 @@ class DataSet(Sequences):
         enter: cython.int = self.whole and self.length > 0 and self.is_sequence()
         cut: cython.int = self.length > have
         kept: cython.longlong = min(self.length, have)
-        kind: cython.int = -1
+        kind: cython.int = -2
         if cut or (self.length > self.most_length and not self.whole):
             kept = min(kept, MOST_RAW)
         if cut or (self.is_wanted() and not enter):
@@ -210,12 +210,12 @@ class DataSet(Sequences):
         return found
 
     def limit_of(self, place):
-        """Kind of problem of a value that is over a limit; -1 for all others."""
+        """Kind of problem of a value that is over a limit; -2 for all others."""
         if self.length > self.most_length:
             return K_LONG_VALUE
         if self.length > self.most_values and self.values_in(place) > self.most_values:
             return K_MANY_VALUES
-        return -1
+        return -2
 
     def take_pixels(self, value):
         """Pixel Data: its place; behind it, elements may follow."""

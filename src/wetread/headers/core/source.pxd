@@ -1,4 +1,4 @@
-from wetread.headers.core.files cimport close, wetread_read
+from wetread.headers.core.files cimport close, wetread_word, wetread_read
 from wetread.headers.core.constants cimport *
 
 
@@ -6,6 +6,8 @@ cdef class Source:
     # bytes in memory
     cdef unsigned char[::1] arena
     cdef long long used
+    cdef long long row_base
+    cdef long long row_head
     cdef long long[::1] window_first
     cdef long long[::1] window_last
     cdef long long[::1] window_base

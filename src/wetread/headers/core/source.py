@@ -56,8 +56,7 @@ class Source:
         if self.need_from + got < self.need_to:  # the source is shorter than it was
             self.size = self.need_from + got
         if self.need_from == 0 and self.windows == 0 and not self.deflated:
-            self.rows[R_BASE, self.row] = self.used
-            self.rows[R_GOT, self.row] = min(got, HASHED)
+            self.row_head = min(got, HASHED)
         self.window_first[i], self.window_base[i] = self.need_from, self.used
         self.window_last[i] = self.need_from + got
         if self.windows == 0 and not self.deflated:  # read for the hash of the header
@@ -72,13 +71,13 @@ class Source:
 
     def word(self, place, big):
         """Four bytes as a number."""
-        a: cython.longlong = self.arena[place]
-        b: cython.longlong = self.arena[place + 1]
-        c: cython.longlong = self.arena[place + 2]
-        d: cython.longlong = self.arena[place + 3]
+        value: cython.uint
+        if self.arena[place + 3] < 0:  # outside: an IndexError
+            return 0
+        value = wetread_word(cython.address(self.arena[place]))
         if big:
-            return a << 24 | b << 16 | c << 8 | d
-        return d << 24 | c << 16 | b << 8 | a
+            value = value >> 24 | (value >> 8 & 0xFF00) | (value << 8 & 0xFF0000) | value << 24
+        return value
 
     def half(self, place, big):
         """Two bytes as a number."""

@@ -30,13 +30,15 @@ class Walk(DataSet):
         self.most_problems = limits.row_problems
         self.window, self.more = limits.windows
         self.block_bytes = limits.block_bytes
+        self.slow_open = limits.slow_open_seconds
+        self.pixel_head = standard.bytes(PIXEL_HEAD)
         self.whole = whole
 
     def begin(self, rows, names, name_at, arena, used, external):
         """Rows to read: all of `rows`, of the files `names` or from outside."""
         self.rows, self.names, self.name_at = rows, names, name_at
         self.arena, self.used, self.external = arena, used, external
-        self.row, self.last_row = 0, rows.shape[1]
+        self.row, self.last_row, self.waited = 0, rows.shape[1], 0
         self.count = self.p_count = 0
         self.phase = P_OPEN
 
@@ -74,6 +76,11 @@ class Walk(DataSet):
             self.p_count,
             self.size,
         )
+
+    @property
+    def slow(self):
+        """True if the walk ended early because opening a file waits."""
+        return self.row < self.last_row and self.is_slow() == 1
 
     @property
     def position(self):
@@ -118,7 +125,7 @@ class Walk(DataSet):
         while self.row < self.last_row:
             status = OK
             if self.phase == P_OPEN:
-                if self.used > self.block_bytes and self.row > 0:
+                if (self.used > self.block_bytes and self.row > 0) or self.is_slow():
                     return DONE
                 status = self.open()
             if status == OK:
@@ -128,13 +135,7 @@ class Walk(DataSet):
             if status != OK:
                 return status
             if self.phase == P_END:
-                if self.file >= 0:
-                    close(self.file)
-                    self.file = -1
-                if self.external == 2:
-                    self.external = 0
-                self.phase = P_OPEN
-                self.row += 1
+                self.close_row()
         return DONE
 
     def open(self):
@@ -144,6 +145,7 @@ class Walk(DataSet):
         if self.p_count + self.most_problems + 2 > self.p_row.shape[0]:
             return ROOM
         self.first_element, self.first_problem = self.count, self.p_count
+        self.row_base, self.row_head = self.used, 0
         self.windows = self.current = 0
         self.taken = self.fetched = self.elements = 0
         self.depth = self.behind = self.exact = 0
@@ -156,11 +158,15 @@ class Walk(DataSet):
             self.phase = P_END
             return OK
         if not self.external:
+            if self.row < TIMED:
+                self.waited -= wetread_time()
             self.file = wetread_open(
                 cython.address(self.names[self.name_at[self.row]]),
                 cython.address(size),
                 cython.address(mtime),
             )
+            if self.row < TIMED:
+                self.waited += wetread_time()
             if self.file < 0:
                 self.rows[R_ERROR, self.row] = -self.file
                 self.phase = P_END
@@ -171,6 +177,99 @@ class Walk(DataSet):
             return OK
         self.need_from, self.need_to = 0, min(HASHED, self.size)
         return NEED
+
+    def is_slow(self):
+        """True after the first files if their opening took longer than the limit."""
+        return self.row == TIMED and not self.external and self.waited > TIMED * self.slow_open
+
+    def close_row(self):
+        """The row ends: hash its first bytes, and drop what no value needs."""
+        head: cython.longlong = self.row_head
+        offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
+        if self.file >= 0:
+            close(self.file)
+            self.file = -1
+        if self.external == 2:
+            self.external = 0
+        self.phase = P_OPEN
+        self.rows[R_HASH, self.row] = hash_bytes(
+            self.arena, self.row_base, head if offset < 0 else min(head, offset)
+        )
+        self.rows[R_FRAGMENT, self.row] = -1
+        if offset >= 0 and self.rows[R_PIXEL_LENGTH, self.row] < 0:
+            self.note_fragment(offset)
+        self.keep_values(offset)
+        self.row += 1
+        return OK
+
+    def note_fragment(self, offset):
+        """Where the first fragment behind the offset table ends, as far as the window says it."""
+        place: cython.longlong
+        for _ in range(2):
+            if offset + 8 > self.row_head:
+                return OK
+            place = self.row_base + offset
+            if self.half(place, 0) != 0xFFFE or self.half(place + 2, 0) != 0xE000:
+                return OK
+            offset += 8 + self.word(place + 4, 0)
+        self.rows[R_FRAGMENT, self.row] = offset
+        return OK
+
+    def keep_values(self, offset):
+        """Move the values of the row together; also the first bytes of pixels, or of no DICOM."""
+        i: cython.longlong
+        lead: cython.longlong
+        count: cython.longlong
+        text: cython.longlong = self.rows[R_TEXT, self.row]
+        to: cython.longlong = self.row_base
+        pixels: cython.longlong = to + offset
+        if self.count == self.first_element:
+            self.rows[R_HEAD, self.row] = to
+            self.used = to + min(self.row_head, NAMED)
+            return OK
+        self.rows[R_PIXELS, self.row] = pixels
+        count = 0 if offset < 0 else max(min(self.row_head - offset, PIXEL_HEAD), 0)
+        if not self.in_order():
+            return OK
+        for i in range(count):
+            self.pixel_head[i] = self.arena[pixels + i]
+        for i in range(self.first_element, self.count):
+            if self.e_start[i] < 0:
+                continue
+            if self.e_start[i] == text:
+                self.rows[R_TEXT, self.row] = to
+            lead = 8 if self.e_depth[i] & 1 else 0  # the head of a fragment
+            self.move(self.e_start[i] - lead, to, self.e_length[i] + lead)
+            self.e_start[i] = to + lead
+            to += self.e_length[i] + lead
+        for i in range(count):
+            self.arena[to + i] = self.pixel_head[i]
+        self.rows[R_PIXELS, self.row] = to
+        self.used = to + count
+        return OK
+
+    def in_order(self):
+        """True if each value lies behind the ones before it, so that moving them loses none."""
+        i: cython.longlong
+        lead: cython.longlong
+        to: cython.longlong = self.row_base
+        for i in range(self.first_element, self.count):
+            if self.e_start[i] >= 0:
+                lead = 8 if self.e_depth[i] & 1 else 0
+                if self.e_start[i] - lead < to:
+                    return 0
+                to += self.e_length[i] + lead
+        return 1
+
+    def move(self, start, to, count):
+        """Move bytes of the arena."""
+        if count == 0:
+            return OK
+        if start < to or to < 0 or start + count > self.arena.shape[0]:
+            with cython.gil:
+                raise IndexError("bytes outside the memory")
+        wetread_move(cython.address(self.arena[to]), cython.address(self.arena[start]), count)
+        return OK
 
     def walk(self):
         """Steps until the file is done or bytes are needed."""
