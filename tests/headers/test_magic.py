@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 import wetread as wr
+from wetread.headers.core.constants import NAMED
 from wetread.headers.magic import name_file_type
 
 

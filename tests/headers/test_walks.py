@@ -96,8 +96,8 @@ def test_threads_give_the_same_table(folder: Path) -> None:
 
 
 def test_a_block_ends_where_its_memory_is_full(folder: Path) -> None:
-    names = [bytes(path) for path in sorted(folder.iterdir())]
-    walked = walk_files(names, Memory(), Settings(block_bytes=64 * KIB))
+    names = pa.array([bytes(path) + b"\0" for path in sorted(folder.iterdir())])
+    walked = walk_files(names, Memory(), Settings(block_bytes=2 * KIB))
     assert 0 < walked.rows.shape[1] < len(names)
 
 

@@ -12,6 +12,7 @@ from io import SEEK_END
 from itertools import chain
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -104,8 +105,8 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
         kinds = [list(KINDS.values())[kind] for kind in walked.found.kind]
         raise DecodeError(kinds[0][1] if kinds else "no header")
     is_meta = walked.elements.tag >> 16 == 2
-    meta = build_dataset(walked.elements.take(is_meta), arena, 0)
-    data_set = build_dataset(walked.elements.take(~is_meta), arena, encoding)
+    meta = build_dataset(walked.elements.take(np.flatnonzero(is_meta)), arena, 0)
+    data_set = build_dataset(walked.elements.take(np.flatnonzero(~is_meta)), arena, encoding)
     start = read(0, 132)
     header = Header(
         file,

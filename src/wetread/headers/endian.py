@@ -6,6 +6,7 @@ import numpy as np
 
 from wetread.headers.core.constants import (
     BIG,
+    F_CLIPPED,
     R_ENCODING,
 )
 from wetread.headers.schema import SWAPPED_VRS, column_of, pack_vr
@@ -21,7 +22,13 @@ def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     is_big = walked.rows[R_ENCODING] & BIG > 0
     if not is_big.any():
         return
-    chosen = elements.take(is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2))
+    chosen = is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2)
+    chosen &= (elements.depth == 0) & (elements.bits & F_CLIPPED == 0)
+    chosen &= (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
+    _swap(arena, elements.take(np.flatnonzero(chosen)))
+
+
+def _swap(arena: Bytes, chosen: Elements) -> None:
     vrs = chosen.vr.copy()
     for i in np.flatnonzero(vrs == 0):
         vrs[i] = pack_vr(column_of(int(chosen.tag[i])).vrs[0])

@@ -30,7 +30,7 @@ def of_rows(walked: Walked) -> Iterator[tuple[Elements, int]]:
     bounds = np.searchsorted(elements.row[order], np.arange(count + 1))
     for row in range(count):
         chosen = elements.take(order[bounds[row] : bounds[row + 1]])
-        yield chosen.take(chosen.tag >> 16 != 2), int(walked.rows[R_ENCODING, row])
+        yield chosen.take(np.flatnonzero(chosen.tag >> 16 != 2)), int(walked.rows[R_ENCODING, row])
 
 
 def describe_private(dataset: Any) -> list[dict[str, Any]]:

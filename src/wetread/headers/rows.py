@@ -333,10 +333,10 @@ def _check_pixels(
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
-            if native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]:
-                if is_encoded(_first_pixels(walked, arena, row)):
-                    code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
-                    cut[row] = False
+            other_length = native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]
+            if other_length and is_encoded(_first_pixels(walked, arena, row)):
+                code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
+                cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
     pixels = ~answer.without_pixels

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
 from wetread.common.arrays import filled
@@ -133,9 +134,13 @@ class Elements:
         kinds = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
         return cls(*(np.zeros(count, kind) for kind in kinds))
 
-    def take(self, index: npt.NDArray[np.intp] | Bools | slice) -> Elements:
+    def take(self, index: npt.NDArray[np.integer[Any]]) -> Elements:
         """Some of them."""
-        return Elements(*(getattr(self, f.name)[index] for f in fields(self)))
+        return Elements(*(getattr(self, f.name).take(index) for f in fields(self)))
+
+    def first(self, count: int) -> Elements:
+        """The first ones, without a copy."""
+        return Elements(*(getattr(self, f.name)[:count] for f in fields(self)))
 
     def copied(self) -> Elements:
         """A copy, which the next walk does not write over."""
@@ -250,6 +255,8 @@ class Walked:
     """Code and text of the rows that could not be read."""
     inferred: dict[int, str | None] = field(default_factory=dict)
     """Transfer syntax that the fragments show, of rows that state none."""
+    slow: bool = False
+    """True if the walk ended after the first files, because opening them waits."""
 
 
 SYNTAXES = (
@@ -262,24 +269,27 @@ SYNTAXES = (
 
 
 def walk_files(
-    names: list[bytes], memory: Memory, settings: Settings, *, whole: bool = False
+    names: pa.BinaryArray, memory: Memory, settings: Settings, *, whole: bool = False
 ) -> Walked:
-    """Walk plain files; those at the end are left out where the memory of a block is full."""
-    ends = np.cumsum([len(name) + 1 for name in names], dtype=np.int64)
-    joined = np.frombuffer(b"\0".join(names) + b"\0", np.uint8).copy()
+    """Walk plain files; those at the end are left out where the memory of a block is full.
+
+    `names` end with a NUL.
+    """
+    _, offsets, data = names.buffers()
+    places = np.frombuffer(offsets, np.int32, len(names), names.offset * 4).astype(np.int64)
     rows = np.zeros((R_COLUMNS, len(names)), np.int64)
     walk = Walk(standard(), settings, whole)
     walk.begin(
         rows,
-        joined,
-        np.concatenate([np.zeros(1, np.int64), ends[:-1]]),
+        np.frombuffer(data or b"\0", np.uint8),
+        places,
         memory.arena,
         memory.used,
         0,
     )
 
     def read(row: int, first: int, count: int) -> bytes:
-        with open(names[row], "rb") as file:
+        with open(names[row].as_py()[:-1], "rb") as file:
             file.seek(first)
             return file.read(count)
 
@@ -324,10 +334,10 @@ def _drive(walk: Walk, rows: Int64s, memory: Memory, settings: Settings, read: R
             walked.problems[row] = describe_error(error)
             walk.fail()
     done, _, _, memory.used, count, found, _ = walk.state
-    walked.rows = rows[:, :done]
+    walked.rows, walked.slow = rows[:, :done], walk.slow
     _keep_cut(memory, rows, count, read)
     walked.elements, walked.found = (
-        memory.elements.take(slice(count)),
+        memory.elements.first(count),
         memory.found.take(slice(found)),
     )
     for row in np.flatnonzero(walked.rows[R_ERROR]).tolist():

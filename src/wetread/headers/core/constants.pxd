@@ -56,6 +56,7 @@ cpdef enum:  # of the data dictionary
     D_REPEATED = 8
 
 cpdef enum:
+    SKIPPED = 65534  # the number of no column
     DEEPEST = 128  # sequences and items in one another
     SLACK = 16  # bytes after the arena's last
     WINDOWS = 32

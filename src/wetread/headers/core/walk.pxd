@@ -8,7 +8,7 @@ from wetread.headers.core.data cimport DataSet
 
 @cython.final
 cdef class Walk(DataSet):
-    cdef unsigned char[::1] names
+    cdef const unsigned char[::1] names
     cdef long long[::1] name_at
     cdef int last_row
     cdef long long block_bytes
