@@ -1,4 +1,4 @@
-"""Build hook: compiles `wetread.headers` parts in `src/`, with zig where there is no compiler."""
+"""Build hook: compiles the modules that need it, in `src/`, with zig where there is no compiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ("core", "ranges")
+MODULES = ("headers.core", "headers.ranges", "common.tables")
 SOURCES = [f"src/wetread/headers/{name}" for name in ("core.py", "core.pxd", "ranges.py")]
 
 
@@ -45,7 +45,7 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
             raise RuntimeError(f"wetread.headers.core does not compile{missing}: {hint}") from error
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data.update(pure_python=False, tag=f"cp311-abi3-{platform}")
-        build_data["artifacts"].append("src/wetread/headers/*.so")
+        build_data["artifacts"].append("src/wetread/*/*.so")
 
 
 def compile_core(root: Path) -> None:
@@ -60,8 +60,8 @@ def compile_core(root: Path) -> None:
     ]
     extensions = [
         Extension(
-            f"wetread.headers.{name}",
-            [f"src/wetread/headers/{name}.py"],
+            f"wetread.{name}",
+            [f"src/wetread/{name.replace('.', '/')}.py"],
             py_limited_api=True,
             define_macros=macros,
         )

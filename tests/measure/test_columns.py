@@ -73,7 +73,7 @@ def test_columns_in_memory_and_on_disk(folder: Path, tmp_path: Path) -> None:
         assert row["raw_mean"] == pytest.approx(
             np.mean([image.pixels(frame) for frame in range(image.frames)])
         )
-    found = again.query("SELECT px_hash, count(*) AS n FROM index GROUP BY ALL HAVING n > 1")
+    found = again.query("SELECT px_xxh3, count(*) AS n FROM index GROUP BY ALL HAVING n > 1")
     assert len(found.dropna()) == 1  # MR_small and its RLE twin
     assert len(again.where("px_mean > 100")) > 2
     assert again.to_pandas()["px_scale"].dropna().unique().tolist() == [1]
