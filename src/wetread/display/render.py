@@ -143,9 +143,12 @@ def render(
 def apply(stored: Array, pipeline: Pipeline, view: View) -> Grey:
     """Render stored values as uint8; those of up to 16 bits by one table look-up."""
     shade = _shader(pipeline, view)
-    if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
-        return look_up(make_table(stored.dtype, pipeline, view), stored)
-    return shade(stored)
+    if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2 or not stored.size:
+        return shade(stored)
+    values = np.arange(int(stored.min()), int(stored.max()) + 1)
+    table = np.empty(1 << 8 * stored.dtype.itemsize, np.uint8)
+    table[values] = shade(values)  # a negative value counts from the end, as its bit pattern does
+    return look_up(table, stored)
 
 
 def fit_frame(pixels: Array, frame: Frame, stored: tuple[int, ...], longest: int) -> Array:

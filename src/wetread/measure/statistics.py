@@ -65,14 +65,15 @@ def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str |
     for frame, pipeline in frames:
         quality = quality or quality_metrics(frame, pipeline)
         stored, counts = histogram(frame.values)
-        keep = ~pipeline.is_padding(stored)
         raw.append((stored.astype(np.float64), counts))
-        used += int(counts[keep].sum())
+        keep = ~pipeline.is_padding(stored)
+        stored, counts = stored[keep], counts[keep]
+        used += int(counts.sum())
         known = known and not pipeline.scale_error
-        values = pipeline.to_modality(stored[keep]) if known else np.zeros(0)
-        modality.append((values, counts[keep][: len(values)]))
+        values = pipeline.to_modality(stored) if known else np.zeros(0)
+        modality.append((values, counts[: len(values)]))
         scale = max(scale, frame.scale)
-        inside = _count_inside(stored[keep], counts[keep], pipeline, inside)
+        inside = _count_inside(stored, counts, pipeline, inside)
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
     row |= {"px_xxh3": digest.hexdigest() if raw else None, "px_scale": scale if raw else None}
