@@ -1,4 +1,4 @@
-"""Build hook: compiles `wetread.headers` parts in `src/`, with zig where there is no compiler."""
+"""Build hook: compiles the modules that need it, in `src/`, with zig where there is no compiler."""
 
 from __future__ import annotations
 

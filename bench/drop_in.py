@@ -84,7 +84,7 @@ def _write(folder: Path, number: int, rows: int, columns: int, *, compressed: bo
 
 
 CASES = (
-    Case("VinBigData form, `px_summ=False`", write_films, 1000, False, 40),
+    Case("VinBigData form, `px_summ=False`", write_films, 1000, False, 50),
     Case("512 x 512, uncompressed, `px_summ=True`", write_small, 200, True, 4),
     Case("2560 x 2048, uncompressed, `px_summ=True`", write_large, 20, True, 4),
     Case("2952 x 2744, JPEG 2000, `px_summ=True`", write_compressed, 4, True, None),

@@ -44,6 +44,7 @@ FOR = {
     "rich": "progress bars, tables in a terminal",
     "starlette": "the viewer's server",
     "uvicorn": "the viewer's server",
+    "xxhash": "hash of pixels",
     "pydicom-data": "real files for the demo",
     "faster-coco-eval": "the COCO metric",
     "safetensors": "weights without pickle",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from wetread import imaging
+from wetread.common import tables
 from wetread.errors import UsageError
 
 RNG = np.random.default_rng(5)
@@ -122,3 +126,49 @@ def test_a_look_up_is_the_function(kind: str) -> None:
     domain = imaging.all_values(np.dtype(kind))
     values = RNG.integers(np.iinfo(kind).min, np.iinfo(kind).max, 500, dtype=kind, endpoint=True)
     np.testing.assert_array_equal(imaging.look_up(domain * 3, values), values.astype(int) * 3)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "u1", "i2", "u8"])
+def test_a_table_may_have_any_type(kind: str) -> None:
+    table, values = RNG.integers(0, 99, 65536).astype(kind), RNG.integers(0, 65536, (5, 7), "u2")
+    found = imaging.look_up(table, values)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, table[values])
+
+
+INTEGERS = [f"{order}{kind}{size}" for order in "<>" for kind in "ui" for size in (1, 2, 4, 8)]
+NUMBERS = st.sampled_from([*INTEGERS, "<f4", ">f8"])
+
+
+@given(NUMBERS.flatmap(lambda kind: arrays.arrays(kind, arrays.array_shapes(min_side=0))))
+def test_a_histogram_is_numpys_of_the_finite_values(values: np.ndarray) -> None:
+    found, counts = imaging.histogram(values)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    expected, number = np.unique(finite, return_counts=True)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(counts, number)
+    assert counts.dtype == np.int64
+    assert found.dtype.itemsize == values.dtype.itemsize
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", ">u2"])
+def test_a_histogram_of_any_layout(kind: str) -> None:
+    raw = RNG.integers(0, 256, 4001, "u1").tobytes()
+    unaligned = np.frombuffer(raw, kind, 999, offset=1)  # bytes of a file, read-only
+    for values in (unaligned, unaligned[::-3], unaligned.reshape(27, 37).T):
+        found, counts = imaging.histogram(values)
+        expected, number = np.unique(values, return_counts=True)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(counts, number)
+
+
+def test_more_values_than_32_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imaging, "_MOST", 7)
+    assert imaging.histogram(np.full(20, -3, "i1"))[1].tolist() == [20]
+
+
+def test_a_table_that_is_too_short_is_refused() -> None:
+    with pytest.raises(ValueError, match="255 entries for 256 patterns"):
+        tables.count(np.zeros(1, "u1"), np.zeros(255, "u4"))
+    with pytest.raises(ValueError, match="256 entries for 65536 patterns"):
+        tables.look_up(np.zeros(256, "u1"), np.zeros(1, "u2"), np.zeros(1, "u1"))

@@ -101,7 +101,7 @@ def test_what_was_measured_and_what_was_not_are_compared_too(
     new.PatientID = "New"
     new.save_as(tmp_path / "pictures" / "new.dcm")
     index = wr.scan(tmp_path / "pictures", tmp_path / "i", workers=0, progress=False)
-    assert index.table["px_hash"].null_count == 1
+    assert index.table["px_xxh3"].null_count == 1
     found = sides(wr.split(index, folds=3), "fold")
     assert found["0-0.dcm"] == found["new.dcm"]
 

@@ -24,6 +24,8 @@ from wetread.table.query import query
 from wetread.table.rows import AnyIndex, IndexRows, check_files
 
 PARTS = {"train": 0.8, "valid": 0.2}
+PIXEL_HASH = "px_xxh3"
+"""Column with a hash of the pixels of each image, at the scale `px_scale`."""
 _SAMPLE = 4 * KIB
 _COLUMNS = (
     "id, path, path_bytes, member, member_bytes, file_size, pixel_offset, pixel_length, Rows, "
@@ -99,7 +101,7 @@ def _select(index: IndexRows, by: str | None) -> str:
         raise UnknownNameError("column", by, known)
     extra = [
         *KEYS,
-        *(name for name in ("px_hash", "px_scale") if name in known),
+        *(name for name in (PIXEL_HASH, "px_scale") if name in known),
         *([by] * bool(by)),
     ]
     columns = dict.fromkeys(name for name in extra if name not in _COLUMNS.split(", "))
@@ -115,8 +117,8 @@ def find_equal_pixels(root: str, images: pa.Table) -> list[list[str]]:
     duplicate in another transfer syntax is found by the pixel hash only.
     """
     hashes: list[str] = []
-    if "px_hash" in images.column_names:
-        pairs = zip(images["px_hash"].to_pylist(), images["px_scale"].to_pylist(), strict=True)
+    if PIXEL_HASH in images.column_names:
+        pairs = zip(images[PIXEL_HASH].to_pylist(), images["px_scale"].to_pylist(), strict=True)
         hashes = [f"{h} {scale}" if h else "" for h, scale in pairs]
         if all(hashes):
             return [hashes]

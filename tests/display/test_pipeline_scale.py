@@ -92,7 +92,7 @@ def test_measure_reports_it_and_fills_the_other_columns(tmp_path: Path) -> None:
     row = wr.scan(tmp_path, progress=False).measure(progress=False).to_pandas().iloc[0]
     assert row["px_status"] == "ok"
     assert "BAD_RESCALE" in {problem["code"] for problem in row["px_problems"]}
-    known = row[["px_min", "px_mean", "px_p50", "raw_max", "px_padding", "px_hash"]]
+    known = row[["px_min", "px_mean", "px_p50", "raw_max", "px_padding", "px_xxh3"]]
     assert known.isna().tolist() == [True, True, True, False, False, False]
 
 

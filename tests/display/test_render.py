@@ -16,7 +16,6 @@ from wetread.display.render import (
     auto_window,
     choose_view,
     full_window,
-    histogram,
     make_table,
     percentiles,
     render,
@@ -229,15 +228,12 @@ def test_a_profile_with_red_and_blue_exchanged_exchanges_them() -> None:
 
 
 @pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "i4", "f4"])
-def test_histogram_and_percentiles_equal_numpys(kind: str) -> None:
+def test_percentiles_equal_numpys(kind: str) -> None:
     rng = np.random.default_rng(1)
     stored = (rng.normal(0, 20, (50, 60)).clip(-100, 100) + (100 if kind[0] == "u" else 0)).astype(
         kind
     )
-    values, counts = histogram(stored)
-    expected, number = np.unique(stored, return_counts=True)
-    np.testing.assert_array_equal(values, expected)
-    np.testing.assert_array_equal(counts, number)
+    values, counts = np.unique(stored, return_counts=True)
     shares = (0, 0.01, 0.5, 0.99, 1)
     np.testing.assert_allclose(
         percentiles(values.astype(float), counts, shares), np.quantile(stored.astype(float), shares)

@@ -23,6 +23,8 @@ from wetread.measure import columns
 from wetread.measure.columns import SCHEMA, measure_images
 from wetread.measure.statistics import COLUMNS
 from wetread.settings import Settings
+from wetread.table.extra_columns import read_extra, write_extra
+from wetread.table.parts import Options
 from wetread.testing import pixel_case, pixel_seeds
 
 EIGHT = ("CT_small", "MR_small", "JPEG2000", "693_J2KI", "MR_small_RLE", "SC_rgb", "US1_J2KR")
@@ -73,7 +75,7 @@ def test_columns_in_memory_and_on_disk(folder: Path, tmp_path: Path) -> None:
         assert row["raw_mean"] == pytest.approx(
             np.mean([image.pixels(frame) for frame in range(image.frames)])
         )
-    found = again.query("SELECT px_hash, count(*) AS n FROM index GROUP BY ALL HAVING n > 1")
+    found = again.query("SELECT px_xxh3, count(*) AS n FROM index GROUP BY ALL HAVING n > 1")
     assert len(found.dropna()) == 1  # MR_small and its RLE twin
     assert len(again.where("px_mean > 100")) > 2
     assert again.to_pandas()["px_scale"].dropna().unique().tolist() == [1]
@@ -113,6 +115,20 @@ def test_only_changed_files_are_measured_again(
     assert not paths
     Index.open(to).measure(256, workers=1, progress=False)
     assert len(paths) == len(Index.open(to).images)
+
+
+def test_columns_of_an_earlier_version_are_measured_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = tmp_path / "i"
+    index = wr.scan(folder / "CT_small.dcm", to, progress=False).measure(workers=1, progress=False)
+    rows = read_extra(to / "measured")
+    assert rows is not None
+    write_extra(to / "measured", rows.drop_columns(["px_xxh3"]), Options(index.root))
+    paths = measured_again(monkeypatch)
+    again = index.measure(workers=1, progress=False)
+    assert paths == ["CT_small.dcm"]
+    assert again.table.equals(index.table)
 
 
 def test_killed_and_resumed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

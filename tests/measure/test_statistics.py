@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from wetread.display.pipeline import Pipeline, Window
 from wetread.measure.statistics import COLUMNS, measure
@@ -62,12 +66,32 @@ def test_the_hash_is_of_the_stored_values() -> None:
     pipeline = Pipeline("", "CT")
 
     def digest(array: np.ndarray) -> object:
-        return measure([(make(array), pipeline)])["px_hash"]
+        return measure([(make(array), pipeline)])["px_xxh3"]
 
-    assert digest(values) == digest(np.asfortranarray(values)) == digest(values.astype(">u2"))
+    expected = xxhash.xxh3_128_hexdigest(b"<u2(4, 6)" + values.tobytes())
+    assert digest(values) == digest(np.asfortranarray(values)) == expected
+    assert digest(values) == digest(values.astype(">u2"))
     assert digest(values) != digest(values.reshape(6, 4))
     assert digest(values) != digest(values.astype("i2"))
-    assert len(str(digest(values))) == 16
+
+
+KINDS = st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4"])
+FRAMES = KINDS.flatmap(lambda kind: arrays.arrays(kind, st.tuples(*[st.integers(1, 9)] * 2)))
+
+
+@given(FRAMES, st.sampled_from([(1, 0), (0.25, -1024), (-3, 7)]))
+def test_statistics_of_any_integers_equal_numpys(
+    stored: np.ndarray, rescale: tuple[float, float]
+) -> None:
+    slope, intercept = rescale
+    row = measure([(make(stored), Pipeline("MONOCHROME2", "CT", slope, intercept))])
+    values, raw = stored * float(slope) + intercept, stored.astype(float)
+    assert (row["px_min"], row["px_max"]) == (values.min(), values.max())
+    assert (row["raw_min"], row["raw_max"]) == (raw.min(), raw.max())
+    numbers = [row[n] for n in ("px_mean", "px_std", "raw_mean", "raw_std", "px_p01", "px_p50")]
+    quantiles = np.quantile(values, (0.01, 0.5))
+    expected = [values.mean(), values.std(), raw.mean(), raw.std(), *quantiles]
+    assert numbers == pytest.approx(expected, rel=1e-9, abs=1e-9 * np.abs(values).max())
 
 
 def test_undefined_values_are_none() -> None:

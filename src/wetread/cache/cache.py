@@ -30,7 +30,7 @@ from wetread.common.files import hash_file
 from wetread.common.stamp import Stamp
 from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.headers.schema import CORE, unify
-from wetread.splits import split_rows
+from wetread.splits import PIXEL_HASH, split_rows
 from wetread.table.merge import conform
 from wetread.table.rows import IndexRows
 
@@ -179,7 +179,7 @@ class Cache:
         images = self.index.rows
         assert images is not None
         first = pc.index_in(images["id"], value_set=self.rows["id"].combine_chunks())
-        images = images.append_column("px_hash", self.rows["hash"].take(first))
+        images = images.append_column(PIXEL_HASH, self.rows["hash"].take(first))
         images = images.append_column("px_scale", pa.nulls(len(images), pa.int32()))
         index = replace(self.index, schema=images.schema, rows=images)
         split = split_rows(index, boxes, parts, by=by, seed=seed).rows

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wetread.display.pipeline import Lut, Pipeline, View, Window, read_pipeline
 from wetread.errors import UnknownNameError, UsageError
-from wetread.imaging import all_values, crop_resize, fit, look_up, shrink
+from wetread.imaging import all_values, crop_resize, fit, histogram, look_up, shrink
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 
@@ -143,9 +143,12 @@ def render(
 def apply(stored: Array, pipeline: Pipeline, view: View) -> Grey:
     """Render stored values as uint8; those of up to 16 bits by one table look-up."""
     shade = _shader(pipeline, view)
-    if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
-        return look_up(make_table(stored.dtype, pipeline, view), stored)
-    return shade(stored)
+    if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2 or not stored.size:
+        return shade(stored)
+    values = np.arange(int(stored.min()), int(stored.max()) + 1)
+    table = np.empty(1 << 8 * stored.dtype.itemsize, np.uint8)
+    table[values] = shade(values)  # a negative value counts from the end, as its bit pattern does
+    return look_up(table, stored)
 
 
 def fit_frame(pixels: Array, frame: Frame, stored: tuple[int, ...], longest: int) -> Array:
@@ -188,8 +191,8 @@ def _shader(pipeline: Pipeline, view: View) -> Callable[[Array], Grey]:
     def shade(stored: Array) -> Grey:
         level = view(pipeline.to_modality(stored)) / top
         level = 1 - level if pipeline.invert else level
-        with np.errstate(invalid="ignore"):  # NaN in float pixels is rendered black
-            grey: Grey = np.nan_to_num(np.clip(level, 0, 1) * 255 + 0.5).astype(np.uint8)
+        level = np.fmin(np.fmax(level, 0), 1)  # NaN in float pixels is rendered black
+        grey: Grey = (level * 255 + 0.5).astype(np.uint8)
         grey[pipeline.is_padding(stored)] = 0
         return grey
 
@@ -333,24 +336,6 @@ def count_values(
     values = pipeline.to_modality(raw[keep])
     order = np.argsort(values, kind="stable")
     return values[order], counts[keep][order]
-
-
-def histogram(stored: Array) -> tuple[Array, NDArray[np.int64]]:
-    """Distinct finite stored values, ascending, and their counts."""
-    if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
-        flat = np.ravel(stored)
-        patterns = flat.view(f"u{flat.dtype.itemsize}")
-        counts = np.zeros(1 << 8 * flat.dtype.itemsize, np.int64)
-        # In chunks that fit in the CPU cache: bincount converts each value to 8 bytes first.
-        for start in range(0, len(patterns), 1 << 18):
-            counts += np.bincount(patterns[start : start + (1 << 18)], minlength=len(counts))
-        patterns = np.flatnonzero(counts)
-        values = patterns.astype(f"u{flat.dtype.itemsize}").view(flat.dtype)
-        order = np.argsort(values, kind="stable")
-        return values[order], counts[patterns][order].astype(np.int64)
-    finite = stored[np.isfinite(stored)] if stored.dtype.kind == "f" else stored
-    values, counts = np.unique(finite, return_counts=True)
-    return values, counts.astype(np.int64)
 
 
 def percentiles(values: Array, counts: Array, fractions: tuple[float, ...]) -> NDArray[np.float64]:

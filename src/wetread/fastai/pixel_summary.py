@@ -1,10 +1,9 @@
-"""Pixel statistics of fastai, computed in chunks to limit memory."""
+"""Pixel statistics of fastai, computed from histograms."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -17,9 +16,8 @@ from wetread.errors import DecodeError
 from wetread.fastai.arrays import bounds_of
 from wetread.headers.dataset import read_dataset
 from wetread.headers.encodings import EXPLICIT_LE, IMPLICIT_LE
-from wetread.imaging import all_values
+from wetread.imaging import histogram
 from wetread.pixels import Frames, open_frames, read_frame
-from wetread.pixels.bits import mask
 
 Array = NDArray[Any]
 STATISTICS = ("img_min", "img_max", "img_mean", "img_std", "img_pct_window")
@@ -43,8 +41,8 @@ _NEEDED = (
     "RescaleIntercept",
     "RescaleSlope",
 )
-CHUNK = 1 << 16
-"""Values per chunk: they fit in the CPU cache, and the sum of 16-bit values in 32 bits."""
+_CHUNK = 1 << 16
+"""Number of values of more than 16 bits per part: they fit in the CPU cache."""
 
 
 def summarise(frames: Frames, window: tuple[float, float]) -> dict[str, float]:
@@ -56,98 +54,44 @@ def summarise(frames: Frames, window: tuple[float, float]) -> dict[str, float]:
     Raises:
         DecodeError: a frame cannot be decoded, or no pixel is finite.
     """
-    count = inside = 0
+    low, high = bounds_of(*window)
+    number = inside = total = squares = 0
     pivot: float | None = None
-    sums: list[tuple[float, float]] = []
     ends: list[Any] = []
-    for chunk, pipeline in _chunks(frames):
+    for values, counts, pipeline in _count_frames(frames):
+        is_small = values.dtype.itemsize <= 2
         if pivot is None:  # near the mean, so that squares of floats do not drown it
-            pivot = float(chunk[0]) if chunk.dtype.itemsize > 2 else 0
-        count += len(chunk)
-        ends += [chunk.min(), chunk.max()]
-        sums.append(_sums(chunk, pivot))
-        inside += _count_inside(chunk, pipeline, *bounds_of(*window))
+            pivot = 0 if is_small else float(values[0])
+        above = values.astype(np.int64 if is_small else np.float64) - pivot
+        weighted = above * counts
+        number += int(counts.sum())
+        total += weighted.sum().item()
+        squares += (weighted * above).sum().item()
+        ends += [values.min().item(), values.max().item()]
+        scaled = pipeline.to_modality(values).astype(np.float32)
+        inside += int(counts[(scaled > low) & (scaled < high)].sum())
     if pivot is None:
         raise DecodeError("no pixel is finite")
-    total, squares = (sum(one) for one in zip(*sums, strict=True))
     # For 16 bits these are Python integers, and the difference is exact.
-    std = max(0, count * squares - total * total) ** 0.5 / count
-    least, largest = min(ends).item(), max(ends).item()
-    numbers = (least, largest, pivot + total / count, std, inside / count)
-    return dict(zip(STATISTICS, numbers, strict=True))
+    std = max(0, number * squares - total * total) ** 0.5 / number
+    statistics = (min(ends), max(ends), pivot + total / number, std, inside / number)
+    return dict(zip(STATISTICS, statistics, strict=True))
 
 
-def _chunks(frames: Frames) -> Iterator[tuple[Array, Pipeline]]:
-    """Yield the finite stored values of all frames in chunks, each valid until the next."""
+def _count_frames(frames: Frames) -> Iterator[tuple[Array, Array, Pipeline]]:
+    """Yield finite stored values and their counts: the histogram, or parts of more than 16 bits."""
     for number in range(len(frames)):
         pipeline = read_pipeline(frames.header, number)
-        for chunk in (
-            _stream(frames, number) if _streams(frames, number) else _decode(frames, number)
-        ):
-            finite = chunk[np.isfinite(chunk)] if chunk.dtype.kind == "f" else chunk
+        stored = read_frame(frames, number).values
+        if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:
+            yield *histogram(stored), pipeline
+            continue
+        flat = stored.ravel()
+        for start in range(0, len(flat), _CHUNK):
+            part = flat[start : start + _CHUNK]
+            finite = part[np.isfinite(part)]
             if len(finite):
-                yield finite, pipeline
-
-
-def _streams(frames: Frames, number: int) -> bool:
-    """Return True if a frame can be read in chunks: complete, in bytes or little-endian words."""
-    form = frames.form
-    return (
-        frames.is_native
-        and form.syntax in LITTLE
-        and form.allocated in (8, 16)
-        and not form.subsampled
-        and (number + 1) * form.frame_bytes <= frames.length
-    )
-
-
-def _stream(frames: Frames, number: int) -> Iterator[Array]:
-    form = frames.form
-    buffer = np.empty(min(CHUNK, form.values), form.dtype.newbyteorder("<"))
-    memory = memoryview(cast(Any, buffer)).cast("B")
-    frames.file.seek(frames.offset + number * form.frame_bytes)
-    for start in range(0, form.values, CHUNK):
-        count = min(CHUNK, form.values - start)
-        size = count * form.dtype.itemsize
-        if frames.file.readinto(memory[:size]) != size:  # type: ignore[attr-defined]
-            raise DecodeError(f"frame {number} is truncated")
-        values = buffer[:count]
-        yield values if form.stored == form.allocated else mask(values, form)
-
-
-def _decode(frames: Frames, number: int) -> Iterator[Array]:
-    flat = read_frame(frames, number).values.ravel()
-    for start in range(0, len(flat), CHUNK):
-        yield flat[start : start + CHUNK]
-
-
-def _sums(chunk: Array, pivot: float) -> tuple[float, float]:
-    """Sum of differences to a pivot, and of their squares; exact for up to 16 bits."""
-    if chunk.dtype.itemsize <= 2:
-        wide = chunk.astype(np.float64)  # squares of 16 bits: 2^16 of them stay below 2^53
-        return int(chunk.sum(dtype=f"{chunk.dtype.kind}4")), int(wide @ wide)
-    above = chunk.astype(np.float64) - pivot
-    return float(above.sum()), float(above @ above)
-
-
-def _count_inside(chunk: Array, pipeline: Pipeline, low: float, high: float) -> int:
-    pipeline.check_scale()
-    if chunk.dtype.itemsize <= 2 and pipeline.modality_lut is None and pipeline.slope > 0:
-        first, last = _bounds(chunk.dtype, pipeline.slope, pipeline.intercept, low, high)
-        return int(np.count_nonzero((chunk >= first) & (chunk <= last))) if first <= last else 0
-    scaled = pipeline.to_modality(chunk).astype(np.float32)
-    return int(np.count_nonzero((scaled > low) & (scaled < high)))
-
-
-@lru_cache(maxsize=1024)
-def _bounds(
-    dtype: np.dtype[Any], slope: float, intercept: float, low: float, high: float
-) -> tuple[Any, Any]:
-    """First and last stored value whose modality value is inside; first > last if none."""
-    stored = all_values(dtype)
-    scaled = Pipeline("", "", slope, intercept).to_modality(stored).astype(np.float32)
-    inside = stored[(scaled > low) & (scaled < high)].astype(dtype)
-    return (inside.min(), inside.max()) if len(inside) else (dtype.type(1), dtype.type(0))
+                yield finite, np.ones(len(finite), np.int64), pipeline
 
 
 # --- files, by rows of a scan -------------------------------------------------------------------

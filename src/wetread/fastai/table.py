@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,10 +117,11 @@ def from_dicoms(
 
 def _read(names: list[str], private: bool) -> pa.Table:
     here = os.getcwd()
-    paths = [os.fsencode(name if name[:1] == "/" else f"{here}/{name}")[1:] for name in names]
-    nothing = [None] * len(names)
-    columns = [paths, [b""] * len(names), nothing, nothing, nothing, nothing]
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, SOURCE_SCHEMA, strict=True)]
+    whole = [name if name[:1] == "/" else f"{here}/{name}" for name in names]
+    encoding = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as os.fsencode
+    columns = {"path": pa.array([path.encode(*encoding)[1:] for path in whole], pa.binary())}
+    columns["member"] = pa.repeat(pa.scalar(b"", pa.binary()), len(names))
+    arrays = [columns.get(f.name, pa.nulls(len(names), f.type)) for f in SOURCE_SCHEMA]
     sources = pa.Table.from_arrays(arrays, schema=SOURCE_SCHEMA)
     return read_headers("/", sources, private=private, empties=True)
 

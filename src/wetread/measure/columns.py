@@ -36,13 +36,13 @@ MEANINGS = {
     **COLUMNS,
 }
 """Descriptions of the columns that `Index.measure` adds."""
-_OTHERS = ("px_hash", "px_dhash", "px_scale")
+_OTHERS = ("px_xxh3", "px_dhash", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
         ("px_problems", PROBLEM_TYPE),
         *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
-        ("px_hash", pa.string()),
+        ("px_xxh3", pa.string()),
         ("px_dhash", pa.string()),
         ("px_scale", pa.int32()),
     ]
@@ -81,6 +81,8 @@ def measure_images(
     beside = content.folder / _BESIDE
     with locked(content.folder), locked(beside):
         before, images = read_extra(beside), batch.list_images(content)
+        if before is not None and not {*SCHEMA.names} <= {*before.column_names}:
+            before = None  # measured by an earlier version
         todo = images if before is None else _outdated(images, before, size)
         scan_options = Options(content.root)
         tables = [] if before is None else [before]
@@ -126,19 +128,20 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
     failures: list[batch.Problem] = []
 
     def decoded(frames: Frames) -> Iterator[tuple[Frame, Pipeline]]:
-        def decode(number: int) -> Frame:
+        def decode(number: int) -> tuple[Frame, Pipeline]:
+            pipeline = read_pipeline(frames.header, number)
             # A lower resolution mixes padding with its neighbours, so padding cannot be masked.
-            size = None if read_pipeline(frames.header, number).padding else options["size"]
-            return read_frame(frames, number, size=size, settings=settings)
+            size = None if pipeline.padding else options["size"]
+            return read_frame(frames, number, size=size, settings=settings), pipeline
 
-        for number, result in batch.map_frames(frames, decode, settings):
+        for _, result in batch.map_frames(frames, decode, settings):
             if isinstance(result, batch.Problem):
                 failures.append(result)
                 continue
-            pipeline = read_pipeline(frames.header, number)
-            for code, text in (*result.notes, *pipeline.notes):
+            frame, pipeline = result
+            for code, text in (*frame.notes, *pipeline.notes):
                 problems.setdefault(code, text)
-            yield result, pipeline
+            yield result
 
     values: dict[str, Any] = {}
     try:
@@ -149,7 +152,7 @@ def _measure(row: dict[str, Any], options: dict[str, Any], settings: Settings) -
     for failure in failures:
         problems.setdefault(failure.code, failure.text)
     status = failures[0].status if failures else "ok"
-    if failures and values.get("px_hash"):
+    if failures and values.get("px_xxh3"):
         status = "partial"
     return {**values, "px_status": status, "px_problems": _as_structs(problems)}
 

@@ -50,7 +50,7 @@ def quality_metrics(frame: Frame, pipeline: Pipeline) -> dict[str, Any]:
 def _draw(frame: Frame, pipeline: Pipeline) -> Grey | None:
     """Render a frame, subsampled; padding is black."""
     step = -(-max(frame.values.shape[:2]) // _SAMPLE)
-    values = frame.values[::step, ::step]
+    values = np.ascontiguousarray(frame.values[::step, ::step])
     if pipeline.palette is not None or not values.size:
         return None
     if values.ndim == 3:

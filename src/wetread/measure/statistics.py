@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from wetread.display.pipeline import Pipeline, Window
-from wetread.display.render import histogram, percentiles
+from wetread.display.render import percentiles
+from wetread.imaging import histogram
 from wetread.measure.image_quality import QUALITY_COLUMNS, quality_metrics
 from wetread.pixels.codecs import Frame
 
@@ -29,7 +30,7 @@ COLUMNS: dict[str, str] = {
     "px_in_window": "fraction of pixels inside the first window of the file; null without one",
     "px_padding": "fraction of all pixels that are padding",
     "px_entropy": "Shannon entropy of the histogram of all stored values, in bits",
-    "px_hash": "first 16 hex digits of SHA-256 of shape, type and stored values of all frames",
+    "px_xxh3": "XXH3 hash (128 bits, 32 hex digits) of shape, type and stored values of all frames",
     **QUALITY_COLUMNS,
     "px_scale": "1 if measured at full resolution, 2 at half, then 4, 8 ...",
     "raw_min": "minimum stored value, with padding",
@@ -37,7 +38,7 @@ COLUMNS: dict[str, str] = {
     "raw_mean": "mean stored value, with padding",
     "raw_std": "population standard deviation of stored values, with padding",
 }
-"""Columns that `measure` fills: numbers, except the strings px_hash and px_dhash."""
+"""Columns that `measure` fills: numbers, except the strings px_xxh3 and px_dhash."""
 
 
 def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str | None]:
@@ -56,7 +57,7 @@ def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str |
     >>> row["px_min"], row["px_mean"], row["px_p50"], row["raw_mean"]
     (-10.0, 5.0, 5.0, 7.5)
     """
-    digest = hashlib.sha256()
+    digest = xxhash.xxh3_128()
     scale, inside, used, known = 1, None, 0, True
     raw: list[tuple[Array, Array]] = []
     modality: list[tuple[Array, Array]] = []
@@ -64,17 +65,18 @@ def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str |
     for frame, pipeline in frames:
         quality = quality or quality_metrics(frame, pipeline)
         stored, counts = histogram(frame.values)
-        keep = ~pipeline.is_padding(stored)
         raw.append((stored.astype(np.float64), counts))
-        used += int(counts[keep].sum())
+        keep = ~pipeline.is_padding(stored)
+        stored, counts = stored[keep], counts[keep]
+        used += int(counts.sum())
         known = known and not pipeline.scale_error
-        values = pipeline.to_modality(stored[keep]) if known else np.zeros(0)
-        modality.append((values, counts[keep][: len(values)]))
+        values = pipeline.to_modality(stored) if known else np.zeros(0)
+        modality.append((values, counts[: len(values)]))
         scale = max(scale, frame.scale)
-        inside = _count_inside(stored[keep], counts[keep], pipeline, inside)
+        inside = _count_inside(stored, counts, pipeline, inside)
         _hash(digest, frame.values)
     row: dict[str, float | str | None] = dict.fromkeys(COLUMNS)
-    row |= {"px_hash": digest.hexdigest()[:16] if raw else None, "px_scale": scale if raw else None}
+    row |= {"px_xxh3": digest.hexdigest() if raw else None, "px_scale": scale if raw else None}
     row |= quality
     all_values, all_counts = _merge(raw)
     values, counts = _merge(modality)
@@ -111,6 +113,8 @@ def _merge(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
         return np.zeros(0), np.zeros(0, np.int64)
     values = np.concatenate([part[0] for part in parts])
     counts = np.concatenate([part[1] for part in parts])
+    if (np.diff(values) > 0).all():
+        return values, counts
     distinct, inverse = np.unique(values, return_inverse=True)
     return distinct, np.bincount(inverse, counts, len(distinct)).astype(np.int64)
 

@@ -33,7 +33,7 @@ def read_frame(
         UsageError: the frame does not exist.
     """
     check_size(frames.form, frames.length, settings)  # before reading
-    data = frames.read(frame, short=short)
+    data = frames.load(frame, short=short)
     if size is None:
         decoded = decode(data, frames.form, settings)
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from wetread.pixels.form import Form
@@ -15,9 +14,11 @@ Note = tuple[str, str]
 
 
 def mask(raw: Pixels, form: Form) -> Pixels:
-    """Extract Bits Stored from uncompressed values and sign-extend them (PS3.5 8.1.1)."""
-    unsigned = np.dtype(f"u{form.dtype.itemsize}")
-    values: Pixels = raw.astype(unsigned)  # always a copy, in native byte order
+    """Extract Bits Stored from uncompressed values and sign-extend them (PS3.5 8.1.1).
+
+    In place if `raw` can be written to and has the type of the result.
+    """
+    values: Pixels = raw.astype(f"u{form.dtype.itemsize}", copy=not raw.flags.writeable)
     if form.high_bit + 1 > form.stored:
         values >>= form.high_bit + 1 - form.stored
     return _extend(values, form.stored, form.signed)

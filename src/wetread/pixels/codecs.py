@@ -42,14 +42,14 @@ class Frame:
 
 
 def decode(
-    data: bytes,
+    data: bytes | memoryview,
     form: Form,
     settings: Settings = Settings(),
 ) -> Frame:
     """Decode the bytes of one frame, as returned by `Frames.read`, to stored values.
 
-    Values are masked to Bits Stored and sign-extended; colour is RGB. Never allocates more than
-    the frame that the header states.
+    Values are masked to Bits Stored and sign-extended, in place if uncompressed `data` can be
+    written to; colour is RGB. Never allocates more than the frame that the header states.
 
     Raises:
         DecodeError: any failure of the decoder (a Rust panic is a BaseException).
@@ -61,7 +61,7 @@ def decode(
     if kind in ("native", "rle"):
         raw = call_decoder(unpack_rle if kind == "rle" else unpack, data, form)
         return finish(raw, form, None)
-    data, stream = open_stream(data, form)
+    data, stream = open_stream(bytes(data), form)
     decoder = DECODERS[stream.codec]
     raw = call_decoder(decoder, data[stream.start :], form, stream)
     frame = finish(raw, form, stream)
@@ -140,7 +140,7 @@ def check_stream(stream: Stream, form: Form) -> Stream:
     return stream
 
 
-def unpack(data: bytes, form: Form) -> Pixels:
+def unpack(data: bytes | memoryview, form: Form) -> Pixels:
     """Convert uncompressed bytes to an array of words, before masking."""
     if form.syntax == DEFLATED_FRAMES:
         data = zlib.decompressobj(-15).decompress(data, -(-form.frame_bits // 8))
@@ -165,7 +165,7 @@ def _file_type(form: Form) -> np.dtype[Any]:
     return np.dtype(f"{order}{kind}{form.allocated // 8}")
 
 
-def _unpack_bits(data: bytes, need: int, form: Form) -> Pixels:
+def _unpack_bits(data: bytes | memoryview, need: int, form: Form) -> Pixels:
     """Unpack values of 1, 12 or any number of bits, lowest bit first (PS3.5 8.1.1)."""
     bits = np.unpackbits(np.frombuffer(data, "u1"), count=need * form.allocated, bitorder="little")
     if form.allocated == 1:

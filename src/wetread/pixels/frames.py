@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.headers.deflated import inflate
@@ -126,6 +127,10 @@ class Frames:
             UsageError: the frame number is out of range.
             DecodeError: the frame is truncated or missing.
         """
+        return bytes(self.load(frame, short=short))
+
+    def load(self, frame: int = 0, *, short: bool = False) -> bytes | memoryview:
+        """Read a frame as `read` does; an uncompressed one into writable memory."""
         if not 0 <= frame < len(self):
             raise UsageError(f"frame {frame} does not exist: {len(self)} frames, numbered from 0")
         if not self.is_native:
@@ -134,30 +139,31 @@ class Frames:
         first, spare = divmod(frame * bits, 8)
         last = -(-(frame * bits + bits) // 8)
         data = self._read_bytes(first, min(last, self.length))
-        if not data:
+        if not len(data):
             raise DecodeError(f"frame {frame} is missing: bytes for {self.present:,} only")
         if len(data) < last - first and not short:
             raise DecodeError(
                 f"frame {frame} is truncated: {len(data):,} of {need:,} bytes; "
                 "short=True fills the rest with zeros"
             )
-        data = data.ljust(last - first, b"\0")
+        data = np.pad(data, (0, last - first - len(data))) if len(data) < last - first else data
         if spare:  # 1-bit frames may not start at a byte boundary (PS3.5 8.1.1)
-            flags = np.unpackbits(np.frombuffer(data, "u1"), bitorder="little")
-            data = np.packbits(flags[spare : spare + bits], bitorder="little").tobytes()
-        return data
+            flags = np.unpackbits(data, bitorder="little")
+            data = np.packbits(flags[spare : spare + bits], bitorder="little")
+        return data.data
 
-    def _read_bytes(self, first: int, last: int) -> bytes:
+    def _read_bytes(self, first: int, last: int) -> NDArray[np.uint8]:
         """Read bytes of the pixel element; for 8 or fewer bits in big endian, swap its words."""
         if last <= first:
-            return b""
+            return np.empty(0, "u1")
         swapped = self.form.syntax == EXPLICIT_BE and self.vr == "OW" and self.form.allocated <= 8
         start = first & ~1 if swapped else first
         end = min(last + 1 & ~1, self.length) if swapped else last
         self.file.seek(self.offset + start)
-        data = self.file.read(end - start)
+        data = np.empty(end - start, "u1")
+        data = data[: self.file.readinto(data.data)]  # type: ignore[attr-defined]
         if swapped:
-            data = np.frombuffer(data[: len(data) & ~1], "u2").byteswap().tobytes()
+            data = data[: len(data) & ~1].view("u2").byteswap().view("u1")
         return data[first - start : last - start]
 
     def _read_fragments(self, frame: int) -> bytes:

@@ -29,7 +29,7 @@ Pixels = NDArray[Any]
 
 
 def decode_reduced(
-    data: bytes,
+    data: bytes | memoryview,
     form: Form,
     size: int,
     settings: Settings = Settings(),
@@ -44,7 +44,7 @@ def decode_reduced(
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
         return decode(data, form, settings)
     check_size(form, len(data), settings)
-    inner, stream = open_stream(data, form)
+    inner, stream = open_stream(bytes(data), form)
     times = min(halvings(max(form.rows, form.columns), size), _levels(stream, form))
     if times == 0:
         return decode(data, form, settings)

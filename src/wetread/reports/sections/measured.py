@@ -55,9 +55,9 @@ WITH known AS (SELECT px_entropy AS value FROM index WHERE {_OK} AND isfinite(px
 SELECT CAST(floor(value * 2) AS INTEGER) AS bin, count(*) AS n FROM known GROUP BY ALL ORDER BY bin
 """
 _EQUAL = """
-SELECT px_hash, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
+SELECT px_xxh3, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
     arg_min(member, path || chr(0) || member) AS member, count(DISTINCT PatientID) AS patients
-FROM index WHERE px_hash IS NOT NULL GROUP BY px_hash, px_scale HAVING count(*) > 1
+FROM index WHERE px_xxh3 IS NOT NULL GROUP BY px_xxh3, px_scale HAVING count(*) > 1
 ORDER BY n DESC, path LIMIT 6
 """
 
@@ -66,7 +66,7 @@ _ALIKE = """
 SELECT px_dhash, count(*) AS n, min(path) AS path, arg_min(id, path || chr(0) || member) AS id,
     arg_min(member, path || chr(0) || member) AS member, count(DISTINCT PatientID) AS patients
 FROM index WHERE px_dhash IS NOT NULL AND px_min < px_max GROUP BY px_dhash
-HAVING count(DISTINCT px_hash) > 1 ORDER BY n DESC, path LIMIT 6
+HAVING count(DISTINCT px_xxh3) > 1 ORDER BY n DESC, path LIMIT 6
 """
 
 

@@ -41,8 +41,8 @@ _ALIKE = "SELECT count(DISTINCT id) AS files FROM problems WHERE code = 'POSSIBL
 _SAME_PIXELS = """
 SELECT count(*) AS pictures, coalesce(CAST(sum(n) AS BIGINT), 0) AS files,
     count(*) FILTER (WHERE uids > 1) AS other_uids FROM (
-    SELECT px_hash, count(*) AS n, count(DISTINCT SOPInstanceUID) AS uids FROM index
-    WHERE px_hash IS NOT NULL GROUP BY px_hash, px_scale HAVING count(*) > 1)
+    SELECT px_xxh3, count(*) AS n, count(DISTINCT SOPInstanceUID) AS uids FROM index
+    WHERE px_xxh3 IS NOT NULL GROUP BY px_xxh3, px_scale HAVING count(*) > 1)
 """
 
 
