@@ -1,19 +1,61 @@
-# System calls of `core.py`: open with size and time of change, read at a position.
+# System calls of `core.py`: open with size and time of change, read at a position, close.
 cdef extern from *:
     """
+    #ifndef WETREAD_SOURCE
+    #define WETREAD_SOURCE ""
+    #endif
+
     #include <errno.h>
     #include <fcntl.h>
     #include <sys/stat.h>
+    #include <sys/types.h>
+
+    #ifdef _WIN32
+
+    #define WIN32_LEAN_AND_MEAN
+    #define NOMINMAX
+    #include <io.h>
+    #include <stdio.h>
+    #include <windows.h>
+
+    #define WETREAD_TICKS_1601_TO_1970 116444736000000000LL
+
+    /* Names are UTF-8 there, as `os.fsencode` makes them; the time is that of `os.stat`. */
+    static int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
+        struct _stat64 info;
+        FILETIME time;
+        wchar_t name[32768];
+        int file;
+        if (!MultiByteToWideChar(CP_UTF8, 0, (const char *)path, -1, name, 32768)) return -ENOENT;
+        file = _wopen(name, _O_RDONLY | _O_BINARY | _O_NOINHERIT);
+        if (file < 0) return -errno;
+        if (_fstat64(file, &info) < 0) { int error = errno; _close(file); return -error; }
+        if ((info.st_mode & _S_IFMT) != _S_IFREG
+            || !GetFileTime((HANDLE)_get_osfhandle(file), NULL, NULL, &time)) {
+            _close(file);
+            return -100000;
+        }
+        *size = info.st_size;
+        *mtime_ns = (((long long)time.dwHighDateTime << 32 | time.dwLowDateTime)
+                     - WETREAD_TICKS_1601_TO_1970) * 100;
+        return file;
+    }
+
+    static int wetread_read_at(int file, unsigned char *to, long long count, long long at) {
+        if (_lseeki64(file, at, SEEK_SET) < 0) return -1;
+        return _read(file, to, (unsigned int)(count < 0x40000000 ? count : 0x40000000));
+    }
+
+    static int wetread_close(int file) { return _close(file); }
+
+    #else
+
     #include <unistd.h>
 
     #ifdef __APPLE__
     #define wetread_mtime(info) (info).st_mtimespec
     #else
     #define wetread_mtime(info) (info).st_mtim
-    #endif
-
-    #ifndef WETREAD_SOURCE
-    #define WETREAD_SOURCE ""
     #endif
 
     /* Descriptor of a regular file; -errno, or -100000 for what is no regular file. */
@@ -28,11 +70,19 @@ cdef extern from *:
         return file;
     }
 
+    static ssize_t wetread_read_at(int file, unsigned char *to, long long count, long long at) {
+        return pread(file, to, count, at);
+    }
+
+    static int wetread_close(int file) { return close(file); }
+
+    #endif
+
     /* Bytes read, fewer than `count` at the end of the file only; -errno. */
     static long long wetread_read(int file, unsigned char *to, long long count, long long at) {
         long long done = 0;
         while (done < count) {
-            ssize_t got = pread(file, to + done, count - done, at + done);
+            long long got = wetread_read_at(file, to + done, count - done, at + done);
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return -errno;
             if (got == 0) break;
@@ -43,7 +93,5 @@ cdef extern from *:
     """
     const char *WETREAD_SOURCE
     int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
+    int wetread_close(int file) nogil
     long long wetread_read(int file, unsigned char *to, long long count, long long at) nogil
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int file)

@@ -237,7 +237,7 @@ class Walk:
 
     def __dealloc__(self):
         if self.file >= 0:
-            close(self.file)
+            wetread_close(self.file)
 
     def __init__(self, standard, limits, whole):
         self.form, self.unit = standard.form, standard.unit
@@ -322,7 +322,7 @@ class Walk:
     def inflated(self, size):
         """The data set has been inflated to `size` bytes, which come from outside now."""
         if self.file >= 0:
-            close(self.file)
+            wetread_close(self.file)
             self.file = -1
         self.external = 1 if self.external == 1 else 2
         self.size, self.windows, self.fetched = size, 0, 0
@@ -360,7 +360,7 @@ class Walk:
                 return status
             if self.phase == P_END:
                 if self.file >= 0:
-                    close(self.file)
+                    wetread_close(self.file)
                     self.file = -1
                 if self.external == 2:
                     self.external = 0
