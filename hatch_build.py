@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ except ImportError:  # the tests import this file, without the build tools
 
 MACROS = [("CYTHON_LIMITED_API", "1"), ("Py_LIMITED_API", "0x030B0000")]
 NEEDED = (
-    "wetread: a C compiler and the headers of Python are needed (Debian: gcc libc6-dev python3-dev;"
-    " macOS: xcode-select --install; Windows: Build Tools for Visual Studio): "
+    "a C compiler and the headers of Python are needed (Debian: gcc libc6-dev python3-dev;"
+    " macOS: xcode-select --install; Windows: Build Tools for Visual Studio)"
 )
 
 
@@ -73,7 +74,7 @@ def compile_modules(root: Path) -> list[Path]:
     """Compile in place, `name.py` to `name.abi3.so`; the libraries, relative to `root`."""
     headers = Path(sysconfig.get_path("include"), "Python.h")
     if not headers.exists():
-        sys.exit(f"{NEEDED}{headers} is missing")
+        sys.exit(f"wetread: {headers} is missing: {NEEDED}")
     compiler = find_compiler()
     if compiler is None:
         compiler = f"{shlex.quote(sys.executable)} -m ziglang cc -O2"  # else with checks, 6 MB
@@ -89,7 +90,8 @@ def compile_modules(root: Path) -> list[Path]:
     try:
         return _compile(root)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (of Cython and of setuptools)
-        sys.exit(f"{NEEDED}{' '.join(str(error).split())[:200]}")
+        text = textwrap.shorten(str(error), 100)
+        sys.exit(f"wetread: the header reader does not compile ({text}), see above: {NEEDED}")
     finally:
         os.chdir(before)
 
