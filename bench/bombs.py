@@ -64,13 +64,21 @@ def job(good: str, bad: str) -> list[dict[str, Any]]:
     return lines
 
 
+def resident(field: str) -> float:
+    """Memory of this process in MB; `VmHWM` is its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(field)) * 1.024
+
+
 def header_job(good: str, bad: str, nested: str) -> dict[str, Any]:
     """Scan a header bomb in this process: CPU seconds, and memory beyond the table."""
     how = {"workers": 0, "progress": False, "private": bool(nested), "sequences": bool(nested)}
     wr.scan(good, **how)
-    begun = time.process_time()
-    index, megabytes, _ = watched(resource.RUSAGE_SELF, lambda: wr.scan(bad, **how))
-    seconds, table = time.process_time() - begun, index.table.nbytes / 1e6
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before, begun = resident("VmRSS"), time.process_time()
+    index = wr.scan(bad, **how)
+    seconds, megabytes = time.process_time() - begun, resident("VmHWM") - before
+    table = index.table.nbytes / 1e6
     (row,) = index.table.select(["read_status", "problems"]).to_pylist()
     codes = list(dict.fromkeys(problem["code"] for problem in row["problems"]))
     cost = [seconds, max(megabytes - table, 0), table]
@@ -114,7 +122,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the files to this folder and stop")
     parser.add_argument("--headers", action="store_true", help="header bombs only")
     parser.add_argument("--nested", action="store_true", help="with sequences and private elements")
-    parser.add_argument("--kind", action="append", help="one kind of header bomb; repeatable")
+    parser.add_argument(
+        "--kind",
+        action="append",
+        choices=header_bombs.KINDS,
+        help="one kind of header bomb; repeatable",
+    )
     parser.add_argument("--mib", action="append", type=int, help="one size; repeatable")
     options = parser.parse_args()
     if options.headers:

@@ -72,7 +72,7 @@ def test_tests_do_not_run_on_another_version(build: dict[str, Any], tmp_path: Pa
 
 def test_a_source_that_is_not_compiled_is_not_imported(build: dict[str, Any]) -> None:
     for path in build["find_modules"](ROOT):
-        with pytest.raises(ImportError, match="cython|is not compiled: run `pip install"):
+        with pytest.raises(ImportError, match=r"cython|is not compiled"):
             runpy.run_path(str(ROOT / path))
 
 
