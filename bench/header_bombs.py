@@ -86,6 +86,14 @@ def nest(size: int) -> bytes:
     return opened * depth + (ITEM_END + SEQUENCE_END) * depth
 
 
+def enhance(size: int) -> bytes:
+    """Functional groups of an Enhanced file: per frame 12 sequences, 74 elements and 941 bytes."""
+    inside = b"".join(put_short(0x00189000 + i, "US", b"\1\0") for i in range(4))
+    group = put(SEQUENCE, "SQ", ITEM + inside + ITEM_END + SEQUENCE_END, 0xFFFFFFFF)
+    frame = ITEM + group * 12 + put_short(COMMENTS, "LT", b"frame") + ITEM_END
+    return put(0x52009230, "SQ", frame * (size // len(frame)) + SEQUENCE_END, 0xFFFFFFFF)
+
+
 KINDS: dict[str, Callable[[int], bytes]] = {
     "blanks": lambda n: put(COMMENTS, "UT", b" " * n),
     "blanks, below the limit": lambda n: fill(
@@ -131,6 +139,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     ),
     "nesting": nest,
     "nesting of 60": lambda n: repeat(n, nest(60 * 36)),
+    "enhanced frames": enhance,
     "empty items": lambda n: put(SEQUENCE, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 0) * (n // 8)),
     "elements in an item": lambda n: put(
         SEQUENCE, "SQ", ITEM + put_short(COMMENTS, "LT", b"ab") * (n // 10)
