@@ -1,96 +1,136 @@
-"""Build hook: compiles the modules that need it, in `src/`, with zig where there is no compiler."""
+"""Build hook: compiles the modules that begin with `# cython:`, with zig without a C compiler."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import shlex
+import subprocess
 import sys
 import sysconfig
+import textwrap
 from pathlib import Path
 from typing import Any
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # the tests import this file, without the build tools
+    BuildHookInterface = object
 
-CORE = "src/wetread/headers/core"
-SHARED = "build/cython/_shared.c"
-"""The code of Cython that all modules share."""
+MACROS = [("CYTHON_LIMITED_API", "1"), ("Py_LIMITED_API", "0x030B0000")]
+SHARED, SHARED_SOURCE = "wetread.common._shared", "build/cython/_shared.c"
+"""Module with the code of Cython that all compiled modules use, and its generated source."""
+NEEDED = (
+    "a C compiler and the headers of Python are needed (Debian: gcc libc6-dev python3-dev;"
+    " macOS: xcode-select --install; Windows: Build Tools for Visual Studio)"
+)
 
 
-def hash_sources(root: Path) -> str:
-    """Hash that the compiled module carries, so that a test can tell an edit that was not built."""
-    return hashlib.blake2b(b"".join(path.read_bytes() for path in sorted((root / CORE).glob("*.p[yx]*")))).hexdigest()[:16]
-
-
-class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
+class CompileHook(BuildHookInterface):  # type: ignore[misc, type-arg]
     """Compile before a wheel or an editable installation is made."""
 
     def dependencies(self) -> list[str]:
-        """The `ziglang` package, where there is no C compiler."""
-        found = any(map(shutil.which, filter(None, [os.environ.get("CC"), "cc", "gcc", "clang"])))
-        return [] if found else ["ziglang"]
+        """The package `ziglang`, a C compiler, if there is no other."""
+        return ["ziglang>=0.13"] if find_compiler() is None else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and name the wheel for this platform and any Python from 3.11 on."""
-        if self.target_name != "wheel":
-            return
-        if self.dependencies():
-            os.environ["CC"] = f"{sys.executable} -m ziglang cc"
-            os.environ["LDSHARED"] = f"{sys.executable} -m ziglang cc -shared"
-        try:
-            compile_core(Path(self.root))
-        except BaseException as error:
-            python = sysconfig.get_path("include")
-            missing = "" if Path(python, "Python.h").exists() else f"; no Python.h in {python}"
-            hint = "install a C compiler and the headers of Python (apt install gcc python3-dev)"
-            raise RuntimeError(f"wetread.headers.core does not compile{missing}: {hint}") from error
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        libraries = compile_modules(Path(self.root))
+        platform = self.build_config.builder.get_best_matching_tag().rpartition("-")[2]
         build_data.update(pure_python=False, tag=f"cp311-abi3-{platform}")
-        build_data["artifacts"].append("src/wetread/headers/core/*.so")
+        build_data["artifacts"] += [f"/{path.as_posix()}" for path in libraries]
 
 
-def compile_core(root: Path) -> None:
-    """Compile the walk in place: `src/wetread/headers/core/*.abi3.so`."""
+def find_modules(root: Path) -> list[Path]:
+    """Sources of the compiled modules, relative to `root`."""
+    sources = sorted(root.glob("src/**/*.py"))
+    return [p.relative_to(root) for p in sources if p.read_bytes().startswith(b"# cython:")]
+
+
+def hash_sources(root: Path) -> str:
+    """Hash of all compiled sources; the library has it, which tells an edit that was not built."""
+    files = [*(root / path for path in find_modules(root)), *sorted(root.glob("src/**/*.pxd"))]
+    sources = b"".join(path.read_bytes() for path in files)
+    return hashlib.blake2b(sources).hexdigest()[:16]
+
+
+def find_compiler() -> str | None:
+    """Command of a C compiler; empty if it is the usual one of this Python, None if there is none.
+
+    A compiler counts that compiles: macOS has a `cc` that does not, and so have images of Docker.
+    """
+    if sys.platform == "win32" or os.environ.get("CC"):
+        return ""
+    usual = sysconfig.get_config_var("CC")
+    for command in (usual, "cc", "gcc", "clang"):
+        words = [*shlex.split(command), "-x", "c", "-fsyntax-only", "-"]
+        try:
+            subprocess.run(words, input=b"#include <stdlib.h>", capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return "" if command == usual else command
+    return None
+
+
+def compile_modules(root: Path) -> list[Path]:
+    """Compile in place, `name.py` to `name.abi3.so`; the libraries, relative to `root`."""
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    if not headers.exists():
+        sys.exit(f"wetread: {headers} is missing: {NEEDED}")
+    compiler = find_compiler()
+    if compiler is None:
+        compiler = f"{shlex.quote(sys.executable)} -m ziglang cc -O2"  # else with checks, 6 MB
+    if compiler:
+        shared = "-bundle -undefined dynamic_lookup" if sys.platform == "darwin" else "-shared"
+        os.environ.update(CC=compiler, LDSHARED=f"{compiler} {shared}")
+    if sys.platform != "win32":
+        os.environ["CFLAGS"] = f"-O2 -g0 -fwrapv -DNDEBUG {os.environ.get('CFLAGS', '')}"
+    for old in [*root.glob("src/**/*.so"), *root.glob("src/**/*.pyd")]:
+        old.unlink()  # Python would prefer one that names its version
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        return _compile(root)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (of Cython and of setuptools)
+        text = textwrap.shorten(str(error), 100)
+        sys.exit(f"wetread: the header reader does not compile ({text}), see above: {NEEDED}")
+    finally:
+        os.chdir(before)
+
+
+def _compile(root: Path) -> list[Path]:
     from Cython.Build import cythonize
     from Cython.Build.SharedModule import generate_shared_module
     from Cython.Compiler.Options import CompilationOptions
     from setuptools import Distribution, Extension
 
-    macros = [
-        ("CYTHON_LIMITED_API", "1"),
-        ("Py_LIMITED_API", "0x030B0000"),
-        ("WETREAD_SOURCE", f'"{hash_sources(root)}"'),
-    ]
-    common = {"py_limited_api": True, "define_macros": macros, "extra_compile_args": ["-g0"]}
+    macros = [*MACROS, ("WETREAD_SOURCE", f'"{hash_sources(root)}"')]
     extensions = [
-        Extension(
-            f"wetread.headers.core.{path.stem}",
-            [f"{CORE}/{path.name}"],
-            **common,
-        )
-        for path in sorted((root / CORE).glob("[!_]*.py"))
+        Extension(name, [path], py_limited_api=True, define_macros=macros)
+        for path in map(Path.as_posix, find_modules(root))
+        for name in [path.removeprefix("src/").removesuffix(".py").replace("/", ".")]
     ]
-    before = Path.cwd()
-    os.chdir(root)
-    try:
-        Path(SHARED).parent.mkdir(parents=True, exist_ok=True)
-        generate_shared_module(CompilationOptions(shared_c_file_path=SHARED))
-        modules = cythonize(
-            extensions,
-            include_path=["src"],
-            build_dir="build/cython",
-            quiet=True,
-            shared_utility_qualified_name="wetread.headers.core._shared",
-        )
-        modules.append(Extension("wetread.headers.core._shared", [SHARED], **common))
-        distribution = Distribution({"ext_modules": modules, "package_dir": {"": "src"}})
-        command = distribution.get_command_obj("build_ext")
-        command.inplace, command.build_temp, command.force = True, "build/temp", True
-        command.ensure_finalized()
-        command.run()
-    finally:
-        os.chdir(before)
+    Path(SHARED_SOURCE).parent.mkdir(parents=True, exist_ok=True)
+    generate_shared_module(CompilationOptions(shared_c_file_path=SHARED_SOURCE))
+    shared = Extension(SHARED, [SHARED_SOURCE], py_limited_api=True, define_macros=macros)
+    modules = cythonize(
+        extensions,
+        include_path=["src"],
+        shared_utility_qualified_name=SHARED,
+        build_dir="build/cython",
+        quiet=True,
+        force=True,
+        compiler_directives={"show_performance_hints": False},
+    )
+    command = Distribution(
+        {"ext_modules": [*modules, shared], "package_dir": {"": "src"}}
+    ).get_command_obj("build_ext")
+    command.inplace, command.build_temp, command.build_lib = True, "build/temp", "build/lib"
+    command.force, command.parallel = True, os.cpu_count()
+    command.ensure_finalized()
+    command.run()
+    return [Path("src", command.get_ext_filename(e.name)) for e in [*extensions, shared]]
 
 
 if __name__ == "__main__":
-    compile_core(Path(__file__).parent)
+    compile_modules(Path(__file__).parent)

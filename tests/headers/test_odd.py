@@ -12,6 +12,7 @@ import wetread as wr
 from wetread.testing.dicom import (
     DEFLATED,
     ITEM,
+    ITEM_END,
     SEQUENCE_END,
     UNDEFINED,
     Element,
@@ -58,6 +59,22 @@ def test_items_of_undefined_length_under_a_vr_that_has_none(vr: str, tmp_path: P
     item = ITEM + struct.pack("<I", 4) + b"abcd"
     odd = header(0x00080070, vr, UNDEFINED) + item + SEQUENCE_END
     assert_whole(file_with(odd), tmp_path)
+
+
+@pytest.mark.parametrize("vr", ["LO", "OB", "UT"])
+@pytest.mark.parametrize("first", [b"", ITEM + struct.pack("<I", 4) + b"abcd"])
+def test_an_item_of_undefined_length_among_fragments(vr: str, first: bytes, tmp_path: Path) -> None:
+    """Found by bench/mutants.py: an exception while `private` was converted."""
+    inside = pack([element("PatientName", "Doe^Jane")])
+    item = ITEM + struct.pack("<I", UNDEFINED) + inside + ITEM_END
+    tag = struct.pack("<HH2s", 0x0008, 0x0070, vr.encode())
+    head = tag + (struct.pack("<H", 0xFFFF) if vr == "LO" else struct.pack("<HI", 0, UNDEFINED))
+    odd = head + first + item + SEQUENCE_END
+    row = read_row(file_with(odd), tmp_path, private=True, sequences=True)
+    assert row["read_status"] in ("ok", "repaired", "partial")
+    wr.read(tmp_path / "a.dcm").header.get("Manufacturer")
+    if vr != "LO":  # which has no undefined length
+        assert_whole(file_with(odd), tmp_path)
 
 
 def test_the_letters_of_the_prefix_by_chance(tmp_path: Path) -> None:

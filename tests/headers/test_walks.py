@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +12,7 @@ import pyarrow as pa
 import pytest
 
 import wetread as wr
-from wetread.headers import core
 from wetread.headers.core.constants import R_HEAD, R_MTIME, R_PIXELS, R_TEXT
-from wetread.headers.core.walk import source
 from wetread.headers.reading import read_headers
 from wetread.headers.walks import Memory, walk_files, walk_others
 from wetread.settings import KIB, MIB, Settings
@@ -99,12 +96,3 @@ def test_a_block_ends_where_its_memory_is_full(folder: Path) -> None:
     names = pa.array([bytes(path) + b"\0" for path in sorted(folder.iterdir())])
     walked = walk_files(names, Memory(), Settings(block_bytes=2 * KIB))
     assert 0 < walked.rows.shape[1] < len(names)
-
-
-def test_the_compiled_walk_is_that_of_the_source() -> None:
-    folder = Path(core.__file__).parent
-    if not (folder / "walk.pxd").exists():
-        pytest.skip("an installed wheel has no sources")
-    sources = b"".join(path.read_bytes() for path in sorted(folder.glob("*.p[yx]*")))
-    expected = hashlib.blake2b(sources).hexdigest()[:16]
-    assert source() == expected, "run `pip install -e .` or `python hatch_build.py`"

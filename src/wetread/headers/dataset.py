@@ -170,7 +170,7 @@ class _Builder:
         self._encodings: list[tuple[str, ...]] = [("iso8859",)]
         self._open: list[Any] = [self._make(bool(encoding & 1))]
         self._sequences: list[tuple[Dataset, BaseTag, list[Dataset], bool]] = []
-        self._fragments: list[tuple[Dataset, RawDataElement, list[bytes]]] = []
+        self._fragments: list[tuple[Dataset, RawDataElement, list[bytes | Dataset]]] = []
 
     def build(self) -> Dataset:
         """The data set of the top level."""
@@ -178,7 +178,8 @@ class _Builder:
         for element in zip(*(getattr(self._elements, n).tolist() for n in columns), strict=True):
             self._take(*element)
         for data_set, raw, fragments in self._fragments:
-            data_set._dict[raw.tag] = raw._replace(value=b"".join(fragments))
+            parts = [part for part in fragments if isinstance(part, bytes)]
+            data_set._dict[raw.tag] = raw._replace(value=b"".join(parts))
         for data_set, tag, items, undefined in reversed(self._sequences):
             made = DataElement(tag, "SQ", Sequence(items))
             made.is_undefined_length = undefined
@@ -220,7 +221,7 @@ class _Builder:
         raw = RawDataElement(key, name or None, stated, value, offset, implicit, self._little, True)
         data_set._dict[key] = raw
         if undefined:
-            fragments: list[bytes] = []
+            fragments: list[bytes | Dataset] = []  # no data set belongs there, but files have them
             self._open.append(fragments)
             self._fragments.append((data_set, raw, fragments))
 

@@ -14,25 +14,9 @@ from pathlib import Path
 
 from wetread.errors import MissingExtraError
 from wetread.settings import KIB
-
-LENGTHS = (
-    0,
-    1,
-    2,
-    3,
-    0x7F,
-    0xFFFE,
-    0xFFFF,
-    0x10000,
-    0x20202020,
-    0x7FFFFFF0,
-    0xFFFFFFFE,
-    0xFFFFFFFF,
-)
-"""Damaged lengths: empty, odd, spaces, larger than any file, undefined."""
+from wetread.testing.structure import LENGTHS, LONG_VRS, STRUCTURAL
 
 _VR = re.compile(rb"AE|AS|AT|CS|D[AST]|F[DL]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|TM|U[CILNRSTV]")
-_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
 def seed_files(largest: int = 300 * KIB) -> list[Path]:
@@ -70,7 +54,8 @@ def header_end(data: bytes | bytearray) -> int:
 def mutant(data: bytes, seed: int) -> bytes:
     """Damage the header of a DICOM file, deterministic in `seed`.
 
-    One to three operations of: change a byte, a bit or a length, delete or insert bytes, truncate.
+    One to three operations of: change a byte, a bit or a length, delete or insert bytes, truncate;
+    at every level, swap VRs, change lengths, cut escapes, duplicate and reorder elements.
     """
     rng = random.Random(seed)  # noqa: S311  (damage, not secrets)
     damaged = bytearray(data)
@@ -94,7 +79,7 @@ def _length(data: bytearray, rng: random.Random, end: int) -> None:
     offsets = [m.start() for m in _VR.finditer(data, 132, end)]
     at = rng.choice(offsets) if offsets else rng.randrange(end)
     value = rng.choice((*LENGTHS, rng.randrange(1 << 16)))
-    if bytes(data[at : at + 2]) in _LONG:
+    if bytes(data[at : at + 2]) in LONG_VRS:
         at, size = at + 4, 4
     else:
         at, size = at + 2, 2 if offsets else 4
@@ -117,7 +102,7 @@ def _cut(data: bytearray, rng: random.Random, end: int) -> None:
     del data[rng.randrange(end) :]
 
 
-OPERATIONS: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
+BYTEWISE: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
     _byte,
     _bit,
     _length,
@@ -125,4 +110,6 @@ OPERATIONS: tuple[Callable[[bytearray, random.Random, int], None], ...] = (
     _insert,
     _cut,
 )
+"""Kinds of damage that need no structure."""
+OPERATIONS = (*BYTEWISE, *STRUCTURAL)
 """Kinds of damage, equally likely."""

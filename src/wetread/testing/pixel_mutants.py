@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wetread.headers.encodings import KINDS
 from wetread.settings import KIB
-from wetread.testing.mutate import OPERATIONS, seed_files
+from wetread.testing.mutate import BYTEWISE, seed_files
 
 Seed = tuple[str, bytes, int]
 """Name, bytes of the file, and offset of the value of its pixel element."""
@@ -22,7 +22,7 @@ _ENCODERS = {
 """Encoders of the kinds without a small public test file."""
 _HEAD = 700
 """Length in bytes that covers the markers of most code streams."""
-_BYTE, _BIT, _, _DELETE, _INSERT, _CUT = OPERATIONS
+_BYTE, _BIT, _, _DELETE, _INSERT, _CUT = BYTEWISE
 
 
 def pixel_seeds(folders: Sequence[Path] = (), largest: int = 300 * KIB) -> dict[str, list[Seed]]:

@@ -1,1 +1,2 @@
+# cython: language_level=3
 """Numbers that the compiled walk and its callers share; `constants.pxd` has them."""

@@ -1,10 +1,58 @@
-# System calls: open with size and time of change, read at a position.
+# System calls: open with size and time of change, read at a position, close.
 cdef extern from *:
     """
+    #ifndef WETREAD_SOURCE
+    #define WETREAD_SOURCE ""
+    #endif
+
     #include <errno.h>
     #include <fcntl.h>
     #include <string.h>
     #include <sys/stat.h>
+    #include <sys/types.h>
+
+    #ifdef _WIN32
+
+    #define WIN32_LEAN_AND_MEAN
+    #define NOMINMAX
+    #include <io.h>
+    #include <stdio.h>
+    #include <windows.h>
+
+    #define WETREAD_TICKS_1601_TO_1970 116444736000000000LL
+
+    /* Names are UTF-8 there, as `os.fsencode` makes them; the time is that of `os.stat`. */
+    static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
+        struct _stat64 info;
+        FILETIME time;
+        wchar_t name[32768];
+        int file;
+        if (!MultiByteToWideChar(CP_UTF8, 0, (const char *)path, -1, name, 32768)) return -ENOENT;
+        file = _wopen(name, _O_RDONLY | _O_BINARY | _O_NOINHERIT);
+        if (file < 0) return -errno;
+        if (_fstat64(file, &info) < 0) { int error = errno; _close(file); return -error; }
+        if ((info.st_mode & _S_IFMT) != _S_IFREG
+            || !GetFileTime((HANDLE)_get_osfhandle(file), NULL, NULL, &time)) {
+            _close(file);
+            return -100000;
+        }
+        *size = info.st_size;
+        *mtime_ns = (((long long)time.dwHighDateTime << 32 | time.dwLowDateTime)
+                     - WETREAD_TICKS_1601_TO_1970) * 100;
+        return file;
+    }
+
+    static inline int wetread_read_at(int file, unsigned char *to, long long count, long long at) {
+        if (_lseeki64(file, at, SEEK_SET) < 0) return -1;
+        return _read(file, to, (unsigned int)(count < 0x40000000 ? count : 0x40000000));
+    }
+
+    static inline int wetread_close(int file) { return _close(file); }
+
+    static inline double wetread_time(void) { return GetTickCount64() * 1e-3; }
+
+    #else
+
     #include <time.h>
     #include <unistd.h>
 
@@ -13,28 +61,6 @@ cdef extern from *:
     #else
     #define wetread_mtime(info) (info).st_mtim
     #endif
-
-    #ifndef WETREAD_SOURCE
-    #define WETREAD_SOURCE ""
-    #endif
-
-    /* Seconds on a clock that never goes back. */
-    static inline double wetread_time(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
-    }
-
-    #define wetread_move memmove
-
-    /* 4 and 8 bytes as a little endian number. */
-    static inline unsigned int wetread_word(const unsigned char *at) {
-        return at[0] | at[1] << 8 | at[2] << 16 | (unsigned int)at[3] << 24;
-    }
-
-    static inline unsigned long long wetread_long(const unsigned char *at) {
-        return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
-    }
 
     /* Descriptor of a regular file; -errno, or -100000 for what is no regular file. */
     static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
@@ -48,11 +74,37 @@ cdef extern from *:
         return file;
     }
 
+    static inline ssize_t wetread_read_at(int file, unsigned char *to, long long count, long long at) {
+        return pread(file, to, count, at);
+    }
+
+    static inline int wetread_close(int file) { return close(file); }
+
+    /* Seconds on a clock that never goes back. */
+    static inline double wetread_time(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+
+    #endif
+
+    /* 4 and 8 bytes as a little endian number. */
+    static inline unsigned int wetread_word(const unsigned char *at) {
+        return at[0] | at[1] << 8 | at[2] << 16 | (unsigned int)at[3] << 24;
+    }
+
+    static inline unsigned long long wetread_long(const unsigned char *at) {
+        return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
+    }
+
+    #define wetread_move memmove
+
     /* Bytes read, fewer than `count` at the end of the file only; -errno. */
     static inline long long wetread_read(int file, unsigned char *to, long long count, long long at) {
         long long done = 0;
         while (done < count) {
-            ssize_t got = pread(file, to + done, count - done, at + done);
+            long long got = wetread_read_at(file, to + done, count - done, at + done);
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return -errno;
             if (got == 0) break;
@@ -62,12 +114,10 @@ cdef extern from *:
     }
     """
     const char *WETREAD_SOURCE
+    int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
+    int wetread_close(int file) nogil
+    double wetread_time() nogil
     unsigned int wetread_word(const unsigned char *at) nogil
     unsigned long long wetread_long(const unsigned char *at) nogil
-    double wetread_time() nogil
     void wetread_move(unsigned char *to, const unsigned char *from_, long long count) nogil
-    int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
     long long wetread_read(int file, unsigned char *to, long long count, long long at) nogil
-
-cdef extern from "<unistd.h>" nogil:
-    int close(int file)
