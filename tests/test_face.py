@@ -60,7 +60,7 @@ def test_a_bad_key_says_what_works(index: wr.Index) -> None:
         index["modality"]
     with pytest.raises(UnknownNameError, match="did you mean Modality"):
         index[["path", "Modalty"]]
-    with pytest.raises(UsageError, match="mask of 2 values for 6 rows"):
+    with pytest.raises(UsageError, match="mask has 2 values, the index 6 rows"):
         index[[True, False]]
     with pytest.raises(IndexError, match="from -6 to 5"):
         index[[6]]

@@ -104,7 +104,7 @@ def test_points_and_the_probability_of_nothing_count():
     )
     areas = evaluate(found, truth, "classification", resamples=0).per_label["auc"]
     assert areas.to_dict() == {"n": 0.75, "No finding": 0.75}
-    with pytest.raises(UsageError, match="points, which overlap nothing"):
+    with pytest.raises(UsageError, match="points, which have no area"):
         evaluate(found, truth, "froc")
 
 

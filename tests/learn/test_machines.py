@@ -235,7 +235,7 @@ def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> N
     assert "process 1 has split_hash" in said
     assert not (one / "run").exists()
     _, said = end(train(own_folders, "train.index", *TRAIN[1:]))
-    assert "process 1 does not see run, where the main process has prepared the images" in said
+    assert "process 1 cannot find run, where the main process has prepared the images" in said
 
 
 @pytest.mark.apt("dash", "sh")

@@ -435,7 +435,7 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no image of the boxes is in the cache"):
         wr.train(cache, joined, to=tmp_path, **SMALL)
     normal = truth.select(pa.array([k == "nothing" for k in truth.table["kind"].to_pylist()]))
-    with pytest.raises(UsageError, match="nothing to learn"):
+    with pytest.raises(UsageError, match="no boxes to train on"):
         wr.train(cache, normal, to=tmp_path, **SMALL)
 
 

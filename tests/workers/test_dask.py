@@ -330,7 +330,7 @@ def test_unreachable_scheduler_and_invisible_folder(client: Client) -> None:
         pytest.raises(EngineError, match="cannot connect to a scheduler"),
     ):
         wr.DaskEngine("tcp://127.0.0.1:9")
-    with pytest.raises(UsageError, match="does not see /nowhere"):
+    with pytest.raises(UsageError, match="cannot find /nowhere"):
         wr.DaskEngine(client).check("/nowhere", None)
 
 

@@ -166,7 +166,7 @@ def _prepare(
     processes.barrier()
     if not folder.exists():
         raise UsageError(
-            f"process {processes.rank} does not see {folder}, where the main process has prepared "
+            f"process {processes.rank} cannot find {folder}, where the main process has prepared "
             "the images: prepare a cache first, and copy it to every machine"
         )
     return Cache.open(folder / "cache")

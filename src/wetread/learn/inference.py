@@ -230,7 +230,7 @@ def _load(
 ) -> tuple[RunFolder, Detector]:
     run = RunFolder.open(path)
     if run.id != id:
-        raise UsageError(f"a worker sees another run in {path}")
+        raise UsageError(f"a worker found a different run in {path}")
     return run, run.model(weights).to(find_device(device))
 
 
@@ -238,5 +238,5 @@ def _load(
 def _open(folder: str, version: str) -> Cache:
     cache = Cache.open(folder)
     if cache.version != version:
-        raise UsageError(f"a worker sees another cache in {folder}")
+        raise UsageError(f"a worker found a different cache in {folder}")
     return cache

@@ -255,8 +255,8 @@ def _compare(
                 "resume it, or another folder"
             )
         raise UsageError(
-            f"process {processes.rank} has {name} = {value}, the run {other}: every machine needs "
-            "the same command, boxes and cache, or a copy of it"
+            f"process {processes.rank} has {name} = {value}, the run has {other}: every machine "
+            "needs the same command, boxes and cache, or a copy of it"
         )
     processes.barrier()  # start only when no process has raised
 

@@ -108,7 +108,7 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
 def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"one SELECT statement is needed, not {len(statements)}")
+        raise QueryError(f"expected one SELECT statement, found {len(statements)}")
     kind = str(statements[0].type).rpartition(".")[2]
     if kind != "SELECT":
         raise QueryError(f"an index takes only SELECT statements, not {kind}")
@@ -128,7 +128,7 @@ def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) ->
         bare = not any(node.get(k) for k in _CLAUSES) and not node["cte_map"]["map"]
         if plain and bare and node["from_table"]["type"] == "EMPTY":
             return
-    raise QueryError(f"not one SQL expression: {expression}")
+    raise QueryError(f"expected one SQL expression, not {expression}")
 
 
 _CLAUSES = ("modifiers", "where_clause", "group_expressions", "having", "sample", "qualify")
