@@ -1,4 +1,4 @@
-"""Two machines train one model: two launchers, with a folder or a network each; one may die."""
+"""Training on two machines, simulated by folders or network namespaces; one may fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "two_machines.sh"
 
 @dataclass
 class Machine:
-    """A folder to work in, and how the other machine finds this one."""
+    """Working folder of a machine, and its address for the other one."""
 
     disk: Path
     address: str = "127.0.0.1"
@@ -74,7 +74,7 @@ def train(
 
 
 def find_port() -> int:
-    """A port that is free."""
+    """A free port."""
     with socket.socket() as free:
         free.bind(("", 0))
         port: int = free.getsockname()[1]
@@ -82,7 +82,7 @@ def find_port() -> int:
 
 
 def kill(launcher: subprocess.Popen[str]) -> None:
-    """All that a machine runs ends at once: torchrun's processes have sessions of their own."""
+    """Kill all processes of a launcher: torchrun's workers have sessions of their own."""
     with contextlib.suppress(psutil.NoSuchProcess):
         top = psutil.Process(launcher.pid)
         for process in [top, *top.children(recursive=True)]:
@@ -91,32 +91,32 @@ def kill(launcher: subprocess.Popen[str]) -> None:
 
 
 def end(launchers: list[subprocess.Popen[str]], seconds: float = 400) -> list[str]:
-    """Waits for all of them, not for ever; what they said."""
+    """Wait for all processes, with a time limit; return their stderr."""
     timer = threading.Timer(seconds, lambda: [kill(launcher) for launcher in launchers])
     timer.start()
-    said = [launcher.communicate()[1] for launcher in launchers]
+    errors = [launcher.communicate()[1] for launcher in launchers]
     timer.cancel()
-    return said
+    return errors
 
 
 def finish(launchers: list[subprocess.Popen[str]]) -> None:
-    """Waits for all of them to do well."""
-    said = end(launchers)
-    assert not any(launcher.returncode for launcher in launchers), "\n".join(said)
+    """Wait for all processes to succeed."""
+    errors = end(launchers)
+    assert not any(launcher.returncode for launcher in launchers), "\n".join(errors)
 
 
 def same(one: Path, two: Path) -> bool:
-    """Whether two runs came to the same, bit for bit."""
+    """True if two runs are equal bit for bit."""
     for name in ("last", "best", "state"):
-        (a, said), (b, also) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
-        if said != also or any(not torch.equal(a[key], b[key]) for key in a):
+        (a, one_data), (b, two_data) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
+        if one_data != two_data or any(not torch.equal(a[key], b[key]) for key in a):
             return False
     return wr.Run.open(one).metrics.equals(wr.Run.open(two).metrics)
 
 
 @pytest.fixture(scope="module")
 def disk(phantoms: Path, phantom_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cache, its boxes, and the run of two processes on one machine."""
+    """Folder with a cache, its boxes, and the run of two processes on one machine."""
     folder = tmp_path_factory.mktemp("disk")
     shutil.copytree(phantom_cache, folder / "train.cache")
     cache = Cache.open(phantom_cache)
@@ -138,7 +138,7 @@ def own_folders(disk: Path, tmp_path: Path) -> Pair:
 
 @pytest.fixture
 def own_networks(disk: Path) -> Iterator[Pair]:
-    """Two machines in networks of their own with a cable between them, and one disk."""
+    """Two machines in network namespaces connected by a cable, with one disk."""
     if os.geteuid():
         pytest.skip("only root makes network namespaces")
 
@@ -171,14 +171,14 @@ def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
         kill(launchers[victim])
     else:
         launchers[victim].send_signal(how)
-    said = end(launchers)
+    errors = end(launchers)
     assert all(launcher.returncode for launcher in launchers)
     assert load_tensors(state)[1]["step"] < 6
-    return said
+    return errors
 
 
 def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
-    """Until an epoch is done."""
+    """Wait until an epoch is finished."""
     state = run / "state.safetensors"
     deadline = time.monotonic() + 400
     while not state.exists():
@@ -188,9 +188,9 @@ def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
     return state
 
 
-def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
-    said, _ = interrupt(own_folders, 1, signal.SIGKILL)
-    assert "another process of the training has ended or does not respond" in said
+def test_lost_machine_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
+    errors, _ = interrupt(own_folders, 1, signal.SIGKILL)
+    assert "another process of the training has ended or does not respond" in errors
     finish(train(own_folders))
     assert same(own_folders[0].disk / "run", disk / "expected")
     found = sorted(path.name for path in own_folders[1].disk.iterdir())
@@ -198,15 +198,15 @@ def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None
 
 
 @pytest.mark.apt("iproute2", "ip")
-def test_a_machine_told_to_stop_in_its_own_network(own_networks: Pair, disk: Path) -> None:
+def test_terminated_machine_in_its_own_network(own_networks: Pair, disk: Path) -> None:
     interrupt(own_networks, 0, signal.SIGTERM)
     finish(train(own_networks))
     assert same(disk / "run", disk / "expected")
 
 
 @pytest.mark.apt("iproute2", "ip")
-def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None:
-    """Its cable is cut: no connection is closed, and both give up after a while."""
+def test_unresponsive_machine(own_networks: Pair, tmp_path: Path) -> None:
+    """The cable is cut: no connection is closed, and both give up after a while."""
     program = tmp_path / "impatient.py"
     program.write_text(
         "from datetime import timedelta\n"
@@ -219,23 +219,23 @@ def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None
     launchers = train(own_networks, *arguments, program=(str(program),))
     wait_for_state(own_networks[0].disk / "silent", launchers)
     subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
-    said = end(launchers)
+    errors = end(launchers)
     assert all(launcher.returncode for launcher in launchers)  # torchrun itself may be the first
-    assert any("ended or does not respond" in one for one in said), "\n".join(said)
+    assert any("ended or does not respond" in one for one in errors), "\n".join(errors)
 
 
-def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> None:
-    """Another cache on the second one; or an index, and no disk where both see it prepared."""
+def test_machines_with_different_data(own_folders: Pair, phantoms: Path) -> None:
+    """Another cache on the second one; or an index, and no shared disk."""
     one, two = (machine.disk for machine in own_folders)
     index = wr.scan(phantoms / "train", one / "train.index", workers=0, progress=False)
     shutil.copytree(one / "train.index", two / "train.index")
     shutil.rmtree(two / "train.cache")
     wr.prepare(index, two / "train.cache", 32, workers=1, progress=False)
-    _, said = end(train(own_folders, *TRAIN[:4], "--size", "32"))
-    assert "process 1 has split_hash" in said
+    _, errors = end(train(own_folders, *TRAIN[:4], "--size", "32"))
+    assert "process 1 has split_hash" in errors
     assert not (one / "run").exists()
-    _, said = end(train(own_folders, "train.index", *TRAIN[1:]))
-    assert "process 1 cannot find run, where the main process has prepared the images" in said
+    _, errors = end(train(own_folders, "train.index", *TRAIN[1:]))
+    assert "process 1 cannot find run, where the main process has prepared the images" in errors
 
 
 @pytest.mark.apt("dash", "sh")

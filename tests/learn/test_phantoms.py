@@ -1,4 +1,4 @@
-"""Both models learn from scratch: phantoms to learn from, other phantoms to judge by.
+"""Both models learn from scratch on phantoms, evaluated on other phantoms. Slow.
 
 Slow: it trains in earnest, on one thread. What it proves is the path from file to score; phantoms
 say nothing about medicine.

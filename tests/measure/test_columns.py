@@ -1,4 +1,4 @@
-"""Pixel statistics as columns: right, resumable, and no decoder ends the run."""
+"""Pixel statistics as columns: correct, resumable, isolated from crashes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path, real_files: list[Path]) -> Path:
 
 
 def measured_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of the images that are decoded from here on."""
+    """Paths of the images decoded from here on."""
     paths: list[str] = []
     run = batch.run
 
@@ -115,7 +115,7 @@ def test_only_changed_files_are_measured_again(
     assert len(paths) == len(Index.open(to).images)
 
 
-def test_killed_and_resumed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_after_kill(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(30):
         shutil.copy(folder / "CT_small.dcm", folder / f"{n}.dcm")
     to = tmp_path / "i"
@@ -140,9 +140,7 @@ def test_killed_and_resumed(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert index.table.equals(alone.table)
 
 
-def test_decoders_that_misbehave_cost_one_row_each(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_crashing_decoders_lose_one_row_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ("crash", "hang", "panic", "greedy")
     for word in words:
         shutil.copy(folder / "CT_small.dcm", folder / f"{word}.dcm")
@@ -210,7 +208,7 @@ def test_only_files_beyond_a_limit_are_refused(folder: Path, tmp_path: Path) -> 
     assert (row["px_status"], row["px_problems"][0]["code"]) == ("refused", "BOMB")
 
 
-def test_frames_that_do_not_decode_are_left_out(folder: Path) -> None:
+def test_undecodable_frames_are_left_out(folder: Path) -> None:
     data = bytearray((folder / "emri_small_jpeg_2k_lossless.dcm").read_bytes())
     second = data.index(b"\xff\x4f\xff\x51", data.index(b"\xff\x4f\xff\x51") + 4)
     data[second : second + 4] = bytes(4)
@@ -248,7 +246,7 @@ def test_mutants_over_every_decoder(tmp_path: Path) -> None:
     assert pixel_case(7, seeds) == pixel_case(7, seeds)
 
 
-def test_damage_that_crashed_a_decoder_of_lossless_jpeg(tmp_path: Path) -> None:
+def test_damage_that_crashed_a_lossless_jpeg_decoder(tmp_path: Path) -> None:
     """Found by `bench/pixel_mutants.py`: another decoder read beyond these streams and died."""
     seeds = pixel_seeds()
     for number in (1307, 9851, 9915, 11483, 13315, 13715):

@@ -1,4 +1,4 @@
-"""Frames found: native, encapsulated with and without tables, cut, undeclared, deflated."""
+"""Location of frames: native, encapsulated, truncated, undeclared, deflated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One table, whichever way the files are read. That of a bucket is in test_buckets.py."""
+"""Equal tables, however the files are read. Buckets: test_buckets.py."""
 
 from __future__ import annotations
 
