@@ -228,24 +228,26 @@ def test_round_trip(tmp_path_factory, form, data):
     blank = {"x0": None, "y0": None, "x1": None, "y1": None}
     rows = [{**row, **blank} if "kind" in row else row for row in rows]
     submit(boxes_of(*rows) if rows else boxes_of().select([]), path, form, images=keys)
-    for form in ("submission", None):
-        back = wr.read_boxes(path, format=form)
+    for name in ("submission", None):
+        back = wr.read_boxes(path, format=name)
         assert sorted(set(back.table["key"].to_pylist())) == keys
-        assert told(back.table.to_pylist()) == told(
+        assert count_rows(back.table.to_pylist()) == count_rows(
             [*boxes_of(*rows).table.to_pylist()], form, keys
         )
 
 
-def told(rows, form=None, keys=()):
+def count_rows(rows, form=None, keys=()):
     """Counts of distinct rows; with a form, as its file represents them."""
     names = ("key", "kind", "label", "score", "x0", "y0", "x1", "y1")
     if form == "rsna-pneumonia":  # which has no score for nothing
-        spoken = {row["key"] for row in rows if row["kind"] == "box"}
+        present = {row["key"] for row in rows if row["kind"] == "box"}
         rows = [row for row in rows if row["kind"] == "box"]
-        rows += [{"key": key, "kind": "nothing"} for key in keys if key not in spoken]
+        rows += [{"key": key, "kind": "nothing"} for key in keys if key not in present]
     elif form:
-        spoken = {row["key"] for row in rows}
-        rows += [{"key": key, "kind": "nothing", "score": 1.0} for key in keys if key not in spoken]
+        present = {row["key"] for row in rows}
+        rows += [
+            {"key": key, "kind": "nothing", "score": 1.0} for key in keys if key not in present
+        ]
     return Counter(tuple(row.get(name) for name in names) for row in rows)
 
 
