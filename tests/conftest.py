@@ -18,6 +18,7 @@ from hypothesis import settings
 import wetread as wr
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
+os.environ["OMP_NUM_THREADS"] = "1"  # pytest-xdist runs one process per core
 settings.register_profile("wetread", deadline=None)  # a busy machine takes longer
 settings.load_profile("wetread")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

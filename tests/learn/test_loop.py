@@ -20,6 +20,7 @@ from wetread.errors import WetreadError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.distributed import (
     ProcessGroup,
+    count_threads,
     find_device,
     free_cores,
     process_group,
@@ -215,13 +216,21 @@ def test_process_group_without_torchrun() -> None:
         assert processes.broadcast("a") == "a"
 
 
-def test_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_least_one_core() -> None:
     have = len(os.sched_getaffinity(0))
     assert 1 <= free_cores() <= have
-    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 100)
-    assert free_cores() == 1
-    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 0)
-    assert free_cores() == have
+    assert free_cores(lambda: 100) == 1
+    assert free_cores(lambda: 0) == have
+
+
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, count in (("3", 3), ("2,1", 2)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert count_threads(processes=8) == count
+    for text in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert 1 <= count_threads() <= len(os.sched_getaffinity(0))
+        assert count_threads(processes=100) == 1
 
 
 def test_number_of_threads_is_restored() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,11 +22,10 @@ import wetread as wr
 from wetread.cache.cache import Cache
 from wetread.learn.checkpoint import load_tensors
 
-pytestmark = pytest.mark.timeout(900)  # eight processes that import PyTorch, on a busy machine too
+pytestmark = pytest.mark.timeout(900)  # processes that import PyTorch, also on a busy machine
 
 TRAIN = ["train.cache", "truth.parquet", "-o", "run", "--size", "64", "--batch", "4"]
-TRAIN += ["--steps", "6", "--threads", "1", "-q"]
-RUN = ["-m", "torch.distributed.run"]
+TRAIN += ["--epochs", "3", "-q"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(Path(wr.__file__).parents[1]),
@@ -46,14 +44,14 @@ class Machine:
     address: str = "127.0.0.1"
     interface: str = "lo"
     enter: tuple[str, ...] = ()
-    """The command that goes to its network."""
+    """Prefix of commands that enters its network namespace."""
 
-    def launch(self, *arguments: str) -> subprocess.Popen[str]:
-        """A launcher of torchrun's."""
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start Python in the folder of this machine."""
         return subprocess.Popen(
-            [*self.enter, sys.executable, *RUN, *arguments],
+            [*self.enter, sys.executable, *arguments],
             cwd=self.disk,
-            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": self.interface},
+            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": self.interface, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,11 +64,27 @@ Pair = tuple[Machine, Machine]
 def train(
     machines: Pair, *arguments: str, program: tuple[str, ...] = ("-m", "wetread")
 ) -> list[subprocess.Popen[str]]:
-    """The launchers of two machines, a process each."""
-    how = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
-    how += ["--master-addr", machines[0].address]
-    what = [*program, "train", *(arguments or TRAIN)]
-    return [m.launch(*how, "--node-rank", str(n), *what) for n, m in enumerate(machines)]
+    """Start one process per machine in the environment of torchrun, without its launcher."""
+    world = {
+        "MASTER_ADDR": machines[0].address,
+        "MASTER_PORT": str(find_port()),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+    }
+    command = [*program, "train", *(arguments or TRAIN)]
+    return [m.start(*command, **world, RANK=str(n)) for n, m in enumerate(machines)]
+
+
+def launch(machines: Pair) -> list[subprocess.Popen[str]]:
+    """Start one launcher per machine."""
+    options = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
+    options += ["--master-addr", machines[0].address]
+    run = ["-m", "torch.distributed.run", *options]
+    return [
+        machine.start(*run, "--node-rank", str(number), "-m", "wetread", "train", *TRAIN)
+        for number, machine in enumerate(machines)
+    ]
 
 
 def find_port() -> int:
@@ -82,7 +96,7 @@ def find_port() -> int:
 
 
 def kill(launcher: subprocess.Popen[str]) -> None:
-    """Kill all processes of a launcher: torchrun's workers have sessions of their own."""
+    """Kill a launcher and its workers, which have sessions of their own."""
     with contextlib.suppress(psutil.NoSuchProcess):
         top = psutil.Process(launcher.pid)
         for process in [top, *top.children(recursive=True)]:
@@ -122,8 +136,7 @@ def disk(phantoms: Path, phantom_cache: Path, tmp_path_factory: pytest.TempPathF
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus()
     truth.save(folder / "truth.parquet")
-    how = ["--standalone", "--nproc-per-node", "2", "-m", "wetread", "train", *TRAIN]
-    finish([Machine(folder).launch(*how)])
+    finish(train((Machine(folder), Machine(folder))))
     (folder / "run").rename(folder / "expected")
     return folder
 
@@ -163,20 +176,6 @@ def own_networks(disk: Path) -> Iterator[Pair]:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
-    """What the launchers say when one is told to stop, or its machine is lost, after an epoch."""
-    launchers = train(machines)
-    state = wait_for_state(machines[0].disk / "run", launchers)
-    if how == signal.SIGKILL:
-        kill(launchers[victim])
-    else:
-        launchers[victim].send_signal(how)
-    errors = end(launchers)
-    assert all(launcher.returncode for launcher in launchers)
-    assert load_tensors(state)[1]["step"] < 6
-    return errors
-
-
 def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
     """Wait until an epoch is finished."""
     state = run / "state.safetensors"
@@ -189,8 +188,12 @@ def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
 
 
 def test_lost_machine_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
-    errors, _ = interrupt(own_folders, 1, signal.SIGKILL)
+    processes = train(own_folders)
+    state = wait_for_state(own_folders[0].disk / "run", processes)
+    processes[1].kill()
+    errors, _ = end(processes)
     assert "another process of the training has ended or does not respond" in errors
+    assert load_tensors(state)[1]["step"] < 6
     finish(train(own_folders))
     assert same(own_folders[0].disk / "run", disk / "expected")
     found = sorted(path.name for path in own_folders[1].disk.iterdir())
@@ -199,7 +202,12 @@ def test_lost_machine_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
 
 @pytest.mark.apt("iproute2", "ip")
 def test_terminated_machine_in_its_own_network(own_networks: Pair, disk: Path) -> None:
-    interrupt(own_networks, 0, signal.SIGTERM)
+    launchers = launch(own_networks)
+    state = wait_for_state(disk / "run", launchers)
+    launchers[0].terminate()
+    end(launchers)
+    assert all(launcher.returncode for launcher in launchers)
+    assert load_tensors(state)[1]["step"] < 6
     finish(train(own_networks))
     assert same(disk / "run", disk / "expected")
 
@@ -215,13 +223,13 @@ def test_unresponsive_machine(own_networks: Pair, tmp_path: Path) -> None:
         "distributed._TIMEOUT = timedelta(seconds=40)\n"
         "main()\n"
     )
-    arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--steps", "1000"]
-    launchers = train(own_networks, *arguments, program=(str(program),))
-    wait_for_state(own_networks[0].disk / "silent", launchers)
+    arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--epochs", "500"]
+    processes = train(own_networks, *arguments, program=(str(program),))
+    wait_for_state(own_networks[0].disk / "silent", processes)
     subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
-    errors = end(launchers)
-    assert all(launcher.returncode for launcher in launchers)  # torchrun itself may be the first
-    assert any("ended or does not respond" in one for one in errors), "\n".join(errors)
+    errors = end(processes)
+    assert all(process.returncode for process in processes)
+    assert all("ended or does not respond" in error for error in errors), "\n".join(errors)
 
 
 def test_machines_with_different_data(own_folders: Pair, phantoms: Path) -> None:

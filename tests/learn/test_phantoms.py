@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.filterwarnings("ignore:split by id:UserWarning"),
 ]
-QUIET: dict[str, Any] = {"threads": 1, "augment": False, "progress": False}
+QUIET: dict[str, Any] = {"augment": False, "progress": False}
 """A schedule so short learns more from pictures as they are."""
 
 
@@ -49,7 +49,7 @@ def held_out(sample: Path) -> tuple[Cache, Boxes]:
 def test_a_detector_learns_in_100_steps(
     train: tuple[Cache, Boxes], held_out: tuple[Cache, Boxes], tmp_path: Path
 ) -> None:
-    run = wr.train(*train, to=tmp_path / "run", size=256, steps=100, **QUIET)
+    run = wr.train(*train, to=tmp_path / "run", size=256, epochs=5, **QUIET)
     cache, truth = held_out
     found = run.predict(cache, progress=False)
     result = wr.evaluate(found, truth, "voc2010@0.4", resamples=0)
@@ -61,7 +61,7 @@ def test_a_detector_learns_in_100_steps(
 def test_a_classifier_learns_in_150_steps(
     train: tuple[Cache, Boxes], held_out: tuple[Cache, Boxes], tmp_path: Path
 ) -> None:
-    how: dict[str, Any] = {"size": 128, "batch": 16, "steps": 150, **QUIET}
+    how: dict[str, Any] = {"size": 128, "batch": 16, "epochs": 15, **QUIET}
     run = wr.train(*train, "classify", to=tmp_path / "run", **how)
     cache, truth = held_out
     result = wr.evaluate(run.predict(cache, progress=False), truth, "classification", resamples=0)

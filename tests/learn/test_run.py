@@ -33,7 +33,7 @@ from wetread.learn.run import Run
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
 
 SMALL: dict[str, Any] = {
-    "size": 64, "batch": 4, "steps": 6, "threads": 1, "augment": True, "progress": False,
+    "size": 64, "batch": 4, "epochs": 1.5, "augment": True, "progress": False,
 }  # fmt: skip
 FILES = (
     "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
@@ -158,7 +158,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     out = tmp_path / "run"
     command = [sys.executable, "-c", HELD, "train", str(cache.folder)]
     command += [str(tmp_path / "truth.parquet"), "-o", str(out), "--size", "64", "--batch", "4"]
-    command += ["--steps", "6", "--threads", "1"]
+    command += ["--epochs", "1.5"]
     home = str(Path(wr.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": home, "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
@@ -405,7 +405,7 @@ def test_same_error_for_several_readers_everywhere(
         ({"task": "segment"}, "unknown task 'segment'"),
         ({"model": "big"}, "unknown model to detect 'big'"),
         ({"size": 16}, "size must be at least 32"),
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": 0}, "epochs must be above 0"),
         ({"lr": 0.0}, "lr must be above 0"),
         ({"lr": 11.0}, "lr must be above 0"),
         ({"device": "cuda:7"}, "no device 'cuda:7'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -163,15 +163,15 @@ def find_device(name: str | None, local_rank: int = 0) -> torch.device:
     return device
 
 
-def free_cores() -> int:
-    """Number of idle cores that this process may use, at least 1.
+def count_threads(processes: int = 1) -> int:
+    """Number of CPU threads of PyTorch: OMP_NUM_THREADS, else an equal share of the idle cores."""
+    number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if number.isdecimal() and int(number):
+        return int(number)
+    return max(1, free_cores() // processes)
 
-    One thread too many makes training many times slower, because threads wait for each other.
-    """
-    return max(1, count_cores() - _busy_cores())
 
-
-def _busy_cores() -> int:
+def busy_cores() -> int:
     """Number of other runnable threads: the median over half a second.
 
     The load average would include the work of this process a minute ago.
@@ -185,6 +185,14 @@ def _busy_cores() -> int:
     except (OSError, ValueError, IndexError):
         return round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
     return max(0, sorted(counts)[len(counts) // 2])
+
+
+def free_cores(count_busy: Callable[[], int] = busy_cores) -> int:
+    """Number of idle cores that this process may use, at least 1.
+
+    One thread too many makes training many times slower, because threads wait for each other.
+    """
+    return max(1, count_cores() - count_busy())
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.images import batch
-from wetread.learn.distributed import ProcessGroup, find_device, free_cores, use_threads
+from wetread.learn.distributed import ProcessGroup, count_threads, find_device, use_threads
 from wetread.learn.examples import known_parts
 from wetread.learn.loop import predict_items
 from wetread.learn.models import MODELS
@@ -71,7 +71,7 @@ def predict(
         device = find_device(options.device)
         models = [(run, run.model(options.weights).to(device)) for run in runs]
         bar = Progress(progress, len(images) * len(models), "frames")
-        with bar, use_threads(free_cores()):
+        with bar, use_threads(count_threads()):
             rows = predict_cache(images, models, options, bar.add)
         left_out = images.left_out
     else:
