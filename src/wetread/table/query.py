@@ -44,7 +44,7 @@ def name_column(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Ask(Protocol):
+class RunQuery(Protocol):
     """Function that runs one SELECT statement; `tables` are others that it may name."""
 
     def __call__(self, sql: str, **tables: pa.Table) -> pa.Table:
@@ -52,17 +52,17 @@ class Ask(Protocol):
 
 
 @contextlib.contextmanager
-def questions(index: IndexRows) -> Iterator[Ask]:
+def open_queries(index: IndexRows) -> Iterator[RunQuery]:
     """Run many queries on one database, which is faster than one database each; see `query`."""
     with database(index) as connection:
 
-        def ask(sql: str, **tables: pa.Table) -> pa.Table:
+        def run_query(sql: str, **tables: pa.Table) -> pa.Table:
             for name, table in tables.items():
                 connection.register(name, table)
             _check_select(connection, sql)
             return connection.sql(sql).to_arrow_table()
 
-        yield ask
+        yield run_query
 
 
 def where(index: AnyIndex, expression: str, seconds: float | None = None) -> AnyIndex:
