@@ -12,10 +12,12 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import settings
 
 import wetread as wr
+from wetread.images import batch
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
 os.environ["OMP_NUM_THREADS"] = "1"  # pytest-xdist runs one process per core
@@ -129,6 +131,24 @@ def make_index(tmp_path: Path) -> Callable[..., wr.Index]:
         return wr.scan(root, to, workers=0, progress=False)
 
     return make
+
+
+@pytest.fixture
+def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Start a list of the paths of images that are decoded from here on."""
+
+    def watch() -> list[str]:
+        paths: list[str] = []
+        run = batch.run
+
+        def spy(function: str, images: pa.Table, *rest: Any) -> Any:
+            paths.extend(images["path"].to_pylist())
+            return run(function, images, *rest)
+
+        monkeypatch.setattr(batch, "run", spy)
+        return paths
+
+    return watch
 
 
 @pytest.fixture(scope="session")

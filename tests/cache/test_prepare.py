@@ -29,13 +29,13 @@ from wetread.cache.prepare import prepare
 from wetread.cache.shards import ShardReader, ShardWriter, close_shard, shard_path, shard_sizes
 from wetread.display.render import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
-from wetread.images import batch
 from wetread.index import Index
 from wetread.sample.write import encode
 from wetread.settings import Settings
 from wetread.testing import damages, dicom_file, element, picture
 from wetread.testing.dicom import JPEG2000, changed
 
+Watch = Callable[[], list[str]]
 NAMES = (
     "CT_small",
     "MR_small",
@@ -68,19 +68,6 @@ def few(folder: Path, tmp_path: Path) -> Path:
     for name in ("CT_small", "MR_small", "MR_truncated", "693_J2KI"):
         shutil.copy2(folder / f"{name}.dcm", few)
     return few
-
-
-def decoded_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of the images decoded from here on."""
-    paths: list[str] = []
-    run = batch.run
-
-    def spy(function: str, images: pa.Table, *rest: object) -> object:
-        paths.extend(images["path"].to_pylist())
-        return run(function, images, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(batch, "run", spy)
-    return paths
 
 
 def make(index: Index, to: Path, size: int = 1024) -> Cache:
@@ -180,7 +167,7 @@ def test_automatic_window_equals_display(real_file: Callable[[str], Path], tmp_p
         assert row["auto_high"] - row["auto_low"] == view.width
 
 
-def test_resume_after_kill(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_after_kill(few: Path, tmp_path: Path, watch_decoding: Watch) -> None:
     for n in range(30):
         shutil.copy(few / "CT_small.dcm", few / f"{n}.dcm")
     index, to = wr.scan(few, tmp_path / "index", progress=False), tmp_path / "cache"
@@ -198,7 +185,7 @@ def test_resume_after_kill(few: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     before = set(to.glob("commits/*.parquet"))
     with pytest.raises(CacheError, match="not finished"):
         Cache.open(to)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     cache = make(index, to, 64)
     assert before
     assert 0 < len(paths) < len(index.images)
@@ -213,11 +200,11 @@ def test_resume_after_kill(few: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_only_new_and_changed_files_are_decoded(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few: Path, tmp_path: Path, watch_decoding: Watch
 ) -> None:
     to = tmp_path / "cache"
     before = make(wr.scan(few, progress=False), to, 64)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     marker = (to / MARKER).stat()
     assert make(wr.scan(few, progress=False), to, 64).rows.equals(before.rows)
     assert not paths
@@ -231,13 +218,11 @@ def test_only_new_and_changed_files_are_decoded(
     assert after.rows["path"].to_pylist() == [*before.rows["path"].to_pylist(), "new.dcm"]
 
 
-def test_parts_are_added_without_decoding(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_are_added_without_decoding(few: Path, tmp_path: Path, watch_decoding: Watch) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     assert make(index, to, 64).rows["part"].null_count == 3
     index = wr.split(index)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     rows = make(index, to, 64).rows
     assert not paths
     known = dict(index.to_pandas()[["id", "part"]].dropna().itertuples(index=False))

@@ -9,15 +9,14 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 import wetread as wr
 from wetread.errors import UsageError
-from wetread.images import batch
 from wetread.index import Index
 from wetread.measure import columns
 from wetread.measure.columns import SCHEMA, measure_images
@@ -25,6 +24,7 @@ from wetread.measure.statistics import COLUMNS
 from wetread.settings import Settings
 from wetread.testing import pixel_case, pixel_seeds
 
+Watch = Callable[[], list[str]]
 EIGHT = ("CT_small", "MR_small", "JPEG2000", "693_J2KI", "MR_small_RLE", "SC_rgb", "US1_J2KR")
 
 
@@ -38,19 +38,6 @@ def folder(tmp_path: Path, real_files: list[Path]) -> Path:
             shutil.copy(path, train / path.name)
     (train / "README.txt").write_text("no DICOM")
     return train
-
-
-def measured_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths of the images decoded from here on."""
-    paths: list[str] = []
-    run = batch.run
-
-    def spy(function: str, images: pa.Table, *rest: object) -> object:
-        paths.extend(images["path"].to_pylist())
-        return run(function, images, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(batch, "run", spy)
-    return paths
 
 
 def test_columns_in_memory_and_on_disk(folder: Path, tmp_path: Path) -> None:
@@ -88,10 +75,10 @@ def test_with_a_size_files_are_measured_at_their_lower_resolutions(folder: Path)
 
 
 def test_only_changed_files_are_measured_again(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, watch_decoding: Watch
 ) -> None:
     to = tmp_path / "i"
-    paths = measured_again(monkeypatch)
+    paths = watch_decoding()
     index = wr.scan(folder, to, progress=False)
     part = index.where("path LIKE 'CT%'").measure(workers=1, progress=False)
     assert paths == ["CT_small.dcm"]
@@ -115,7 +102,7 @@ def test_only_changed_files_are_measured_again(
     assert len(paths) == len(Index.open(to).images)
 
 
-def test_resume_after_kill(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_after_kill(folder: Path, tmp_path: Path, watch_decoding: Watch) -> None:
     for n in range(30):
         shutil.copy(folder / "CT_small.dcm", folder / f"{n}.dcm")
     to = tmp_path / "i"
@@ -132,7 +119,7 @@ def test_resume_after_kill(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    paths = measured_again(monkeypatch)
+    paths = watch_decoding()
     index = Index.open(to).measure(workers=1, progress=False)
     assert len(paths) < len(index.images)
     assert index.where("Rows > 0").table["px_status"].unique().to_pylist() == ["ok"]
