@@ -109,6 +109,7 @@ def end(launchers: list[subprocess.Popen[str]], seconds: float = 400) -> list[st
     timer = threading.Timer(seconds, lambda: [kill(launcher) for launcher in launchers])
     timer.start()
     errors = [launcher.communicate()[1] for launcher in launchers]
+    assert timer.is_alive(), f"not ended after {seconds} s: {errors}"
     timer.cancel()
     return errors
 
@@ -239,11 +240,13 @@ def test_machines_with_different_data(own_folders: Pair, phantoms: Path) -> None
     shutil.copytree(one / "train.index", two / "train.index")
     shutil.rmtree(two / "train.cache")
     wr.prepare(index, two / "train.cache", 32, workers=1, progress=False)
-    _, errors = end(train(own_folders, *TRAIN[:4], "--size", "32"))
-    assert "process 1 has split_hash" in errors
+    main, other = end(train(own_folders, *TRAIN[:4], "--size", "32"))
+    assert "another process of the training has ended" in main
+    assert "process 1 has split_hash" in other
     assert not (one / "run").exists()
-    _, errors = end(train(own_folders, "train.index", *TRAIN[1:]))
-    assert "process 1 cannot find run, where the main process has prepared the images" in errors
+    main, other = end(train(own_folders, "train.index", *TRAIN[1:]))
+    assert "another process of the training has ended" in main
+    assert "process 1 cannot find run, where the main process has prepared the images" in other
 
 
 @pytest.mark.apt("dash", "sh")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -91,20 +92,29 @@ class ProcessGroup:
         return bool(largest.item())
 
 
+_CURRENT: ContextVar[ProcessGroup | None] = ContextVar("process_group", default=None)
+
+
 @contextlib.contextmanager
 def process_group(device: str | None) -> Iterator[ProcessGroup]:
     """Process group from torchrun's environment; without torchrun, this process alone.
 
+    Within another `process_group`, the same group: a new one would wait for processes that have
+    ended since.
+
     Args:
-        device: "cpu", "cuda", ... (default: a GPU, if tlocal is one).
+        device: "cpu", "cuda", ... (default: a GPU, if there is one).
 
     Raises:
-        UsageError: tlocal is no such device.
+        UsageError: there is no such device.
         EngineError: another process has ended.
     """
     import torch
     import torch.distributed as dist
 
+    if (current := _CURRENT.get()) is not None:
+        yield current
+        return
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     torch_device = find_device(device, local_rank)
@@ -120,7 +130,12 @@ def process_group(device: str | None) -> Iterator[ProcessGroup]:
     try:
         barrier_group = dist.new_group(timeout=_BARRIER_TIMEOUT, backend="gloo")
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
+        group = ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
+        token = _CURRENT.set(group)
+        try:
+            yield group
+        finally:
+            _CURRENT.reset(token)
     except RuntimeError as error:
         if not _is_disconnect(error):
             raise

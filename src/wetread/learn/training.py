@@ -132,10 +132,15 @@ def train(
             "size": size,
             "window": window,
             "augment": asdict(augment) if isinstance(augment, Augment) else augment,
-            **{name: value for name, value in asdict(params).items() if name != "workers"},
+            "epochs": epochs,
+            "batch": batch,
+            "lr": params.lr,
+            "seed": seed,
+            "precision": precision,
             "weights": _describe_weights(weights),
             "world": processes.world,
             **_describe_data(data, size, window),
+            "steps": steps,
         }
         options = json.loads(json.dumps(options))  # as config.json has them
         config = processes.broadcast(read_config(folder) if processes.is_main else None)
