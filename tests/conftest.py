@@ -20,7 +20,7 @@ import wetread as wr
 from wetread.images import batch
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
-os.environ["OMP_NUM_THREADS"] = "1"  # pytest-xdist runs one process per core
+os.environ |= {"OMP_NUM_THREADS": "1", "PYTHON_CPU_COUNT": "1"}  # pytest-xdist uses all cores
 settings.register_profile("wetread", deadline=None)  # a busy machine takes longer
 settings.load_profile("wetread")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

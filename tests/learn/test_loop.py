@@ -216,7 +216,8 @@ def test_process_group_without_torchrun() -> None:
         assert processes.broadcast("a") == "a"
 
 
-def test_at_least_one_core() -> None:
+def test_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHON_CPU_COUNT")
     have = len(os.sched_getaffinity(0))
     assert 1 <= free_cores() <= have
     assert free_cores(lambda: 100) == 1
@@ -227,6 +228,7 @@ def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, count in (("3", 3), ("2,1", 2)):
         monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert count_threads(processes=8) == count
+    monkeypatch.delenv("PYTHON_CPU_COUNT")
     for text in ("", "0", "many"):
         monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert 1 <= count_threads() <= len(os.sched_getaffinity(0))

@@ -132,7 +132,7 @@ def train(
             "size": size,
             "window": window,
             "augment": asdict(augment) if isinstance(augment, Augment) else augment,
-            "epochs": epochs,
+            "epochs": float(epochs),
             "batch": batch,
             "lr": params.lr,
             "seed": seed,
