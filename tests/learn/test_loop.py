@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import wetread
 from wetread.errors import WetreadError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.distributed import (
@@ -37,6 +34,7 @@ from wetread.learn.loop import (
     predict_items,
 )
 from wetread.learn.signals import Signals
+from wetread.testing.forks import Fork
 
 torch.set_num_threads(1)
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
@@ -285,24 +283,12 @@ with process_group("cpu") as processes:
 
 def test_one_of_two_processes_has_normal_images_only(tmp_path: Path) -> None:
     """Four images, one of them with a box: at every step one process has no box."""
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
     with socket.socket() as free:
         free.bind(("", 0))
         port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(wetread.__file__).parents[1]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-    }
-    command = [sys.executable, str(script), str(tmp_path)]
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     processes = [
-        subprocess.Popen(
-            command, env={**environment, "RANK": rank}, stderr=subprocess.PIPE, text=True
-        )
-        for rank in ("0", "1")
+        Fork(SCRIPT, [str(tmp_path)], tmp_path, {**world, "RANK": rank}) for rank in ("0", "1")
     ]
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert not any(process.returncode for process in processes), "\n".join(errors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import torch
 import wetread as wr
 from wetread.cache.cache import Cache
 from wetread.learn.checkpoint import load_tensors
+from wetread.testing.forks import Fork
 
 pytestmark = pytest.mark.timeout(900)  # processes that import PyTorch, also on a busy machine
 
@@ -32,6 +34,7 @@ ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",
 }
+MAIN = "from wetread.cli import main\nmain()"
 CUT = ["link", "set", "cable", "down"]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "two_machines.sh"
 
@@ -43,27 +46,15 @@ class Machine:
     disk: Path
     address: str = "127.0.0.1"
     interface: str = "lo"
-    enter: tuple[str, ...] = ()
-    """Prefix of commands that enters its network namespace."""
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start Python in the folder of this machine."""
-        return subprocess.Popen(
-            [*self.enter, sys.executable, *arguments],
-            cwd=self.disk,
-            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": self.interface, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    namespace: str = ""
+    """Its network namespace."""
 
 
 Pair = tuple[Machine, Machine]
+Process = subprocess.Popen[str] | Fork
 
 
-def train(
-    machines: Pair, *arguments: str, program: tuple[str, ...] = ("-m", "wetread")
-) -> list[subprocess.Popen[str]]:
+def train(machines: Pair, *arguments: str, code: str = MAIN) -> list[Process]:
     """Start one process per machine in the environment of torchrun, without its launcher."""
     world = {
         "MASTER_ADDR": machines[0].address,
@@ -72,17 +63,34 @@ def train(
         "LOCAL_WORLD_SIZE": "1",
         "LOCAL_RANK": "0",
     }
-    command = [*program, "train", *(arguments or TRAIN)]
-    return [m.start(*command, **world, RANK=str(n)) for n, m in enumerate(machines)]
+    command = ["train", *(arguments or TRAIN)]
+    return [
+        Fork(
+            code,
+            command,
+            machine.disk,
+            {**world, "RANK": str(number), "GLOO_SOCKET_IFNAME": machine.interface},
+            machine.namespace,
+        )
+        for number, machine in enumerate(machines)
+    ]
 
 
-def launch(machines: Pair) -> list[subprocess.Popen[str]]:
+def launch(machines: Pair) -> list[Process]:
     """Start one launcher per machine."""
     options = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
     options += ["--master-addr", machines[0].address]
-    run = ["-m", "torch.distributed.run", *options]
+    run = [sys.executable, "-m", "torch.distributed.run", *options]
+    enter, command = ["ip", "netns", "exec"], ["-m", "wetread", "train", *TRAIN]
     return [
-        machine.start(*run, "--node-rank", str(number), "-m", "wetread", "train", *TRAIN)
+        subprocess.Popen(
+            [*enter, machine.namespace, *run, "--node-rank", str(number), *command],
+            cwd=machine.disk,
+            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": machine.interface},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for number, machine in enumerate(machines)
     ]
 
@@ -95,29 +103,29 @@ def find_port() -> int:
         return port
 
 
-def kill(launcher: subprocess.Popen[str]) -> None:
-    """Kill a launcher and its workers, which have sessions of their own."""
+def kill(process: Process) -> None:
+    """Kill a process; of a launcher also the workers, which have sessions of their own."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        top = psutil.Process(launcher.pid)
-        for process in [top, *top.children(recursive=True)]:
+        top = psutil.Process(process.pid)
+        for one in [top, *top.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                one.kill()
 
 
-def end(launchers: list[subprocess.Popen[str]], seconds: float = 400) -> list[str]:
+def end(processes: list[Process], seconds: float = 400) -> list[str]:
     """Wait for all processes, with a time limit; return their stderr."""
-    timer = threading.Timer(seconds, lambda: [kill(launcher) for launcher in launchers])
+    timer = threading.Timer(seconds, lambda: [kill(process) for process in processes])
     timer.start()
-    errors = [launcher.communicate()[1] for launcher in launchers]
+    errors = [process.communicate()[1] for process in processes]
     assert timer.is_alive(), f"not ended after {seconds} s: {errors}"
     timer.cancel()
     return errors
 
 
-def finish(launchers: list[subprocess.Popen[str]]) -> None:
+def finish(processes: list[Process]) -> None:
     """Wait for all processes to succeed."""
-    errors = end(launchers)
-    assert not any(launcher.returncode for launcher in launchers), "\n".join(errors)
+    errors = end(processes)
+    assert not any(process.returncode for process in processes), "\n".join(errors)
 
 
 def same(one: Path, two: Path) -> bool:
@@ -169,21 +177,20 @@ def own_networks(disk: Path) -> Iterator[Pair]:
             ip(f"-n {name} addr add 10.77.0.{number}/24 dev cable")
             ip(f"-n {name} link set cable up")
             ip(f"-n {name} link set lo up")
-            enter = ("ip", "netns", "exec", name)
-            machines.append(Machine(disk, f"10.77.0.{number}", "cable", enter))
+            machines.append(Machine(disk, f"10.77.0.{number}", "cable", name))
         yield machines[0], machines[1]
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
+def wait_for_state(run: Path, processes: list[Process]) -> Path:
     """Wait until an epoch is finished."""
     state = run / "state.safetensors"
     deadline = time.monotonic() + 400
     while not state.exists():
-        if time.monotonic() > deadline or any(launcher.poll() for launcher in launchers):
-            pytest.fail("\n".join(end(launchers, 5)))
+        if time.monotonic() > deadline or any(process.poll() for process in processes):
+            pytest.fail("\n".join(end(processes, 5)))
         time.sleep(0.002)
     return state
 
@@ -205,7 +212,7 @@ def test_lost_machine_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
 def test_terminated_machine_in_its_own_network(own_networks: Pair, disk: Path) -> None:
     launchers = launch(own_networks)
     state = wait_for_state(disk / "run", launchers)
-    launchers[0].terminate()
+    launchers[0].send_signal(signal.SIGTERM)
     end(launchers)
     assert all(launcher.returncode for launcher in launchers)
     assert load_tensors(state)[1]["step"] < 6
@@ -214,20 +221,17 @@ def test_terminated_machine_in_its_own_network(own_networks: Pair, disk: Path) -
 
 
 @pytest.mark.apt("iproute2", "ip")
-def test_unresponsive_machine(own_networks: Pair, tmp_path: Path) -> None:
+def test_unresponsive_machine(own_networks: Pair) -> None:
     """The cable is cut: no connection is closed, and both give up after a while."""
-    program = tmp_path / "impatient.py"
-    program.write_text(
+    code = (
         "from datetime import timedelta\n"
-        "from wetread.cli import main\n"
         "from wetread.learn import distributed\n"
-        "distributed._TIMEOUT = timedelta(seconds=40)\n"
-        "main()\n"
+        f"distributed._TIMEOUT = timedelta(seconds=40)\n{MAIN}"
     )
     arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--epochs", "500"]
-    processes = train(own_networks, *arguments, program=(str(program),))
+    processes = train(own_networks, *arguments, code=code)
     wait_for_state(own_networks[0].disk / "silent", processes)
-    subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
+    subprocess.run(["ip", "-n", own_networks[1].namespace, *CUT], check=True)
     errors = end(processes)
     assert all(process.returncode for process in processes)
     assert all("ended or does not respond" in error for error in errors), "\n".join(errors)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -29,6 +26,7 @@ from wetread.learn.dataset import CacheDataset
 from wetread.learn.detector import Detector, Shape
 from wetread.learn.examples import check_truth, known_parts, read_data
 from wetread.learn.run import Run
+from wetread.testing.forks import Fork
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
 
@@ -156,18 +154,17 @@ def test_resumed_run_equals_an_uninterrupted_one(
     """The process is killed; the same command resumes and finishes."""
     truth.save(tmp_path / "truth.parquet")
     out = tmp_path / "run"
-    command = [sys.executable, "-c", HELD, "train", str(cache.folder)]
+    command = ["train", str(cache.folder)]
     command += [str(tmp_path / "truth.parquet"), "-o", str(out), "--size", "64", "--batch", "4"]
     command += ["--epochs", "1.5"]
-    home = str(Path(wr.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": home, "PYTHONWARNINGS": "ignore"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        while not (out / "state.safetensors").exists():
-            assert process.poll() is None
-            time.sleep(0.002)
-        process.send_signal(how)
-        (tmp_path / "go").touch()
-        assert process.wait() == code
+    process = Fork(HELD, command, tmp_path, {})
+    while not (out / "state.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(how)
+    (tmp_path / "go").touch()
+    process.communicate()
+    assert process.returncode == code
     assert load_tensors(out / "state.safetensors")[1]["step"] < 6
     run = wr.train(cache, truth, to=out, **SMALL)
     assert run.id == detector.id
