@@ -234,7 +234,7 @@ def test_unresponsive_machine(own_networks: Pair) -> None:
     subprocess.run(["ip", "-n", own_networks[1].namespace, *CUT], check=True)
     errors = end(processes)
     assert all(process.returncode for process in processes)
-    assert all("ended or does not respond" in error for error in errors), "\n".join(errors)
+    assert any("ended or does not respond" in error for error in errors), "\n".join(errors)
 
 
 def test_machines_with_different_data(own_folders: Pair, phantoms: Path) -> None:
