@@ -59,7 +59,7 @@ BENCHES = (
     Bench("Pixels", "pixels.py", "--scale 0.05"),
     Bench("The drop-in for fastai", "drop_in.py", "--scale 0.01 --rounds 1"),
     Bench("An epoch", "learn.py", "--images 8 --distinct 2 --side 512 --rounds 1"),
-    Bench("Training on phantoms", "train.py", "--images 24 --size 64 --steps 4"),
+    Bench("Training on phantoms", "train.py", "--images 24 --size 64 --epochs 2"),
     Bench("Scores", "judge.py", "--images 200 --rounds 1 --resamples 20"),
     Bench(
         "Scores, with intervals of COCO", "judge.py --long", "--images 100 --rounds 1", long=True

@@ -1,6 +1,6 @@
 """Training time and scores of the two small models on phantoms.
 
-    python bench/train.py [--images 200] [--steps 100] [--threads 2]
+    python bench/train.py [--images 200] [--epochs 5]
 
 Phantoms are easier than patients: the scores only show that training works.
 """
@@ -23,8 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--threads", type=int, help="default: number of idle cores")
+    parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
@@ -49,10 +48,10 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
         Figure(f"`prepare` of {images} phantoms of {options.size} pixels", prepared, "images/s")
     ]
     ways: dict[str, dict[str, Any]] = {
-        "detect": {"steps": options.steps, "size": options.size, "batch": 8},
-        "classify": {"steps": options.steps * 3 // 2, "size": options.size // 2, "batch": 16},
+        "detect": {"epochs": options.epochs, "size": options.size, "batch": 8},
+        "classify": {"epochs": 3 * options.epochs, "size": options.size // 2, "batch": 16},
     }
-    fixed = {"threads": options.threads, "seed": options.seed, "augment": False}
+    fixed = {"seed": options.seed, "augment": False}
     for task, how in ways.items():
         wall, cpu = time.perf_counter(), time.process_time()
         run = wr.train(cache, truth, task, to=folder / task, **how, **fixed, progress=False)
@@ -62,7 +61,7 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Figure]:
         score = wr.evaluate(found, truth_test, metric, resamples=0).value
         figures.append(
             Figure(
-                f"`{task}`: {how['steps']} steps of {how['batch']} at {how['size']} pixels",
+                f"`{task}`: {run.config['steps']} steps of {how['batch']} at {how['size']} pixels",
                 wall,
                 "s",
                 note=f"{cpu:.0f} CPU s on {run.config['threads']} threads, "

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Two machines train one model, tried on one: two launchers, each in a folder that is its disk.
+# Training on two machines, simulated on one: two launchers, each with a folder as its disk.
 #     sh examples/two_machines.sh FOLDER
-# On real machines: the first one's name for 127.0.0.1, its network interface for lo, and more
-# processes, one a GPU.
+# On real machines: the first one's name for 127.0.0.1, its network interface for lo, and one
+# process per GPU.
 set -eu
 mkdir -p "$1/one" "$1/two"
 cd "$1/one"
@@ -15,10 +15,10 @@ cd ..
 
 train() ( # folder, number of the machine
     cd "$1"
-    export GLOO_SOCKET_IFNAME=lo
+    export GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=1
     exec python -m torch.distributed.run --nnodes 2 --node-rank "$2" --nproc-per-node 1 \
         --master-addr 127.0.0.1 --master-port "${PORT:-29500}" \
-        -m wetread train train.cache truth.parquet -o run --size 64 --batch 4 --steps 6 --threads 1
+        -m wetread train train.cache truth.parquet -o run --size 64 --batch 4 --epochs 3
 )
 
 train two 1 &

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: real files, and the programs that serve as oracles."""
+"""Fixtures for all tests: real files, small indexes, phantoms, oracle programs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import settings
 
 import wetread as wr
+from wetread.images import batch
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
+os.environ |= {"OMP_NUM_THREADS": "1", "PYTHON_CPU_COUNT": "1"}  # pytest-xdist uses all cores
 settings.register_profile("wetread", deadline=None)  # a busy machine takes longer
 settings.load_profile("wetread")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -51,7 +54,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def real_folders() -> list[Path]:
-    """The folders of real DICOM files on this machine: pydicom's, pydicom-data's, conformance."""
+    """Folders of real DICOM files: those of pydicom and pydicom-data, the conformance set."""
     import data_store
     import pydicom.data
 
@@ -72,7 +75,7 @@ def real_files() -> list[Path]:
 
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str], Path]:
-    """The real file of a name, from pydicom or pydicom-data."""
+    """Find a real file by name, in the folders of pydicom and pydicom-data."""
 
     def find(name: str) -> Path:
         return next(path for folder in real_folders() for path in folder.rglob(name))
@@ -82,7 +85,7 @@ def real_file() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def shared_case() -> Callable[[str], Path]:
-    """The folder of a case beside the project, by its number; skips where there is none."""
+    """Find the folder of a case by its number; skip the test if there is none."""
 
     def find(number: str) -> Path:
         found = sorted((SHARED / "cases").glob(f"{number}-*"))
@@ -93,7 +96,7 @@ def shared_case() -> Callable[[str], Path]:
 
 @pytest.fixture
 def small_folder(tmp_path: Path) -> Path:
-    """A folder of five real files and one that is not DICOM."""
+    """Folder of five real files and one that is not DICOM."""
     folder = tmp_path / "train"
     folder.mkdir()
     test_files = real_folders()[0]
@@ -112,8 +115,8 @@ def make_index(tmp_path: Path) -> Callable[..., wr.Index]:
 
     def make(pictures: Mapping[str, Mapping[str, Any]], to: Path | None = None) -> wr.Index:
         root = tmp_path / "pictures"
-        for number, (name, said) in enumerate(pictures.items(), 1):
-            given = {"rows": 40, "columns": 60, **said}
+        for number, (name, changes) in enumerate(pictures.items(), 1):
+            given = {"rows": 40, "columns": 60, **changes}
             rows, columns = given.pop("rows"), given.pop("columns")
             pixels = given.pop("pixels", bytes([number, 0]) * (rows * columns))
             elements = changed(
@@ -130,9 +133,27 @@ def make_index(tmp_path: Path) -> Callable[..., wr.Index]:
     return make
 
 
+@pytest.fixture
+def watch_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Start a list of the paths of images that are decoded from here on."""
+
+    def watch() -> list[str]:
+        paths: list[str] = []
+        run = batch.run
+
+        def spy(function: str, images: pa.Table, *rest: Any) -> Any:
+            paths.extend(images["path"].to_pylist())
+            return run(function, images, *rest)
+
+        monkeypatch.setattr(batch, "run", spy)
+        return paths
+
+    return watch
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
-    """Two pictures, a.dcm and b.dcm, of 40 rows and 80 columns."""
+    """Index of two images, a.dcm and b.dcm, of 40 rows and 80 columns."""
     folder = tmp_path_factory.mktemp("pictures")
     for number, name in enumerate(("a.dcm", "b.dcm"), 1):
         (folder / name).write_bytes(dicom_file(picture(number, 40, 80)))
@@ -141,7 +162,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
 
 @pytest.fixture(scope="session")
 def supervision() -> Any:
-    """The package, which warns that OpenCV is absent when it is imported."""
+    """The package supervision, which warns on import without OpenCV."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import supervision
@@ -150,7 +171,7 @@ def supervision() -> Any:
 
 @pytest.fixture(scope="session")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 30 phantoms, their labels, an index measured and split, and predictions."""
+    """Folder with 30 phantoms, labels, predictions and a measured, split index."""
     import numpy as np
 
     import wetread as wr
@@ -185,7 +206,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small sample: 24 phantoms of 64 pixels to train on, 6 to test on."""
+    """Small sample: 24 training phantoms and 6 test phantoms of 64 pixels."""
     from wetread.sample import write_sample
 
     return write_sample(tmp_path_factory.mktemp("phantoms"), 24, size=64, test=6, progress=False)
@@ -193,7 +214,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def phantom_cache(phantoms: Path) -> Path:
-    """The training images of `phantoms`, decoded."""
+    """Cache of the training images of `phantoms`."""
     import wetread
 
     index = wetread.scan(phantoms / "train", workers=0, progress=False)
@@ -202,7 +223,7 @@ def phantom_cache(phantoms: Path) -> Path:
 
 @pytest.fixture
 def write_disc() -> Callable[..., tuple[float, float]]:
-    """Writes a picture of a disc on a ground, losslessly but for JPEG; its centre (x, y)."""
+    """Write an image of a disc, lossless except for JPEG; return its center (x, y)."""
 
     def write(path: Path, codec: str, rows: int = 1001, columns: int = 733) -> tuple[float, float]:
         bits = 8 if codec == "jpeg" else 12
@@ -228,7 +249,7 @@ def write_disc() -> Callable[..., tuple[float, float]]:
 
 @pytest.fixture
 def find_disc() -> Callable[..., tuple[float, float]]:
-    """The centre (x, y) of such a disc in a picture, in pixels of the image in full."""
+    """Find the center (x, y) of such a disc in a picture, in stored pixels."""
 
     def find(seen: np.ndarray, rows: int = 1001, columns: int = 733) -> tuple[float, float]:
         weight = seen.astype(float) - np.median(seen)

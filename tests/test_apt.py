@@ -1,4 +1,4 @@
-"""Tests of programs that apt brings: they skip where the program is absent, and fail in CI."""
+"""Tests that need a Debian package: they skip without it, and fail in CI."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def run_without_programs(folder: Path, *arguments: str, **environment: str) -> s
 
 
 @pytest.mark.timeout(900)  # it imports what all tests import
-def test_without_its_program_every_marked_test_skips(tmp_path: Path) -> None:
-    said = run_without_programs(tmp_path)
-    assert re.fullmatch(r"=+ \d+ skipped, \d+ deselected in .*", said.splitlines()[-1]), said
+def test_marked_tests_skip_without_their_program(tmp_path: Path) -> None:
+    output = run_without_programs(tmp_path)
+    assert re.fullmatch(r"=+ \d+ skipped, \d+ deselected in .*", output.splitlines()[-1]), output
     source = "".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
-    named = re.findall(r"([\w-]+) is absent: apt-get install ([\w-]+)", said)
+    named = re.findall(r"([\w-]+) is absent: apt-get install ([\w-]+)", output)
     assert {*re.findall(MARK, source)} <= {(package, command) for command, package in named}
 
 
 def test_in_ci_it_fails(tmp_path: Path) -> None:
     oracle = "tests/headers/test_oracle_dcmtk.py"
-    said = run_without_programs(tmp_path, oracle, WETREAD_REQUIRE_APT="1")
-    assert "Failed: dcm2json is absent: apt-get install dcmtk" in said
-    assert " 1 error" in said.splitlines()[-1]
+    output = run_without_programs(tmp_path, oracle, WETREAD_REQUIRE_APT="1")
+    assert "Failed: dcm2json is absent: apt-get install dcmtk" in output
+    assert " 1 error" in output.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The documents: complete, up to date, and every example in them runs."""
+"""Documentation: complete, up to date, and every example runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ JPEG2000,No finding,14,R2,,,,
 
 @pytest.fixture
 def there(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the examples run: a folder that has train/ and train.csv."""
+    """Folder for the examples, with train/ and train.csv."""
     monkeypatch.chdir(small_folder.parent)
     Path("train.csv").write_text(LABELS)
 
@@ -49,7 +49,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """The lines of a page that call wetread, as arguments."""
+    """Calls of wetread on a page, as arguments."""
     lines = "\n".join(blocks(page, "sh")).splitlines()
     words = (shlex.split(line.partition(" || ")[0], comments=True) for line in lines)
     return [line[1:] for line in words if line[:1] == ["wetread"]]
@@ -83,7 +83,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link into a page may say after its #, as GitHub makes it of the headings."""
+    """Anchors of a page, as GitHub derives them from its headings."""
     found: dict[str, int] = {}
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     for heading in re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE):
@@ -93,7 +93,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @BY_NAME
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", text)
     for target in (one or other for one, other in links):
@@ -105,7 +105,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(there), target
 
 
-def test_headings_are_found_as_github_does(tmp_path: Path) -> None:
+def test_anchors_as_on_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A, b: `c_d`\n```sh\n# no heading\n```\n## e - f\n## e - f\n")
     assert anchors(page) == {"a-b-c_d", "e---f", "e---f-1"}
@@ -153,7 +153,7 @@ def test_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
         assert f"Usage: wetread {name} " in commands_page, name
 
 
-def test_no_arrow_of_the_drawing_leads_down() -> None:
+def test_diagram_has_no_cycles() -> None:
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     floors = enumerate(contract["contracts"][0]["layers"][::-1])
     floor = {room: number for number, rooms in floors for room in rooms.split(" | ")}
@@ -176,7 +176,7 @@ def test_dependencies_names_every_requirement() -> None:
 
 
 def test_extras_are_installed_from_the_clone() -> None:
-    """There is no release on an index: only wheels gathered before are found by name."""
+    """No release is published: an extra is installed from the clone."""
     files = [
         path for kind in ("src", "docs", "examples", "bench") for path in (ROOT / kind).rglob("*")
     ]

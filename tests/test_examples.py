@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and are kept with what they show."""
+"""Notebooks run from top to bottom, and their stored outputs are current."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def _kinds(cell: Any) -> tuple[str, list[str]]:
-    """What a cell shows; how many pieces a stream comes in is chance."""
+    """Kinds of a cell's outputs; the number of pieces of a stream is arbitrary."""
     outputs = [o for o in cell.get("outputs", ()) if o.output_type != "stream"]
     return cell.source, [kind for output in outputs for kind in sorted(output.data)]
 
@@ -51,7 +51,7 @@ def test_a_notebook_keeps_its_outputs(path: Path) -> None:
 
 
 @BY_NAME
-def test_a_notebook_shows_no_path_and_no_warning_of_where_it_ran(path: Path) -> None:
+def test_notebook_contains_no_path_and_no_warning(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     texts = [o.text for o in outputs if o.output_type == "stream"]

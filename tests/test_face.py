@@ -1,4 +1,4 @@
-"""The public face as users of pandas, pydicom and fastai would try it."""
+"""The public interface, as users of pandas, pydicom and fastai would try it."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_rows_by_mask_and_by_number(index: wr.Index) -> None:
     assert isinstance(index.where("Rows > 100"), wr.Index)
 
 
-def test_a_bad_key_says_what_works(index: wr.Index) -> None:
+def test_error_of_an_invalid_key(index: wr.Index) -> None:
     with pytest.raises(UnknownNameError, match="unknown column 'modality'; did you mean Modality"):
         index["modality"]
     with pytest.raises(UnknownNameError, match="did you mean Modality"):
         index[["path", "Modalty"]]
-    with pytest.raises(UsageError, match="mask of 2 values for 6 rows"):
+    with pytest.raises(UsageError, match="mask has 2 values, the index 6 rows"):
         index[[True, False]]
     with pytest.raises(IndexError, match="from -6 to 5"):
         index[[6]]

@@ -1,4 +1,4 @@
-"""What holds the source together: floors as they are drawn, and nothing that grows too long."""
+"""Structure of the source: layers as in the diagram, lengths of files and functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_IN_FUNCTION = 60
 """Without the docstring, which is as long as users need it."""
 
 
-def test_the_drawing_is_the_contract() -> None:
+def test_diagram_equals_the_contract() -> None:
     (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
         "contracts"
     ]
@@ -45,13 +45,13 @@ def test_functions_are_short() -> None:
 
 
 def count_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """From `def` to the end, without the docstring."""
+    """Lines from `def` to the end, without the docstring."""
     assert function.end_lineno is not None
     first = function.body[0]
-    said = 0
+    documented = 0
     if ast.get_docstring(function) is not None and first.end_lineno is not None:
-        said = first.end_lineno - first.lineno + 1
-    return function.end_lineno - function.lineno + 1 - said
+        documented = first.end_lineno - first.lineno + 1
+    return function.end_lineno - function.lineno + 1 - documented
 
 
 def files(*kinds: str) -> Iterator[Path]:

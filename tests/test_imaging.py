@@ -90,7 +90,7 @@ def test_mask_to_box_is_exact_and_none_for_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "i2", "f4"])
-def test_crop_resize_keeps_the_type_and_needs_no_squares(kind: str) -> None:
+def test_crop_resize_keeps_the_type_and_any_shape(kind: str) -> None:
     values = np.add.outer(np.arange(40), np.arange(60)).astype(kind)
     cropped = imaging.crop_resize(values, (10, 5, 30, 15), (10, 20))
     assert cropped.dtype == values.dtype

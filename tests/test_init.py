@@ -11,7 +11,7 @@ import pytest
 import wetread
 
 
-def test_public_names_are_sorted_and_there() -> None:
+def test_public_names_are_sorted_and_exist() -> None:
     assert list(wetread.__all__) == sorted(wetread.__all__)
     assert set(wetread._HOMES) <= set(wetread.__all__) <= set(dir(wetread))
     for name in wetread.__all__:

@@ -35,7 +35,7 @@ def patients(count: int, images: int = 2, **more: Any) -> dict[str, dict[str, An
     }
 
 
-def test_no_patient_is_on_two_sides(make_index: Make) -> None:
+def test_no_patient_is_in_two_parts(make_index: Make) -> None:
     index = wr.split(make_index(patients(10)))
     found = sides(index)
     assert set(found.values()) == {"train", "valid"}
@@ -53,7 +53,7 @@ def test_no_patient_is_on_two_sides(make_index: Make) -> None:
 
 
 def test_identical_pixels_stay_together(make_index: Make) -> None:
-    """Of two patients each, and in files that differ in everything else."""
+    """Identical pixels in files of two patients that differ in everything else."""
     pictures = patients(12, 1)
     for p in range(0, 12, 2):
         for name in (f"{p}-0.dcm", f"{p + 1}-0.dcm"):
@@ -93,9 +93,7 @@ def test_measured_pixels_are_compared_across_transfer_syntaxes(
     assert len({found[name] for name in names}) == 1
 
 
-def test_what_was_measured_and_what_was_not_are_compared_too(
-    make_index: Make, tmp_path: Path
-) -> None:
+def test_measured_and_unmeasured_images_are_compared(make_index: Make, tmp_path: Path) -> None:
     index = make_index(patients(3, 1), tmp_path / "i").measure(workers=1, progress=False)
     new = pydicom.dcmread(tmp_path / "pictures" / "0-0.dcm")
     new.PatientID = "New"
@@ -121,7 +119,7 @@ def test_members_of_archives_are_compared(tmp_path: Path, make_index: Make) -> N
 
 
 def test_deflated_pixels_of_undefined_length(tmp_path: Path, make_index: Make) -> None:
-    """Their place in the file is unknown."""
+    """Their position in the file is unknown."""
     make_index(patients(4, 1))
     for number, name in enumerate(("x.dcm", "y.dcm"), 5):
         pixels = element("PixelData", [b"", bytes(4800)], vr="OB")
@@ -147,7 +145,7 @@ def test_deflated_pixels_of_undefined_length(tmp_path: Path, make_index: Make) -
         ),
     ],
 )
-def test_without_patients_it_says_so(
+def test_warning_without_patients(
     make_index: Make, elements: dict[str, Any], by: str, why: str
 ) -> None:
     index = make_index({f"{n}.dcm": elements for n in range(5)})
@@ -172,7 +170,7 @@ def test_by_another_column(make_index: Make) -> None:
 
 
 def labelled(index: wr.Index, counts: dict[str, int]) -> Boxes:
-    """So many images with each label, and "nothing" on the others."""
+    """Boxes with so many images per label, and "nothing" on the others."""
     ids = index.table["id"].to_pylist()
     rows = []
     for number, id_ in enumerate(ids):
@@ -203,7 +201,7 @@ def test_folds(make_index: Make) -> None:
         split.leaks()
 
 
-def test_reproducible_in_whatever_order(make_index: Make) -> None:
+def test_result_does_not_depend_on_the_order(make_index: Make) -> None:
     index = make_index(patients(20, 1))
     first = sides(wr.split(index))
     assert sides(wr.split(index)) == first
@@ -223,7 +221,7 @@ def test_rows_without_pixels_are_in_no_part(small_folder: Path) -> None:
     assert {found["CT_small.dcm"], found["JPEG2000.dcm"]} <= set(HALVES)
 
 
-def test_an_index_on_disk_keeps_it(make_index: Make, tmp_path: Path) -> None:
+def test_split_of_an_index_on_disk(make_index: Make, tmp_path: Path) -> None:
     index = make_index(patients(5), tmp_path / "kept.index")
     found = sides(wr.split(index))
     again = wr.Index.open(tmp_path / "kept.index")
@@ -238,7 +236,7 @@ def test_an_index_on_disk_keeps_it(make_index: Make, tmp_path: Path) -> None:
 
 @pytest.fixture
 def planted(make_index: Make, tmp_path: Path) -> wr.Index:
-    """Patient 0 and one picture of patients 1 and 2 are on two sides."""
+    """Index with leaks: patient 0, and an image shared by patients 1 and 2."""
     from wetread.splits import _store  # as the split of another version would write it
 
     pictures = patients(4, 2)
@@ -290,7 +288,7 @@ groups = st.lists(
 
 @settings(deadline=None)
 @given(groups, st.sampled_from([(0.8, 0.2), (0.5, 0.3, 0.2), (0.25,) * 4]), st.integers(0, 9))
-def test_every_part_gets_its_share(rows: Any, shares: tuple[float, ...], seed: int) -> None:
+def test_sizes_of_parts(rows: Any, shares: tuple[float, ...], seed: int) -> None:
     counts = np.array([[min(a, n), min(b, n), n] for a, b, n in rows], np.int64)
     rank = np.random.default_rng(seed).permutation(len(counts))
     part = assign(counts, np.array(shares), rank)

@@ -120,11 +120,11 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
         (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is not a Pascal VOC file"),
         (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is not a Pascal VOC file"),
         (DEVKIT.replace("<width>80", "<width>inf").encode(), "is not a Pascal VOC file"),
-        (BOMB.encode(), "declares a document type"),
-        (BOMB.encode("utf-16"), "refused"),
+        (BOMB.encode(), "document type declaration"),
+        (BOMB.encode("utf-16"), "must be UTF-8"),
     ],
 )
 def test_invalid_files(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "a.xml").write_bytes(text)
-    with pytest.raises(UsageError, match=f"a.xml .*{message}"):
+    with pytest.raises(UsageError, match=f"a.xml.*{message}"):
         wr.read_boxes(tmp_path)

@@ -36,6 +36,22 @@ AXE = "axe-core@4.11"
 SECONDS = 120
 """Upper bound of every wait; a browser on a busy machine takes many times as long."""
 HOSTILE = "<img src=x onerror=alert(1)>"
+LOG_FETCHES = """
+const log = window.fetchLog = [], fetch_ = window.fetch;
+window.fetch = async (url, options) => {
+  const close = () => log.push([String(url), -1]);
+  log.push([String(url), 1]);
+  try {
+    const response = await fetch_(url, options);
+    for (const read of ["blob", "json", "arrayBuffer"])
+      response[read] = () => Response.prototype[read].call(response).finally(close);
+    return response;
+  } catch (error) {
+    close();
+    throw error;
+  }
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +64,16 @@ def chromium() -> Iterator[Any]:
         browser = launch(playwright)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def fetch_log(page: Any) -> Callable[[str], list[tuple[str, int]]]:
+    """Fetches of the page whose URL contains a text: (URL, 1) at the call, (URL, -1) once read.
+
+    Logged inside the page: Playwright's events lag behind it.
+    """
+    page.add_init_script(LOG_FETCHES)
+    return lambda part: [(url, by) for url, by in page.evaluate("fetchLog") if part in url]
 
 
 @pytest.fixture

@@ -248,17 +248,16 @@ def test_address_restores_the_view(page: Any, mixed: Any) -> None:
     page.until(lambda: page.screenshot() == shot)
 
 
-def test_preview_then_required_scale(page: Any, phantoms: Any) -> None:
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url.partition("/api/")[2]))
+def test_preview_then_required_scale(page: Any, phantoms: Any, fetch_log: Any) -> None:
     name = next(iter(phantoms.images))
     show(page, phantoms, name, zoom=0.25)
-    kinds = [url for url in requests if "preview" in url or "pixels" in url]
-    assert "preview" in kinds[0]
-    assert "scale=4" in kinds[1]
+    called = [url for url, by in fetch_log("/images/") if by > 0]
+    first, second = [url for url in called if "preview" in url or "pixels" in url][:2]
+    assert "preview" in first
+    assert "scale=4" in second
     page.keyboard.press("z")
     page.wait_for_selector(".stage[data-drawn='exact 1']")
-    assert any("scale=1" in url for url in requests)
+    assert fetch_log("scale=1")
 
 
 def test_header_with_search_and_sequences(page: Any, mixed: Any) -> None:

@@ -1,4 +1,4 @@
-"""A cache is what was written, or says so; its numbers go there and back."""
+"""Training cache: rows and pixels, damage, transforms of values and coordinates."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, real_files: list[Path]) -> Pa
 
 @pytest.fixture
 def cache(made: Path, tmp_path: Path) -> Cache:
-    """A copy that may be damaged."""
+    """Copy of the cache, to be damaged."""
     return Cache.open(shutil.copytree(made, tmp_path / "cache"))
 
 
-def test_rows_and_pictures(cache: Cache) -> None:
+def test_rows_and_pixels(cache: Cache) -> None:
     rows = cache.rows
     assert rows.schema.equals(pa.schema([f for f in SCHEMA if f.name not in ("status", "text")]))
     assert rows["frame"].to_pylist() == [0, 0, *range(10)]
@@ -69,14 +69,14 @@ def test_shards_are_numpy_files(cache: Cache) -> None:
     np.testing.assert_array_equal(picture, cache.read(3).ravel())
 
 
-def test_it_is_pickled_as_its_path(cache: Cache) -> None:
+def test_pickled_as_a_path(cache: Cache) -> None:
     cache.read(0)
     pickled = pickle.dumps(cache)
     assert len(pickled) < 1000
     np.testing.assert_array_equal(pickle.loads(pickled).read(5), cache.read(5))
 
 
-def test_it_stands_for_its_index(cache: Cache) -> None:
+def test_index_of_a_cache(cache: Cache) -> None:
     boxes = wr.Boxes.from_columns(
         {"key": ["CT_small", "emri_small.dcm", "other"], "label": ["A"] * 3}
     )
@@ -129,19 +129,19 @@ def change_marker(folder: Path, **values: Any) -> None:
         (unfinish, "run the same prepare again"),
     ],
 )
-def test_damage_is_said(cache: Cache, damage: Any, says: str) -> None:
+def test_damage_is_reported(cache: Cache, damage: Any, says: str) -> None:
     damage(cache.folder)
     with pytest.raises(CacheError, match=says):
         Cache.open(cache.folder)
 
 
-def test_there_is_none(tmp_path: Path) -> None:
+def test_missing_cache(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such cache"):
         Cache.open(tmp_path / "none")
 
 
 @given(st.sampled_from(TYPES).flatmap(lambda t: arrays(t, (2, 3), elements=finite(t))))
-def test_sixteen_bits_hold_what_they_can(values: np.ndarray) -> None:
+def test_encoding_in_16_bits(values: np.ndarray) -> None:
     pixels, scale, offset = encode(values)
     again = pixels.astype(float) * scale + offset
     exact = values.astype(float)

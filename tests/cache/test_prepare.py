@@ -1,4 +1,4 @@
-"""Pictures keep their values and places, whatever happens while they are made."""
+"""`prepare`: values and coordinates are kept; resuming, failures and limits."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from wetread.cache.prepare import prepare
 from wetread.cache.shards import ShardReader, ShardWriter, close_shard, shard_path, shard_sizes
 from wetread.display.render import SAMPLE
 from wetread.errors import CacheError, StorageError, UsageError
-from wetread.images import batch
 from wetread.index import Index
 from wetread.sample.write import encode
 from wetread.settings import Settings
 from wetread.testing import damages, dicom_file, element, picture
 from wetread.testing.dicom import JPEG2000, changed
 
+Watch = Callable[[], list[str]]
 NAMES = (
     "CT_small",
     "MR_small",
@@ -52,7 +52,7 @@ ROUNDED = ("parametric_map_float", "rtdose", "SC_rgb", "examples_palette")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, real_files: list[Path]) -> Path:
-    """Real images: several syntaxes, frames, floats, colour, one that is cut; and a plan."""
+    """Real images: several transfer syntaxes, multi-frame, float, colour, truncated; and a plan."""
     folder = tmp_path_factory.mktemp("train")
     names = {f"{name}.dcm" for name in (*NAMES, *ROUNDED)}
     for path in real_files:
@@ -68,19 +68,6 @@ def few(folder: Path, tmp_path: Path) -> Path:
     for name in ("CT_small", "MR_small", "MR_truncated", "693_J2KI"):
         shutil.copy2(folder / f"{name}.dcm", few)
     return few
-
-
-def decoded_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of the images that are decoded from here on."""
-    paths: list[str] = []
-    run = batch.run
-
-    def spy(function: str, images: pa.Table, *rest: object) -> object:
-        paths.extend(images["path"].to_pylist())
-        return run(function, images, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(batch, "run", spy)
-    return paths
 
 
 def make(index: Index, to: Path, size: int = 1024) -> Cache:
@@ -117,7 +104,7 @@ def test_every_frame_keeps_its_values(folder: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(cache.values(i)[kept], expected[kept])
 
 
-def test_padding_is_as_dark_as_the_darkest_value(tmp_path: Path) -> None:
+def test_padding_gets_the_darkest_value(tmp_path: Path) -> None:
     values = np.full((8, 8), 700, "u2")
     values[0], values[1] = 4000, 200
     more = element("PixelPaddingValue", 4000), element("PixelData", values.tobytes(), vr="OW")
@@ -131,10 +118,8 @@ def test_padding_is_as_dark_as_the_darkest_value(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["jpeg2000", "jpeg", "none"])
 @pytest.mark.parametrize(("rows", "columns"), [(1001, 733), (803, 1206)])
-def test_what_is_seen_stays_where_it_is(
-    tmp_path: Path, codec: str, rows: int, columns: int
-) -> None:
-    """Also at reduced resolutions, whose sizes are rounded up and whose pixels lie elsewhere."""
+def test_positions_at_every_size(tmp_path: Path, codec: str, rows: int, columns: int) -> None:
+    """Also at reduced resolutions, whose sizes are rounded up and whose grids are shifted."""
     y, x = np.mgrid[:rows, :columns] + 0.5
     places = [(111.3, 90.2), (columns - 95.7, rows - 120.4)]
     near = [np.hypot(x - cx, y - cy) for cx, cy in places]
@@ -172,9 +157,7 @@ def write_picture(path: Path, stored: np.ndarray, codec: str) -> None:
     path.write_bytes(dicom_file(changed(plain, pixels), syntax))
 
 
-def test_the_automatic_window_is_that_of_display(
-    real_file: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_automatic_window_equals_display(real_file: Callable[[str], Path], tmp_path: Path) -> None:
     index = wr.scan(real_file("RG3_J2KR.dcm"), progress=False)
     assert max(index[0].shape) > SAMPLE
     for size in (SAMPLE // 2, 1024, 4096):
@@ -184,7 +167,7 @@ def test_the_automatic_window_is_that_of_display(
         assert row["auto_high"] - row["auto_low"] == view.width
 
 
-def test_killed_and_resumed(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_after_kill(few: Path, tmp_path: Path, watch_decoding: Watch) -> None:
     for n in range(30):
         shutil.copy(few / "CT_small.dcm", few / f"{n}.dcm")
     index, to = wr.scan(few, tmp_path / "index", progress=False), tmp_path / "cache"
@@ -202,7 +185,7 @@ def test_killed_and_resumed(few: Path, tmp_path: Path, monkeypatch: pytest.Monke
     before = set(to.glob("commits/*.parquet"))
     with pytest.raises(CacheError, match="not finished"):
         Cache.open(to)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     cache = make(index, to, 64)
     assert before
     assert 0 < len(paths) < len(index.images)
@@ -216,12 +199,12 @@ def test_killed_and_resumed(few: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name for path in to.glob("shards/*")} == shards
 
 
-def test_only_what_is_new_or_changed_is_decoded_again(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_new_and_changed_files_are_decoded(
+    few: Path, tmp_path: Path, watch_decoding: Watch
 ) -> None:
     to = tmp_path / "cache"
     before = make(wr.scan(few, progress=False), to, 64)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     marker = (to / MARKER).stat()
     assert make(wr.scan(few, progress=False), to, 64).rows.equals(before.rows)
     assert not paths
@@ -235,20 +218,18 @@ def test_only_what_is_new_or_changed_is_decoded_again(
     assert after.rows["path"].to_pylist() == [*before.rows["path"].to_pylist(), "new.dcm"]
 
 
-def test_parts_come_without_decoding(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_are_added_without_decoding(few: Path, tmp_path: Path, watch_decoding: Watch) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     assert make(index, to, 64).rows["part"].null_count == 3
     index = wr.split(index)
-    paths = decoded_again(monkeypatch)
+    paths = watch_decoding()
     rows = make(index, to, 64).rows
     assert not paths
     known = dict(index.to_pandas()[["id", "part"]].dropna().itertuples(index=False))
     assert rows["part"].to_pylist() == [known[id_] for id_ in rows["id"].to_pylist()]
 
 
-def test_another_size_or_data_set_is_refused(few: Path, tmp_path: Path) -> None:
+def test_another_size_or_data_set_is_an_error(few: Path, tmp_path: Path) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     make(index, to, 64)
     with pytest.raises(UsageError, match="of size 64, not 32: choose another folder"):
@@ -258,7 +239,7 @@ def test_another_size_or_data_set_is_refused(few: Path, tmp_path: Path) -> None:
     assert len(Cache.open(to)) == 3
 
 
-def test_what_cannot_be_reached_is_tried_again(few: Path, tmp_path: Path) -> None:
+def test_unreadable_files_are_retried(few: Path, tmp_path: Path) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     (few / "CT_small.dcm").rename(tmp_path / "away")
     left = make(index, to, 64).left_out.to_pylist()
@@ -272,7 +253,7 @@ def test_what_cannot_be_reached_is_tried_again(few: Path, tmp_path: Path) -> Non
     assert cache.rows["path"][1].as_py() == "CT_small.dcm"
 
 
-def test_decoders_that_misbehave_cost_one_image_each(
+def test_crashing_decoders_lose_one_image_each(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("crash", "hang", "panic", "greedy")
@@ -298,7 +279,7 @@ def test_decoders_that_misbehave_cost_one_image_each(
     cache.verify()
 
 
-def test_frames_that_do_not_decode_are_left_out(folder: Path, tmp_path: Path) -> None:
+def test_undecodable_frames_are_left_out(folder: Path, tmp_path: Path) -> None:
     data = bytearray((folder / "emri_small_jpeg_2k_lossless.dcm").read_bytes())
     second = data.index(b"\xff\x4f\xff\x51", data.index(b"\xff\x4f\xff\x51") + 4)
     data[second : second + 4] = bytes(4)
@@ -309,7 +290,7 @@ def test_frames_that_do_not_decode_are_left_out(folder: Path, tmp_path: Path) ->
     assert cache.rows["frame"].to_pylist() == [n for n in range(index[0].frames) if n != 1]
 
 
-def test_without_a_folder_it_goes_with_the_cache(few: Path) -> None:
+def test_temporary_folder_is_deleted_with_the_cache(few: Path) -> None:
     cache = wr.prepare(wr.scan(few, progress=False), size=32, workers=1, progress=False)
     folder = cache.folder
     copy = pickle.loads(pickle.dumps(cache))
@@ -323,33 +304,33 @@ def test_without_a_folder_it_goes_with_the_cache(few: Path) -> None:
     assert not folder.exists()
 
 
-def test_what_it_takes_is_said_and_checked(
+def test_disk_space_is_printed_and_checked(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     index = wr.scan(few, progress=False)
     prepare(index, tmp_path / "a", 64, workers=1)
-    said = capfd.readouterr().err
-    assert "4 of 4 images take 32.0 kB in" in said
+    printed = capfd.readouterr().err
+    assert "4 of 4 images take 32.0 kB in" in printed
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 30_000))
     with pytest.raises(StorageError, match=r"29\.3 kB are free: choose another disk or size"):
         make(index, tmp_path / "b", 64)
 
 
-def test_a_file_takes_no_more_frames_than_it_has_bytes_for(
+def test_number_of_frames_is_limited_by_file_size(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     next(d for d in damages() if d.name == "pixel_bombs").make(tmp_path / "bombs")
     index = wr.scan(tmp_path / "bombs", progress=False).where("path LIKE '%frames.dcm'")
     assert set(index.query("SELECT NumberOfFrames n FROM index")["n"]) == {2**31 - 1}
     prepare(index, tmp_path / "cache", 64, workers=1)
-    said = re.search("([0-9]) of [0-9] images take [^ ]+ ([a-zA-Z]+) in", capfd.readouterr().err)
-    assert said is not None
-    assert said[1] == "6"
-    assert said[2] in ("bytes", "kB")
+    printed = re.search("([0-9]) of [0-9] images take [^ ]+ ([a-zA-Z]+) in", capfd.readouterr().err)
+    assert printed is not None
+    assert printed[1] == "6"
+    assert printed[2] in ("bytes", "kB")
 
 
-def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_finished_images_are_kept(few: Path, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -363,7 +344,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(few: Path, tmp_path: Path)
     assert len(list(to.glob("shards/*"))) == 1
 
 
-def test_one_prepare_at_a_time(few: Path, tmp_path: Path) -> None:
+def test_concurrent_prepare_is_an_error(few: Path, tmp_path: Path) -> None:
     index, to = wr.scan(few, progress=False), tmp_path / "cache"
     with (
         STORE.locked(to, {"size": 64, "table": None}),
@@ -372,9 +353,7 @@ def test_one_prepare_at_a_time(few: Path, tmp_path: Path) -> None:
         make(index, to, 64)
 
 
-def test_shards_hold_so_many_pictures(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_per_shard(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_FRAMES", 2)
     (tmp_path / "shards").mkdir()
     writer = ShardWriter(tmp_path)
@@ -394,7 +373,7 @@ def test_shards_hold_so_many_pictures(
         pickle.loads(pickle.dumps(pictures)).read(1)
 
 
-def test_a_cache_without_a_picture(few: Path, tmp_path: Path) -> None:
+def test_cache_without_images(few: Path, tmp_path: Path) -> None:
     cache = make(wr.scan(few / "MR_truncated.dcm", progress=False), tmp_path / "cache")
     assert (len(cache), len(cache.left_out)) == (0, 1)
     cache.verify()

@@ -21,10 +21,10 @@ b,Mass,8,R1,0,0,99,20
 
 
 @pytest.fixture
-def kept(
+def folder(
     make_index: Callable[..., wr.Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """labels.csv and pictures.index, where we are."""
+    """Current folder with labels.csv and pictures.index."""
     make_index({f"{n}.dcm": {} for n in "ab"}, tmp_path / "pictures.index")
     (tmp_path / "labels.csv").write_text(LABELS)
     monkeypatch.chdir(tmp_path)
@@ -37,7 +37,7 @@ def run(*arguments: str) -> Result:
 IMAGES = ("--images", "pictures.index")
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 def test_counts() -> None:
     result = run("labels.csv")
     assert result.exit_code == 0, result.output
@@ -49,21 +49,21 @@ def test_counts() -> None:
     ]
 
 
-@pytest.mark.usefixtures("kept")
-def test_json_has_everything() -> None:
+@pytest.mark.usefixtures("folder")
+def test_json_output() -> None:
     result = run("labels.csv", *IMAGES, "--check", "--agreement", "--consensus", "wbf", "--json")
     assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert said["labels"] == {"ILD": 2, "Mass": 1}
-    assert [row["code"] for row in said["problems"]] == ["BOX_OUTSIDE"]
-    pair = next(row for row in said["agreement"] if row["reader_b"] == "R2")
+    output = json.loads(result.stdout)
+    assert output["labels"] == {"ILD": 2, "Mass": 1}
+    assert [row["code"] for row in output["problems"]] == ["BOX_OUTSIDE"]
+    pair = next(row for row in output["agreement"] if row["reader_b"] == "R2")
     assert (pair["label"], pair["matched"], pair["kappa"]) == ("ILD", 1, None)
-    assert (said["consensus"]["boxes"], said["consensus"]["nothing"]) == (2, 0)
-    assert said["consensus"]["readers"] == {}
+    assert (output["consensus"]["boxes"], output["consensus"]["nothing"]) == (2, 0)
+    assert output["consensus"]["readers"] == {}
 
 
-@pytest.mark.usefixtures("kept")
-def test_what_people_see() -> None:
+@pytest.mark.usefixtures("folder")
+def test_text_output() -> None:
     lines = run("labels.csv", *IMAGES, "--check", "--agreement", "--consensus", "nms").output
     assert "error    BOX_OUTSIDE  b, Mass, R1, 0, 0, 99, 20 in 60 x 40 pixels" in lines
     assert "matched_share" in lines
@@ -71,7 +71,7 @@ def test_what_people_see() -> None:
     assert "No problems." in run("labels.csv", "--check").output
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 def test_fail_on() -> None:
     assert run("labels.csv", *IMAGES, "--fail-on", "box_outside").exit_code == 3
     assert run("labels.csv", *IMAGES, "--fail-on", "BOX_EMPTY").exit_code == 0
@@ -81,7 +81,7 @@ def test_fail_on() -> None:
     assert "unknown problem code" in result.output
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("out", "to"),
     [
@@ -93,7 +93,7 @@ def test_fail_on() -> None:
         ("out", "dicom-sr"),
     ],
 )
-def test_every_form_that_is_written(out: str, to: str | None) -> None:
+def test_every_output_format(out: str, to: str | None) -> None:
     forms = [] if to is None else ["--to", to]
     written = run("labels.csv", *IMAGES, "--consensus", "wbf", "-o", out, *forms)
     assert written.exit_code == 0, written.output
@@ -104,8 +104,8 @@ def test_every_form_that_is_written(out: str, to: str | None) -> None:
     assert places["ILD"] == pytest.approx([10, 10, 30, 31])
 
 
-@pytest.mark.usefixtures("kept")
-def test_problems_of_writing_are_said() -> None:
+@pytest.mark.usefixtures("folder")
+def test_problems_of_writing_are_printed() -> None:
     from wetread.testing.dicom import changed, dicom_file, picture
 
     bare = changed(picture(3, 40, 60), without=["StudyInstanceUID"])
@@ -116,7 +116,7 @@ def test_problems_of_writing_are_said() -> None:
     assert result.exit_code == 3
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 def test_several_runs_are_ensembled() -> None:
     for name, score in (("one", 0.9), ("two", 0.5)):
         row = {"key": ["a"], "label": ["ILD"], "score": [score]}
@@ -127,16 +127,16 @@ def test_several_runs_are_ensembled() -> None:
     assert Boxes.open("both.parquet").table["score"].to_pylist() == pytest.approx([0.7])
 
 
-@pytest.mark.usefixtures("kept")
-def test_a_resized_copy() -> None:
+@pytest.mark.usefixtures("folder")
+def test_image_size_scales_boxes() -> None:
     for size, end in (("30", 60), ("20x20", 90)):
         run("labels.csv", *IMAGES, "--image-size", size, "-o", "out.parquet")
         assert Boxes.open("out.parquet").corners[0, 2] == end
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "Missing argument"),
         (("none.csv",), "no such file"),
@@ -152,15 +152,15 @@ def test_a_resized_copy() -> None:
         (("labels.csv", "--to", "voc"), "add -o OUT"),
     ],
 )
-def test_wrong_usage(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2, result.output
-    assert said in result.output.replace("\n", " ")
+    assert message in result.output.replace("\n", " ")
     assert not Path("out").exists()
 
 
-@pytest.mark.usefixtures("kept")
-def test_many_problems_are_not_all_printed() -> None:
+@pytest.mark.usefixtures("folder")
+def test_long_lists_of_problems_are_truncated() -> None:
     lines = [f"x{n},ILD,5,R1,1,1,1,1" for n in range(30)]
     Path("labels.csv").write_text("\n".join([LABELS.splitlines()[0], *lines]))
     result = run("labels.csv", "--check")
@@ -169,8 +169,8 @@ def test_many_problems_are_not_all_printed() -> None:
     assert len(json.loads(run("labels.csv", "--check", "--json").stdout)["problems"]) == 30
 
 
-@pytest.mark.usefixtures("kept")
-def test_a_label_does_not_steer_the_terminal() -> None:
+@pytest.mark.usefixtures("folder")
+def test_control_characters_in_labels_are_escaped() -> None:
     Path("labels.csv").write_text(LABELS.replace("Mass", "\x1b[2J"))
     assert "\\x1b[2J" in run("labels.csv", *IMAGES, "--check").output
     assert "\x1b" not in run("labels.csv", *IMAGES, "--check").output

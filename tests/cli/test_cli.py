@@ -1,4 +1,4 @@
-"""The command line as a whole: help, errors, exit codes, how quickly it starts."""
+"""Command line: help, errors, exit codes, start-up time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow", "pydicom", "rich"
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    """Stdout and stderr of a command that ends with this exit code."""
+    """Stdout and stderr of a command with this exit code."""
     result = CliRunner().invoke(main, list(arguments))
     assert result.exit_code == code, (result.output, result.exception)
     return result.output
 
 
-def test_help_lists_the_verbs_in_order_of_use() -> None:
+def test_help_lists_commands_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
@@ -35,7 +35,7 @@ def test_help_lists_the_verbs_in_order_of_use() -> None:
     assert "..." not in printed.partition("Commands:")[2]  # nothing is cut off
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_module() -> None:
     program = (
         "import sys; from wetread.cli import main\n"
         "try: main(['--help'])\n"
@@ -52,7 +52,7 @@ def test_python_m_wetread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["scann"], "Did you mean 'scan'?"),
         (["scan"], "Missing argument"),
@@ -65,15 +65,15 @@ def test_python_m_wetread() -> None:
         (["header", "nowhere"], "no such file or folder"),
     ],
 )
-def test_wrong_usage_is_a_line_and_exit_code_2(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.txt").write_text("no DICOM")
-    assert said in run(*arguments, code=2)
+    assert message in run(*arguments, code=2)
 
 
-def test_a_failure_is_a_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_failure_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     file = tmp_path / "file.txt"
     file.write_text("no DICOM")
     printed = run("scan", str(file), "-o", str(file / "index"), code=1)
@@ -81,7 +81,7 @@ def test_a_failure_is_a_line_and_exit_code_1(tmp_path: Path) -> None:
     assert "Traceback" not in printed
 
 
-def test_one_option_has_one_form_and_one_text_everywhere() -> None:
+def test_shared_options_have_equal_form_and_help() -> None:
     texts: dict[str, set[str | None]] = {}
     for verb, command in main.commands.items():
         for option in command.params:

@@ -18,7 +18,7 @@ from wetread.cli import main
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder where the demo ran, and what it said."""
+    """Folder of a finished demo, and its output."""
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -28,8 +28,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
-def test_demo_shows_the_chest_film_and_the_problems(shown: tuple[Path, str]) -> None:
-    folder, said = shown
+def test_demo_shows_a_radiograph_and_problems(shown: tuple[Path, str]) -> None:
+    folder, output = shown
     for part in (
         "CompressedSamples^RG1",
         "(0028,0004) Photometric Interpretation          CS: 'MONOCHROME1'",
@@ -38,42 +38,42 @@ def test_demo_shows_the_chest_film_and_the_problems(shown: tuple[Path, str]) -> 
         "wetread scan FOLDER -o train.index",
         "Written to xray.png: window 15000/30000",
     ):
-        assert part in said
+        assert part in output
     with Pillow.open(folder / "xray.png") as picture:
         assert (picture.mode, picture.size) == ("L", (964, 1024))
 
 
-def test_it_goes_on_from_three_readers_to_a_split(shown: tuple[Path, str]) -> None:
-    folder, said = shown
-    assert "synthetic radiographs (phantoms) in the form of VinBigData" in said
-    assert "Written to readers.png" in said
+def test_demo_of_boxes_consensus_and_split(shown: tuple[Path, str]) -> None:
+    folder, output = shown
+    assert "synthetic radiographs (phantoms) in the form of VinBigData" in output
+    assert "Written to readers.png" in output
     for label in ("Cardiomegaly", "Lung Opacity", "Nodule/Mass", "Pleural effusion"):
-        line = re.search(rf"│ {label} .*", said)
+        line = re.search(rf"│ {label} .*", output)
         assert line
         kappa, matched, overlap = map(float, re.findall(r"\d+\.\d+", line[0]))
         assert 0.3 < kappa <= 1
         assert 0.4 < matched <= 1
         assert 0.6 < overlap < 1
-    count, kept = map(int, re.findall(r"(\d+) boxes of the readers become (\d+)", said)[0])
+    count, kept = map(int, re.findall(r"(\d+) boxes of the readers become (\d+)", output)[0])
     assert 2 * kept < count + 0.2 * count
-    train, valid = (int(n) for n in re.findall(r"│ (?:train|valid) +│ +(\d+)", said))
+    train, valid = (int(n) for n in re.findall(r"│ (?:train|valid) +│ +(\d+)", output))
     assert (train + valid, valid) == (60, pytest.approx(12, abs=2))
-    assert "split by id: PatientID is absent" in said
+    assert "split by id: PatientID is absent" in output
     with Pillow.open(folder / "readers.png") as picture:
         coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
         assert 0.002 < coloured.mean() < 0.1  # the boxes; the film is grey
     assert sorted(path.name for path in folder.iterdir()) == ["readers.png", "xray.png"]
 
 
-def test_without_the_extra_it_says_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extra_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "data_store", None)
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert "pip install '.[demo]' in the clone of wetread" in done.stderr
 
 
-def test_it_needs_no_other_extra_and_leaves_files_of_those_names(tmp_path: Path) -> None:
-    """Where the packages of the other extras are absent it runs too."""
+def test_demo_needs_one_extra_and_overwrites_no_files(tmp_path: Path) -> None:
+    """Runs also without the packages of all other extras."""
     for name in ("xray.png", "readers.png"):
         (tmp_path / name).write_text("mine")
     code = """

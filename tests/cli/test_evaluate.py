@@ -16,7 +16,7 @@ from wetread.testing.boxes import make_boxes
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str]:
-    """Predictions and a truth, of which some is for training."""
+    """Predictions and a ground truth that includes training images."""
     found, truth = make_boxes(20, 3, labels=2, seed=1)
     part = np.where(
         np.array([int(k, 16) for k in truth.table["key"].to_pylist()]) < 5, "train", "v"
@@ -30,7 +30,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["evaluate", *arguments])
 
 
-def test_json_is_what_python_says(files: tuple[str, str]) -> None:
+def test_json_equals_the_python_result(files: tuple[str, str]) -> None:
     options = ["--metric", "voc2010@0.5", "--resamples", "20", "--seed", "3", "--allow-train"]
     done = run(*files, *options, "--json")
     assert done.exit_code == 0
@@ -38,21 +38,21 @@ def test_json_is_what_python_says(files: tuple[str, str]) -> None:
     assert json.loads(done.stdout) == expected.to_dict()
 
 
-def test_a_person_reads_the_figure_its_interval_and_the_labels(files: tuple[str, str]) -> None:
+def test_text_has_score_interval_and_labels(files: tuple[str, str]) -> None:
     done = run(*files, "--metric", "froc", "--resamples", "20", "--allow-train")
     assert done.stdout.startswith("froc: 0.")
     assert "20 images of 20 groups" in done.stdout
     assert "label 1" in done.stdout
 
 
-def test_training_images_are_refused(files: tuple[str, str]) -> None:
+def test_training_images_are_an_error(files: tuple[str, str]) -> None:
     done = run(*files)
     assert done.exit_code == 2
     assert '5 images with predictions are of the part "train"' in done.stderr
     assert "pass --allow-train" in done.stderr  # the command's own word, not Python's
 
 
-def test_a_prevalence_goes_with_classification(files: tuple[str, str]) -> None:
+def test_prevalence_requires_classification(files: tuple[str, str]) -> None:
     options = ["--allow-train", "--resamples", "0", "--prevalence", "0.1"]
     done = run(*files, *options, "--metric", "classification@0.3", "--json")
     assert json.loads(done.stdout)["details"] == {"threshold": 0.3, "prevalence": 0.1}
@@ -60,11 +60,11 @@ def test_a_prevalence_goes_with_classification(files: tuple[str, str]) -> None:
     assert (done.exit_code, "classification" in done.stderr) == (2, True)
 
 
-def test_an_unknown_metric_names_the_known(files: tuple[str, str]) -> None:
+def test_unknown_metric_lists_the_known_ones(files: tuple[str, str]) -> None:
     done = run(*files, "--metric", "voc2012")
     assert done.exit_code == 2
     assert "voc2010@0.4" in done.stderr
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(files: tuple[str, str]) -> None:
+def test_missing_file_is_wrong_usage(files: tuple[str, str]) -> None:
     assert run(files[0], "none.csv").exit_code == 2

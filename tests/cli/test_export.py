@@ -20,7 +20,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["export", *arguments])
 
 
-def test_files_and_what_is_missing(kept: str, tmp_path: Path) -> None:
+def test_files_and_failures(kept: str, tmp_path: Path) -> None:
     result = run(kept, "-o", str(tmp_path / "png"), "--workers", "1", "-q")
     assert result.exit_code == 0, result.output
     assert "3 files in" in result.output
@@ -31,7 +31,7 @@ def test_files_and_what_is_missing(kept: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "png").glob("*.png"))) == 3
 
 
-def test_some_as_shown_in_json(kept: str, tmp_path: Path) -> None:
+def test_display_format_and_json(kept: str, tmp_path: Path) -> None:
     result = run(
         *(kept, "-o", str(tmp_path / "jpg"), "--format", "jpg", "--window", "40/400", "-q"),
         *("--size", "64", "--where", "Modality = 'CT'", "--json"),

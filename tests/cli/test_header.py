@@ -16,7 +16,7 @@ def ask(file: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["header", str(file), *arguments])
 
 
-def test_as_pydicom_prints_it(small_folder: Path) -> None:
+def test_output_equals_pydicom(small_folder: Path) -> None:
     file = small_folder / "CT_small.dcm"
     expected = pydicom.dcmread(file)
     del expected.PixelData
@@ -48,29 +48,29 @@ def test_json_of_all(small_folder: Path) -> None:
     assert plan["BeamSequence"][0]["BeamNumber"] == 1
 
 
-def test_what_is_wrong_goes_to_stderr(small_folder: Path) -> None:
+def test_problems_go_to_stderr(small_folder: Path) -> None:
     done = ask(small_folder / "MR_truncated.dcm")
     assert done.exit_code == 0
     assert done.stderr.startswith("TRUNCATED: have ")
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "code", "said"),
+    ("name", "arguments", "code", "message"),
     [
         ("README.txt", [], 1, "has no header"),
         ("CT_small.dcm", ["Row"], 2, "did you mean Rows"),
         ("", [], 2, "holds 6 files"),
     ],
 )
-def test_what_cannot_be_shown(
-    small_folder: Path, name: str, arguments: list[str], code: int, said: str
+def test_files_without_a_header(
+    small_folder: Path, name: str, arguments: list[str], code: int, message: str
 ) -> None:
     done = ask(small_folder / name, *arguments)
     assert done.exit_code == code
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_every_real_file_is_shown_or_refused(real_files: list[Path]) -> None:
+def test_every_real_file_is_printed_or_an_error(real_files: list[Path]) -> None:
     codes = {file: ask(file, "--json").exit_code for file in real_files[::7]}
     assert set(codes.values()) <= {0, 1}
     assert list(codes.values()).count(0) > 30

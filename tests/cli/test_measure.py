@@ -20,7 +20,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["measure", *arguments])
 
 
-def test_counts_and_what_next(kept: str) -> None:
+def test_counts_and_next_command(kept: str) -> None:
     result = run(kept, "--workers", "1", "-q")
     assert result.exit_code == 0, result.output
     assert "4 images: 3 ok, 1 failed" in result.output
@@ -31,10 +31,10 @@ def test_counts_and_what_next(kept: str) -> None:
 def test_json_and_fail_on(kept: str) -> None:
     result = run(kept, "--json", "--size", "64", "-q", "--fail-on", "undecodable")
     assert result.exit_code == 3
-    said = json.loads(result.stdout)
-    assert said["images"] == 4
-    assert said["px_status"] == {"ok": 3, "failed": 1}
-    assert said["problems"]["UNDECODABLE"] == 1
+    output = json.loads(result.stdout)
+    assert output["images"] == 4
+    assert output["px_status"] == {"ok": 3, "failed": 1}
+    assert output["problems"]["UNDECODABLE"] == 1
 
 
 def test_wrong_usage(tmp_path: Path, kept: str) -> None:

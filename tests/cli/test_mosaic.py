@@ -24,7 +24,7 @@ def mosaic(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["mosaic", "train.index", *arguments])
 
 
-def test_a_picture_file(folder: Path) -> None:
+def test_image_file(folder: Path) -> None:
     options = ["-n", "2", "--columns", "path", "--columns", "Modality", "--where", "Rows < 200"]
     done = mosaic("-o", "m.png", *options)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "m.png\n")
@@ -34,7 +34,7 @@ def test_a_picture_file(folder: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "no terminal"),
         (["-o", "m.png", "--columns", "pth"], "did you mean path?"),
@@ -44,7 +44,7 @@ def test_a_picture_file(folder: Path) -> None:
         (["-o", "m.bmp2"], "unknown suffix"),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str) -> None:
+def test_wrong_usage(arguments: list[str], message: str) -> None:
     done = mosaic(*arguments)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr

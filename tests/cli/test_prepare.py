@@ -21,7 +21,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["prepare", *arguments])
 
 
-def test_pictures_and_what_is_left_out(kept: str, tmp_path: Path) -> None:
+def test_images_and_failures(kept: str, tmp_path: Path) -> None:
     to = str(tmp_path / "train.cache")
     result = run(kept, "-o", to, "--size", "64", "--workers", "1", "--verify")
     assert result.exit_code == 0, result.output
@@ -36,9 +36,9 @@ def test_json_and_fail_on(kept: str, tmp_path: Path) -> None:
     result = run(kept, "-o", to, "--json", "-q", "--size", "32", "--fail-on", "undecodable")
     assert result.exit_code == 3
     assert "images take" not in result.stderr
-    said = json.loads(result.stdout)
-    assert (said["pictures"], said["size"]) == (3, 32)
-    assert [line["path"] for line in said["left_out"]] == ["MR_truncated.dcm"]
+    output = json.loads(result.stdout)
+    assert (output["pictures"], output["size"]) == (3, 32)
+    assert [line["path"] for line in output["left_out"]] == ["MR_truncated.dcm"]
 
 
 def test_wrong_usage(kept: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def ask(index: str, *options: str) -> Result:
     return CliRunner().invoke(main, ["problems", index, *options], catch_exceptions=False)
 
 
-def test_a_line_per_problem(index: str) -> None:
+def test_one_line_per_problem(index: str) -> None:
     lines = ask(index, "--code", "truncated").stdout.splitlines()
     assert len(lines) == 1
     assert lines[0].split()[:4] == ["error", "TRUNCATED", "MR_truncated.dcm", "(7fe0,0010)"]
@@ -48,13 +48,13 @@ def test_fail_on(index: str) -> None:
     assert ask(index, "--code", "NOT_DICOM", "--fail-on", "TRUNCATED").exit_code == 0
 
 
-def test_a_file_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_in_file_names_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"severity": "error", "code": "TRUNCATED", "tag": None, "text": "cut", "member": "a\nb"}
     print_problems(pa.Table.from_pylist([{**row, "path": "\x1b[2J"}]))
     assert capsys.readouterr().out == "error    TRUNCATED  \\x1b[2J a\\nb  cut\n"
 
 
-def test_a_clean_index_says_so(index: str, tmp_path: Path) -> None:
+def test_index_without_problems(index: str, tmp_path: Path) -> None:
     assert ask(index, "--code", "BOMB").stdout.startswith("No BOMB in ")
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean" / "1.dcm").write_bytes(dicom_file(picture()))
@@ -65,7 +65,7 @@ def test_a_clean_index_says_so(index: str, tmp_path: Path) -> None:
     assert json.loads(ask(clean, "--json").stdout) == []
 
 
-def test_objects_that_are_no_image_are_named(real_file: Real, tmp_path: Path) -> None:
+def test_objects_without_images_are_listed(real_file: Real, tmp_path: Path) -> None:
     for name in ("rtplan.dcm", "reportsi.dcm"):
         shutil.copy(real_file(name), tmp_path / name)
     (tmp_path / "notes.txt").write_text("text")

@@ -25,7 +25,7 @@ def ask(index: str, sql: str, *options: str) -> Result:
     return CliRunner().invoke(main, ["query", index, sql, *options])
 
 
-def test_a_box(index: str) -> None:
+def test_table_output(index: str) -> None:
     printed = ask(index, "SELECT Modality, Rows FROM index WHERE path = 'CT_small.dcm'").stdout
     assert [line.split() for line in printed.splitlines() if "CT" in line] == [
         ["│", "CT", "│", "128", "│"]
@@ -40,7 +40,7 @@ def test_json(index: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("SELECT Modalty FROM index", "did you mean Modality?"),
         ("SELECT 1; SELECT 2", "one SELECT statement"),
@@ -49,14 +49,14 @@ def test_json(index: str) -> None:
         ("SELEC", "Error: "),
     ],
 )
-def test_what_is_not_one_good_select(index: str, sql: str, said: str) -> None:
+def test_invalid_statements(index: str, sql: str, message: str) -> None:
     done = ask(index, sql)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_the_first_queries_have_values_in_vinbigdata(tmp_path: Path) -> None:
-    """Its files have eleven elements, and no Modality."""
+def test_example_queries_have_values_in_vinbigdata(tmp_path: Path) -> None:
+    """Files of VinBigData have eleven elements, and no Modality."""
     for number in range(3):
         (tmp_path / f"{number}.dicom").write_bytes(radiograph_file(number))
     index = str(tmp_path / "train.index")

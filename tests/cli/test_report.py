@@ -15,7 +15,7 @@ def report(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["report", *arguments, "--quiet", "--workers", "1"])
 
 
-def test_a_report_with_everything(
+def test_report_with_boxes_and_predictions(
     reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -24,17 +24,19 @@ def test_a_report_with_everything(
     sides += ["--predictions", str(reported / "found.parquet")]
     done = report(index, *sides, "--split", "-o", "r.html", "--json")
     assert done.exit_code == 0, done.output
-    said = json.loads(done.stdout)
-    assert said["schema"] == "wetread.report/1"
-    assert said["provenance"]["labels"] == "train.csv"
-    assert said["provenance"]["predictions"] == "found.parquet"
-    assert said["sections"]["split"]["column"] == "part"
+    output = json.loads(done.stdout)
+    assert output["schema"] == "wetread.report/1"
+    assert output["provenance"]["labels"] == "train.csv"
+    assert output["provenance"]["predictions"] == "found.parquet"
+    assert output["sections"]["split"]["column"] == "part"
     assert Path("r.html").stat().st_size < 2_000_000
     page = Path("r.html").read_text()
     assert "--metric voc2010@0.4" in page
 
 
-def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_of_an_index(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     empty = report(str(reported / "train.index"), "--split", "fold")
     assert (empty.exit_code, "no image has a 'fold'" in empty.output) == (2, True)
@@ -45,7 +47,7 @@ def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["nothing.index"], 2, "nothing.index"),
         (["train.index", "--split", "prt"], 2, "did you mean part?"),
@@ -53,10 +55,10 @@ def test_a_plain_one(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["train.index", "-o", "no/report.html"], 2, "folder 'no' does not exist"),
     ],
 )
-def test_wrong_use(
-    reported: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, said: str
+def test_wrong_usage(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(reported)
     done = report(*arguments)
     assert done.exit_code == code
-    assert said in done.output
+    assert message in done.output

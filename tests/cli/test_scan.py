@@ -15,8 +15,8 @@ from wetread.cli import main
 def test_summary(small_folder: Path) -> None:
     printed = CliRunner().invoke(main, ["scan", str(small_folder)], catch_exceptions=False).stdout
     assert "6 files, 6 read" in printed
-    for said in ("not_dicom", "partial", "JPEG 2000", "RTPLAN", "TRUNCATED", "error"):
-        assert said in printed
+    for word in ("not_dicom", "partial", "JPEG 2000", "RTPLAN", "TRUNCATED", "error"):
+        assert word in printed
 
 
 def test_json_is_the_summary(small_folder: Path) -> None:
@@ -27,7 +27,7 @@ def test_json_is_the_summary(small_folder: Path) -> None:
     assert summary["problems"]["TRUNCATED"] == 1
 
 
-def test_index_is_kept_and_a_second_scan_reads_nothing(small_folder: Path, tmp_path: Path) -> None:
+def test_second_scan_reads_no_files(small_folder: Path, tmp_path: Path) -> None:
     arguments = ["scan", str(small_folder), "-o", str(tmp_path / "an index")]
     first = CliRunner().invoke(main, arguments, catch_exceptions=False)
     second = CliRunner().invoke(main, arguments, catch_exceptions=False)
@@ -42,7 +42,7 @@ def test_several_arguments(small_folder: Path) -> None:
     assert json.loads(done.stdout)["files"] == 2
 
 
-def test_private_and_sequences_are_kept(small_folder: Path, tmp_path: Path) -> None:
+def test_options_private_and_sequences(small_folder: Path, tmp_path: Path) -> None:
     index = str(tmp_path / "index")
     options = ["--private", "--sequences", "--workers", "0", "-o", index]
     CliRunner().invoke(main, ["scan", str(small_folder), *options], catch_exceptions=False)
@@ -75,7 +75,7 @@ def test_interrupted(small_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "run the same command again to resume" in done.stderr
 
 
-def test_fewer_files_than_before_are_said(small_folder: Path, tmp_path: Path) -> None:
+def test_fewer_files_than_before_are_reported(small_folder: Path, tmp_path: Path) -> None:
     index = str(tmp_path / "index")
     CliRunner().invoke(main, ["scan", str(small_folder), "-o", index], catch_exceptions=False)
     one = ["scan", str(small_folder / "CT_small.dcm"), "-o", index]
@@ -86,7 +86,7 @@ def test_fewer_files_than_before_are_said(small_folder: Path, tmp_path: Path) ->
     assert "1 files, 6 before, none of them new or changed" in done.stdout
 
 
-def test_a_transfer_syntax_that_is_no_uid_is_counted_without_a_word(tmp_path: Path) -> None:
+def test_invalid_transfer_syntax_is_counted_without_a_name(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     data = Path(get_testdata_file("CT_small.dcm")).read_bytes()  # type: ignore[arg-type]
     odd = data.replace(b"1.2.840.10008.1.2.1\0", b"999.888.777.INVALID\0", 1)
@@ -97,7 +97,7 @@ def test_a_transfer_syntax_that_is_no_uid_is_counted_without_a_word(tmp_path: Pa
     assert done.stderr == ""
 
 
-def test_a_file_that_may_not_be_read_is_not_wrong_usage(
+def test_file_without_permission_is_not_wrong_usage(
     small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_, **__: False)  # as click asks, also for root

@@ -1,4 +1,4 @@
-"""`wetread show`, and where a picture goes."""
+"""`wetread show`, and output of pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def show(file: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["show", str(file), *arguments])
 
 
-def test_a_picture_file(real_file: Real, tmp_path: Path) -> None:
+def test_image_file(real_file: Real, tmp_path: Path) -> None:
     to = tmp_path / "ct.png"
     done = show(real_file("CT_small.dcm"), "-o", str(to), "--window", "-600/1500")
     assert (done.exit_code, done.stdout) == (0, "")
@@ -41,7 +41,7 @@ def test_formats(real_file: Real, tmp_path: Path, suffix: str) -> None:
         assert (picture.mode, picture.size) == ("RGB", (100, 75))
 
 
-def test_pixels_come_out_square(real_file: Real, tmp_path: Path) -> None:
+def test_output_has_square_pixels(real_file: Real, tmp_path: Path) -> None:
     to = tmp_path / "x.png"
     assert show(real_file("color-pl.dcm"), "-o", str(to)).exit_code == 0
     rows, columns = wr.read(real_file("color-pl.dcm")).shape[:2]
@@ -49,14 +49,14 @@ def test_pixels_come_out_square(real_file: Real, tmp_path: Path) -> None:
         assert picture.size == (columns, round(rows * 4 / 3))
 
 
-def test_what_is_odd_goes_to_stderr(real_file: Real, tmp_path: Path) -> None:
+def test_problems_go_to_stderr(real_file: Real, tmp_path: Path) -> None:
     done = show(real_file("693_J2KR.dcm"), "-o", str(tmp_path / "x.png"))
     assert done.exit_code == 0
     assert "\nBITS_MISMATCH: " in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "code", "said"),
+    ("name", "arguments", "code", "message"),
     [
         ("CT_small.dcm", [], 2, "stdout is no terminal: write the picture with -o"),
         ("CT_small.dcm", ["-o", "x.gif"], 2, "unknown suffix of a picture '.gif'"),
@@ -83,15 +83,15 @@ def test_wrong_usage(
     name: str,
     arguments: list[str],
     code: int,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = show(real_file(name), *arguments)
     assert done.exit_code == code
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_in_a_terminal_two_pixels_are_a_character(
+def test_terminal_output_has_two_pixels_per_character(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")

@@ -12,10 +12,10 @@ from wetread.cli import main
 
 
 @pytest.fixture(autouse=True)
-def kept(
+def folder(
     make_index: Callable[..., wr.Index], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten patients of two images, and labels.csv, where we are."""
+    """Current folder: an index of ten patients with two images each, and labels.csv."""
     pictures = {
         f"{p}-{n}.dcm": {"PatientID": f"Secret{p}", "PatientAge": f"03{n}Y"}
         for p in range(10)
@@ -56,7 +56,7 @@ def test_parts_become_columns() -> None:
     assert dict(counts.itertuples(index=False)) == {"train": 16, "valid": 4}
 
 
-def test_what_people_see() -> None:
+def test_text_output() -> None:
     lines = run("--parts", "a=.5,b=.3,c=.2", "--seed", "7").output
     assert "│ a       │     10 │      5 │" in lines
     assert lines.endswith(
@@ -66,12 +66,12 @@ def test_what_people_see() -> None:
 
 
 def test_folds_and_by() -> None:
-    said = json.loads(run("--folds", "2", "--by", "PatientAge", "--json").stdout)
-    assert said["by"] == "PatientAge"
-    assert {name: part["groups"] for name, part in said["parts"].items()} == {"0": 1, "1": 1}
+    output = json.loads(run("--folds", "2", "--by", "PatientAge", "--json").stdout)
+    assert output["by"] == "PatientAge"
+    assert {name: part["groups"] for name, part in output["parts"].items()} == {"0": 1, "1": 1}
 
 
-def test_check_finds_leaks_and_names_nobody() -> None:
+def test_check_lists_leaks_without_patient_names() -> None:
     assert run("--folds", "2").exit_code == 0
     result = run("--check", "--fail-on", "any")
     assert result.exit_code == 0, result.output
@@ -90,7 +90,7 @@ def test_check_finds_leaks_and_names_nobody() -> None:
     assert run("--check", "--by", "PatientAge").output.startswith("No patient")
 
 
-def test_without_patients_it_warns(tmp_path: Path, make_index: Callable[..., wr.Index]) -> None:
+def test_warning_without_patients(tmp_path: Path, make_index: Callable[..., wr.Index]) -> None:
     pictures = {f"{p}-{n}.dcm": {"PatientID": None} for p in range(10) for n in (0, 1)}
     make_index(pictures, tmp_path / "pictures.index")
     result = run()
@@ -99,7 +99,7 @@ def test_without_patients_it_warns(tmp_path: Path, make_index: Callable[..., wr.
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--parts", "train"), "give NAME=SHARE"),
         (("--parts", "a=x,b=.5"), "give NAME=SHARE"),
@@ -114,7 +114,7 @@ def test_without_patients_it_warns(tmp_path: Path, make_index: Callable[..., wr.
         (("--boxes", "none.csv"), "no such file"),
     ],
 )
-def test_wrong_usage(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage(arguments: tuple[str, ...], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2, result.output
-    assert said in result.output.replace("\n", " ")
+    assert message in result.output.replace("\n", " ")

@@ -51,15 +51,15 @@ def test_every_image_of_the_index_has_a_row(folder: Path, form: str, lines: list
     assert (form == "vinbigdata") == any("wetread predict --filter RUN" in line for line in lines)
 
 
-def test_without_an_index_images_are_those_with_predictions(folder: Path) -> None:
+def test_default_images_are_those_with_predictions(folder: Path) -> None:
     done = run("--json")
-    said = {"file": "s.csv", "format": "vinbigdata", "rows": 1}
+    expected = {"file": "s.csv", "format": "vinbigdata", "rows": 1}
     entries = {"entries_per_image": {"min": 1.0, "median": 1.0, "max": 1.0}}
-    assert json.loads(done.stdout) == said | entries
+    assert json.loads(done.stdout) == expected | entries
     assert (folder / "s.csv").read_text() == "image_id,PredictionString\n1,7 0.5 1 2 7 8\n"
 
 
-def test_what_is_wrong_is_wrong_usage_and_writes_nothing(folder: Path) -> None:
+def test_invalid_predictions_are_wrong_usage_and_write_nothing(folder: Path) -> None:
     found = wr.read_boxes("found.parquet")
     found.replace({"x1": [9.0]}).save("found.parquet")
     done = run("--images", "test.index")
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_wrong_usage_and_writes_nothing(folder: Path) -> None:
     assert run("--format", "vindr").exit_code == 2
 
 
-def test_entries_are_counted_and_a_filter_needs_no_hint(folder: Path) -> None:
+def test_entries_are_counted(folder: Path) -> None:
     one = wr.read_boxes("found.parquet")
     columns = {name: one.table[name].to_pylist() for name in one.table.column_names}
     many = {name: value * 5 for name, value in columns.items()}

@@ -1,4 +1,4 @@
-"""`wetread train`, `wetread predict`, both under torchrun, and the demo that calls them."""
+"""`wetread train` and `wetread predict`, also under torchrun, and `wetread demo --train`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wetread.cli.demo_train import show_training
 from wetread.learn.checkpoint import load_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
-QUICK = ["--size", "64", "--batch", "4", "--steps", "5", "--threads", "1", "-q"]
+QUICK = ["--size", "64", "--batch", "4", "--epochs", "1.25", "-q"]
 
 
 def run(*arguments: str | Path, code: int = 0) -> str:
@@ -41,7 +41,7 @@ def trained(
     return {"detect": folder / "detect", "classify": folder / "classify"}
 
 
-def test_train_says_what_came_out(phantoms: Path, phantom_cache: Path, tmp_path: Path) -> None:
+def test_train_prints_the_scores(phantoms: Path, phantom_cache: Path, tmp_path: Path) -> None:
     options = ["--consensus", "majority", "-o", tmp_path / "run", *QUICK[2:]]
     options += ["--window", "0.5/1", "--no-augment", "--lr", "0.001", "--seed", "3"]
     printed = run("train", phantom_cache, phantoms / "train.csv", *options)
@@ -53,9 +53,9 @@ def test_train_says_what_came_out(phantoms: Path, phantom_cache: Path, tmp_path:
     assert config["window"] == [0.5, 1.0]
     assert config["size"] == Cache.open(phantom_cache).size
     assert (config["lr"], config["seed"], config["augment"]) == (0.001, 3, False)
-    said = json.loads(run("train", phantom_cache, phantoms / "train.csv", *options, "--json"))
-    assert said["run"] == config["id"]
-    assert said["images"] == config["images"]["valid"]
+    output = json.loads(run("train", phantom_cache, phantoms / "train.csv", *options, "--json"))
+    assert output["run"] == config["id"]
+    assert output["images"] == config["images"]["valid"]
 
 
 def test_an_index_is_prepared_and_split(phantoms: Path, tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
     assert "on 6 images" in printed
     found = wr.Boxes.open(to)
     assert found.run == wr.Run.open(trained["detect"]).id
-    said = json.loads(run(*arguments, "--filter", trained["classify"], "--json"))
-    assert set(said["filter"]) == {"low", "high", "value", "before"}
-    assert said["images"] == 6
+    output = json.loads(run(*arguments, "--filter", trained["classify"], "--json"))
+    assert set(output["filter"]) == {"low", "high", "value", "before"}
+    assert output["images"] == 6
     assert "filter: normal below" in run(*arguments, "--filter", trained["classify"])
     truth = wr.read_boxes(phantoms / "test_truth.csv")
     assert wr.evaluate(to, truth, resamples=0).images == 6
@@ -87,7 +87,7 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["train", "CACHE", "CSV", "-o", "run"], "--consensus wbf"),
         (["train", "CACHE", "CSV", "--consensus", "wbff", "-o", "run"], "did you mean wbf"),
@@ -101,9 +101,9 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
         (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run"),
     ],
 )
-def test_wrong_usage_is_a_line_and_exit_code_2(
+def test_wrong_usage_is_one_line_and_exit_code_2(
     arguments: list[str],
-    said: str,
+    message: str,
     phantoms: Path,
     phantom_cache: Path,
     tmp_path: Path,
@@ -112,15 +112,13 @@ def test_wrong_usage_is_a_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     real = {"CACHE": phantom_cache, "CSV": phantoms / "train.csv"}
     printed = run(*(real.get(word, word) for word in arguments), code=2)
-    assert said in printed
+    assert message in printed
     assert "Traceback" not in printed
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_command_under_torchrun(
-    phantoms: Path, phantom_cache: Path, tmp_path: Path
-) -> None:
-    """Two processes train one model, judged once; one that is gone on with is the same."""
+def test_torchrun(phantoms: Path, phantom_cache: Path, tmp_path: Path) -> None:
+    """Two processes train one model; the main one evaluates. A resumed run equals it."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "wetread", "train", str(phantom_cache)]
     command += [str(phantoms / "train.csv"), "--consensus", "wbf", *QUICK]
@@ -131,30 +129,27 @@ def test_the_same_command_under_torchrun(
         [*command, "-o", str(out), "--json"], env=environment, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
-    said = json.loads(ran.stdout)
+    output = json.loads(ran.stdout)
     trained = wr.Run.open(out)
     assert trained.config["world"] == 2
-    assert said["run"] == trained.id
+    assert output["run"] == trained.id
     steps = trained.metrics.query("name == 'loss'")["step"].tolist()
-    assert steps == [1, 2, 3, 4, 5]
-    assert load_tensors(out / "last.safetensors")[1]["step"] == 5
+    assert steps == [1, 2]
+    assert load_tensors(out / "last.safetensors")[1]["step"] == 2
     images = set(trained.valid.table["image"].to_pylist())
     assert len(images) == trained.config["images"]["valid"]
 
 
-def test_the_demo_goes_from_files_to_a_submission(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("wetread.learn.training.free_cores", lambda: 1)
+def test_demo_from_files_to_a_submission(tmp_path: Path) -> None:
     kept: dict[str, bytes] = {}
     show_training(
         Console(file=io.StringIO()),
         tmp_path / "demo",
-        lambda path, made, said: kept.update({str(path): made}),
+        lambda path, made, output: kept.update({str(path): made}),
         images=20,
         test=4,
         size=64,
-        steps=4,
+        epochs=1,
     )
     assert set(kept) == {"submission.csv", "curves.png", "examples.png"}
     lines = kept["submission.csv"].decode().splitlines()

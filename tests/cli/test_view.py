@@ -1,4 +1,4 @@
-"""`wetread view`: prints where it is, serves, ends with Ctrl-C."""
+"""`wetread view`: prints the URL, serves, ends with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wetread.cli.view import open_browser
 
 @contextlib.contextmanager
 def viewing(*arguments: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]:
-    """A `wetread view` that runs: its address, its token, the process."""
+    """Running `wetread view`: its address, token and process."""
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     program += "from wetread.cli import main; main()"  # a shell's job in the background has none
     process = subprocess.Popen(
@@ -41,7 +41,7 @@ def viewing(*arguments: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]
         process.communicate()
 
 
-def test_view_until_it_is_stopped(small_folder: Path, tmp_path: Path) -> None:
+def test_view_until_ctrl_c(small_folder: Path, tmp_path: Path) -> None:
     CliRunner().invoke(main, ["scan", str(small_folder), "-o", str(tmp_path / "train.index")])
     labels = tmp_path / "train.csv"
     labels.write_text(
@@ -54,10 +54,10 @@ def test_view_until_it_is_stopped(small_folder: Path, tmp_path: Path) -> None:
         assert (about["rows"], about["readers"]) == (6, ["R1"])
         assert about["title"] == "train.index"
         process.send_signal(signal.SIGINT)
-        said = process.communicate()[1]
+        output = process.communicate()[1]
         assert process.returncode == 0
-        assert re.search(r"ssh -N -L (\d+):127\.0\.0\.1:\1 ", said)
-        assert "Traceback" not in said
+        assert re.search(r"ssh -N -L (\d+):127\.0\.0\.1:\1 ", output)
+        assert "Traceback" not in output
 
 
 def test_view_a_folder(small_folder: Path) -> None:
@@ -67,7 +67,7 @@ def test_view_a_folder(small_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nowhere"], "nowhere"),
         (["train", "--boxes", "none.csv"], "none.csv: no such file"),
@@ -75,19 +75,19 @@ def test_view_a_folder(small_folder: Path) -> None:
         (["train", "--consensus", "mean"], "wbf"),
     ],
 )
-def test_what_is_wrong_is_said(
-    arguments: list[str], said: str, small_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_errors(
+    arguments: list[str], message: str, small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_folder.parent)
     result = CliRunner().invoke(main, ["view", *arguments])
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
 
 
-def test_the_browser_is_told_through_a_file(
+def test_token_is_passed_to_the_browser_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command line can be read by everybody on a machine; the file cannot."""
+    """Every user of a machine can read command lines, but not the file."""
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setenv("DISPLAY", ":0")

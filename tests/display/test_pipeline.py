@@ -1,4 +1,4 @@
-"""Every parameter of the grey pipeline, found where the standard puts it."""
+"""Parameters of the grey-scale pipeline, read from every place the standard allows."""
 
 from __future__ import annotations
 

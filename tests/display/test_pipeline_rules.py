@@ -1,4 +1,4 @@
-"""Rules of single kinds of images, and tables that are not as they say: the pictures."""
+"""Rules for special kinds of images, and look-up tables with wrong descriptors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lut(descriptor: list[int], data: Any, vr: str = "OW") -> list[Element]:
 
 
 def write(folder: Path, *new: Element, syntax: str = EXPLICIT) -> Path:
-    """A ramp from 0 to 4080 without window and rescale, but for `new`."""
+    """Write a ramp from 0 to 4080 without window and rescale, except for `new`."""
     gone = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth")
     plain = changed(radiograph(rows=16, columns=256), without=gone)
     pixels = element("PixelData", RAMP.tobytes(), vr="OW")
@@ -36,7 +36,7 @@ def write(folder: Path, *new: Element, syntax: str = EXPLICIT) -> Path:
 
 
 def see(folder: Path, *new: Element, syntax: str = EXPLICIT) -> tuple[np.ndarray, list[str]]:
-    """Greys of one row, and the codes of the notes."""
+    """Grey levels of one row, and the codes of the notes."""
     picture = wr.read(write(folder, *new, syntax=syntax)).render()
     return picture.pixels[0].astype(int), [code for code, _ in picture.notes]
 
@@ -104,7 +104,7 @@ def test_measure_of_an_angiogram_is_of_its_modality_values(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("width", ["0", "-4096", "", "wide"])
-def test_no_width_no_window(tmp_path: Path, width: str) -> None:
+def test_window_without_a_width_is_ignored(tmp_path: Path, width: str) -> None:
     greys, codes = see(tmp_path, element("WindowCenter", "0"), element("WindowWidth", width))
     assert 120 < greys.mean() < 135
     assert "BAD_WINDOW" in codes

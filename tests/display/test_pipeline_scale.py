@@ -1,4 +1,4 @@
-"""Modality values: a rescale that is absent, unreadable or mended, wherever it is used."""
+"""Modality values if the rescale is absent, unreadable or repaired."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def test_a_box_frames_exactly_its_pixels(canvas: FigureCanvasAgg, real_file: Rea
     assert np.allclose(high - low, high[0] - low[0])
 
 
-def test_a_colour_a_reader(canvas: FigureCanvasAgg, make_index: Callable[..., wr.Index]) -> None:
+def test_one_colour_per_reader(
+    canvas: FigureCanvasAgg, make_index: Callable[..., wr.Index]
+) -> None:
     """One colour per reader, boxes of this frame only, and a legend of the readers."""
     index = make_index({"a.dcm": {}, "b.dcm": {}})
     rows = [
@@ -77,7 +79,7 @@ def test_a_colour_a_reader(canvas: FigureCanvasAgg, make_index: Callable[..., wr
         assert [text.get_text() for text in ax.texts] == ["ILD", "Mass", "Mass"]
 
 
-def test_without_readers_a_colour_a_label(canvas: FigureCanvasAgg, real_file: Real) -> None:
+def test_one_colour_per_label_without_readers(canvas: FigureCanvasAgg, real_file: Real) -> None:
     boxes = [(0, 0, 5, 5, "ILD"), (5, 5, 9, 9, "Mass"), (1, 1, 3, 3, "ILD")]
     ax = wr.read(real_file("CT_small.dcm")).show(boxes=boxes, ax=canvas.figure.add_subplot())
     first, second, third = (patch.get_edgecolor() for patch in ax.patches[:3])
@@ -90,7 +92,9 @@ def test_pixels_that_are_not_square(real_file: Real, canvas: FigureCanvasAgg) ->
     assert ax.get_aspect() == pytest.approx(4 / 3)
 
 
-def test_without_axes_pyplot_is_asked(real_file: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_axes_pyplot_makes_a_figure(
+    real_file: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import matplotlib.pyplot as plt
 
     plt.switch_backend("agg")

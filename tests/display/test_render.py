@@ -88,7 +88,7 @@ def test_modality_lut_then_window() -> None:
     assert see([0, 1, 2], pipeline) == [255, 0, 128]
 
 
-def test_a_negative_slope_turns_the_greys_round() -> None:
+def test_negative_slope_inverts_the_greys() -> None:
     pipeline = Pipeline("MONOCHROME2", "CR", slope=-1, intercept=255, views=(Window(128, 256),))
     assert see([0, 100, 255], pipeline) == [255, 155, 0]
 

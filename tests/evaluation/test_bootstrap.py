@@ -1,4 +1,4 @@
-"""Patients drawn anew."""
+"""Bootstrap by patient, and Wilson intervals."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wetread.testing.boxes import make_boxes
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 5), (5, 5), (1, 200), (37, 81)])
-def test_wilson_is_that_of_scipy(hits, trials):
+def test_wilson_equals_scipy(hits, trials):
     expected = binomtest(hits, trials).proportion_ci(method="wilson")
     assert wilson(hits, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_wilson_of_nothing_is_not_known():
+def test_wilson_without_cases_is_nan():
     assert np.isnan(wilson(0, 0)).all()
 
 
 def repeat(boxes, times):
-    """Every image as often as is said, the copies under names of their own."""
+    """Repeat every image as often as given, copies under new names."""
     rows = [
         {**row, "key": f"{row['key']} {copy}"}
         for row in boxes.table.to_pylist()
@@ -35,7 +35,7 @@ def repeat(boxes, times):
 
 
 @pytest.mark.parametrize("metric", sorted(set(METRICS) - {"coco"}))
-def test_weights_do_what_copies_of_images_would(metric):
+def test_weights_equal_copies_of_images(metric):
     found, truth = make_boxes(25, 4, labels=2, seed=13, sparse=False)
     keys = sorted(set(truth.table["key"].to_pylist()))
     times = dict(zip(keys, np.random.default_rng(0).integers(1, 4, len(keys)), strict=True))
@@ -49,7 +49,7 @@ def test_weights_do_what_copies_of_images_would(metric):
     np.testing.assert_allclose(weighted, copied, atol=1e-12)
 
 
-def test_all_images_of_a_patient_are_drawn_together():
+def test_images_of_a_patient_are_resampled_together():
     group = np.array([0, 0, 0, 1, 1, 2])
     drawn = resample(lambda weights: weights, group, 200, seed=1)
     assert (drawn[:, 0] == drawn[:, 1]).all()
@@ -58,7 +58,7 @@ def test_all_images_of_a_patient_are_drawn_together():
     assert set(np.unique(drawn)) == {0.0, 1.0, 2.0, 3.0}
 
 
-def test_the_interval_of_a_mean_is_that_of_its_standard_error():
+def test_interval_of_a_mean_agrees_with_its_standard_error():
     values = np.random.default_rng(2).normal(5, 1, 400)
     drawn = resample(lambda w: np.array([w @ values / w.sum()]), np.arange(400), 2000, seed=0)
     low, high = percentile_interval(drawn)
@@ -68,7 +68,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     )
 
 
-def test_patients_make_wider_intervals_than_images_and_a_seed_makes_them_again():
+def test_intervals_by_patient_are_wider_and_reproducible():
     found, truth = make_boxes(60, 3, labels=1, seed=4)
     few = {key: str(int(key, 16) // 10) for key in truth.table["key"].to_pylist()}
     grouped = truth.replace({"group": [few[key] for key in truth.table["key"].to_pylist()]})

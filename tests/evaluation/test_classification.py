@@ -1,4 +1,4 @@
-"""AUC with DeLong's interval and what a threshold makes, against scikit-learn and SciPy."""
+"""AUC with DeLong's interval, and rates at a threshold, against scikit-learn and SciPy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_delong_gives_the_published_interval():
 
 
 def per_image(found, truth):
-    """(images, labels): the best score, -1 without a box, and whether the truth has one."""
+    """(images, labels): the best score, -1 without a box, and True if the truth has one."""
     keys = sorted(set(truth.table["key"].to_pylist()))
     scores = np.full((len(keys), len(truth.labels)), -1.0)
     positive = np.zeros(scores.shape, bool)
@@ -37,7 +37,7 @@ def per_image(found, truth):
     return scores, positive
 
 
-def test_the_area_is_that_of_scikit_learn():
+def test_auc_equals_scikit_learn():
     from sklearn.metrics import roc_auc_score
 
     found, truth = make_boxes(80, 4, labels=6, seed=11)
@@ -52,7 +52,7 @@ def test_the_area_is_that_of_scikit_learn():
     assert (row["auc_low"], row["auc_high"]) == (low, high)
 
 
-def test_shares_at_a_threshold_and_their_intervals():
+def test_rates_at_a_threshold_and_their_intervals():
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix
 
@@ -78,7 +78,7 @@ def test_shares_at_a_threshold_and_their_intervals():
         assert row["accuracy_adjusted"] == pytest.approx(se * 0.1 + sp * 0.9)
 
 
-def test_at_the_prevalence_of_the_images_predictive_values_stay_what_they_are():
+def test_prevalence_of_the_images_changes_nothing():
     tp, fn, fp, tn = 40, 10, 20, 130
     adjusted = adjust(np.array(tp / 50), np.array(tn / 150), 50 / 200)
     assert adjusted["ppv_adjusted"] == pytest.approx(tp / (tp + fp))
@@ -104,11 +104,11 @@ def test_points_and_the_probability_of_nothing_count():
     )
     areas = evaluate(found, truth, "classification", resamples=0).per_label["auc"]
     assert areas.to_dict() == {"n": 0.75, "No finding": 0.75}
-    with pytest.raises(UsageError, match="points, which overlap nothing"):
+    with pytest.raises(UsageError, match="points, which have no area"):
         evaluate(found, truth, "froc")
 
 
-def test_a_prevalence_is_a_share_and_for_this_metric_only():
+def test_invalid_prevalence():
     found, truth = make_boxes(3, 2)
     with pytest.raises(UsageError, match="between 0 and 1"):
         evaluate(found, truth, "classification", prevalence=1.5)

@@ -1,4 +1,4 @@
-"""COCO against pycocotools; our own curves, of which the interval is made, against both."""
+"""COCO against pycocotools; our own curves, used for the interval, against both."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def pycocotools_stats(found, truth):
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-def test_coco_is_that_of_pycocotools(sparse):
+def test_coco_equals_pycocotools(sparse):
     found, truth = make_boxes(80, 12, labels=3, seed=2, sparse=sparse)
     stats = pycocotools_stats(found, truth)
     result = evaluate(found, truth, "coco", resamples=0)
@@ -61,7 +61,7 @@ def test_coco_is_that_of_pycocotools(sparse):
     np.testing.assert_allclose(own, result.per_label["ap"], atol=1e-9)
 
 
-def test_only_the_best_hundred_boxes_of_an_image_count():
+def test_at_most_100_boxes_per_image():
     found, truth = make_boxes(2, 150, labels=1, seed=4, sparse=False)
     result = evaluate(found, truth, "coco", resamples=0)
     assert result.map == pytest.approx(pycocotools_stats(found, truth)[0], abs=1e-6)
@@ -69,14 +69,14 @@ def test_only_the_best_hundred_boxes_of_an_image_count():
     np.testing.assert_allclose(own, result.per_label["ap"], atol=1e-9)
 
 
-def test_without_predictions_nothing_is_found():
+def test_score_without_predictions_is_0():
     found, truth = make_boxes(5, 2, labels=2)
     none = found.select(np.zeros(len(found), bool))
     result = evaluate(none, truth, "coco", resamples=10)
     assert (result.map, result.interval) == (0.0, (0.0, 0.0))
 
 
-def test_without_the_extra_an_error_says_what_to_install(monkeypatch):
+def test_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[metrics\]'"):
         evaluate(*make_boxes(3, 2), "coco")

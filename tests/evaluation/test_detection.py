@@ -1,4 +1,4 @@
-"""VOC 2010 against a plain reading of the development kit, map-boxes and faster-coco-eval."""
+"""VOC 2010 against a direct implementation of the kit, map-boxes and faster-coco-eval."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def iou_of(one, other):
 
 
 def devkit_ap(found, truth, label, iou):
-    """VOCevaldet.m step by step: no pixel is added, the IoU must be over the threshold."""
+    """VOCevaldet.m step by step: no pixel is added, the IoU must exceed the threshold."""
     taken = {}
     for row in truth:
         if row["label"] == label:
@@ -70,7 +70,7 @@ def devkit_ap(found, truth, label, iou):
 
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("iou", [0.1, 0.4, 0.75])
-def test_average_precision_is_that_of_the_development_kit(sparse, iou):
+def test_average_precision_equals_the_development_kit(sparse, iou):
     found, truth = make_boxes(60, 12, labels=3, seed=3, sparse=sparse)
     result = evaluate(found, truth, f"voc2010@{iou}", resamples=0)
     for label in truth.labels:
@@ -80,7 +80,7 @@ def test_average_precision_is_that_of_the_development_kit(sparse, iou):
 
 
 def few_boxes(scored):
-    """Boxes on two images, of two labels, on a grid so small that they touch, nest and coincide."""
+    """Boxes of two labels on two images, on a small grid, so that they touch, nest and coincide."""
     edge = st.integers(0, 6)
     box = st.tuples(st.sampled_from("ab"), st.sampled_from("mn"), *[edge] * 4)
     return st.lists(box, min_size=1, max_size=8).flatmap(
@@ -102,7 +102,7 @@ def few_boxes(scored):
 
 
 @given(found=few_boxes(scored=True), truth=few_boxes(scored=False), iou=st.sampled_from([0, 0.4]))
-def test_so_it_is_where_boxes_touch_nest_and_coincide(found, truth, iou):
+def test_average_precision_of_touching_nested_and_equal_boxes(found, truth, iou):
     truth.sort(key=corners_of)  # of two that overlap alike, the kit takes the first
     truth += [{"key": key, "kind": "nothing"} for key in "ab"]
     boxes = [
@@ -199,19 +199,19 @@ def boxes_of(*corners, key="a", label="n", score=None):
     return Boxes.from_columns(columns | ({"score": score} if score else {}))
 
 
-def test_an_iou_at_the_threshold_is_not_over_it():
+def test_iou_equal_to_the_threshold_is_no_match():
     truth, found = boxes_of((0, 0, 10, 10)), boxes_of((0, 0, 5, 10), score=[1.0])
     assert evaluate(found, truth, "voc2010@0.5", resamples=0).map == 0
     assert evaluate(found, truth, "voc2010@0.49", resamples=0).map == 1
 
 
-def test_a_second_box_on_the_same_truth_is_wrong_though_another_is_free():
+def test_second_box_on_a_matched_truth_is_a_false_positive():
     truth = boxes_of((0, 0, 10, 10), (0, 3, 10, 13))
     found = boxes_of((0, 0, 10, 10), (0, 1, 10, 11), score=[0.9, 0.8])
     assert evaluate(found, truth, "voc2010@0.4", resamples=0).map == 0.5
 
 
-def test_boxes_of_equal_score_enter_together_whatever_their_order():
+def test_order_of_boxes_with_equal_scores_does_not_matter():
     truth = boxes_of((0, 0, 10, 10))
     for corners in ([(0, 0, 10, 10), (50, 50, 60, 60)], [(50, 50, 60, 60), (0, 0, 10, 10)]):
         found = boxes_of(*corners, score=[0.5, 0.5])
@@ -227,7 +227,7 @@ def test_boxes_of_equal_score_enter_together_whatever_their_order():
         assert evaluate(*shuffled, metric, resamples=5).to_dict() == one
 
 
-def test_no_problem_is_a_label_of_vinbigdata_and_of_no_plain_metric():
+def test_no_finding_is_a_label_of_vinbigdata_only():
     truth = Boxes.from_columns(
         {
             "key": ["a", "b", "c"],
@@ -259,7 +259,7 @@ def test_no_problem_is_a_label_of_vinbigdata_and_of_no_plain_metric():
 
 
 def as_vinbigdata(boxes, nothing):
-    """The labels of the competition, and images on which nothing was found."""
+    """Labels of the competition, with a box for images without findings."""
     from wetread.boxes.kaggle import VINBIGDATA
 
     rows = [
@@ -271,12 +271,12 @@ def as_vinbigdata(boxes, nothing):
     return Boxes.from_columns(columns, VINBIGDATA.items())
 
 
-def test_no_problem_is_the_15th_class_of_vinbigdata():
+def test_no_finding_is_the_15th_class_of_vinbigdata():
     found, truth = make_boxes(60, 8, labels=14, seed=21)
     chance = np.random.default_rng(0)
-    said = dict(zip(chance.permutation(90)[:70].tolist(), chance.random(70), strict=True))
-    silent = set(range(60, 90)) - set(said)  # and no box either: `submit` hands in 14 1 0 0 1 1
-    found = as_vinbigdata(found, said)
+    scored = dict(zip(chance.permutation(90)[:70].tolist(), chance.random(70), strict=True))
+    silent = set(range(60, 90)) - set(scored)  # and no box either: `submit` hands in 14 1 0 0 1 1
+    found = as_vinbigdata(found, scored)
     truth = as_vinbigdata(truth, dict.fromkeys(range(60, 90)))
 
     def corners(rows):
@@ -298,13 +298,13 @@ def test_no_problem_is_the_15th_class_of_vinbigdata():
     assert plain.map == pytest.approx(np.mean(expected[:14]), abs=1e-12)
 
 
-def test_who_finds_nothing_anywhere_is_judged_too():
+def test_predictions_without_any_box_are_scored():
     truth = boxes_of((0, 0, 10, 10))
     nothing = Boxes.from_columns({"key": ["a"], "kind": ["nothing"]})
     assert evaluate(nothing, truth, "vinbigdata", resamples=0).map == 0
 
 
-def test_studies_of_siim_are_labels_too_and_never_silent():
+def test_studies_of_siim_are_labels():
     study = boxes_of((0, 0, 1, 1), key="s_study", label="typical").table.to_pylist()
     image = boxes_of((0, 0, 9, 9), key="a", label="Lung Opacity").table.to_pylist()
     rows = [*study, *image, {"key": "b", "kind": "nothing"}]

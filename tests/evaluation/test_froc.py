@@ -13,7 +13,7 @@ from wetread.testing.boxes import make_boxes
 
 
 def operating_points(found, truth, iou, images):
-    """(false positives an image, sensitivity) at every threshold, one label."""
+    """(false positives per image, sensitivity) of one label at every threshold."""
     pairs = overlap(found.corners, truth.corners)
     keys = [np.array(side.table["key"].to_pylist()) for side in (found, truth)]
     pairs[keys[0][:, None] != keys[1]] = -1.0
@@ -29,7 +29,7 @@ def operating_points(found, truth, iou, images):
 
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("iou", [0.2, 0.4])
-def test_froc_is_that_of_every_threshold_tried(sparse, iou):
+def test_froc_equals_brute_force(sparse, iou):
     found, truth = make_boxes(50, 8, labels=2, seed=7, sparse=sparse)
     result = evaluate(found, truth, f"froc@{iou}", resamples=0)
     for label in truth.labels:
@@ -42,7 +42,7 @@ def test_froc_is_that_of_every_threshold_tried(sparse, iou):
     assert result.value == pytest.approx(result.per_label["cpm"].mean())
 
 
-def test_an_image_without_truth_has_false_positives_too():
+def test_false_positives_on_normal_images_count():
     _, truth = make_boxes(4, 1, labels=1, seed=0)
     one = truth.table.slice(0, 1)
     nothing = truth.table.slice(1).to_pandas().assign(label=None, kind="nothing")
@@ -58,7 +58,7 @@ def test_an_image_without_truth_has_false_positives_too():
     assert row["predictions"] == 4
 
 
-def test_at_an_iou_of_0_any_overlap_is_a_hit_and_none_is_not():
+def test_iou_0_requires_an_overlap():
     here = {"key": ["a"], "label": ["n"], "x0": [0], "y0": [0], "x1": [10], "y1": [10]}
     found = {name: values * 2 for name, values in here.items()}
     found |= {"x0": [9, 10], "x1": [19, 20], "score": [0.1, 0.9]}

@@ -1,4 +1,4 @@
-"""Which images are judged, and what is refused."""
+"""Evaluated images, and input that is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HERE = {"x0": 0, "y0": 0, "x1": 10, "y1": 10}
 
 
 def boxes_of(*rows, **every):
-    """Rows that say only what matters; the rest is a box in the corner."""
+    """Boxes from the given columns; by default in the corner of the image."""
     full = [{"label": "n", **HERE, **every, **row} for row in rows]
     names = dict.fromkeys(name for row in full for name in row)
     return Boxes.from_columns({name: [row.get(name) for row in full] for name in names})
@@ -23,7 +23,7 @@ def value(found, truth, **options):
     return evaluate(found, truth, "voc2010@0.4", resamples=0, **options).value
 
 
-def test_images_match_by_id_where_both_sides_have_it_else_by_key():
+def test_images_match_by_id_if_both_sides_have_it_else_by_key():
     truth = boxes_of({"image": "i1", "key": "a"}, {"image": "i2", "key": "b"})
     by_id = boxes_of({"image": "i1", "key": "x"}, {"image": "i2", "key": "y"}, score=0.5)
     by_key = boxes_of({"key": "a"}, {"key": "b"}, score=0.5)
@@ -35,20 +35,20 @@ def test_images_match_by_id_where_both_sides_have_it_else_by_key():
         value(boxes_of({"image": "other", "key": "a"}, score=0.5), truth)
 
 
-def test_a_key_that_means_two_images_is_refused():
+def test_ambiguous_key_is_an_error():
     truth = boxes_of({"image": "i1", "key": "000001"}, {"image": "i2", "key": "000001"})
     with pytest.raises(UsageError, match="several images: 000001"):
         value(boxes_of({"key": "000001"}, score=0.5), truth)
 
 
-def test_frames_are_images_of_their_own():
+def test_frames_count_as_images():
     truth = boxes_of({"frame": 0}, {"frame": 3}, key="a")
     assert value(boxes_of({"frame": 3}, {"frame": None}, key="a", score=0.5), truth) == 1
     with pytest.raises(UsageError, match="a frame 2"):
         value(boxes_of({"frame": 2}, key="a", score=0.5), truth)
 
 
-def test_an_image_that_the_truth_does_not_mention_is_refused_with_examples():
+def test_image_missing_in_the_truth_is_an_error_with_examples():
     found = boxes_of(*({"key": key} for key in "abcdef"), score=0.5)
     with pytest.raises(
         UsageError,
@@ -57,7 +57,7 @@ def test_an_image_that_the_truth_does_not_mention_is_refused_with_examples():
         value(found, boxes_of({"key": "a"}))
 
 
-def test_training_images_are_refused_unless_said():
+def test_training_images_are_an_error_unless_allowed():
     truth = boxes_of({"key": "a", "part": "train"}, {"key": "b", "part": "valid"})
     both = boxes_of({"key": "a"}, {"key": "b"}, score=0.5)
     with pytest.raises(UsageError, match=r'1 images .* part "train" \(a\)'):
@@ -67,7 +67,7 @@ def test_training_images_are_refused_unless_said():
         value(boxes_of({"key": "a", "part": "train"}, score=0.5), boxes_of({"key": "a"}))
 
 
-def test_the_whole_of_a_part_is_judged_and_no_other():
+def test_parts_with_predictions_are_evaluated_completely():
     truth = boxes_of(
         {"key": "a", "part": "train"},
         {"key": "b", "part": "valid"},
@@ -81,7 +81,7 @@ def test_the_whole_of_a_part_is_judged_and_no_other():
     assert evaluate(nobody, truth, "voc2010@0.4", resamples=0).images == 3  # all but train
 
 
-def test_several_readers_are_no_truth():
+def test_several_readers_as_truth_are_an_error():
     truth = boxes_of({"reader": "R1"}, {"reader": "R2"}, key="a")
     with pytest.raises(
         UsageError, match=r"the truth of 1 images .* several readers, such as a; .*consensus"
@@ -94,17 +94,17 @@ def test_several_readers_are_no_truth():
 @pytest.mark.parametrize(
     "wrong", [{"score": None}, {"score": np.nan}, {"x1": np.inf}, {"x0": None}, {"y1": -1}]
 )
-def test_predictions_without_a_score_or_a_place_are_refused(wrong):
+def test_predictions_without_score_or_coordinates_are_an_error(wrong):
     found = boxes_of({"key": "a", "score": 0.5}, {"key": "b", "score": 0.5, **wrong})
     with pytest.raises(UsageError, match="1 boxes of the predictions lack"):
         value(found, boxes_of({"key": "a"}, {"key": "b"}))
 
 
-def test_labels_that_have_nothing_in_common_are_refused():
+def test_no_common_label_is_an_error():
     with pytest.raises(UsageError, match="predictions have N; the ground truth has n"):
         value(boxes_of({"key": "a", "label": "N"}, score=0.5), boxes_of({"key": "a"}))
 
 
-def test_a_truth_that_names_no_image_is_refused():
+def test_truth_without_images_is_an_error():
     with pytest.raises(UsageError, match="have neither image nor key"):
         value(boxes_of({"key": "a"}, score=0.5), boxes_of({"key": None}))

@@ -1,4 +1,4 @@
-"""RSNA's score, image by image as its text has it."""
+"""RSNA's score, image by image, as the challenge describes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wetread.testing.boxes import make_boxes
 
 
 def image_score(found, scores, truth):
-    """The mean over thresholds of TP / (TP + FP + FN); None where there is nothing at all."""
+    """Mean over thresholds of TP / (TP + FP + FN); None without any box."""
     if not len(found) and not len(truth):
         return None
     values = []
@@ -29,7 +29,7 @@ def image_score(found, scores, truth):
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-def test_the_score_is_the_mean_over_images_of_the_mean_over_thresholds(sparse):
+def test_score_is_the_mean_over_images_and_thresholds(sparse):
     found, truth = make_boxes(60, 4, labels=1, seed=9, sparse=sparse)
     result = evaluate(found, truth, "rsna-pneumonia", resamples=0)
     keys = [np.array(side.table["key"].to_pylist()) for side in (found, truth)]
@@ -42,7 +42,7 @@ def test_the_score_is_the_mean_over_images_of_the_mean_over_thresholds(sparse):
     assert result.value == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_boxes_on_an_image_without_truth_score_0_and_silence_there_does_not_count():
+def test_images_without_truth():
     place = {"x0": [0, None, None], "y0": [0, None, None], "x1": [9, None, None]}
     kinds = {"key": ["a", "b", "c"], "kind": ["box", "nothing", "nothing"]}
     truth = Boxes.from_columns(

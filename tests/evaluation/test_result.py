@@ -1,4 +1,4 @@
-"""What an evaluation says, and the names of metrics."""
+"""Result of an evaluation, and names of metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wetread.testing.boxes import make_boxes
         "classification@0.3",
     ],
 )
-def test_every_metric_says_how_sure_it_is_and_becomes_json(metric):
+def test_every_metric_has_an_interval_and_becomes_json(metric):
     found, truth = make_boxes(20, 3, labels=2, seed=1)
     result = evaluate(found, truth, metric, resamples=30)
     told = json.loads(json.dumps(result.to_dict(), allow_nan=False))
@@ -38,7 +38,7 @@ def test_every_metric_says_how_sure_it_is_and_becomes_json(metric):
     assert {"truth", "predictions", "low", "high"} <= set(told["per_label"][0])
 
 
-def test_a_label_without_truth_is_null_and_left_out_of_the_mean():
+def test_label_without_truth_is_null_and_not_in_the_mean():
     found, truth = make_boxes(20, 3, labels=3, seed=1)
     known = truth.select(np.array(truth.table["label"].to_pylist()) != "label 2")
     keys = set(known.table["key"].to_pylist())
@@ -48,7 +48,7 @@ def test_a_label_without_truth_is_null_and_left_out_of_the_mean():
     assert result.value == pytest.approx(result.per_label["ap"][:2].mean())
 
 
-def test_without_truth_there_is_no_value_and_no_interval():
+def test_no_value_without_truth():
     found, truth = make_boxes(4, 1, labels=1)
     nothing = truth.replace({"kind": ["nothing"] * 4, "label": [None] * 4})
     result = evaluate(found, nothing, "voc2010@0.4")
@@ -57,7 +57,7 @@ def test_without_truth_there_is_no_value_and_no_interval():
     assert any("no confidence interval" in note for note in result.notes)
 
 
-def test_it_is_shown_with_what_it_rests_on():
+def test_repr_has_sample_sizes():
     found, truth = make_boxes(20, 3, labels=2, seed=1)
     result = evaluate(found, truth, "voc2010@0.4", resamples=10)
     assert "20 images of 20 groups" in repr(result)
@@ -65,7 +65,7 @@ def test_it_is_shown_with_what_it_rests_on():
     assert "<td>label 1</td>" in result._repr_html_()
 
 
-def test_what_is_shown_fits_a_screen():
+def test_repr_fits_a_screen():
     result = evaluate(*make_boxes(20, 3, labels=2, seed=1), "classification", resamples=10)
     lines = str(result).splitlines()
     assert max(map(len, lines)) < 120
@@ -85,17 +85,17 @@ def test_boxes_may_be_in_files(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["voc", "voc2010", "vinbigdata@0.5", "COCO", ""])
-def test_an_unknown_metric_is_an_error_that_names_the_known(name):
+def test_unknown_metric_lists_the_known_ones(name):
     with pytest.raises(UnknownNameError, match="unknown metric"):
         evaluate(*make_boxes(3, 1), name)
 
 
 @pytest.mark.parametrize("name", ["voc2010@x", "froc@1.5", "voc2010@", "classification@-1"])
-def test_what_follows_the_at_sign_is_a_share(name):
+def test_number_after_the_at_sign(name):
     with pytest.raises(UsageError, match="must be from 0"):
         evaluate(*make_boxes(3, 1), name)
 
 
-def test_resamples_are_not_negative():
+def test_negative_resamples_are_an_error():
     with pytest.raises(UsageError, match="resamples"):
         evaluate(*make_boxes(3, 1), resamples=-1)

@@ -1,4 +1,4 @@
-"""Files for the competitions: their forms, what is refused, and the way back."""
+"""Submission files: formats, errors, and reading them back."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def written(path):
 
 @pytest.fixture
 def index(tmp_path):
-    """Three images of 8 x 8, the first two of one study; a text, and a file that is cut."""
+    """Three images of 8 x 8, the first two of one study; a text file, and a truncated file."""
     folder = tmp_path / "test"
     folder.mkdir()
     for number, name in enumerate(("a", "b", "c")):
@@ -67,7 +67,7 @@ def test_vinbigdata_has_every_image_once(index, tmp_path):
     assert frame["image_id"].tolist() == ["a", "b", "c"]
 
 
-def test_rsna_has_width_and_height_and_nothing_for_nothing(index, tmp_path):
+def test_rsna_has_sizes_and_empty_fields(index, tmp_path):
     submit(boxes_of({"key": "a", "label": OPACITY}), tmp_path / "s.csv", "rsna-pneumonia", index)
     text = (tmp_path / "s.csv").read_text()
     assert text == "patientId,PredictionString\na,0.25 1 2 6.5 6\nb,\nc,\n"
@@ -92,13 +92,13 @@ def test_siim_has_images_and_studies(index, tmp_path):
     }
 
 
-def test_a_score_of_nothing_stands_beside_boxes(tmp_path):
+def test_score_of_nothing_is_written_next_to_boxes(tmp_path):
     found = boxes_of({"key": "a"}, nothing("a", 0.4))
     submit(found, tmp_path / "s.csv", "vinbigdata")
     assert written(tmp_path / "s.csv")["a"] == "3 0.25 1 2 7.5 8 14 0.4 0 0 1 1"
 
 
-def test_images_may_be_names_and_by_default_are_those_with_predictions(tmp_path):
+def test_images_by_name_and_by_default(tmp_path):
     found = boxes_of({"key": "b"}, {"key": "a"})
     assert submit(found, tmp_path / "s.csv", "vinbigdata")["image_id"].tolist() == ["b", "a"]
     named = submit(found, tmp_path / "s.csv", "vinbigdata", images=["c", "a", "b"])
@@ -119,7 +119,7 @@ def test_predictions_may_be_joined_or_in_a_file(index, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"key": "d"}, "not in the test set \\(d\\)"),
         ({"x1": 8.5}, "outside their image \\(a\\)"),
@@ -134,19 +134,19 @@ def test_predictions_may_be_joined_or_in_a_file(index, tmp_path):
         ({"kind": "point", "x1": 1, "y1": 2}, "empty"),
     ],
 )
-def test_what_the_competition_would_refuse_is_not_written(index, tmp_path, row, said):
+def test_invalid_predictions_are_not_written(index, tmp_path, row, message):
     found = (
         boxes_of({"reader": "run"} if "reader" in row else {}, row, key="a")
         if ("key" not in row)
         else boxes_of(row)
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         submit(found, tmp_path / "s.csv", "vinbigdata", images=index)
     assert not (tmp_path / "s.csv").exists()
 
 
 @BY_FORM
-def test_a_label_that_the_competition_does_not_know_is_refused(tmp_path, form):
+def test_unknown_label_is_an_error(tmp_path, form):
     with pytest.raises(UnknownNameError, match="label of"):
         submit(boxes_of({"key": "a", "label": "Fracture"}), tmp_path / "s.csv", form)
 
@@ -157,7 +157,7 @@ def test_a_label_of_a_study_is_one_of_four(tmp_path):
         submit(found, tmp_path / "s.csv", "siim-covid")
 
 
-def test_names_are_given_once_and_as_names(tmp_path):
+def test_invalid_image_names(tmp_path):
     found = boxes_of({"key": "a"})
     with pytest.raises(UsageError, match="more than once: a"):
         submit(found, tmp_path / "s.csv", "vinbigdata", images=["a", "a"])
@@ -169,7 +169,7 @@ def test_names_are_given_once_and_as_names(tmp_path):
         submit(found, tmp_path / "s.csv", "vindr")
 
 
-def test_two_files_of_one_name_are_refused(index, tmp_path):
+def test_two_files_of_one_name_are_an_error(index, tmp_path):
     more = tmp_path / "test" / "again"
     more.mkdir()
     (more / "a.dcm").write_bytes(dicom_file(picture(9)))
@@ -178,7 +178,7 @@ def test_two_files_of_one_name_are_refused(index, tmp_path):
         submit(boxes_of({"key": "b"}), tmp_path / "s.csv", "vinbigdata", images=both)
 
 
-def test_a_file_that_cannot_be_read_is_named(index, tmp_path):
+def test_unreadable_files_are_listed(index, tmp_path):
     (tmp_path / "test" / "d.dicom").write_bytes(dicom_file(picture(3))[:200])
     index = wr.scan(tmp_path / "test", progress=False)
     with pytest.warns(UserWarning, match=r"1 files .* no row: d\.dicom"):
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_read_is_named(index, tmp_path):
     assert frame["image_id"].tolist() == ["a", "b", "c"]
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+def test_missing_folder_is_an_error(tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
         submit(boxes_of({"key": "a"}), tmp_path / "none" / "s.csv", "vinbigdata")
 
@@ -197,7 +197,7 @@ scores = st.integers(0, 10**6).map(lambda n: n / 10**6)
 
 @st.composite
 def predictions(draw, form):
-    """Boxes on some images, nothing on others, nothing said of more."""
+    """Boxes on some images, "nothing" on others, no rows for the rest."""
     rows = []
     for key in draw(st.lists(st.text("0123456789abcdef", min_size=1), unique=True, max_size=5)):
         for _ in range(draw(st.integers(0, 3))):
@@ -221,36 +221,38 @@ def predictions(draw, form):
 @BY_FORM
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())
-def test_what_is_written_reads_back_the_same(tmp_path_factory, form, data):
+def test_round_trip(tmp_path_factory, form, data):
     rows = data.draw(predictions(form))
     keys = sorted({row["key"] for row in rows} | {"silent"})
     path = tmp_path_factory.mktemp("s") / "s.csv"
     blank = {"x0": None, "y0": None, "x1": None, "y1": None}
     rows = [{**row, **blank} if "kind" in row else row for row in rows]
     submit(boxes_of(*rows) if rows else boxes_of().select([]), path, form, images=keys)
-    for said in ("submission", None):
-        back = wr.read_boxes(path, format=said)
+    for name in ("submission", None):
+        back = wr.read_boxes(path, format=name)
         assert sorted(set(back.table["key"].to_pylist())) == keys
-        assert told(back.table.to_pylist()) == told(
+        assert count_rows(back.table.to_pylist()) == count_rows(
             [*boxes_of(*rows).table.to_pylist()], form, keys
         )
 
 
-def told(rows, form=None, keys=()):
-    """What rows say, counted; with a form, what its file says for them."""
+def count_rows(rows, form=None, keys=()):
+    """Counts of distinct rows; with a form, as its file represents them."""
     names = ("key", "kind", "label", "score", "x0", "y0", "x1", "y1")
     if form == "rsna-pneumonia":  # which has no score for nothing
-        spoken = {row["key"] for row in rows if row["kind"] == "box"}
+        present = {row["key"] for row in rows if row["kind"] == "box"}
         rows = [row for row in rows if row["kind"] == "box"]
-        rows += [{"key": key, "kind": "nothing"} for key in keys if key not in spoken]
+        rows += [{"key": key, "kind": "nothing"} for key in keys if key not in present]
     elif form:
-        spoken = {row["key"] for row in rows}
-        rows += [{"key": key, "kind": "nothing", "score": 1.0} for key in keys if key not in spoken]
+        present = {row["key"] for row in rows}
+        rows += [
+            {"key": key, "kind": "nothing", "score": 1.0} for key in keys if key not in present
+        ]
     return Counter(tuple(row.get(name) for name in names) for row in rows)
 
 
-def test_the_score_here_is_that_of_the_file(tmp_path):
-    """`evaluate` takes silence for what `submit` writes."""
+def test_score_equals_that_of_the_file(tmp_path):
+    """`evaluate` treats images without predictions as `submit` writes them."""
     truth = boxes_of({"key": "a"}, nothing("b"), nothing("c"), {"key": "d"})
     found = boxes_of({"key": "a"}, {"key": "b", "score": 0.1}, nothing("d", 0.3))
     path = Path(tmp_path / "s.csv")

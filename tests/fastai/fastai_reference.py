@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def describe(function) -> list[str]:
-    """Its parameters: "name", "name=default", "*name" of keywords alone, "**name"."""
+    """Parameters of a callable: "name", "name=default", "*name" if keyword-only, "**name"."""
     marks = {"KEYWORD_ONLY": "*", "VAR_KEYWORD": "**"}
     return [
         marks.get(p.kind.name, "")
@@ -51,7 +51,7 @@ def list_names(module) -> dict:
 
 
 def list_methods(module) -> dict:
-    """What it gave to the classes of others."""
+    """Methods that the module adds to classes of other packages."""
     import pandas as pd
     import pydicom
 
@@ -75,7 +75,7 @@ def list_methods(module) -> dict:
 
 
 def _middle(blurred):
-    """Without what is near the edges, also of what has grown."""
+    """Array without a margin, also of enlarged images."""
     rim = (blurred.shape[-1] - 44) // 2
     return blurred[rim : rim + 44, rim : rim + 44]
 
@@ -90,7 +90,7 @@ def _plain(value):
 
 
 def compute(module, folder: Path) -> dict:
-    """Numbers of pixels, and tables."""
+    """Numbers and tables computed by the module."""
     import numpy as np
     import pandas as pd
     import torch

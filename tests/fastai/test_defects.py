@@ -50,7 +50,7 @@ def _closed() -> Iterator[None]:
 
 
 def film(*more: Element, pixels: Any = RAMP, without: tuple[str, ...] = PLAIN) -> bytes:
-    """An uncompressed film of 12 bits, without window and rescale."""
+    """Uncompressed radiograph of 12 bits, without window and rescale."""
     return dicom_file(film_elements(*more, pixels=pixels, without=without))
 
 
@@ -93,7 +93,7 @@ def opened(data: bytes) -> pydicom.FileDataset:
 
 
 def shown(dataset: pydicom.Dataset, **options: Any) -> Any:
-    """What `show` draws on an Axes: RGB, uint8."""
+    """Output of `show` on an Axes: RGB, uint8."""
     figure, ax = plt.subplots()
     dataset.show(ax=ax, **options)
     (drawn,) = ax.images
@@ -136,7 +136,7 @@ def test_2_02_a_sequence_does_not_end_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_workers", [0, 2])
-def test_2_03_a_file_that_cannot_be_read_costs_its_row(tmp_path: Path, n_workers: int) -> None:
+def test_2_03_unreadable_file_loses_one_row(tmp_path: Path, n_workers: int) -> None:
     files = [*kept(tmp_path, film(), b"no DICOM", film()), tmp_path / "none.dcm"]
     message = r"2 of 4 files could not be read; the first is row 1: not_dicom"
     with pytest.warns(UserWarning, match=message):
@@ -146,7 +146,7 @@ def test_2_03_a_file_that_cannot_be_read_costs_its_row(tmp_path: Path, n_workers
     assert frame.drop(columns="fname").iloc[[1, 3]].isna().all(axis=None)
 
 
-def test_2_04_pixels_that_do_not_decode_are_nan_and_nothing_is_printed(
+def test_2_04_undecodable_pixels_are_nan_without_output(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     files = kept(tmp_path, film(), compressed(stream=b"\xff\x4f no code stream"))
@@ -163,7 +163,7 @@ def test_2_04_pixels_that_do_not_decode_are_nan_and_nothing_is_printed(
     assert out[:2] == ["", ""]
 
 
-def test_2_05_monochrome1_is_shown_turned_round(tmp_path: Path) -> None:
+def test_2_05_monochrome1_is_inverted(tmp_path: Path) -> None:
     inverse = element("PhotometricInterpretation", "MONOCHROME1")
     usual, other = opened(film()), opened(film(inverse))
     for options in ({}, {"scale": True}, {"scale": False}, {"scale": (2000, 1500)}):
@@ -330,7 +330,7 @@ def test_2_14_compressed_pixels_can_be_zoomed() -> None:
 
 
 def again(dataset: pydicom.Dataset) -> pydicom.FileDataset:
-    """Written by pydicom, and read."""
+    """Data set written by pydicom and read again."""
     stream = BytesIO()
     dataset.save_as(stream)
     return opened(stream.getvalue())
@@ -372,7 +372,7 @@ def test_2_15_the_table_can_be_kept_as_parquet(tmp_path: Path) -> None:
     assert len(frame.columns) < 50
 
 
-def test_2_16_files_headers_and_table_cost_no_torch() -> None:
+def test_2_16_files_headers_and_table_import_no_torch() -> None:
     code = (
         f"import sys, {DROP_IN};"
         "print(sorted({'torch', 'fastai', 'scipy', 'matplotlib'} & set(sys.modules)))"
@@ -414,7 +414,7 @@ def test_a_window_of_width_1_is_a_threshold() -> None:
     assert torch.equal(dataset.windowed(1, 100), (dataset.pixels > 100).float())
 
 
-def test_zoom_says_the_new_spacing() -> None:
+def test_zoom_updates_the_spacing() -> None:
     dataset = opened(film(element("PixelSpacing", ["0.5", "0.25"])))
     dataset.zoom(2)
     assert dataset.PixelSpacing == [0.25, 0.125]

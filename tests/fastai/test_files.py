@@ -43,7 +43,7 @@ def names(found: list[Path], below: Path) -> list[str]:
     return [path.relative_to(below).as_posix() for path in found]
 
 
-def test_files_are_sorted_and_each_is_found_once(tree: Path) -> None:
+def test_files_are_sorted_and_unique(tree: Path) -> None:
     found = get_dicom_files(tree)
     assert names(found, tree) == ["0.dcm", "a/x/3.dcm", "b/1.dicom", "b/2.DCM"]
     assert type(found).__name__ in ("L", "FileList")
@@ -51,18 +51,18 @@ def test_files_are_sorted_and_each_is_found_once(tree: Path) -> None:
     assert names(get_dicom_files(str(tree), recurse=False), tree) == ["0.dcm"]
 
 
-def test_folders_are_those_directly_in_it(tree: Path) -> None:
+def test_folders_selects_subfolders(tree: Path) -> None:
     assert names(get_dicom_files(tree, folders="b"), tree) == ["b/1.dicom", "b/2.DCM"]
     assert names(get_dicom_files(tree, folders=["a", "."]), tree) == ["0.dcm", "a/x/3.dcm"]
 
 
-def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:
+def test_missing_folder_has_no_files(tmp_path: Path) -> None:
     assert len(get_dicom_files(tmp_path / "none")) == 0
     with pytest.raises(FileNotFoundError):
         get_dicom_files(tmp_path / "none", recurse=False)
 
 
-def test_a_file_list_is_a_list_that_takes_places_and_masks() -> None:
+def test_file_list_indexing() -> None:
     files = FileList("abcd")
     assert files[np.array([True, False, False, True])] == ["a", "d"]
     assert files[np.array([3, 0])] == ["d", "a"]
@@ -102,10 +102,10 @@ def test_a_file_without_file_meta_is_read_as_a_scan_reads_it(
 
 
 @pytest.mark.filterwarnings("ignore")  # pydicom's own
-def test_the_articles_lines_run_on_pydicoms_own_folder(
+def test_tutorial_lines_on_the_files_of_pydicom(
     real_files: list[Path],
 ) -> None:
-    """`items[3].dcmread()`, whichever file that is: all that a scan reads."""
+    """`items[3].dcmread()` of every file that a scan can read."""
     index = wr.scan(real_files, progress=False).where("read_status IN ('ok', 'repaired')")
     alone = [image for image in index if not image.row["member"]]
     assert any(f["code"] == "NO_META" for image in alone for f in image.row["problems"])

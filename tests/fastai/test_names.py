@@ -1,4 +1,4 @@
-"""The names, signatures and methods of fastai, and what is there without it."""
+"""Names, signatures and methods of fastai, with and without fastai installed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def has(*names: str) -> bool:
 
 
 def split(parameters: list[str]) -> tuple[list[str], set[str], bool]:
-    """Positional ones, keywords alone, and whether it takes any keyword."""
+    """Positional parameters, keyword-only ones, and True for **keywords."""
     plain = [p for p in parameters if not p.startswith("*")]
     keywords = {p[1:].partition("=")[0] for p in parameters if p[:1] == "*" and p[:2] != "**"}
     return plain, keywords, any(p.startswith("**") for p in parameters)
@@ -61,7 +61,7 @@ def check_signature(name: str, theirs: Any, ours: Any) -> None:
     assert takes_any or keywords <= our_keywords, name
 
 
-def test_every_recorded_name_method_and_signature_is_there() -> None:
+def test_recorded_names_methods_and_signatures_exist() -> None:
     module = reference()
     names, methods = module.list_names(wetread.fastai), module.list_methods(wetread.fastai)
     assert names.keys() == RECORDED["names"].keys() - ({"from_label_func"} - names.keys())
@@ -78,7 +78,7 @@ def test_every_recorded_name_method_and_signature_is_there() -> None:
 
 
 @pytest.mark.skipif(not has("fastai", "kornia", "skimage"), reason="fastai's module is not there")
-def test_the_record_is_what_the_real_module_says() -> None:
+def test_record_equals_the_real_module() -> None:
     command = [sys.executable, SCRIPT, "fastai.medical.imaging"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     found["methods"]["Dataset"].pop("_orig_show", None)  # fastcore keeps what it replaces
@@ -86,7 +86,7 @@ def test_the_record_is_what_the_real_module_says() -> None:
     assert found["methods"] == RECORDED["methods"]
 
 
-def test_all_is_sorted_and_is_dir_s() -> None:
+def test_all_is_sorted_and_equals_dir() -> None:
     assert wetread.fastai.__all__ == sorted(RECORDED["names"].keys() - {"from_label_func"})
     assert set(wetread.fastai.__all__) <= set(dir(wetread.fastai))
     with pytest.raises(AttributeError, match="no_such_name"):

@@ -1,4 +1,4 @@
-"""The tutorial of fastai.medical.imaging, whole, with fastai itself, on phantom radiographs."""
+"""The complete tutorial of fastai.medical.imaging, with fastai, on phantoms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # fastai's and torch's own; o
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """One thread: a busy neighbour makes two slower than one. No figure stays open."""
+    """One thread (two are slower on a busy machine), and all figures closed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     fa.set_seed(0)
@@ -48,7 +48,7 @@ def phantoms(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def labels(phantoms: Path) -> pd.DataFrame:
-    """As the tutorial's labels.csv: file and label."""
+    """Label file as in the tutorial: file and label."""
     rows = pd.read_csv(phantoms / "train.csv")
     found = rows["class_name"].ne("No finding").groupby(rows["image_id"]).any()
     label = found.map({True: "finding", False: "normal"})
@@ -109,7 +109,7 @@ def test_the_tutorial(phantoms: Path, labels: pd.DataFrame) -> None:
 
 
 def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) -> None:
-    """The tutorial's last step, by its own formulas, and SciPy's intervals."""
+    """Last step of the tutorial by its own formulas, and SciPy's intervals."""
     (tp, fn), (fp, tn) = matrix.tolist()  # "finding" comes before "normal"
     counts = [(tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn), (tp + tn, 12)]
     for (name, row), (hits, trials) in zip(figures.iterrows(), counts, strict=True):
@@ -127,8 +127,8 @@ def _check_figures(matrix: Any, figures: pd.DataFrame, elsewhere: pd.DataFrame) 
     assert elsewhere.iloc[:2].equals(figures.iloc[:2])
 
 
-def test_the_intervals_for_a_prevalence_hold_what_they_promise() -> None:
-    """In repeated samples, the intervals contain the true figures at least 95 times of 100."""
+def test_coverage_of_the_intervals_at_a_prevalence() -> None:
+    """In repeated samples, the intervals contain the true values at least 95 times of 100."""
     chance = np.random.default_rng(0)
     sensitivity, specificity, prevalence = 0.8, 0.9, 0.05
     ppv = 0.8 * 0.05 / (0.8 * 0.05 + 0.1 * 0.95)

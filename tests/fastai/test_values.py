@@ -1,4 +1,4 @@
-"""Numbers and tables against those of the real fastai.medical.imaging, from one run of it."""
+"""Numbers and tables equal those of the real fastai.medical.imaging, run once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def article_pixels(rows: int, columns: int) -> Any:
 
 
 def article_file(sex: str, age: str | None, spacing: bool = True, tall: bool = False) -> bytes:
-    """A file in the form of the article's, element by element; small unless `tall`."""
+    """File in the form of the article's, element by element; small unless `tall`."""
     rows, columns = (2952, 2744) if tall else (123, 117)
     pixels = article_pixels(rows, columns)
     stream = imagecodecs.jpeg2k_encode(
@@ -96,7 +96,7 @@ def ct_file() -> bytes:
 
 
 def plain_file(number: int) -> bytes:
-    """Uncompressed, with values of many kinds, some absent, some empty, some several."""
+    """Uncompressed file with values of many kinds: absent, empty, multiple."""
     pixels = np.random.default_rng(number).integers(0, 4096, (20, 30), dtype="u2")
     more = [
         element("ImageType", ["ORIGINAL", "PRIMARY"] + ["AXIAL"] * (number % 2)),
@@ -118,7 +118,7 @@ def plain_file(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path]) -> Path:
-    """Folders of files: "ct", "article", whose first is of the very size, "plain", "real"."""
+    """Folders of files: "ct", "article" (its first has the real size), "plain", "real"."""
     folder = tmp_path_factory.mktemp("fastai")
     (folder / "real").mkdir()
     for name in REAL:
@@ -140,7 +140,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], 
 
 @pytest.fixture(scope="module")
 def both(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What fastai and what we compute on the same files."""
+    """Results of fastai and of wetread on the same files."""
     command = [sys.executable, SCRIPT, "fastai.medical.imaging", folder]
     ran = subprocess.run(command, capture_output=True)
     assert ran.returncode == 0, ran.stderr
@@ -182,7 +182,7 @@ def test_a_table_of_no_files() -> None:
 
 
 @needs_the_real_module
-def test_every_number_is_fastais(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_every_number_equals_fastai(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
     theirs, ours = both
     for name, value in theirs.items():
         if isinstance(value, str) or name == "windows" or name.endswith(("True", "False")):
@@ -195,7 +195,7 @@ def test_every_number_is_fastais(both: tuple[dict[str, Any], dict[str, Any]]) ->
 @needs_the_real_module
 @pytest.mark.parametrize("name", ["article", "plain", "real"])
 @pytest.mark.parametrize("px_summ", [False, True])
-def test_from_dicoms_is_fastais(
+def test_from_dicoms_equals_fastai(
     name: str, px_summ: bool, both: tuple[dict[str, Any], dict[str, Any]]
 ) -> None:
     (columns, rows), (our_columns, our_rows) = (values[f"{name} {px_summ}"] for values in both)

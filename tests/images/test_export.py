@@ -1,4 +1,4 @@
-"""Exported files hold what the image shows or holds, and the manifest leads back."""
+"""Exported files contain display or stored values; the manifest has the transform back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("format_", ["png16", "tiff", "npy"])
-def test_all_values_can_be_had_back(index: Index, tmp_path: Path, format_: str) -> None:
+def test_stored_values_can_be_restored(index: Index, tmp_path: Path, format_: str) -> None:
     lines = index.export(tmp_path, format=format_, workers=1, progress=False)
     assert {p.name for p in tmp_path.iterdir()} == {*lines["file"].dropna(), "manifest.csv"}
     images = {image.id: image for image in index.images}
@@ -85,7 +85,7 @@ def test_a_window_that_does_not_apply_is_a_row_with_a_reason(index: Index, tmp_p
     assert "for CT in HU" in lines["text"][1]
 
 
-def test_coordinates_lead_back(index: Index, tmp_path: Path) -> None:
+def test_coordinates_can_be_transformed_back(index: Index, tmp_path: Path) -> None:
     us = index.where("path LIKE 'US1%' OR path LIKE '693%'")
     lines = us.export(tmp_path, size=100, format="npy", workers=1, progress=False)
     for line, image in zip(lines.itertuples(), us.images, strict=True):

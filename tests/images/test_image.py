@@ -25,7 +25,7 @@ from wetread.testing.dicom import DEFLATED, changed
 Real = Callable[[str], Path]
 
 
-def test_nothing_is_decoded_to_know_its_sizes(real_file: Real) -> None:
+def test_sizes_need_no_decoding(real_file: Real) -> None:
     image = wr.read(real_file("JPEG2000.dcm"))
     assert image.frames == 1
     assert image.shape == (1024, 256)
@@ -36,7 +36,7 @@ def test_nothing_is_decoded_to_know_its_sizes(real_file: Real) -> None:
     assert wr.read(real_file("color3d_jpeg_baseline.dcm")).frames == 120
 
 
-def test_pixels_are_pydicoms(real_file: Real) -> None:
+def test_pixels_equal_pydicom(real_file: Real) -> None:
     image = wr.read(real_file("CT_small.dcm"))
     assert np.array_equal(image.pixels(), pydicom.dcmread(real_file("CT_small.dcm")).pixel_array)
     values = image.values()
@@ -135,7 +135,7 @@ def test_every_step_keeps_the_limits_that_are_given(tmp_path: Path, real_file: R
         image.pixels()
 
 
-def test_the_transfer_syntax_that_the_scan_found_is_used(tmp_path: Path, real_file: Real) -> None:
+def test_detected_transfer_syntax_is_used(tmp_path: Path, real_file: Real) -> None:
     image = wr.read(stated(tmp_path, real_file, b"1.2.840.10008.1.2"))
     assert image.header.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
     assert np.array_equal(image.pixels(), wr.read(real_file("CT_small.dcm")).pixels())
@@ -164,7 +164,7 @@ def test_a_deleted_file(tmp_path: Path, real_file: Real) -> None:
             ask()
 
 
-def test_a_file_that_cannot_be_read_now_is_no_damaged_one(tmp_path: Path, real_file: Real) -> None:
+def test_inaccessible_file_is_not_reported_as_damaged(tmp_path: Path, real_file: Real) -> None:
     shutil.copy(real_file("CT_small.dcm"), tmp_path)
     image = wr.read(tmp_path / "CT_small.dcm")
     (tmp_path / "CT_small.dcm").unlink()
@@ -193,7 +193,7 @@ def test_read_opens_one_file(tmp_path: Path) -> None:
         wr.read(tmp_path / "absent.dcm")
 
 
-def test_every_real_file_is_shown_or_refused(real_files: list[Path]) -> None:
+def test_every_real_file_is_displayed_or_an_error(real_files: list[Path]) -> None:
     shown, refused = [], []
     for image in wr.scan(real_files[::4], progress=False):
         try:

@@ -1,4 +1,4 @@
-"""Damaged files of a run and of a cache: an error that names the file, never another model."""
+"""Damaged files of a run and of a cache: an error that names the file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make_run(folder: Path, config: dict[str, Any]) -> Path:
     return folder
 
 
-def test_a_config_that_is_right(tmp_path: Path) -> None:
+def test_valid_config(tmp_path: Path) -> None:
     for window in ("auto", "file", [40, 400.5]):
         run = Run.open(make_run(tmp_path / "run", {**CONFIG, "window": window}))
         assert (run.size, run.classes) == (64, (("0", "Mass"), ("1", "Nodule")))
@@ -74,7 +74,7 @@ def test_a_config_that_is_right(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("missing", [False, True])
-def test_values_that_cannot_be(tmp_path: Path, name: str, value: Any, missing: bool) -> None:
+def test_invalid_values(tmp_path: Path, name: str, value: Any, missing: bool) -> None:
     config = {**CONFIG, name: value}
     if missing:
         del config[name]
@@ -106,8 +106,8 @@ def test_every_damaged_config(tmp_path: Path) -> None:
         try:
             config = Run.open(path.parent).config
         except UsageError as error:
-            said = str(error)
-            assert "config.json" in said
+            content = str(error)
+            assert "config.json" in content
         else:
             assert {name: config[name] for name in CONFIG} == CONFIG
     done = CliRunner().invoke(
@@ -165,7 +165,7 @@ def test_damaged_files_of_a_cache(cache: Path, file: str, damage: Callable[[byte
         Cache.open(cache).read(0)
 
 
-def test_a_shard_whose_header_says_another_shape_or_type(cache: Path) -> None:
+def test_shard_header_of_another_shape_or_type(cache: Path) -> None:
     [path] = (cache / "shards").iterdir()
     pixels, whole = np.load(path), path.read_bytes()
     for other in (pixels.reshape(2, -1), pixels.view("<i2"), pixels[:70]):
@@ -178,9 +178,9 @@ def test_a_shard_whose_header_says_another_shape_or_type(cache: Path) -> None:
         Cache.open(cache).read(0)
 
 
-def test_a_marker_that_says_something_else(cache: Path) -> None:
-    said = json.loads((cache / MARKER).read_text())
+def test_changed_marker(cache: Path) -> None:
+    content = json.loads((cache / MARKER).read_text())
     for name, value in (("table", 3), ("hash", None), ("size", "8"), ("root", [])):
-        CACHE_STAMP.write(cache / MARKER, {**said, name: value})
+        CACHE_STAMP.write(cache / MARKER, {**content, name: value})
         with pytest.raises(CacheError, match=f"{MARKER} is damaged"):
             Cache.open(cache)

@@ -1,4 +1,4 @@
-"""Items are what a radiologist sees, with the truth at its place, the same for the same seed."""
+"""Items are display images with boxes in the right place, deterministic in the seed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BLOCKS = (1976.5, 3001)
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    """Six pictures of 60 x 90: dark, with a bright block; the odd ones MONOCHROME1."""
+    """Six images of 60 x 90: dark, with a bright block; the odd ones MONOCHROME1."""
     folder = tmp_path_factory.mktemp("train")
     for number in range(6):
         stored = np.full((ROWS, COLUMNS), 1000, "u2")
@@ -53,12 +53,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 @pytest.fixture(scope="module")
 def data(cache: Cache) -> CacheDataset:
-    """A data set that a test may turn as it likes."""
+    """Data set that a test may change."""
     return CacheDataset(cache, truth(), window=BLOCKS)
 
 
 def truth(**more: list[object]) -> Boxes:
-    """Blocks 0 and 1, two boxes on 3, nothing on 2; 4 and 5 are not mentioned."""
+    """Blocks 0 and 1, two boxes on 3, "nothing" on 2; no rows for 4 and 5."""
     columns: dict[str, list[object]] = {
         "key": ["0", "1", "2", "3", "3"],
         "label": ["Block", "Block", None, "Block", "Other"],
@@ -71,7 +71,7 @@ def truth(**more: list[object]) -> Boxes:
     return Boxes.from_columns({**columns, **more})
 
 
-def test_targets_have_torchvisions_form(cache: Cache) -> None:
+def test_targets_in_the_format_of_torchvision(cache: Cache) -> None:
     data = CacheDataset(cache, truth())
     assert data.classes == ("Block", "Other")
     assert data.rows.tolist() == [0, 1, 2, 3]
@@ -93,7 +93,7 @@ def test_targets_have_torchvisions_form(cache: Cache) -> None:
         data[4]
 
 
-def test_a_model_of_torchvision_takes_them(cache: Cache) -> None:
+def test_torchvision_model_accepts_items(cache: Cache) -> None:
     from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
     model = ssdlite320_mobilenet_v3_large(
@@ -104,14 +104,14 @@ def test_a_model_of_torchvision_takes_them(cache: Cache) -> None:
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-def test_without_a_truth_all_pictures(cache: Cache) -> None:
+def test_all_images_without_a_truth(cache: Cache) -> None:
     data = CacheDataset(cache)
     assert (len(data), data.classes, data.labels.shape) == (6, (), (6, 0))
     assert tuple(data[5][1]["boxes"].shape) == (0, 4)
 
 
 @pytest.mark.parametrize("size", [64, 48, 32, 21])
-def test_boxes_lie_on_what_they_are_about_and_lead_back(cache: Cache, size: int) -> None:
+def test_boxes_match_the_image_and_transform_back(cache: Cache, size: int) -> None:
     boxes = truth()
     data = CacheDataset(cache, boxes, size=size, window=BLOCKS)
     corners = {0: (30, 20, 60, 40), 1: (35, 20, 65, 40), 3: (45, 20, 75, 40)}
@@ -127,7 +127,7 @@ def test_boxes_lie_on_what_they_are_about_and_lead_back(cache: Cache, size: int)
 
 @given(st.integers(0, 2**40), st.integers(0, 99), st.integers(16, 64), st.sampled_from([0, 1]))
 @settings(deadline=None, max_examples=60)
-def test_changed_items_have_their_boxes_at_their_places(
+def test_boxes_follow_the_augmentation(
     data: CacheDataset, seed: int, epoch: int, size: int, flip: int
 ) -> None:
     data.augment = Augment(shift=0.2, scale=0.3, contrast=0, brightness=0, noise=0, flip=flip)
@@ -149,7 +149,7 @@ def test_changed_items_have_their_boxes_at_their_places(
         np.testing.assert_allclose(back[whole], np.array(stored)[whole], atol=0.01)
 
 
-def test_the_same_seed_epoch_and_item_are_the_same_change(cache: Cache) -> None:
+def test_augmentation_is_determined_by_seed_epoch_and_item(cache: Cache) -> None:
     data = CacheDataset(cache, truth(), augment=True, seed=3)
     first = [data[i][0] for i in range(4)]
     again = CacheDataset(cache, truth(), augment=True, seed=3)
@@ -166,7 +166,7 @@ def test_the_same_seed_epoch_and_item_are_the_same_change(cache: Cache) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_change_is_no_change(cache: Cache) -> None:
+def test_identity_augmentation(cache: Cache) -> None:
     plain, still = CacheDataset(cache, truth()), CacheDataset(cache, truth(), augment=STILL)
     assert all(torch.equal(plain[i][0], still[i][0]) for i in range(4))
 
@@ -184,7 +184,7 @@ def test_boxes_are_clipped_and_dropped_for_training_only(cache: Cache) -> None:
     "name",
     ["CT_small", "MR_small", "693_J2KI", "JPEG2000", "mlut_18", "MR-SIEMENS-DICOM-WithOverlays"],
 )
-def test_pictures_are_those_of_display(name: str, real_files: list[Path], tmp_path: Path) -> None:
+def test_images_equal_display(name: str, real_files: list[Path], tmp_path: Path) -> None:
     path = next(path for path in real_files if path.name == f"{name}.dcm")
     shutil.copy(path, tmp_path)
     index = wr.scan(tmp_path / path.name, progress=False)
@@ -225,7 +225,7 @@ def test_windows_by_their_formulas(tmp_path: Path) -> None:
         np.testing.assert_allclose(data[i][0][0].numpy(), seen, atol=0.51 / 255, err_msg=image.path)
 
 
-def test_a_shrunk_picture_is_the_mean_of_what_it_covers(cache: Cache) -> None:
+def test_reduced_pixels_are_means(cache: Cache) -> None:
     assert cache.read(0).shape == (43, 64)
     means = cache.values(0)[:42].reshape(21, 2, 32, 2).mean((1, 3))
     item = CacheDataset(cache, size=32, window=(2000, 6000))[0][0][0].numpy()
@@ -234,7 +234,7 @@ def test_a_shrunk_picture_is_the_mean_of_what_it_covers(cache: Cache) -> None:
     np.testing.assert_array_equal(sum_blocks(blocks, 3), [[72, 99]])
 
 
-def test_a_picture_out_of_sight_is_all_black() -> None:
+def test_image_shifted_out_is_black() -> None:
     out = np.zeros((8, 8), np.float32)
     draw(np.ones((4, 4), "u2"), Placement(1, 1, 9, 0), np.array([0, 1, 0]), out, Change())
     assert out.max() == 0
@@ -270,7 +270,7 @@ def test_parts(cache: Cache) -> None:
         CacheDataset(cache, truth(), part="train")
 
 
-def test_a_part_that_two_sides_have_otherwise(tmp_path: Path, cache: Cache) -> None:
+def test_different_parts_in_truth_and_cache_are_an_error(tmp_path: Path, cache: Cache) -> None:
     shutil.copytree(cache.folder.parent, tmp_path / "train")
     index = wr.split(wr.scan(tmp_path / "train/*.dcm", progress=False), seed=1)
     split = prepare(index, tmp_path / "cache", 64, workers=1, progress=False)
@@ -317,7 +317,7 @@ def test_bad_usage(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_of_a_loader_give_the_same(cache: Cache, method: str) -> None:
+def test_loader_workers_give_equal_items(cache: Cache, method: str) -> None:
     data = CacheDataset(cache, truth(), augment=True)
     data.set_epoch(2)
     here = [data[i] for i in range(4)]
@@ -331,7 +331,7 @@ def test_workers_of_a_loader_give_the_same(cache: Cache, method: str) -> None:
         assert all(torch.equal(target[name], same[name]) for name in target)
 
 
-def test_an_epoch_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+def test_memory_of_an_epoch(tmp_path: Path) -> None:
     write_sample(tmp_path, 6, size=64, test=0, progress=False)
     for number, path in enumerate(sorted((tmp_path / "train").iterdir())):
         for copy in range(40):
@@ -347,6 +347,6 @@ def test_an_epoch_takes_no_memory_of_its_own(tmp_path: Path) -> None:
 
 
 def private() -> int:
-    """Bytes of memory that are this process's alone."""
+    """Private memory of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon"))

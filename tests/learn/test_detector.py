@@ -1,4 +1,4 @@
-"""The models: what they give, where they may come from, and that nothing is unpickled."""
+"""Models: output, initial weights, and no unpickling."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def count(model: Any) -> int:
 
 
 @pytest.mark.parametrize(("task", "name"), list(MODELS))
-def test_a_model_gives_losses_and_then_what_it_finds(task: str, name: str) -> None:
+def test_losses_in_training_and_predictions_in_evaluation(task: str, name: str) -> None:
     torch.manual_seed(0)
     model = MODELS[task, name].build(SHAPE)
     some = 1 if name == "resnet50" else 2  # two take their time
@@ -59,12 +59,12 @@ def test_a_model_gives_losses_and_then_what_it_finds(task: str, name: str) -> No
         assert ((one["scores"] >= 0) & (one["scores"] <= 1)).all()
 
 
-def test_the_small_models_are_small() -> None:
+def test_number_of_parameters() -> None:
     assert 5_000_000 < count(build_small(SHAPE)) < 6_000_000
     assert count(build_tiny(SHAPE)) < 1_300_000
 
 
-def test_normal_images_alone_teach_a_detector_something() -> None:
+def test_detector_trains_on_normal_images_alone() -> None:
     torch.manual_seed(0)
     model = build_small(SHAPE)
     losses = model([torch.rand(1, 64, 64)] * 2, [target(0)] * 2)
@@ -90,7 +90,7 @@ def test_bfloat16_on_a_cpu(make: Any) -> None:
         assert torch.isfinite(model(images)[0]["scores"]).all()
 
 
-def test_a_classifier_learns_what_four_images_have() -> None:
+def test_classifier_overfits_four_images() -> None:
     torch.manual_seed(0)
     model = build_tiny(Shape(3, 32, 0.5, 0.3))
     images = [torch.rand(1, 32, 32) for _ in range(4)]
@@ -126,9 +126,7 @@ def safe_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.10.0")
 
 
-def test_an_old_torch_is_not_given_a_strangers_pickle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_torch_does_not_load_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_tiny(SHAPE)
     save_tensors(tmp_path / "a.safetensors", model.state_dict(), {})
     torch.save(model.state_dict(), tmp_path / "a.pth")
@@ -160,7 +158,7 @@ class Bomb:
 
 @pytest.mark.usefixtures("safe_torch")
 @pytest.mark.parametrize("how", ["torch", "pickle", "text", "empty", "safetensors"])
-def test_a_foreign_file_is_refused_and_not_run(tmp_path: Path, how: str) -> None:
+def test_foreign_file_is_an_error_and_not_executed(tmp_path: Path, how: str) -> None:
     path = tmp_path / ("a.safetensors" if how == "safetensors" else "a.pth")
     match how:
         case "torch":
@@ -190,7 +188,7 @@ def test_torchvisions_weights_are_not_downloaded(
         load_weights(model, tmp_path / "none.pth")
 
 
-def test_a_state_comes_back_bit_for_bit(tmp_path: Path) -> None:
+def test_state_round_trip(tmp_path: Path) -> None:
     def make() -> tuple[Any, Any]:
         model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
         return model, torch.optim.AdamW(model.parameters(), 0.01)

@@ -1,4 +1,4 @@
-"""Truth and statistics of training data, and the message without PyTorch."""
+"""Ground truth and statistics of training data, and the error without PyTorch."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from wetread.errors import MissingExtraError
 from wetread.learn.examples import hash_truth, read_data
 
 
-def test_the_hash_of_a_truth_is_that_of_what_it_says(truth: Boxes) -> None:
+def test_hash_of_a_truth_depends_on_its_content(truth: Boxes) -> None:
     turned = Boxes(truth.table.take(pa.array(range(len(truth)))[::-1]))
     assert hash_truth(turned) == hash_truth(truth)
     moved = truth.replace({"x0": [x and x + 1 for x in truth.table["x0"].to_pylist()]})
     assert hash_truth(moved) != hash_truth(truth)
 
 
-def test_statistics_are_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
+def test_statistics_equal_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
     items = read_data(cache, truth).examples("train", 64, "auto")
     pixels = np.stack([items[number][0].numpy() for number in range(len(items))])
     assert items.statistics() == pytest.approx((pixels.mean(), pixels.std()), rel=1e-5)
@@ -33,7 +33,7 @@ def test_statistics_are_those_of_the_pixels(cache: Cache, truth: Boxes) -> None:
     assert (labels == items.dataset.labels).all()
 
 
-def test_without_pytorch_the_pip_line_is_said(
+def test_missing_pytorch_names_the_pip_command(
     phantoms: Path, phantom_cache: Path, tmp_path: Path
 ) -> None:
     how = [str(phantom_cache), str(phantoms / "train.csv"), "--consensus", "wbf", "-o", "run"]

@@ -1,4 +1,4 @@
-"""The "normal" filter: the published rule, and thresholds that are the best there are."""
+"""The "normal" filter: the published rule, and optimal thresholds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rows(made: Boxes) -> list[tuple[str, str, float | None]]:
     return [(r["key"], r["kind"], r["score"]) for r in made.table.to_pylist()]
 
 
-def test_the_rule_as_published() -> None:
+def test_published_rule() -> None:
     made = filter_normal(
         boxes([found("a"), found("b"), found("b", 0.2), found("c"), found("d", None, None)]),
         classified(a=0.1, b=0.3, c=0.9, d=0.9),
@@ -52,14 +52,17 @@ def test_the_rule_as_published() -> None:
     ]
 
 
-def test_the_thresholds_are_where_the_rule_says() -> None:
-    said, one = classified(a=0.25), boxes([found("a")])
-    assert rows(filter_normal(one, said, 0.25, 0.25)) == [("a", "box", 0.5)]
-    assert rows(filter_normal(one, said, 0.25, 0.26)) == [("a", "box", 0.5), ("a", "nothing", 0.25)]
-    assert rows(filter_normal(one, said, 0.26, 0.26)) == [("a", "nothing", 1.0)]
+def test_thresholds_of_the_rule() -> None:
+    normal, one = classified(a=0.25), boxes([found("a")])
+    assert rows(filter_normal(one, normal, 0.25, 0.25)) == [("a", "box", 0.5)]
+    assert rows(filter_normal(one, normal, 0.25, 0.26)) == [
+        ("a", "box", 0.5),
+        ("a", "nothing", 0.25),
+    ]
+    assert rows(filter_normal(one, normal, 0.26, 0.26)) == [("a", "nothing", 1.0)]
 
 
-def test_classes_and_run_stay() -> None:
+def test_classes_and_run_are_kept() -> None:
     one = Boxes.from_columns(
         {
             "key": ["a"],
@@ -85,7 +88,7 @@ def test_wrong_usage() -> None:
         probabilities(one, "key")
 
 
-def test_thresholds_are_the_best_of_all_that_differ() -> None:
+def test_thresholds_are_optimal() -> None:
     chance = np.random.default_rng(4)
     keys = [f"k{number:02}" for number in range(9)]
     sick = chance.random(9) < 0.5
@@ -106,7 +109,7 @@ def test_thresholds_are_the_best_of_all_that_differ() -> None:
     assert chosen.value >= chosen.before
 
 
-def test_a_filter_that_cannot_help_changes_nothing() -> None:
+def test_useless_filter_changes_nothing() -> None:
     truth = boxes([found("a", None), found("b", None)])
     detected = boxes([found("a"), found("b")])
     chosen = choose_thresholds(detected, classified(a=0.1, b=0.2), truth)

@@ -1,11 +1,10 @@
-"""The loop: every step follows from its number, whoever takes it and whatever came before."""
+"""Training loop: every step is determined by its number, also after resuming."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import wetread
 from wetread.errors import WetreadError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.distributed import (
     ProcessGroup,
+    count_threads,
     find_device,
     free_cores,
     process_group,
@@ -35,13 +34,14 @@ from wetread.learn.loop import (
     predict_items,
 )
 from wetread.learn.signals import Signals
+from wetread.testing.forks import Fork
 
 torch.set_num_threads(1)
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 
 
 class Noisy(nn.Module):
-    """A small model whose loss draws from the global generator, as a detector's does."""
+    """Small model whose loss draws from the global generator, as a detector's does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Noisy(nn.Module):
 
 
 class Points(list[Tensor]):
-    """Items that change from epoch to epoch."""
+    """Items that change with the epoch."""
 
     epoch = 0
 
@@ -101,7 +101,7 @@ def interrupt(at: int, number: int = signal.SIGINT) -> Callable[[int], None]:
     return advance
 
 
-def test_the_learning_rate_is_pytorchs_one_cycle() -> None:
+def test_learning_rate_equals_one_cycle_of_pytorch() -> None:
     optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, 0.3, total_steps=50, pct_start=0.2, cycle_momentum=False
@@ -115,12 +115,12 @@ def test_the_learning_rate_is_pytorchs_one_cycle() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_one_step_alone_has_a_rate() -> None:
+def test_learning_rate_of_a_single_step() -> None:
     assert 0 < one_cycle(0, 1) <= 1
 
 
 @pytest.mark.parametrize(("count", "batch", "world"), [(13, 3, 1), (64, 4, 2), (3, 8, 2)])
-def test_an_epoch_takes_each_image_once_at_most(count: int, batch: int, world: int) -> None:
+def test_each_image_occurs_at_most_once_per_epoch(count: int, batch: int, world: int) -> None:
     order = draw_order(count, batch, world, 0, 5)
     assert order.shape == (epoch_steps(count, batch, world), world, batch)
     seen = np.bincount(order.ravel(), minlength=count)
@@ -130,7 +130,7 @@ def test_an_epoch_takes_each_image_once_at_most(count: int, batch: int, world: i
     assert (draw_order(count, batch, world, 1, 5) != order).any()
 
 
-def test_epochs_are_judged_at_their_end(tmp_path: Path) -> None:
+def test_epochs_are_evaluated_at_their_end(tmp_path: Path) -> None:
     _, epochs = learn(tmp_path)
     assert [(e.number, e.first, e.step) for e in epochs] == [(0, 0, 4), (1, 4, 8), (2, 8, 9)]
     names = {name for epoch in epochs for _, _, name, _ in epoch.rows}
@@ -139,7 +139,7 @@ def test_epochs_are_judged_at_their_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 4, 6, 8])
-def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, at: int) -> None:
+def test_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, at: int) -> None:
     whole, told = learn(tmp_path)
     folder = tmp_path / "stopped"
     folder.mkdir()
@@ -153,14 +153,14 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path, at: int)
     assert rest == told[first - 1 if at % 4 else first :]
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_finished_training_does_nothing(tmp_path: Path) -> None:
     whole, _ = learn(tmp_path)
     again, epochs = learn(tmp_path)
     assert epochs == []
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_the_global_generator_is_given_back(tmp_path: Path) -> None:
+def test_global_generator_is_restored(tmp_path: Path) -> None:
     torch.manual_seed(5)
     noisy()
     before = torch.random.get_rng_state()
@@ -170,7 +170,7 @@ def test_the_global_generator_is_given_back(tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
     items = points()
     list.__getitem__(items, 0).fill_(float("nan"))
     with pytest.raises(WetreadError, match="lower lr than"):
@@ -184,7 +184,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
         )
 
 
-def test_find_gives_every_image_back_by_its_place() -> None:
+def test_predictions_by_item_number() -> None:
     model, items = noisy(), points()
     found = predict_items(model, items, [4, 0, 7, 12, 2], ALONE, batch=2)
     assert sorted(found) == [0, 2, 4, 7, 12]
@@ -195,7 +195,7 @@ def test_find_gives_every_image_back_by_its_place() -> None:
     assert found[7]["scores"] == pytest.approx(one.numpy())
 
 
-def test_a_second_ctrl_c_comes_through_and_a_second_sigterm_does_not() -> None:
+def test_second_ctrl_c_takes_effect_at_once() -> None:
     with Signals() as signals:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
@@ -207,7 +207,7 @@ def test_a_second_ctrl_c_comes_through_and_a_second_sigterm_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_without_torchrun_a_team_is_this_process() -> None:
+def test_process_group_without_torchrun() -> None:
     with process_group("cpu") as processes:
         assert (processes.rank, processes.world, processes.is_main) == (0, 1, True)
         assert processes.gather(3) == [3]
@@ -215,23 +215,33 @@ def test_without_torchrun_a_team_is_this_process() -> None:
         assert processes.broadcast("a") == "a"
 
 
-def test_cores_are_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_least_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHON_CPU_COUNT")
     have = len(os.sched_getaffinity(0))
     assert 1 <= free_cores() <= have
-    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 100)
-    assert free_cores() == 1
-    monkeypatch.setattr("wetread.learn.distributed._busy_cores", lambda: 0)
-    assert free_cores() == have
+    assert free_cores(lambda: 100) == 1
+    assert free_cores(lambda: 0) == have
 
 
-def test_threads_are_given_back() -> None:
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, count in (("3", 3), ("2,1", 2)):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert count_threads(processes=8) == count
+    monkeypatch.delenv("PYTHON_CPU_COUNT")
+    for text in ("", "0", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert 1 <= count_threads() <= len(os.sched_getaffinity(0))
+        assert count_threads(processes=100) == 1
+
+
+def test_number_of_threads_is_restored() -> None:
     before = torch.get_num_threads()
     with use_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
 
-def test_a_device_that_is_not_there_is_said() -> None:
+def test_missing_device_is_an_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match=r"no device 'cuda'.*\"cpu\" always works"):
             find_device("cuda")
@@ -271,15 +281,17 @@ with process_group("cpu") as processes:
 """
 
 
-def test_two_processes_of_which_one_has_normal_images_only(tmp_path: Path) -> None:
-    """Four images, one of them with a box: at every step one of the two has none."""
-    script = tmp_path / "train.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", str(script), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(wetread.__file__).parents[1])}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert ran.returncode == 0, ran.stderr
+def test_one_of_two_processes_has_normal_images_only(tmp_path: Path) -> None:
+    """Four images, one of them with a box: at every step one process has no box."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    processes = [
+        Fork(SCRIPT, [str(tmp_path)], tmp_path, {**world, "RANK": rank}) for rank in ("0", "1")
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    assert not any(process.returncode for process in processes), "\n".join(errors)
     from safetensors.torch import load_file
 
     one, two = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))

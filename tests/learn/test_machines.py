@@ -1,4 +1,4 @@
-"""Two machines train one model: two launchers, with a folder or a network each; one may die."""
+"""Training on two machines, simulated by folders or network namespaces; one may fail."""
 
 from __future__ import annotations
 
@@ -22,108 +22,130 @@ import torch
 import wetread as wr
 from wetread.cache.cache import Cache
 from wetread.learn.checkpoint import load_tensors
+from wetread.testing.forks import Fork
 
-pytestmark = pytest.mark.timeout(900)  # eight processes that import PyTorch, on a busy machine too
+pytestmark = pytest.mark.timeout(900)  # processes that import PyTorch, also on a busy machine
 
 TRAIN = ["train.cache", "truth.parquet", "-o", "run", "--size", "64", "--batch", "4"]
-TRAIN += ["--steps", "6", "--threads", "1", "-q"]
-RUN = ["-m", "torch.distributed.run"]
+TRAIN += ["--epochs", "3", "-q"]
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(Path(wr.__file__).parents[1]),
     "PYTHONWARNINGS": "ignore",
     "OMP_NUM_THREADS": "1",
 }
+MAIN = "from wetread.cli import main\nmain()"
 CUT = ["link", "set", "cable", "down"]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "two_machines.sh"
 
 
 @dataclass
 class Machine:
-    """A folder to work in, and how the other machine finds this one."""
+    """Working folder of a machine, and its address for the other one."""
 
     disk: Path
     address: str = "127.0.0.1"
     interface: str = "lo"
-    enter: tuple[str, ...] = ()
-    """The command that goes to its network."""
+    namespace: str = ""
+    """Its network namespace."""
 
-    def launch(self, *arguments: str) -> subprocess.Popen[str]:
-        """A launcher of torchrun's."""
-        return subprocess.Popen(
-            [*self.enter, sys.executable, *RUN, *arguments],
-            cwd=self.disk,
-            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": self.interface},
+
+Pair = tuple[Machine, Machine]
+Process = subprocess.Popen[str] | Fork
+
+
+def train(machines: Pair, *arguments: str, code: str = MAIN) -> list[Process]:
+    """Start one process per machine in the environment of torchrun, without its launcher."""
+    world = {
+        "MASTER_ADDR": machines[0].address,
+        "MASTER_PORT": str(find_port()),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+    }
+    command = ["train", *(arguments or TRAIN)]
+    return [
+        Fork(
+            code,
+            command,
+            machine.disk,
+            {**world, "RANK": str(number), "GLOO_SOCKET_IFNAME": machine.interface},
+            machine.namespace,
+        )
+        for number, machine in enumerate(machines)
+    ]
+
+
+def launch(machines: Pair) -> list[Process]:
+    """Start one launcher per machine."""
+    options = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
+    options += ["--master-addr", machines[0].address]
+    run = [sys.executable, "-m", "torch.distributed.run", *options]
+    enter, command = ["ip", "netns", "exec"], ["-m", "wetread", "train", *TRAIN]
+    return [
+        subprocess.Popen(
+            [*enter, machine.namespace, *run, "--node-rank", str(number), *command],
+            cwd=machine.disk,
+            env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": machine.interface},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-
-
-Pair = tuple[Machine, Machine]
-
-
-def train(
-    machines: Pair, *arguments: str, program: tuple[str, ...] = ("-m", "wetread")
-) -> list[subprocess.Popen[str]]:
-    """The launchers of two machines, a process each."""
-    how = ["--nnodes", "2", "--nproc-per-node", "1", "--master-port", str(find_port())]
-    how += ["--master-addr", machines[0].address]
-    what = [*program, "train", *(arguments or TRAIN)]
-    return [m.launch(*how, "--node-rank", str(n), *what) for n, m in enumerate(machines)]
+        for number, machine in enumerate(machines)
+    ]
 
 
 def find_port() -> int:
-    """A port that is free."""
+    """A free port."""
     with socket.socket() as free:
         free.bind(("", 0))
         port: int = free.getsockname()[1]
         return port
 
 
-def kill(launcher: subprocess.Popen[str]) -> None:
-    """All that a machine runs ends at once: torchrun's processes have sessions of their own."""
+def kill(process: Process) -> None:
+    """Kill a process; of a launcher also the workers, which have sessions of their own."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        top = psutil.Process(launcher.pid)
-        for process in [top, *top.children(recursive=True)]:
+        top = psutil.Process(process.pid)
+        for one in [top, *top.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                one.kill()
 
 
-def end(launchers: list[subprocess.Popen[str]], seconds: float = 400) -> list[str]:
-    """Waits for all of them, not for ever; what they said."""
-    timer = threading.Timer(seconds, lambda: [kill(launcher) for launcher in launchers])
+def end(processes: list[Process], seconds: float = 400) -> list[str]:
+    """Wait for all processes, with a time limit; return their stderr."""
+    timer = threading.Timer(seconds, lambda: [kill(process) for process in processes])
     timer.start()
-    said = [launcher.communicate()[1] for launcher in launchers]
+    errors = [process.communicate()[1] for process in processes]
+    assert timer.is_alive(), f"not ended after {seconds} s: {errors}"
     timer.cancel()
-    return said
+    return errors
 
 
-def finish(launchers: list[subprocess.Popen[str]]) -> None:
-    """Waits for all of them to do well."""
-    said = end(launchers)
-    assert not any(launcher.returncode for launcher in launchers), "\n".join(said)
+def finish(processes: list[Process]) -> None:
+    """Wait for all processes to succeed."""
+    errors = end(processes)
+    assert not any(process.returncode for process in processes), "\n".join(errors)
 
 
 def same(one: Path, two: Path) -> bool:
-    """Whether two runs came to the same, bit for bit."""
+    """True if two runs are equal bit for bit."""
     for name in ("last", "best", "state"):
-        (a, said), (b, also) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
-        if said != also or any(not torch.equal(a[key], b[key]) for key in a):
+        (a, one_data), (b, two_data) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
+        if one_data != two_data or any(not torch.equal(a[key], b[key]) for key in a):
             return False
     return wr.Run.open(one).metrics.equals(wr.Run.open(two).metrics)
 
 
 @pytest.fixture(scope="module")
 def disk(phantoms: Path, phantom_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a cache, its boxes, and the run of two processes on one machine."""
+    """Folder with a cache, its boxes, and the run of two processes on one machine."""
     folder = tmp_path_factory.mktemp("disk")
     shutil.copytree(phantom_cache, folder / "train.cache")
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus()
     truth.save(folder / "truth.parquet")
-    how = ["--standalone", "--nproc-per-node", "2", "-m", "wetread", "train", *TRAIN]
-    finish([Machine(folder).launch(*how)])
+    finish(train((Machine(folder), Machine(folder))))
     (folder / "run").rename(folder / "expected")
     return folder
 
@@ -138,7 +160,7 @@ def own_folders(disk: Path, tmp_path: Path) -> Pair:
 
 @pytest.fixture
 def own_networks(disk: Path) -> Iterator[Pair]:
-    """Two machines in networks of their own with a cable between them, and one disk."""
+    """Two machines in network namespaces connected by a cable, with one disk."""
     if os.geteuid():
         pytest.skip("only root makes network namespaces")
 
@@ -155,42 +177,31 @@ def own_networks(disk: Path) -> Iterator[Pair]:
             ip(f"-n {name} addr add 10.77.0.{number}/24 dev cable")
             ip(f"-n {name} link set cable up")
             ip(f"-n {name} link set lo up")
-            enter = ("ip", "netns", "exec", name)
-            machines.append(Machine(disk, f"10.77.0.{number}", "cable", enter))
+            machines.append(Machine(disk, f"10.77.0.{number}", "cable", name))
         yield machines[0], machines[1]
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], check=False)
 
 
-def interrupt(machines: Pair, victim: int, how: signal.Signals) -> list[str]:
-    """What the launchers say when one is told to stop, or its machine is lost, after an epoch."""
-    launchers = train(machines)
-    state = wait_for_state(machines[0].disk / "run", launchers)
-    if how == signal.SIGKILL:
-        kill(launchers[victim])
-    else:
-        launchers[victim].send_signal(how)
-    said = end(launchers)
-    assert all(launcher.returncode for launcher in launchers)
-    assert load_tensors(state)[1]["step"] < 6
-    return said
-
-
-def wait_for_state(run: Path, launchers: list[subprocess.Popen[str]]) -> Path:
-    """Until an epoch is done."""
+def wait_for_state(run: Path, processes: list[Process]) -> Path:
+    """Wait until an epoch is finished."""
     state = run / "state.safetensors"
     deadline = time.monotonic() + 400
     while not state.exists():
-        if time.monotonic() > deadline or any(launcher.poll() for launcher in launchers):
-            pytest.fail("\n".join(end(launchers, 5)))
+        if time.monotonic() > deadline or any(process.poll() for process in processes):
+            pytest.fail("\n".join(end(processes, 5)))
         time.sleep(0.002)
     return state
 
 
-def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
-    said, _ = interrupt(own_folders, 1, signal.SIGKILL)
-    assert "another process of the training has ended or does not respond" in said
+def test_lost_machine_with_its_own_disk(own_folders: Pair, disk: Path) -> None:
+    processes = train(own_folders)
+    state = wait_for_state(own_folders[0].disk / "run", processes)
+    processes[1].kill()
+    errors, _ = end(processes)
+    assert "another process of the training has ended or does not respond" in errors
+    assert load_tensors(state)[1]["step"] < 6
     finish(train(own_folders))
     assert same(own_folders[0].disk / "run", disk / "expected")
     found = sorted(path.name for path in own_folders[1].disk.iterdir())
@@ -198,44 +209,48 @@ def test_a_machine_lost_with_its_own_disk(own_folders: Pair, disk: Path) -> None
 
 
 @pytest.mark.apt("iproute2", "ip")
-def test_a_machine_told_to_stop_in_its_own_network(own_networks: Pair, disk: Path) -> None:
-    interrupt(own_networks, 0, signal.SIGTERM)
+def test_terminated_machine_in_its_own_network(own_networks: Pair, disk: Path) -> None:
+    launchers = launch(own_networks)
+    state = wait_for_state(disk / "run", launchers)
+    launchers[0].send_signal(signal.SIGTERM)
+    end(launchers)
+    assert all(launcher.returncode for launcher in launchers)
+    assert load_tensors(state)[1]["step"] < 6
     finish(train(own_networks))
     assert same(disk / "run", disk / "expected")
 
 
 @pytest.mark.apt("iproute2", "ip")
-def test_a_machine_that_falls_silent(own_networks: Pair, tmp_path: Path) -> None:
-    """Its cable is cut: no connection is closed, and both give up after a while."""
-    program = tmp_path / "impatient.py"
-    program.write_text(
+def test_unresponsive_machine(own_networks: Pair) -> None:
+    """The cable is cut: no connection is closed, and both give up after a while."""
+    code = (
         "from datetime import timedelta\n"
-        "from wetread.cli import main\n"
         "from wetread.learn import distributed\n"
-        "distributed._TIMEOUT = timedelta(seconds=40)\n"
-        "main()\n"
+        f"distributed._TIMEOUT = timedelta(seconds=40)\n{MAIN}"
     )
-    arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--steps", "1000"]
-    launchers = train(own_networks, *arguments, program=(str(program),))
-    wait_for_state(own_networks[0].disk / "silent", launchers)
-    subprocess.run(["ip", "-n", own_networks[1].enter[-1], *CUT], check=True)
-    said = end(launchers)
-    assert all(launcher.returncode for launcher in launchers)  # torchrun itself may be the first
-    assert any("ended or does not respond" in one for one in said), "\n".join(said)
+    arguments = [*TRAIN[:2], "-o", "silent", *TRAIN[4:], "--epochs", "500"]
+    processes = train(own_networks, *arguments, code=code)
+    wait_for_state(own_networks[0].disk / "silent", processes)
+    subprocess.run(["ip", "-n", own_networks[1].namespace, *CUT], check=True)
+    errors = end(processes)
+    assert all(process.returncode for process in processes)
+    assert any("ended or does not respond" in error for error in errors), "\n".join(errors)
 
 
-def test_machines_that_have_not_the_same(own_folders: Pair, phantoms: Path) -> None:
-    """Another cache on the second one; or an index, and no disk where both see it prepared."""
+def test_machines_with_different_data(own_folders: Pair, phantoms: Path) -> None:
+    """Another cache on the second one; or an index, and no shared disk."""
     one, two = (machine.disk for machine in own_folders)
     index = wr.scan(phantoms / "train", one / "train.index", workers=0, progress=False)
     shutil.copytree(one / "train.index", two / "train.index")
     shutil.rmtree(two / "train.cache")
     wr.prepare(index, two / "train.cache", 32, workers=1, progress=False)
-    _, said = end(train(own_folders, *TRAIN[:4], "--size", "32"))
-    assert "process 1 has split_hash" in said
+    main, other = end(train(own_folders, *TRAIN[:4], "--size", "32"))
+    assert "another process of the training has ended" in main
+    assert "process 1 has split_hash" in other
     assert not (one / "run").exists()
-    _, said = end(train(own_folders, "train.index", *TRAIN[1:]))
-    assert "process 1 does not see run, where the main process has prepared the images" in said
+    main, other = end(train(own_folders, "train.index", *TRAIN[1:]))
+    assert "another process of the training has ended" in main
+    assert "process 1 cannot find run, where the main process has prepared the images" in other
 
 
 @pytest.mark.apt("dash", "sh")

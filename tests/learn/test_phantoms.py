@@ -1,4 +1,4 @@
-"""Both models learn from scratch: phantoms to learn from, other phantoms to judge by.
+"""Both models learn from scratch on phantoms, evaluated on other phantoms. Slow.
 
 Slow: it trains in earnest, on one thread. What it proves is the path from file to score; phantoms
 say nothing about medicine.
@@ -21,20 +21,20 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.filterwarnings("ignore:split by id:UserWarning"),
 ]
-QUIET: dict[str, Any] = {"threads": 1, "augment": False, "progress": False}
+QUIET: dict[str, Any] = {"augment": False, "progress": False}
 """A schedule so short learns more from pictures as they are."""
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    return write_sample(folder, 200, size=256, test=60, progress=False)
+    return write_sample(folder, 200, size=192, test=60, progress=False)
 
 
 @pytest.fixture(scope="module")
 def train(sample: Path) -> tuple[Cache, Boxes]:
     index = wr.scan(sample / "train", workers=0, progress=False)
-    cache = wr.prepare(index, sample / "train.cache", 256, progress=False)
+    cache = wr.prepare(index, sample / "train.cache", 192, progress=False)
     truth = wr.read_boxes(sample / "train.csv", images=index).consensus("majority")
     return cache.split(truth), truth
 
@@ -42,14 +42,14 @@ def train(sample: Path) -> tuple[Cache, Boxes]:
 @pytest.fixture(scope="module")
 def held_out(sample: Path) -> tuple[Cache, Boxes]:
     index = wr.scan(sample / "test", workers=0, progress=False)
-    cache = wr.prepare(index, sample / "test.cache", 256, progress=False)
+    cache = wr.prepare(index, sample / "test.cache", 192, progress=False)
     return cache, wr.read_boxes(sample / "test_truth.csv", images=index)
 
 
 def test_a_detector_learns_in_100_steps(
     train: tuple[Cache, Boxes], held_out: tuple[Cache, Boxes], tmp_path: Path
 ) -> None:
-    run = wr.train(*train, to=tmp_path / "run", size=256, steps=100, **QUIET)
+    run = wr.train(*train, to=tmp_path / "run", size=192, epochs=5, **QUIET)
     cache, truth = held_out
     found = run.predict(cache, progress=False)
     result = wr.evaluate(found, truth, "voc2010@0.4", resamples=0)
@@ -61,7 +61,7 @@ def test_a_detector_learns_in_100_steps(
 def test_a_classifier_learns_in_150_steps(
     train: tuple[Cache, Boxes], held_out: tuple[Cache, Boxes], tmp_path: Path
 ) -> None:
-    how: dict[str, Any] = {"size": 128, "batch": 16, "steps": 150, **QUIET}
+    how: dict[str, Any] = {"size": 96, "batch": 16, "epochs": 15, **QUIET}
     run = wr.train(*train, "classify", to=tmp_path / "run", **how)
     cache, truth = held_out
     result = wr.evaluate(run.predict(cache, progress=False), truth, "classification", resamples=0)

@@ -1,4 +1,4 @@
-"""Another model in one file: the example, with a stand-in for the package that it wants."""
+"""The example of a custom model, with a stand-in for the package it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "rfdetr_detector.py"
 
 
 class Body(nn.Module):
-    """Queries of one place each; keeps what it saw."""
+    """Stand-in of one query per position; records its input."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ def finish(made: dict[str, Tensor], sizes: Tensor) -> list[dict[str, Tensor]]:
 
 @pytest.fixture
 def rfdetr(monkeypatch: pytest.MonkeyPatch) -> None:
-    def config(**said: Any) -> Any:
-        return SimpleNamespace(resolution=96, **said)
+    def config(**options: Any) -> Any:
+        return SimpleNamespace(resolution=96, **options)
 
     modules: dict[str, dict[str, Any]] = {
         "rfdetr": {},
@@ -66,7 +66,7 @@ def rfdetr(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("rfdetr")
-def test_the_example_speaks_both_languages() -> None:
+def test_example_converts_input_and_output() -> None:
     model: Any = load_builder(str(EXAMPLE))(Shape(3, 64, 0.5, 0.25))
     images = [torch.full((1, 64, 64), 0.75)] * 2
     box = torch.tensor([[16.0, 0.0, 48.0, 64.0]])
@@ -88,11 +88,11 @@ def test_the_example_speaks_both_languages() -> None:
     assert found[0]["boxes"].tolist() == [[0.0, 0.0, 64.0, 32.0]]
 
 
-def test_importing_the_example_needs_no_package() -> None:
+def test_example_imports_without_the_package() -> None:
     assert callable(load_builder(str(EXAMPLE)))
 
 
-def test_files_that_build_nothing(tmp_path: Path) -> None:
+def test_files_without_build(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file"):
         load_builder(str(tmp_path / "none.py"))
     (tmp_path / "empty.py").write_text("")

@@ -1,12 +1,9 @@
-"""A run from the outside: what it leaves, how it goes on, what it refuses."""
+"""Runs: files, resuming, predictions, errors."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -29,11 +26,12 @@ from wetread.learn.dataset import CacheDataset
 from wetread.learn.detector import Detector, Shape
 from wetread.learn.examples import check_truth, known_parts, read_data
 from wetread.learn.run import Run
+from wetread.testing.forks import Fork
 
 pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
 
 SMALL: dict[str, Any] = {
-    "size": 64, "batch": 4, "steps": 6, "threads": 1, "augment": True, "progress": False,
+    "size": 64, "batch": 4, "epochs": 1.5, "augment": True, "progress": False,
 }  # fmt: skip
 FILES = (
     "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
@@ -58,10 +56,10 @@ def classifier(cache: Cache, truth: Boxes, tmp_path_factory: pytest.TempPathFact
 
 
 def same(one: Path, two: Path) -> bool:
-    """Whether two runs came to the same, bit for bit."""
+    """True if two runs are equal bit for bit."""
     for name in ("last", "best", "state"):
-        (a, said), (b, also) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
-        if said != also or any(not torch.equal(a[key], b[key]) for key in a):
+        (a, one_data), (b, two_data) = (load_tensors(p / f"{name}.safetensors") for p in (one, two))
+        if one_data != two_data or any(not torch.equal(a[key], b[key]) for key in a):
             return False
     tables = (pq.read_table(path / "metrics.parquet") for path in (one, two))
     return next(tables).equals(next(tables))
@@ -83,7 +81,7 @@ def test_the_folder(detector: Run) -> None:
     assert len(lines) == 1 + 2  # 6 steps of 4 are two epochs of 19 images
 
 
-def test_a_run_is_opened_again(detector: Run) -> None:
+def test_open(detector: Run) -> None:
     again = Run.open(detector.path)
     assert again.id == detector.id
     assert again.classes == detector.classes
@@ -97,13 +95,13 @@ def test_a_run_is_opened_again(detector: Run) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_patients_are_on_one_side(detector: Run) -> None:
+def test_no_patient_is_in_two_parts(detector: Run) -> None:
     split = detector.split.to_pandas()
     assert split.groupby("group")["part"].nunique().max() == 1
     assert len(split) == 24
 
 
-def test_the_same_pictures_are_on_one_side(cache: Cache, truth: Boxes) -> None:
+def test_duplicates_are_in_one_part(cache: Cache, truth: Boxes) -> None:
     """Two images with the same pixels in the cache, under other names."""
     rows = cache.rows.to_pylist()
     hashes = [row["hash"] for row in rows]
@@ -119,7 +117,7 @@ def test_the_same_pictures_are_on_one_side(cache: Cache, truth: Boxes) -> None:
     assert len(set(parts.values())) == 2
 
 
-def test_the_same_command_gives_the_same_run(
+def test_equal_options_give_equal_runs(
     detector: Run, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
     again = wr.train(cache, truth, to=tmp_path / "again", **SMALL)
@@ -150,24 +148,23 @@ main()
     ("how", "code"),
     [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)],
 )
-def test_what_was_killed_goes_on_bit_for_bit(
+def test_resumed_run_equals_an_uninterrupted_one(
     how: signal.Signals, code: int, detector: Run, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
-    """The process dies in earnest; the same command finishes, equal to the run that did not die."""
+    """The process is killed; the same command resumes and finishes."""
     truth.save(tmp_path / "truth.parquet")
     out = tmp_path / "run"
-    command = [sys.executable, "-c", HELD, "train", str(cache.folder)]
+    command = ["train", str(cache.folder)]
     command += [str(tmp_path / "truth.parquet"), "-o", str(out), "--size", "64", "--batch", "4"]
-    command += ["--steps", "6", "--threads", "1"]
-    home = str(Path(wr.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": home, "PYTHONWARNINGS": "ignore"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        while not (out / "state.safetensors").exists():
-            assert process.poll() is None
-            time.sleep(0.002)
-        process.send_signal(how)
-        (tmp_path / "go").touch()
-        assert process.wait() == code
+    command += ["--epochs", "1.5"]
+    process = Fork(HELD, command, tmp_path, {})
+    while not (out / "state.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(how)
+    (tmp_path / "go").touch()
+    process.communicate()
+    assert process.returncode == code
     assert load_tensors(out / "state.safetensors")[1]["step"] < 6
     run = wr.train(cache, truth, to=out, **SMALL)
     assert run.id == detector.id
@@ -175,7 +172,7 @@ def test_what_was_killed_goes_on_bit_for_bit(
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == FILES.split()
 
 
-def test_predictions_lie_in_stored_pixels(detector: Run, test_index: wr.Index) -> None:
+def test_predictions_are_in_stored_pixels(detector: Run, test_index: wr.Index) -> None:
     found = detector.predict(test_index, progress=False)
     table = found.table
     assert found.run == detector.id
@@ -195,7 +192,7 @@ def test_predictions_lie_in_stored_pixels(detector: Run, test_index: wr.Index) -
 
 
 class Sure(torch.nn.Module):
-    """Finds the lower right quarter of what it sees on every second image, else nothing."""
+    """Model that finds the lower right quarter of every second image, else nothing."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -217,7 +214,7 @@ def build(shape: Shape) -> Detector:
     return Sure(shape.size)
 
 
-def test_a_model_of_ones_own(cache: Cache, truth: Boxes, tmp_path: Path) -> None:
+def test_custom_model(cache: Cache, truth: Boxes, tmp_path: Path) -> None:
     run = wr.train(cache, truth, to=tmp_path / "own", model=build, **SMALL)
     with pytest.raises(UsageError, match=r"test_run:build"):
         Run.open(run.path)
@@ -239,7 +236,7 @@ def test_a_model_of_ones_own(cache: Cache, truth: Boxes, tmp_path: Path) -> None
     assert len(nothing) == len(rows)
 
 
-def test_training_images_are_marked_and_not_judged(
+def test_training_images_are_marked_and_not_evaluated(
     detector: Run, cache: Cache, truth: Boxes
 ) -> None:
     found = detector.predict(cache, progress=False)
@@ -253,7 +250,7 @@ def test_training_images_are_marked_and_not_judged(
     assert result.images == result.groups == detector.config["images"]["valid"]
 
 
-def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, unsplit: Cache) -> None:
+def test_file_of_equal_name_and_other_size_is_another_image(detector: Run, unsplit: Cache) -> None:
     split = detector.split
     sizes = pa.array([size + 1 for size in split["file_size"].to_pylist()])
     hashes = pa.array(["elsewhere"] * len(split))
@@ -267,9 +264,7 @@ def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, unsplit: 
     assert set(known_parts(unsplit, other).values()) == {None}
 
 
-def test_a_classifier_says_what_and_whether(
-    classifier: Run, test_index: wr.Index, phantoms: Path
-) -> None:
+def test_predictions_of_a_classifier(classifier: Run, test_index: wr.Index, phantoms: Path) -> None:
     found = classifier.predict(test_index, progress=False)
     rows = found.table.to_pylist()
     assert len(rows) == 6 * (5 + 1)
@@ -302,7 +297,7 @@ def test_the_filter_of_two_runs(
         detector.thresholds(detector)
 
 
-def test_the_parts_of_the_index_are_used(phantoms: Path, tmp_path: Path) -> None:
+def test_parts_of_the_index_are_used(phantoms: Path, tmp_path: Path) -> None:
     index = wr.scan(phantoms / "train", workers=0, progress=False)
     boxes = wr.read_boxes(phantoms / "train.csv", images=index).consensus()
     index = wr.split(index, boxes, parts={"train": 0.5, "valid": 0.25, "test": 0.25})
@@ -318,7 +313,7 @@ def test_the_parts_of_the_index_are_used(phantoms: Path, tmp_path: Path) -> None
     }
 
 
-def test_without_images_to_judge_by_the_last_weights_are_the_best(
+def test_last_weights_are_the_best_without_validation_images(
     phantoms: Path, tmp_path: Path
 ) -> None:
     index = wr.scan(phantoms / "train", workers=0, progress=False)
@@ -356,7 +351,7 @@ def test_boxes_with_parts_need_no_split_cache(
     assert run.split.equals(read_data(cache, truth).split)
 
 
-def test_another_command_needs_another_folder(detector: Run, cache: Cache, truth: Boxes) -> None:
+def test_other_options_need_another_folder(detector: Run, cache: Cache, truth: Boxes) -> None:
     with pytest.raises(UsageError, match=r"has a run with batch = 4, not 2: use the same options"):
         wr.train(cache, truth, to=detector.path, **{**SMALL, "batch": 2})
     columns = {name: truth.table[name] for name in truth.table.column_names}
@@ -366,7 +361,7 @@ def test_another_command_needs_another_folder(detector: Run, cache: Cache, truth
         wr.train(cache, other, to=detector.path, **SMALL)
 
 
-def test_several_readers_are_no_truth(phantoms: Path, cache: Cache, tmp_path: Path) -> None:
+def test_several_readers_are_an_error(phantoms: Path, cache: Cache, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--consensus wbf"):
         wr.train(cache, phantoms / "train.csv", to=tmp_path / "run", **SMALL)
     assert not (tmp_path / "run").exists()
@@ -382,7 +377,7 @@ def test_several_readers_are_no_truth(phantoms: Path, cache: Cache, tmp_path: Pa
     ],
 )
 @pytest.mark.filterwarnings("ignore:1 images of the ground truth are not in the cache:UserWarning")
-def test_several_readers_are_the_same_to_all(
+def test_same_error_for_several_readers_everywhere(
     cache: Cache, truth: Boxes, frames: list[int | None], readers: list[str | None], several: bool
 ) -> None:
     """Before anything is decoded, by the data set, and by `wetread.evaluate`."""
@@ -402,12 +397,12 @@ def test_several_readers_are_the_same_to_all(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"task": "segment"}, "unknown task 'segment'"),
         ({"model": "big"}, "unknown model to detect 'big'"),
         ({"size": 16}, "size must be at least 32"),
-        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": 0}, "epochs must be above 0"),
         ({"lr": 0.0}, "lr must be above 0"),
         ({"lr": 11.0}, "lr must be above 0"),
         ({"device": "cuda:7"}, "no device 'cuda:7'"),
@@ -418,9 +413,9 @@ def test_several_readers_are_the_same_to_all(
     ],
 )
 def test_wrong_usage(
-    changes: dict[str, Any], said: str, cache: Cache, truth: Boxes, tmp_path: Path
+    changes: dict[str, Any], message: str, cache: Cache, truth: Boxes, tmp_path: Path
 ) -> None:
-    with pytest.raises((UsageError, NotFoundError), match=said):
+    with pytest.raises((UsageError, NotFoundError), match=message):
         wr.train(cache, truth, to=tmp_path / "run", **{**SMALL, **changes})
     assert not (tmp_path / "run").exists()
 
@@ -435,11 +430,11 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no image of the boxes is in the cache"):
         wr.train(cache, joined, to=tmp_path, **SMALL)
     normal = truth.select(pa.array([k == "nothing" for k in truth.table["kind"].to_pylist()]))
-    with pytest.raises(UsageError, match="nothing to learn"):
+    with pytest.raises(UsageError, match="no boxes to train on"):
         wr.train(cache, normal, to=tmp_path, **SMALL)
 
 
-def test_folders_that_are_no_run(tmp_path: Path, detector: Run) -> None:
+def test_folders_without_a_run(tmp_path: Path, detector: Run) -> None:
     with pytest.raises(NotFoundError, match="no such folder"):
         Run.open(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"is not a run: it has no config\.json"):
@@ -457,7 +452,7 @@ def test_folders_that_are_no_run(tmp_path: Path, detector: Run) -> None:
         _ = Run.open(tmp_path).metrics
 
 
-def test_files_that_cannot_be_decoded_are_said(
+def test_undecodable_files_are_listed_in_a_warning(
     detector: Run, phantoms: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "some"

@@ -69,7 +69,7 @@ def test_a_blurred_film_is_less_sharp(films: list[np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (1, 3000)])
-def test_small_ones(shape: tuple[int, int]) -> None:
+def test_small_images(shape: tuple[int, int]) -> None:
     found = look(np.zeros(shape, np.uint8))
     assert found["px_border"] == 1
     assert found["px_sharpness"] == found["px_corners"] == 0
@@ -82,7 +82,7 @@ def test_colour_and_palettes(real_file: object) -> None:
     assert quality_metrics(Frame(colour[..., 0], 8, "PALETTE COLOR"), palette) == {}
 
 
-def test_they_are_columns_of_measure(small_folder: Path) -> None:
+def test_metrics_are_columns_of_measure(small_folder: Path) -> None:
     measured = wr.scan(small_folder, progress=False).measure(progress=False).to_pandas()
     done = measured[measured["px_status"] == "ok"]
     assert done[["px_dhash", "px_corners", "px_border", "px_sharpness"]].notna().all(axis=None)

@@ -21,7 +21,7 @@ def make(values: np.ndarray, scale: int = 1) -> Frame:
 
 
 @pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])
-def test_every_number_equals_numpys(kind: str) -> None:
+def test_statistics_equal_numpy(kind: str) -> None:
     stored = RNG.integers(0, 120, (70, 80)).astype(kind)
     pipeline = Pipeline("MONOCHROME2", "CT", 2, -100, views=(Window(0, 100),), padding=(3, 5))
     row = measure([(make(stored), pipeline)])
@@ -50,7 +50,7 @@ def test_every_number_equals_numpys(kind: str) -> None:
     assert row["px_entropy"] == pytest.approx(-(share * np.log2(share)).sum())
 
 
-def test_frames_are_added_up_each_with_its_own_rescale() -> None:
+def test_frames_are_combined_with_their_own_rescale() -> None:
     a, b = RNG.integers(0, 99, (2, 20, 30)).astype("u2")
     row = measure([(make(a), Pipeline("", "PT", 1)), (make(b, 2), Pipeline("", "PT", 0.5))])
     both = np.concatenate([a.ravel(), b.ravel() * 0.5])

@@ -1,4 +1,4 @@
-"""Every real file: smaller versions look and measure as the full one; `decodable` is true."""
+"""Every real file: reduced resolutions agree with the full one; `decodable` is right."""
 
 from __future__ import annotations
 

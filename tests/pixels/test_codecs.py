@@ -1,4 +1,4 @@
-"""Every pixel form and code-stream, made here, decoded to the values it was made from."""
+"""Every pixel format and codec: synthetic files decode to their original values."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def grey(bits: int, signed: bool = False) -> np.ndarray:
 
 
 def encode_rle(values: np.ndarray) -> bytes:
-    """RLE of literal runs only: a segment a byte plane, most significant first."""
+    """RLE of literal runs only: one segment per byte plane, most significant first."""
     big = np.atleast_3d(values).astype(values.dtype.newbyteorder(">"))
     size = values.dtype.itemsize
     planes = big.view("u1").reshape(*big.shape, size)
@@ -250,7 +250,7 @@ def test_the_stream_decides_on_its_colour_before_the_tag(space: str, tag: str, n
 @pytest.mark.parametrize(
     ("tag", "expected"), [("YBR_FULL", (200, 40, 90)), ("RGB", (94, 126, 204))]
 )
-def test_without_a_word_from_the_stream_the_tag_decides(tag: str, expected: tuple[int]) -> None:
+def test_tag_decides_if_the_stream_states_no_colour(tag: str, expected: tuple[int]) -> None:
     values = np.zeros((16, 16, 3), "u1")
     values[:] = (200, 40, 90)
     data = imagecodecs.jpeg8_encode(
@@ -285,7 +285,7 @@ def test_a_bomb_is_refused_before_anything_is_allocated() -> None:
     with pytest.raises(DecodeError, match=r"settings\.frame_bytes"):
         decode(b"", make_form(np.zeros((10, 11), "u1"), EXPLICIT), small)
     form = make_form(np.zeros((1, 1), "u2"), RLE, rows=8000, columns=8000)
-    with pytest.raises(DecodeError, match=r"10 bytes that claim to hold 128,000,000"):
+    with pytest.raises(DecodeError, match=r"10 bytes would expand to 128,000,000"):
         decode(bytes(10), form)
 
 

@@ -1,4 +1,4 @@
-"""Colour: what each codec's decoder returns, by photometric interpretation and markers."""
+"""Colour: output of each decoder, by photometric interpretation and markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look-up tables: as they are stated, and where data and descriptor disagree."""
+"""Look-up tables, also if data and descriptor disagree."""
 
 from __future__ import annotations
 

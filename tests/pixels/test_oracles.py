@@ -1,4 +1,4 @@
-"""Every real file against pydicom + pylibjpeg, gdcm and dcmtk: bit for bit, or listed here."""
+"""Every real file against pydicom, gdcm and dcmtk: bit for bit, or listed here."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def by_dcmtk(path: Path, frames: Frames, work: Path) -> Callable[[int], np.ndarr
 
 
 def plain(command: list[str], frames: Frames) -> Callable[[int], np.ndarray]:
-    """The frames of the uncompressed file that a command writes, read by pydicom."""
+    """Frames of the uncompressed file that a command writes, read by pydicom."""
     from pydicom.pixels import pixel_array
 
     written = Path(command[-1])
@@ -104,7 +104,7 @@ def readable(paths: list[Path]) -> Iterator[tuple[Path, Frames]]:
 
 
 def difference(frames: Frames, oracle: Callable[[int], np.ndarray]) -> int | None:
-    """The largest difference over first and last frame; None where either cannot decode."""
+    """Largest difference over first and last frame; None if either cannot decode."""
     worst = 0
     for index in sorted({0, len(frames) - 1}):
         try:

@@ -1,4 +1,4 @@
-"""Lower resolutions: never failing, bit-equal where they can be, near the averages elsewhere."""
+"""Reduced resolutions: bit-equal if possible, near the averages elsewhere."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_decode_reduced_never_enlarges() -> None:
 
 
 def read_both(path: Path, halvings: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture decoded at a lower resolution, and the one in full, in the same window."""
+    """Picture decoded at a reduced resolution, and the full one, in the same window."""
     with open_frames(path) as frames:
         full = read_frame(frames)
         pipeline, form = read_pipeline(frames.header), frames.form

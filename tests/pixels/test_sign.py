@@ -1,4 +1,4 @@
-"""Sign and precision of code-stream and header: values, and averages at lower resolutions."""
+"""Sign and precision of code-stream and header, at full and reduced resolution."""
 
 from __future__ import annotations
 

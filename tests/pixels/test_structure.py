@@ -1,4 +1,4 @@
-"""Pixels under another transfer syntax than they are in: decoded by what they hold, or refused."""
+"""Pixels in another transfer syntax than stated: detected from the bytes, or refused."""
 
 from __future__ import annotations
 

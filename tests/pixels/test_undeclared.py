@@ -1,4 +1,4 @@
-"""Frames that Number of Frames does not count, and frames that the file does not have."""
+"""Frames beyond Number of Frames, and stated frames that are missing."""
 
 from __future__ import annotations
 

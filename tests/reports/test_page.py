@@ -148,12 +148,12 @@ def test_document_is_well_formed(reported: Path) -> None:
     found = check(command.html)
     assert len(found.all("img")) > 20
     ids = set(index.to_pandas()["id"])
-    said = re.findall(r"wetread view train\.index --at ([0-9a-f]{16})", command.html)
-    assert said
-    assert set(said) <= ids
+    shown = re.findall(r"wetread view train\.index --at ([0-9a-f]{16})", command.html)
+    assert shown
+    assert set(shown) <= ids
     found = check(viewer.html)
     linked = [t[10:] for a in found.all("a") if (t := a["href"] or "").startswith("./#/image/")]
-    assert sorted(linked) == sorted(said)
+    assert sorted(linked) == sorted(shown)
     assert "wetread view" not in viewer.html
 
 

@@ -1,4 +1,4 @@
-"""Sample data: DICOM in the form of VinBigData, readers who disagree, no patient data."""
+"""Sample data: DICOM in the form of VinBigData, simulated readers, no patient data."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     assert not (tmp_path / "s").exists()
 
 
-def test_every_text_says_that_they_are_phantoms(tmp_path):
+def test_every_text_states_that_images_are_phantoms(tmp_path):
     folder = tmp_path / "s"
     done = CliRunner().invoke(main, ["sample", str(folder), "--images", "2", "--size", "32"])
     assert done.exit_code == 0

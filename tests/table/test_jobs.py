@@ -1,4 +1,4 @@
-"""Many jobs share a scan; merged, it is the scan of one."""
+"""Distributed scan: merged shards equal one scan."""
 
 from __future__ import annotations
 

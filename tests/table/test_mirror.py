@@ -1,4 +1,4 @@
-"""Damage of an index in a bucket and of its copy, and files that are in no bucket any more."""
+"""Damage of an index in a bucket and of its copy, and deleted objects."""
 
 from __future__ import annotations
 

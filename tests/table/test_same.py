@@ -1,4 +1,4 @@
-"""One table, whichever way the files are read. That of a bucket is in test_buckets.py."""
+"""Equal tables, however the files are read. Buckets: test_buckets.py."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def by_shards(folder: Path, to: Path) -> wr.Index:
 
 
 def by_dask(count: int) -> Callable[[Path, Path], wr.Index]:
+    """Scan with workers in threads; those of test_dask.py are processes."""
+    options = {"threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+
     def scan(folder: Path, to: Path) -> wr.Index:
-        with (
-            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=":0") as cluster,
-            Client(cluster) as client,
-        ):
+        with LocalCluster(n_workers=count, **options) as cluster, Client(cluster) as client:
             engine, settings = wr.DaskEngine(client), Settings(part_files=4)
             return wr.scan(folder, to / "x.index", progress=False, engine=engine, settings=settings)
 

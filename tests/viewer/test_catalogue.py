@@ -162,9 +162,9 @@ def test_row_and_fetch(catalogue: Catalogue, content: IndexRows, frame: pd.DataF
     assert (row["path"], row["Rows"]) == (frame["path"][150], 256)
     assert catalogue.row("0" * 16) is None
     numbers = [199, 3, 3, 70, 0]
-    found = fetch(catalogue.content, numbers, ["path", "Rows"])
+    found = fetch(catalogue.index, numbers, ["path", "Rows"])
     assert found["path"].to_pylist() == frame["path"][numbers].to_list()
-    assert fetch(catalogue.content, [], ["path"]).num_rows == 0
+    assert fetch(catalogue.index, [], ["path"]).num_rows == 0
 
 
 def test_series_by_instance_number(catalogue: Catalogue, frame: pd.DataFrame) -> None:
@@ -262,7 +262,7 @@ def test_invalid_where_is_rejected(catalogue: Catalogue, where: str) -> None:
 
 
 def test_slow_where_is_stopped(catalogue: Catalogue) -> None:
-    limited = Catalogue(catalogue.content, Settings(filter_seconds=0.3))
+    limited = Catalogue(catalogue.index, Settings(filter_seconds=0.3))
     endless = RowQuery("Rows > (SELECT sum(range) FROM range(1000000000000))")
     begun = time.monotonic()
     for _ in range(2):  # errors are not cached

@@ -69,7 +69,7 @@ def test_start_look_and_stop(index: wr.Index) -> None:
 
 
 def test_stop_releases_all_resources(index: wr.Index) -> None:
-    """Numbers of threads, file descriptors and processes are unchanged after 50 viewers."""
+    """Numbers of threads, file descriptors and processes are unchanged after ten viewers."""
     process = psutil.Process()
 
     def count() -> tuple[int, int, int]:
@@ -78,9 +78,9 @@ def test_stop_releases_all_resources(index: wr.Index) -> None:
     with serve(index) as viewer:  # resources of the first start
         get(viewer, f"api/images/{index[0].id}/preview")
     before = count()
-    for number in range(50):
+    for number in range(10):
         with serve(index) as viewer:
-            path = f"images/{index[0].id}/preview" if number % 10 == 0 else "rows"
+            path = f"images/{index[0].id}/preview" if number % 5 == 0 else "rows"
             assert get(viewer, f"api/{path}").status_code == 200
     assert count() == before
 

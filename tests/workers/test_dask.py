@@ -132,7 +132,7 @@ def test_the_same_predictions(
     cache = Cache.open(phantom_cache)
     truth = wr.read_boxes(phantoms / "train.csv", images=cache.index).consensus("majority")
     cache = cache.split(truth)
-    how: dict[str, Any] = {"size": 64, "batch": 4, "steps": 1, "threads": 1, "progress": False}
+    how: dict[str, Any] = {"size": 64, "batch": 4, "epochs": 0.25, "progress": False}
     run = wr.train(cache, truth, to=tmp_path / "detect", **how)
     normal = wr.train(cache, truth, "classify", to=tmp_path / "classify", **how)
     folder = tmp_path / "test"
@@ -330,7 +330,7 @@ def test_unreachable_scheduler_and_invisible_folder(client: Client) -> None:
         pytest.raises(EngineError, match="cannot connect to a scheduler"),
     ):
         wr.DaskEngine("tcp://127.0.0.1:9")
-    with pytest.raises(UsageError, match="does not see /nowhere"):
+    with pytest.raises(UsageError, match="cannot find /nowhere"):
         wr.DaskEngine(client).check("/nowhere", None)
 
 

@@ -36,7 +36,7 @@ def run(tasks: list[pa.Table], workers: int = 2, timeout: float | None = None) -
 
 @pytest.fixture
 def children() -> Children:
-    """The worker processes that the test has started; those of viewers for all tests are others."""
+    """Worker processes that the test has started, without those of shared viewers."""
 
     def list_all() -> set[psutil.Process]:
         return {p for p in psutil.Process().children() if "wetread.workers.worker" in p.cmdline()}

@@ -198,7 +198,7 @@ def _read_siim(frame: pd.DataFrame) -> Chunk:
         boxes = _parse_siim(text)
         labelled = [box[2:] for box in boxes if box[0]]
         if listed and not _same_boxes(labelled, ast.literal_eval(listed)):
-            raise UsageError(f"{name}: the columns label and boxes do not agree")
+            raise UsageError(f"{name}: the columns label and boxes have different boxes")
         for label, _, *corners in boxes:
             _add(rows, name.removesuffix("_image"), label, None, corners)
     return _make(rows, [("1", OPACITY)])

@@ -50,7 +50,7 @@ def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
     try:
         text = file.read_bytes()
         if b"\0" in text or b"<!" in text.replace(b"<!--", b""):
-            raise UsageError(f"{file.name} is refused: it declares a document type or is not UTF-8")
+            raise UsageError(f"{file.name}: must be UTF-8 without a document type declaration")
         root = ElementTree.fromstring(text)  # noqa: S314 - no entities: see above
         objects = [_parse_object(item) for item in root.iter("object")]
         rows, columns = (int(float(root.findtext(f"size/{n}") or 0)) for n in ("height", "width"))

@@ -259,7 +259,7 @@ class Cache:
 
 
 def open_cache(cache: Cache | str | os.PathLike[str]) -> Cache:
-    """A cache, opened if it is given as a path.
+    """Open a cache by its path; return a `Cache` unchanged.
 
     Raises:
         UsageError: neither a cache nor a path.

@@ -86,21 +86,21 @@ def demo(train: bool) -> None:
     from wetread.table.summary import summarise
 
     console = open_console()
-    content = scan(folders, progress=False)
+    index = scan(folders, progress=False)
     print_headline(console, "One row per file, readable or not")
     for place in folders:
         console.print(f"[dim]{place}[/]", soft_wrap=True)
     console.print()
-    print_summary(summarise(content))
+    print_summary(summarise(index))
     print_headline(console, "Every header in one typed table")
-    console.print(f"{len(content):,} rows, {len(content.schema):,} columns, for example:")
-    print_table(query(content, HEAD))
+    console.print(f"{len(index):,} rows, {len(index.schema):,} columns, for example:")
+    print_table(query(index, HEAD))
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
-    chest = Index.of(content).where(CHEST)[0]
+    chest = Index.of(index).where(CHEST)[0]
     echo(str(chest.header))
     _draw(chest)
     print_headline(console, "The problems of each file")
-    print_problems(query(content, WORST))
+    print_problems(query(index, WORST))
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         _show_boxes(console, Path(folder))
     print_headline(console, "Next steps")

@@ -30,7 +30,7 @@ def show_training(
     images: int = 200,
     test: int = 60,
     size: int = 256,
-    steps: int = 100,
+    epochs: float = 5,
 ) -> None:
     """Scan, consensus, split, prepare, train, predict, evaluate, submit: about three minutes.
 
@@ -41,7 +41,7 @@ def show_training(
         images: number of training phantoms.
         test: number of test phantoms.
         size: longest side in pixels.
-        steps: steps of the detector; the classifier takes 1.5 times as many.
+        epochs: epochs of the detector; the classifier takes three times as many.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -60,7 +60,7 @@ def show_training(
     write_sample(folder, images, size=size, test=test)
     index, truth = _read_truth(folder)
     unseen = scan(folder / "test", progress=False)
-    detector, classifier = _learn(index, truth, folder, size, steps, headline)
+    detector, classifier = _learn(index, truth, folder, size, epochs, headline)
     headline(f"Detector and classifier on {test} unseen phantoms")
     chosen = detector.thresholds(classifier)
     found = detector.predict(unseen, filter=classifier, thresholds=chosen[:2])
@@ -94,7 +94,7 @@ def _learn(
     truth: Boxes,
     folder: Path,
     size: int,
-    steps: int,
+    epochs: float,
     headline: Callable[[str], None],
 ) -> tuple[Run, Run]:
     """Train a detector and a classifier."""
@@ -104,8 +104,8 @@ def _learn(
     headline("Training cache")
     cache = prepare(index, folder / "train.cache", size)
     echo(repr(cache))
-    headline(f"A detector, from scratch, in {steps} steps")
-    detector = train(cache, truth, to=folder / "detector", size=size, steps=steps, augment=False)
+    headline(f"A detector, from scratch, in {epochs:g} epochs")
+    detector = train(cache, truth, to=folder / "detector", size=size, epochs=epochs, augment=False)
     headline("A classifier: any finding, and which")
     classifier = train(
         cache,
@@ -114,7 +114,7 @@ def _learn(
         to=folder / "classifier",
         size=size // 2,
         batch=16,
-        steps=steps * 3 // 2,
+        epochs=3 * epochs,
         augment=False,
     )
     return detector, classifier

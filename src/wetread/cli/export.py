@@ -68,9 +68,9 @@ def export(
     from wetread.table.query import where as choose
     from wetread.table.summary import say_without_pixels
 
-    content = open_index(index)
-    content = choose(content, where) if where else content
-    lines = export_images(content, to, size, format, window, workers, not quiet)
+    source = open_index(index)
+    source = choose(source, where) if where else source
+    lines = export_images(source, to, size, format, window, workers, not quiet)
     failures = list_failures(lines.to_pylist())
     if as_json:
         print_json(lines.to_pylist())
@@ -79,6 +79,6 @@ def export(
         echo(f"{files:,} files in {to}, listed in its manifest.csv")
         for _, text in failures:
             echo(f"not written: {text}")
-        for line in say_without_pixels(content):
+        for line in say_without_pixels(source):
             echo(line)
     exit_on(fail_on, (code for code, _ in failures))

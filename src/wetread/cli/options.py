@@ -124,7 +124,7 @@ def _open_engine(engine: str | None, scheduler: str | None) -> Engine | None:
     if engine != "dask" and scheduler is None:
         return None
     if engine == "local" or scheduler is None:
-        raise UsageError("--engine dask and --scheduler ADDRESS go together")
+        raise UsageError("--engine dask and --scheduler ADDRESS must be given together")
     from wetread.workers.dask import DaskEngine
 
     return DaskEngine(scheduler)

@@ -32,13 +32,13 @@ def problems(index: str, code: str | None, as_json: bool, fail_on: list[str]) ->
     """
     from wetread.table.query import problems as list_problems
 
-    content = open_index(index)
-    found = list_problems(content, code)
+    opened = open_index(index)
+    found = list_problems(opened, code)
     if as_json:
         print_json(found.to_pylist())
     elif not len(found):
         name = code or "problems"
-        echo(f"No {name} in {len(content):,} files.")
+        echo(f"No {name} in {len(opened):,} files.")
     else:
         print_problems(found)
     exit_on(fail_on, found["code"].to_pylist())

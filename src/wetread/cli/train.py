@@ -69,8 +69,9 @@ def device_option(command: Any) -> Any:
     "--size",
     "Longest side of the model input in pixels (default: 512, or that of a smaller cache).",
 )
-@number_option("--epochs", "Number of epochs.", 12)
-@number_option("--steps", "Number of steps, instead of epochs.")
+@click.option(
+    "--epochs", metavar="X", type=float, default=12, show_default=True, help="Number of epochs."
+)
 @number_option("--batch", "Batch size per process.", 8)
 @click.option("--lr", metavar="X", type=float, help="Peak learning rate (default: the model's).")
 @number_option("--seed", "Random seed.", 0)
@@ -90,7 +91,6 @@ def device_option(command: Any) -> Any:
     show_default=True,
     help="float32 or bfloat16.",
 )
-@number_option("--threads", "CPU threads of PyTorch (default: number of idle cores).")
 @number_option("--workers", "Number of processes that load images.", 0)
 @root_option
 @device_option
@@ -127,7 +127,7 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     require_torch()
     options["model"] = load_builder(options["model"])
     find_recipe(options["task"], options["model"])
-    checked = ("to", "size", "epochs", "batch", "steps", "lr", "threads", "workers", "precision")
+    checked = ("to", "size", "epochs", "batch", "lr", "workers", "precision")
     check_options(**{name: options[name] for name in checked})
     with resumable(), process_group(options["device"]) as processes:
         cache = _prepare(source, Path(options["to"]), options["size"], processes, not quiet)
@@ -166,7 +166,7 @@ def _prepare(
     processes.barrier()
     if not folder.exists():
         raise UsageError(
-            f"process {processes.rank} does not see {folder}, where the main process has prepared "
+            f"process {processes.rank} cannot find {folder}, where the main process has prepared "
             "the images: prepare a cache first, and copy it to every machine"
         )
     return Cache.open(folder / "cache")

@@ -113,7 +113,7 @@ def evaluate(
         raise UsageError(f"resamples must be 0 or more, not {resamples}")
     by_image = definition.score is score_classification
     if prevalence is not None and not by_image:
-        raise UsageError('prevalence goes with metric="classification"')
+        raise UsageError('prevalence requires metric="classification"')
     predicted, expected = open_boxes(predictions), open_boxes(truth)
     nothing = definition.nothing
     if by_image and "nothing" not in predicted.table["kind"].unique().to_pylist():

@@ -142,7 +142,7 @@ def _check_kinds(name: str, table: pa.Table, points: bool) -> None:
     count = pc.sum(pc.equal(table["kind"], "point")).as_py() or 0
     if count and not points:
         raise UsageError(
-            f"{count} rows of the {name} are points, which overlap nothing; "
+            f"{count} rows of the {name} are points, which have no area; "
             'use metric="classification" or leave them out'
         )
     boxes = table.filter(pc.equal(table["kind"], "box"))

@@ -85,7 +85,7 @@ def to_channels(
     windows: Sequence[tuple[float, float]],
     bins: ArrayLike | int | None = None,
 ) -> Floats:
-    """Return channels, one per window, then `hist_scaled` unless `bins` is 0, on axis -3."""
+    """Stack channels on axis -3: one per window, and `hist_scaled` unless `bins` is 0."""
     channels = [windowed(values, *window) for window in windows]
     if not (isinstance(bins, int) and bins == 0):
         channels.append(hist_scaled(values, bins))

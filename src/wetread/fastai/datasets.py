@@ -99,7 +99,7 @@ def to_nchan(x: Dataset, wins: Sequence[WindowPair], bins: ArrayLike | int | Non
 def to_3chan(
     x: Dataset, win1: WindowPair, win2: WindowPair, bins: ArrayLike | int | None = None
 ) -> Any:
-    """Return `to_nchan` for two windows."""
+    """Return three channels: two windows and `hist_scaled`; see `to_nchan`."""
     return to_nchan(x, [win1, win2], bins)
 
 

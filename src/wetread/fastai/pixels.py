@@ -26,7 +26,7 @@ def open_dataset(dataset: Dataset) -> Frames:
     """Open the frames of a data set whose pixels are in memory.
 
     Raises:
-        DecodeError: there are no pixels, or the header describes an impossible image.
+        DecodeError: there are no pixels, or the header describes an invalid image.
     """
     for tag in ELEMENTS:
         if tag in dataset and dataset[tag].value:

@@ -88,7 +88,7 @@ def to_nchan(x: Tensor, wins: Sequence[WindowPair], bins: Breaks | int = None) -
 
 
 def to_3chan(x: Tensor, win1: WindowPair, win2: WindowPair, bins: Breaks | int = None) -> Any:
-    """Return `to_nchan` for two windows."""
+    """Return three channels: two windows and `hist_scaled`; see `to_nchan`."""
     return to_nchan(x, [win1, win2], bins)
 
 

@@ -119,7 +119,7 @@ class _Gathering:
     def take(
         self, index: Sequence[int] | npt.NDArray[np.intp], walked: Walked, shift: int = 0
     ) -> None:
-        """Add the results of a walk of the rows `index`; its arena starts at `shift` in this one."""
+        """Add the results of a walk of the rows `index`; its arena starts at `shift` in ours."""
         places = np.asarray(index, np.int64)
         times = self.rows[R_MTIME, places]
         self.rows[:, places] = walked.rows

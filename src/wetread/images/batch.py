@@ -63,10 +63,10 @@ class Problem(NamedTuple):
     text: str
 
 
-def list_images(content: IndexRows) -> pa.Table:
+def list_images(index: IndexRows) -> pa.Table:
     """Select the rows with pixels, in order, with the columns that a worker needs."""
     names = ", ".join(COLUMNS)
-    return query(content, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    return query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
 
 
 def run(

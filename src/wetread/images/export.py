@@ -69,7 +69,7 @@ class _Exported:
 
 
 def export_images(
-    content: IndexRows,
+    index: IndexRows,
     to: str | os.PathLike[str],
     size: int | None = None,
     format: Format = "png16",
@@ -87,11 +87,11 @@ def export_images(
         raise UsageError(f"size must be at least 1, not {size}")
     if not isinstance(window, str | tuple | None):
         raise UsageError("window must be a name or (center, width)")
-    check_files(content)
+    check_files(index)
     folder = Path(os.path.abspath(to))
-    options: dict[str, Any] = {"root": content.root, "to": str(folder), "size": size}
+    options: dict[str, Any] = {"root": index.root, "to": str(folder), "size": size}
     options |= {"format": format, "window": window}
-    images = batch.list_images(content)
+    images = batch.list_images(index)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         function = "wetread.images.export:export_part"

@@ -43,31 +43,31 @@ class _Tile:
 
 
 def mosaic(
-    content: IndexRows, n: int, columns: str | Sequence[str], window: WindowLike = None
+    index: IndexRows, n: int, columns: str | Sequence[str], window: WindowLike = None
 ) -> Picture:
     """Draw `n` captioned images, spread evenly over the rows with pixels; see `Index.mosaic`."""
     names = [columns] if isinstance(columns, str) else list(columns)
     for name in names:
-        if name not in content.schema.names:
-            raise UnknownNameError("column", name, content.schema.names)
+        if name not in index.schema.names:
+            raise UnknownNameError("column", name, index.schema.names)
     if not 1 <= n <= MOST:
         raise UsageError(f"n must be between 1 and {MOST}, not {n}")
-    images = _choose(content, n)
+    images = _choose(index, n)
     if not images:
-        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(content)]))
-    check_files(content)
+        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(index)]))
+    check_files(index)
     return _compose([_make_tile(image, names, window) for image in images])
 
 
-def _choose(content: IndexRows, n: int) -> list[Image]:
+def _choose(index: IndexRows, n: int) -> list[Image]:
     """Select images spread evenly over the rows with pixels."""
-    ids = query(content, "SELECT id FROM index WHERE pixel_length IS NOT NULL")["id"]
+    ids = query(index, "SELECT id FROM index WHERE pixel_length IS NOT NULL")["id"]
     numbers = np.unique(np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int))
     chosen = ", ".join(f"'{id_}'" for id_ in ids.take(numbers).to_pylist())
     if not chosen:
         return []
-    rows = all_rows(where(content, f"id IN ({chosen})"))
-    return [Image(content.root, row) for row in rows.to_pylist()]
+    rows = all_rows(where(index, f"id IN ({chosen})"))
+    return [Image(index.root, row) for row in rows.to_pylist()]
 
 
 def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -91,20 +92,29 @@ class ProcessGroup:
         return bool(largest.item())
 
 
+_CURRENT: ContextVar[ProcessGroup | None] = ContextVar("process_group", default=None)
+
+
 @contextlib.contextmanager
 def process_group(device: str | None) -> Iterator[ProcessGroup]:
     """Process group from torchrun's environment; without torchrun, this process alone.
 
+    Within another `process_group`, the same group: a new one would wait for processes that have
+    ended since.
+
     Args:
-        device: "cpu", "cuda", ... (default: a GPU, if tlocal is one).
+        device: "cpu", "cuda", ... (default: a GPU, if there is one).
 
     Raises:
-        UsageError: tlocal is no such device.
+        UsageError: there is no such device.
         EngineError: another process has ended.
     """
     import torch
     import torch.distributed as dist
 
+    if (current := _CURRENT.get()) is not None:
+        yield current
+        return
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     torch_device = find_device(device, local_rank)
@@ -120,7 +130,12 @@ def process_group(device: str | None) -> Iterator[ProcessGroup]:
     try:
         barrier_group = dist.new_group(timeout=_BARRIER_TIMEOUT, backend="gloo")
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        yield ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
+        group = ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
+        token = _CURRENT.set(group)
+        try:
+            yield group
+        finally:
+            _CURRENT.reset(token)
     except RuntimeError as error:
         if not _is_disconnect(error):
             raise
@@ -163,15 +178,15 @@ def find_device(name: str | None, local_rank: int = 0) -> torch.device:
     return device
 
 
-def free_cores() -> int:
-    """Number of idle cores that this process may use, at least 1.
+def count_threads(processes: int = 1) -> int:
+    """Number of CPU threads of PyTorch: OMP_NUM_THREADS, else an equal share of the idle cores."""
+    number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if number.isdecimal() and int(number):
+        return int(number)
+    return max(1, free_cores() // processes)
 
-    One thread too many makes training many times slower, because threads wait for each other.
-    """
-    return max(1, count_cores() - _busy_cores())
 
-
-def _busy_cores() -> int:
+def busy_cores() -> int:
     """Number of other runnable threads: the median over half a second.
 
     The load average would include the work of this process a minute ago.
@@ -185,6 +200,14 @@ def _busy_cores() -> int:
     except (OSError, ValueError, IndexError):
         return round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
     return max(0, sorted(counts)[len(counts) // 2])
+
+
+def free_cores(count_busy: Callable[[], int] = busy_cores) -> int:
+    """Number of idle cores that this process may use, at least 1.
+
+    One thread too many makes training many times slower, because threads wait for each other.
+    """
+    return max(1, count_cores() - count_busy())
 
 
 @contextlib.contextmanager

@@ -116,7 +116,7 @@ def check_truth(truth: Boxes, images: IndexRows | Cache) -> Boxes:
     boxes = joined(truth, images.index if isinstance(images, Cache) else images)
     check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
-        raise UsageError("the ground truth has no box: there is nothing to learn")
+        raise UsageError("the ground truth has no boxes to train on")
     return boxes
 
 

@@ -22,7 +22,7 @@ from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.images import batch
-from wetread.learn.distributed import ProcessGroup, find_device, free_cores, use_threads
+from wetread.learn.distributed import ProcessGroup, count_threads, find_device, use_threads
 from wetread.learn.examples import known_parts
 from wetread.learn.loop import predict_items
 from wetread.learn.models import MODELS
@@ -71,7 +71,7 @@ def predict(
         device = find_device(options.device)
         models = [(run, run.model(options.weights).to(device)) for run in runs]
         bar = Progress(progress, len(images) * len(models), "frames")
-        with bar, use_threads(free_cores()):
+        with bar, use_threads(count_threads()):
             rows = predict_cache(images, models, options, bar.add)
         left_out = images.left_out
     else:
@@ -230,7 +230,7 @@ def _load(
 ) -> tuple[RunFolder, Detector]:
     run = RunFolder.open(path)
     if run.id != id:
-        raise UsageError(f"a worker sees another run in {path}")
+        raise UsageError(f"a worker found a different run in {path}")
     return run, run.model(weights).to(find_device(device))
 
 
@@ -238,5 +238,5 @@ def _load(
 def _open(folder: str, version: str) -> Cache:
     cache = Cache.open(folder)
     if cache.version != version:
-        raise UsageError(f"a worker sees another cache in {folder}")
+        raise UsageError(f"a worker found a different cache in {folder}")
     return cache

@@ -103,7 +103,7 @@ class Run(RunFolder):
 
 
 def _open_images(images: IndexLike | Cache) -> IndexRows | Cache:
-    """An index or a cache, opened if it is given as a path."""
+    """Open an index or a cache by its path; return either unchanged."""
     if isinstance(images, Cache):
         return images
     if isinstance(images, str | os.PathLike) and os.path.exists(os.path.join(images, CACHE_MARKER)):

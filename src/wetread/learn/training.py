@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
 from wetread.learn.detector import Builder, Detector
-from wetread.learn.distributed import ProcessGroup, free_cores, process_group, use_threads
+from wetread.learn.distributed import ProcessGroup, count_threads, process_group, use_threads
 from wetread.learn.examples import (
     VALID,
     Examples,
@@ -56,20 +57,18 @@ def train(
     truth: Boxes | str | os.PathLike[str],
     task: Task = "detect",
     model: str | Builder = "small",
-    size: int | None = None,
-    epochs: int = 12,
-    to: str | os.PathLike[str] = "run",
-    batch: int = 8,
-    lr: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
-    weights: str | os.PathLike[str] | None = None,
-    device: str | None = None,
     *,
+    to: str | os.PathLike[str] = "run",
+    size: int | None = None,
     window: WindowOption = "auto",
     augment: bool | Augment = True,
+    epochs: float = 12,
+    batch: int = 8,
+    lr: float | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
     precision: Precision = "float32",
-    threads: int | None = None,
+    device: str | None = None,
     workers: int = 0,
     progress: bool = True,
 ) -> Run:
@@ -87,20 +86,19 @@ def train(
         task: `"detect"` boxes, or `"classify"` images: each class, and any finding.
         model: `"small"` trains on a CPU; `"resnet50"` needs pretrained weights and a GPU; or a
             function that builds a model, see `learn.detector`.
+        to: run folder.
         size: side of the input of the model, in pixels (default: 512, or the size of the cache if
             that is smaller).
-        epochs: number of epochs.
-        to: run folder.
-        batch: batch size per process.
-        lr: peak learning rate (default: the model's).
-        steps: number of steps, instead of epochs.
-        seed: random seed.
-        weights: initial weights: a file, or "torchvision"; see `learn.models.load_weights`.
-        device: "cpu", "cuda", ... (default: a GPU, if there is one).
         window: window of the images; see `learn.dataset.CacheDataset`.
         augment: augmentation; an `Augment` sets its ranges.
+        epochs: number of epochs; 0.5 is half an epoch.
+        batch: batch size per process.
+        lr: peak learning rate (default: the model's).
+        weights: initial weights: a file, or "torchvision"; see `learn.models.load_weights`.
+        seed: random seed.
         precision: `"bfloat16"` uses autocast.
-        threads: CPU threads for PyTorch (default: number of idle cores).
+        device: "cpu", "cuda", ... (default: a GPU, if there is one). The number of CPU threads is
+            the environment variable OMP_NUM_THREADS (default: the number of idle cores).
         workers: number of DataLoader workers per process.
         progress: show a progress bar.
 
@@ -118,17 +116,15 @@ def train(
     """
     require_torch()
     recipe = find_recipe(task, model)
-    check_options(to, size, epochs, batch, steps, lr, threads, workers, precision)
+    check_options(to, size, epochs, batch, lr, workers, precision)
     folder = Path(to)
     cache = open_cache(cache)
     with process_group(device) as processes:
         data = _read(cache, check_truth(open_boxes(truth), cache), processes)
         size = size or min(SIZE, cache.size)
         examples = data.examples(TRAIN, size, window, augment, seed)
-        length = epoch_steps(len(examples), batch, processes.world)
-        params = Hyperparameters(
-            steps or epochs * length, batch, lr or recipe.lr, seed, precision, workers
-        )
+        steps = max(1, round(epochs * epoch_steps(len(examples), batch, processes.world)))
+        params = Hyperparameters(steps, batch, lr or recipe.lr, seed, precision, workers)
         options = {
             "task": task,
             "model": recipe.name,
@@ -136,15 +132,20 @@ def train(
             "size": size,
             "window": window,
             "augment": asdict(augment) if isinstance(augment, Augment) else augment,
-            **{name: value for name, value in asdict(params).items() if name != "workers"},
+            "epochs": float(epochs),
+            "batch": batch,
+            "lr": params.lr,
+            "seed": seed,
+            "precision": precision,
             "weights": _describe_weights(weights),
             "world": processes.world,
             **_describe_data(data, size, window),
+            "steps": steps,
         }
         options = json.loads(json.dumps(options))  # as config.json has them
         config = processes.broadcast(read_config(folder) if processes.is_main else None)
         if config is None:
-            config = _make_config(options, data, processes, threads)
+            config = _make_config(options, data, processes)
         _compare(folder, config, options, processes)
         run = Run(folder, config, recipe.build)
         untrained = _build_model(run, seed, weights)
@@ -158,11 +159,9 @@ def train(
 def check_options(
     to: str | os.PathLike[str],
     size: int | None,
-    epochs: int,
+    epochs: float,
     batch: int,
-    steps: int | None,
     lr: float | None,
-    threads: int | None,
     workers: int,
     precision: str,
 ) -> None:
@@ -174,12 +173,12 @@ def check_options(
     """
     if precision not in get_args(Precision):
         raise UnknownNameError("precision", precision, get_args(Precision))
-    at_least: dict[str, tuple[int | None, int]]
-    at_least = {"epochs": (epochs, 1), "batch": (batch, 1), "workers": (workers, 0)}
-    at_least |= {"size": (size, 32), "steps": (steps, 1), "threads": (threads, 1)}
+    at_least = {"size": (size, 32), "batch": (batch, 1), "workers": (workers, 0)}
     for name, (value, least) in at_least.items():
         if value is not None and value < least:
             raise UsageError(f"{name} must be at least {least}, not {value}")
+    if not 0 < epochs < math.inf:
+        raise UsageError(f"epochs must be above 0, not {epochs}")
     if lr is not None and not 0 < lr < 10:
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
     if any(Path(to, marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
@@ -221,7 +220,7 @@ def _describe_data(data: TrainingData, size: int, window: WindowOption) -> dict[
 
 
 def _make_config(
-    options: Mapping[str, Any], data: TrainingData, processes: ProcessGroup, threads: int | None
+    options: Mapping[str, Any], data: TrainingData, processes: ProcessGroup
 ) -> dict[str, Any]:
     """Configuration of a new run, from the main process."""
     import torch
@@ -232,7 +231,7 @@ def _make_config(
         {
             "id": digest.hexdigest(),
             "torch": torch.__version__,
-            "threads": threads or max(1, free_cores() // processes.local),
+            "threads": count_threads(processes.local),
             "device": processes.device.type,
             "mean": mean,
             "std": std,
@@ -255,8 +254,8 @@ def _compare(
                 "resume it, or another folder"
             )
         raise UsageError(
-            f"process {processes.rank} has {name} = {value}, the run {other}: every machine needs "
-            "the same command, boxes and cache, or a copy of it"
+            f"process {processes.rank} has {name} = {value}, the run has {other}: every machine "
+            "needs the same command, boxes and cache, or a copy of it"
         )
     processes.barrier()  # start only when no process has raised
 

@@ -54,7 +54,7 @@ _BESIDE = "measured"
 
 
 def measure_images(
-    content: AnyIndex,
+    index: AnyIndex,
     size: int | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -64,27 +64,27 @@ def measure_images(
     """Add the columns of `SCHEMA` to the rows; see `Index.measure`."""
     if size is not None and size < 1:
         raise UsageError(f"size must be at least 1, not {size}")
-    options = {"root": content.root, "size": size}
+    options = {"root": index.root, "size": size}
 
     def measure_rows(images: pa.Table) -> Iterator[pa.Table]:
         if images.num_rows:
-            check_files(content)
+            check_files(index)
         return batch.run(FUNCTION, images, options, _failed, workers, progress, settings, engine)
 
-    if content.folder is None:
-        tables = list(measure_rows(batch.list_images(content)))
-        rows = content.rows
+    if index.folder is None:
+        tables = list(measure_rows(batch.list_images(index)))
+        rows = index.rows
         assert rows is not None
         columns = pa.concat_tables([_empty(), *tables]).select(["id", *SCHEMA.names])
         schema = joined_schema(rows.schema, columns.schema)
-        return replace(content, schema=schema, rows=join(rows, columns, schema))
-    beside = content.folder / _BESIDE
-    with locked(content.folder), locked(beside):
-        before, images = read_extra(beside), batch.list_images(content)
+        return replace(index, schema=schema, rows=join(rows, columns, schema))
+    beside = index.folder / _BESIDE
+    with locked(index.folder), locked(beside):
+        before, images = read_extra(beside), batch.list_images(index)
         if before is not None and not {*SCHEMA.names} <= {*before.column_names}:
             before = None  # measured by an earlier version
         todo = images if before is None else _outdated(images, before, size)
-        scan_options = Options(content.root)
+        scan_options = Options(index.root)
         tables = [] if before is None else [before]
 
         def commit(rows: pa.Table) -> pa.Table:
@@ -96,8 +96,8 @@ def measure_images(
         columns = latest([_with_size(_empty(), size), *tables])
         if columns.num_rows:
             write_extra(beside, columns, scan_options)
-        join_index(content.folder, columns.select(["id", *SCHEMA.names]))
-    return content.reopen()
+        join_index(index.folder, columns.select(["id", *SCHEMA.names]))
+    return index.reopen()
 
 
 def _outdated(images: pa.Table, before: pa.Table, size: int | None) -> pa.Table:

@@ -119,14 +119,14 @@ def check_size(form: Form, have: int, settings: Settings) -> None:
     """Raise LimitError for a frame above the limits, before memory is allocated."""
     need = form.frame_bytes
     if need > settings.frame_bytes:
-        raise LimitError(f"refused: a frame of {need:,} bytes; the limit is settings.frame_bytes")
+        raise LimitError(f"refused: a frame of {need:,} bytes exceeds settings.frame_bytes")
     check_growth(need, have, settings)
 
 
 def check_growth(need: int, have: int, settings: Settings) -> None:
     """Raise LimitError if `need` bytes cannot plausibly come from `have` compressed bytes."""
     if need > settings.free_bytes and need > settings.frame_ratio * have:
-        raise LimitError(f"refused: {have:,} bytes that claim to hold {need:,}")
+        raise LimitError(f"refused: {have:,} bytes would expand to {need:,}")
 
 
 def check_stream(stream: Stream, form: Form) -> Stream:

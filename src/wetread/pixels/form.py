@@ -98,7 +98,7 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
     An unreadable Number of Frames is ignored: frames are counted in the pixel data.
 
     Raises:
-        DecodeError: the description is absent, impossible or unreadable; the message names the
+        DecodeError: the description is absent, invalid or unreadable; the message names the
             kind of file.
 
     >>> from pydicom.dataset import Dataset
@@ -117,9 +117,9 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
     stored = floats or integer(header, "BitsStored") or allocated
     high_bit = read_numbers(header, "HighBit").first  # corrected below if invalid
     if not (0 < rows <= 65535 and 0 < columns <= 65535 and 1 <= samples <= 4):
-        raise DecodeError(f"impossible size: {rows} rows, {columns} columns, {samples} samples")
+        raise DecodeError(f"invalid size: {rows} rows, {columns} columns, {samples} samples")
     if not (0 < stored <= allocated <= 64):
-        raise DecodeError(f"impossible depth: {stored} bits stored in {allocated} allocated")
+        raise DecodeError(f"invalid bit depth: {stored} bits stored in {allocated} allocated")
     if floats or high_bit is None or not stored - 1 <= high_bit < allocated:
         high_bit = stored - 1
     frames = read_numbers(header, "NumberOfFrames").first

@@ -46,7 +46,7 @@ class Block(Protocol):
         """HTML of the block."""
 
     def requests(self) -> Sequence[Request]:
-        """Thumbnails the block needs."""
+        """Thumbnails to decode for the block."""
 
 
 @dataclass(frozen=True)

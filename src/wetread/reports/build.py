@@ -18,7 +18,7 @@ from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import SECTIONS
 from wetread.reports.subject import Links, Subject
-from wetread.table.query import Ask, questions
+from wetread.table.query import RunQuery, open_queries
 from wetread.table.rows import IndexLike, IndexRows, check_files
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def build(
     """
     start = time.perf_counter()
     index = IndexRows.of(index)
-    with questions(index) as answer:
-        subject = _subject(index, answer, boxes, predictions, split, show_phi, links)
+    with open_queries(index) as run_query:
+        subject = _subject(index, run_query, boxes, predictions, split, show_phi, links)
         sections = [describe(subject) for describe in SECTIONS]
         provenance = _provenance(subject)
     requests = [r for section in sections for block in section.blocks for r in block.requests()]
@@ -153,14 +153,14 @@ def build(
         return page.assemble(subject.title, subtitle, sections, pictures, data)
 
     room = MAX_BYTES - len(assemble({}).encode())
-    pictures = thumbnails.draw(subject.content, requests, room, workers, progress)
+    pictures = thumbnails.draw(subject.index, requests, room, workers, progress)
     data["provenance"]["report_seconds"] = round(time.perf_counter() - start, 2)
     return Report(assemble(pictures), data)
 
 
 def _subject(
     index: IndexRows,
-    answer: Ask,
+    run_query: RunQuery,
     boxes: Boxes | PathLike | None,
     predictions: Boxes | PathLike | None,
     split: str | None,
@@ -178,8 +178,8 @@ def _subject(
         truth = labels.select(
             have_corners(labels)
         ).consensus()  # incomplete boxes are in the problems
-    part = _find_part(index, answer, split)
-    return Subject(index, answer, labels, truth, predicted, part, show_phi, links, sources)
+    part = _find_part(index, run_query, split)
+    return Subject(index, run_query, labels, truth, predicted, part, show_phi, links, sources)
 
 
 def _open(boxes: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
@@ -196,32 +196,32 @@ def _open(boxes: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
     return boxes.join(index) if keys and parts else joined(boxes, index)
 
 
-def _find_part(content: IndexRows, answer: Ask, split: str | None) -> str | None:
+def _find_part(index: IndexRows, run_query: RunQuery, split: str | None) -> str | None:
     """Column with the parts: the requested one, or the one written by `split`."""
-    have = content.schema.names
+    have = index.schema.names
     if split is not None:
         if split not in have:
             raise UnknownNameError("column", split, have)
         return split
     for name in ("part", "fold"):
-        if name in have and answer(f"SELECT count({name}) AS n FROM index")["n"][0].as_py():
+        if name in have and run_query(f"SELECT count({name}) AS n FROM index")["n"][0].as_py():
             return name
     return None
 
 
 def _provenance(subject: Subject) -> dict[str, Any]:
     """Provenance of the report: data, date, versions."""
-    digest = subject.ask(_HASH)[0]["hash"]
-    content = subject.content
+    digest = subject.query(_HASH)[0]["hash"]
+    index = subject.index
     return {
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
         "data": subject.title,
-        "index": subject.name if content.folder else None,
-        "rows": len(content),
+        "index": subject.name if index.folder else None,
+        "rows": len(index),
         "images": subject.images,
-        "part_of_the_index": bool(content.chosen) or None,
+        "part_of_the_index": bool(index.chosen) or None,
         "fingerprint": None if digest is None else f"{digest:016x}",
-        "scan_seconds": content.scan.get("seconds"),
+        "scan_seconds": index.scan.get("seconds"),
         "labels": subject.sources.get("boxes") or (subject.boxes is not None or None),
         "predictions": subject.sources.get("predictions")
         or (subject.predictions is not None or None),

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from wetread.common.privacy import Kind, kind_of_column
 from wetread.reports.markup import cut
-from wetread.table.query import Ask, name_column
+from wetread.table.query import RunQuery, name_column
 
 TOP = 5
 """Number of values listed per column."""
@@ -70,23 +70,25 @@ def elements(schema: pa.Schema) -> list[pa.Field]:
     return [field for field in named if field.name not in derived]
 
 
-def cover(ask: Ask, schema: pa.Schema, show_phi: bool) -> Iterator[Coverage]:
+def cover(run_query: RunQuery, schema: pa.Schema, show_phi: bool) -> Iterator[Coverage]:
     """Compute the coverage of every element."""
     fields = elements(schema)
     counted = ", ".join(f"count({name_column(field.name)})" for field in fields)
-    present = ask(f"SELECT {counted} FROM index").to_pydict().values() if fields else ()
+    present = run_query(f"SELECT {counted} FROM index").to_pydict().values() if fields else ()
     nonempty = {field.name for field, (n,) in zip(fields, present, strict=True) if n}
     for start in range(0, len(fields), _AT_ONCE):
         chunk = fields[start : start + _AT_ONCE]
         used = [field for field in chunk if field.name in nonempty]
-        rows = _rank(ask, used) if used else {}
+        rows = _rank(run_query, used) if used else {}
         yield from (_describe(field, rows.get(field.name, []), show_phi) for field in chunk)
 
 
-def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
+def _rank(run_query: RunQuery, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
     """Most frequent values of each column, with total counts."""
     # Read the columns once: each subquery would scan the index again.
-    columns = ask(f"SELECT {', '.join(name_column(field.name) for field in fields)} FROM index")
+    columns = run_query(
+        f"SELECT {', '.join(name_column(field.name) for field in fields)} FROM index"
+    )
     sql = " UNION ALL ".join(
         _COLUMN.format(
             name="'" + field.name.replace("'", "''") + "'",
@@ -98,7 +100,7 @@ def _rank(ask: Ask, fields: list[pa.Field]) -> dict[str, list[dict[str, Any]]]:
         for field in fields
     )
     ranked: dict[str, list[dict[str, Any]]] = {}
-    for row in ask(sql, some_columns=columns).to_pylist():
+    for row in run_query(sql, some_columns=columns).to_pylist():
         ranked.setdefault(row["name"], []).append(row)
     return ranked
 

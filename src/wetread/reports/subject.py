@@ -16,7 +16,7 @@ from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Static, Tile
 from wetread.reports.coverage import MAX_LENGTH, Coverage, cover
 from wetread.reports.markup import Html, cut, el
-from wetread.table.query import Ask, name_column
+from wetread.table.query import RunQuery, name_column
 from wetread.table.rows import IndexRows
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ SELECT DISTINCT id FROM (SELECT id, unnest(problems) AS f FROM index) WHERE f.co
 class Subject:
     """An index with its boxes and predictions."""
 
-    content: IndexRows
-    answer: Ask
+    index: IndexRows
+    run_query: RunQuery
     """Open connection for queries, while the report is built."""
     boxes: Boxes | None = None
     """Labels of all readers, joined to the index."""
@@ -65,31 +65,31 @@ class Subject:
     sources: Mapping[str, str] = field(default_factory=dict)
     """File names of boxes and predictions, for displayed commands."""
 
-    def ask(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
+    def query(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
         """Rows of a SELECT statement; further tables may be passed by name."""
-        rows: list[dict[str, Any]] = self.answer(sql, **tables).to_pylist()
+        rows: list[dict[str, Any]] = self.run_query(sql, **tables).to_pylist()
         return [{name: _bounded(value) for name, value in row.items()} for row in rows]
 
     def has(self, *columns: str) -> bool:
         """Return True if all of these columns exist."""
-        return all(name in self.content.schema.names for name in columns)
+        return all(name in self.index.schema.names for name in columns)
 
     @cached_property
     def name(self) -> str:
         """Name of the index in displayed commands."""
-        folder = self.content.folder
+        folder = self.index.folder
         return "INDEX" if folder is None else self._unless_patient(folder.name, "INDEX")
 
     @cached_property
     def title(self) -> str:
         """Name of the scanned folder, without its path, as reports are shared."""
-        return self._unless_patient(Path(self.content.root).name or "data set", "data set")
+        return self._unless_patient(Path(self.index.root).name or "data set", "data set")
 
     def _unless_patient(self, text: str, instead: str) -> str:
         """Name of a folder, or `instead` if it contains the name of a patient."""
         quoted = "'" + text.replace("'", "''") + "'"
-        condition = names_in(self.content.schema.names, quoted)
-        named = not self.show_phi and self.ask(f"SELECT 1 FROM index WHERE {condition} LIMIT 1")
+        condition = names_in(self.index.schema.names, quoted)
+        named = not self.show_phi and self.query(f"SELECT 1 FROM index WHERE {condition} LIMIT 1")
         return instead if named else text
 
     @property
@@ -100,19 +100,19 @@ class Subject:
     def command(self, sql: str) -> str:
         """Line that reproduces a figure: a command if the index is on disk, else Python."""
         sql = " ".join(sql.split())
-        if self.content.folder is None or self.content.chosen:
+        if self.index.folder is None or self.index.chosen:
             return f"index.query({sql!r})"
         return f"wetread query {shlex.quote(self.name)} {_quote(sql)}"
 
     @cached_property
     def coverage(self) -> list[Coverage]:
         """Coverage of every element."""
-        return list(cover(self.answer, self.content.schema, self.show_phi))
+        return list(cover(self.run_query, self.index.schema, self.show_phi))
 
     @cached_property
     def images(self) -> int:
         """Number of rows with pixels."""
-        count: int = self.ask(f"SELECT count(*) AS n FROM index WHERE {PIXELS}")[0]["n"]
+        count: int = self.query(f"SELECT count(*) AS n FROM index WHERE {PIXELS}")[0]["n"]
         return count
 
     @cached_property
@@ -120,19 +120,19 @@ class Subject:
         """True if pixels have been measured."""
         if not self.has("px_dhash"):  # measured by an older version
             return False
-        return bool(self.ask("SELECT count(px_status) AS n FROM index")[0]["n"])
+        return bool(self.query("SELECT count(px_status) AS n FROM index")[0]["n"])
 
     @cached_property
     def named_paths(self) -> int:
         """Number of paths with a patient's name, number or date of birth."""
-        sql = f"SELECT count(*) AS n FROM index WHERE {names_in(self.content.schema.names)}"
-        count: int = self.ask(sql)[0]["n"]
+        sql = f"SELECT count(*) AS n FROM index WHERE {names_in(self.index.schema.names)}"
+        count: int = self.query(sql)[0]["n"]
         return count
 
     @cached_property
     def _risky(self) -> frozenset[str]:
         """Ids of images with a risk of burned-in names."""
-        return frozenset(row["id"] for row in self.ask(_RISKS))
+        return frozenset(row["id"] for row in self.query(_RISKS))
 
     def shown_path(self, row: Mapping[str, Any]) -> str:
         """Path of a file, or its id if paths contain names."""
@@ -181,7 +181,7 @@ class Subject:
             f"SELECT {expression} AS value, count(*) AS n FROM index WHERE {where} "
             "GROUP BY ALL ORDER BY n DESC, value"
         )
-        rows = self.ask(
+        rows = self.query(
             "SELECT CAST(value AS VARCHAR) AS value, n, CAST(sum(n) OVER () AS BIGINT) AS total, "
             f"count(*) OVER () AS kinds FROM ({sql}) ORDER BY n DESC, value LIMIT {MAX_VALUES}"
         )

@@ -17,7 +17,7 @@ from wetread.images import batch
 from wetread.reports.blocks import Request, Thumbnail
 from wetread.reports.markup import cut
 from wetread.settings import Settings
-from wetread.table.query import questions
+from wetread.table.query import open_queries
 from wetread.table.rows import IndexRows
 
 MAX_COUNT = 60
@@ -43,7 +43,7 @@ _SCHEMA = pa.schema(
 
 
 def draw(
-    content: IndexRows,
+    index: IndexRows,
     requests: Iterable[Request],
     room: int,
     workers: int | None = None,
@@ -59,8 +59,8 @@ def draw(
     unique = list(times)[:MAX_COUNT]
     if not unique:
         return {}
-    images = _rows(content, unique)
-    options: dict[str, Any] = {"root": content.root}
+    images = _rows(index, unique)
+    options: dict[str, Any] = {"root": index.root}
     results = batch.run(FUNCTION, images, options, _failed, workers, progress, settings)
     rows = sorted((r for table in results for r in table.to_pylist()), key=lambda r: r["number"])
     pictures, used = {}, 0
@@ -73,7 +73,7 @@ def draw(
     return pictures
 
 
-def _rows(content: IndexRows, requests: list[Request]) -> pa.Table:
+def _rows(index: IndexRows, requests: list[Request]) -> pa.Table:
     """Rows for the workers: one per request whose image exists."""
     columns = ", ".join(f"index.{name}" for name in batch.COLUMNS)
     table = pa.table(
@@ -88,8 +88,8 @@ def _rows(content: IndexRows, requests: list[Request]) -> pa.Table:
         f"SELECT {columns}, number, frame, crop FROM requests "
         "JOIN index ON index.id = requests.image WHERE pixel_length IS NOT NULL ORDER BY number"
     )
-    with questions(content) as ask:
-        return ask(sql, requests=table)
+    with open_queries(index) as run_query:
+        return run_query(sql, requests=table)
 
 
 def _thumbnail(row: dict[str, Any]) -> Thumbnail:

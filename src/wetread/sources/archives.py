@@ -400,7 +400,7 @@ class _Reader:
 
     def read(self, count: int) -> bytes:
         if not 0 <= count <= MIB:
-            raise ArchiveError("BAD_ARCHIVE", "a header of impossible length")
+            raise ArchiveError("BAD_ARCHIVE", "invalid header length")
         data = self._bytes.pread(count, self._at)
         self._at += len(data)
         return data

@@ -37,7 +37,7 @@ def local_folder(to: str | bytes | os.PathLike[str]) -> Path:
     url = os.fsdecode(to).rstrip("/")
     home = cache_folder("indexes")
     if home is None:
-        raise StorageError(f"{url}: no folder for a copy of it; set XDG_CACHE_HOME to one")
+        raise StorageError(f"{url}: no cache folder for a local copy; set XDG_CACHE_HOME")
     folder = home / blake2b(url.encode(), digest_size=12).hexdigest()
     with storage_errors(folder):
         (folder / _FOLDER).mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def name_column(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class Ask(Protocol):
+class RunQuery(Protocol):
     """Function that runs one SELECT statement; `tables` are others that it may name."""
 
     def __call__(self, sql: str, **tables: pa.Table) -> pa.Table:
@@ -52,17 +52,17 @@ class Ask(Protocol):
 
 
 @contextlib.contextmanager
-def questions(index: IndexRows) -> Iterator[Ask]:
+def open_queries(index: IndexRows) -> Iterator[RunQuery]:
     """Run many queries on one database, which is faster than one database each; see `query`."""
     with database(index) as connection:
 
-        def ask(sql: str, **tables: pa.Table) -> pa.Table:
+        def run_query(sql: str, **tables: pa.Table) -> pa.Table:
             for name, table in tables.items():
                 connection.register(name, table)
             _check_select(connection, sql)
             return connection.sql(sql).to_arrow_table()
 
-        yield ask
+        yield run_query
 
 
 def where(index: AnyIndex, expression: str, seconds: float | None = None) -> AnyIndex:
@@ -108,7 +108,7 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
 def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise QueryError(f"one SELECT statement is needed, not {len(statements)}")
+        raise QueryError(f"expected one SELECT statement, found {len(statements)}")
     kind = str(statements[0].type).rpartition(".")[2]
     if kind != "SELECT":
         raise QueryError(f"an index takes only SELECT statements, not {kind}")
@@ -128,7 +128,7 @@ def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) ->
         bare = not any(node.get(k) for k in _CLAUSES) and not node["cte_map"]["map"]
         if plain and bare and node["from_table"]["type"] == "EMPTY":
             return
-    raise QueryError(f"not one SQL expression: {expression}")
+    raise QueryError(f"expected one SQL expression, not {expression}")
 
 
 _CLAUSES = ("modifiers", "where_clause", "group_expressions", "having", "sample", "qualify")

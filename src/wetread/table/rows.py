@@ -130,7 +130,7 @@ class IndexRows:
         if isinstance(index, str | os.PathLike):
             return cls.open(index)
         raise UsageError(
-            f"an index or its folder is needed, not {type(index).__name__}; open one with "
+            f"expected an index or its folder, not {type(index).__name__}; open one with "
             "wetread.open(folder), or make one with wetread.scan(files)"
         )
 
@@ -320,12 +320,12 @@ def row_numbers(key: Any, count: int) -> NDArray[np.int64]:
     if values is not None and values.ndim == 1:
         if values.dtype == bool:
             if len(values) != count:
-                raise UsageError(f"a mask of {len(values)} values for {count} rows")
+                raise UsageError(f"the mask has {len(values)} values, the index {count} rows")
             return np.flatnonzero(values).astype(np.int64)
         if not len(values) or values.dtype.kind in "iu":
             numbers = values.astype(np.int64)
             if len(numbers) and not -count <= numbers.min() <= numbers.max() < count:
-                raise IndexError(f"row numbers from {-count} to {count - 1}, not {numbers}")
+                raise IndexError(f"row numbers must be from {-count} to {count - 1}, not {numbers}")
             return np.where(numbers < 0, numbers + count, numbers)
     raise UsageError(
         f"an index takes a row number, a slice, a column name, a list of these or a boolean mask, "

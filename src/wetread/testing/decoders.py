@@ -1,4 +1,4 @@
-"""Decoders that misbehave on request, to test batch decoding."""
+"""Decoders that crash, hang or exhaust memory, for tests of batch decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions that misbehave on request, to test engines."""
+"""Worker functions that crash, hang or raise, for tests of engines."""
 
 from __future__ import annotations
 

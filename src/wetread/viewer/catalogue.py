@@ -87,15 +87,15 @@ class Catalogue:
 
     def __init__(
         self,
-        content: IndexRows,
+        index: IndexRows,
         settings: Settings = Settings(),
     ) -> None:
-        if content.chosen is not None:  # filtered rows have no row numbers on disk
-            content = IndexRows(content.root, content.schema, rows=all_rows(content))
-        self.content = content
+        if index.chosen is not None:  # filtered rows have no row numbers on disk
+            index = IndexRows(index.root, index.schema, rows=all_rows(index))
+        self.index = index
         self._seconds = settings.filter_seconds
-        self.columns = list(content.schema.names)
-        self._empty = IndexRows(content.root, content.schema, folder=Path(content.root))
+        self.columns = list(index.schema.names)
+        self._empty = IndexRows(index.root, index.schema, folder=Path(index.root))
         self._tiles = memoize(self._read_tiles)
         self._ids = memoize(self._sort_ids)
         self._series_numbers = memoize(self._number_series)
@@ -105,14 +105,14 @@ class Catalogue:
         self.facet = memoize(self._count_facet, 4 * _CACHED)
 
     def __len__(self) -> int:
-        return len(self.content)
+        return len(self.index)
 
     def _read_tiles(self) -> pa.Table:
         """Columns of the tiles for all rows, in memory: pages of any order come at once."""
         available = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
         codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
         names = ", ".join(map(name_column, available))
-        tiles = query(self.content, f"SELECT {names}, {codes} FROM index")
+        tiles = query(self.index, f"SELECT {names}, {codes} FROM index")
         for name in REPETITIVE:
             at = tiles.column_names.index(name)
             tiles = tiles.set_column(at, name, tiles[name].dictionary_encode().combine_chunks())
@@ -149,7 +149,7 @@ class Catalogue:
         names = [name for name in (*TILE, "problems") if name in tiles.column_names]
         rows = tiles.select(names).take(pa.array(numbers)).to_pylist()
         if extra:
-            more = fetch(self.content, numbers.tolist(), list(dict.fromkeys(extra))).to_pylist()
+            more = fetch(self.index, numbers.tolist(), list(dict.fromkeys(extra))).to_pylist()
             rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
         return {"total": len(ordered), "offset": offset, "rows": rows}
 
@@ -174,7 +174,7 @@ class Catalogue:
             return None
         names = [*batch.COLUMNS, "problems", *(c for c in columns if c in self.columns)]
         row: dict[str, Any]
-        (row,) = fetch(self.content, [number], list(dict.fromkeys(names))).to_pylist()
+        (row,) = fetch(self.index, [number], list(dict.fromkeys(names))).to_pylist()
         return row
 
     def series(self, id_: str) -> dict[str, Any]:
@@ -189,14 +189,14 @@ class Catalogue:
 
     def _number_series(self) -> NDArray[np.int32]:
         """Series number of every row; -1 without a series or pixels."""
-        uids = query(self.content, "SELECT SeriesInstanceUID FROM index")[0].dictionary_encode()
+        uids = query(self.index, "SELECT SeriesInstanceUID FROM index")[0].dictionary_encode()
         codes = uids.combine_chunks().indices.fill_null(-1).to_numpy().copy()
         codes[np.asarray(self._tiles()["pixel_length"].is_null())] = -1
         return np.asarray(codes, np.int32)
 
     def _order_series(self, series: int) -> RowNumbers:
         numbers = np.flatnonzero(self._series_numbers() == series).astype(np.uint32)
-        keys = fetch(self.content, numbers.tolist(), ["InstanceNumber"])[0]
+        keys = fetch(self.index, numbers.tolist(), ["InstanceNumber"])[0]
         ordered: RowNumbers = numbers[sort_stably(keys)]
         return ordered
 
@@ -207,7 +207,7 @@ class Catalogue:
         if column in self._tiles().column_names:
             values = self._tiles()[column]
         else:
-            values = query(self.content, f"SELECT {name_column(column)} FROM index")[0]
+            values = query(self.index, f"SELECT {name_column(column)} FROM index")[0]
         return count_values(values.take(pa.array(numbers)) if where or search else values, column)
 
     def _make_order(self, row_query: RowQuery) -> RowNumbers:
@@ -220,7 +220,7 @@ class Catalogue:
             numbers = numbers[self._matches(search)[numbers]]
         if order in ("", "path"):  # the order of the index
             return numbers[::-1] if desc else numbers
-        keys = query(self.content, f"SELECT {self._key(order)} AS key FROM index")["key"]
+        keys = query(self.index, f"SELECT {self._key(order)} AS key FROM index")["key"]
         ordered: RowNumbers = numbers[sort_stably(keys.take(pa.array(numbers)), desc)]
         return ordered
 
@@ -231,7 +231,7 @@ class Catalogue:
         filter_rows(self._empty, where, self._seconds)  # checks that it is one expression
         numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
         sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
-        matches = query(self.content, sql, seconds=self._seconds)
+        matches = query(self.index, sql, seconds=self._seconds)
         numbers: RowNumbers = matches[0].to_numpy().astype(np.uint32)
         return numbers
 
@@ -248,12 +248,12 @@ class Catalogue:
         if _UID.fullmatch(text):
             each = " OR ".join(f"contains({name}, ?)" for name in UIDS)
             sql = f"SELECT coalesce({each}, false) FROM index"
-            mask |= query(self.content, sql, [text] * len(UIDS))[0].to_numpy()
+            mask |= query(self.index, sql, [text] * len(UIDS))[0].to_numpy()
         return mask
 
     def _key(self, column: str) -> str:
         """SQL of the sort key: the first value of a list, the number of problems."""
-        type_ = self.content.schema.field(column).type
+        type_ = self.index.schema.field(column).type
         if column_type(type_) != "list":
             return name_column(column)
         records = pa.types.is_struct(type_.value_type)

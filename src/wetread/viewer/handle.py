@@ -168,7 +168,7 @@ def view(
 
 
 def serve(
-    content: IndexRows,
+    index: IndexRows,
     boxes: Boxes | None = None,
     predictions: Boxes | None = None,
     *,
@@ -192,13 +192,13 @@ def serve(
     from wetread.viewer.app import make_app
     from wetread.viewer.state import State
 
-    if content.folder is not None:
-        check_files(content)
+    if index.folder is not None:
+        check_files(index)
     token = token or secrets.token_urlsafe(32)
-    sides = [_joined(side, content) for side in (boxes, predictions)]
+    sides = [_joined(side, index) for side in (boxes, predictions)]
     listener = _listen(host, port)
     app = make_app(
-        State(content, *sides, thumbnails=thumbnails, settings=settings, **options),
+        State(index, *sides, thumbnails=thumbnails, settings=settings, **options),
         token,
         [*allow_hosts, url_host(listener.getsockname()[0])],
         frame_ancestors,
@@ -235,6 +235,6 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(message) from error
 
 
-def _joined(boxes: Boxes | None, content: IndexRows) -> Boxes | None:
+def _joined(boxes: Boxes | None, index: IndexRows) -> Boxes | None:
     """Boxes with the ids of this index."""
-    return None if boxes is None else joined(boxes, content)
+    return None if boxes is None else joined(boxes, index)

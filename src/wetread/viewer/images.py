@@ -67,7 +67,7 @@ class ImageServer:
     ) -> None:
         self._catalogue, self._thumbnails = catalogue, thumbnails
         self._executor, self._settings = executor, settings
-        self._decoder = Decoder(catalogue.content.root, settings)
+        self._decoder = Decoder(catalogue.index.root, settings)
         self._opened = LRUCache[str, OpenImage](_OPEN)
 
     def warm(self) -> None:
@@ -215,7 +215,7 @@ class ImageServer:
         row = await self._run(self._catalogue.row, id_, _COLUMNS)
         if row is None:
             raise NotFoundError("no such image in this index")
-        image = Image(self._catalogue.content.root, row, self._settings)
+        image = Image(self._catalogue.index.root, row, self._settings)
         opened = self._opened[id_] = OpenImage(image, row)
         return opened
 

@@ -40,7 +40,7 @@ class State:
 
     def __init__(
         self,
-        content: IndexRows,
+        index: IndexRows,
         boxes: Boxes | None = None,
         predictions: Boxes | None = None,
         *,
@@ -51,13 +51,13 @@ class State:
         settings: Settings = Settings(),
     ) -> None:
         self.report_key = secrets.token_urlsafe(32)
-        self.title = title or Path(content.root).name
+        self.title = title or Path(index.root).name
         self.masked = not show_phi
         self.method = consensus
         self.truth, self.predictions = BoxesByImage(boxes), BoxesByImage(predictions)
-        self.catalogue = Catalogue(content, settings)
+        self.catalogue = Catalogue(index, settings)
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
-        cache = ThumbnailCache(thumbnails, content.root, settings.thumb_bytes)
+        cache = ThumbnailCache(thumbnails, index.root, settings.thumb_bytes)
         self.images = ImageServer(self.catalogue, cache, self.executor, settings)
         self._ground_truth = memoize(lambda: self.truth.ground_truth(self.method))
         self.misses = memoize(self._count_misses, 16)
@@ -70,7 +70,7 @@ class State:
 
     def is_masked(self, column: str) -> bool:
         """True if the values of a column are masked."""
-        field = self.catalogue.content.schema.field(column)
+        field = self.catalogue.index.schema.field(column)
         return self.masked and kind_of_column(field) is not None
 
     def _count_misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
@@ -82,7 +82,7 @@ class State:
         from wetread.reports.build import build
 
         boxes = [side.boxes if side.available else None for side in (self.truth, self.predictions)]
-        return build(self.catalogue.content, *boxes, show_phi=not self.masked, links="viewer").html
+        return build(self.catalogue.index, *boxes, show_phi=not self.masked, links="viewer").html
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def describe(state: State) -> dict[str, Any]:
     state.catalogue.warm()
     columns = [
         {"name": field.name, "type": column_type(field.type), "phi": state.is_masked(field.name)}
-        for field in state.catalogue.content.schema
+        for field in state.catalogue.index.schema
         if field.name not in ("path_bytes", "member_bytes")
     ]
     sides = (state.truth.boxes, state.predictions.boxes)

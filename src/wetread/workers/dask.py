@@ -210,7 +210,7 @@ def _work(
 def _preflight(root: str, probe: str | None) -> tuple[str, str]:
     """Versions of this worker, and the reason if it cannot do the work (runs in the worker)."""
     if probe is not None and not os.path.exists(probe):
-        return _versions(), f"does not see the folder {os.path.dirname(probe)}"
+        return _versions(), f"cannot find the folder {os.path.dirname(probe)}"
     if "://" in root:
         from wetread.sources.buckets import open_bucket
 
@@ -219,7 +219,7 @@ def _preflight(root: str, probe: str | None) -> tuple[str, str]:
         except Exception as error:  # noqa: BLE001 - reported to the user
             return _versions(), f"cannot list {root}: {error}"
     elif not os.path.exists(root):
-        return _versions(), f"does not see {root}"
+        return _versions(), f"cannot find {root}"
     return _versions(), ""
 
 

@@ -37,7 +37,10 @@ Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 
 
 def count_cores() -> int:
-    """Number of CPU cores that this process may use, at least 1."""
+    """Number of CPU cores that this process may use, at least 1; PYTHON_CPU_COUNT overrides it."""
+    limit = os.environ.get("PYTHON_CPU_COUNT", "")
+    if limit.isdecimal() and int(limit):
+        return int(limit)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -30,8 +30,8 @@ _DECODABLE = {"yes": "info"}
 def describe(subject: Subject) -> Section:
     """Totals such as MONOCHROME1, then the table of pixel formats."""
     section = Section("formats", "Pixel formats", ["headers"])
-    groups = subject.ask(_GROUPS)[0]
-    matrix = subject.ask(_MATRIX)
+    groups = subject.query(_GROUPS)[0]
+    matrix = subject.query(_MATRIX)
     section.data = {"counts": groups, "matrix": matrix}
     section.add(
         blocks.facts(

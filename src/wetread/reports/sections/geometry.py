@@ -59,7 +59,7 @@ FROM stacks
 def describe(subject: Subject) -> Section:
     """Sizes, spacing and its source, non-square pixels, distances between slices."""
     section = Section("geometry", "Geometry", ["headers"])
-    sizes = subject.ask(_SIZES)
+    sizes = subject.query(_SIZES)
     if sizes:
         points = [(row["width"], row["height"], row["n"]) for row in sizes]
         kinds = f"{len(sizes)} sizes" if len(sizes) < 300 else "300 most frequent sizes"
@@ -74,7 +74,7 @@ def describe(subject: Subject) -> Section:
     ]
     head = ("spacing from", "images", "share", "meaning")
     section.add(blocks.table("Source of the pixel spacing", head, rows, source.command))
-    spacing = subject.ask(_SPACING)
+    spacing = subject.query(_SPACING)
     section.add(
         blocks.side_by_side(
             blocks.table(
@@ -94,8 +94,8 @@ def describe(subject: Subject) -> Section:
             ),
         )
     )  # fmt: skip
-    oblong = subject.ask(_ASPECT)[0]["n"]
-    stacks = subject.ask(_SLICES)[0]
+    oblong = subject.query(_ASPECT)[0]["n"]
+    stacks = subject.query(_SLICES)[0]
     lines = [
         ("images with non-square pixels", oblong, blocks.query(subject.command(_ASPECT))),
         ("stacks of slices (one series, one orientation)", stacks["stacks"],

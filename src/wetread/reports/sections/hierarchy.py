@@ -51,7 +51,7 @@ def describe(subject: Subject) -> Section:
     rows, data = [], {}
     for name, key in _LEVELS:
         sql = _PER.format(sizes=_SIZES.format(key=key))
-        found = subject.ask(sql)[0]
+        found = subject.query(sql)[0]
         data[name] = found
         numbers = [found[k] for k in ("units", "fewest", "middle", "most")]
         rows.append((name, *numbers, blocks.query(subject.command(sql))))
@@ -59,7 +59,7 @@ def describe(subject: Subject) -> Section:
     section.add(blocks.table("Images per patient, study and series", head, rows))
     for name, key in _LEVELS[1:]:
         sql = _POWERS.format(sizes=_SIZES.format(key=key))
-        found_powers = {row["power"]: row["units"] for row in subject.ask(sql)}
+        found_powers = {row["power"]: row["units"] for row in subject.query(sql)}
         if len(found_powers) > 1:
             bins = [
                 (f"{2**p}" if p == 0 else f"{2**p}–{2 ** (p + 1) - 1}", found_powers.get(p, 0))
@@ -68,7 +68,7 @@ def describe(subject: Subject) -> Section:
             caption = f"Images per {name}"
             drawn = charts.columns(bins, caption)
             section.add(blocks.figure(caption, drawn, subject.command(sql)))
-    odd = {name: subject.ask(sql)[0]["n"] for name, sql in _ODD.items()}
+    odd = {name: subject.query(sql)[0]["n"] for name, sql in _ODD.items()}
     lines = [(n, odd[n], blocks.query(subject.command(sql))) for n, sql in _ODD.items() if odd[n]]
     head = ("inconsistency", "count", "query")
     section.add(blocks.table("Inconsistencies", head, lines))

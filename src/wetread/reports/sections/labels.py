@@ -61,7 +61,7 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.prose("No label file was given."), blocks.Static(blocks.query(command)))
         return section
     tables = {"boxes": boxes.table}
-    totals = subject.ask(_TOTALS, **tables)[0]
+    totals = subject.query(_TOTALS, **tables)[0]
     section.data = {"totals": totals}
     section.add(
         blocks.facts(
@@ -96,7 +96,7 @@ def in_python(subject: Subject, line: str) -> str:
 
 def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]) -> None:
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for row in subject.ask(_LABELS, **tables):
+    for row in subject.query(_LABELS, **tables):
         found.setdefault(row["label"], {})[row["part"]] = (row["images"], row["boxes"])
     parts = sorted({part for counts in found.values() for part in counts if part})[:MAX_PARTS]
     images = {label: sum(i for i, _ in counts.values()) for label, counts in found.items()}
@@ -132,7 +132,7 @@ def _show_places(
     subject: Subject, section: Section, tables: dict[str, pa.Table]
 ) -> list[blocks.Static]:
     """Charts of the number and the sizes of boxes; returns the plot of their positions."""
-    each = [(row["n"], row["images"]) for row in subject.ask(_EACH, **tables)]
+    each = [(row["n"], row["images"]) for row in subject.query(_EACH, **tables)]
     counts = dict(each)
     named = [
         (f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts, default=0) + 1)
@@ -140,7 +140,7 @@ def _show_places(
     line = 'boxes.to_pandas().groupby(["image", "reader"])["label"].count().value_counts()'
     drawn = charts.columns(named, "Boxes per image and reader")
     figures = [blocks.figure("Boxes per image and reader", drawn, in_python(subject, line))]
-    sides = {row["bin"]: row["n"] for row in subject.ask(_SIDES, **tables)}
+    sides = {row["bin"]: row["n"] for row in subject.query(_SIDES, **tables)}
     places: list[blocks.Static] = []
     section.data["boxes_per_reading"] = [list(pair) for pair in each]
     if sides:
@@ -149,7 +149,7 @@ def _show_places(
         caption = "Sizes of boxes: square root of box area / image area"
         figures.append(blocks.figure(caption, drawn, in_python(subject, "boxes.corners")))
         cells = [[0] * _GRID for _ in range(_GRID)]
-        for row in subject.ask(_PLACES, **tables):
+        for row in subject.query(_PLACES, **tables):
             cells[row["y"]][row["x"]] = row["n"]
         section.data["places"] = cells
         caption = "Centres of boxes of all labels; the square is the image"
@@ -162,7 +162,7 @@ def _show_places(
 def _show_problems(subject: Subject, section: Section, boxes: Boxes) -> blocks.Static:
     from wetread.errors import BOX_PROBLEMS
 
-    checked = boxes.check(subject.content)
+    checked = boxes.check(subject.index)
     counts = {str(code): int(n) for code, n in checked["code"].value_counts().items()}
     ordered = [code for code in BOX_PROBLEMS if code in counts]
     ordered.sort(key=lambda code: ("error", "warning", "info").index(BOX_PROBLEMS[code].severity))

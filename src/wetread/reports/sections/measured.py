@@ -86,13 +86,13 @@ def describe(subject: Subject) -> Section:
     status = subject.counts("px_status", "px_status IS NOT NULL")
     section.data["px_status"] = status.to_dict()
     section.add(status.table("Results of the measurement", "px_status"))
-    ranges = subject.ask(_RANGES)
+    ranges = subject.query(_RANGES)
     section.data["medians"] = ranges
     head = ("modality", "images", *(name.removeprefix("px_") for name in _COLUMNS))
     rows = [(row["modality"], row["n"], *(row[name] for name in _COLUMNS)) for row in ranges]
     caption = "Typical values: median over images of minimum, percentiles, and so on"
     section.add(blocks.table(caption, head, rows, subject.command(_RANGES)))
-    counts = {row["bin"]: row["n"] for row in subject.ask(_HISTOGRAM)}
+    counts = {row["bin"]: row["n"] for row in subject.query(_HISTOGRAM)}
     if counts:
         bins = [(b / 2, (b + 1) / 2, counts.get(b, 0)) for b in range(min(counts), max(counts) + 1)]
         drawn = charts.histogram(bins, "Entropy of images", "bits")
@@ -110,7 +110,7 @@ def _show_odd(subject: Subject, section: Section) -> None:
     galleries = []
     for key, (meaning, condition, column) in _ODD.items():
         where = f"{_OK} AND {condition}"
-        counts[key] = subject.ask(f"SELECT count(*) AS n FROM index WHERE {where}")[0]["n"]
+        counts[key] = subject.query(f"SELECT count(*) AS n FROM index WHERE {where}")[0]["n"]
         order = f"{column} {'' if column in _RISING else 'DESC'}, path, member"
         sql = (
             f"SELECT id, path, member, {column} AS value FROM index WHERE {where} ORDER BY {order}"
@@ -120,7 +120,7 @@ def _show_odd(subject: Subject, section: Section) -> None:
             (meaning, counts[key], blocks.share(counts[key], subject.images), blocks.query(command))
         )
         if counts[key]:
-            chosen = subject.ask(f"{sql} LIMIT 3")
+            chosen = subject.query(f"{sql} LIMIT 3")
             tiles = [subject.tile(row, _describe_value(column, row["value"])) for row in chosen]
             galleries.append(Gallery(meaning, tiles, command))
     section.data["odd"] = counts
@@ -141,7 +141,7 @@ def _show_equal(subject: Subject, section: Section) -> None:
         ("equal", _EQUAL, "Images with equal pixels"),
         ("alike", _ALIKE, "Images that look alike but have different pixels"),
     ):
-        found = subject.ask(sql)
+        found = subject.query(sql)
         section.data[key] = [[row["id"], row["n"]] for row in found]
         if found:
             tiles = [

@@ -52,11 +52,11 @@ def describe(subject: Subject) -> Section:
     sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
     sample = [
         subject.tile(row, " ".join(filter(None, (row["Modality"], row["photometric"]))))
-        for row in subject.ask(sql)
+        for row in subject.query(sql)
     ]
     if sample:
         section.add(Gallery("Sample of the images, evenly spaced", sample, subject.command(sql)))
-    kinds = subject.ask(_KINDS)
+    kinds = subject.query(_KINDS)
     rows = [
         (row["Modality"] or "missing", name_uid(row["class"]) or "missing",
          row["n"], blocks.share(row["n"], subject.images))
@@ -74,7 +74,7 @@ def describe(subject: Subject) -> Section:
 
 def _show_machines(subject: Subject, section: Section) -> list[str]:
     """Add a table; returns the attributes without a value."""
-    machines = [(_cut(a), _cut(b), n) for a, b, n in map(dict.values, subject.ask(_MACHINES))]
+    machines = [(_cut(a), _cut(b), n) for a, b, n in map(dict.values, subject.query(_MACHINES))]
     section.data["machines"] = machines
     if not any(maker or model for maker, model, _ in machines):
         return ["Manufacturer"]
@@ -99,7 +99,7 @@ def _show_codes(subject: Subject, section: Section) -> list[str]:
 
 def _show_times(subject: Subject, section: Section) -> None:
     """Add charts of ages and years."""
-    ages, years = subject.ask(AGES), subject.ask(_YEARS)
+    ages, years = subject.query(AGES), subject.query(_YEARS)
     section.data["ages"] = [[row["age"], row["n"]] for row in ages]
     section.data["years"] = [[row["year"], row["n"]] for row in years]
     dated = [(str(row["year"]), row["n"]) for row in years if row["year"] is not None]
@@ -107,7 +107,7 @@ def _show_times(subject: Subject, section: Section) -> None:
     if ages:
         drawn = charts.columns([(name_age(row["age"]), row["n"]) for row in ages], "Age")
         figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
-    if unknown := subject.ask(NO_AGES)[0]["n"]:
+    if unknown := subject.query(NO_AGES)[0]["n"]:
         section.data["ages_unknown"] = unknown
         text = f"{unknown:,} images have an age that is unknown or impossible, such as 000Y."
         section.add(blocks.prose(text), blocks.Static(blocks.query(subject.command(NO_AGES))))

@@ -69,7 +69,7 @@ def describe(subject: Subject) -> Section:
         return section
     part = name_column(subject.split)
     counts_sql = _COUNTS.format(part=part, pixels=PIXELS)
-    counts = subject.ask(f"{counts_sql} LIMIT {MAX_PARTS + 2}")
+    counts = subject.query(f"{counts_sql} LIMIT {MAX_PARTS + 2}")
     if len(counts) > MAX_PARTS + 1:
         text = f"The column {subject.split} has more than {MAX_PARTS} values: not a split."
         section.add(blocks.note(text, "error"))
@@ -89,8 +89,8 @@ def describe(subject: Subject) -> Section:
 
 def _show_leaks(subject: Subject, section: Section) -> None:
     assert subject.split is not None
-    leaks = find_leaks(subject.content, subject.split)
-    found = {row["code"]: row for row in subject.ask(_LEAKS, leaks=leaks)}
+    leaks = find_leaks(subject.index, subject.split)
+    found = {row["code"]: row for row in subject.query(_LEAKS, leaks=leaks)}
     rows: list[tuple[Any, ...]] = []
     for code, meaning in _MEANS.items():
         images = found[code]["images"] if code in found else 0
@@ -118,7 +118,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
     for column in _CATEGORIES:
         sql = _VALUES.format(part=part, column=column, pixels=PIXELS)
         found: dict[str, dict[str, int]] = {}
-        for row in subject.ask(sql):
+        for row in subject.query(sql):
             found.setdefault(row["part"], {})[row["value"]] = row["n"]
         if {value for counts in found.values() for value in counts} <= {"missing"}:
             unknown.append(column)
@@ -129,7 +129,7 @@ def _show_shift(subject: Subject, section: Section, part: str) -> None:
                        _summarise(found), blocks.query(subject.command(sql))))  # fmt: skip
     for name, column in _NUMBERS.items():
         sql = _NUMBER.format(part=part, column=column, pixels=PIXELS)
-        rows = subject.ask(sql)
+        rows = subject.query(sql)
         if not any(row["n"] for row in rows):
             unknown.append(name)
             continue

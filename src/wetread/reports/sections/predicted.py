@@ -285,7 +285,7 @@ def _tiles(subject: Subject, scored: _Scored, side: Side, order: list[int], say:
     if not listed:
         return []
     sql = f'SELECT id, path, member, Rows, "Columns" FROM index WHERE id IN ({listed})'
-    rows = {row["id"]: row for row in subject.ask(sql)}
+    rows = {row["id"]: row for row in subject.query(sql)}
     tiles = []
     for id_, place in chosen.items():
         row = rows.get(id_)

@@ -40,8 +40,8 @@ _GALLERIES = 4
 def describe(subject: Subject) -> Section:
     """Totals, problems by severity, examples."""
     section = Section("problems", "Problems", ["headers"])
-    totals = subject.ask(_TOTALS)[0]
-    counts = subject.ask(_COUNTS)
+    totals = subject.query(_TOTALS)[0]
+    counts = subject.query(_COUNTS)
     counts.sort(key=lambda row: (_WORST[row["severity"]], -row["n"], row["code"]))
     section.data = {"totals": totals, "problems": counts}
     section.add(_show_totals(subject, totals))
@@ -49,7 +49,7 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.prose("No problems were found."))
         return section
     examples: dict[str, list[dict[str, Any]]] = {}
-    for row in subject.ask(_EXAMPLES):
+    for row in subject.query(_EXAMPLES):
         examples.setdefault(row["code"], []).append(row)
     rows = [_line(subject, row, examples[row["code"]]) for row in counts]
     head = ("severity", "problem", "files", "problems", "meaning", "examples")

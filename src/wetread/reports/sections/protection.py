@@ -46,7 +46,7 @@ def describe(subject: Subject) -> Section:
         "claims": _claims(subject, section),
     }  # fmt: skip
     _show_burned(subject, section)
-    paths = f"SELECT count(*) AS n FROM index WHERE {names_in(subject.content.schema.names)}"
+    paths = f"SELECT count(*) AS n FROM index WHERE {names_in(subject.index.schema.names)}"
     text = "Files with the patient's name, number or date of birth in the path"
     row = (text, subject.named_paths, blocks.query(subject.command(paths)))
     section.add(blocks.table("File names", ("property", "files", "query"), [row]))
@@ -91,7 +91,7 @@ def _claims(subject: Subject, section: Section) -> dict[str, Any]:
 
 def _show_burned(subject: Subject, section: Section) -> None:
     """Add images with a risk of burned-in names, and overlays."""
-    burned = subject.ask(_BURNED)
+    burned = subject.query(_BURNED)
     section.data["burned_in"] = burned
     rows = [
         (row["Modality"] or "missing", row["images"], row["says_yes"], row["says_no"], row["risk"])
@@ -100,15 +100,15 @@ def _show_burned(subject: Subject, section: Section) -> None:
     head = ("modality", "images", "YES", "NO", "at risk")
     caption = "Burned In Annotation, and images of kinds that often have burned-in names"
     section.add(blocks.table(caption, head, rows, subject.command(_BURNED)))
-    risky = subject.ask(_RISKY)
+    risky = subject.query(_RISKY)
     if risky and subject.show_phi:
         tiles = [subject.tile(row, subject.shown_text(row)) for row in risky]
         section.add(Gallery("Examples of images at risk", tiles))
-    overlays = [f.name for f in subject.content.schema if f.name.startswith("OverlayRows")]
+    overlays = [f.name for f in subject.index.schema if f.name.startswith("OverlayRows")]
     if overlays:
         have = " OR ".join(f'"{name}" IS NOT NULL' for name in overlays)
         sql = f"SELECT count(*) AS n FROM index WHERE {have}"
-        n = subject.ask(sql)[0]["n"]
+        n = subject.query(sql)[0]["n"]
         section.data["overlays"] = n
         row = (
             "images with overlays, which may contain text",

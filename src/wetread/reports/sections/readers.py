@@ -57,7 +57,7 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.prose("Agreement needs labels of two or more readers."))
         return section
     tables = {"boxes": boxes.table}
-    each = subject.ask(_READERS, **tables)
+    each = subject.query(_READERS, **tables)
     each.sort(key=lambda row: (-row["images"], natural_key(row["reader"])))
     rows = [
         (cut(row["reader"], MAX_LENGTH), row["images"], row["boxes"],
@@ -70,8 +70,8 @@ def describe(subject: Subject) -> Section:
     section.add(blocks.table("Readers", head, rows, command))
     found = boxes.agreement(IOU)
     agreement = {"agreement": pa.Table.from_pandas(found, preserve_index=False)}
-    by_label = subject.ask(_BY.format(keys="label"), **agreement)
-    by_pair = subject.ask(_BY.format(keys="reader_a, reader_b"), **agreement)
+    by_label = subject.query(_BY.format(keys="label"), **agreement)
+    by_pair = subject.query(_BY.format(keys="reader_a, reader_b"), **agreement)
     section.data = {
         "iou": IOU,
         "readers": each[:MAX_IN_JSON],
@@ -81,7 +81,7 @@ def describe(subject: Subject) -> Section:
     _show_labels(subject, section, by_label)
     names: list[str] = sorted((row["reader"] for row in each[:_SHOWN_READERS]), key=natural_key)
     _show_pairs(subject, section, names, by_pair)
-    confused = subject.ask(_CONFUSED, **tables)
+    confused = subject.query(_CONFUSED, **tables)
     section.data["confused"] = [list(row.values()) for row in confused]
     lines = [(cut(r["label"], MAX_LENGTH), cut(r["other"], MAX_LENGTH), r["n"]) for r in confused]
     head = ("one reader", "other reader", "pairs of boxes")

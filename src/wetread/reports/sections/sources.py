@@ -57,7 +57,7 @@ def describe(subject: Subject) -> Section:
     ]  # fmt: skip
     head = ("read_status", "files", "share", "meaning")
     section.add(blocks.table("Read status", head, rows, status.command))
-    kinds = subject.ask(_KINDS)[0]
+    kinds = subject.query(_KINDS)[0]
     section.add(
         blocks.facts(
             [
@@ -69,7 +69,7 @@ def describe(subject: Subject) -> Section:
             subject.command(_KINDS),
         )
     )
-    sizes = subject.ask(_SIZES)
+    sizes = subject.query(_SIZES)
     if len(sizes) > 1:
         counts = {row["power"]: row["n"] for row in sizes}
         powers = range(min(counts), max(counts) + 1)
@@ -77,7 +77,7 @@ def describe(subject: Subject) -> Section:
         drawn = charts.columns(names, "File sizes")
         caption = "File sizes: each bar is for the labelled size up to its double"
         section.add(blocks.figure(caption, drawn, subject.command(_SIZES)))
-    twice, alike = subject.ask(_TWICE)[0], subject.ask(_ALIKE)[0]
+    twice, alike = subject.query(_TWICE)[0], subject.query(_ALIKE)[0]
     lines = [
         ("the same SOP Instance UID in several files", twice["files"], subject.command(_TWICE)),
         ("equal headers and sizes", alike["files"], subject.command(_ALIKE)),
@@ -89,7 +89,7 @@ def describe(subject: Subject) -> Section:
         "alike": alike["files"],
     }
     if subject.measured:
-        same = subject.ask(_SAME_PIXELS)[0]
+        same = subject.query(_SAME_PIXELS)[0]
         lines.append(("equal pixels", same["files"], subject.command(_SAME_PIXELS)))
         section.data["same_pixels"] = same
     table = [(name, n, blocks.query(command)) for name, n, command in lines]

@@ -22,7 +22,7 @@ ORDER BY files DESC, "group", creator LIMIT 40
 def describe(subject: Subject) -> Section:
     """Coverage of all elements, then private elements."""
     section = Section("tags", "Elements", ["headers"])
-    files = len(subject.content)
+    files = len(subject.index)
     used = [one for one in subject.coverage if one.present]
     constant = sum(one.kinds == 1 and one.present == files for one in used)
     always = sum(one.present == files for one in used)
@@ -85,7 +85,7 @@ def _show_private(subject: Subject, data: dict[str, Any]) -> blocks.Static:
     """Private elements by group and creator, if the scan included them."""
     if not subject.has("private"):
         return blocks.prose("Private elements were not included in the scan.")
-    rows = subject.ask(_PRIVATE)
+    rows = subject.query(_PRIVATE)
     lines = [
         (row["group"], cut(row["creator"], MAX_LENGTH), row["files"], row["elements"])
         for row in rows

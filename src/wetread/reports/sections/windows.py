@@ -41,7 +41,7 @@ def describe(subject: Subject) -> Section:
     ]
     head: tuple[str, ...] = ("window", "images", "share", "display")
     section.add(blocks.table("Windows (Window Center and Width)", head, rows, kinds.command))
-    common = subject.ask(_COMMON)
+    common = subject.query(_COMMON)
     pairs = [
         (f"{r['center']:.6g} / {r['width']:.6g}", r["n"], blocks.share(r["n"], subject.images))
         for r in common
@@ -57,7 +57,7 @@ def describe(subject: Subject) -> Section:
     section.add(
         blocks.side_by_side(windows, function.table("VOI LUT Function", "function", "LINEAR"))
     )
-    rescale, padding = subject.ask(_RESCALE), subject.ask(_PADDING)
+    rescale, padding = subject.query(_RESCALE), subject.query(_PADDING)
     shown = [
         (_rescale(row), row["type"] or "", row["n"], blocks.share(row["n"], subject.images))
         for row in rescale

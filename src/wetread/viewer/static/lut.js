@@ -7,7 +7,7 @@
  *   modality?: Float32Array | null}} Chain  modality: values by bit pattern, for a Modality LUT */
 
 /**
- * Maps a modality value to 0..1 (PS3.3 C.11.2.1.2-3), in the order of operations of chain.Window.
+ * Maps a modality value to 0..1 (PS3.3 C.11.2.1.2-3), in the order of operations of display.pipeline.Window.
  * @param {{center: number, width: number, function: VoiFunction}} window
  * @returns {(x: number) => number}
  */
