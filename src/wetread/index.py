@@ -17,8 +17,8 @@ from wetread.cache.cache import Cache
 from wetread.cache.prepare import prepare
 from wetread.common.dataframe import Lists, to_frame
 from wetread.common.html import table_html
+from wetread.datasets.export import Exporting
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
-from wetread.images.export import Format, export_images
 from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
@@ -31,7 +31,6 @@ from wetread.table.mirror import is_index
 from wetread.table.query import problems, query, where
 from wetread.table.rows import (
     IndexLike,
-    IndexRows,
     all_rows,
     batches,
     fetch,
@@ -244,7 +243,7 @@ def split(
     return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index(IndexRows):
+class Index(Exporting):
     """A typed table with one row per file, made by `scan` or opened from an index folder.
 
     `len(index)` is the number of rows; iteration yields an `Image` per row.
@@ -416,37 +415,6 @@ class Index(IndexRows):
             StorageError: the index folder cannot be written, or another process writes it.
         """
         return measure_images(self, size, workers, progress, engine=engine)
-
-    def export(
-        self,
-        to: PathLike,
-        size: int | None = None,
-        format: Format = "png16",
-        window: WindowLike = None,
-        workers: int | None = None,
-        progress: bool = True,
-    ) -> pd.DataFrame:
-        """Write every frame as an image file, named by id, with a table `manifest.csv`.
-
-        Args:
-            to: output folder; files of an earlier export are replaced.
-            size: longest side in pixels; images are never enlarged.
-            format: `"png16"`, `"tiff"` or `"npy"` are lossless: modality value = `slope` x pixel +
-                `intercept`. `"png8"` and `"jpg"` hold the pixels of `Image.display`.
-            window: window of png8 and jpg; see `Image.display`.
-            workers: number of worker processes, at least 1 (default: one per core).
-            progress: show a progress bar on stderr.
-
-        Returns:
-            The manifest, one row per frame: file name, path, scaling of values and coordinates, and
-            the `status` of frames that cannot be decoded.
-
-        Raises:
-            UsageError: `size` or `workers` below 1, or a window with a lossless format.
-            UnknownNameError: no such format.
-            StorageError: the folder cannot be written.
-        """
-        return to_frame(export_images(self, to, size, format, window, workers, progress))
 
     def __iter__(self) -> Iterator[Image]:
         for batch in batches(self):

@@ -42,7 +42,7 @@ def test_written_files(tmp_path: Path, index: wr.Index) -> None:
         "0.10000000000000001 0.10000000000000001 0.5\n",
         "b.txt": "",
         "classes.txt": "ILD\nMass\n",
-        "data.yaml": 'nc: 2\nnames: ["ILD", "Mass"]\n',
+        "data.yaml": "nc: 2\nnames:\n- ILD\n- Mass\n",
     }
 
 

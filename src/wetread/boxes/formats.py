@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
     from wetread.table.rows import IndexRows
 
 Row = dict[str, Any]
+
+
+class Picture(NamedTuple):
+    """Image file with its boxes in pixels of the file."""
+
+    file: str
+    """Name of the file, with its extension."""
+    size: Size
+    rows: list[Row]
+    """Rows of BOX_SCHEMA, without those of kind "nothing"."""
+    depth: int = 1
+    """Samples per pixel."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without its extension."""
+        return Path(self.file).stem
 
 
 @contextmanager
@@ -64,8 +82,8 @@ def check_complete(row: Row) -> None:
         )
 
 
-def group_by_file(boxes: BoxTable, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]:
-    """Size and boxes of every image, by file name without extension.
+def group_by_file(boxes: BoxTable, index: IndexRows) -> list[Picture]:
+    """Every image with its boxes, named by the file name of its key.
 
     Raises:
         UsageError: rows that a format with one file per image cannot store: two images with the
@@ -82,10 +100,31 @@ def group_by_file(boxes: BoxTable, index: IndexRows) -> dict[str, tuple[Size, li
             raise UsageError(f"{row['key']}: this format cannot store {what}; COCO JSON can")
         check_complete(row)
         rows[row["key"]].append(row)
-    files = {stem(key): (size, rows[key]) for key, size in sizes.items()}
-    if len(files) < len(sizes):
+    pictures = [Picture(f"{stem(key)}.png", size, rows[key]) for key, size in sizes.items()]
+    if len({picture.file for picture in pictures}) < len(sizes):
         raise UsageError("two images have the same file name, which this format does not allow")
-    return files
+    return pictures
+
+
+def drop_flags(pictures: Iterable[Picture], form: str) -> list[Picture]:
+    """Pictures for a format without flags: boxes to ignore are left out.
+
+    So do the converters of Ultralytics: an ordinary box would be a target.
+
+    Warns:
+        UserWarning: boxes to ignore, and other flags that are not written.
+    """
+    pictures = list(pictures)
+    rows = [row for picture in pictures for row in picture.rows]
+    ignored = sum(row["ignore"] for row in rows)
+    flags = sorted({flag for row in rows if not row["ignore"] for flag in row["flags"]})
+    losses = [f"{ignored} boxes to ignore are left out"] * bool(ignored)
+    losses += [f"the flags {', '.join(flags)} are not written"] * bool(flags)
+    if not losses:
+        return pictures
+    text = f"{form} cannot store flags: {', '.join(losses)}; COCO and Pascal VOC store them"
+    warnings.warn(text, stacklevel=3)
+    return [p._replace(rows=[row for row in p.rows if not row["ignore"]]) for p in pictures]
 
 
 def list_files(folder: Path, ending: str) -> dict[str, Path]:

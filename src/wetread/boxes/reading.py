@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from wetread.boxes.coco import read_coco
+from wetread.boxes.coco import parse_coco, parse_json, read_coco
 from wetread.boxes.collection import Boxes
 from wetread.boxes.kaggle import read_table
+from wetread.boxes.manifest import Manifest, complete_results
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.sr import read_sr
-from wetread.boxes.table import CORNERS, PathLike
+from wetread.boxes.table import CORNERS, BoxTable, PathLike, describe
 from wetread.boxes.voc import read_voc
 from wetread.boxes.yolo import read_yolo
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
@@ -38,6 +41,7 @@ def read_boxes(
     images: IndexLike | None = None,
     format: Format | None = None,
     image_size: ImageSize | None = None,
+    manifest: PathLike | None = None,
 ) -> Boxes:
     """Read bounding boxes from a label file, or a model's predictions.
 
@@ -53,6 +57,9 @@ def read_boxes(
         format: name of the format, if it cannot be recognised.
         image_size: size of the images that were annotated, if they had been resized: the longest
             side, (rows, columns), or (rows, columns) by key. Boxes are scaled to the stored pixels.
+        manifest: folder or manifest of the `Index.export` whose images were annotated or given to a
+            model: boxes are transformed to stored pixels. Label files in the folder of an export
+            need no mention of it.
 
     Raises:
         NotFoundError: no such file.
@@ -65,6 +72,9 @@ def read_boxes(
     if format is not None and format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
     images = None if images is None else IndexRows.of(images)
+    exported = Manifest.find(Path(path)) if manifest is None else Manifest.open(manifest)
+    if exported is not None:
+        return _read_exported(Path(path).absolute(), exported, images, format, image_size)
     name = format or _recognise(Path(path))
     if image_size is not None:
         _check_scaling(name, image_size, images)
@@ -85,6 +95,47 @@ def read_boxes(
 def open_boxes(boxes: Boxes | PathLike) -> Boxes:
     """Read boxes from a path; return Boxes unchanged."""
     return boxes if isinstance(boxes, Boxes) else read_boxes(boxes)
+
+
+def _read_exported(
+    path: Path,
+    exported: Manifest,
+    images: IndexRows | None,
+    format: Format | None,
+    image_size: ImageSize | None,
+) -> Boxes:
+    """Read labels of exported images, in stored pixels."""
+    if image_size is not None:
+        raise UsageError("image_size does not apply to exported images: their manifest has it")
+    inside = [file for file in exported.labels if (exported.folder / file).is_relative_to(path)]
+    jsons = [exported.folder / file for file in inside if file.endswith(".json")]
+    name = format or ("coco" if jsons else _recognise(path))
+    tables: list[BoxTable]
+    if name == "yolo":
+        tables = [read_yolo(path, sizes=exported.sizes)]
+    elif name == "coco":
+        tables = [_read_coco(file, exported) for file in jsons or [path]]
+    elif name in _READERS:
+        tables = [_READERS[name](path, None)]
+    else:
+        tables = [read_table(str(path), format)]
+    rows = pa.concat_tables([table.table.replace_schema_metadata() for table in tables])
+    boxes = Boxes(describe(rows, tables[0].classes, tables[0].run, name))
+    boxes = exported.to_stored(boxes)
+    if images is None:
+        return boxes
+    keys = boxes.table["key"]  # ids are found in any index of the images
+    with_ids = boxes.replace({"key": pc.coalesce(boxes.table["image"], keys)})
+    return with_ids.join(images).replace({"key": keys})
+
+
+def _read_coco(path: Path, exported: Manifest) -> BoxTable:
+    """Boxes of a COCO data set, or of results with the image numbers of the export."""
+    data = parse_json(path)
+    if isinstance(data, list):
+        files = [exported.folder / file for file in exported.labels if file.endswith(".json")]
+        data = complete_results(data, [parse_json(file) for file in files])
+    return parse_coco(data, path)
 
 
 _READERS = {"coco": read_coco, "yolo": read_yolo, "voc": read_voc, "dicom-sr": read_sr}

@@ -37,12 +37,16 @@ BOX_SCHEMA = pa.schema(
         ("y1", pa.float64()),
         ("score", pa.float64()),
         ("kind", pa.string()),
+        ("ignore", pa.bool_()),
+        ("flags", pa.list_(pa.string())),
         ("group", pa.string()),
         ("part", pa.string()),
     ]
 )
 """`image` is the id of an index row and `key` the image's name in the label file. Coordinates are
-edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing."""
+edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing.
+`ignore` marks a box that metrics count neither as right nor as wrong (`difficult` of Pascal VOC,
+`iscrowd` of COCO); `flags` are the marks of the label file by name."""
 CORNERS = ("x0", "y0", "x1", "y1")
 KINDS = ("box", "point", "nothing")
 METADATA = b"wetread.boxes"
@@ -51,9 +55,9 @@ Classes = tuple[tuple[str, str], ...]
 
 
 def make_table(columns: Mapping[str, Any]) -> pa.Table:
-    """Table of BOX_SCHEMA from columns; missing columns are null, and `kind` defaults to "box".
+    """Table of BOX_SCHEMA from columns; missing columns are null.
 
-    NaN becomes null.
+    `kind` defaults to "box", `ignore` to False and `flags` to no flag. NaN becomes null.
 
     Raises:
         UsageError: unknown column, wrong type or length, or unknown kind.
@@ -67,7 +71,11 @@ def make_table(columns: Mapping[str, Any]) -> pa.Table:
     rows = len(next(iter(columns.values()), ()))
     columns = {"kind": ["box"] * rows, **columns}
     try:
-        arrays = [_array(columns.get(f.name), f.type, rows) for f in BOX_SCHEMA]
+        arrays = {f.name: _array(columns.get(f.name), f.type, rows) for f in BOX_SCHEMA}
+        arrays["ignore"] = pc.fill_null(arrays["ignore"], False)
+        if (flags := arrays["flags"]).null_count:
+            filled = [value or [] for value in flags.to_pylist()]
+            arrays["flags"] = pa.array(filled, BOX_SCHEMA.field("flags").type)
         table = pa.table(arrays, schema=BOX_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise UsageError(f"box columns of the wrong type or length: {error}") from error
@@ -256,7 +264,7 @@ class BoxTable:
         """Convert to a pandas DataFrame."""
         from wetread.common.dataframe import to_frame
 
-        return to_frame(self.table)
+        return to_frame(self.table, "keep")
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

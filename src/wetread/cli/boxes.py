@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import (
-    CONSENSUS,
     box_fail_on_option,
+    consensus_option,
     json_option,
     quiet_option,
     root_option,
@@ -59,9 +59,14 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
     callback=_size_of,
     help="Size of the images that were annotated, if they had been resized: longest side, or both.",
 )
+@click.option(
+    "--manifest",
+    metavar="FOLDER",
+    help="Export whose images were annotated, or given to a model.",
+)
 @click.option("--check", is_flag=True, help="List the problems of the boxes.")
 @click.option("--agreement", is_flag=True, help="Report the agreement of the readers.")
-@click.option("--consensus", metavar="METHOD", help=CONSENSUS)
+@consensus_option()
 @click.option(
     "--iou",
     metavar="SHARE",
@@ -86,6 +91,7 @@ def boxes(
     index: str | None,
     form: Format | None,
     image_size: ImageSize | None,
+    manifest: str | None,
     check: bool,
     agreement: bool,
     consensus: Any,
@@ -114,7 +120,7 @@ def boxes(
         to = _check_output(out, to, images)
     elif to is not None:
         raise UsageError("--to is the format of OUT: add -o OUT")
-    read = [read_boxes(file, images, form, image_size) for file in files]
+    read = [read_boxes(file, images, form, image_size, manifest) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     result: dict[str, Any] = _count(found)
     problems = [found.check(images)] if check or fail_on else []
