@@ -119,6 +119,21 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
         assert boxes.classes == (("0", "lung"), ("5", "heart"))
 
 
+def test_crowds_are_boxes_to_ignore(tmp_path: Path, make_index: Make) -> None:
+    index = make_index({"a.dcm": {}})
+    marks = [{"iscrowd": 0}, {"iscrowd": 1}, {"ignore": 1}, {}]
+    annotations = [{**ONE["annotations"][0], **mark} for mark in marks]
+    (tmp_path / "a.json").write_text(json.dumps({**ONE, "annotations": annotations}))
+    boxes = wr.read_boxes(tmp_path / "a.json")
+    assert boxes.table["ignore"].to_pylist() == [False, True, True, False]
+    assert boxes.table["flags"].to_pylist() == [[], ["iscrowd"], [], []]
+    boxes.to_coco(tmp_path / "b.json", index)
+    data = COCO(str(tmp_path / "b.json"))
+    assert [a["iscrowd"] for a in data.loadAnns([1, 2, 3, 4])] == [0, 1, 1, 0]
+    boxes.to_voc(tmp_path / "voc", index)
+    assert wr.read_boxes(tmp_path / "voc").table["ignore"].to_pylist() == [False, True, True, False]
+
+
 ONE: Any = {
     "images": [{"id": 1, "file_name": "a"}],
     "categories": [{"id": 1, "name": "x"}],

@@ -229,6 +229,17 @@ class BoxTable:
         return tuple(sorted(names, key=natural_key))
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags of all rows, sorted; "ignore" for rows that are ignored without a flag.
+
+        >>> BoxTable.from_columns({"key": ["a"], "flags": [["truncated"]]}).flags
+        ('truncated',)
+        """
+        columns = zip(*(self.table[n].to_pylist() for n in ("flags", "ignore")), strict=True)
+        names = {f for flags, ignore in columns for f in flags or ["ignore"] * ignore}
+        return tuple(sorted(names))
+
+    @property
     def run(self) -> str | None:
         """Id of the training run whose model predicted the boxes."""
         run: str | None = description(self.table)["run"]
