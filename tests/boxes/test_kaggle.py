@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wetread as wr
-from wetread.boxes import Boxes, kaggle
+from wetread.boxes import Boxes, delimited
 from wetread.errors import UsageError
 
 VINBIGDATA = """\
@@ -88,8 +89,12 @@ def test_siim_columns_must_agree(read: Any) -> None:
         ("000a", "Lung Opacity", "box", 789.25, 582.5, 1816.0, 2499.75),
         ("000c", None, "nothing", None, None, None, None),
     ]
-    with pytest.raises(UsageError, match="000a_image: the columns label and boxes do not agree"):
-        read(SIIM.replace("'width': 1026.75", "'width': 1816.0"))
+    boxes = read(SIIM.replace("'width': 1026.75", "'width': 1816.0"))
+    assert rows(boxes, "key", "flags", "x0")[0] == (
+        "000a",
+        ["unreadable: the columns label and boxes of line 2 do not agree"],
+        None,
+    )
 
 
 def test_vindr_mammo_has_a_list_of_labels(read: Any) -> None:
@@ -110,8 +115,11 @@ def test_literals_are_never_executed(read: Any, tmp_path: Path) -> None:
         SIIM.replace("[{'x'", f"[open('{canary}', 'w'), {{'x'"),
         MAMMO.replace("['No Finding']", "[" * 500),
     ):
-        with pytest.raises(UsageError, match="not in the format"):
-            read(text)
+        boxes = read(text)
+        assert boxes.check()["code"].tolist()[0] == "BOX_UNREADABLE"
+        assert boxes.corners[-1 if "m2" in text else 0].tolist() == pytest.approx(
+            [np.nan] * 4, nan_ok=True
+        )
     assert not canary.exists()
 
 
@@ -202,21 +210,19 @@ def test_submissions(read: Any) -> None:
     [
         (
             "name,left\na,1\n",
-            r"has an unknown format; its columns: left, name; known: vinbigdata: ",
+            "no columns of a box .*(top, right, bottom are missing).*its columns: na",
         ),
-        (RSNA.replace("patientId", "image_id"), "has an unknown format"),
         ("patientId,x,y,width,height,PredictionString\n", "matches several formats, give format="),
-        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is not a number"),
-        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is not a number"),
-        (VINBIGDATA.replace(",3,R10", ",three,R10"), "not in the format vinbigdata"),
-        (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first 6"),
-        (RSNA.replace("\n0", "\nx,0"), "line 2 has 7 fields, the first 6"),
+        ("image,label,xmn,ymin,xmax,ymax\n", "'xmin': did you mean xmn"),
+        ("image label xmin ymin xmax ymax\na b 1 2 3 4\n", "separated by another character"),
+        (RSNA.replace("\n0", "\nx,0"), "no row can be read: line 2 has 7 fields, the first line 6"),
         ("x,y,x\n1,2,3\n", "two columns have the same name; its columns: x, y, x"),
         ("", "is empty"),
-        (b"\xff\xfe\x00", "not a UTF-8 text file"),
-        (b"\x1f\x8b\x08", "not a UTF-8 text file"),
-        ("image_id,PredictionString\na,0 0.5 10\n", "a: 3 numbers, which is not a multiple of 6"),
-        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "not in the format submission"),
+        (b"\xff\xfe\x00", "not a text file in UTF-8"),
+        ("größe,b\n".encode("cp1252"), "not a text file in UTF-8: .*; save it as UTF-8"),
+        (b"\x1f\x8b\x08", "not a text file in UTF-8"),
+        ("image_id,PredictionString\na,0 0.5 10\n", "3 numbers, which is not a multiple of 6"),
+        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "line 2: invalid literal for int"),
         ("image_id,PredictionString\na,1 nan 1 2 3 4\n", "'nan' is not a number"),
     ],
 )
@@ -225,9 +231,43 @@ def test_invalid_files(read: Any, text: str | bytes, message: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is not a number"),
+        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is not a number"),
+        (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first line 6"),
+        (RSNA.replace("213.0,379.0,1", "213.0,3,1,1"), "line 3 has 7 fields, the first line 6; q"),
+        (SIIM.replace("opacity 1 789", "opacity 1 1 789"), "label of line 2: .*six words per box"),
+        ("image_id,PredictionString\na,0 0.5 10\nb,\n", "PredictionString of line 2: 3 numbers"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_a_problem(read: Any, text: str, reason: str) -> None:
+    boxes = read(text)
+    problems = boxes.check()
+    assert problems["code"].tolist() == ["BOX_UNREADABLE"]
+    assert re.match(reason, problems["text"][0])
+    assert len(boxes) == len(text.splitlines()) - 1
+    assert problems["key"].tolist() == [key for key, flags in rows(boxes, "key", "flags") if flags]
+
+
+def test_class_ids_of_pandas(read: Any, shared_case: Any) -> None:
+    floats = read(VINBIGDATA.replace(",14,", ",14.0,").replace(",3,", ",3.0,"))
+    assert floats.classes == read(VINBIGDATA).classes
+    assert read(VINBIGDATA.replace(",3,R10", ",three,R10")).classes == (
+        ("0", "Aortic enlargement"),
+        ("three", "Cardiomegaly"),
+    )
+    boxes = wr.read_boxes(shared_case("19") / "float_ids.csv")
+    assert boxes.classes == (("8", "Nodule/Mass"),)
+    assert boxes.corners[0].tolist() == [1, 1, 3, 3]
+
+
 def test_a_given_format_must_match(read: Any) -> None:
     assert read(VINBIGDATA, "vindr").dialect == "vindr"
-    with pytest.raises(UsageError, match="not have the format rsna-pneumonia; its columns: class"):
+    with pytest.raises(
+        UsageError, match=r"not have the format rsna-pneumonia: height, .*its columns: image_id"
+    ):
         read(VINBIGDATA, "rsna-pneumonia")
 
 
@@ -272,13 +312,14 @@ def test_result_does_not_depend_on_the_chunk_size(
     read: Any, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     whole = read(LONG.format(4))
-    monkeypatch.setattr(kaggle, "_ROWS", rows)
+    monkeypatch.setattr(delimited, "ROWS", rows)
     assert read(LONG.format(4)).table.equals(whole.table, check_metadata=True)
     assert whole.classes == (("0", "Aortic enlargement"), ("3", "Cardiomegaly"))
     vindr = read(LONG.format(4).replace("class_id", "other"))
     assert vindr.classes == (("0", "Aortic enlargement"), ("1", "Cardiomegaly"))
-    with pytest.raises(UsageError, match="y_max of line 5 is not a number"):
-        read(LONG.format("four"))
-    with pytest.raises(UsageError, match="line 5 has 9 fields, the first 8"):
-        read(LONG.format("4,5"))
+    for text, reason in (
+        ("four", "y_max of line 6 is not a number"),
+        ("4,5", "line 6 has 9 fields, the first line 8; quote texts that contain the delimiter"),
+    ):
+        assert read(LONG.format(text)).table["flags"].to_pylist()[-1] == [f"unreadable: {reason}"]
     assert len(read(LONG.splitlines()[0] + "\n")) == 0

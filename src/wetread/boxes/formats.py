@@ -8,9 +8,9 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
@@ -42,7 +42,7 @@ class Picture(NamedTuple):
 
 @contextmanager
 def open_text(path: PathLike) -> Iterator[TextIO]:
-    """Open a UTF-8 text file, optionally gzipped or with a byte order mark.
+    """Open a text file in UTF-8, or in UTF-16 with a byte order mark, optionally gzipped.
 
     Line endings are not translated. Raises UsageError, also while reading, if it is not such a
     file.
@@ -50,11 +50,14 @@ def open_text(path: PathLike) -> Iterator[TextIO]:
     try:
         with open(path, "rb") as file:
             zipped = file.peek(2).startswith(b"\x1f\x8b")
-            data = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
-            with TextIOWrapper(data, "utf-8-sig", newline="") as text:
+            data = BufferedReader(cast(Any, gzip.GzipFile(fileobj=file))) if zipped else file
+            wide = data.peek(2).startswith((b"\xff\xfe", b"\xfe\xff"))
+            with TextIOWrapper(data, "utf-16" if wide else "utf-8-sig", newline="") as text:
                 yield text
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a UTF-8 text file: {error}") from error
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise UsageError(
+            f"{path} is not a text file in UTF-8: {error}; save it as UTF-8"
+        ) from error
 
 
 def read_text(path: PathLike) -> str:

@@ -86,10 +86,14 @@ class Manifest:
         """Rows and columns of each picture, by name."""
         return {n: (int(line["rows"]), int(line["columns"])) for n, line in self.lines.items()}
 
-    def to_stored(self, boxes: AnyBoxes) -> AnyBoxes:
+    def to_stored(self, boxes: AnyBoxes, shares: bool = False) -> AnyBoxes:
         """Transform boxes on pictures to stored pixels, with image, key, frame and part.
 
         Boxes on other pictures are kept as they are, without an image.
+
+        Args:
+            boxes: boxes in pixels of the pictures.
+            shares: True if they are shares of the size of the pictures.
         """
         keys = boxes.table["key"].to_pylist()
         lines: list[Mapping[str, Any]] = [self.lines.get(stem(key), {}) for key in keys]
@@ -105,6 +109,9 @@ class Manifest:
             np.array([[line.get(name, default) for name in names] for line in lines])
             for names, default in ((("scale_x", "scale_y"), 1.0), (("left", "top"), 0.0))
         )
+        if shares:
+            sizes = [(line.get("columns", 1.0), line.get("rows", 1.0)) for line in lines]
+            scale = scale / np.array(sizes).reshape(scale.shape)
         corners = boxes.corners / np.tile(scale, 2) + np.tile(offset, 2) if keys else boxes.corners
         return boxes.replace({**values, **dict(zip(CORNERS, corners.T, strict=True))})
 

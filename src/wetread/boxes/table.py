@@ -49,6 +49,8 @@ edges of stored pixels (0 is the left edge of the first column). `kind` is box, 
 `iscrowd` of COCO); `flags` are the marks of the label file by name."""
 CORNERS = ("x0", "y0", "x1", "y1")
 KINDS = ("box", "point", "nothing")
+UNREADABLE = "unreadable: "
+"""Start of the flag of a row of the label file that could not be read; the reason follows."""
 METADATA = b"wetread.boxes"
 Classes = tuple[tuple[str, str], ...]
 """(id, name) of every class, in the order of the data set."""
