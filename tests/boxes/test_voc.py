@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,14 +145,20 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
     ("text", "message"),
     [
         (DEVKIT[:-9].encode(), "is not a Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is not a Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is not a Pascal VOC file"),
+        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "could not convert .* 'one'"),
+        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "could not convert"),
         (DEVKIT.replace("<width>80", "<width>inf").encode(), "is not a Pascal VOC file"),
         (BOMB.encode(), "declares a document type"),
-        (BOMB.encode("utf-16"), "refused"),
+        (BOMB.encode("utf-16"), "or is not UTF-8"),
     ],
 )
 def test_invalid_files(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "a.xml").write_bytes(text)
-    with pytest.raises(UsageError, match=f"a.xml .*{message}"):
+    with pytest.raises(UsageError, match=f"no row can be read: .*a.xml.*{message}"):
         wr.read_boxes(tmp_path)
+    (tmp_path / "b.xml").write_text(DEVKIT)
+    boxes = wr.read_boxes(tmp_path)
+    assert boxes.corners[-1].tolist() == [0, 10, 80, 40]
+    problems = boxes.check()
+    assert problems[["code", "key"]].to_numpy().tolist() == [["BOX_UNREADABLE", "a"]]
+    assert re.search(message, problems["text"][0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from wetread.boxes.table import CORNERS, UNREADABLE, make_table
+from wetread.boxes.table import CORNERS, UNREADABLE, PathLike, make_table
 from wetread.common.text import parse_id
 from wetread.errors import UsageError
 
@@ -135,7 +135,7 @@ def make_rows(
     }
 
 
-def check_readable(path: str, table: pa.Table) -> None:
+def check_readable(path: PathLike, table: pa.Table) -> None:
     """Raise UsageError if no row of a file can be read: the file itself is wrong."""
     texts = [flag for flags in table["flags"].to_pylist() for flag in flags]
     texts = [text.removeprefix(UNREADABLE) for text in texts if text.startswith(UNREADABLE)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from wetread.boxes.cells import check_readable, parse_number
 from wetread.boxes.formats import check_complete, read_text
 from wetread.boxes.sizes import Size, check_sizes, sizes_of
-from wetread.boxes.table import CORNERS, BoxTable, PathLike
+from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
 from wetread.common.files import written
 from wetread.errors import UsageError
 
@@ -47,7 +48,7 @@ def parse_coco(data: Any, path: PathLike, images: IndexRows | None = None) -> Bo
     try:
         names = {c["id"]: str(c["name"]) for c in data["categories"]}
         keys = {i["id"]: _key(i) for i in data["images"]}
-        rows += [_to_row(a, keys, names) for a in data["annotations"]]
+        rows += [_to_row(n, a, keys, names) for n, a in enumerate(data["annotations"])]
         rows += [
             {"key": keys[n["image_id"]], "kind": "nothing"} | {k: n.get(k) for k in _EXTRA}
             for n in data.get("nothing", ())
@@ -66,7 +67,9 @@ def parse_coco(data: Any, path: PathLike, images: IndexRows | None = None) -> Bo
     with_rows = {row["key"] for row in rows}
     rows += [{"key": key, "kind": "nothing"} for key in keys.values() if key not in with_rows]
     columns = {name: [row.get(name) for row in rows] for name in _FIELDS}
-    return BoxTable.from_columns(columns, classes, run)
+    boxes = BoxTable.from_columns(columns, classes, run)
+    check_readable(path, boxes.table.slice(0, len(data["annotations"])))
+    return boxes
 
 
 def parse_json(path: PathLike) -> Any:
@@ -84,8 +87,33 @@ def _key(image: Json) -> str:
     return str(image.get("key") or image["file_name"])
 
 
-def _to_row(annotation: Json, keys: dict[Any, str], names: dict[Any, str]) -> Json:
-    x, y, width, height = map(float, annotation["bbox"])
+def _to_row(number: int, annotation: Any, keys: dict[Any, str], names: dict[Any, str]) -> Json:
+    """Row of an annotation; one that cannot be read has a flag with the reason."""
+    known = annotation if isinstance(annotation, dict) else {}
+    name = f"annotation {known.get('id', f'number {number}')}"
+    try:
+        return _parse_annotation(known, keys, names)
+    except KeyError as error:
+        reason = f"{name}: no or an unknown {error.args[0]}"
+    except (TypeError, ValueError) as error:
+        reason = f"{name}: {error}"
+    key, label = _get(keys, known.get("image_id")), _get(names, known.get("category_id"))
+    return {"key": key or "", "label": label, "kind": "box", "flags": [f"{UNREADABLE}{reason}"]}
+
+
+def _get(names: dict[Any, str], number: Any) -> str | None:
+    return names.get(number) if isinstance(number, Hashable) else None
+
+
+def _parse_annotation(annotation: Json, keys: dict[Any, str], names: dict[Any, str]) -> Json:
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise ValueError("no bbox of four numbers")
+    x, y, width, height = map(parse_number, map(str, box))
+    image, category = annotation.get("image_id"), annotation.get("category_id")
+    for name, value, known in (("image_id", image, keys), ("category_id", category, names)):
+        if not isinstance(value, Hashable) or value not in known:
+            raise KeyError(f"{name} {value!r}")
     kind = annotation.get("kind", "box")
     crowd, ignore = (str(annotation.get(name)) in _TRUE for name in ("iscrowd", "ignore"))
     flags = annotation.get("flags") or ["iscrowd"] * crowd

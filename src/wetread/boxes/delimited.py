@@ -39,6 +39,8 @@ def read_delimited(path: str) -> Generator[pd.DataFrame]:
             if first is None:
                 raise UsageError(f"{path} is empty")
             names = _check_names(path, first[1])
+            if any("\0" in name for name in names):
+                raise UsageError(f"{path} is not a text file in UTF-8: save it as UTF-8")
             rows: list[tuple[int, list[str]]] = []
             some = False
             for number, fields in lines:
@@ -135,6 +137,6 @@ def from_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def _to_text(value: Any) -> str:
     if hasattr(value, "tolist"):  # NumPy
         value = value.tolist()
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return ""
     return str(value).strip()

@@ -151,6 +151,7 @@ def _read_any(frame: pd.DataFrame, columns: Sequence[str], layout: Layout) -> Ch
     numbers = [frame[f"\0{n}"] for n in range(2 if form == "xy" else 4)]
     corners = _to_corners(numbers, form, 0.0 if layout.normalised else 0.5)
     label = frame[names["label"]] if "label" in names else frame[REASON].where(False, "")
+    label = label.astype(object)  # without rows, pandas has made it numbers
     absent = label.str.lower().isin(EMPTY)
     blank = corners["x0"].isna() & corners["y0"].isna() & corners["x1"].isna()
     nothing = label.str.lower().isin(NOTHING) | (absent & blank)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wetread.boxes.cells import check_readable, parse_number
 from wetread.boxes.formats import Picture, group_by_file, list_files, write_folder
 from wetread.boxes.sizes import Size, check_sizes
-from wetread.boxes.table import CORNERS, BoxTable, PathLike
-from wetread.errors import UsageError
+from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
 
 if TYPE_CHECKING:
     from wetread.table.rows import IndexRows
@@ -35,7 +35,8 @@ def read_voc(path: PathLike, images: IndexRows | None = None) -> BoxTable:
         images: index to check the image sizes of the files against.
 
     Raises:
-        UsageError: not VOC XML, a document type declaration, or sizes that differ from the index.
+        UsageError: no file or object can be read (single ones become rows with a flag that gives
+            the reason), or sizes that differ from the index.
     """
     path = Path(path)
     files = {path.stem: path} if path.is_file() else list_files(path, ".xml")
@@ -49,7 +50,9 @@ def read_voc(path: PathLike, images: IndexRows | None = None) -> BoxTable:
                 column.append(value)
     if images is not None:
         check_sizes({key: size for key, size in sizes.items() if all(size)}, images)
-    return BoxTable.from_columns(rows)
+    boxes = BoxTable.from_columns(rows)
+    check_readable(path, boxes.table)
+    return boxes
 
 
 def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
@@ -57,21 +60,30 @@ def _parse(file: Path) -> tuple[list[tuple[Any, ...]], Size]:
     try:
         text = file.read_bytes()
         if b"\0" in text or b"<!" in text.replace(b"<!--", b""):
-            raise UsageError(f"{file.name} is refused: it declares a document type or is not UTF-8")
+            raise ValueError("it declares a document type or is not UTF-8")
         root = ElementTree.fromstring(text)  # noqa: S314 - no entities: see above
-        objects = [_parse_object(item) for item in root.iter("object")]
+        objects = [_read_object(item, file.name) for item in root.iter("object")]
         rows, columns = (int(float(root.findtext(f"size/{n}") or 0)) for n in ("height", "width"))
     except (ElementTree.ParseError, ArithmeticError, ValueError, OSError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{file.name} is not a Pascal VOC file: {error}") from error
+        return [_unreadable(None, f"{file.name} is not a Pascal VOC file: {error}")], (0, 0)
     return objects or [(None, "nothing", None, None, False, [], *(None,) * 4)], (rows, columns)
 
 
+def _read_object(item: ElementTree.Element, name: str) -> tuple[Any, ...]:
+    try:
+        return _parse_object(item)
+    except (ArithmeticError, ValueError) as error:
+        return _unreadable(item.findtext("name"), f"an object of {name}: {error}")
+
+
+def _unreadable(label: str | None, reason: str) -> tuple[Any, ...]:
+    return (label, "box", None, None, False, [f"{UNREADABLE}{reason}"], *(None,) * 4)
+
+
 def _parse_object(item: ElementTree.Element) -> tuple[Any, ...]:
-    x0, y0, x1, y1 = (float(item.findtext(f"bndbox/{name}") or "") for name in _TAGS)
+    x0, y0, x1, y1 = (parse_number(item.findtext(f"bndbox/{name}") or "") for name in _TAGS)
     text = item.findtext("score")
-    score = None if text is None else float(text)
+    score = None if text is None else parse_number(text)
     flags = [*_flags(item), *(flag.text or "" for flag in item.findall("flag"))]
     corners = x0 - 1, y0 - 1, x1, y1
     return (

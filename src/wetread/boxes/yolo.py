@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wetread.boxes.cells import check_readable, parse_number
 from wetread.boxes.formats import (
     Picture,
     drop_flags,
@@ -16,7 +17,7 @@ from wetread.boxes.formats import (
     write_folder,
 )
 from wetread.boxes.sizes import Size, stored_sizes
-from wetread.boxes.table import CORNERS, BoxTable, PathLike
+from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ def read_yolo(
         images: index for the sizes of the images.
         sizes: rows and columns of the images by file name without extension, in place of the index.
 
+    Lines that cannot be read become rows with a flag that gives the reason.
+
     Raises:
-        UsageError: no index (image sizes are needed), no class names, or invalid lines.
+        UsageError: no index (image sizes are needed), no class names, or no line can be read.
     """
     if images is None and sizes is None:
         raise UsageError(f"{path}: YOLO boxes are relative to the image size; give images=index")
@@ -52,12 +55,15 @@ def read_yolo(
     files = {key: f for key, f in list_files(folder, ".txt").items() if f.name != CLASSES}
     if images is not None and sizes is None:
         sizes = stored_sizes(list(files), images)
-    rows: dict[str, list[Any]] = {n: [] for n in ("key", "label", "kind", "score", *CORNERS)}
+    columns = ("key", "label", "kind", "score", *CORNERS, "flags")
+    rows: dict[str, list[Any]] = {name: [] for name in columns}
     for key, file in files.items():
         for values in _parse(file, names, (sizes or {}).get(key)):
             for column, value in zip(rows.values(), (key, *values), strict=True):
                 column.append(value)
-    return BoxTable.from_columns(rows, [(str(n), name) for n, name in enumerate(names)])
+    boxes = BoxTable.from_columns(rows, [(str(n), name) for n, name in enumerate(names)])
+    check_readable(path, boxes.table)
+    return boxes
 
 
 def _read_names(folder: Path) -> list[str]:
@@ -98,28 +104,29 @@ def _read_yaml(path: Path) -> list[str]:
 
 
 def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, ...]]:
-    """Lines as (label, kind, score, x0, y0, x1, y1)."""
-    lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
-    if not lines:
-        return [(None, "nothing", None, None, None, None, None)]
-    if size is None:
-        raise UsageError(
-            f"{file.name}: the index has no image of this name, and its size is needed"
-        )
-    rows, columns = size
-    boxes = []
+    """Lines as (label, kind, score, x0, y0, x1, y1, flags)."""
+    boxes: list[tuple[Any, ...]] = []
+    try:
+        lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
+        if lines and size is None:
+            raise UsageError("the index has no image of this name, and its size is needed")
+    except UsageError as error:
+        return [(*(None, "box", *(None,) * 5), [f"{UNREADABLE}{file.name}: {error}"])]
+    rows, columns = size or (0, 0)
     for words in lines:
         try:
-            number, (x, y, w, h, *score) = int(words[0]), map(float, words[1:])
+            number, (x, y, w, h, *score) = int(words[0]), map(parse_number, words[1:])
             if len(score) > 1 or not 0 <= number < len(names):
                 raise ValueError(f"{len(words)} numbers, class {number} of {len(names)}")
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             line = " ".join(words)[:60]
-            raise UsageError(f"{file.name}: {line!r} is not a YOLO box: {error}") from error
+            reason = f"{UNREADABLE}{file.name}: {line!r} is not a YOLO box: {error}"
+            boxes.append((*(None, "box", *(None,) * 5), [reason]))
+            continue
         low = (x - w / 2) * columns, (y - h / 2) * rows
         high = (x + w / 2) * columns, (y + h / 2) * rows
-        boxes.append((names[number], "box", score[0] if score else None, *low, *high))
-    return boxes
+        boxes.append((names[number], "box", score[0] if score else None, *low, *high, []))
+    return boxes or [(None, "nothing", *(None,) * 5, [])]
 
 
 def write_yolo(boxes: BoxTable, folder: PathLike, index: IndexRows) -> None:
