@@ -323,3 +323,57 @@ def test_result_does_not_depend_on_the_chunk_size(
     ):
         assert read(LONG.format(text)).table["flags"].to_pylist()[-1] == [f"unreadable: {reason}"]
     assert len(read(LONG.splitlines()[0] + "\n")) == 0
+
+
+SPINE_POINTS = """\
+study_id,series_id,instance_number,condition,level,x,y
+4003253,702807833,8,Spinal Canal Stenosis,L1/L2,322.5,227
+4003253,702807833,9,Left Foraminal Narrowing,L4/L5,10,20
+4003253,1054713880,8,Spinal Canal Stenosis,L1/L2,30,oops
+"""
+ANEURYSMS = """\
+SeriesInstanceUID,SOPInstanceUID,coordinates,location
+1.2.3,1.2.3.1,"{'x': 258.5, 'y': 261}",Other Posterior Circulation
+1.2.3,1.2.3.2,"{'f': 7, 'x': 8, 'y': 9}",Basilar Tip
+1.2.3,1.2.3.3,"__import__('os').abort()",Basilar Tip
+"""
+
+
+def test_points_of_rsna_2024(read: Any, make_index: Any) -> None:
+    """Joined by study, series and instance number: of the header, or as the files lie."""
+    boxes = read(SPINE_POINTS)
+    assert boxes.dialect == "rsna-spine"
+    assert rows(boxes, "label", "kind", "x0", "y0", "x1", "y1")[:2] == [
+        ("Spinal Canal Stenosis L1/L2", "point", 323, 227.5, 323, 227.5),
+        ("Left Foraminal Narrowing L4/L5", "point", 10.5, 20.5, 10.5, 20.5),
+    ]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
+    files = ("4003253/702807833/8", "4003253/702807833/9", "4003253/1054713880/8", "1/1/8")
+    index = make_index({f"train_images/{name}.dcm": {} for name in files})
+    names = dict(zip(index["id"], index["path"], strict=True))
+    joined = boxes.join(index).table["image"].to_pylist()
+    assert [names[id_].removeprefix("train_images/") for id_ in joined] == [
+        f"{name}.dcm" for name in files[:3]
+    ]
+
+
+def test_points_are_joined_by_header(read: Any, make_index: Any) -> None:
+    series = {"StudyInstanceUID": "4003253", "SeriesInstanceUID": "702807833"}
+    index = make_index({f"x{n}.dcm": {**series, "InstanceNumber": n} for n in (8, 9)})
+    two = read(SPINE_POINTS).select(np.array([True, True, False])).join(index)
+    names = dict(zip(index["id"], index["path"], strict=True))
+    assert [names[id_] for id_ in two.table["image"].to_pylist()] == ["x8.dcm", "x9.dcm"]
+    assert [len(two.on(image)) for image in index] == [1, 1]
+
+
+def test_points_of_rsna_2025(read: Any, make_index: Any) -> None:
+    boxes = read(ANEURYSMS)
+    assert boxes.dialect == "rsna-aneurysm"
+    assert rows(boxes, "key", "label", "frame", "x0", "y1")[:2] == [
+        ("1.2.3.1", "Other Posterior Circulation", None, 259, 261.5),
+        ("1.2.3.2", "Basilar Tip", 7, 8.5, 9.5),
+    ]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
+    index = make_index({"a.dcm": {"SOPInstanceUID": "1.2.3.1"}, "b.dcm": {"SOPInstanceUID": "9"}})
+    assert boxes.join(index).table["image"].to_pylist()[0] == index[0].id
+    assert boxes.join(index).check(index)["code"].tolist()[0] == "NO_FILE"

@@ -431,3 +431,22 @@ def test_bad_usage(index: wr.Index, truth: Boxes, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='yolo has no points: use to="coco"'):
         export(index, tmp_path, points, "yolo")
     assert not list(tmp_path.glob("images*"))
+
+
+def test_points_are_keypoints(make_index: Make, tmp_path: Path) -> None:
+    """The point of a pixel's centre is a whole number in COCO, also after cropping."""
+    index = make_index({"a.dcm": {"rows": 40, "columns": 60}})
+    names = ("x0", "y0", "x1", "y1")
+    columns = {"key": ["a", "a"], "label": ["L4", "L5"], "kind": ["point"] * 2}
+    places = zip(names, ([10.5, 59.5], [20.5, 1], [10.5, 59.5], [20.5, 1]), strict=True)
+    points = Boxes.from_columns({**columns, **dict(places)}).join(index)
+    lines = export(index, tmp_path, points, "coco", crop=(4, 8, 40, 40))
+    assert lines[["boxes", "left_out"]].iloc[0].to_list() == [1, 1]
+    data = COCO(str(tmp_path / "annotations.json"))
+    (one,) = data.loadAnns(data.getAnnIds())
+    assert (one["keypoints"], one["num_keypoints"]) == ([6.0, 12.0, 2], 1)
+    assert data.loadCats([one["category_id"]])[0]["keypoints"] == ["point"]
+    (row,) = wr.read_boxes(tmp_path, index).table.to_pylist()
+    assert (row["kind"], *(row[name] for name in names)) == ("point", 10.5, 20.5, 10.5, 20.5)
+    drawn = index[0].show(boxes=points)
+    assert [line.get_marker() for line in drawn.lines] == ["+", "+"]

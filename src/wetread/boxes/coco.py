@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _EXTRA = ("reader", "score", "frame")
 _TRUE = ("1", "1.0", "True", "true")
+_POINT: Json = {"keypoints": ["point"], "skeleton": []}
+"""Entries of a category with points."""
 _FIELDS = ("key", "label", "kind", "ignore", "flags", *_EXTRA, *CORNERS)
 
 
@@ -106,7 +108,10 @@ def _get(names: dict[Any, str], number: Any) -> str | None:
 
 
 def _parse_annotation(annotation: Json, keys: dict[Any, str], names: dict[Any, str]) -> Json:
-    box = annotation.get("bbox")
+    box, keypoints = annotation.get("bbox"), annotation.get("keypoints")
+    if isinstance(keypoints, list) and len(keypoints) == 3 and (not box or not any(box[2:])):
+        x, y = (parse_number(str(number)) + 0.5 for number in keypoints[:2])
+        annotation, box = {**annotation, "kind": "point"}, [x, y, 0, 0]
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError("no bbox of four numbers")
     x, y, width, height = map(parse_number, map(str, box))
@@ -126,9 +131,10 @@ def _parse_annotation(annotation: Json, keys: dict[Any, str], names: dict[Any, s
 def write_coco(boxes: BoxTable, path: PathLike, index: IndexRows | None = None) -> None:
     """Write a COCO data set; annotations have `score`, `reader`, `frame` and `flags` if known.
 
-    A row to ignore has `iscrowd` 1, by which pycocotools ignores it. Image ids are numbered from 1;
-    category ids are the class ids if all are numeric, else numbered from 1. Rows of kind "nothing"
-    are in a list `nothing`, which other programs do not read.
+    A point is a keypoint, with an empty box. A row to ignore has `iscrowd` 1, by which pycocotools
+    ignores it. Image ids are numbered from 1; category ids are the class ids if all are numeric,
+    else numbered from 1. Rows of kind "nothing" are in a list `nothing`, which other programs do
+    not read.
 
     Raises:
         StorageError: the file cannot be written.
@@ -160,10 +166,14 @@ def coco_data(
     ids = {n: i for i, n in enumerate(boxes.labels, 1)} if renumber else _category_ids(boxes)
     kept = list(rows)
     annotated = [(image, row) for image, row in kept if row["kind"] != "nothing"]
+    points = {row["label"] for _, row in annotated if row["kind"] == "point"}
     return {
         "info": {"description": "written by wetread", "run": boxes.run},
         "images": images,
-        "categories": [{"id": number, "name": name} for name, number in ids.items()],
+        "categories": [
+            {"id": number, "name": name} | (_POINT if name in points else {})
+            for name, number in ids.items()
+        ],
         "annotations": [
             _to_annotation(n, image, row, ids) for n, (image, row) in enumerate(annotated, 1)
         ],
@@ -204,7 +214,9 @@ def _to_annotation(number: int, image: int, row: Json, ids: dict[str, int]) -> J
         "iscrowd": int(row["ignore"]),
     }
     flags = {"flags": row["flags"]} if row["flags"] else {}
-    kind = {"kind": "point"} if row["kind"] == "point" else {}
+    kind: Json = {}
+    if row["kind"] == "point":  # keypoints count from the centre of a pixel, boxes from its edge
+        kind = {"kind": "point", "keypoints": [x0 - 0.5, y0 - 0.5, 2], "num_keypoints": 1}
     return annotation | _known(row) | flags | kind
 
 

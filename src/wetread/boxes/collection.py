@@ -59,7 +59,7 @@ class Boxes(BoxTable):
         return cls(read_table(frame, layout=Layout(columns, form)).table)
 
     def on(self, image: Image, frame: int = 0) -> list[tuple[float, float, float, float, str, str]]:
-        """Boxes to draw on one frame of an image.
+        """Boxes and points to draw on one frame of an image.
 
         Boxes without an area are left out; `check` lists them. Boxes without a frame number are on
         every frame.
@@ -70,7 +70,7 @@ class Boxes(BoxTable):
         return [
             (*(row[c] for c in CORNERS), _caption(row), row["reader"] or "")
             for row in rows_of(self.table, image)
-            if row["kind"] == "box" and row["frame"] in (None, frame) and _has_area(row)
+            if row["frame"] in (None, frame) and _is_visible(row)
         ]
 
     def join(self, index: IndexLike) -> Self:
@@ -118,9 +118,11 @@ class Boxes(BoxTable):
         return write_sr(self, folder, IndexRows.of(index), progress)
 
 
-def _has_area(row: Mapping[str, Any]) -> bool:
+def _is_visible(row: Mapping[str, Any]) -> bool:
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
-    return None not in (x0, y0, x1, y1) and x0 < x1 and y0 < y1
+    if None in (x0, y0, x1, y1) or row["kind"] == "nothing":
+        return False
+    return bool(row["kind"] == "point" or (x0 < x1 and y0 < y1))
 
 
 def _caption(row: Mapping[str, Any]) -> str:

@@ -129,6 +129,53 @@ def _same_boxes(corners: Sequence[Sequence[float]], listed: Any) -> bool:
     return len(sizes) == len(corners) and near
 
 
+def _read_spine(frame: pd.DataFrame) -> Chunk:
+    """Parse one row per point: study, series and instance number, condition and level."""
+    names = ("study_id", "series_id", "instance_number")
+    ids = zip(*(frame[name].map(parse_id) for name in names), strict=True)
+    x, y = (parse_numbers(frame, name) for name in ("x", "y"))
+    level = frame.get("level", "")
+    columns = {
+        "key": ["/".join(one) for one in ids],
+        "label": (frame["condition"] + " " + level).str.strip().replace("", None),
+        "kind": ["point"] * len(frame),
+        **_points(x, y),
+    }
+    return make_rows(frame, columns, None)
+
+
+def _read_aneurysm(frame: pd.DataFrame) -> Chunk:
+    """Parse one row per point: `coordinates` has x, y and for multi-frame files f."""
+    import numpy as np
+
+    found = parse_cells(frame, "coordinates", _parse_point)
+    points = [point or (np.nan, np.nan, None) for point in found]
+    x, y, number = ([point[n] for point in points] for n in range(3))
+    columns = {
+        "key": frame["SOPInstanceUID"],
+        "label": optional(frame, "location"),
+        "kind": ["point"] * len(frame),
+        "frame": number,
+        **_points(np.array(x, float), np.array(y, float)),
+    }
+    return make_rows(frame, columns, None)
+
+
+def _parse_point(text: str) -> tuple[float, float, int | None]:
+    value = parse_literal(text)
+    if not isinstance(value, dict) or not {"x", "y"} <= set(value):
+        raise UsageError(f"{text[:60]!r}: expected a dictionary with x and y")
+    frame = value.get("f")
+    x, y = (parse_number(str(value[name])) for name in ("x", "y"))
+    return x, y, None if frame is None else int(frame)
+
+
+def _points(x: Any, y: Any) -> dict[str, Any]:
+    """Corners of points; whole numbers are the centres of pixels."""
+    x, y = x + 0.5, y + 0.5
+    return dict(zip(CORNERS, (x, y, x, y), strict=True))
+
+
 def _read_submission(frame: pd.DataFrame) -> Chunk:
     """Parse one row per image: `PredictionString` in the format of one of three competitions."""
     name = next(n for n in ("image_id", "patientId", "id") if n in frame)
@@ -240,6 +287,12 @@ DIALECTS = (
     ),
     Dialect("rsna-pneumonia", (frozenset({"patientId", "x", "y", "width", "height"}),), _read_rsna),
     Dialect("siim-covid", (frozenset({"id", "label", "boxes"}),), _read_siim),
+    Dialect(
+        "rsna-spine",
+        (frozenset({"study_id", "series_id", "instance_number", "condition", "x", "y"}),),
+        _read_spine,
+    ),
+    Dialect("rsna-aneurysm", (frozenset({"SOPInstanceUID", "coordinates"}),), _read_aneurysm),
     Dialect(
         "submission",
         tuple(frozenset({n, "PredictionString"}) for n in ("image_id", "patientId", "id")),

@@ -81,6 +81,11 @@ class Manifest:
                     return manifest
         return None
 
+    def data_sets(self, path: Path) -> list[Path]:
+        """COCO data sets of the export that are below a folder."""
+        files = [self.folder / file for file in self.labels if file.endswith(".json")]
+        return [file for file in files if file.is_relative_to(path.absolute())]
+
     @property
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Rows and columns of each picture, by name."""

@@ -32,6 +32,8 @@ Format = Literal[
     "vindr",
     "rsna-pneumonia",
     "siim-covid",
+    "rsna-spine",
+    "rsna-aneurysm",
     "submission",
     "table",
     "coco",
@@ -158,9 +160,8 @@ def open_boxes(boxes: Boxes | PathLike) -> Boxes:
 
 def _read_exported(path: PathLike, exported: Manifest, name: str, layout: Layout) -> Boxes:
     """Read labels of exported images, in pixels of these images."""
-    path = Path(path).absolute()
-    inside = [exported.folder / file for file in exported.labels if file.endswith(".json")]
-    jsons = [file for file in inside if file.is_relative_to(path)]
+    path = Path(path)
+    jsons = exported.data_sets(path)
     tables: list[BoxTable]
     if name == "yolo":
         tables = [read_yolo(path, sizes=exported.sizes)]
@@ -178,7 +179,7 @@ def _read_coco(path: Path, exported: Manifest) -> BoxTable:
     """Boxes of a COCO data set, or of results with the image numbers of the export."""
     data = parse_json(path)
     if isinstance(data, list):
-        files = [exported.folder / file for file in exported.labels if file.endswith(".json")]
+        files = exported.data_sets(exported.folder)
         data = complete_results(data, [parse_json(file) for file in files])
     return parse_coco(data, path)
 
@@ -190,7 +191,7 @@ _FILES = {".parquet": "wetread", ".json": "coco", ".xml": "voc", ".dcm": "dicom-
 
 def _recognise(path: Path, exported: Manifest | None) -> str:
     if path.is_dir():
-        if exported is not None and any(file.endswith(".json") for file in exported.labels):
+        if exported is not None and exported.data_sets(path):
             return "coco"
         suffixes = {file.suffix.lower() for file in path.rglob("*")}
         labels = suffixes & {".txt", ".xml"} or suffixes & {".dcm"}  # .dcm beside labels are images
