@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 
+from wetread.boxes.reading import sql_tables
 from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache
 from wetread.cache.prepare import prepare
@@ -281,23 +282,33 @@ class Index(Exporting):
         """
         return to_frame(self.table, lists)
 
-    def where(self, expression: str) -> Index:
+    def where(self, expression: str, boxes: Boxes | PathLike | None = None) -> Index:
         """Select rows with an SQL expression, such as `"Rows > 2000 AND Modality = 'DX'"`.
+
+        Args:
+            expression: the condition.
+            boxes: boxes or a label file, the table `boxes`:
+                `"id IN (SELECT id FROM boxes WHERE label = 'Nodule')"`.
 
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        return where(self, expression)
+        return where(self, expression, tables=sql_tables(self, boxes))
 
-    def query(self, sql: str) -> pd.DataFrame:
+    def query(self, sql: str, boxes: Boxes | PathLike | None = None) -> pd.DataFrame:
         """Run one SELECT statement (DuckDB's SQL).
 
         The tables are `index`, `problems` (one row per problem) and `problem_codes`.
 
+        Args:
+            sql: the statement.
+            boxes: boxes or a label file, the table `boxes`, whose `id` is that of the index:
+                `"SELECT label, count(*) FROM boxes JOIN index USING (id) GROUP BY ALL"`.
+
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
-        return to_frame(query(self, sql), "keep")
+        return to_frame(query(self, sql, tables=sql_tables(self, boxes)), "keep")
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
         """List problems, one row per problem: path, member, id, code, severity, tag, offset, text.

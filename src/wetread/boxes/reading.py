@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from wetread.boxes.coco import parse_coco, parse_json, read_coco
 from wetread.boxes.collection import Boxes
 from wetread.boxes.columns import Form
+from wetread.boxes.join import joined
 from wetread.boxes.manifest import Manifest, complete_results
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.sr import read_sr
@@ -151,6 +152,14 @@ def _check_normalised(
     if images is None and manifest is None:
         raise UsageError("normalised=True needs images=index for the sizes of the images")
     return _SHARES
+
+
+def sql_tables(index: IndexRows, boxes: BoxTable | PathLike | None) -> dict[str, pa.Table]:
+    """Table `boxes` for SQL over an index, joined to it; none without boxes."""
+    if boxes is None:
+        return {}
+    found = boxes if isinstance(boxes, BoxTable) else read_boxes(boxes, index)
+    return {"boxes": joined(found, index).sql_table}
 
 
 def open_boxes(boxes: Boxes | PathLike) -> Boxes:

@@ -262,6 +262,11 @@ class BoxTable:
         """Identifier column: `image` if every row is joined to an index, else `key`."""
         return self.table["key" if self.table["image"].null_count else "image"]
 
+    @property
+    def sql_table(self) -> pa.Table:
+        """The rows as the table `boxes` of SQL: `id` is that of the index row, as `image`."""
+        return self.table.replace_schema_metadata().add_column(0, "id", self.table["image"])
+
     def select(self, mask: NDArray[np.bool_] | pa.BooleanArray) -> Self:
         """Rows where the mask is true."""
         return type(self)(self.table.filter(pa.array(mask, pa.bool_())))

@@ -101,7 +101,6 @@ def export(
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
-    from wetread.table.query import where as choose
     from wetread.table.summary import say_without_pixels
 
     content = Index.of(open_index(index))
@@ -110,7 +109,7 @@ def export(
         if labels is None:
             raise UsageError("--consensus merges the readers of --boxes: add --boxes FILE")
         labels = labels.consensus(consensus)
-    content = choose(content, where) if where else content
+    content = content.where(where, labels) if where else content
     written = content.export(
         to,
         size,
