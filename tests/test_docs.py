@@ -42,6 +42,8 @@ def there(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folder for the examples, with train/ and train.csv."""
     monkeypatch.chdir(small_folder.parent)
     Path("train.csv").write_text(LABELS)
+    page = (ROOT / "docs" / "own-csv.md").read_text()
+    Path("own.csv").write_text(re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)[0])
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -208,6 +208,7 @@ _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     ("NO_LABEL", "info", "An image of the index without a row in the label file."),
     # each box
     ("BOX_OUTSIDE", "error", "A bounding box that extends outside its image."),
+    ("BOX_UNREADABLE", "error", "A row of the label file that cannot be read."),
     ("BOX_EMPTY", "error", "A bounding box without area, or without coordinates."),
     ("BOX_UNLABELLED", "error", "A bounding box without a label."),
     # the boxes of one reader on one image

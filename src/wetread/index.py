@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 
+from wetread.boxes.reading import sql_tables
 from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache
 from wetread.cache.prepare import prepare
 from wetread.common.dataframe import Lists, to_frame
 from wetread.common.html import table_html
+from wetread.datasets.export import Exporting
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
-from wetread.images.export import Format, export_images
 from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
@@ -31,7 +32,6 @@ from wetread.table.mirror import is_index
 from wetread.table.query import problems, query, where
 from wetread.table.rows import (
     IndexLike,
-    IndexRows,
     all_rows,
     batches,
     fetch,
@@ -244,7 +244,7 @@ def split(
     return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index(IndexRows):
+class Index(Exporting):
     """A typed table with one row per file, made by `scan` or opened from an index folder.
 
     `len(index)` is the number of rows; iteration yields an `Image` per row.
@@ -282,23 +282,33 @@ class Index(IndexRows):
         """
         return to_frame(self.table, lists)
 
-    def where(self, expression: str) -> Index:
+    def where(self, expression: str, boxes: Boxes | PathLike | None = None) -> Index:
         """Select rows with an SQL expression, such as `"Rows > 2000 AND Modality = 'DX'"`.
+
+        Args:
+            expression: the condition.
+            boxes: boxes or a label file, the table `boxes`:
+                `"id IN (SELECT id FROM boxes WHERE label = 'Nodule')"`.
 
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        return where(self, expression)
+        return where(self, expression, tables=sql_tables(self, boxes))
 
-    def query(self, sql: str) -> pd.DataFrame:
+    def query(self, sql: str, boxes: Boxes | PathLike | None = None) -> pd.DataFrame:
         """Run one SELECT statement (DuckDB's SQL).
 
         The tables are `index`, `problems` (one row per problem) and `problem_codes`.
 
+        Args:
+            sql: the statement.
+            boxes: boxes or a label file, the table `boxes`, whose `id` is that of the index:
+                `"SELECT label, count(*) FROM boxes JOIN index USING (id) GROUP BY ALL"`.
+
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
-        return to_frame(query(self, sql), "keep")
+        return to_frame(query(self, sql, tables=sql_tables(self, boxes)), "keep")
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
         """List problems, one row per problem: path, member, id, code, severity, tag, offset, text.
@@ -416,37 +426,6 @@ class Index(IndexRows):
             StorageError: the index folder cannot be written, or another process writes it.
         """
         return measure_images(self, size, workers, progress, engine=engine)
-
-    def export(
-        self,
-        to: PathLike,
-        size: int | None = None,
-        format: Format = "png16",
-        window: WindowLike = None,
-        workers: int | None = None,
-        progress: bool = True,
-    ) -> pd.DataFrame:
-        """Write every frame as an image file, named by id, with a table `manifest.csv`.
-
-        Args:
-            to: output folder; files of an earlier export are replaced.
-            size: longest side in pixels; images are never enlarged.
-            format: `"png16"`, `"tiff"` or `"npy"` are lossless: modality value = `slope` x pixel +
-                `intercept`. `"png8"` and `"jpg"` hold the pixels of `Image.display`.
-            window: window of png8 and jpg; see `Image.display`.
-            workers: number of worker processes, at least 1 (default: one per core).
-            progress: show a progress bar on stderr.
-
-        Returns:
-            The manifest, one row per frame: file name, path, scaling of values and coordinates, and
-            the `status` of frames that cannot be decoded.
-
-        Raises:
-            UsageError: `size` or `workers` below 1, or a window with a lossless format.
-            UnknownNameError: no such format.
-            StorageError: the folder cannot be written.
-        """
-        return to_frame(export_images(self, to, size, format, window, workers, progress))
 
     def __iter__(self) -> Iterator[Image]:
         for batch in batches(self):

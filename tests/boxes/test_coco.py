@@ -119,6 +119,21 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
         assert boxes.classes == (("0", "lung"), ("5", "heart"))
 
 
+def test_crowds_are_boxes_to_ignore(tmp_path: Path, make_index: Make) -> None:
+    index = make_index({"a.dcm": {}})
+    marks = [{"iscrowd": 0}, {"iscrowd": 1}, {"ignore": 1}, {}]
+    annotations = [{**ONE["annotations"][0], **mark} for mark in marks]
+    (tmp_path / "a.json").write_text(json.dumps({**ONE, "annotations": annotations}))
+    boxes = wr.read_boxes(tmp_path / "a.json")
+    assert boxes.table["ignore"].to_pylist() == [False, True, True, False]
+    assert boxes.table["flags"].to_pylist() == [[], ["iscrowd"], [], []]
+    boxes.to_coco(tmp_path / "b.json", index)
+    data = COCO(str(tmp_path / "b.json"))
+    assert [a["iscrowd"] for a in data.loadAnns([1, 2, 3, 4])] == [0, 1, 1, 0]
+    boxes.to_voc(tmp_path / "voc", index)
+    assert wr.read_boxes(tmp_path / "voc").table["ignore"].to_pylist() == [False, True, True, False]
+
+
 ONE: Any = {
     "images": [{"id": 1, "file_name": "a"}],
     "categories": [{"id": 1, "name": "x"}],
@@ -134,12 +149,12 @@ ONE: Any = {
         ("[]", "a list of results does not name its images"),
         ('{"images": []}', "it needs images, annotations and categories"),
         (
-            '{"images": [], "categories": [], "annotations": [{"bbox": [1, 2, 3, 4]}]}',
-            "is not a COCO data set: KeyError",
+            '{"images": [], "categories": [], "annotations": [{"bbox": [1, 2]}]}',
+            "no row can be read: annotation number 0: no bbox",
         ),
         (
             json.dumps({**ONE, "annotations": [{**ONE["annotations"][0], "bbox": [1, 2, 3]}]}),
-            "is not a COCO data set: ValueError",
+            "annotation number 0: no bbox of four numbers",
         ),
         (
             json.dumps({**ONE, "images": [*ONE["images"], {"id": 2, "file_name": "a"}]}),
@@ -150,7 +165,7 @@ ONE: Any = {
             "the same id or name",
         ),
         (json.dumps({**ONE, "info": 5}), "is not a COCO data set: AttributeError"),
-        (json.dumps({**ONE, "annotations": ["x"]}), "is not a COCO data set: TypeError"),
+        (json.dumps({**ONE, "annotations": ["x"]}), "annotation number 0: no bbox of four numbers"),
         (
             json.dumps({**ONE, "images": [{"id": 1, "file_name": "a", "height": 1e999}]}),
             "is not a COCO data set: OverflowError",
@@ -161,6 +176,21 @@ def test_invalid_files(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "boxes.json").write_text(text)
     with pytest.raises(UsageError, match=message):
         wr.read_boxes(tmp_path / "boxes.json")
+
+
+def test_an_annotation_that_cannot_be_read_is_a_problem(
+    shared_case: Callable[[str], Path], tmp_path: Path
+) -> None:
+    boxes = wr.read_boxes(shared_case("19") / "no_bbox.json")
+    assert boxes.corners[0].tolist() == [1, 1, 3, 3]
+    assert boxes.check()["text"].tolist() == ["annotation 2: no bbox of four numbers"]
+    wrong = [{"category_id": 9}, {"image_id": [1]}, {"bbox": [1, 2, 3, "x"]}, {"bbox": None}]
+    annotations = [ONE["annotations"][0] | change for change in [{}, *wrong]]
+    (tmp_path / "a.json").write_text(json.dumps({**ONE, "annotations": annotations}))
+    problems = wr.read_boxes(tmp_path / "a.json").check()
+    assert problems["code"].tolist() == ["BOX_UNREADABLE"] * 4
+    assert problems["text"][0] == "annotation number 1: no or an unknown category_id 9"
+    assert problems["key"].tolist() == ["a", "", "a", "a"]
 
 
 def test_boxes_that_cannot_be_written(tmp_path: Path, make_index: Make) -> None:

@@ -43,6 +43,27 @@ THREE = [
 ]
 
 
+def test_flags_of_merged_boxes() -> None:
+    """All flags are kept; a merged box is ignored if all of its boxes are."""
+    columns = {"key": ["a"] * 4, "label": ["X"] * 4, "reader": ["R1", "R2", "R1", "R2"]}
+    columns |= {"x0": [0, 1, 50, 51], "y0": [0] * 4, "x1": [10, 11, 60, 61], "y1": [10] * 4}
+    boxes = Boxes.from_columns(
+        {
+            **columns,
+            "ignore": [True, False, True, True],
+            "flags": [["difficult"], ["truncated"], ["difficult"], ["difficult"]],
+        }
+    )
+    merged = boxes.consensus().table
+    assert merged["ignore"].to_pylist() == [False, True]
+    assert [sorted(flags) for flags in merged["flags"].to_pylist()] == [
+        ["difficult", "truncated"],
+        ["difficult"],
+    ]
+    union = boxes.consensus("union").table
+    assert sorted(union["ignore"].to_pylist()) == [False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("method", "boxes"),
     [

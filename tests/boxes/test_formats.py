@@ -11,7 +11,7 @@ from wetread.errors import StorageError, UsageError
 
 
 def test_text_with_byte_order_mark_or_gzip(tmp_path: Path) -> None:
-    for text in ("ß\r\n".encode(), b"\xef\xbb\xbf" + "ß\r\n".encode()):
+    for text in ("ß\r\n".encode(), b"\xef\xbb\xbf" + "ß\r\n".encode(), "ß\r\n".encode("utf-16")):
         for data in (text, gzip.compress(text)):
             (tmp_path / "a").write_bytes(data)
             assert read_text(tmp_path / "a") == "ß\r\n"
@@ -20,7 +20,7 @@ def test_text_with_byte_order_mark_or_gzip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"\xff", b"\x1f\x8b", gzip.compress(b"abc" * 99, mtime=0)[:-9]])
 def test_invalid_text(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a").write_bytes(data)
-    with pytest.raises(UsageError, match="is not a UTF-8 text file"):
+    with pytest.raises(UsageError, match="is not a text file in UTF-8"):
         read_text(tmp_path / "a")
 
 

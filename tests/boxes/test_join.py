@@ -106,6 +106,41 @@ def test_rows_without_pixels_do_not_match(small_folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["label_studio", "x_anylabeling", "absolute"])
+def test_paths_of_windows(shared_case: Callable[[str], Path], name: str) -> None:
+    case = shared_case("17")
+    index = wr.scan(case / "img", workers=0, progress=False)
+    boxes = wr.read_boxes(case / f"{name}.json", index)
+    assert boxes.table["image"].to_pylist() == [index[0].id]
+
+
+def test_of_files_of_one_name_the_folders_decide(make_index: Make) -> None:
+    index = make_index({"s1/a/1.dcm": {}, "s1/b/1.dcm": {}, "s2/a/1.dcm": {}})
+    assert matches(["C:\\data\\s1\\b\\1.png", "x/s2/a/1.png"], index) == [
+        "s1/b/1.dcm",
+        "s2/a/1.dcm",
+    ]
+    for key in ("1", "a/1.png", "c/1.png"):
+        with pytest.raises(UsageError, match="matches"):
+            matches([key], index)
+
+
+def test_a_backslash_in_a_name_is_exact_first(make_index: Make) -> None:
+    index = make_index({"a\\1.dcm": {}, "1.dcm": {}})
+    assert matches(["a\\1.dcm", "1.dcm"], index) == ["a\\1.dcm", "1.dcm"]
+
+
+def test_slices_by_study_series_and_number(make_index: Make) -> None:
+    series = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.3"}
+    index = make_index({f"{n}x.dcm": {**series, "InstanceNumber": n} for n in (1, 2)})
+    assert matches(["1.2/1.2.3/2", "1.2/1.2.3/1"], index) == ["2x.dcm", "1x.dcm"]
+
+
+def test_ids_that_pandas_wrote_as_floats(make_index: Make) -> None:
+    index = make_index({"7.dcm": {}, "12.dcm": {}})
+    assert matches(["7.0", "12"], index) == ["7.dcm", "12.dcm"]
+
+
 def test_names() -> None:
     assert stem("a/b.c/1.2.840.10008") == "1.2.840.10008"
     assert stem("a/1.2.840.dcm") == "1.2.840"

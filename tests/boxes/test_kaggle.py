@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wetread as wr
-from wetread.boxes import Boxes, kaggle
+from wetread.boxes import Boxes, delimited
 from wetread.errors import UsageError
 
 VINBIGDATA = """\
@@ -88,8 +89,12 @@ def test_siim_columns_must_agree(read: Any) -> None:
         ("000a", "Lung Opacity", "box", 789.25, 582.5, 1816.0, 2499.75),
         ("000c", None, "nothing", None, None, None, None),
     ]
-    with pytest.raises(UsageError, match="000a_image: the columns label and boxes"):
-        read(SIIM.replace("'width': 1026.75", "'width': 1816.0"))
+    boxes = read(SIIM.replace("'width': 1026.75", "'width': 1816.0"))
+    assert rows(boxes, "key", "flags", "x0")[0] == (
+        "000a",
+        ["unreadable: the columns label and boxes of line 2 do not agree"],
+        None,
+    )
 
 
 def test_vindr_mammo_has_a_list_of_labels(read: Any) -> None:
@@ -110,8 +115,11 @@ def test_literals_are_never_executed(read: Any, tmp_path: Path) -> None:
         SIIM.replace("[{'x'", f"[open('{canary}', 'w'), {{'x'"),
         MAMMO.replace("['No Finding']", "[" * 500),
     ):
-        with pytest.raises(UsageError, match="not in the format"):
-            read(text)
+        boxes = read(text)
+        assert boxes.check()["code"].tolist()[0] == "BOX_UNREADABLE"
+        assert boxes.corners[-1 if "m2" in text else 0].tolist() == pytest.approx(
+            [np.nan] * 4, nan_ok=True
+        )
     assert not canary.exists()
 
 
@@ -202,21 +210,19 @@ def test_submissions(read: Any) -> None:
     [
         (
             "name,left\na,1\n",
-            r"has an unknown format; its columns: left, name; known: vinbigdata: ",
+            "no columns of a box .*(top, right, bottom are missing).*its columns: na",
         ),
-        (RSNA.replace("patientId", "image_id"), "has an unknown format"),
         ("patientId,x,y,width,height,PredictionString\n", "matches several formats, give format="),
-        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is not a number"),
-        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is not a number"),
-        (VINBIGDATA.replace(",3,R10", ",three,R10"), "not in the format vinbigdata"),
-        (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first 6"),
-        (RSNA.replace("\n0", "\nx,0"), "line 2 has 7 fields, the first 6"),
+        ("image,label,xmn,ymin,xmax,ymax\n", "'xmin': did you mean xmn"),
+        ("image label xmin ymin xmax ymax\na b 1 2 3 4\n", "separated by another character"),
+        (RSNA.replace("\n0", "\nx,0"), "no row can be read: line 2 has 7 fields, the first line 6"),
         ("x,y,x\n1,2,3\n", "two columns have the same name; its columns: x, y, x"),
         ("", "is empty"),
-        (b"\xff\xfe\x00", "not a UTF-8 text file"),
-        (b"\x1f\x8b\x08", "not a UTF-8 text file"),
-        ("image_id,PredictionString\na,0 0.5 10\n", "a: 3 numbers, which is not a multiple of 6"),
-        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "not in the format submission"),
+        (b"\xff\xfe\x00", "not a text file in UTF-8"),
+        ("größe,b\n".encode("cp1252"), "not a text file in UTF-8: .*; save it as UTF-8"),
+        (b"\x1f\x8b\x08", "not a text file in UTF-8"),
+        ("image_id,PredictionString\na,0 0.5 10\n", "3 numbers, which is not a multiple of 6"),
+        ("image_id,PredictionString\na,x 0.5 1 2 3 4\n", "line 2: invalid literal for int"),
         ("image_id,PredictionString\na,1 nan 1 2 3 4\n", "'nan' is not a number"),
     ],
 )
@@ -225,9 +231,43 @@ def test_invalid_files(read: Any, text: str | bytes, message: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (VINBIGDATA.replace("691.0", "691;0"), "x_min of line 3 is not a number"),
+        (VINBIGDATA.replace("691.0", "inf"), "x_min of line 3 is not a number"),
+        (RSNA.replace("213.0,379.0,1", "213.0"), "line 3 has 4 fields, the first line 6"),
+        (RSNA.replace("213.0,379.0,1", "213.0,3,1,1"), "line 3 has 7 fields, the first line 6; q"),
+        (SIIM.replace("opacity 1 789", "opacity 1 1 789"), "label of line 2: .*six words per box"),
+        ("image_id,PredictionString\na,0 0.5 10\nb,\n", "PredictionString of line 2: 3 numbers"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_a_problem(read: Any, text: str, reason: str) -> None:
+    boxes = read(text)
+    problems = boxes.check()
+    assert problems["code"].tolist() == ["BOX_UNREADABLE"]
+    assert re.match(reason, problems["text"][0])
+    assert len(boxes) == len(text.splitlines()) - 1
+    assert problems["key"].tolist() == [key for key, flags in rows(boxes, "key", "flags") if flags]
+
+
+def test_class_ids_of_pandas(read: Any, shared_case: Any) -> None:
+    floats = read(VINBIGDATA.replace(",14,", ",14.0,").replace(",3,", ",3.0,"))
+    assert floats.classes == read(VINBIGDATA).classes
+    assert read(VINBIGDATA.replace(",3,R10", ",three,R10")).classes == (
+        ("0", "Aortic enlargement"),
+        ("three", "Cardiomegaly"),
+    )
+    boxes = wr.read_boxes(shared_case("19") / "float_ids.csv")
+    assert boxes.classes == (("8", "Nodule/Mass"),)
+    assert boxes.corners[0].tolist() == [1, 1, 3, 3]
+
+
 def test_a_given_format_must_match(read: Any) -> None:
     assert read(VINBIGDATA, "vindr").dialect == "vindr"
-    with pytest.raises(UsageError, match="not have the format rsna-pneumonia; its columns: class"):
+    with pytest.raises(
+        UsageError, match=r"not have the format rsna-pneumonia: height, .*its columns: image_id"
+    ):
         read(VINBIGDATA, "rsna-pneumonia")
 
 
@@ -272,13 +312,68 @@ def test_result_does_not_depend_on_the_chunk_size(
     read: Any, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     whole = read(LONG.format(4))
-    monkeypatch.setattr(kaggle, "_ROWS", rows)
+    monkeypatch.setattr(delimited, "ROWS", rows)
     assert read(LONG.format(4)).table.equals(whole.table, check_metadata=True)
     assert whole.classes == (("0", "Aortic enlargement"), ("3", "Cardiomegaly"))
     vindr = read(LONG.format(4).replace("class_id", "other"))
     assert vindr.classes == (("0", "Aortic enlargement"), ("1", "Cardiomegaly"))
-    with pytest.raises(UsageError, match="y_max of line 5 is not a number"):
-        read(LONG.format("four"))
-    with pytest.raises(UsageError, match="line 5 has 9 fields, the first 8"):
-        read(LONG.format("4,5"))
+    for text, reason in (
+        ("four", "y_max of line 6 is not a number"),
+        ("4,5", "line 6 has 9 fields, the first line 8; quote texts that contain the delimiter"),
+    ):
+        assert read(LONG.format(text)).table["flags"].to_pylist()[-1] == [f"unreadable: {reason}"]
     assert len(read(LONG.splitlines()[0] + "\n")) == 0
+
+
+SPINE_POINTS = """\
+study_id,series_id,instance_number,condition,level,x,y
+4003253,702807833,8,Spinal Canal Stenosis,L1/L2,322.5,227
+4003253,702807833,9,Left Foraminal Narrowing,L4/L5,10,20
+4003253,1054713880,8,Spinal Canal Stenosis,L1/L2,30,oops
+"""
+ANEURYSMS = """\
+SeriesInstanceUID,SOPInstanceUID,coordinates,location
+1.2.3,1.2.3.1,"{'x': 258.5, 'y': 261}",Other Posterior Circulation
+1.2.3,1.2.3.2,"{'f': 7, 'x': 8, 'y': 9}",Basilar Tip
+1.2.3,1.2.3.3,"__import__('os').abort()",Basilar Tip
+"""
+
+
+def test_points_of_rsna_2024(read: Any, make_index: Any) -> None:
+    """Joined by study, series and instance number: of the header, or as the files lie."""
+    boxes = read(SPINE_POINTS)
+    assert boxes.dialect == "rsna-spine"
+    assert rows(boxes, "label", "kind", "x0", "y0", "x1", "y1")[:2] == [
+        ("Spinal Canal Stenosis L1/L2", "point", 323, 227.5, 323, 227.5),
+        ("Left Foraminal Narrowing L4/L5", "point", 10.5, 20.5, 10.5, 20.5),
+    ]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
+    files = ("4003253/702807833/8", "4003253/702807833/9", "4003253/1054713880/8", "1/1/8")
+    index = make_index({f"train_images/{name}.dcm": {} for name in files})
+    names = dict(zip(index["id"], index["path"], strict=True))
+    joined = boxes.join(index).table["image"].to_pylist()
+    assert [names[id_].removeprefix("train_images/") for id_ in joined] == [
+        f"{name}.dcm" for name in files[:3]
+    ]
+
+
+def test_points_are_joined_by_header(read: Any, make_index: Any) -> None:
+    series = {"StudyInstanceUID": "4003253", "SeriesInstanceUID": "702807833"}
+    index = make_index({f"x{n}.dcm": {**series, "InstanceNumber": n} for n in (8, 9)})
+    two = read(SPINE_POINTS).select(np.array([True, True, False])).join(index)
+    names = dict(zip(index["id"], index["path"], strict=True))
+    assert [names[id_] for id_ in two.table["image"].to_pylist()] == ["x8.dcm", "x9.dcm"]
+    assert [len(two.on(image)) for image in index] == [1, 1]
+
+
+def test_points_of_rsna_2025(read: Any, make_index: Any) -> None:
+    boxes = read(ANEURYSMS)
+    assert boxes.dialect == "rsna-aneurysm"
+    assert rows(boxes, "key", "label", "frame", "x0", "y1")[:2] == [
+        ("1.2.3.1", "Other Posterior Circulation", None, 259, 261.5),
+        ("1.2.3.2", "Basilar Tip", 7, 8.5, 9.5),
+    ]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
+    index = make_index({"a.dcm": {"SOPInstanceUID": "1.2.3.1"}, "b.dcm": {"SOPInstanceUID": "9"}})
+    assert boxes.join(index).table["image"].to_pylist()[0] == index[0].id
+    assert boxes.join(index).check(index)["code"].tolist()[0] == "NO_FILE"

@@ -9,7 +9,7 @@ from wetread.errors import UsageError
 
 
 def test_the_schema_is_the_contract() -> None:
-    names = "image key frame label reader x0 y0 x1 y1 score kind group part"
+    names = "image key frame label reader x0 y0 x1 y1 score kind ignore flags group part"
     assert BOX_SCHEMA.names == names.split()
 
 
@@ -19,6 +19,8 @@ def test_missing_columns_are_null() -> None:
     assert table["x0"].to_pylist() == [1.0, 2.0]
     assert table["score"].null_count == 2
     assert table["kind"].to_pylist() == ["box", "box"]
+    assert table["ignore"].to_pylist() == [False, False]
+    assert table["flags"].to_pylist() == [[], []]
 
 
 @pytest.mark.parametrize(

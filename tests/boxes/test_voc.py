@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,33 @@ def test_supervision_reads_it(tmp_path: Path, index: wr.Index, supervision: Any)
     assert len(seen["b"]) == 0
 
 
+FLAGGED = """\
+<annotation><object><name>mass</name><truncated>1</truncated><occluded>0</occluded>
+<difficult>1</difficult><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>
+</object><object><name>mass</name><truncated>Unspecified</truncated><difficult>maybe</difficult>
+<flag>rotated</flag><bndbox><xmin>3</xmin><ymin>3</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>
+</object></annotation>
+"""
+
+
+def test_flags_are_kept(tmp_path: Path, index: wr.Index) -> None:
+    (tmp_path / "a.xml").write_text(FLAGGED)
+    boxes = wr.read_boxes(tmp_path)
+    assert boxes.table["ignore"].to_pylist() == [True, False]
+    flags = [["truncated", "difficult"], ["difficult: maybe", "rotated"]]
+    assert boxes.table["flags"].to_pylist() == flags
+    boxes.to_voc(tmp_path / "voc", index)
+    boxes.to_coco(tmp_path / "boxes.json", index)
+    for path in (tmp_path / "voc", tmp_path / "boxes.json"):
+        again = wr.read_boxes(path).table
+        assert again.select(["ignore", "flags"]).equals(boxes.table.select(["ignore", "flags"]))
+    with pytest.warns(
+        UserWarning, match="1 boxes to ignore are left out, the flags difficult: may"
+    ):
+        boxes.to_yolo(tmp_path / "yolo", index)
+    assert len((tmp_path / "yolo" / "a.txt").read_text().splitlines()) == 1
+
+
 place = st.floats(-10, 1e4)
 label = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=9)
 line = st.tuples(st.sampled_from(["a", "b"]), label, *[place] * 4, st.none() | st.floats(0, 1))
@@ -117,14 +145,20 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>'
     ("text", "message"),
     [
         (DEVKIT[:-9].encode(), "is not a Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "is not a Pascal VOC file"),
-        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "is not a Pascal VOC file"),
+        (DEVKIT.replace("<xmin>1<", "<xmin>one<").encode(), "could not convert .* 'one'"),
+        (DEVKIT.replace("<xmin>1</xmin><ymax>40", "<ymax>40").encode(), "could not convert"),
         (DEVKIT.replace("<width>80", "<width>inf").encode(), "is not a Pascal VOC file"),
-        (BOMB.encode(), "document type declaration"),
-        (BOMB.encode("utf-16"), "must be UTF-8"),
+        (BOMB.encode(), "declares a document type"),
+        (BOMB.encode("utf-16"), "or is not UTF-8"),
     ],
 )
 def test_invalid_files(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / "a.xml").write_bytes(text)
-    with pytest.raises(UsageError, match=f"a.xml.*{message}"):
+    with pytest.raises(UsageError, match=f"no row can be read: .*a.xml.*{message}"):
         wr.read_boxes(tmp_path)
+    (tmp_path / "b.xml").write_text(DEVKIT)
+    boxes = wr.read_boxes(tmp_path)
+    assert boxes.corners[-1].tolist() == [0, 10, 80, 40]
+    problems = boxes.check()
+    assert problems[["code", "key"]].to_numpy().tolist() == [["BOX_UNREADABLE", "a"]]
+    assert re.search(message, problems["text"][0])

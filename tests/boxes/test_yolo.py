@@ -42,7 +42,7 @@ def test_written_files(tmp_path: Path, index: wr.Index) -> None:
         "0.10000000000000001 0.10000000000000001 0.5\n",
         "b.txt": "",
         "classes.txt": "ILD\nMass\n",
-        "data.yaml": 'nc: 2\nnames: ["ILD", "Mass"]\n',
+        "data.yaml": "nc: 2\nnames:\n- ILD\n- Mass\n",
     }
 
 
@@ -117,6 +117,10 @@ def test_invalid_lines(tmp_path: Path, index: wr.Index, lines: str, message: str
     (tmp_path / "a.txt").write_text(lines)
     with pytest.raises(UsageError, match=f"a.txt: .*{message}"):
         wr.read_boxes(tmp_path, index, format="yolo")
+    (tmp_path / "a.txt").write_text("0 .5 .5 1 1\n" + lines)
+    boxes = wr.read_boxes(tmp_path, index, format="yolo")
+    assert boxes.corners[0].tolist() == [0, 0, 80, 40]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +209,11 @@ def test_missing_index_names_and_images(tmp_path: Path, index: wr.Index) -> None
         wr.read_boxes(tmp_path, index)
     (tmp_path / "classes.txt").write_text("ILD\n")
     (tmp_path / "z.txt").write_text("0 .5 .5 .1 .1\n")
-    with pytest.raises(UsageError, match=r"z.txt: the index has no image of this name"):
-        wr.read_boxes(tmp_path, index)
+    boxes = wr.read_boxes(tmp_path, index)
+    assert boxes.table["flags"].to_pylist()[1] == [
+        "unreadable: z.txt: the index has no image of this name, and its size is needed"
+    ]
+    assert set(boxes.check(index)["code"]) == {"BOX_UNREADABLE", "NO_FILE", "NO_LABEL"}
 
 
 def test_boxes_that_yolo_cannot_store(tmp_path: Path, index: wr.Index, make_index: Make) -> None:

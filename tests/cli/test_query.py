@@ -39,6 +39,15 @@ def test_json(index: str) -> None:
     ]
 
 
+def test_boxes(index: str, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,label,x,y,w,h\nCT_small,Mass,1,2,3,4\n")
+    sql = "SELECT path, label FROM boxes JOIN index USING (id)"
+    rows = json.loads(ask(index, sql, "--boxes", str(labels), "--json").stdout)
+    assert rows == [{"path": "CT_small.dcm", "label": "Mass"}]
+    assert "and boxes with --boxes FILE" in ask(index, sql).output
+
+
 @pytest.mark.parametrize(
     ("sql", "message"),
     [

@@ -29,7 +29,7 @@ def pycocotools_stats(found, truth):
                 "category_id": side.labels.index(row["label"]),
                 "bbox": [row["x0"], row["y0"], width, height],
                 "area": width * height,
-                "iscrowd": 0,
+                "iscrowd": int(row["ignore"]),
                 "score": row["score"],
             }
 
@@ -48,9 +48,12 @@ def pycocotools_stats(found, truth):
     return judge.stats
 
 
+@pytest.mark.parametrize("crowds", [0, 0.3])
 @pytest.mark.parametrize("sparse", [True, False])
-def test_coco_equals_pycocotools(sparse):
+def test_coco_equals_pycocotools(sparse, crowds):
     found, truth = make_boxes(80, 12, labels=3, seed=2, sparse=sparse)
+    marks = np.random.default_rng(1).random(len(truth)) < crowds
+    truth = truth.replace({"ignore": marks.tolist()})
     stats = pycocotools_stats(found, truth)
     result = evaluate(found, truth, "coco", resamples=0)
     assert result.map == pytest.approx(stats[0], abs=1e-6)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import wetread as wr
 from wetread.boxes.collection import Boxes
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 from wetread.testing.boxes import make_boxes
 
-NAMES = ("key", "label", "kind", "score", "x0", "y0", "x1", "y1")
+NAMES = ("key", "label", "kind", "score", "ignore", "x0", "y0", "x1", "y1")
 
 
 def rows_of(boxes):
@@ -42,8 +43,9 @@ def devkit_ap(found, truth, label, iou):
     taken = {}
     for row in truth:
         if row["label"] == label:
-            taken.setdefault(row["key"], []).append([corners_of(row), False])
-    positives = sum(map(len, taken.values()))
+            difficult = bool(row.get("ignore"))
+            taken.setdefault(row["key"], []).append([corners_of(row), False, difficult])
+    positives = sum(not place[2] for places in taken.values() for place in places)
     if not positives:
         return None
     right = []
@@ -54,6 +56,8 @@ def devkit_ap(found, truth, label, iou):
             overlap = iou_of(corners_of(row), place[0])
             if overlap > largest:
                 best, largest = place, overlap
+        if largest > iou and best[2]:
+            continue  # neither tp nor fp
         right.append(largest > iou and not best[1])
         if largest > iou:
             best[1] = True
@@ -69,9 +73,12 @@ def devkit_ap(found, truth, label, iou):
 
 
 @pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize("difficult", [0, 0.3])
 @pytest.mark.parametrize("iou", [0.1, 0.4, 0.75])
-def test_average_precision_equals_the_development_kit(sparse, iou):
+def test_average_precision_equals_the_development_kit(sparse, difficult, iou):
     found, truth = make_boxes(60, 12, labels=3, seed=3, sparse=sparse)
+    marks = np.random.default_rng(4).random(len(truth)) < difficult
+    truth = truth.replace({"ignore": marks.tolist()})
     result = evaluate(found, truth, f"voc2010@{iou}", resamples=0)
     for label in truth.labels:
         expected = devkit_ap(rows_of(found), rows_of(truth), label, iou)
@@ -93,7 +100,7 @@ def few_boxes(scored):
                     "y0": min(y, v),
                     "x1": max(x, u) + 1,
                     "y1": max(y, v) + 1,
-                    **({"score": 1 - rank / 10} if scored else {}),
+                    **({"score": 1 - rank / 10} if scored else {"ignore": rank > 5}),
                 }
                 for (key, label, x, y, u, v), rank in zip(rows, ranks, strict=True)
             ]
@@ -314,3 +321,52 @@ def test_studies_of_siim_are_labels():
     )
     expected = {"Lung Opacity": 1.0, "typical": 0.0, "none": 1.0}
     assert result.per_label["ap"].to_dict() == expected
+
+
+def test_difficult_objects_of_pascal_voc(shared_case):
+    """One object is found, the difficult one is not: nothing is missed."""
+    case = shared_case("12")
+    truth = wr.read_boxes(case / "voc")
+    assert truth.table["ignore"].to_pylist() == [False, True]
+    result = evaluate(case / "found.csv", truth, "voc2010@0.5", resamples=0)
+    assert result.map == 1.0
+    assert result.per_label["truth"].tolist() == [1]
+    assert result.notes[-1].startswith("1 boxes to ignore")
+
+
+@pytest.mark.parametrize("metric", ["voc2010@0.4", "froc@0.4", "rsna-pneumonia", "coco"])
+def test_boxes_to_ignore_change_no_score(metric):
+    """Neither the box to ignore nor a prediction on it, of any score, changes anything."""
+    found, truth = make_boxes(20, 4, labels=1, seed=5)
+    alone = evaluate(found, truth, metric, resamples=50)
+    keys = sorted(set(truth.table["key"].to_pylist()))
+    far = {"key": keys, "label": truth.labels[:1] * len(keys), "kind": ["box"] * len(keys)}
+    far |= {name: [5000 + 100 * (name[1] == "1")] * len(keys) for name in ("x0", "y0", "x1", "y1")}
+    ignored = Boxes.from_columns({**far, "ignore": [True] * len(keys)}, truth.classes)
+    on_it = Boxes.from_columns({**far, "score": [0.99] * len(keys)}, truth.classes)
+    both = [Boxes.concat(pair).replace({"reader": [None] * (len(pair[0]) + len(keys))})
+            for pair in ((found, on_it), (truth, ignored))]  # fmt: skip
+    result = evaluate(*both, metric, resamples=50)
+    assert (result.value, result.interval) == (alone.value, alone.interval)
+
+
+def test_images_whose_boxes_are_all_ignored_are_left_out_of_classification():
+    truth = Boxes.from_columns(
+        {
+            "key": list("abcd"),
+            "label": ["m", None, "m", None],
+            "kind": ["box", "nothing", "box", "nothing"],
+            "ignore": [False, False, True, False],
+            **{n: [1, None, 1, None] for n in ("x0", "y0")},
+            **{n: [5, None, 5, None] for n in ("x1", "y1")},
+        }
+    )
+    scores = {"a": 0.8, "b": 0.1, "c": 0.05, "d": 0.4}
+    columns = {"key": list(scores), "label": ["m"] * 4, "score": list(scores.values())}
+    found = Boxes.from_columns(
+        {**columns, **dict.fromkeys(("x0", "y0"), [1] * 4), "x1": [5] * 4, "y1": [5] * 4}
+    )
+    result = evaluate(found, truth, "classification", resamples=0)
+    assert result.map == 1.0
+    row = result.per_label.loc["m"]
+    assert (row["sensitivity"], row["specificity"]) == (1.0, 1.0)

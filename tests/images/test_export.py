@@ -111,7 +111,8 @@ def test_an_image_that_crashes_its_worker_is_a_row(
 
     (tmp_path / f"{index.images[0].id}_0001.png").write_bytes(b"half of it")
     image = index.images.table.slice(0, 1)
-    line = _failed(tmp_path)(image, "crashed", "the worker ended: SIGSEGV").to_pylist()[0]
+    image = image.append_column("name", image["id"])
+    line = _failed(tmp_path, "png16")(image, "crashed", "the worker ended: SIGSEGV").to_pylist()[0]
     assert (line["status"], line["file"], line["path"]) == ("crashed", None, index.images[0].path)
     assert line["text"] == "CRASHED: the worker ended: SIGSEGV"
     assert not list(tmp_path.iterdir())

@@ -355,11 +355,12 @@ def test_every_displayed_query_runs(
     index = wr.Index.open("train.index")
     queries = [shlex.split(c) for c in commands(report.html) if c.startswith("wetread query")]
     assert len(queries) > 40
-    for _, verb, name, sql in queries:
+    for _, verb, name, sql, *options in queries:
         assert (verb, name) == ("query", "train.index")
-        query(index, sql)
+        index.query(sql, boxes=options[1] if options[:1] == ["--boxes"] else None)
+    assert sum("--boxes" in one for one in queries) >= 4
     lines = [c for c in commands(report.html) if c.startswith(("import", "index."))]
-    assert len(lines) > 5
+    assert len(lines) > 3
     for code in lines:
         exec(code, {"index": index})
 

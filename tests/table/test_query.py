@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wetread.boxes.reading import read_boxes
 from wetread.common.stamp import Stamp
 from wetread.errors import IndexFormatError, NotFoundError, QueryError, UnknownNameError
 from wetread.index import Index, scan
@@ -182,3 +183,38 @@ def test_commits_of_an_unfinished_scan_are_not_opened(small_folder: Path, tmp_pa
     scan(small_folder, tmp_path / "to", progress=False)
     (tmp_path / "to" / "commits" / "0.json").symlink_to("swept")
     assert len(Index.open(tmp_path / "to")) == 6
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "image_id,class_name,rad_id,x_min,y_min,x_max,y_max\nCT_small,Mass,R1,1,1,9,9\n"
+        "CT_small,Mass,R2,2,2,9,9\nMR_small,No finding,R1,,,,\nelsewhere,Mass,R1,1,1,2,2\n"
+    )
+    return path
+
+
+def test_boxes_are_a_table(index: Index, labels: Path) -> None:
+    sql = (
+        "SELECT path, label, count(*) AS n FROM boxes JOIN index USING (id) GROUP BY ALL ORDER BY 1"
+    )
+    expected = [["CT_small.dcm", "Mass", 2], ["MR_small.dcm", None, 1]]
+    for boxes in (labels, read_boxes(labels), read_boxes(labels, index)):
+        rows = index.query(sql, boxes).astype(object)
+        assert rows.where(rows.notna(), None).values.tolist() == expected
+    assert index.query("SELECT count(*) AS n FROM boxes WHERE id IS NULL", labels)["n"][0] == 1
+    with pytest.raises(QueryError, match=r"unknown table 'boxes'; .*and boxes with boxes=FILE"):
+        index.query(sql)
+    with pytest.raises(QueryError, match="only SELECT"):
+        index.query("DROP VIEW boxes", labels)
+
+
+def test_where_with_boxes(index: Index, labels: Path) -> None:
+    """The selection outlives the table of boxes."""
+    chosen = index.where("id IN (SELECT id FROM boxes WHERE label = 'Mass')", labels)
+    assert chosen["path"].tolist() == ["CT_small.dcm"]
+    assert chosen.where("Modality = 'CT'")["path"].tolist() == ["CT_small.dcm"]
+    assert len(index.where("id IN (SELECT id FROM boxes WHERE label = 'Other')", labels)) == 0
+    with pytest.raises(QueryError, match="unknown table 'boxes'"):
+        index.where("id IN (SELECT id FROM boxes)")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wetread.boxes.agreement import compare_readers
 from wetread.boxes.coco import write_coco
+from wetread.boxes.columns import Form
 from wetread.boxes.consensus import Method, merge_readers
 from wetread.boxes.join import join_boxes, rows_of
 from wetread.boxes.problems import check_boxes
 from wetread.boxes.sr import write_sr
 from wetread.boxes.table import CORNERS, BoxTable, PathLike
+from wetread.boxes.tables import Layout, read_table
 from wetread.boxes.voc import write_voc
 from wetread.boxes.yolo import write_yolo
 from wetread.table.rows import IndexLike, IndexRows
@@ -31,8 +33,33 @@ class Boxes(BoxTable):
     (('ILD', 'Nodule'), ('R1', 'R2'))
     """
 
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: pd.DataFrame,
+        columns: Mapping[str, str] | None = None,
+        form: Form | None = None,
+    ) -> Self:
+        """Boxes from a DataFrame, such as that of `to_pandas` or of `pandas.read_csv`.
+
+        Formats are recognised as by `wetread.read_boxes`, which also takes a DataFrame, joins the
+        boxes to an index, and takes coordinates that are shares of the image.
+
+        Args:
+            frame: one row per box.
+            columns: column by role; see `wetread.read_boxes`.
+            form: form of the coordinates; see `wetread.read_boxes`.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"file": ["a.png"], "class": ["Mass"], "x": [1], "y": [2],
+        ...     "w": [10], "h": [20]})
+        >>> Boxes.from_pandas(frame).corners
+        array([[ 1.,  2., 11., 22.]])
+        """
+        return cls(read_table(frame, layout=Layout(columns, form)).table)
+
     def on(self, image: Image, frame: int = 0) -> list[tuple[float, float, float, float, str, str]]:
-        """Boxes to draw on one frame of an image.
+        """Boxes and points to draw on one frame of an image.
 
         Boxes without an area are left out; `check` lists them. Boxes without a frame number are on
         every frame.
@@ -43,7 +70,7 @@ class Boxes(BoxTable):
         return [
             (*(row[c] for c in CORNERS), _caption(row), row["reader"] or "")
             for row in rows_of(self.table, image)
-            if row["kind"] == "box" and row["frame"] in (None, frame) and _has_area(row)
+            if row["frame"] in (None, frame) and _is_visible(row)
         ]
 
     def join(self, index: IndexLike) -> Self:
@@ -91,9 +118,11 @@ class Boxes(BoxTable):
         return write_sr(self, folder, IndexRows.of(index), progress)
 
 
-def _has_area(row: Mapping[str, Any]) -> bool:
+def _is_visible(row: Mapping[str, Any]) -> bool:
     x0, y0, x1, y1 = (row[name] for name in CORNERS)
-    return None not in (x0, y0, x1, y1) and x0 < x1 and y0 < y1
+    if None in (x0, y0, x1, y1) or row["kind"] == "nothing":
+        return False
+    return bool(row["kind"] == "point" or (x0 < x1 and y0 < y1))
 
 
 def _caption(row: Mapping[str, Any]) -> str:

@@ -30,6 +30,8 @@ class ReaderBox(NamedTuple):
     """-1 if the reader gave no score."""
     corners: Corners
     reader: str
+    ignore: bool
+    flags: tuple[str, ...]
 
 
 class MergedBox(NamedTuple):
@@ -37,6 +39,10 @@ class MergedBox(NamedTuple):
 
     corners: Corners
     score: float
+    ignore: bool
+    """True if it is set in all merged boxes."""
+    flags: tuple[str, ...]
+    """Flags of all merged boxes."""
 
 
 def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> AnyBoxes:
@@ -57,7 +63,8 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         Rows without a reader, sorted by key, frame and label. The readers of an image are those
         with a row on any of its frames. An image without boxes keeps one row of kind "nothing",
         whose score is the share of its readers who found nothing; if models gave such rows a
-        score, the row has the mean score and is kept beside boxes. Points are kept unchanged.
+        score, the row has the mean score and is kept beside boxes. Points are kept unchanged. A
+        merged box has the flags of all its boxes, and is ignored if all of them are.
 
     Raises:
         UnknownNameError: unknown method.
@@ -143,26 +150,30 @@ def _merge_image(
     image, key, group, part = (_first(rows, n) for n in ("image", "key", "group", "part"))
     readers = {row["reader"] or "" for row in rows}
     groups: dict[tuple[int, str], list[ReaderBox]] = defaultdict(list)
-    merged: list[tuple[int, str, Sequence[float | None], float, str]] = []
+    merged: list[tuple[int, str, Sequence[float | None], float, str, bool, Sequence[str]]] = []
     for row in rows:
         frame_label = -1 if row["frame"] is None else row["frame"], row["label"] or ""
         corners = tuple(row[name] for name in CORNERS)
         score = 1.0 if row["score"] is None else row["score"]
         if row["kind"] == "box":
-            groups[frame_label].append(ReaderBox(-score, corners, row["reader"] or ""))
+            flags = tuple(row["flags"])
+            box = ReaderBox(-score, corners, row["reader"] or "", row["ignore"], flags)
+            groups[frame_label].append(box)
         elif row["kind"] == "point":
-            merged.append((*frame_label, corners, score, "point"))
+            merged.append((*frame_label, corners, score, "point", row["ignore"], row["flags"]))
     for frame_label, boxes in groups.items():
         result = merge(sorted(boxes), len(readers))
-        merged += [(*frame_label, box.corners, box.score, "box") for box in result]
+        merged += [
+            (*frame_label, box.corners, box.score, "box", box.ignore, box.flags) for box in result
+        ]
     merged.sort(key=lambda row: (row[0], row[1], row[4], [c or 0 for c in row[2]], row[3]))
     scores = _nothing_scores(rows)
     if not merged or any(row["kind"] == "nothing" and row["score"] is not None for row in rows):
         share = sum(sorted(scores.values())) / len(readers)
-        merged.append((-1, "", (None,) * 4, share, "nothing"))
+        merged.append((-1, "", (None,) * 4, share, "nothing", False, ()))
     return [
-        (image, key, f if f >= 0 else None, n or None, None, *corners, score, kind, group, part)
-        for f, n, corners, score, kind in merged
+        (image, key, f if f >= 0 else None, n or None, None, *corners, *values, group, part)
+        for f, n, corners, *values in merged
     ]
 
 
@@ -188,6 +199,8 @@ class _Cluster:
         self.corners = box.corners
         self.count = 0
         self.readers: set[str] = set()
+        self.ignore = True
+        self.flags: dict[str, None] = {}
         self._weight = 0.0
         self._sums = (0.0, 0.0, 0.0, 0.0)
         self.add(box)
@@ -195,6 +208,8 @@ class _Cluster:
     def add(self, box: ReaderBox) -> None:
         self.count += 1
         self.readers.add(box.reader)
+        self.ignore &= box.ignore
+        self.flags |= dict.fromkeys(box.flags)
         score = -box.negative_score
         self._weight += score
         a, b, c, d = (s + score * c for s, c in zip(self._sums, box.corners, strict=True))
@@ -203,7 +218,8 @@ class _Cluster:
             self.corners = a / weight, b / weight, c / weight, d / weight
 
     def merged(self, readers: int) -> MergedBox:
-        return MergedBox(self.corners, self._weight / self.count * len(self.readers) / readers)
+        score = self._weight / self.count * len(self.readers) / readers
+        return MergedBox(self.corners, score, self.ignore, tuple(self.flags))
 
 
 class _Candidates:
@@ -289,11 +305,11 @@ def _suppress(boxes: list[ReaderBox], readers: int, iou: float) -> list[MergedBo
         if candidates.best(box.corners, iou) is None:
             candidates.set(len(remaining), box.corners)
             remaining.append(box)
-    return [MergedBox(box.corners, -box.negative_score) for box in remaining]
+    return _unite(remaining, readers, iou)
 
 
 def _unite(boxes: list[ReaderBox], readers: int, iou: float) -> list[MergedBox]:
-    return [MergedBox(box.corners, -box.negative_score) for box in boxes]
+    return [MergedBox(box.corners, -box.negative_score, box.ignore, box.flags) for box in boxes]
 
 
 _MERGES: dict[str, Callable[[list[ReaderBox], int, float], list[MergedBox]]] = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
@@ -22,9 +23,26 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
+class Picture(NamedTuple):
+    """Image file with its boxes in pixels of the file."""
+
+    file: str
+    """Name of the file, with its extension."""
+    size: Size
+    rows: list[Row]
+    """Rows of BOX_SCHEMA, without those of kind "nothing"."""
+    depth: int = 1
+    """Samples per pixel."""
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without its extension."""
+        return Path(self.file).stem
+
+
 @contextmanager
 def open_text(path: PathLike) -> Iterator[TextIO]:
-    """Open a UTF-8 text file, optionally gzipped or with a byte order mark.
+    """Open a text file in UTF-8, or in UTF-16 with a byte order mark, optionally gzipped.
 
     Line endings are not translated. Raises UsageError, also while reading, if it is not such a
     file.
@@ -32,11 +50,14 @@ def open_text(path: PathLike) -> Iterator[TextIO]:
     try:
         with open(path, "rb") as file:
             zipped = file.peek(2).startswith(b"\x1f\x8b")
-            data = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
-            with TextIOWrapper(data, "utf-8-sig", newline="") as text:
+            data = BufferedReader(cast(Any, gzip.GzipFile(fileobj=file))) if zipped else file
+            wide = data.peek(2).startswith((b"\xff\xfe", b"\xfe\xff"))
+            with TextIOWrapper(data, "utf-16" if wide else "utf-8-sig", newline="") as text:
                 yield text
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a UTF-8 text file: {error}") from error
+    except (OSError, EOFError, zlib.error, UnicodeError) as error:
+        raise UsageError(
+            f"{path} is not a text file in UTF-8: {error}; save it as UTF-8"
+        ) from error
 
 
 def read_text(path: PathLike) -> str:
@@ -64,8 +85,8 @@ def check_complete(row: Row) -> None:
         )
 
 
-def group_by_file(boxes: BoxTable, index: IndexRows) -> dict[str, tuple[Size, list[Row]]]:
-    """Size and boxes of every image, by file name without extension.
+def group_by_file(boxes: BoxTable, index: IndexRows) -> list[Picture]:
+    """Every image with its boxes, named by the file name of its key.
 
     Raises:
         UsageError: rows that a format with one file per image cannot store: two images with the
@@ -82,10 +103,31 @@ def group_by_file(boxes: BoxTable, index: IndexRows) -> dict[str, tuple[Size, li
             raise UsageError(f"{row['key']}: this format cannot store {what}; COCO JSON can")
         check_complete(row)
         rows[row["key"]].append(row)
-    files = {stem(key): (size, rows[key]) for key, size in sizes.items()}
-    if len(files) < len(sizes):
+    pictures = [Picture(f"{stem(key)}.png", size, rows[key]) for key, size in sizes.items()]
+    if len({picture.file for picture in pictures}) < len(sizes):
         raise UsageError("two images have the same file name, which this format does not allow")
-    return files
+    return pictures
+
+
+def drop_flags(pictures: Iterable[Picture], form: str) -> list[Picture]:
+    """Pictures for a format without flags: boxes to ignore are left out.
+
+    So do the converters of Ultralytics: an ordinary box would be a target.
+
+    Warns:
+        UserWarning: boxes to ignore, and other flags that are not written.
+    """
+    pictures = list(pictures)
+    rows = [row for picture in pictures for row in picture.rows]
+    ignored = sum(row["ignore"] for row in rows)
+    flags = sorted({flag for row in rows if not row["ignore"] for flag in row["flags"]})
+    losses = [f"{ignored} boxes to ignore are left out"] * bool(ignored)
+    losses += [f"the flags {', '.join(flags)} are not written"] * bool(flags)
+    if not losses:
+        return pictures
+    text = f"{form} cannot store flags: {', '.join(losses)}; COCO and Pascal VOC store them"
+    warnings.warn(text, stacklevel=3)
+    return [p._replace(rows=[row for row in p.rows if not row["ignore"]]) for p in pictures]
 
 
 def list_files(folder: Path, ending: str) -> dict[str, Path]:

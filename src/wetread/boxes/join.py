@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from wetread.boxes.groups import KEYS, group_images
 from wetread.boxes.table import AnyBoxes
+from wetread.common.text import parse_id
 from wetread.errors import UsageError
 from wetread.table.query import query
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
     from wetread.images.image import Image
     from wetread.table.rows import IndexRows
 
-NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "root", "stem", "id")
-"""Names by which a label file may identify an image, in the order in which they are tried; root is
-the path without extension."""
+NAMES = ("SOPInstanceUID", "MediaStorageSOPInstanceUID", "path", "root", "slice", "stem", "id")
+"""Names by which a label file may identify an image, in the order in which they are tried: root is
+the path without extension, slice is study/series/instance number."""
+_SLICE = ("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber")
 EXTENSIONS = (
     ".dcm",
     ".dicom",
@@ -44,19 +47,18 @@ def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
     """Add `image`, `group` and `part` from the index to the rows.
 
     A key is matched to the SOP Instance UID, else the Media Storage SOP Instance UID, the path (of
-    an archive member: its path in the archive), the path without extension, the file name without
-    folder and extension, or the row's `id`, after which `Index.export` names its files. A key with
-    an image extension, as in label files made on exported images, is also tried without it. An
-    unmatched key keeps a null `image`; `Boxes.check` lists it.
+    an archive member: its path in the archive), the path without extension, study, series and
+    instance number (`STUDY/SERIES/NUMBER`), the file name without folder and extension, or the
+    row's `id`, after which `Index.export` names its files. A key with an image extension, as in
+    label files made on exported images, is also tried without it. Of several files with one name,
+    the one whose folders end like the key's is meant; folders are separated by `/` or by Windows'
+    backslash. An unmatched key keeps a null `image`; `Boxes.check` lists it.
 
     Raises:
         UsageError: no key matches, or a key matches several files; with examples.
     """
-    have = index.schema.names
-    extra = [name for name in ("group", "part") if name in have]
-    selected = ["id", "path", "member", *NAMES[:2], *KEYS, *extra]
-    names = ", ".join(f'"{name}"' for name in selected)
-    rows = query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
+    extra = [name for name in ("group", "part") if name in index.schema.names]
+    rows = named_rows(index, *KEYS, *extra)
     keys = boxes.table["key"].unique().drop_null().to_pylist()
     numbers = find_rows(keys, rows)
     if keys and not numbers:
@@ -73,6 +75,14 @@ def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
     if "part" in extra:
         columns["part"] = rows["part"].take(at)
     return boxes.replace(columns)
+
+
+def named_rows(index: IndexRows, *more: str) -> pa.Table:
+    """Images of an index with the columns that `find_rows` needs, and more."""
+    slices = [name for name in _SLICE if name in index.schema.names]
+    columns = dict.fromkeys(["id", "path", "member", *NAMES[:2], *slices, *more])
+    names = ", ".join(f'"{name}"' for name in columns)
+    return query(index, f"SELECT {names} FROM index WHERE pixel_length IS NOT NULL")
 
 
 def joined(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
@@ -96,7 +106,7 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
     """
     numbers: dict[str, int] = {}
     ambiguous: dict[str, list[int]] = {}
-    for normalize in (str, stem):  # unchanged, then without an image extension
+    for normalize in (str, to_posix, stem, _integer):  # unchanged first, then ever shorter
         for name in NAMES:
             matches: dict[str, list[int]] = defaultdict(list)
             for text, number in _names(rows, name):
@@ -107,6 +117,9 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
                         numbers[key] = number
                     case [_, _, *_] as several:
                         ambiguous.setdefault(key, several)
+    for key in ambiguous:
+        if key not in numbers and (nearest := _find_nearest(key, ambiguous[key], rows)) is not None:
+            numbers[key] = nearest
     unresolved = [key for key in ambiguous if key not in numbers]
     if unresolved:
         paths = rows["path"].take(ambiguous[unresolved[0]][:_SHOWN]).to_pylist()
@@ -117,10 +130,31 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
     return numbers
 
 
+def _find_nearest(key: str, candidates: list[int], rows: pa.Table) -> int | None:
+    """Candidate whose path has most folders at its end in common with a key; None of ties."""
+    wanted = _parts(key)
+    paths = (rows[name].take(candidates).to_pylist() for name in ("path", "member"))
+    names = [_parts(member or path) for path, member in zip(*paths, strict=True)]
+    pairs = [list(zip(wanted, parts, strict=False)) for parts in names]
+    common = [len(list(takewhile(lambda pair: pair[0] == pair[1], both))) for both in pairs]
+    best = max(common)
+    return candidates[common.index(best)] if best > 1 and common.count(best) == 1 else None
+
+
+def _parts(path: str) -> list[str]:
+    """File name without extension, then its folders, upwards."""
+    return without_extension(to_posix(path)).split("/")[::-1]
+
+
 def _names(rows: pa.Table, name: str) -> Iterator[tuple[str, int]]:
     """Names of one kind (see NAMES) with their row numbers; empty ones are left out."""
     if name in rows.column_names and name != "path":
         texts = rows[name].to_pylist()
+    elif name == "slice":
+        if not set(_SLICE) <= set(rows.column_names):
+            return iter(())
+        parts = zip(*(rows[part].to_pylist() for part in _SLICE), strict=True)
+        texts = [None if None in one else "/".join(map(str, one)) for one in parts]
     else:
         convert: dict[str, Callable[[str], str]] = {
             "path": str,
@@ -148,7 +182,21 @@ def stem(path: str) -> str:
     >>> stem("train/000434271f63.dicom")
     '000434271f63'
     """
-    return without_extension(os.path.basename(path))
+    return without_extension(os.path.basename(to_posix(path)))
+
+
+def to_posix(path: str) -> str:
+    r"""Path with slashes in place of Windows' backslashes.
+
+    >>> to_posix("C:\\img\\1.png")
+    'C:/img/1.png'
+    """
+    return path.replace("\\", "/")
+
+
+def _integer(path: str) -> str:
+    """File name of a whole number that pandas wrote as a float."""
+    return parse_id(stem(path))
 
 
 def rows_of(table: pa.Table, image: Image) -> list[Mapping[str, Any]]:
@@ -157,6 +205,8 @@ def rows_of(table: pa.Table, image: Image) -> list[Mapping[str, Any]]:
     path = row["member"] or image.path
     names = {*(row.get(name) for name in NAMES[:2])}
     names |= {path, without_extension(path), stem(path), image.id}
+    if all(row.get(part) is not None for part in _SLICE):
+        names.add("/".join(str(row[part]) for part in _SLICE))
     by_id = pc.equal(table["image"], image.id)
     by_name = pc.and_(
         pc.is_null(table["image"]),

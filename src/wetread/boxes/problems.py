@@ -10,7 +10,7 @@ import numpy as np
 
 from wetread.boxes.join import joined
 from wetread.boxes.sizes import Size, image_sizes
-from wetread.boxes.table import CORNERS, BoxTable
+from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable
 from wetread.errors import BOX_PROBLEMS
 from wetread.table.query import query
 
@@ -71,9 +71,12 @@ def _check_corners(rows: list[Row]) -> Iterator[Problem]:
             if x0 is not None:
                 yield "NOTHING_AND_BOX", row, "the row itself has a box"
             continue
-        if row["label"] is None:
+        reasons = [flag for flag in row["flags"] if flag.startswith(UNREADABLE)]
+        if row["label"] is None and not reasons:
             yield "BOX_UNLABELLED", row, f"a {row['kind']} without a class"
-        if None in (x0, y0, x1, y1):
+        if reasons:
+            yield "BOX_UNREADABLE", row, reasons[0].removeprefix(UNREADABLE)
+        elif None in (x0, y0, x1, y1):
             yield "BOX_EMPTY", row, "no coordinates"
         elif row["kind"] == "box" and (x1 <= x0 or y1 <= y0):
             yield "BOX_EMPTY", row, f"{x1 - x0:g} x {y1 - y0:g} pixels"

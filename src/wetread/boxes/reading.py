@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from wetread.boxes.coco import read_coco
+from wetread.boxes.coco import parse_coco, parse_json, read_coco
 from wetread.boxes.collection import Boxes
-from wetread.boxes.kaggle import read_table
+from wetread.boxes.columns import Form
+from wetread.boxes.join import joined
+from wetread.boxes.manifest import Manifest, complete_results
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.sr import read_sr
-from wetread.boxes.table import CORNERS, PathLike
+from wetread.boxes.table import CORNERS, BoxTable, PathLike, describe
+from wetread.boxes.tables import Layout, read_table
 from wetread.boxes.voc import read_voc
 from wetread.boxes.yolo import read_yolo
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
 from wetread.table.rows import IndexLike, IndexRows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Format = Literal[
     "vinbigdata",
     "vindr",
     "rsna-pneumonia",
     "siim-covid",
+    "rsna-spine",
+    "rsna-aneurysm",
     "submission",
+    "table",
     "coco",
     "yolo",
     "voc",
     "dicom-sr",
 ]
 ImageSize = int | Size | Mapping[str, Size]
+_SHARES: Size = (1, 1)
+"""Image size that makes shares of the image to pixels."""
+_CSV = "csv"
 
 
 def read_boxes(
-    path: PathLike,
+    path: PathLike | pd.DataFrame,
     images: IndexLike | None = None,
     format: Format | None = None,
     image_size: ImageSize | None = None,
+    manifest: PathLike | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    form: Form | None = None,
+    normalised: bool | None = None,
 ) -> Boxes:
     """Read bounding boxes from a label file, or a model's predictions.
 
@@ -45,14 +65,24 @@ def read_boxes(
     corners), RSNA Pneumonia (x, y, width, height), SIIM-COVID, competition submissions
     (PredictionString), COCO JSON, a folder of YOLO text files, of Pascal VOC XML or of DICOM SR, or
     a Parquet file written by `Boxes.save`. CSV and JSON may be gzipped. A column `score` or
-    `confidence` holds the scores of predictions.
+    `confidence` holds the scores of predictions. Any other table is read by the usual names of its
+    columns (`filename, class, xmin, ymin, xmax, ymax`, `image, label, x, y, w, h`, ...), or by
+    `columns` and `form`. A row that cannot be read is kept, with a problem BOX_UNREADABLE.
 
     Args:
-        path: file or folder.
+        path: file or folder, or a DataFrame.
         images: index to join the boxes to; see `Boxes.join`.
         format: name of the format, if it cannot be recognised.
         image_size: size of the images that were annotated, if they had been resized: the longest
             side, (rows, columns), or (rows, columns) by key. Boxes are scaled to the stored pixels.
+        manifest: folder or manifest of the `Index.export` whose images were annotated or given to a
+            model: boxes are transformed to stored pixels. Label files in the folder of an export
+            need no mention of it.
+        columns: column of the table by role: image, label, reader, score, frame, part, ignore, and
+            the numbers x0 y0 x1 y1, x y w h, or cx cy w h; or box for a column with all of them.
+        form: form of the numbers: `"xyxy"` (corners), `"xywh"` (upper left corner and size),
+            `"cxcywh"` (centre and size) or `"xy"` (points; whole numbers are centres of pixels).
+        normalised: True if the numbers are shares of the image size, False if they are pixels.
 
     Raises:
         NotFoundError: no such file.
@@ -60,12 +90,23 @@ def read_boxes(
             the file that differ from the index.
         MissingExtraError: DICOM SR without the extra `sr`.
     """
-    if not Path(path).exists():
-        raise NotFoundError(f"{path}: no such file or folder")
+    layout = Layout(columns, form, normalised)
     if format is not None and format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
     images = None if images is None else IndexRows.of(images)
-    name = format or _recognise(Path(path))
+    if normalised:
+        image_size = _check_normalised(image_size, images, manifest)
+    if not isinstance(path, str | os.PathLike):
+        table = read_table(path, format, layout)
+        return _finish(Boxes(table.table), images, image_size, manifest)
+    if not Path(path).exists():
+        raise NotFoundError(f"{path}: no such file or folder")
+    exported = Manifest.find(Path(path)) if manifest is None else Manifest.open(manifest)
+    name = format or _recognise(Path(path), exported)
+    if layout.given and (name in _READERS or name == "wetread"):
+        raise UsageError(f"columns, form and normalised are for tables, not for {name}")
+    if exported is not None:
+        return _finish(_read_exported(path, exported, name, layout), images, image_size, exported)
     if image_size is not None:
         _check_scaling(name, image_size, images)
     if name == "wetread":
@@ -74,7 +115,28 @@ def read_boxes(
         checked = images if image_size is None else None  # sizes in the file must be right
         boxes = Boxes(_READERS[name](path, checked).replace({}, dialect=name).table)
     else:
-        boxes = Boxes(read_table(str(path), format).table)
+        boxes = Boxes(read_table(path, format, layout).table)
+    return _finish(boxes, images, image_size, None)
+
+
+def _finish(
+    boxes: Boxes,
+    images: IndexRows | None,
+    image_size: ImageSize | None,
+    exported: Manifest | PathLike | None,
+) -> Boxes:
+    """Join boxes to the index, and transform them to stored pixels."""
+    if exported is not None:
+        if not isinstance(exported, Manifest):
+            exported = Manifest.open(exported)
+        if image_size not in (None, _SHARES):
+            raise UsageError("image_size does not apply to exported images: their manifest has it")
+        boxes = exported.to_stored(boxes, image_size == _SHARES)
+        if images is None:
+            return boxes
+        keys = boxes.table["key"]  # ids are found in any index of the images
+        with_ids = boxes.replace({"key": pc.coalesce(boxes.table["image"], keys)})
+        return with_ids.join(images).replace({"key": keys})
     if images is not None:
         boxes = boxes.join(images)
         if image_size is not None:
@@ -82,9 +144,53 @@ def read_boxes(
     return boxes
 
 
+def _check_normalised(
+    image_size: ImageSize | None, images: IndexRows | None, manifest: PathLike | None
+) -> Size:
+    if image_size is not None:
+        raise UsageError("image_size does not apply to shares of the image (normalised=True)")
+    if images is None and manifest is None:
+        raise UsageError("normalised=True needs images=index for the sizes of the images")
+    return _SHARES
+
+
+def sql_tables(index: IndexRows, boxes: BoxTable | PathLike | None) -> dict[str, pa.Table]:
+    """Table `boxes` for SQL over an index, joined to it; none without boxes."""
+    if boxes is None:
+        return {}
+    found = boxes if isinstance(boxes, BoxTable) else read_boxes(boxes, index)
+    return {"boxes": joined(found, index).sql_table}
+
+
 def open_boxes(boxes: Boxes | PathLike) -> Boxes:
     """Read boxes from a path; return Boxes unchanged."""
     return boxes if isinstance(boxes, Boxes) else read_boxes(boxes)
+
+
+def _read_exported(path: PathLike, exported: Manifest, name: str, layout: Layout) -> Boxes:
+    """Read labels of exported images, in pixels of these images."""
+    path = Path(path)
+    jsons = exported.data_sets(path)
+    tables: list[BoxTable]
+    if name == "yolo":
+        tables = [read_yolo(path, sizes=exported.sizes)]
+    elif name == "coco":
+        tables = [_read_coco(file, exported) for file in jsons or [path]]
+    elif name in _READERS:
+        tables = [_READERS[name](path, None)]
+    else:
+        tables = [read_table(path, None if name == _CSV else name, layout)]
+    rows = pa.concat_tables([table.table.replace_schema_metadata() for table in tables])
+    return Boxes(describe(rows, tables[0].classes, tables[0].run, tables[0].dialect or name))
+
+
+def _read_coco(path: Path, exported: Manifest) -> BoxTable:
+    """Boxes of a COCO data set, or of results with the image numbers of the export."""
+    data = parse_json(path)
+    if isinstance(data, list):
+        files = exported.data_sets(exported.folder)
+        data = complete_results(data, [parse_json(file) for file in files])
+    return parse_coco(data, path)
 
 
 _READERS = {"coco": read_coco, "yolo": read_yolo, "voc": read_voc, "dicom-sr": read_sr}
@@ -92,8 +198,10 @@ _FOLDERS = {".txt": "yolo", ".xml": "voc", ".dcm": "dicom-sr"}
 _FILES = {".parquet": "wetread", ".json": "coco", ".xml": "voc", ".dcm": "dicom-sr"}
 
 
-def _recognise(path: Path) -> str:
+def _recognise(path: Path, exported: Manifest | None) -> str:
     if path.is_dir():
+        if exported is not None and exported.data_sets(path):
+            return "coco"
         suffixes = {file.suffix.lower() for file in path.rglob("*")}
         labels = suffixes & {".txt", ".xml"} or suffixes & {".dcm"}  # .dcm beside labels are images
         if len(labels) != 1:
@@ -104,7 +212,7 @@ def _recognise(path: Path) -> str:
             )
         return _FOLDERS[labels.pop()]
     name = path.name.lower().removesuffix(".gz")
-    return _FILES.get(Path(name).suffix, "csv")
+    return _FILES.get(Path(name).suffix, _CSV)
 
 
 def _check_scaling(name: str, image_size: ImageSize, images: IndexRows | None) -> None:

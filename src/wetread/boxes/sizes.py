@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from wetread.boxes.join import NAMES, find_rows, joined
+from wetread.boxes.join import find_rows, joined, named_rows
 from wetread.errors import UsageError
 from wetread.table.query import query
 
@@ -26,8 +26,7 @@ def image_sizes(index: IndexRows) -> dict[str, Size]:
 
 def stored_sizes(keys: list[str], index: IndexRows) -> dict[str, Size]:
     """Size of the image of every key that matches an image of the index."""
-    columns = ", ".join(f'"{name}"' for name in ("id", "path", "member", *NAMES[:2]))
-    rows = query(index, f"SELECT {columns} FROM index WHERE pixel_length IS NOT NULL")
+    rows = named_rows(index)
     known, ids = image_sizes(index), rows["id"].to_pylist()
     images = {key: ids[number] for key, number in find_rows(keys, rows).items()}
     return {key: known[id_] for key, id_ in images.items() if id_ in known}

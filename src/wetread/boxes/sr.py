@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,9 @@ def write_sr(
     Returns:
         Problems as in `Boxes.check`: UID_MADE for each image whose UIDs had to be generated.
 
+    Warns:
+        UserWarning: flags, which the report has no place for.
+
     Raises:
         MissingExtraError: highdicom is not installed.
         UsageError: a box without coordinates or label, an image that is not in the index, or a name
@@ -60,6 +64,9 @@ def write_sr(
     _import_highdicom()
     images = {row["id"]: row for row in _images(index)}
     reports: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    if boxes.flags:
+        text = f"DICOM SR cannot store flags: {', '.join(boxes.flags)} are not written"
+        warnings.warn(f"{text}; COCO and Pascal VOC store them", stacklevel=3)
     for row in joined(boxes, index).table.to_pylist():
         if row["image"] not in images:
             raise UsageError(f"{row['key']}: no image of the index has this key")

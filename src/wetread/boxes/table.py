@@ -37,23 +37,29 @@ BOX_SCHEMA = pa.schema(
         ("y1", pa.float64()),
         ("score", pa.float64()),
         ("kind", pa.string()),
+        ("ignore", pa.bool_()),
+        ("flags", pa.list_(pa.string())),
         ("group", pa.string()),
         ("part", pa.string()),
     ]
 )
 """`image` is the id of an index row and `key` the image's name in the label file. Coordinates are
-edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing."""
+edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing.
+`ignore` marks a box that metrics count neither as right nor as wrong (`difficult` of Pascal VOC,
+`iscrowd` of COCO); `flags` are the marks of the label file by name."""
 CORNERS = ("x0", "y0", "x1", "y1")
 KINDS = ("box", "point", "nothing")
+UNREADABLE = "unreadable: "
+"""Start of the flag of a row of the label file that could not be read; the reason follows."""
 METADATA = b"wetread.boxes"
 Classes = tuple[tuple[str, str], ...]
 """(id, name) of every class, in the order of the data set."""
 
 
 def make_table(columns: Mapping[str, Any]) -> pa.Table:
-    """Table of BOX_SCHEMA from columns; missing columns are null, and `kind` defaults to "box".
+    """Table of BOX_SCHEMA from columns; missing columns are null.
 
-    NaN becomes null.
+    `kind` defaults to "box", `ignore` to False and `flags` to no flag. NaN becomes null.
 
     Raises:
         UsageError: unknown column, wrong type or length, or unknown kind.
@@ -67,7 +73,11 @@ def make_table(columns: Mapping[str, Any]) -> pa.Table:
     rows = len(next(iter(columns.values()), ()))
     columns = {"kind": ["box"] * rows, **columns}
     try:
-        arrays = [_array(columns.get(f.name), f.type, rows) for f in BOX_SCHEMA]
+        arrays = {f.name: _array(columns.get(f.name), f.type, rows) for f in BOX_SCHEMA}
+        arrays["ignore"] = pc.fill_null(arrays["ignore"], False)
+        if (flags := arrays["flags"]).null_count:
+            filled = [value or [] for value in flags.to_pylist()]
+            arrays["flags"] = pa.array(filled, BOX_SCHEMA.field("flags").type)
         table = pa.table(arrays, schema=BOX_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise UsageError(f"box columns of the wrong type or length: {error}") from error
@@ -221,6 +231,17 @@ class BoxTable:
         return tuple(sorted(names, key=natural_key))
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """Flags of all rows, sorted; "ignore" for rows that are ignored without a flag.
+
+        >>> BoxTable.from_columns({"key": ["a"], "flags": [["truncated"]]}).flags
+        ('truncated',)
+        """
+        columns = zip(*(self.table[n].to_pylist() for n in ("flags", "ignore")), strict=True)
+        names = {f for flags, ignore in columns for f in flags or ["ignore"] * ignore}
+        return tuple(sorted(names))
+
+    @property
     def run(self) -> str | None:
         """Id of the training run whose model predicted the boxes."""
         run: str | None = description(self.table)["run"]
@@ -241,6 +262,11 @@ class BoxTable:
         """Identifier column: `image` if every row is joined to an index, else `key`."""
         return self.table["key" if self.table["image"].null_count else "image"]
 
+    @property
+    def sql_table(self) -> pa.Table:
+        """The rows as the table `boxes` of SQL: `id` is that of the index row, as `image`."""
+        return self.table.replace_schema_metadata().add_column(0, "id", self.table["image"])
+
     def select(self, mask: NDArray[np.bool_] | pa.BooleanArray) -> Self:
         """Rows where the mask is true."""
         return type(self)(self.table.filter(pa.array(mask, pa.bool_())))
@@ -256,7 +282,7 @@ class BoxTable:
         """Convert to a pandas DataFrame."""
         from wetread.common.dataframe import to_frame
 
-        return to_frame(self.table)
+        return to_frame(self.table, "keep")
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

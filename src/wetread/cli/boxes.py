@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import (
-    CONSENSUS,
     box_fail_on_option,
+    consensus_option,
     json_option,
     quiet_option,
     root_option,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes import Boxes
+    from wetread.boxes.columns import Form
     from wetread.boxes.reading import Format, ImageSize
     from wetread.index import Index
 
@@ -49,6 +50,18 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
     return (rows, columns[0]) if columns else rows
 
 
+def _columns_of(
+    ctx: click.Context, param: click.Parameter, text: str | None
+) -> dict[str, str] | None:
+    """Parse `image=id,label=finding`."""
+    if text is None:
+        return None
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(equals and column for _, equals, column in pairs):
+        raise click.BadParameter(f"{text!r}: give ROLE=COLUMN,ROLE=COLUMN")
+    return {role.strip(): column.strip() for role, _, column in pairs}
+
+
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @click.option("--images", "index", metavar="INDEX", help="Index of the annotated images.")
@@ -59,9 +72,26 @@ def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> Im
     callback=_size_of,
     help="Size of the images that were annotated, if they had been resized: longest side, or both.",
 )
+@click.option(
+    "--manifest",
+    metavar="FOLDER",
+    help="Export whose images were annotated, or given to a model.",
+)
+@click.option(
+    "--columns",
+    metavar="ROLE=COLUMN,...",
+    callback=_columns_of,
+    help="Columns of a table, such as image=id,label=finding,x0=x,y0=y,x1=w,y1=h.",
+)
+@click.option(
+    "--box-form",
+    metavar="xyxy|xywh|cxcywh|xy",
+    help="Numbers of a box: corners; corner and size; centre and size; a point.",
+)
+@click.option("--normalised", is_flag=True, help="Coordinates are shares of the image size.")
 @click.option("--check", is_flag=True, help="List the problems of the boxes.")
 @click.option("--agreement", is_flag=True, help="Report the agreement of the readers.")
-@click.option("--consensus", metavar="METHOD", help=CONSENSUS)
+@consensus_option()
 @click.option(
     "--iou",
     metavar="SHARE",
@@ -86,6 +116,10 @@ def boxes(
     index: str | None,
     form: Format | None,
     image_size: ImageSize | None,
+    manifest: str | None,
+    columns: dict[str, str] | None,
+    box_form: Form | None,
+    normalised: bool,
     check: bool,
     agreement: bool,
     consensus: Any,
@@ -114,7 +148,8 @@ def boxes(
         to = _check_output(out, to, images)
     elif to is not None:
         raise UsageError("--to is the format of OUT: add -o OUT")
-    read = [read_boxes(file, images, form, image_size) for file in files]
+    layout: Any = {"columns": columns, "form": box_form, "normalised": normalised or None}
+    read = [read_boxes(file, images, form, image_size, manifest, **layout) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     result: dict[str, Any] = _count(found)
     problems = [found.check(images)] if check or fail_on else []

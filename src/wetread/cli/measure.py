@@ -7,21 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import (
-    engine_options,
-    fail_on_option,
-    json_option,
-    quiet_option,
-    root_option,
-    workers_option,
-)
-from wetread.cli.output import (
-    echo,
-    exit_on,
-    open_index,
-    print_json,
-    resumable,
-)
+from wetread.cli.options import engine_options, job_options
+from wetread.cli.output import echo, exit_on, open_index, print_json, resumable
 
 if TYPE_CHECKING:
     from wetread.workers import Engine
@@ -35,12 +22,8 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels to measure at.")
-@root_option
-@workers_option
+@job_options
 @engine_options
-@quiet_option
-@json_option
-@fail_on_option
 def measure(
     index: str,
     size: int | None,

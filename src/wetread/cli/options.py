@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from wetread.workers import Engine
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-CONSENSUS = "Merge the readers: wbf, majority, nms or union."
 
 
 def number_option(
@@ -40,6 +39,17 @@ def marks_options(command: _F) -> _F:
     for name, text in texts.items():
         command = click.option(name, type=click.Path(), metavar="FILE", help=text)(command)
     return command
+
+
+def consensus_option(default: str | None = None) -> Callable[[_F], _F]:
+    """Option `--consensus`: a method of `Boxes.consensus`."""
+    return click.option(
+        "--consensus",
+        metavar="METHOD",
+        default=default,
+        show_default=default is not None,
+        help="Merge the readers: wbf, majority, nms or union.",
+    )
 
 
 def phi_option(command: _F) -> _F:
@@ -105,6 +115,14 @@ fail_on_option = _fail_on(PROBLEMS)
 """Option `--fail-on` with problem codes of files."""
 box_fail_on_option = _fail_on(BOX_PROBLEMS)
 """Option `--fail-on` with problem codes of boxes and splits."""
+
+
+def job_options(command: _F) -> _F:
+    """Options of the commands that decode images, in this order."""
+    options = root_option, workers_option, quiet_option, json_option, fail_on_option
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,22 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import (
-    engine_options,
-    fail_on_option,
-    json_option,
-    quiet_option,
-    root_option,
-    workers_option,
-)
-from wetread.cli.output import (
-    echo,
-    exit_on,
-    list_failures,
-    open_index,
-    print_json,
-    resumable,
-)
+from wetread.cli.options import engine_options, job_options
+from wetread.cli.output import echo, exit_on, list_failures, open_index, print_json, resumable
 
 if TYPE_CHECKING:
     from wetread.workers import Engine
@@ -39,12 +25,8 @@ if TYPE_CHECKING:
     help="Longest side in pixels.",
 )
 @click.option("--verify", is_flag=True, help="Read every image and compare its hash.")
-@root_option
-@workers_option
+@job_options
 @engine_options
-@quiet_option
-@json_option
-@fail_on_option
 def prepare(
     index: str,
     to: str,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wetread.cli.options import (
-    CONSENSUS,
+    consensus_option,
     json_option,
     number_option,
     quiet_option,
@@ -52,7 +52,7 @@ def device_option(command: Any) -> Any:
 @click.option(
     "--task", metavar="NAME", default="detect", show_default=True, help="detect or classify."
 )
-@click.option("--consensus", metavar="METHOD", help=CONSENSUS)
+@consensus_option()
 @click.option(
     "--model",
     metavar="NAME|FILE.py",

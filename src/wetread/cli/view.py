@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wetread.cli.options import (
-    CONSENSUS,
+    consensus_option,
     marks_options,
     phi_option,
     quiet_option,
@@ -35,14 +35,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("what", type=click.Path())
 @marks_options
-@click.option(
-    "--consensus",
-    type=click.Choice(["wbf", "majority", "nms", "union"]),
-    metavar="METHOD",
-    default="wbf",
-    show_default=True,
-    help=CONSENSUS,
-)
+@consensus_option("wbf")
 @click.option("--at", metavar="ID", help="Open the image with this id.")
 @click.option(
     "--port",

@@ -16,6 +16,8 @@ from wetread.errors import NotFoundError, StorageError
 
 TEMPORARY = ".tmp-"
 """Prefix of the names of files that are being written."""
+MANIFEST = "manifest.csv"
+"""Table of the files of an export."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -72,6 +72,15 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 
 
+def parse_id(text: str) -> str:
+    """Whole number that pandas wrote as a float, without `.0`.
+
+    >>> parse_id("8.0"), parse_id("1.2.0"), parse_id("R8")
+    ('8', '1.2.0', 'R8')
+    """
+    return re.sub(r"^(\d+)\.0+$", r"\1", text)
+
+
 def format_bytes(count: float) -> str:
     """Format a number of bytes.
 

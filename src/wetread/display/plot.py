@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BoxLike = Sequence[Any]
-"""(x0, y0, x1, y1), optionally a label and a reader; edges in stored pixels."""
+"""(x0, y0, x1, y1), optionally a label and a reader; edges in stored pixels. A point has
+x0 = x1 and y0 = y1."""
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
 """Palette of Okabe and Ito, distinguishable with colour blindness."""
 
@@ -61,7 +62,7 @@ def _figure_size(ratio: float, longest: float = 6.4) -> tuple[float, float]:
 
 
 def _draw(ax: Axes, boxes: list[Box]) -> None:
-    """Draw labelled rectangles, with a legend if they are coloured by reader."""
+    """Draw labelled rectangles and points, with a legend if they are coloured by reader."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
@@ -76,7 +77,10 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
         group = box.reader if by_reader else box.label
         colour, corner = colours[group], corners[group]
         size = box.x1 - box.x0, box.y1 - box.y0
-        ax.add_patch(Rectangle((box.x0, box.y0), *size, fill=False, edgecolor=colour, lw=1.5))
+        if box.x0 == box.x1:
+            ax.plot(box.x0, box.y0, "+", color=colour, markersize=10, mew=1.5)
+        else:
+            ax.add_patch(Rectangle((box.x0, box.y0), *size, fill=False, edgecolor=colour, lw=1.5))
         if box.label:
             ax.annotate(
                 box.label,
@@ -103,8 +107,13 @@ def _check(box: BoxLike) -> Box:
         raise UsageError(
             f"box {box!r}: expected (x0, y0, x1, y1), optionally a label and a reader"
         ) from error
-    if len(texts) > 2 or not (corners[0] < corners[2] and corners[1] < corners[3]):
-        raise UsageError(f"box {box!r}: expected x0 < x1, y0 < y1, at most a label and a reader")
+    is_point = corners[:2] == corners[2:]
+    is_box = corners[0] < corners[2] and corners[1] < corners[3]
+    if len(texts) > 2 or not (is_box or is_point):
+        raise UsageError(
+            f"box {box!r}: expected x0 < x1, y0 < y1 (or a point, with both equal), at most a "
+            "label and a reader"
+        )
     return Box(*corners, *map(str, texts), *("",) * (2 - len(texts)))
 
 

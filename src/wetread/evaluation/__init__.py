@@ -79,9 +79,11 @@ def evaluate(
     - `classification`, or `classification@0.3`: AUC of each label over images with DeLong's
       interval, and sensitivity, specificity, predictive values and accuracy at the threshold (.5).
 
-    Boxes of equal score enter a curve together, so the order of rows never matters (`coco` sorts
-    them by image and coordinates). Rows match on `image` if both sides have it, else on `key`, and
-    on `frame`. If the ground truth has parts, each part with predictions is evaluated completely.
+    Ground-truth boxes to ignore (`difficult`, `iscrowd`) are no targets, and predictions on them
+    are neither right nor wrong. Boxes of equal score enter a curve together, so the order of rows
+    never matters (`coco` sorts them by image and coordinates). Rows match on `image` if both sides
+    have it, else on `key`, and on `frame`. If the ground truth has parts, each part with
+    predictions is evaluated completely.
 
     Args:
         predictions: boxes with scores, or a file that `read_boxes` reads.
@@ -180,7 +182,7 @@ def _tabulate(cases: Cases, scores: Scores, values: dict[str, Floats]) -> pd.Dat
 
     count = len(cases.labels)
     boxes = {
-        "truth": np.bincount(cases.truth.label, minlength=count),
+        "truth": np.bincount(cases.truth.label[~cases.truth.ignore], minlength=count),
         "predictions": np.bincount(cases.predicted.label, minlength=count),
     }
     index = pd.Index(cases.labels, name="label", dtype=object)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
-from wetread.evaluation.bootstrap import Floats, Ints
+from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.images import match_images, show_some
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Side:
     box: Floats
     """(n, 4): x0, y0, x1, y1, edge coordinates."""
     score: Floats
+    ignore: Flags
+    """Ground truth that is no target; a prediction on it is neither right nor wrong."""
 
     def __len__(self) -> int:
         return len(self.image)
@@ -126,6 +128,9 @@ def read_cases(
             f"no label in common: the predictions have {show_some(sorted(ours))}; "
             f"the ground truth has {show_some(sorted(theirs))}"
         )
+    if ignored := int(expected.ignore.sum()):
+        note = f"{ignored} boxes to ignore are no targets, and predictions on them do not count"
+        notes = (*notes, note)
     for side in sides:
         side.label[:] = np.searchsorted(used, side.label)
     return Cases(tuple(labels[i] for i in used), images.group, predicted, expected, notes)
@@ -177,6 +182,7 @@ def _read_side(
     )
     box = _columns(table, CORNERS)
     score = _columns(table, ["score"])[:, 0]
+    ignore = np.array(table["ignore"].to_pylist(), bool)
     empty = np.asarray(pc.equal(table["kind"], "nothing"), bool)
     box[empty] = NOTHING_BOX
     if name == "truth":
@@ -184,8 +190,10 @@ def _read_side(
         repeated = np.ones(len(score), bool)  # one row "nothing" per image
         repeated[np.flatnonzero(empty)[np.unique(image[empty], return_index=True)[1]]] = False
         unique = ~(repeated & empty)
-        image, number, box, score = image[unique], number[unique], box[unique], score[unique]
+        columns = (image, number, box, score, ignore)
+        image, number, box, score, ignore = (column[unique] for column in columns)
     else:
+        ignore[:] = False
         score[empty & np.isnan(score)] = 1.0
     if len(added):
         assert nothing is not None
@@ -193,8 +201,9 @@ def _read_side(
         number = np.concatenate([number, np.full(len(added), labels.index(nothing))])
         box = np.vstack([box, np.tile(NOTHING_BOX, (len(added), 1))])
         score = np.concatenate([score, np.ones(len(added))])
+        ignore = np.concatenate([ignore, np.zeros(len(added), bool)])
     order = np.lexsort((*box.T[::-1], -score, number, image))
-    return Side(image[order], number[order], box[order], score[order])
+    return Side(image[order], number[order], box[order], score[order], ignore[order])
 
 
 def _columns(table: pa.Table, names: Any) -> Floats:

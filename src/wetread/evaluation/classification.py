@@ -13,7 +13,8 @@ from wetread.evaluation.cases import Cases, Scores
 def score_classification(cases: Cases, threshold: float, prevalence: float | None) -> Scores:
     """Area under the ROC curve (AUC) of every label, over images.
 
-    The score of an image for a label is that of its best box, or minus infinity without one.
+    The score of an image for a label is that of its best box, or minus infinity without one. An
+    image whose boxes of a label are all to be ignored is left out for that label.
 
     Args:
         cases: predictions and ground truth.
@@ -24,19 +25,24 @@ def score_classification(cases: Cases, threshold: float, prevalence: float | Non
         raise UsageError(f"prevalence must be between 0 and 1, not {prevalence}")
     shape = (cases.images, len(cases.labels))
     positive = np.zeros(shape, bool)
-    positive[cases.truth.image, cases.truth.label] = True
+    truth = cases.truth
+    valid = np.ones(shape, bool)
+    valid[truth.image, truth.label] = False
+    image, name = (column[~truth.ignore] for column in (truth.image, truth.label))
+    positive[image, name] = valid[image, name] = True
     scores = np.full(shape, -np.inf)
     np.maximum.at(scores, (cases.predicted.image, cases.predicted.label), cases.predicted.score)
     ranks = [np.unique(column, return_inverse=True)[1] for column in scores.T]
 
     def score(weights: Floats) -> Floats:
-        labels = zip(ranks, positive.T, strict=True)
-        return np.array([_area(rank, positive, weights) for rank, positive in labels])
+        labels = zip(ranks, positive.T, valid.T, strict=True)
+        return np.array([_area(rank, hit, weights * known) for rank, hit, known in labels])
 
-    bounds = [delong(column, truth) for column, truth in zip(scores.T, positive.T, strict=True)]
+    labels = zip(scores.T, positive.T, valid.T, strict=True)
+    bounds = [delong(column[known], hit[known]) for column, hit, known in labels]
     low, high = np.array(bounds).reshape(-1, 3).T[1:]
     columns = {"auc_low": low, "auc_high": high}
-    columns |= _tabulate(positive, scores >= threshold, prevalence)
+    columns |= _tabulate(positive, scores >= threshold, valid, prevalence)
     return Scores("auc", score, columns, {"threshold": threshold, "prevalence": prevalence})
 
 
@@ -78,10 +84,13 @@ def _area(rank: NDArray[np.intp], positive: Flags, weights: Floats) -> float:
     return float(wins / pairs) if pairs else np.nan
 
 
-def _tabulate(positive: Flags, called: Flags, prevalence: float | None) -> dict[str, Floats]:
+def _tabulate(
+    positive: Flags, called: Flags, valid: Flags, prevalence: float | None
+) -> dict[str, Floats]:
     """Proportions at a threshold, with Wilson intervals."""
     tp, fn = (called & positive).sum(axis=0), (~called & positive).sum(axis=0)
-    fp, tn = (called & ~positive).sum(axis=0), (~called & ~positive).sum(axis=0)
+    negative = ~positive & valid
+    fp, tn = (called & negative).sum(axis=0), (~called & negative).sum(axis=0)
     columns: dict[str, Floats] = {}
     for name, hits, trials in (
         ("sensitivity", tp, tp + fn),

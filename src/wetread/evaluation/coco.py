@@ -21,15 +21,16 @@ MOST = 100
 def score_coco(cases: Cases) -> Scores:
     """Mean precision at 101 recalls and ten IoUs, .50 to .95, of the best 100 boxes per image.
 
-    Scores are those of faster-coco-eval. It cannot weight images, so the confidence interval comes
-    from our own matching and curves; the tests hold the two equal.
+    Ground truth to ignore is a crowd. Scores are those of faster-coco-eval. It cannot weight
+    images, so the confidence interval comes from our own matching and curves; the tests hold the
+    two equal.
 
     Raises:
         MissingExtraError: faster-coco-eval is not installed.
     """
     whole, columns, details = _evaluate(cases)
-    hit = match_free(pair_boxes(cases), cases, tuple(THRESHOLDS), at_threshold=True, most=MOST)
-    curves = draw_curves(cases, hit, rank_in_cell(cases) < MOST)
+    judged = match_free(pair_boxes(cases), cases, tuple(THRESHOLDS), at_threshold=True, most=MOST)
+    curves = draw_curves(cases, judged, rank_in_cell(cases) < MOST)
 
     def score(weights: Floats) -> Floats:
         if np.all(weights == 1):
@@ -59,7 +60,8 @@ def _evaluate(cases: Cases) -> tuple[Floats, dict[str, Floats], dict[str, float]
         raise MissingExtraError('metric="coco"', "metrics") from error
 
     if not len(cases.predicted) or not len(cases.truth):
-        zero = np.where(np.bincount(cases.truth.label, minlength=len(cases.labels)), 0.0, np.nan)
+        targets = cases.truth.label[~cases.truth.ignore]
+        zero = np.where(np.bincount(targets, minlength=len(cases.labels)), 0.0, np.nan)
         return zero, {"ap50": zero, "ap75": zero}, {}
     truth = COCO(
         {
@@ -87,9 +89,10 @@ def _list_boxes(side: Side) -> list[dict[str, Any]]:
         np.hstack([side.box[:, :2], size]).tolist(),
         np.prod(size, axis=1).tolist(),
         side.score.tolist(),
+        side.ignore.astype(int).tolist(),
     )
-    names = ("image_id", "category_id", "bbox", "area", "score")
+    names = ("image_id", "category_id", "bbox", "area", "score", "iscrowd")
     return [
-        {"id": number, "iscrowd": 0, **dict(zip(names, row, strict=True))}
+        {"id": number, **dict(zip(names, row, strict=True))}
         for number, row in enumerate(zip(*columns, strict=True), start=1)
     ]

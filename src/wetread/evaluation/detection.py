@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from wetread.evaluation.bootstrap import Flags, Floats
+from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Scores
 from wetread.evaluation.curves import Curve, draw_curves, precisions
-from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
+from wetread.evaluation.matching import judge_largest, pair_boxes
 
 
 def score_voc(cases: Cases, iou: float) -> Scores:
     """Area under the interpolated precision-recall curve.
 
     A predicted box matches the ground-truth box of the largest IoU, even if a box of higher score
-    has matched that: then it is a false positive. The IoU must be above the threshold.
+    has matched that: then it is a false positive. The IoU must be above the threshold. Boxes of a
+    ground-truth box to ignore (`difficult`) are neither right nor wrong.
 
     Args:
         cases: predictions and ground truth.
         iou: IoU threshold.
     """
-    hit = first_over(match_largest(pair_boxes(cases)), len(cases.predicted), iou)
-    curves = draw_curves(cases, hit[:, None])
+    curves = draw_curves(cases, judge_largest(pair_boxes(cases), cases, iou))
 
     def score(weights: Floats) -> Floats:
         return np.array([_area(curve, weights) for curve in curves])
 
     return Scores("ap", score)
-
-
-def first_over(best: Pairs, count: int, iou: float) -> Flags:
-    """Boolean mask (count,) of the first box for each ground-truth box, with an IoU above `iou`."""
-    hits = np.flatnonzero(best.iou > iou)  # by falling score for each ground-truth box
-    _, first = np.unique(best.truth[hits], return_index=True)
-    hit = np.zeros(count, bool)
-    hit[best.predicted[hits[first]]] = True
-    return hit
 
 
 def _area(curve: Curve, weights: Floats) -> float:

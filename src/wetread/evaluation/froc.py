@@ -7,8 +7,7 @@ import numpy as np
 from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Scores
 from wetread.evaluation.curves import Curve, draw_curves
-from wetread.evaluation.detection import first_over
-from wetread.evaluation.matching import match_largest, pair_boxes
+from wetread.evaluation.matching import judge_largest, match_largest, pair_boxes
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives per image."""
@@ -25,13 +24,13 @@ def score_froc(cases: Cases, iou: float) -> Scores:
         cases: predictions and ground truth.
         iou: IoU threshold.
     """
-    best = match_largest(pair_boxes(cases))
+    pairs = pair_boxes(cases)
     over = np.nextafter(iou, 0)  # at least `iou` is above the float before it; at 0 any overlap
-    near = best.iou > over
-    hit = first_over(best, len(cases.predicted), over)
-    counted = np.ones(len(cases.predicted), bool)
-    counted[best.predicted[near]] = False
-    curves = draw_curves(cases, hit[:, None], counted | hit)
+    best = match_largest(pairs)
+    judged = judge_largest(pairs, cases, over)
+    used = np.ones(len(cases.predicted), bool)
+    used[best.predicted[best.iou > over]] = False
+    curves = draw_curves(cases, judged, used | judged.hit[:, 0])
 
     def read(weights: Floats) -> Floats:
         return np.array([_read(curve, weights) for curve in curves]).reshape(-1, len(RATES))
@@ -49,5 +48,5 @@ def _read(curve: Curve, weights: Floats) -> Floats:
     hits, boxes, total = curve.count(weights)
     if not total:
         return np.full(len(RATES), np.nan)
-    false = (boxes - hits[:, 0]) / weights.sum()
+    false = (boxes - hits)[:, 0] / weights.sum()
     return np.asarray(np.interp(RATES, np.append(0.0, false), np.append(0.0, hits[:, 0] / total)))

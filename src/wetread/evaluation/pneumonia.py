@@ -17,9 +17,10 @@ def score_pneumonia(cases: Cases) -> Scores:
     Boxes are matched by falling score, each with the free ground-truth box of the largest IoU
     above the threshold; scores have no other effect. An image without ground truth scores 0 with
     any box, and does not count without one (the text of the challenge leaves this open; the kernel
-    that everyone used does it so). Each label is scored separately.
+    that everyone used does it so). Ground truth to ignore, and predictions on it, do not
+    count. Each label is scored separately.
     """
-    hit = match_free(pair_boxes(cases), cases, THRESHOLDS, at_threshold=False, most=None)
+    judged = match_free(pair_boxes(cases), cases, THRESHOLDS, at_threshold=False, most=None)
     shape = (cases.images, len(cases.labels))
 
     def count(image: Ints, label: Ints, weights: Floats | None = None) -> Floats:
@@ -28,12 +29,13 @@ def score_pneumonia(cases: Cases) -> Scores:
         return counts.reshape(shape).astype(float)
 
     predicted, truth = cases.predicted, cases.truth
-    expected = count(truth.image, truth.label)
-    either = count(predicted.image, predicted.label) + expected
+    expected = count(truth.image, truth.label, (~truth.ignore).astype(float))
     scores = []
-    for column in hit.T:
-        hits = count(predicted.image, predicted.label, column.astype(float))
-        union = either - hits
+    for hit, counted in zip(judged.hit.T, judged.counted.T, strict=True):
+        hits, boxes = (
+            count(predicted.image, predicted.label, one.astype(float)) for one in (hit, counted)
+        )
+        union = boxes + expected - hits
         scores.append(np.divide(hits, union, out=np.full(shape, np.nan), where=union > 0))
     image_score = mean(np.stack(scores, axis=-1)) if shape[1] else np.zeros(shape)
     counted = ~np.isnan(image_score)

@@ -47,7 +47,7 @@ def list_boxes(
         for label, box, score in _list_one(predictions[item], dataset, item, edges, names):
             kind = "nothing" if label is None else "box"
             corners = (None,) * 4 if box is None else tuple(box.tolist())
-            rows.append((*image, label, None, *corners, score, kind, *group))
+            rows.append((*image, label, None, *corners, score, kind, False, [], *group))
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     arrays = [pa.array(c, f.type) for c, f in zip(columns, BOX_SCHEMA, strict=True)]
     return pa.table(arrays, schema=BOX_SCHEMA)

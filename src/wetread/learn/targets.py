@@ -40,7 +40,10 @@ class Targets(NamedTuple):
 
 
 def select_targets(cache: Cache, truth: Boxes | None, part: str | None) -> Targets:
-    """Frames that the ground truth mentions, or all, and their boxes; see `CacheDataset`."""
+    """Frames that the ground truth mentions, or all, and their boxes; see `CacheDataset`.
+
+    Boxes to ignore are no targets of a detector.
+    """
     if truth is None:
         rows = _select_part(_parts(cache), part, np.arange(len(cache)))
         none = np.zeros(0, np.int64), np.zeros((len(rows), 0), np.float32)
@@ -66,7 +69,8 @@ def select_targets(cache: Cache, truth: Boxes | None, part: str | None) -> Targe
     presence = np.zeros((len(rows), len(classes)), np.float32)
     presence[item[selected], number[selected] - 1] = 1
     corners = truth.corners[box]
-    boxes = selected & (kinds == "box") & _have_area(corners, kinds, selected)
+    ignored = np.asarray(table["ignore"].to_pylist(), bool)[box]
+    boxes = selected & (kinds == "box") & ~ignored & _have_area(corners, kinds, selected)
     order = np.flatnonzero(boxes)[np.argsort(item[boxes], kind="stable")]
     starts = np.searchsorted(item[order], np.arange(len(rows) + 1))
     return Targets(classes, rows, starts, corners[order], number[order], presence)

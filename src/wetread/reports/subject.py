@@ -97,12 +97,17 @@ class Subject:
         """True if file names may be shown."""
         return self.show_phi or not self.named_paths
 
-    def command(self, sql: str) -> str:
-        """Line that reproduces a figure: a command if the index is on disk, else Python."""
+    def command(self, sql: str, boxes: bool = False) -> str:
+        """Line that reproduces a figure: a command if the index is on disk, else Python.
+
+        With `boxes`, the statement names the table of the label file.
+        """
         sql = " ".join(sql.split())
+        source = self.sources.get("boxes", "train.csv")
         if self.index.folder is None or self.index.chosen:
-            return f"index.query({sql!r})"
-        return f"wetread query {shlex.quote(self.name)} {_quote(sql)}"
+            return f"index.query({sql!r}{f', boxes={source!r}' * boxes})"
+        given = f" --boxes {shlex.quote(source)}" * boxes
+        return f"wetread query {shlex.quote(self.name)} {_quote(sql)}{given}"
 
     @cached_property
     def coverage(self) -> list[Coverage]:

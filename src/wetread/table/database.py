@@ -1,7 +1,7 @@
 """A locked DuckDB database over the rows of one index.
 
-SQL may come from a stranger: the database sees nothing but the tables `index`, `problems` and
-`problem_codes`; files, network and settings are locked.
+SQL may come from a stranger: the database sees nothing but the tables `index`, `problems`,
+`problem_codes` and those given with a query; files, network and settings are locked.
 """
 
 from __future__ import annotations
@@ -93,5 +93,6 @@ def _explain(message: str, columns: list[str]) -> str:
         error = UnknownNameError("column", name, columns)
         return f"{error}; text takes single quotes: '{name}'"
     if match := _UNKNOWN_TABLE.search(message):
-        return f"unknown table {match[1]!r}; the tables are index, problems and problem_codes"
+        tables = "the tables are index, problems and problem_codes, and boxes with boxes=FILE"
+        return f"unknown table {match[1]!r}; {tables}"
     return message.strip()

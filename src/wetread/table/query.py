@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
     import duckdb
 
 
+Tables = Mapping[str, pa.Table]
+_NO_TABLES: Tables = MappingProxyType({})
+
+
 def query(
-    index: IndexRows, sql: str, values: Sequence[Any] = (), seconds: float | None = None
+    index: IndexRows,
+    sql: str,
+    values: Sequence[Any] = (),
+    seconds: float | None = None,
+    tables: Tables = _NO_TABLES,
 ) -> pa.Table:
     """Run one SELECT statement over the tables `index`, `problems` and `problem_codes`.
 
@@ -30,11 +39,14 @@ def query(
         sql: the statement, in DuckDB's SQL.
         values: parameters, one per question mark in `sql`.
         seconds: time limit; None for no limit.
+        tables: further tables by name, such as `boxes`.
 
     Raises:
         QueryError: not one SELECT statement, an unknown column or table, or over the time limit.
     """
     with database(index, seconds) as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
         _check_select(connection, sql)
         return connection.sql(sql, params=list(values)).to_arrow_table()
 
@@ -65,22 +77,34 @@ def open_queries(index: IndexRows) -> Iterator[RunQuery]:
         yield run_query
 
 
-def where(index: AnyIndex, expression: str, seconds: float | None = None) -> AnyIndex:
+def where(
+    index: AnyIndex,
+    expression: str,
+    seconds: float | None = None,
+    tables: Tables = _NO_TABLES,
+) -> AnyIndex:
     """Select the rows that fulfil an SQL expression over the columns, in order.
 
     Args:
         index: the rows.
         expression: the condition, in DuckDB's SQL.
         seconds: time limit; None for no limit.
+        tables: further tables by name, for subqueries.
 
     Raises:
         QueryError: not one expression, an unknown column, or over the time limit.
     """
     with database(index, seconds) as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
         _check_expression(connection, expression)
         condition = f"({expression}\n)"  # the line break ends a comment
         if index.rows is None:
             connection.sql(f"SELECT 1 FROM index WHERE {condition} LIMIT 0").to_arrow_table()
+            if tables:  # they are not kept with the selection, the ids are
+                ids = connection.sql(f"SELECT id FROM index WHERE {condition}").to_arrow_table()
+                listed = ", ".join(f"'{id_}'" for id_ in ids["id"].to_pylist())
+                condition = f"id IN ({listed or 'NULL'})"
             before = index.chosen or ALL_ROWS
             chosen = f'WITH "index" AS ({before}) SELECT * FROM "index" WHERE {condition}'
             return replace(index, chosen=chosen, scan={})

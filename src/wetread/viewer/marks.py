@@ -113,31 +113,33 @@ def count_misses(
         for units, side in zip((unit[:split], unit[split:]), sides, strict=True)
     )
     cases = Cases(labels, np.zeros(0, np.int64), predicted, expected)
-    hit = match_free(pair_boxes(cases), cases, [iou], at_threshold=True, most=None)[:, 0]
+    judged = match_free(pair_boxes(cases), cases, [iou], at_threshold=True, most=None)
+    hit, counted = judged.hit[:, 0], judged.counted[:, 0]
     step = 1 + frames.max(initial=0)
 
     def count(units: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.bincount(units // step, minlength=len(ids))
 
-    fp = count(predicted.image[~hit])
-    fn = count(expected.image) - count(predicted.image[hit])
+    fp = count(predicted.image[counted & ~hit])
+    fn = count(expected.image[~expected.ignore]) - count(predicted.image[hit])
     return {
         to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in np.flatnonzero(fp + fn > 0)
     }
 
 
 def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> tuple[Any, ...]:
-    """Image, frame, label, corners and score of the boxes to be matched."""
+    """Image, frame, label, corners, score and `ignore` of the boxes to be matched."""
     table, corners = boxes.table, boxes.corners
     scores = table["score"].fill_null(1.0).to_numpy().astype(float)
     label = pc.index_in(table["label"], value_set=pa.array(labels, pa.string()), skip_nulls=True)
     valid = np.asarray(pc.equal(table["kind"], "box"), bool) & np.asarray(label.is_valid(), bool)
     valid &= np.isfinite(corners).all(axis=1) & (scores >= score)
     numbers = (np.asarray(c.fill_null(0)).astype(np.int64) for c in (table["frame"], label))
-    columns = (to_numbers(table["image"]), *numbers, corners, scores)
+    ignore = np.asarray(table["ignore"].combine_chunks().to_numpy(zero_copy_only=False), bool)
+    columns = (to_numbers(table["image"]), *numbers, corners, scores, ignore)
     return tuple(column[valid] for column in columns)
 
 
-def _to_side(image: Any, label: Any, box: Any, score: Any) -> Side:
+def _to_side(image: Any, label: Any, box: Any, score: Any, ignore: Any) -> Side:
     order = np.lexsort((*box.T[::-1], -score, label, image))
-    return Side(image[order], label[order], box[order], score[order])
+    return Side(image[order], label[order], box[order], score[order], ignore[order])

@@ -60,7 +60,7 @@ def describe(subject: Subject) -> Section:
         command = f"wetread report {shlex.quote(subject.name)} --boxes train.csv -o report.html"
         section.add(blocks.prose("No label file was given."), blocks.Static(blocks.query(command)))
         return section
-    tables = {"boxes": boxes.table}
+    tables = {"boxes": boxes.sql_table}
     totals = subject.query(_TOTALS, **tables)[0]
     section.data = {"totals": totals}
     section.add(
@@ -72,7 +72,7 @@ def describe(subject: Subject) -> Section:
                 (totals["with_boxes"], "images with a box"),
                 (subject.images - totals["joined"], "images without a label"),
             ],
-            in_python(subject, "boxes.check(index)"),
+            subject.command(_TOTALS, boxes=True),
         )
     )
     _show_labels(subject, section, tables)
@@ -122,7 +122,7 @@ def _show_labels(subject: Subject, section: Section, tables: dict[str, pa.Table]
         for label in ordered[:MAX_LABELS]
     ]
     head = ("label", "images", "compared", "boxes", *(f"images in {part}" for part in parts))
-    command = in_python(subject, 'boxes.to_pandas().groupby(["label", "part"])["image"].nunique()')
+    command = subject.command(_LABELS, boxes=True)
     section.add(blocks.table("Labels", head, rows, command))
     if (more := len(ordered) - MAX_LABELS) > 0:
         section.add(blocks.note(f"{more} more labels are not shown."))
@@ -137,9 +137,9 @@ def _show_places(
     named = [
         (f"{n}" if n < 15 else "15+", counts.get(n, 0)) for n in range(max(counts, default=0) + 1)
     ]
-    line = 'boxes.to_pandas().groupby(["image", "reader"])["label"].count().value_counts()'
     drawn = charts.columns(named, "Boxes per image and reader")
-    figures = [blocks.figure("Boxes per image and reader", drawn, in_python(subject, line))]
+    command = subject.command(_EACH, boxes=True)
+    figures = [blocks.figure("Boxes per image and reader", drawn, command)]
     sides = {row["bin"]: row["n"] for row in subject.query(_SIDES, **tables)}
     places: list[blocks.Static] = []
     section.data["boxes_per_reading"] = [list(pair) for pair in each]
@@ -147,14 +147,14 @@ def _show_places(
         bins = [(b / 20, (b + 1) / 20, sides.get(b, 0)) for b in range(max(sides) + 1)]
         drawn = charts.histogram(bins, "Sizes of boxes", "of the image side")
         caption = "Sizes of boxes: square root of box area / image area"
-        figures.append(blocks.figure(caption, drawn, in_python(subject, "boxes.corners")))
+        figures.append(blocks.figure(caption, drawn, subject.command(_SIDES, boxes=True)))
         cells = [[0] * _GRID for _ in range(_GRID)]
         for row in subject.query(_PLACES, **tables):
             cells[row["y"]][row["x"]] = row["n"]
         section.data["places"] = cells
         caption = "Centres of boxes of all labels; the square is the image"
         drawn = charts.density(cells, "Centres of boxes: darker for more")
-        places = [blocks.figure(caption, drawn, in_python(subject, "boxes.corners"))]
+        places = [blocks.figure(caption, drawn, subject.command(_PLACES, boxes=True))]
     section.add(blocks.side_by_side(*figures))
     return places
 

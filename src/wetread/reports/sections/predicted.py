@@ -16,9 +16,8 @@ from wetread.evaluation import evaluate
 from wetread.evaluation.bootstrap import Flags, Floats
 from wetread.evaluation.cases import Cases, Side, read_cases
 from wetread.evaluation.curves import draw_curves
-from wetread.evaluation.detection import first_over
 from wetread.evaluation.images import TRAIN, match_images
-from wetread.evaluation.matching import Pairs, match_largest, pair_boxes
+from wetread.evaluation.matching import Judged, Pairs, judge_largest, pair_boxes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Mark, Section, Tile
 from wetread.reports.charts import Line
@@ -70,12 +69,13 @@ def describe(subject: Subject) -> Section:
         section.data["error"] = reason
         return section
     pairs = pair_boxes(cases)
-    hit = first_over(match_largest(pairs), len(cases.predicted), IOU)
+    judged = judge_largest(pairs, cases, IOU)
+    counted = judged.counted[:, 0]
     _show_scores(subject, section)
-    _show_curves(section, cases, hit)
-    _show_calibration(section, cases.predicted.score, hit)
+    _show_curves(section, cases, judged)
+    _show_calibration(section, cases.predicted.score[counted], judged.hit[counted, 0])
     names = match_images(predictions.table, truth.table, allow_train=False).names
-    _show_misses(subject, section, _Scored(cases, pairs, hit, names))
+    _show_misses(subject, section, _Scored(cases, pairs, judged, names))
     return section
 
 
@@ -140,18 +140,20 @@ def _show_scores(subject: Subject, section: Section) -> None:
     section.add(blocks.table(caption, head, rows))
 
 
-def _show_curves(section: Section, cases: Cases, hit: Flags) -> None:
+def _show_curves(section: Section, cases: Cases, judged: Judged) -> None:
     """Add FROC and precision-recall curves of the labels with most ground-truth boxes."""
-    curves = draw_curves(cases, hit[:, None])
+    curves = draw_curves(cases, judged)
     ones = np.ones(cases.images)
     totals = [curve.count(ones) for curve in curves]
     order = sorted(range(len(totals)), key=lambda i: -totals[i][2])[:_LINES]
     froc, recall, kept = [], [], {}
     for i in order:
-        hits, boxes, truth = totals[i]
-        if not truth or not len(boxes):
+        hits, predicted, truth = totals[i]
+        found, boxes = hits[:, 0], predicted[:, 0]
+        if not truth or not boxes.any():
             continue
-        found, name = hits[:, 0], cut(cases.labels[i], MAX_LENGTH)
+        found, boxes = found[boxes > 0], boxes[boxes > 0]
+        name = cut(cases.labels[i], MAX_LENGTH)
         sensitivity, rate = found / truth, (boxes - found) / cases.images
         kept[cases.labels[i]] = {
             "recall": _round(sensitivity), "precision": _round(found / boxes),
@@ -213,18 +215,19 @@ def _show_calibration(section: Section, score: Floats, hit: Flags) -> None:
 class _Scored:
     """Boxes by image, as true positives, false positives and false negatives."""
 
-    def __init__(self, cases: Cases, pairs: Pairs, hit: Flags, names: tuple[str, ...]) -> None:
-        self.cases, self.hit = cases, hit
+    def __init__(self, cases: Cases, pairs: Pairs, judged: Judged, names: tuple[str, ...]) -> None:
+        self.cases, self.hit = cases, judged.hit[:, 0]
+        self.wrong = judged.counted[:, 0] & ~self.hit
         # As `match_images` names them: the id, and the frame where there are several.
         self.places = [name.partition(" frame ")[::2] for name in names]
         best = np.zeros(len(cases.truth))
         np.maximum.at(best, pairs.truth, pairs.iou)
         self.best = best
-        self.missed = best <= IOU
+        self.missed = (best <= IOU) & ~cases.truth.ignore
 
     def false(self) -> list[int]:
         """False positives, by decreasing score."""
-        wrong = np.flatnonzero(~self.hit)
+        wrong = np.flatnonzero(self.wrong)
         order = np.argsort(-self.cases.predicted.score[wrong], kind="stable")
         return [int(i) for i in wrong[order]]
 

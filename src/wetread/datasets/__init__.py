@@ -1,0 +1,1 @@
+"""Images with labels as trainers read them: YOLO, COCO and Pascal VOC."""

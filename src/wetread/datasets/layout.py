@@ -1,0 +1,125 @@
+"""Layout of an exported data set: images, file names and parts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from wetread.boxes.join import stem
+from wetread.boxes.table import BoxTable
+from wetread.errors import UnknownNameError, UsageError
+from wetread.table.query import name_column, query
+from wetread.table.rows import IndexRows
+
+Names = Literal["key", "id"]
+"""Names of the files: as in the label file, or ids."""
+Row = dict[str, Any]
+PART = "part"
+_LONGEST = 200
+"""Longest file name in bytes, without frame number and suffix."""
+
+
+class Entry(NamedTuple):
+    """Image of a data set."""
+
+    key: str
+    part: str | None
+    name: str
+    """File name, without frame number and suffix."""
+    rows: list[Row]
+    """Rows of BOX_SCHEMA."""
+
+    @property
+    def frames(self) -> list[int] | None:
+        """Frames that the labels mention; None if they are of the whole image."""
+        frames = {row["frame"] for row in self.rows}
+        return None if None in frames else sorted(frames)
+
+
+def plan_images(
+    index: IndexRows, boxes: BoxTable, names: Names = "key", parts: str | None = PART
+) -> dict[str, Entry]:
+    """Images with a row in the labels, by id.
+
+    Args:
+        index: the images.
+        boxes: labels, joined to the index.
+        names: names of the files.
+        parts: column of the index with the part of each image; None for one part. The part of the
+            label file is used if the index has no column `part`.
+
+    Raises:
+        UnknownNameError: no such column.
+        UsageError: a part that cannot be the name of a folder.
+    """
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in boxes.table.to_pylist():
+        if row["image"] is not None:
+            rows[row["image"]].append(row)
+    found = _parts(index, parts)
+    keys = {id_: rows[id_][0]["key"] for id_ in found if id_ in rows}
+    if parts == PART and PART not in index.schema.names:
+        found |= {id_: next((r["part"] for r in rows[id_] if r["part"]), None) for id_ in keys}
+    for part in {found[id_] for id_ in keys} - {None}:
+        if not is_file_name(part):
+            raise UsageError(f"part {part!r} cannot be the name of a folder")
+    files = name_files(keys) if names == "key" else {id_: id_ for id_ in keys}
+    return {id_: Entry(key, found[id_], files[id_], rows[id_]) for id_, key in keys.items()}
+
+
+def _parts(index: IndexRows, column: str | None) -> dict[str, Any]:
+    """Part of each image by id, as text."""
+    value = "NULL"
+    if column is not None and column in index.schema.names:
+        value = f"CAST({name_column(column)} AS VARCHAR)"
+    elif column not in (None, PART):
+        raise UnknownNameError("column", str(column), index.schema.names)
+    table = query(index, f"SELECT id, {value} AS part FROM index WHERE pixel_length IS NOT NULL")
+    return dict(zip(table["id"].to_pylist(), table["part"].to_pylist(), strict=True))
+
+
+def name_files(keys: dict[str, str]) -> dict[str, str]:
+    """File name of each image, by id: the stem of its key, or its id.
+
+    The id is used if the stem is not unique, is like the name of a frame of another image, or
+    cannot be a file name.
+
+    >>> name_files({"1a": "p1/scan 1.dcm", "2b": "a.png", "3c": "b/A.png", "4d": ".."})
+    {'1a': 'scan 1', '2b': '2b', '3c': '3c', '4d': '4d'}
+    """
+    stems = {id_: stem(key) for id_, key in keys.items()}
+    count = Counter(name.casefold() for name in stems.values())  # some disks ignore case
+
+    def usable(name: str) -> bool:
+        folded = name.casefold()
+        base = re.sub(r"_[0-9]{4,}$", "", folded)
+        return count[folded] == 1 and is_file_name(name) and (base == folded or base not in count)
+
+    return {id_: name if usable(name) else id_ for id_, name in stems.items()}
+
+
+def is_file_name(text: str) -> bool:
+    r"""Return True for text that can name a visible file on Linux and macOS.
+
+    >>> [is_file_name(text) for text in ("Thorax, p.a.", "a/b", ".hidden", "a\n")]
+    [True, False, False, False]
+    """
+    return (
+        text.isprintable()
+        and not text.startswith((".", " "))
+        and not text.endswith(" ")
+        and not set(text) & set("/\\")
+        and 0 < len(text.encode(errors="replace")) <= _LONGEST
+    )
+
+
+def folder_of(kind: str, part: str | None) -> str:
+    """Folder of a part: `images/train`, or `images` without parts."""
+    return f"{kind}/{part}" if part else kind
+
+
+def parts_of(entries: Iterable[Entry]) -> list[str | None]:
+    """Parts in order, with None for images without one."""
+    return sorted({entry.part for entry in entries}, key=lambda part: (part is None, part or ""))
