@@ -250,7 +250,7 @@ def test_training_images_are_marked_and_not_judged(
         wr.evaluate(found, truth)
     held = found.select(pa.array([part == "valid" for part in found.table["part"].to_pylist()]))
     result = wr.evaluate(held, detector.truth, "voc2010@0.4", resamples=0)
-    assert result.images == result.groups == detector.config["images"]["valid"]
+    assert result.images == result.patients == detector.config["images"]["valid"]
 
 
 def test_an_image_of_the_same_name_elsewhere_is_another(detector: Run, unsplit: Cache) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from wetread.boxes.table import CORNERS
 from wetread.errors import UsageError
-from wetread.evaluation.bootstrap import Floats, Ints
+from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.images import match_images, show_some
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Cases:
     """(images,): group of each image, its patient if known."""
     predicted: Side
     truth: Side
+    names: tuple[str, ...]
+    """(images,): id or key of each image, with the frame if images have several."""
+    part: NDArray[np.object_]
+    """(images,): part of each image; empty without one."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,6 +67,54 @@ class Cases:
         starts = np.searchsorted(side.label[order], np.arange(1, len(self.labels)))
         return np.split(order, starts)
 
+    def select(self, images: Flags) -> Cases:
+        """Cases of some images, by a mask; the labels stay."""
+        number = np.where(images, np.cumsum(images) - 1, -1)
+
+        def select(side: Side) -> Side:
+            kept = images[side.image]
+            image = number[side.image[kept]]
+            return Side(image, side.label[kept], side.box[kept], side.score[kept])
+
+        group = np.unique(self.group[images], return_inverse=True)[1]
+        names = tuple(name for name, kept in zip(self.names, images, strict=True) if kept)
+        predicted, truth = select(self.predicted), select(self.truth)
+        part = self.part[images]
+        return Cases(self.labels, group, predicted, truth, names, part, self.notes)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Predictions of one label by falling score: boxes, or images.
+
+    Those of equal score enter together, as at any threshold, so a curve depends neither on the
+    order of rows nor on the names of images.
+    """
+
+    image: Ints
+    """(n,): image of each prediction."""
+    score: Floats
+    """(n,): score of each, falling."""
+    hit: Floats
+    """(n, m): 1 if it is a true positive, for each of m matchings."""
+    truth: Ints
+    """(t,): image of every ground-truth box, or every positive image."""
+
+    @cached_property
+    def ends(self) -> Ints:
+        """(k,): last prediction of every score."""
+        return np.flatnonzero(np.append(self.score[1:] != self.score[:-1], len(self.score) > 0))
+
+    def count(self, weights: Floats) -> tuple[Floats, Floats, float]:
+        """Weighted hits (k, m) and predictions (k,) down to every score, and ground truth.
+
+        Args:
+            weights: (images,): weight of each image.
+        """
+        weight = weights[self.image]
+        hits = np.cumsum(weight[:, None] * self.hit, axis=0)[self.ends]
+        return hits, np.cumsum(weight)[self.ends], float(weights[self.truth].sum())
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -73,6 +126,10 @@ class Scores:
     """Score of each label from the weights of the images; NaN without ground truth."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Further columns, one value per label."""
+    curves: Sequence[Curve] = ()
+    """Predictions of each label by falling score, with hits."""
+    by_image: bool = False
+    """True if the predictions of the curves are images, not boxes."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further values over all labels."""
 
@@ -128,7 +185,8 @@ def read_cases(
         )
     for side in sides:
         side.label[:] = np.searchsorted(used, side.label)
-    return Cases(tuple(labels[i] for i in used), images.group, predicted, expected, notes)
+    names = tuple(labels[i] for i in used)
+    return Cases(names, images.group, predicted, expected, images.names, images.part, notes)
 
 
 def _list_labels(predictions: Boxes, truth: Boxes, nothing: str | None) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.evaluation.bootstrap import Floats
-from wetread.evaluation.cases import Cases, Scores
-from wetread.evaluation.curves import Curve, draw_curves
+from wetread.evaluation.cases import Cases, Curve, Scores
+from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.detection import first_over
 from wetread.evaluation.matching import match_largest, pair_boxes
 
@@ -41,7 +41,7 @@ def score_froc(cases: Cases, iou: float) -> Scores:
 
     whole = read(np.ones(cases.images))
     columns = {f"at {rate:g}": whole[:, number] for number, rate in enumerate(RATES)}
-    return Scores("cpm", score, columns)
+    return Scores("cpm", score, columns, curves)
 
 
 def _read(curve: Curve, weights: Floats) -> Floats:

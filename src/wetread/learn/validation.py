@@ -104,7 +104,7 @@ class Validation:
 def format_result(result: Result, patients: bool) -> str:
     """Score with the number of images and patients; `patients`: True if they are known."""
     value = "no score" if result.value is None else f"{result.value:.3f}"
-    groups = f"of {result.groups:,} patients or groups" if patients else "of unknown patients"
+    groups = f"of {result.patients:,} patients or groups" if patients else "of unknown patients"
     return f"{result.metric} {value} on {result.images:,} images {groups}"
 
 

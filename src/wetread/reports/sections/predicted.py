@@ -115,7 +115,7 @@ def _show_scores(subject: Subject, section: Section) -> None:
                 (shown, f"mean AP at IoU {IOU}{interval}"),
                 ("–" if froc["value"] is None else f"{froc['value']:.3f}", "mean of FROC (CPM)"),
                 (ap["images"], "images scored"),
-                (ap["groups"], "groups (patients or images)"),
+                (ap["patients"], "groups (patients or images)"),
             ],
             f"wetread evaluate {file} {labels} --metric voc2010@{IOU}",
         )
