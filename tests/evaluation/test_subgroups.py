@@ -21,26 +21,17 @@ from wetread.evaluation.subgroups import (
     score_groups,
 )
 from wetread.table.rows import IndexRows
-from wetread.testing.boxes import make_boxes, make_index
+from wetread.testing.boxes import make_boxes, make_classified, make_index
 
 METRICS = ["voc2010@0.4", "vinbigdata", "siim-covid", "rsna-pneumonia", "coco", "froc"]
 
 
 def classified(n: int = 120) -> tuple[Boxes, Boxes, IndexRows]:
-    """Predictions and ground truth of one label, from a formula, and their index."""
+    """Predictions and ground truth of `make_classified`, and their index."""
+    found, truth = make_classified(n)
     i = np.arange(n)
-    positive = (i * 7) % 5 < 2
-    score = ((i * 37) % 101 + 20 * positive) / 121
-    keys = [f"{number:03d}" for number in i]
-    kind = np.where(positive, "point", "nothing").tolist()
-    label = np.where(positive, "ill", None).tolist()
-    truth = Boxes.from_columns({"key": keys, "label": label, "kind": kind})
-    point = {"label": ["ill"] * n, "kind": ["point"] * n, "score": score}
-    found = Boxes.from_columns({"key": keys, **point})
     sex = np.array(["F", "M", "O"])[(i * 11) % 3]
-    part = np.where(i % 2, "valid", "test").tolist()
-    index = make_index(keys, {"PatientSex": sex, "Rows": i, "part": part})
-    return found, truth, index
+    return found, truth, make_index(truth.table["key"].to_pylist(), {"PatientSex": sex, "Rows": i})
 
 
 def test_areas_by_group_are_those_of_fairlearn() -> None:

@@ -89,6 +89,26 @@ def _as_boxes(
     return Boxes.from_columns(columns, enumerate(names))
 
 
+def make_classified(images: int) -> tuple[Boxes, Boxes]:
+    """Return scores and truth of one label, "ill", for images 000, 001, ...: from a formula.
+
+    >>> found, truth = make_classified(5)
+    >>> found.table["score"].to_pylist()[0], truth.table["kind"].to_pylist()
+    (0.1652892561983471, ['point', 'nothing', 'nothing', 'point', 'nothing'])
+    """
+    number = np.arange(images)
+    positive = number * 7 % 5 < 2
+    score = (number * 37 % 101 + 20 * positive) / 121
+    keys = [f"{one:03d}" for one in number]
+    label = np.where(positive, "ill", None).tolist()
+    kind = np.where(positive, "point", "nothing").tolist()
+    point = {"label": ["ill"] * images, "kind": ["point"] * images, "score": score}
+    return (
+        Boxes.from_columns({"key": keys, **point}),
+        Boxes.from_columns({"key": keys, "label": label, "kind": kind}),
+    )
+
+
 def make_index(keys: Sequence[str], columns: Mapping[str, Any]) -> IndexRows:
     """Index in memory without files: one image per key, with some columns.
 
