@@ -36,8 +36,8 @@ SMALL: dict[str, Any] = {
     "size": 64, "batch": 4, "steps": 6, "threads": 1, "augment": True, "progress": False,
 }  # fmt: skip
 FILES = (
-    "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
-    "metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
+    "best.safetensors calibration.json config.json curves.csv curves.png examples.png "
+    "last.safetensors metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
 )
 
 
@@ -95,6 +95,23 @@ def test_a_run_is_opened_again(detector: Run) -> None:
     assert set(again.valid.table["part"].to_pylist()) == {"valid"}
     one, two = (run.model().state_dict() for run in (detector, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_temperature_is_fitted_on_held_out_images(
+    classifier: Run, test_index: wr.Index, cache: Cache
+) -> None:
+    from wetread.evaluation import calibrate
+    from wetread.evaluation.calibration import scale_scores
+
+    temperature = classifier.temperature
+    assert temperature == calibrate(classifier.valid, classifier.truth, "classification")
+    plain = classifier.predict(test_index, progress=False)
+    scaled = classifier.predict(test_index, calibrated=True, progress=False)
+    before, after = (boxes.table["score"].to_numpy() for boxes in (plain, scaled))
+    assert after == pytest.approx(scale_scores(before, temperature))
+    assert scaled.run == plain.run
+    with pytest.raises(UsageError, match="without a filter"):
+        classifier.predict(test_index, calibrated=True, filter=classifier, progress=False)
 
 
 def test_patients_are_on_one_side(detector: Run) -> None:

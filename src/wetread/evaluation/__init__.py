@@ -13,9 +13,9 @@ from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Floats, mean, percentile_interval, resample
-from wetread.evaluation.calibration import measure_calibration
+from wetread.evaluation.calibration import fit_temperature, measure_calibration
 from wetread.evaluation.cases import Cases, Scores, read_cases
-from wetread.evaluation.metrics import METRICS, parse_metric
+from wetread.evaluation.metrics import METRICS, Metric, parse_metric
 from wetread.evaluation.operating import (
     check_goal,
     choose_thresholds,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from wetread.boxes.collection import Boxes
 
-__all__ = ["METRICS", "Result", "evaluate"]
+__all__ = ["METRICS", "Result", "calibrate", "evaluate"]
 
 
 def evaluate(
@@ -109,8 +109,7 @@ def evaluate(
     definition, number = parse_metric(metric)
     if resamples < 0:
         raise UsageError(f"resamples must be 0 or more, not {resamples}")
-    by_image = definition is METRICS["classification"]
-    if prevalence is not None and not by_image:
+    if prevalence is not None and not definition.by_image:
         raise UsageError('prevalence goes with metric="classification"')
     check_goal(sensitivity, false_positives, threshold_from)
     expressions = [by] if isinstance(by, str) else list(by)
@@ -118,10 +117,7 @@ def evaluate(
     images = _open_index(index, expressions, predicted, expected)
     if images is not None:
         predicted, expected = joined(predicted, images), joined(expected, images)
-    nothing = definition.nothing
-    if by_image and "nothing" not in predicted.table["kind"].unique().to_pylist():
-        nothing = None  # "no finding" was not predicted
-    cases = read_cases(predicted, expected, nothing, by_image, allow_train, fill=not by_image)
+    cases = _read_cases(predicted, expected, definition, allow_train)
     parts = [cases] if threshold_from is None else split_cases(cases, threshold_from)
     scored = [(part, definition.score(part, number, prevalence)) for part in parts]
     cases, scores = scored[-1]
@@ -136,6 +132,31 @@ def evaluate(
         points = tabulate_points(scored, limits, groupings, resamples, seed)
         result = replace(result, operating_points=points)
     return result
+
+
+def calibrate(predictions: Boxes, truth: Boxes, metric: str) -> float | None:
+    """Temperature that calibrates the scores; see `fit_temperature`.
+
+    Args:
+        predictions: boxes with scores, of images that the model was not trained on.
+        truth: ground truth.
+        metric: metric of `evaluate` that says which predictions are hits.
+
+    Raises:
+        UsageError: as `evaluate`.
+    """
+    definition, number = parse_metric(metric)
+    cases = _read_cases(predictions, truth, definition)
+    return fit_temperature(definition.score(cases, number, None))
+
+
+def _read_cases(
+    predicted: Boxes, expected: Boxes, definition: Metric, allow_train: bool = False
+) -> Cases:
+    nothing, by_image = definition.nothing, definition.by_image
+    if by_image and "nothing" not in predicted.table["kind"].unique().to_pylist():
+        nothing = None  # "no finding" was not predicted
+    return read_cases(predicted, expected, nothing, by_image, allow_train, fill=not by_image)
 
 
 def _open_index(index: IndexLike | None, by: Sequence[str], *sides: Boxes) -> IndexRows | None:

@@ -28,6 +28,8 @@ class Metric(NamedTuple):
     """True if the name takes a number after @."""
     nothing: str | None = None
     """Label of images without findings, if the metric has one."""
+    by_image: bool = False
+    """True if images are classified, whatever the position of the boxes."""
 
 
 METRICS = {
@@ -37,7 +39,7 @@ METRICS = {
     "rsna-pneumonia": Metric(lambda cases, *_: score_pneumonia(cases), 0.0),
     "coco": Metric(lambda cases, *_: score_coco(cases), 0.0),
     "froc": Metric(lambda cases, iou, _: score_froc(cases, iou), 0.4, parametric=True),
-    "classification": Metric(score_classification, 0.5, parametric=True, nothing=NOTHING),
+    "classification": Metric(score_classification, 0.5, True, NOTHING, by_image=True),
 }
 
 
