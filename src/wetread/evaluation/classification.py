@@ -95,19 +95,21 @@ class RocArea:
         self._equal = np.searchsorted(below, values, side="right")
 
     def __call__(self, weights: Floats) -> float:
-        """Share of pairs in which the positive image has the higher score; a tie is half.
+        """Area with weighted images; NaN without positives or negatives."""
+        wins, pairs = self.count(weights)
+        return wins / pairs if pairs else np.nan
+
+    def count(self, weights: Floats) -> tuple[float, float]:
+        """Pairs in which the positive image has the higher score, and all pairs.
 
         Args:
-            weights: (images,): weight of each image.
-
-        Returns:
-            NaN without positives or negatives.
+            weights: (images,): weight of each image. A tie is half.
         """
         total = np.append(0.0, np.cumsum(weights[self._negative]))
         weight = weights[self._positive]
         pairs = weight.sum() * total[-1]
         wins = (weight * (total[self._less] + total[self._equal])).sum() / 2
-        return float(wins / pairs) if pairs else np.nan
+        return float(wins), float(pairs)
 
 
 def _tabulate(positive: Flags, called: Flags, prevalence: float | None) -> dict[str, Floats]:

@@ -55,12 +55,12 @@ class Grouping:
 
 
 def read_groupings(
-    index: IndexRows, by: Sequence[str], names: Sequence[str]
+    index: IndexRows, by: Sequence[str], names: Sequence[str], bins: int = 4
 ) -> tuple[list[Grouping], tuple[str, ...]]:
     """Group images by SQL expressions over the columns of their index.
 
     Text and truth values are groups as they are, and so are numbers with at most 10 distinct
-    values. Other numbers are divided into bins: at their quartiles, rounded to 4 digits, or at the
+    values. Other numbers are divided into bins: at their quantiles, rounded to 4 digits, or at the
     edges after a colon, as in `patient_age_years:18,40,65`. Null, blank text and images that are
     not in the index are the group "unknown".
 
@@ -68,6 +68,7 @@ def read_groupings(
         index: the rows.
         by: expressions, or names of `DERIVED`.
         names: id of each image, which a frame may follow, as in `Cases.names`.
+        bins: number of bins of numbers, unless edges are given.
 
     Returns:
         Groups of each expression; and notes, if images are not in the index.
@@ -82,7 +83,7 @@ def read_groupings(
     at = pc.index_in(ids, value_set=table["id"].combine_chunks())
     columns = [table[str(n)].take(at) for n in range(len(parsed))]
     groupings = [
-        Grouping(name, *group_values(column, edges))
+        Grouping(name, *group_values(column, edges, bins))
         for name, column, (_, edges) in zip(by, columns, parsed, strict=True)
     ]
     missing = at.null_count
@@ -108,7 +109,7 @@ def _parse(text: str, columns: Sequence[str]) -> tuple[str, Floats | None]:
 
 
 def group_values(
-    values: pa.ChunkedArray, edges: Floats | None = None
+    values: pa.ChunkedArray, edges: Floats | None = None, bins: int = 4
 ) -> tuple[tuple[str, ...], Ints]:
     """Names of the groups, and the number of the group of each value.
 
@@ -126,8 +127,8 @@ def group_values(
     if edges is None and len(distinct) <= MAX_NUMBERS:
         return _number([f"{n:.15g}" if k else "" for n, k in zip(numbers, known, strict=True)])
     if edges is None:
-        quartiles = np.quantile(distinct if not known.any() else numbers[known], [0.25, 0.5, 0.75])
-        edges = np.unique([float(f"{edge:.4g}") for edge in quartiles])
+        quantiles = np.quantile(numbers[known], np.arange(1, bins) / bins)
+        edges = np.unique([float(f"{edge:.4g}") for edge in quantiles])
     shown = [f"{edge:.15g}" for edge in edges]
     inside = [f"{low} to below {high}" for low, high in pairwise(shown)]
     names = [f"below {shown[0]}", *inside, f"{shown[-1]} and above", UNKNOWN]
