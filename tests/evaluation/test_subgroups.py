@@ -189,6 +189,16 @@ def test_boxes_remember_their_index(small_folder: Path, tmp_path: Path) -> None:
     assert result.groups["group"].tolist() == ["CT", "MR"]
 
 
+def test_without_images_there_are_no_groups() -> None:
+    found, truth, index = classified()
+    nothing = np.zeros(120, bool)
+    result = evaluate(
+        found.select(nothing), truth.select(nothing), "classification", by="PatientSex", index=index
+    )
+    assert len(result.groups) == 0
+    assert "By subgroup" in str(result)
+
+
 def mean_score(values: np.ndarray):
     return lambda weights: np.array([weights @ values / weights.sum() if weights.any() else np.nan])
 

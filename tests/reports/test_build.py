@@ -19,6 +19,7 @@ from wetread.errors import StorageError, UnknownNameError, UsageError
 from wetread.reports.build import Report, build
 from wetread.reports.sections import SECTIONS
 from wetread.table.query import query
+from wetread.testing.boxes import make_boxes, make_index
 
 KEYS = [
     "problems",
@@ -35,6 +36,7 @@ KEYS = [
     "labels",
     "readers",
     "predictions",
+    "groups",
 ]
 
 
@@ -75,7 +77,7 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
 
 def test_sections_in_order(report: Report) -> None:
     assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 14
+    assert len(SECTIONS) == len(KEYS) == 15
     found = re.findall(r'<section id="(\w+)"', report.html)
     assert found == [*KEYS, "appendix"]
 
@@ -334,10 +336,10 @@ def test_misses_and_calibration_by_loop(
     misses = sections["predictions"]["misses"]
     assert misses["false_positives"] == sum(not hit for _, hit in hits)
     assert misses["false_negatives"] == len(truth) - len(near)
-    bins = sections["predictions"]["calibration"]["bins"]
+    bins = sections["groups"]["calibration"]["bins"]
     assert sum(n for *_, n in bins) == len(found)
     for score, share, n in bins:
-        inside = [(s, h) for s, h in hits if int(min(s * 10, 9)) == int(min(score * 10, 9))]
+        inside = [(s, h) for s, h in hits if np.ceil(s * 10) == np.ceil(score * 10)]
         assert n == len(inside)
         assert share == pytest.approx(np.mean([h for _, h in inside]))
 
@@ -412,7 +414,7 @@ def test_index_without_images(tmp_path: Path) -> None:
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         report = build(index)
         assert report.data["sections"]["problems"]["totals"]["images"] == 0
-        assert len(re.findall("<section", report.html)) == 15
+        assert len(re.findall("<section", report.html)) == 16
 
 
 def test_predictions_that_cannot_be_scored(reported: Path, boxes: wr.Boxes) -> None:
@@ -476,3 +478,26 @@ def test_boxes_read_before_the_split_get_parts(reported: Path) -> None:
     unjoined = wr.read_boxes(reported / "train.csv")
     report = build(index, unjoined, workers=1)
     assert set(report.data["sections"]["labels"]["parts"]) == {"train", "valid"}
+
+
+def test_scores_by_subgroup_as_evaluate() -> None:
+    found, truth = make_boxes(60, 3, labels=2, seed=1)
+    keys = sorted(set(truth.table["key"].to_pylist()))
+    sex = ["F" if number % 3 else "M" for number in range(60)]
+    vendor = ["A" if number else "B" for number in range(60)]
+    index = make_index(keys, {"PatientSex": sex, "Manufacturer": vendor, "Modality": ["DX"] * 60})
+    report = build(index, truth, found, workers=1)
+    section = report.data["sections"]["groups"]
+    result = wr.evaluate(found, truth, "voc2010@0.4", by="PatientSex", index=index, resamples=0)
+    rows = [row for row in section["groups"]["rows"] if row["by"] == "PatientSex"]
+    assert [row["value"] for row in rows] == result.groups["value"].tolist()
+    assert {row["by"] for row in section["groups"]["rows"]} == {"PatientSex", "Manufacturer"}
+    assert section["groups"]["value"] == result.value
+    assert section["calibration"]["expected_error"] == pytest.approx(
+        result.calibration.table["ece"].iloc[-1]
+    )
+    assert "Forest plot of the scores by subgroup" in report.html
+    assert "fewer than 10 patients" in report.html
+    none = build(index, truth, workers=1)
+    assert none.data["sections"]["groups"] == {}
+    assert "Scores by subgroup need labels" in none.html

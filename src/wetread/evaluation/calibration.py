@@ -32,7 +32,7 @@ class Calibration:
     mean_score, share (of hits)."""
     bins: pd.DataFrame
     """One row per label and bin of scores, unless it is empty: label, above, up_to, predictions,
-    mean_score, share, low, high."""
+    mean_score, share, low, high. An interval without width, of hits or misses only, is null."""
 
 
 def measure_calibration(
@@ -110,6 +110,7 @@ def _measure(
         some = drawn[:, number * 3 * BINS : (number + 1) * 3 * BINS].reshape(-1, 3, BINS)
         low, high = percentile_interval(_error(some))
         shares = percentile_interval(some[:, 2] / np.where(some[:, 0] > 0, some[:, 0], np.nan))
+        shares = np.where(shares[0] == shares[1], np.nan, shares)
         total = count.sum() or np.nan
         row = {"ece": float(_error(one.sum(axis=0).reshape(3, BINS)))}
         row |= {"low": float(low), "high": float(high), "predictions": int(count.sum())}

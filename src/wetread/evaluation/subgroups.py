@@ -198,6 +198,7 @@ def score_groups(
             counts = {"images": int(mask.sum()), "patients": sets.count_patients(mask)}
             rows.append({"by": grouping.by, "group": name, **counts})
             pairs.append(sets.add(mask))
+    resamples = resamples if len(group) else 0
     values, samples = sets.score(score, resamples, seed)
     p_values = [p for one in groupings for p in _test(score, group, one, resamples, seed)]
     for row, (own, rest), p in zip(rows, pairs, p_values, strict=True):
@@ -215,7 +216,13 @@ def score_groups(
     adjusted = dict(zip(tests, adjust_holm(list(tests.values())), strict=True))
     for row, pair in zip(rows, pairs, strict=True):
         row["p_holm"] = adjusted[frozenset(pair)]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+_COLUMNS = (
+    *("by", "group", "images", "patients", "status", "value", "low", "high"),
+    *("difference", "difference_low", "difference_high", "p", "p_holm"),
+)
 
 
 class _ImageSets:
@@ -277,21 +284,23 @@ def _test(
 ) -> Floats:
     """Two-sided p of each group's difference to the other images, by permutation."""
     names = range(len(grouping.names))
-    if not permutations:
-        return np.full(len(names), np.nan)
-    tested = [n for n in names if len(np.unique(group[grouping.number == n])) >= MIN_PATIENTS]
+    sides = ([grouping.number == n, grouping.number != n] for n in names)
+    patients = [min(len(np.unique(group[side])) for side in both) for both in sides]
+    tested = [n for n in names if patients[n] >= MIN_PATIENTS]
+    p = np.full(len(names), np.nan)
+    if not permutations or not tested:
+        return p
+    shown = tested[:1] if len(names) == 2 else tested  # two groups have the same distance
 
     def differ(number: Ints) -> Floats:
         """Distance of each tested group's score to that of the others."""
-        sides = {n: [score((number == n) == own) for own in (True, False)] for n in tested[:limit]}
-        return np.array([np.abs(mean(sides[n][0] - sides[n][1])) for n in sides])
+        pairs = [(score((number == n) * 1.0), score((number != n) * 1.0)) for n in shown]
+        return np.array([np.abs(mean(own - rest)) for own, rest in pairs])
 
-    limit = 1 if len(names) == 2 else len(tested)  # two groups have the same distance
     observed = differ(grouping.number)
     reached = np.ones(len(observed))
     for number in _shuffle(grouping.number, group, permutations, seed):
         reached += differ(number) >= observed - _ROUNDING
-    p = np.full(len(names), np.nan)
     p[tested] = reached / (permutations + 1)
     return p
 
