@@ -109,8 +109,9 @@ def _measure(
         count, score, hits = one.sum(axis=0).reshape(3, BINS)
         some = drawn[:, number * 3 * BINS : (number + 1) * 3 * BINS].reshape(-1, 3, BINS)
         low, high = percentile_interval(_error(some))
-        shares = percentile_interval(some[:, 2] / np.where(some[:, 0] > 0, some[:, 0], np.nan))
-        shares = np.where(shares[0] == shares[1], np.nan, shares)
+        shares = some[:, 2] / np.where(some[:, 0] > 0, some[:, 0], np.nan)
+        ends = np.array(percentile_interval(shares))
+        ends[:, ends[0] == ends[1]] = np.nan
         total = count.sum() or np.nan
         row = {"ece": float(_error(one.sum(axis=0).reshape(3, BINS)))}
         row |= {"low": float(low), "high": float(high), "predictions": int(count.sum())}
@@ -122,8 +123,8 @@ def _measure(
                 "predictions": int(count[b]),
                 "mean_score": score[b] / count[b],
                 "share": hits[b] / count[b],
-                "low": shares[0][b],
-                "high": shares[1][b],
+                "low": ends[0, b],
+                "high": ends[1, b],
             }
             for b in np.flatnonzero(count)
         ]
