@@ -88,9 +88,16 @@ def _array(values: Any, type_: pa.DataType, rows: int) -> pa.Array | pa.ChunkedA
     return pa.array(values, type_, from_pandas=True)
 
 
-def describe(table: pa.Table, classes: Iterable[Sequence[Any]], **others: str | None) -> pa.Table:
+def describe(
+    table: pa.Table,
+    classes: Iterable[Sequence[Any]],
+    run: str | None,
+    dialect: str,
+    index: str | None = None,
+) -> pa.Table:
     """Add classes, run, dialect and index to the table's metadata."""
-    values = {"classes": [[str(i), str(n)] for i, n in classes], **others}
+    known = [[str(id_), str(name)] for id_, name in classes]
+    values = {"classes": known, "run": run, "dialect": dialect, "index": index}
     return table.cast(BOX_SCHEMA).replace_schema_metadata({METADATA: json.dumps(values).encode()})
 
 
@@ -137,7 +144,7 @@ class BoxTable:
         if classes is None:
             names = sorted(set(table["label"].drop_null().to_pylist()))
             classes = [(str(number), name) for number, name in enumerate(names)]
-        return cls(describe(table, classes, run=run, dialect=dialect, index=index))
+        return cls(describe(table, classes, run, dialect, index))
 
     @classmethod
     def concat(cls, several: Sequence[BoxTable]) -> Self:
@@ -164,7 +171,7 @@ class BoxTable:
             classes = [(str(number), name) for number, name in enumerate(names)]
         shared = [values.pop() if len(values) == 1 else None for values in known]
         run, dialect, index = shared
-        return cls(describe(rows, classes, run=run, dialect=dialect or "", index=index))
+        return cls(describe(rows, classes, run, dialect or "", index))
 
     @classmethod
     def open(cls, path: PathLike) -> Self:
