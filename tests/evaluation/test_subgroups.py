@@ -16,6 +16,7 @@ from wetread.evaluation.subgroups import (
     MIN_PATIENTS,
     TOO_SMALL,
     Grouping,
+    _shuffle,
     adjust_holm,
     group_values,
     score_groups,
@@ -239,3 +240,54 @@ def test_a_group_without_an_error_has_no_interval_and_is_not_significant() -> No
     assert table["value"][0] == 1
     assert np.isnan([table["low"][0], table["high"][0]]).all()
     assert table["p"][0] > 0.2
+
+
+def test_frames_belong_to_the_group_of_their_image() -> None:
+    keys = [f"{number:02d}" for number in range(20)]
+    frames = {"key": keys * 2, "frame": [0] * 20 + [1] * 20}
+    point = {"label": ["a"] * 40, "kind": ["point"] * 40, "score": np.linspace(0, 1, 40)}
+    boxes = Boxes.from_columns({**frames, **point})
+    index = make_index(keys, {"Manufacturer": ["A", "B"] * 10})
+    result = evaluate(
+        boxes, boxes, "classification", by=["Manufacturer"] * 2, index=index, resamples=0
+    )
+    assert result.groups["images"].tolist() == [20, 20]  # frames; each expression once
+    assert result.groups["patients"].tolist() == [10, 10]
+
+
+def test_the_p_value_is_that_of_scipy() -> None:
+    from scipy.stats import permutation_test
+
+    random = np.random.default_rng(8)
+    values = random.normal(size=60)
+    values[:20] += 0.5
+    number = (np.arange(60) >= 20).astype(np.int64)
+    table = score_groups(
+        mean_score(values), np.arange(60), [Grouping("g", ("a", "b"), number)], 4000, seed=0
+    )
+    expected = permutation_test(
+        (values[:20], values[20:]),
+        lambda a, b: abs(a.mean() - b.mean()),
+        permutation_type="independent",
+        alternative="greater",
+        n_resamples=4000,
+        rng=1,
+    ).pvalue
+    assert table["p"][0] == pytest.approx(expected, abs=0.03)
+
+
+def test_a_shuffle_keeps_patients_together() -> None:
+    random = np.random.default_rng(0)
+    group = np.sort(random.integers(40, size=200))
+    group = np.unique(group, return_inverse=True)[1]
+    pure = random.integers(3, size=group.max() + 1)
+    number = np.where(group % 4 == 0, random.integers(3, size=200), pure[group])
+    shuffles = list(_shuffle(number, group, 50, seed=0))
+    for shuffled in shuffles:
+        for patient in range(group.max() + 1):
+            before, after = number[group == patient], shuffled[group == patient]
+            if len(set(before)) > 1:
+                assert sorted(before) == sorted(after)
+            else:
+                assert len(set(after)) == 1
+    assert len({one.tobytes() for one in shuffles}) == 50

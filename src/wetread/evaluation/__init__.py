@@ -112,7 +112,7 @@ def evaluate(
     if prevalence is not None and not definition.by_image:
         raise UsageError('prevalence goes with metric="classification"')
     check_goal(sensitivity, false_positives, threshold_from)
-    expressions = [by] if isinstance(by, str) else list(by)
+    expressions = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     predicted, expected = open_boxes(predictions), open_boxes(truth)
     images = _open_index(index, expressions, predicted, expected)
     if images is not None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import numpy as np
+
+from wetread.boxes.collection import Boxes
 from wetread.errors import UsageError
 from wetread.evaluation import Result, evaluate
 from wetread.evaluation.calibration import ALL
@@ -30,20 +33,34 @@ def describe(subject: Subject) -> Section:
     predictions, truth = subject.predictions, subject.truth
     result = None
     if predictions is not None and truth is not None:
-        predictions, _ = held_out(predictions, truth)
-        try:
-            result = evaluate(
-                predictions, truth, f"voc2010@{IOU}", by=BY, index=subject.content,
-                resamples=RESAMPLES,
-            )  # fmt: skip
-        except UsageError:  # the section of the predictions has the reason
-            result = None
+        result = _score(subject, *held_out(predictions, truth), truth)
     if result is None:
         section.add(blocks.prose("Scores by subgroup need labels, and predictions for them."))
         return section
     _show_groups(subject, section, result)
     _show_calibration(section, result)
     return section
+
+
+def _score(subject: Subject, predictions: Boxes, left: int, truth: Boxes) -> Result | None:
+    """Scores by subgroup; None if there are none, for the reason in the section before."""
+    if left and not len(predictions):
+        return None
+    metric = "classification" if _are_classified(predictions, truth) else f"voc2010@{IOU}"
+    try:
+        return evaluate(
+            predictions, truth, metric, by=BY, index=subject.content, resamples=RESAMPLES
+        )
+    except UsageError:
+        return None
+
+
+def _are_classified(predictions: Boxes, truth: Boxes) -> bool:
+    """True for labels of images: without boxes in the truth, or predicted for whole images."""
+    boxed, expected = (
+        boxes.select(np.asarray(boxes.table["kind"]) == "box") for boxes in (predictions, truth)
+    )
+    return not len(expected) or bool(len(boxed) and (boxed.corners[:, :2] == 0).all())
 
 
 def _show_groups(subject: Subject, section: Section, result: Result) -> None:
@@ -74,10 +91,19 @@ def _show_groups(subject: Subject, section: Section, result: Result) -> None:
         f"wetread evaluate {file} {labels} --metric {result.metric} "
         f"--index {shlex.quote(subject.name)} {options}"
     )
-    caption = f"Mean AP at IoU {IOU} by subgroup, with 95 % intervals; dashed: all images"
+    name = "AUC" if result.metric == "classification" else f"AP at IoU {IOU}"
+    caption = f"Mean {name} by subgroup, with 95 % intervals; dashed: all images"
     drawn = charts.forest(effects, result.value, "Forest plot of the scores by subgroup")
     section.add(blocks.figure(caption, drawn, command))
-    head = ("column", "group", "images", "patients", "AP", "difference to the others", "p (Holm)")
+    head = (
+        "column",
+        "group",
+        "images",
+        "patients",
+        "score",
+        "difference to the others",
+        "p (Holm)",
+    )
     section.add(blocks.table("Subgroups", head, table))
     section.add(
         blocks.prose(
@@ -124,7 +150,7 @@ def _show_calibration(section: Section, result: Result) -> None:
         (f"{x:.2f}", n, blocks.share(y, 1), f"{low:.2f} to {high:.2f}" if low < high else "–")
         for (x, y, n), (low, high) in zip(points, bounds, strict=True)
     ]
-    head = ("mean score", "boxes", "hits", "95 % CI")
+    head = ("mean score", "predictions", "hits", "95 % CI")
     section.add(
         blocks.side_by_side(blocks.figure(caption, drawn), blocks.table("By score", head, rows))
     )
