@@ -86,9 +86,8 @@ def evaluate(
     \b
     wetread evaluate submission.csv test_truth.csv
     wetread evaluate predictions.parquet truth.parquet --metric voc2010@0.5 --json
-    wetread evaluate predictions.parquet truth.parquet --by PatientSex --by "Rows > 2500"
-    wetread evaluate predictions.parquet truth.parquet --metric classification \
-        --sensitivity 0.9 --threshold-from valid
+    wetread evaluate predictions.parquet truth.csv --by PatientSex --by "Rows > 2500"
+    wetread evaluate predictions.parquet truth.csv --sensitivity 0.9 --threshold-from valid
     """
     from wetread.evaluation import evaluate as judge
 

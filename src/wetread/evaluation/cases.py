@@ -50,9 +50,9 @@ class Cases:
     """(images,): group of each image, its patient if known."""
     predicted: Side
     truth: Side
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
     """(images,): id or key of each image, with the frame if images have several."""
-    part: NDArray[np.object_]
+    part: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, object))
     """(images,): part of each image; empty without one."""
     notes: tuple[str, ...] = ()
 
