@@ -43,7 +43,7 @@ def shortcuts(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure how well header and image quality alone predict each label.
+    """Predict labels from header and image quality alone.
 
     A model may learn the scanner instead of the disease. With --predictions, a column that comes
     near the AUC of the model is reported.

@@ -100,7 +100,7 @@ def make_classified(images: int) -> tuple[Boxes, Boxes]:
     positive = number * 7 % 5 < 2
     score = (number * 37 % 101 + 20 * positive) / 121
     keys = [f"{one:03d}" for one in number]
-    label = np.where(positive, "ill", None).tolist()
+    label = ["ill" if one else None for one in positive]
     kind = np.where(positive, "point", "nothing").tolist()
     point = {"label": ["ill"] * images, "kind": ["point"] * images, "score": score}
     return (
