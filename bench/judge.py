@@ -1,4 +1,4 @@
-"""CPU time of evaluation, compared with faster-coco-eval on the same boxes.
+"""CPU time of evaluation, compared with faster-coco-eval on the same boxes; time of subgroups.
 
 python bench/judge.py                   # 15,000 images x 10 boxes x 14 labels
 """
@@ -17,9 +17,12 @@ from faster_coco_eval import COCO, COCOeval_faster
 from figures import Figure, name_version, save, tabulate
 from wetread.boxes.collection import Boxes
 from wetread.evaluation import evaluate
-from wetread.testing.boxes import make_boxes
+from wetread.evaluation.shortcuts import shortcuts
+from wetread.table.rows import IndexRows
+from wetread.testing.boxes import make_boxes, make_classified, make_index
 
 LABELS = 14
+COLUMNS = 8
 
 
 def peer(found: Boxes, truth: Boxes, voc: bool) -> Callable[[], float]:
@@ -42,6 +45,40 @@ def peer(found: Boxes, truth: Boxes, voc: bool) -> Callable[[], float]:
         return float(precision[precision > -1].mean())
 
     return run
+
+
+def measure_groups(images: int, resamples: int) -> list[Figure]:
+    """AUC of one label by the values of 8 columns, and from them alone; two images per patient."""
+    found, truth = make_classified(images)
+    random = np.random.default_rng(0)
+    names = [f"c{number}" for number in range(COLUMNS)]
+    columns = {
+        name: random.choice(list("abcd")[: 2 + n % 3], images) for n, name in enumerate(names)
+    }
+    keys = truth.table["key"].to_pylist()
+    index = make_index(keys, {"PatientID": [f"p{n // 2}" for n in range(images)], **columns})
+    size = f"{images:,} images x {COLUMNS} columns x {resamples:,} resamples, wall"
+    return [
+        Figure(f"{name}: {size}", seconds, "s", most=30.0 if images <= 15_000 else None)
+        for name, seconds in (
+            ("AUC by subgroup", _time_groups(found, truth, index, names, resamples)),
+            ("`shortcuts`", _time_shortcuts(index, truth, names, resamples)),
+        )
+    ]
+
+
+def _time_groups(
+    found: Boxes, truth: Boxes, index: IndexRows, names: list[str], resamples: int
+) -> float:
+    begun = time.perf_counter()
+    evaluate(found, truth, "classification", by=names, index=index, resamples=resamples)
+    return time.perf_counter() - begun
+
+
+def _time_shortcuts(index: IndexRows, truth: Boxes, names: list[str], resamples: int) -> float:
+    begun = time.perf_counter()
+    shortcuts(index, truth, columns=names, resamples=resamples, progress=False)
+    return time.perf_counter() - begun
 
 
 def _dictionaries(boxes: Boxes) -> list[dict]:
@@ -116,6 +153,7 @@ def main() -> None:
         for name, seconds in took.items()
         if name not in peers.values()
     ]
+    figures += measure_groups(options.images, options.resamples)
     save(options.json, figures, {"cpu_seconds": took, "value": value})
     print("\n".join(tabulate(figures)))
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wetread.boxes.reading import read_boxes
     from wetread.cache.prepare import prepare
     from wetread.evaluation import evaluate
+    from wetread.evaluation.shortcuts import shortcuts
     from wetread.evaluation.submission import submit
     from wetread.images.image import Image
     from wetread.index import Index, merge, open, read, scan, split  # noqa: A004
@@ -43,6 +44,7 @@ __all__ = [
     "read_boxes",
     "report",
     "scan",
+    "shortcuts",
     "split",
     "submit",
     "train",
@@ -64,6 +66,7 @@ _HOMES = {
     "read_boxes": "boxes.reading",
     "report": "reports.build",
     "scan": "index",
+    "shortcuts": "evaluation.shortcuts",
     "split": "index",
     "submit": "evaluation.submission",
     "train": "learn.training",

@@ -51,5 +51,6 @@ def test_metadata_of_the_table() -> None:
         "classes": [["3", "Nodule"]],
         "run": "run-1",
         "dialect": "vinbigdata",
+        "index": None,
     }
-    assert description(make_table({})) == {"classes": [], "run": None, "dialect": ""}
+    assert description(make_table({})) == {"classes": [], "run": None, "dialect": "", "index": None}

@@ -28,7 +28,7 @@ def test_help_lists_commands_in_order_of_use() -> None:
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
         "demo scan header query problems merge show mosaic measure export "
-        "boxes split sample prepare train predict evaluate submit report view"
+        "boxes split sample prepare train predict evaluate shortcuts submit report view"
     )
     assert list(main.commands) == verbs.split()
     assert places == sorted(places)

@@ -82,6 +82,9 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
     assert "filter: normal below" in run(*arguments, "--filter", trained["classify"])
     truth = wr.read_boxes(phantoms / "test_truth.csv")
     assert wr.evaluate(to, truth, resamples=0).images == 6
+    options = ["--by", "PatientSex", "--by", "Rows", "--resamples", "0", "--json"]
+    said = json.loads(run("evaluate", to, phantoms / "test_truth.csv", *options))
+    assert sum(row["images"] for row in said["groups"]) == 12  # the index of `predict`, filtered
     frame = wr.submit(to, tmp_path / "submission.csv", "vinbigdata")
     assert len(frame) == 6
 

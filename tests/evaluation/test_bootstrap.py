@@ -76,7 +76,7 @@ def test_intervals_by_patient_are_wider_and_reproducible():
         evaluate(found, side, "voc2010@0.4", resamples=200, seed=3)
         for side in (truth, grouped, grouped)
     )
-    assert (alone.groups, together.groups, together.images) == (60, 6, 60)
+    assert (alone.patients, together.patients, together.images) == (60, 6, 60)
     assert together.interval == again.interval != alone.interval
     assert together.interval[0] < together.value < together.interval[1]
     assert any("counts as one patient" in note for note in alone.notes)

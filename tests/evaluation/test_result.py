@@ -33,7 +33,7 @@ def test_every_metric_has_an_interval_and_becomes_json(metric):
     assert told["metric"] == metric
     assert told["value"] == result.value == result.map
     assert told["interval"][0] <= told["value"] <= told["interval"][1]
-    assert (told["images"], told["groups"], told["resamples"]) == (20, 20, 30)
+    assert (told["images"], told["patients"], told["resamples"]) == (20, 20, 30)
     assert [row["label"] for row in told["per_label"]][:2] == ["label 0", "label 1"]
     assert {"truth", "predictions", "low", "high"} <= set(told["per_label"][0])
 
@@ -69,7 +69,7 @@ def test_repr_fits_a_screen():
     result = evaluate(*make_boxes(20, 3, labels=2, seed=1), "classification", resamples=10)
     lines = str(result).splitlines()
     assert max(map(len, lines)) < 120
-    assert lines[-4].split() == ["auc", "low", "high", "truth", "predictions", *SHARES]
+    assert lines[-3].split() == ["label", "auc", "low", "high", "truth", "predictions", *SHARES]
     assert {"auc_low", "ppv_high"} <= set(result.per_label)
 
 

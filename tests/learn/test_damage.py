@@ -18,9 +18,9 @@ from wetread.cache.cache import MARKER, Cache
 from wetread.cache.cache import STAMP as CACHE_STAMP
 from wetread.cache.prepare import prepare
 from wetread.cli import main
-from wetread.errors import CacheError, UsageError
+from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.learn.run import Run
-from wetread.learn.run_folder import STAMP
+from wetread.learn.run_folder import CALIBRATION, STAMP
 from wetread.testing.dicom import dicom_file, element, picture
 
 CONFIG: dict[str, Any] = {
@@ -125,6 +125,22 @@ def test_other_damaged_files_of_a_run(tmp_path: Path) -> None:
             (run.path / f"{name}.parquet").write_bytes(data)
             with pytest.raises(UsageError, match=rf"{name}\.parquet"):
                 read()
+
+
+def test_a_damaged_temperature(tmp_path: Path) -> None:
+    run = Run.open(make_run(tmp_path / "run", CONFIG))
+    with pytest.raises(NotFoundError, match=r"calibration\.json"):
+        _ = run.temperature
+    STAMP.write(run.path / CALIBRATION, {"temperature": None})
+    assert run.temperature is None
+    for value in (0, -1.0, "2", True, [1]):
+        STAMP.write(run.path / CALIBRATION, {"temperature": value})
+        with pytest.raises(UsageError, match="invalid temperature"):
+            _ = run.temperature
+    for data in (b"", b"{}", b"not JSON"):
+        (run.path / CALIBRATION).write_bytes(data)
+        with pytest.raises(UsageError, match=r"calibration\.json is damaged"):
+            _ = run.temperature
 
 
 @pytest.fixture(scope="module")

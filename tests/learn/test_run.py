@@ -34,8 +34,8 @@ SMALL: dict[str, Any] = {
     "size": 64, "batch": 4, "epochs": 1.5, "augment": True, "progress": False,
 }  # fmt: skip
 FILES = (
-    "best.safetensors config.json curves.csv curves.png examples.png last.safetensors "
-    "metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
+    "best.safetensors calibration.json config.json curves.csv curves.png examples.png "
+    "last.safetensors metrics.parquet split.parquet state.safetensors truth.parquet valid.parquet"
 )
 
 
@@ -93,6 +93,23 @@ def test_open(detector: Run) -> None:
     assert set(again.valid.table["part"].to_pylist()) == {"valid"}
     one, two = (run.model().state_dict() for run in (detector, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_temperature_is_fitted_on_held_out_images(
+    classifier: Run, test_index: wr.Index, cache: Cache
+) -> None:
+    from wetread.evaluation import calibrate
+    from wetread.evaluation.calibration import scale_scores
+
+    temperature = classifier.temperature
+    assert temperature == calibrate(classifier.valid, classifier.truth, "classification")
+    plain = classifier.predict(test_index, progress=False)
+    scaled = classifier.predict(test_index, calibrated=True, progress=False)
+    before, after = (boxes.table["score"].to_numpy() for boxes in (plain, scaled))
+    assert after == pytest.approx(scale_scores(before, temperature))
+    assert scaled.run == plain.run
+    with pytest.raises(UsageError, match="without a filter"):
+        classifier.predict(test_index, calibrated=True, filter=classifier, progress=False)
 
 
 def test_no_patient_is_in_two_parts(detector: Run) -> None:
@@ -247,7 +264,7 @@ def test_training_images_are_marked_and_not_evaluated(
         wr.evaluate(found, truth)
     held = found.select(pa.array([part == "valid" for part in found.table["part"].to_pylist()]))
     result = wr.evaluate(held, detector.truth, "voc2010@0.4", resamples=0)
-    assert result.images == result.groups == detector.config["images"]["valid"]
+    assert result.images == result.patients == detector.config["images"]["valid"]
 
 
 def test_file_of_equal_name_and_other_size_is_another_image(detector: Run, unsplit: Cache) -> None:

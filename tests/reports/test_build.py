@@ -35,6 +35,7 @@ KEYS = [
     "labels",
     "readers",
     "predictions",
+    "groups",
 ]
 
 
@@ -75,7 +76,7 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
 
 def test_sections_in_order(report: Report) -> None:
     assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 14
+    assert len(SECTIONS) == len(KEYS) == 15
     found = re.findall(r'<section id="(\w+)"', report.html)
     assert found == [*KEYS, "appendix"]
 
@@ -334,10 +335,10 @@ def test_misses_and_calibration_by_loop(
     misses = sections["predictions"]["misses"]
     assert misses["false_positives"] == sum(not hit for _, hit in hits)
     assert misses["false_negatives"] == len(truth) - len(near)
-    bins = sections["predictions"]["calibration"]["bins"]
+    bins = sections["groups"]["calibration"]["bins"]
     assert sum(n for *_, n in bins) == len(found)
     for score, share, n in bins:
-        inside = [(s, h) for s, h in hits if int(min(s * 10, 9)) == int(min(score * 10, 9))]
+        inside = [(s, h) for s, h in hits if np.ceil(s * 10) == np.ceil(score * 10)]
         assert n == len(inside)
         assert share == pytest.approx(np.mean([h for _, h in inside]))
 
@@ -413,7 +414,7 @@ def test_index_without_images(tmp_path: Path) -> None:
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         report = build(index)
         assert report.data["sections"]["problems"]["totals"]["images"] == 0
-        assert len(re.findall("<section", report.html)) == 15
+        assert len(re.findall("<section", report.html)) == 16
 
 
 def test_predictions_that_cannot_be_scored(reported: Path, boxes: wr.Boxes) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wetread.reports import charts
-from wetread.reports.charts import Line
+from wetread.reports.charts import Effect, Line
 from wetread.reports.markup import Html
 
 MAX_BYTES = 4_500
@@ -83,3 +83,29 @@ def test_round_up(value: float) -> None:
     assert value * (1 - 1e-6) <= top <= value * 2.6 + 1e-9
     step = f"{top / 4:.6e}".split("e")[0].rstrip("0").rstrip(".")
     assert step in {"1", "2", "2.5", "5"}
+
+
+def test_a_forest_plot_places_values_on_one_scale() -> None:
+    rows = [
+        Effect("sex"),
+        Effect("<F>", 0.5, 0.4, 0.7, 0.5),
+        Effect("M", 0.7, None, None, 0.5),
+        Effect("X", note="fewer than 10 patients"),
+    ]
+    drawn = parse(charts.forest(rows, 0.6, "scores"))
+    texts = [text.text for text in drawn.iter("text")]
+    assert {"sex", "<F>", "0.50 (0.40 to 0.70)", "0.70", "fewer than 10 patients"} <= set(texts)
+    paths = {path.get("class"): path.get("d", "") for path in drawn.iter("path")}
+    left, right = (
+        float(x) for x in paths["line l1"].replace("M", "").replace("H", " ").split()[::2]
+    )
+    assert (left, right) == pytest.approx((165, 420))  # .4 and .7 are the ends of the axis
+    assert float(paths["line l2"][1:].split()[0]) == pytest.approx(165 + 255 * 2 / 3, abs=0.1)
+    assert len([path for path in drawn.iter("path") if path.get("class") == "s1"]) == 2
+
+
+def test_intervals_of_a_reliability_diagram() -> None:
+    drawn = parse(charts.calibration([(0.5, 0.6, 9)], "c", [(0.4, 0.8)]))
+    bound = next(p.get("d", "") for p in drawn.iter("path") if "bound" in p.get("class", ""))
+    low, high = (float(value) for value in bound.split()[1].split("V"))
+    assert (low, high) == pytest.approx((226 - 0.4 * 200, 226 - 0.8 * 200))

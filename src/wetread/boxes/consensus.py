@@ -93,7 +93,7 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         rows += _merge_image(image_rows, lambda boxes, readers: merge(boxes, readers, iou))
     columns = zip(*rows, strict=True) if rows else ((),) * len(BOX_SCHEMA)
     values = dict(zip(BOX_SCHEMA.names, map(list, columns), strict=True))
-    return type(boxes).from_columns(values, boxes.classes, boxes.run, boxes.dialect)
+    return type(boxes).from_columns(values, boxes.classes, boxes.run, boxes.dialect, boxes.index)
 
 
 def have_corners(boxes: BoxTable) -> NDArray[np.bool_]:

@@ -74,7 +74,8 @@ def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
     columns: dict[str, Any] = {"image": rows["id"].take(at), "group": groups.take(at)}
     if "part" in extra:
         columns["part"] = rows["part"].take(at)
-    return boxes.replace(columns)
+    folder = None if index.folder is None else str(index.folder.absolute())
+    return boxes.replace(columns, index=folder)
 
 
 def named_rows(index: IndexRows, *more: str) -> pa.Table:
@@ -94,9 +95,11 @@ def joined(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
     before, missing = boxes.table, boxes.table["image"].is_null()
     if not before["image"].null_count:
         return boxes
-    after = join_boxes(boxes, index).table
+    new = join_boxes(boxes, index)
+    after = new.table
     names = ("image", "group", "part")
-    return boxes.replace({name: pc.if_else(missing, after[name], before[name]) for name in names})
+    columns = {name: pc.if_else(missing, after[name], before[name]) for name in names}
+    return new.replace(columns)
 
 
 def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:

@@ -52,6 +52,7 @@ KINDS = ("box", "point", "nothing")
 UNREADABLE = "unreadable: "
 """Start of the flag of a row of the label file that could not be read; the reason follows."""
 METADATA = b"wetread.boxes"
+_SHARED = ("run", "dialect", "index")
 Classes = tuple[tuple[str, str], ...]
 """(id, name) of every class, in the order of the data set."""
 
@@ -98,30 +99,35 @@ def _array(values: Any, type_: pa.DataType, rows: int) -> pa.Array | pa.ChunkedA
 
 
 def describe(
-    table: pa.Table, classes: Iterable[Sequence[Any]], run: str | None, dialect: str
+    table: pa.Table,
+    classes: Iterable[Sequence[Any]],
+    run: str | None,
+    dialect: str,
+    index: str | None = None,
 ) -> pa.Table:
-    """Add classes, run and dialect to the table's metadata."""
-    values = {"classes": [[str(i), str(n)] for i, n in classes], "run": run, "dialect": dialect}
+    """Add classes, run, dialect and index to the table's metadata."""
+    known = [[str(id_), str(name)] for id_, name in classes]
+    values = {"classes": known, "run": run, "dialect": dialect, "index": index}
     return table.cast(BOX_SCHEMA).replace_schema_metadata({METADATA: json.dumps(values).encode()})
 
 
 def description(table: pa.Table) -> dict[str, Any]:
-    """Classes, run and dialect from the table's metadata; defaults if absent."""
+    """Classes, run, dialect and index from the table's metadata; defaults if absent."""
     text = (table.schema.metadata or {}).get(METADATA)
     values = json.loads(text) if text else {}
-    defaults: dict[str, Any] = {"classes": [], "run": None, "dialect": ""}
+    defaults: dict[str, Any] = {"classes": [], "run": None, "dialect": "", "index": None}
     return {name: values.get(name, default) for name, default in defaults.items()}
 
 
 class BoxTable:
-    """Rows of BOX_SCHEMA with the classes, run and dialect they belong to.
+    """Rows of BOX_SCHEMA with the classes, run, dialect and index they belong to.
 
     `Boxes` adds the operations on them.
     """
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        """The rows; classes, run and dialect are in the schema's metadata."""
+        """The rows; classes, run, dialect and index are in the schema's metadata."""
 
     @classmethod
     def from_columns(
@@ -130,6 +136,7 @@ class BoxTable:
         classes: Iterable[Sequence[Any]] | None = None,
         run: str | None = None,
         dialect: str = "",
+        index: str | None = None,
     ) -> Self:
         """Boxes from columns of BOX_SCHEMA; missing columns are null.
 
@@ -138,6 +145,7 @@ class BoxTable:
             classes: (id, name) of every class, in order (default: the labels, sorted).
             run: id of the training run whose model predicted the boxes.
             dialect: name of the label format.
+            index: folder of the index that the boxes are joined to.
 
         Raises:
             UsageError: unknown column, or values of the wrong type.
@@ -146,7 +154,7 @@ class BoxTable:
         if classes is None:
             names = sorted(set(table["label"].drop_null().to_pylist()))
             classes = [(str(number), name) for number, name in enumerate(names)]
-        return cls(describe(table, classes, run, dialect))
+        return cls(describe(table, classes, run, dialect, index))
 
     @classmethod
     def concat(cls, several: Sequence[BoxTable]) -> Self:
@@ -166,14 +174,14 @@ class BoxTable:
             readers = pc.fill_null(boxes.table["reader"], boxes.run or f"file {number}")
             tables.append(boxes.replace({"reader": readers}).table)
         rows = pa.concat_tables([table.replace_schema_metadata() for table in tables])
-        dialects, runs = ({b.dialect for b in several}, {b.run for b in several})
+        known = [{description(boxes.table)[name] for boxes in several} for name in _SHARED]
         classes = list(dict.fromkeys(pair for boxes in several for pair in boxes.classes))
         if len({id_ for id_, _ in classes}) < len(classes):  # ids of several files clash: renumber
             names = dict.fromkeys(name for _, name in classes)
             classes = [(str(number), name) for number, name in enumerate(names)]
-        run = runs.pop() if len(runs) == 1 else None
-        dialect = dialects.pop() if len(dialects) == 1 else ""
-        return cls(describe(rows, classes, run, dialect))
+        shared = [values.pop() if len(values) == 1 else None for values in known]
+        run, dialect, index = shared
+        return cls(describe(rows, classes, run, dialect or "", index))
 
     @classmethod
     def open(cls, path: PathLike) -> Self:
@@ -253,6 +261,12 @@ class BoxTable:
         return str(description(self.table)["dialect"])
 
     @property
+    def index(self) -> str | None:
+        """Folder of the index that the rows were joined to; None if that was in memory."""
+        index: str | None = description(self.table)["index"]
+        return index
+
+    @property
     def corners(self) -> NDArray[np.float64]:
         """Array (n, 4) of x0, y0, x1, y1; NaN for rows without a box."""
         return np.stack([self.table[name].to_numpy() for name in CORNERS], axis=1)
@@ -271,11 +285,14 @@ class BoxTable:
         """Rows where the mask is true."""
         return type(self)(self.table.filter(pa.array(mask, pa.bool_())))
 
-    def replace(self, columns: Mapping[str, Any], dialect: str | None = None) -> Self:
-        """Copy with some columns replaced."""
+    def replace(
+        self, columns: Mapping[str, Any], dialect: str | None = None, index: str | None = None
+    ) -> Self:
+        """Copy with some columns replaced, and the dialect or the index."""
         values = {name: self.table[name] for name in self.table.column_names} | dict(columns)
         metadata = description(self.table)
         metadata["dialect"] = dialect or metadata["dialect"]
+        metadata["index"] = index or metadata["index"]
         return type(self).from_columns(values, **metadata)
 
     def to_pandas(self) -> pd.DataFrame:

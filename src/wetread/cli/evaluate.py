@@ -5,10 +5,7 @@ from __future__ import annotations
 import click
 
 from wetread.cli.options import json_option, number_option
-from wetread.cli.output import (
-    echo,
-    print_json,
-)
+from wetread.cli.output import echo, open_index, print_json
 
 
 @click.command()
@@ -35,6 +32,35 @@ from wetread.cli.output import (
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Predictive values at this prevalence (with classification).",
 )
+@click.option(
+    "--by",
+    metavar="COLUMN|SQL",
+    multiple=True,
+    help="Score subgroups: a column of the index, SQL, or COLUMN:EDGE,EDGE; more than once.",
+)
+@click.option(
+    "--index",
+    metavar="INDEX",
+    type=click.Path(),
+    help="Index of the images, for --by (default: the one of the predictions).",
+)
+@click.option(
+    "--sensitivity",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Operating point with this sensitivity.",
+)
+@click.option(
+    "--false-positives",
+    metavar="X",
+    type=click.FloatRange(0),
+    help="Operating point with at most so many false positives per image.",
+)
+@click.option(
+    "--threshold-from",
+    metavar="PART",
+    help="Part on which the threshold is chosen, such as valid; others are scored.",
+)
 @json_option
 def evaluate(
     predictions: str,
@@ -44,6 +70,11 @@ def evaluate(
     seed: int,
     allow_train: bool,
     prevalence: float | None,
+    by: tuple[str, ...],
+    index: str | None,
+    sensitivity: float | None,
+    false_positives: float | None,
+    threshold_from: str | None,
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS against a TRUTH.
@@ -55,6 +86,8 @@ def evaluate(
     \b
     wetread evaluate submission.csv test_truth.csv
     wetread evaluate predictions.parquet truth.parquet --metric voc2010@0.5 --json
+    wetread evaluate predictions.parquet truth.csv --by PatientSex --by "Rows > 2500"
+    wetread evaluate predictions.parquet truth.csv --sensitivity 0.9 --threshold-from valid
     """
     from wetread.evaluation import evaluate as judge
 
@@ -62,6 +95,11 @@ def evaluate(
         predictions,
         truth,
         metric,
+        by=by,
+        index=None if index is None else open_index(index),
+        sensitivity=sensitivity,
+        false_positives=false_positives,
+        threshold_from=threshold_from,
         resamples=resamples,
         seed=seed,
         allow_train=allow_train,

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Weights of the best or the last epoch.",
 )
+@click.option(
+    "--calibrated", is_flag=True, help="Scale scores with the temperature fitted on valid."
+)
 @click.option("--model", metavar="FILE.py", help="Model definition, if the run used its own.")
 @number_option("--batch", "Batch size.", 8, least=1)
 @number_option("--workers", "Number of processes that load images.", 0)
@@ -67,6 +70,7 @@ def predict(
     to: str,
     normal: str | None,
     weights: Weights,
+    calibrated: bool,
     model: str | None,
     batch: int,
     workers: int,
@@ -94,6 +98,7 @@ def predict(
         open_images(images),
         filter=classifier,
         thresholds=chosen and chosen[:2],
+        calibrated=calibrated,
         weights=weights,
         device=device,
         batch=batch,

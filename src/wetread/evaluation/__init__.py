@@ -3,53 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wetread.boxes.kaggle import NOTHING
+from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
-from wetread.errors import UnknownNameError, UsageError
+from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Floats, mean, percentile_interval, resample
+from wetread.evaluation.calibration import fit_temperature, measure_calibration
 from wetread.evaluation.cases import Cases, Scores, read_cases
-from wetread.evaluation.classification import score_classification
-from wetread.evaluation.coco import score_coco
-from wetread.evaluation.detection import score_voc
-from wetread.evaluation.froc import score_froc
-from wetread.evaluation.pneumonia import score_pneumonia
+from wetread.evaluation.metrics import METRICS, Metric, parse_metric
+from wetread.evaluation.operating import (
+    check_goal,
+    choose_thresholds,
+    split_cases,
+    tabulate_points,
+)
 from wetread.evaluation.result import Result
+from wetread.evaluation.subgroups import Grouping, read_groupings, score_groups
+from wetread.table.rows import IndexLike, IndexRows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes.collection import Boxes
 
-__all__ = ["METRICS", "Result", "evaluate"]
-
-
-class Metric(NamedTuple):
-    """Definition of a metric."""
-
-    score: Callable[[Cases, float, float | None], Scores]
-    """Function of the cases, the number after @, and the prevalence."""
-    number: float | None = None
-    """Default of the number after @; None requires one."""
-    parametric: bool = False
-    """True if the name takes a number after @."""
-    nothing: str | None = None
-    """Label of images without findings, if the metric has one."""
-
-
-METRICS = {
-    "voc2010": Metric(lambda cases, iou, _: score_voc(cases, iou), parametric=True),
-    "vinbigdata": Metric(lambda cases, iou, _: score_voc(cases, iou), 0.4, nothing=NOTHING),
-    "siim-covid": Metric(lambda cases, iou, _: score_voc(cases, iou), 0.5, nothing="none"),
-    "rsna-pneumonia": Metric(lambda cases, *_: score_pneumonia(cases), 0.0),
-    "coco": Metric(lambda cases, *_: score_coco(cases), 0.0),
-    "froc": Metric(lambda cases, iou, _: score_froc(cases, iou), 0.4, parametric=True),
-    "classification": Metric(score_classification, 0.5, parametric=True, nothing=NOTHING),
-}
+__all__ = ["METRICS", "Result", "calibrate", "evaluate"]
 
 
 def evaluate(
@@ -57,6 +39,11 @@ def evaluate(
     truth: Boxes | str | os.PathLike[str],
     metric: str = "vinbigdata",
     *,
+    by: str | Sequence[str] = (),
+    index: IndexLike | None = None,
+    sensitivity: float | None = None,
+    false_positives: float | None = None,
+    threshold_from: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
     allow_train: bool = False,
@@ -89,6 +76,15 @@ def evaluate(
         predictions: boxes with scores, or a file that `read_boxes` reads.
         truth: ground-truth boxes, one set per image (merge several readers first), or a file.
         metric: name of the metric, as above.
+        by: subgroups to score: columns of the index, SQL expressions over them, or
+            `patient_age_decade`. Numbers with more than 10 distinct values are divided at their
+            quartiles, or at the edges after a colon, as in `patient_age_years:18,40,65`.
+        index: index of the images, or its folder, to which both sides are joined; `by` needs it
+            (default: the index that the predictions or the ground truth were joined to).
+        sensitivity: sensitivity of the operating point of each label.
+        false_positives: false positives per image of the operating point, instead.
+        threshold_from: part on which the thresholds of the operating points are chosen, such as
+            "valid". They are applied to the other images, which alone are scored then.
         resamples: bootstrap resamples for the 95 % confidence intervals, by patient (`group`); 0
             disables them.
         seed: random seed of the bootstrap.
@@ -99,7 +95,9 @@ def evaluate(
         UnknownNameError: there is no such metric.
         UsageError: predictions on images that are not in the ground truth, or of the part "train";
             several readers per image; boxes without score or with inverted edges; no label in
-            common; points where boxes are needed.
+            common; points where boxes are needed; an operating point without a part to choose its
+            threshold on, or subgroups without an index.
+        QueryError: a subgroup is not an expression over the columns of the index.
         MissingExtraError: `coco` without faster-coco-eval.
 
     >>> from wetread.boxes.collection import Boxes
@@ -110,41 +108,66 @@ def evaluate(
     >>> evaluate(predictions, truth, "voc2010@0.4", resamples=0).map
     0.5
     """
-    definition, number = _parse(metric)
+    definition, number = parse_metric(metric)
     if resamples < 0:
         raise UsageError(f"resamples must be 0 or more, not {resamples}")
-    by_image = definition.score is score_classification
-    if prevalence is not None and not by_image:
-        raise UsageError('prevalence requires metric="classification"')
+    if prevalence is not None and not definition.by_image:
+        raise UsageError('prevalence goes with metric="classification"')
+    check_goal(sensitivity, false_positives, threshold_from)
+    expressions = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     predicted, expected = open_boxes(predictions), open_boxes(truth)
-    nothing = definition.nothing
+    images = _open_index(index, expressions, predicted, expected)
+    if images is not None:
+        predicted, expected = joined(predicted, images), joined(expected, images)
+    cases = _read_cases(predicted, expected, definition, allow_train)
+    parts = [cases] if threshold_from is None else split_cases(cases, threshold_from)
+    scored = [(part, definition.score(part, number, prevalence)) for part in parts]
+    cases, scores = scored[-1]
+    result = _summarise(cases, scores, metric, resamples, seed)
+    groupings: list[Grouping] = []
+    if expressions and images is not None:
+        groupings, notes = read_groupings(images, expressions, cases.names)
+        groups = score_groups(scores.score, cases.group, groupings, resamples, seed)
+        result = replace(result, groups=groups, notes=(*result.notes, *notes))
+    if threshold_from is not None:
+        limits = choose_thresholds(scored[0][1], parts[0].images, sensitivity, false_positives)
+        points = tabulate_points(scored, limits, groupings, resamples, seed)
+        result = replace(result, operating_points=points)
+    return result
+
+
+def calibrate(predictions: Boxes, truth: Boxes, metric: str) -> float | None:
+    """Temperature that calibrates the scores; see `fit_temperature`.
+
+    Args:
+        predictions: boxes with scores, of images that the model was not trained on.
+        truth: ground truth.
+        metric: metric of `evaluate` that says which predictions are hits.
+
+    Raises:
+        UsageError: as `evaluate`.
+    """
+    definition, number = parse_metric(metric)
+    cases = _read_cases(predictions, truth, definition)
+    return fit_temperature(definition.score(cases, number, None))
+
+
+def _read_cases(
+    predicted: Boxes, expected: Boxes, definition: Metric, allow_train: bool = False
+) -> Cases:
+    nothing, by_image = definition.nothing, definition.by_image
     if by_image and "nothing" not in predicted.table["kind"].unique().to_pylist():
         nothing = None  # "no finding" was not predicted
-    cases = read_cases(predicted, expected, nothing, by_image, allow_train, fill=not by_image)
-    scores = definition.score(cases, number, prevalence)
-    return _summarise(cases, scores, metric, resamples, seed)
+    return read_cases(predicted, expected, nothing, by_image, allow_train, fill=not by_image)
 
 
-def _parse(metric: str) -> tuple[Metric, float]:
-    """Definition of a metric, and the number after @."""
-    name, at, text = metric.partition("@")
-    definition = METRICS.get(name)
-    if (
-        definition is None
-        or (at and not definition.parametric)
-        or (not at and definition.number is None)
-    ):
-        raise UnknownNameError("metric", metric, [*METRICS, "voc2010@0.4", "voc2010@0.5"][1:])
-    if not at:
-        assert definition.number is not None
-        return definition, definition.number
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
-    if not 0 <= number < 1:
-        raise UsageError(f"{metric}: the number after @ must be from 0 to below 1, as in @0.4")
-    return definition, number
+def _open_index(index: IndexLike | None, by: Sequence[str], *sides: Boxes) -> IndexRows | None:
+    """The index that is given, or that subgroups need: the one that boxes were joined to."""
+    if index is None and by:
+        index = next((boxes.index for boxes in sides if boxes.index), None)
+        if index is None:
+            raise UsageError("subgroups need the index of the images: give index=index")
+    return None if index is None else IndexRows.of(index)
 
 
 def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: int) -> Result:
@@ -153,9 +176,9 @@ def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: 
     value = float(mean(values))
     low, high = np.full((2, len(values)), np.nan)
     interval = None
-    groups = len(np.unique(cases.group))
+    patients = len(np.unique(cases.group))
     notes = cases.notes
-    if resamples and groups > 1 and not np.isnan(value):
+    if resamples and patients > 1 and not np.isnan(value):
         samples = resample(scores.score, cases.group, resamples, seed)
         low, high = percentile_interval(samples)
         bounds = percentile_interval(mean(samples))
@@ -168,11 +191,12 @@ def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: 
         interval,
         _tabulate(cases, scores, {scores.name: values, "low": low, "high": high}),
         cases.images,
-        groups,
+        patients,
         resamples if interval else 0,
         seed,
         scores.details,
         notes,
+        calibration=measure_calibration(cases.labels, scores, cases.group, resamples, seed),
     )
 
 

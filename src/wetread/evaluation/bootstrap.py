@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from statistics import NormalDist
 
 import numpy as np
@@ -50,11 +51,46 @@ def resample(score: Callable[[Floats], Floats], group: Ints, resamples: int, see
     Returns:
         (resamples, scores).
     """
-    random = np.random.default_rng(seed)
+    draws = _draw(int(group.max()) + 1, resamples, seed)
+    return np.array([score(draw[group]) for draw in draws])
+
+
+def resample_sums(values: Floats, group: Ints, resamples: int, seed: int) -> Floats:
+    """Bootstrap distribution of sums over images, with the patients that `resample` draws.
+
+    Args:
+        values: (images, k): addends of each image.
+        group: (images,): patient group of each image, from 0.
+        resamples: number of bootstrap resamples.
+        seed: random seed.
+
+    Returns:
+        (resamples, k).
+
+    >>> resample_sums(np.ones((3, 1)), np.arange(3), resamples=2, seed=0)
+    array([[3.],
+           [3.]])
+    """
     count = int(group.max()) + 1
-    samples = (random.integers(count, size=count) for _ in range(resamples))
-    weights = (np.bincount(one, minlength=count).astype(float)[group] for one in samples)
-    return np.array([score(weight) for weight in weights])
+    of_patient = np.zeros((count, values.shape[1]))
+    np.add.at(of_patient, group, values)
+    sums = np.empty((resamples, values.shape[1]))
+    draws = _draw(count, resamples, seed)
+    for start in range(0, resamples, _CHUNK):
+        chunk = np.array(list(islice(draws, _CHUNK)))
+        sums[start : start + _CHUNK] = chunk @ of_patient
+    return sums
+
+
+def _draw(count: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """Number of times that each of `count` patients is drawn, for each resample."""
+    random = np.random.default_rng(seed)
+    for _ in range(resamples):
+        yield np.bincount(random.integers(count, size=count), minlength=count).astype(float)
+
+
+_CHUNK = 64
+"""Resamples per matrix product."""
 
 
 def mean(values: Floats) -> Floats:

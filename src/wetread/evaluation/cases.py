@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,10 @@ class Cases:
     """(images,): group of each image, its patient if known."""
     predicted: Side
     truth: Side
+    names: tuple[str, ...] = ()
+    """(images,): id or key of each image, with the frame if images have several."""
+    part: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, object))
+    """(images,): part of each image; empty without one."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,6 +69,64 @@ class Cases:
         starts = np.searchsorted(side.label[order], np.arange(1, len(self.labels)))
         return np.split(order, starts)
 
+    def select(self, images: Flags) -> Cases:
+        """Cases of some images, by a mask; the labels stay."""
+        number = np.where(images, np.cumsum(images) - 1, -1)
+
+        def select(side: Side) -> Side:
+            kept = images[side.image]
+            image = number[side.image[kept]]
+            columns = (one[kept] for one in (side.label, side.box, side.score, side.ignore))
+            return Side(image, *columns)
+
+        group = np.unique(self.group[images], return_inverse=True)[1]
+        names = tuple(name for name, kept in zip(self.names, images, strict=True) if kept)
+        predicted, truth = select(self.predicted), select(self.truth)
+        part = self.part[images]
+        return Cases(self.labels, group, predicted, truth, names, part, self.notes)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Predictions of one label by falling score: boxes, or images.
+
+    Those of equal score enter together, as at any threshold, so a curve depends neither on the
+    order of rows nor on the names of images.
+    """
+
+    image: Ints
+    """(n,): image of each prediction."""
+    score: Floats
+    """(n,): score of each, falling."""
+    hit: Floats
+    """(n, m): 1 if it is a true positive, for each of m matchings."""
+    truth: Ints
+    """(t,): image of every ground-truth box that is a target, or every positive image."""
+    counted: Floats = field(default_factory=lambda: np.ones((1, 1)))
+    """(n, m), (n, 1) or (1, 1): 0 if the prediction is neither right nor wrong."""
+
+    @cached_property
+    def known(self) -> Flags:
+        """(n,): predictions that are right or wrong, in the first matching."""
+        return np.broadcast_to(self.counted[:, 0] > 0, self.score.shape)
+
+    @cached_property
+    def ends(self) -> Ints:
+        """(k,): last prediction of every score."""
+        return np.flatnonzero(np.append(self.score[1:] != self.score[:-1], len(self.score) > 0))
+
+    def count(self, weights: Floats) -> tuple[Floats, Floats, float]:
+        """Weighted hits (k, m) and predictions (k, m or 1) down to every score, and ground truth.
+
+        Args:
+            weights: (images,): weight of each image.
+        """
+        weight = weights[self.image][:, None]
+        hits, boxes = (
+            np.cumsum(weight * one, axis=0)[self.ends] for one in (self.hit, self.counted)
+        )
+        return hits, boxes, float(weights[self.truth].sum())
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -75,6 +138,10 @@ class Scores:
     """Score of each label from the weights of the images; NaN without ground truth."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Further columns, one value per label."""
+    curves: Sequence[Curve] = ()
+    """Predictions of each label by falling score, with hits."""
+    by_image: bool = False
+    """True if the predictions of the curves are images, not boxes."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further values over all labels."""
 
@@ -133,7 +200,8 @@ def read_cases(
         notes = (*notes, note)
     for side in sides:
         side.label[:] = np.searchsorted(used, side.label)
-    return Cases(tuple(labels[i] for i in used), images.group, predicted, expected, notes)
+    names = tuple(labels[i] for i in used)
+    return Cases(names, images.group, predicted, expected, images.names, images.part, notes)
 
 
 def _list_labels(predictions: Boxes, truth: Boxes, nothing: str | None) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import QUANTILE, Flags, Floats, wilson
-from wetread.evaluation.cases import Cases, Scores
+from wetread.evaluation.cases import Cases, Curve, Scores
 
 
 def score_classification(cases: Cases, threshold: float, prevalence: float | None) -> Scores:
@@ -32,18 +31,30 @@ def score_classification(cases: Cases, threshold: float, prevalence: float | Non
     positive[image, name] = valid[image, name] = True
     scores = np.full(shape, -np.inf)
     np.maximum.at(scores, (cases.predicted.image, cases.predicted.label), cases.predicted.score)
-    ranks = [np.unique(column, return_inverse=True)[1] for column in scores.T]
+    areas = [RocArea(column, truth) for column, truth in zip(scores.T, positive.T, strict=True)]
 
     def score(weights: Floats) -> Floats:
-        labels = zip(ranks, positive.T, valid.T, strict=True)
-        return np.array([_area(rank, hit, weights * known) for rank, hit, known in labels])
+        labels = zip(areas, valid.T, strict=True)
+        return np.array([area(weights * known) for area, known in labels])
 
     labels = zip(scores.T, positive.T, valid.T, strict=True)
     bounds = [delong(column[known], hit[known]) for column, hit, known in labels]
     low, high = np.array(bounds).reshape(-1, 3).T[1:]
     columns = {"auc_low": low, "auc_high": high}
     columns |= _tabulate(positive, scores >= threshold, valid, prevalence)
-    return Scores("auc", score, columns, {"threshold": threshold, "prevalence": prevalence})
+    labels = zip(scores.T, positive.T, valid.T, strict=True)
+    curves = [_draw_curve(column, hit, known) for column, hit, known in labels]
+    details = {"threshold": threshold, "prevalence": prevalence}
+    return Scores("auc", score, columns, curves, by_image=True, details=details)
+
+
+def _draw_curve(scores: Floats, positive: Flags, valid: Flags) -> Curve:
+    """Images by falling score; images without one, of minus infinity, are left out."""
+    order = np.argsort(-scores, kind="stable")[: int(np.isfinite(scores).sum())]
+    order = order[valid[order]]
+    return Curve(
+        order, scores[order], positive[order, None].astype(float), np.flatnonzero(positive)
+    )
 
 
 def delong(scores: Floats, positive: Flags) -> tuple[float, float, float]:
@@ -75,13 +86,37 @@ def delong(scores: Floats, positive: Flags) -> tuple[float, float, float]:
     return area, max(area - half, 0.0), min(area + half, 1.0)
 
 
-def _area(rank: NDArray[np.intp], positive: Flags, weights: Floats) -> float:
-    """AUC with weighted images."""
-    positives = np.bincount(rank, weights * positive)
-    negatives = np.bincount(rank, weights * ~positive)
-    pairs = positives.sum() * negatives.sum()
-    wins = positives @ (np.cumsum(negatives) - negatives / 2)
-    return float(wins / pairs) if pairs else np.nan
+class RocArea:
+    """Area under the ROC curve (AUC) with weighted images.
+
+    >>> RocArea(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))(np.ones(4))
+    0.75
+    """
+
+    def __init__(self, scores: Floats, positive: Flags) -> None:
+        self._positive, negative = np.flatnonzero(positive), np.flatnonzero(~positive)
+        self._negative = negative[np.argsort(scores[negative], kind="stable")]
+        below = scores[self._negative]
+        values = scores[self._positive]
+        self._less = np.searchsorted(below, values, side="left")
+        self._equal = np.searchsorted(below, values, side="right")
+
+    def __call__(self, weights: Floats) -> float:
+        """Area with weighted images; NaN without positives or negatives."""
+        wins, pairs = self.count(weights)
+        return wins / pairs if pairs else np.nan
+
+    def count(self, weights: Floats) -> tuple[float, float]:
+        """Pairs in which the positive image has the higher score, and all pairs.
+
+        Args:
+            weights: (images,): weight of each image. A tie is half.
+        """
+        total = np.append(0.0, np.cumsum(weights[self._negative]))
+        weight = weights[self._positive]
+        pairs = weight.sum() * total[-1]
+        wins = (weight * (total[self._less] + total[self._equal])).sum() / 2
+        return float(wins), float(pairs)
 
 
 def _tabulate(

@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from wetread.evaluation.bootstrap import Flags, Floats, Ints
-from wetread.evaluation.cases import Cases
+from wetread.evaluation.bootstrap import Flags, Floats
+from wetread.evaluation.cases import Cases, Curve
 from wetread.evaluation.matching import Judged
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Predicted boxes of one label by falling score.
-
-    Boxes of equal score enter together, as at any threshold, so a curve depends neither on the
-    order of rows nor on the names of images.
-    """
-
-    image: Ints
-    """(n,): image of each box."""
-    hit: Floats
-    """(n, m): 1 if the box is a true positive, for each of m matchings."""
-    counted: Floats
-    """(n, m), or (n, 1) if the same for all: 0 if the box is neither right nor wrong."""
-    ends: Ints
-    """(k,): last box of every score."""
-    truth: Ints
-    """(t,): image of every ground-truth box that is a target."""
-
-    def count(self, weights: Floats) -> tuple[Floats, Floats, float]:
-        """Weighted hits (k, m) and boxes (k, m or 1) down to every score, and ground-truth boxes.
-
-        Args:
-            weights: (images,): weight of each image.
-        """
-        weight = weights[self.image][:, None]
-        hits, boxes = (
-            np.cumsum(weight * one, axis=0)[self.ends] for one in (self.hit, self.counted)
-        )
-        return hits, boxes, float(weights[self.truth].sum())
 
 
 def draw_curves(cases: Cases, judged: Judged, used: Flags | None = None) -> list[Curve]:
@@ -60,11 +26,10 @@ def draw_curves(cases: Cases, judged: Judged, used: Flags | None = None) -> list
         if used is not None:
             boxes = boxes[used[boxes]]
         boxes = boxes[np.argsort(-cases.predicted.score[boxes], kind="stable")]
-        ends = np.flatnonzero(np.diff(cases.predicted.score[boxes], append=-np.inf))
-        image = cases.predicted.image[boxes]
+        image, score = cases.predicted.image[boxes], cases.predicted.score[boxes]
         expected = cases.truth.image[truth[~cases.truth.ignore[truth]]]
         hit, counted = (one[boxes].astype(float) for one in judged)
-        curves.append(Curve(image, hit, counted, ends, expected))
+        curves.append(Curve(image, score, hit, expected, counted))
     return curves
 
 

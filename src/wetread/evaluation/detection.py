@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.evaluation.bootstrap import Floats
-from wetread.evaluation.cases import Cases, Scores
-from wetread.evaluation.curves import Curve, draw_curves, precisions
+from wetread.evaluation.cases import Cases, Curve, Scores
+from wetread.evaluation.curves import draw_curves, precisions
 from wetread.evaluation.matching import judge_largest, pair_boxes
 
 
@@ -26,7 +26,7 @@ def score_voc(cases: Cases, iou: float) -> Scores:
     def score(weights: Floats) -> Floats:
         return np.array([_area(curve, weights) for curve in curves])
 
-    return Scores("ap", score)
+    return Scores("ap", score, curves=curves)
 
 
 def _area(curve: Curve, weights: Floats) -> float:

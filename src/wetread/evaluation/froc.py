@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.evaluation.bootstrap import Floats
-from wetread.evaluation.cases import Cases, Scores
-from wetread.evaluation.curves import Curve, draw_curves
+from wetread.evaluation.cases import Cases, Curve, Scores
+from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.matching import judge_largest, match_largest, pair_boxes
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -40,7 +40,7 @@ def score_froc(cases: Cases, iou: float) -> Scores:
 
     whole = read(np.ones(cases.images))
     columns = {f"at {rate:g}": whole[:, number] for number, rate in enumerate(RATES)}
-    return Scores("cpm", score, columns)
+    return Scores("cpm", score, columns, curves)
 
 
 def _read(curve: Curve, weights: Floats) -> Floats:

@@ -28,6 +28,8 @@ class MatchedImages:
     """(rows of the ground truth,): image of each row, -1 if it is not evaluated."""
     predicted: Ints
     """(rows of the predictions,): image of each row."""
+    part: NDArray[np.object_]
+    """(images,): part of each image; empty without one."""
     notes: tuple[str, ...]
     """Notes for the result."""
 
@@ -44,7 +46,7 @@ def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> Matched
         frames = pa.nulls(len(rows), pa.int32())  # they are part of the names
         named = [pa.array(names, pa.string()).take(pa.array(rows)), frames, table["reader"]]
         check_readers(pa.table(named, ["image", "frame", "reader"]), side)
-    judged, notes = _choose(found, truth, seen, number, names, allow_train)
+    judged, part, notes = _choose(found, truth, seen, number, names, allow_train)
     given = _first((truth["group"], number), (found["group"], seen), count=len(names))[judged]
     if not any(given):
         notes = (*notes, "no patient groups are known: every image counts as one patient")
@@ -56,6 +58,7 @@ def match_images(found: pa.Table, truth: pa.Table, allow_train: bool) -> Matched
         np.array([groups[one] for one in own], np.int64),
         again[number],
         again[seen],
+        part[judged],
         notes,
     )
 
@@ -119,8 +122,8 @@ def _refuse_unknown(names: list[str]) -> None:
 
 def _choose(
     found: pa.Table, truth: pa.Table, seen: Ints, number: Ints, names: list[str], allow_train: bool
-) -> tuple[Flags, tuple[str, ...]]:
-    """Boolean mask of evaluated images: all images of every part with predictions."""
+) -> tuple[Flags, NDArray[np.object_], tuple[str, ...]]:
+    """Mask of the evaluated images, all of every part with predictions; parts; notes."""
     part = _first((truth["part"], number), (found["part"], seen), count=len(names))
     train = part == TRAIN
     train[seen[_flags(pc.equal(found["part"], TRAIN))]] = True
@@ -134,7 +137,8 @@ def _choose(
     judged = np.isin(part.astype(str), sorted(inside))
     left = len(names) - int(judged.sum())
     listed = ", ".join(sorted(one or "no part" for one in inside))
-    return judged, (f"evaluated: {listed}; {left} images of other parts are left out",) * bool(left)
+    notes = (f"evaluated: {listed}; {left} images of other parts are left out",) * bool(left)
+    return judged, part, notes
 
 
 def _first(*columns: tuple[pa.ChunkedArray, Ints], count: int) -> NDArray[np.object_]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from wetread.evaluation.bootstrap import Floats, Ints, mean
 from wetread.evaluation.cases import Cases, Scores
+from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.matching import match_free, pair_boxes
 
 THRESHOLDS = (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
@@ -44,4 +45,5 @@ def score_pneumonia(cases: Cases) -> Scores:
         total = np.where(weights @ expected > 0, weights @ counted, np.nan)
         return np.asarray(weights @ np.where(counted, image_score, 0.0) / total)
 
-    return Scores("score", score, {"images": counted.sum(axis=0)})
+    curves = draw_curves(cases, hit[:, :1])
+    return Scores("score", score, {"images": counted.sum(axis=0)}, curves)

@@ -65,6 +65,8 @@ def predict(
     Returns:
         Boxes per run, and rows of `Cache.left_out`: images that cannot be decoded.
     """
+    folder = None if isinstance(images, Cache) else images.folder
+    index = None if folder is None else str(folder.absolute())
     if engine is None:
         if not isinstance(images, Cache):
             images = prepare(images, None, runs[0].size, progress=progress)
@@ -81,7 +83,7 @@ def predict(
         if isinstance(images, Cache):
             left_out = pa.concat_tables([images.left_out, left_out])
     boxes = [
-        to_boxes(rows.filter(pc.equal(rows["run"], number)), run.classes, run.id)
+        to_boxes(rows.filter(pc.equal(rows["run"], number)), run.classes, run.id, index)
         for number, run in enumerate(runs)
     ]
     return boxes, left_out

@@ -53,7 +53,9 @@ def list_boxes(
     return pa.table(arrays, schema=BOX_SCHEMA)
 
 
-def to_boxes(rows: pa.Table, classes: Sequence[Sequence[str]], run: str) -> Boxes:
+def to_boxes(
+    rows: pa.Table, classes: Sequence[Sequence[str]], run: str, index: str | None = None
+) -> Boxes:
     """Boxes from the rows of `list_boxes` of all images.
 
     The key is the name of the file without folder if that is unique; the frame is null for
@@ -68,7 +70,7 @@ def to_boxes(rows: pa.Table, classes: Sequence[Sequence[str]], run: str) -> Boxe
     columns = {name: rows[name] for name in BOX_SCHEMA.names}
     columns["key"] = [keys[image] for image in images]
     columns["frame"] = [frame if count[image] > 1 or frame else None for image, frame in both]
-    return Boxes.from_columns(columns, classes, run)
+    return Boxes.from_columns(columns, classes, run, index=index)
 
 
 def _list_one(

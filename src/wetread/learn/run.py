@@ -12,6 +12,7 @@ from wetread.boxes.collection import Boxes
 from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache
 from wetread.errors import UsageError
+from wetread.evaluation.calibration import scale_scores
 from wetread.learn.examples import VALID
 from wetread.learn.filter import Thresholds, choose_thresholds, filter_normal
 from wetread.learn.inference import PredictOptions, predict, warn_left_out
@@ -31,6 +32,7 @@ class Run(RunFolder):
         *,
         filter: Run | None = None,
         thresholds: tuple[float, float] | None = None,
+        calibrated: bool = False,
         weights: Weights = "best",
         device: str | None = None,
         batch: int = 8,
@@ -49,6 +51,8 @@ class Run(RunFolder):
                 one.
             filter: a classifier run, for the "normal" filter.
             thresholds: thresholds of the filter (default: `Run.thresholds`).
+            calibrated: scale the scores with `Run.temperature`, which was fitted on the part
+                "valid"; their order stays.
             weights: `"best"` or `"last"` epoch.
             device: "cpu", "cuda", ... (default: a GPU, if there is one; untested).
             batch: batch size.
@@ -59,23 +63,37 @@ class Run(RunFolder):
             progress: show a progress bar.
 
         Raises:
-            UsageError: no image, no such device, a filter that is not a classifier, or an engine
-                for a custom model.
+            UsageError: no image, no such device, a filter that is not a classifier, an engine
+                for a custom model, or calibration with a filter or without a temperature.
             MissingExtraError: PyTorch is not installed.
 
         Warns:
             UserWarning: images that cannot be decoded; they have no row.
         """
         require_torch()
+        temperature = self._temperature(filter) if calibrated else None
         if filter is not None and thresholds is None:
             thresholds = self.thresholds(filter)[:2]
         runs = [self] if filter is None else [self, filter]
         options = PredictOptions(weights, device, batch, workers)
         predictions, left_out = predict(runs, _open_images(images), options, progress, engine)
         warn_left_out(left_out)
+        if temperature is not None:
+            scaled = scale_scores(predictions[0].table["score"].to_numpy(), temperature)
+            return predictions[0].replace({"score": scaled})
         if filter is None or thresholds is None:
             return predictions[0]
         return filter_normal(predictions[0], predictions[1], *thresholds)
+
+    def _temperature(self, filter: Run | None) -> float:
+        """Temperature of the run, for predictions without a filter."""
+        if filter is not None:
+            raise UsageError("calibrated=True goes without a filter, which has scores of two runs")
+        if self.temperature is None:
+            raise UsageError(
+                f'{self!r} has no temperature: on the part "{VALID}" it has no hits or no misses'
+            )
+        return self.temperature
 
     def thresholds(self, classifier: Run) -> Thresholds:
         """Choose the thresholds of the "normal" filter on images of the part "valid" in both runs.

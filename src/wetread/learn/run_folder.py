@@ -11,6 +11,7 @@ run/
     last.safetensors        weights of the last epoch
     state.safetensors       checkpoint: weights and optimiser
     valid.parquet           predictions of the best weights on the part "valid"
+    calibration.json        temperature of their scores
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STAMP = Stamp("wetread-run", 1, UsageError, "train into a new folder")
+CALIBRATION = "calibration.json"
 Weights = Literal["best", "last"]
 
 
@@ -121,6 +123,25 @@ class RunFolder:
     def valid(self) -> Boxes:
         """Predictions of the best weights on the part "valid"."""
         return Boxes.open(self.path / "valid.parquet")
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature fitted on the part "valid"; None without hits or misses there.
+
+        `wetread.evaluation.calibration.fit_temperature` defines it.
+
+        Raises:
+            NotFoundError: training has not yet written it.
+            UsageError: the file is damaged.
+        """
+        path = self.path / CALIBRATION
+        if not path.is_file():
+            raise NotFoundError(f"{path}: no such file; training has not yet written it")
+        value = STAMP.read(path).get("temperature")
+        is_number = type(value) in (int, float) and _is_number(value)
+        if value is None or (is_number and value > 0):
+            return value
+        raise UsageError(f"{path} is damaged: invalid temperature; {STAMP.remedy}")
 
     def model(self, weights: Weights = "best") -> Detector:
         """The model, in evaluation mode on the CPU.

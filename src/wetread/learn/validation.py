@@ -7,14 +7,14 @@ from typing import Any
 import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
-from wetread.evaluation import Result, evaluate
+from wetread.evaluation import Result, calibrate, evaluate
 from wetread.learn.checkpoint import save_tensors
 from wetread.learn.detector import Detector
 from wetread.learn.distributed import ProcessGroup
 from wetread.learn.examples import VALID, TrainingData
 from wetread.learn.loop import Epoch, Row, predict_items
 from wetread.learn.prediction import list_boxes, to_boxes
-from wetread.learn.run_folder import RunFolder, write_table
+from wetread.learn.run_folder import CALIBRATION, STAMP, RunFolder, write_table
 
 METRICS = {"detect": "voc2010@0.4", "classify": "classification"}
 """Metric that selects the best epoch, by task."""
@@ -74,11 +74,17 @@ class Validation:
         return line
 
     def finish(self) -> None:
-        """Write valid.parquet, the predictions of the best weights; only in the main process."""
+        """Write the predictions of the best weights and their temperature.
+
+        Only the main process calls it.
+        """
         alone = ProcessGroup(0, 1, self.processes.device)
         boxes = self._predict(self.run.model("best").to(alone.device), alone)
         if boxes is not None:
             boxes.save(self.run.path / "valid.parquet")
+            temperature = calibrate(boxes, self.truth, self.metric)
+            fitted = {"temperature": temperature, "metric": self.metric}
+            STAMP.write(self.run.path / CALIBRATION, fitted)
 
     def _predict(self, model: Detector, processes: ProcessGroup | None = None) -> Boxes | None:
         """Predictions on the part "valid"; None if it has no image."""
@@ -104,7 +110,7 @@ class Validation:
 def format_result(result: Result, patients: bool) -> str:
     """Score with the number of images and patients; `patients`: True if they are known."""
     value = "no score" if result.value is None else f"{result.value:.3f}"
-    groups = f"of {result.groups:,} patients or groups" if patients else "of unknown patients"
+    groups = f"of {result.patients:,} patients or groups" if patients else "of unknown patients"
     return f"{result.metric} {value} on {result.images:,} images {groups}"
 
 

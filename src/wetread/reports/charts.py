@@ -6,7 +6,7 @@ Every chart has a text alternative; several series also differ by dash and marke
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,11 +166,99 @@ def legend(names: Sequence[str]) -> Html:
     return el("ul", items, class_="legend")
 
 
-def calibration(points: Sequence[tuple[float, float, int]], label: str) -> Html:
-    """Calibration curve: share of hits over mean score, with the diagonal."""
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Row of a forest plot: a value with its interval, or a heading without a value."""
+
+    name: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    share: float = 0.0
+    """Share of the images, which is the area of the mark."""
+    note: str = ""
+    """Text instead of a value."""
+
+
+def forest(rows: Sequence[Effect], middle: float, label: str) -> Html:
+    """Forest plot: values with intervals, one per row, and a line at the value of all.
+
+    Args:
+        rows: headings and values, at least one with a value.
+        middle: value of all images.
+        label: text alternative.
+    """
+    ends = [middle, *(end for row in rows for end in (row.value, row.low, row.high))]
+    known = [end for end in ends if end is not None]
+    low, high = math.floor(min(known) * 10) / 10, math.ceil(max(known) * 10) / 10
+    high = max(high, low + 0.1)
+    left, right, tall = 165, WIDTH - 140, 22
+
+    def place(value: float) -> float:
+        return left + (right - left) * (value - low) / (high - low)
+
+    bottom = 8 + tall * len(rows)
+    parts: list[Html] = []
+    for step in range(5):
+        value = low + (high - low) * step / 4
+        x = _n(place(value))
+        parts.append(el("path", d=f"M{x} 4V{bottom}", class_="grid"))
+        parts.append(_text(f"{value:.3g}", place(value), bottom + 15, "middle"))
+    parts.append(el("path", d=f"M{_n(place(middle))} 4V{bottom}", class_="line l2"))
+    for line, row in enumerate(rows):
+        y = 8 + tall * (line + 0.5)
+        heading = row.value is None and not row.note
+        indent = 0 if heading else 10
+        class_ = "cell" if heading else None
+        parts.append(_text(cut(row.name, 28 if heading else 26), indent, y + 4, "start", class_))
+        parts += _draw_effect(row, y, place)
+        if not heading:
+            parts.append(_text(_describe(row), right + 8, y + 4, "start"))
+    return _svg(WIDTH, bottom + 22, *parts, role="img", aria_label=label)
+
+
+def _draw_effect(row: Effect, y: float, place: Callable[[float], float]) -> list[Html]:
+    """Line of the interval, and mark of the value."""
+    if row.value is None:
+        return []
+    parts = []
+    if row.low is not None and row.high is not None:
+        ends = f"M{_n(place(row.low))} {_n(y)}H{_n(place(row.high))}"
+        parts.append(el("path", d=ends, class_="line l1"))
+    side = 4 + 8 * math.sqrt(row.share)
+    at = {"x": _n(place(row.value) - side / 2), "y": _n(y - side / 2)}
+    mark = el("title", f"{row.name}: {_describe(row)}")
+    parts.append(
+        el("path", mark, d=f"M{at['x']} {at['y']}h{_n(side)}v{_n(side)}h-{_n(side)}Z", class_="s1")
+    )
+    return parts
+
+
+def _describe(row: Effect) -> str:
+    if row.value is None:
+        return row.note
+    interval = "" if row.low is None else f" ({row.low:.2f} to {row.high:.2f})"
+    return f"{row.value:.2f}{interval}"
+
+
+def calibration(
+    points: Sequence[tuple[float, float, int]],
+    label: str,
+    bounds: Sequence[tuple[float, float]] = (),
+) -> Html:
+    """Reliability diagram: share of hits over mean score, with the diagonal.
+
+    Args:
+        points: mean score, share of hits and number of predictions of each bin.
+        label: text alternative.
+        bounds: interval of the share of each bin.
+    """
     parts = [*_axes(1.0, 1.0, "score", "share of hits")]
     diagonal = f"M{_n(_x(0))} {_n(_y(0))}L{_n(_x(1))} {_n(_y(1))}"
     parts.append(el("path", d=diagonal, class_="grid"))
+    for (x, *_), (low, high) in zip(points, bounds, strict=False):
+        line = f"M{_n(_x(x))} {_n(_y(low))}V{_n(_y(high))}"
+        parts.append(el("path", d=line, class_="line l1 bound"))
     shown = [(x, y) for x, y, _ in points]
     if shown:
         path = "M" + "L".join(f"{_n(_x(x))} {_n(_y(y))}" for x, y in shown)

@@ -116,6 +116,26 @@ def where(
         )
 
 
+def compute(index: IndexRows, expressions: Sequence[str]) -> pa.Table:
+    """Evaluate SQL expressions over the columns, for every row.
+
+    Args:
+        index: the rows.
+        expressions: expressions in DuckDB's SQL, such as a column name.
+
+    Returns:
+        `id`, then the values of each expression, as columns 0, 1, ...
+
+    Raises:
+        QueryError: not one expression each, or an unknown column.
+    """
+    with database(index) as connection:
+        for expression in expressions:
+            _check_expression(connection, expression)
+        values = "".join(f', ({one}\n) AS "{n}"' for n, one in enumerate(expressions))
+        return connection.sql(f'SELECT "index".id{values} FROM "index"').to_arrow_table()
+
+
 def problems(index: IndexRows, code: str | None = None) -> pa.Table:
     """One row per problem, across files too: path, member, id, code, severity, tag, offset, text.
 

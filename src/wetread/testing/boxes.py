@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
+from wetread.headers.schema import CORE, unify
+from wetread.table.merge import conform
+from wetread.table.rows import IndexRows
 
 SIDE = 2000
 """Side of an image in pixels."""
@@ -81,3 +87,40 @@ def _as_boxes(
     if score is not None:
         columns["score"] = pa.array(score)
     return Boxes.from_columns(columns, enumerate(names))
+
+
+def make_classified(images: int) -> tuple[Boxes, Boxes]:
+    """Return scores and truth of one label, "ill", for images 000, 001, ...: from a formula.
+
+    >>> found, truth = make_classified(5)
+    >>> found.table["score"].to_pylist()[0], truth.table["kind"].to_pylist()
+    (0.1652892561983471, ['point', 'nothing', 'nothing', 'point', 'nothing'])
+    """
+    number = np.arange(images)
+    positive = number * 7 % 5 < 2
+    score = (number * 37 % 101 + 20 * positive) / 121
+    keys = [f"{one:03d}" for one in number]
+    label = ["ill" if one else None for one in positive]
+    kind = np.where(positive, "point", "nothing").tolist()
+    point = {"label": ["ill"] * images, "kind": ["point"] * images, "score": score}
+    return (
+        Boxes.from_columns({"key": keys, **point}),
+        Boxes.from_columns({"key": keys, "label": label, "kind": kind}),
+    )
+
+
+def make_index(keys: Sequence[str], columns: Mapping[str, Any]) -> IndexRows:
+    """Index in memory without files: one image per key, with some columns.
+
+    Args:
+        keys: key and id of each image.
+        columns: values of columns of the index.
+
+    >>> len(make_index(["a", "b"], {"Manufacturer": ["GE", None]}))
+    2
+    """
+    given = {name: pa.array(values) for name, values in columns.items()}
+    pixels = {"pixel_length": pa.array([0] * len(keys), CORE.field("pixel_length").type)}
+    table = pa.table({"id": list(keys), "path": list(keys), **pixels, **given})
+    schema = unify([CORE, table.schema])
+    return IndexRows("/", schema, rows=conform(table, schema))

@@ -8,6 +8,7 @@ from wetread.reports.blocks import Section
 from wetread.reports.sections import (
     formats,
     geometry,
+    groups,
     hierarchy,
     labels,
     measured,
@@ -38,5 +39,6 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     labels.describe,
     readers.describe,
     predicted.describe,
+    groups.describe,
 )
 """All sections except the last one, the JSON data."""

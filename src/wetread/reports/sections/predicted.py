@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from wetread.boxes.collection import Boxes
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
-from wetread.evaluation.bootstrap import Flags, Floats
+from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Side, read_cases
 from wetread.evaluation.curves import draw_curves
 from wetread.evaluation.images import TRAIN, match_images
@@ -32,12 +32,11 @@ MAX_RATE = 8.0
 """Right end of the FROC curve: false positives per image."""
 _LINES = 6
 _MISSES = 6
-_BINS = 10
 Corners = tuple[float, float, float, float]
 
 
 def describe(subject: Subject) -> Section:
-    """Average precision, FROC and precision-recall curves, calibration, worst errors."""
+    """Average precision, FROC and precision-recall curves, worst errors."""
     section = Section("predictions", "Predictions", ["labels", "predictions"])
     predictions, truth = subject.predictions, subject.truth
     if predictions is None or truth is None:
@@ -48,7 +47,7 @@ def describe(subject: Subject) -> Section:
             f"wetread report {shlex.quote(subject.name)} --boxes train.csv "
             "--predictions predictions.parquet -o report.html")))  # fmt: skip
         return section
-    predictions, left = _held_out(predictions, truth)
+    predictions, left = held_out(predictions, truth)
     if left:
         section.data["left_out"] = left
         section.add(
@@ -70,16 +69,14 @@ def describe(subject: Subject) -> Section:
         return section
     pairs = pair_boxes(cases)
     judged = judge_largest(pairs, cases, IOU)
-    counted = judged.counted[:, 0]
     _show_scores(subject, section)
     _show_curves(section, cases, judged)
-    _show_calibration(section, cases.predicted.score[counted], judged.hit[counted, 0])
     names = match_images(predictions.table, truth.table, allow_train=False).names
     _show_misses(subject, section, _Scored(cases, pairs, judged, names))
     return section
 
 
-def _held_out(predictions: Boxes, truth: Boxes) -> tuple[Boxes, int]:
+def held_out(predictions: Boxes, truth: Boxes) -> tuple[Boxes, int]:
     """Predictions on images outside the part train, and the number of images in it."""
     sides = [boxes.table for boxes in (predictions, truth)]
     names = [pc.coalesce(table["image"], table["key"]) for table in sides]
@@ -115,7 +112,7 @@ def _show_scores(subject: Subject, section: Section) -> None:
                 (shown, f"mean AP at IoU {IOU}{interval}"),
                 ("–" if froc["value"] is None else f"{froc['value']:.3f}", "mean of FROC (CPM)"),
                 (ap["images"], "images scored"),
-                (ap["groups"], "groups (patients or images)"),
+                (ap["patients"], "groups (patients or images)"),
             ],
             f"wetread evaluate {file} {labels} --metric voc2010@{IOU}",
         )
@@ -185,31 +182,6 @@ def _round(values: Floats, most: int = 60) -> list[float]:
     """Subsampled and rounded values, for the JSON."""
     places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
     return [round(float(v), 4) for v in values[places]]
-
-
-def _show_calibration(section: Section, score: Floats, hit: Flags) -> None:
-    """Add the calibration curve: a score of 0.8 should be right in 80 % of cases."""
-    if not len(score) or score.min() < 0 or score.max() > 1:
-        section.add(blocks.note("Scores are not between 0 and 1: no calibration curve."))
-        return
-    bins = np.minimum((score * _BINS).astype(int), _BINS - 1)
-    points = [
-        (float(score[bins == b].mean()), float(hit[bins == b].mean()), int((bins == b).sum()))
-        for b in range(_BINS)
-        if (bins == b).any()
-    ]
-    error = sum(n * abs(x - y) for x, y, n in points) / len(score)
-    section.data["calibration"] = {"bins": [list(p) for p in points], "expected_error": error}
-    drawn = charts.calibration(points, "Share of hits over score")
-    caption = (
-        "Calibration: calibrated scores are on the diagonal; expected calibration error "
-        f"{error:.2f}"
-    )
-    rows = [(f"{x:.2f}", n, blocks.share(y, 1)) for x, y, n in points]
-    head = ("mean score", "boxes", "hits")
-    section.add(
-        blocks.side_by_side(blocks.figure(caption, drawn), blocks.table("By score", head, rows))
-    )
 
 
 class _Scored:
