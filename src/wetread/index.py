@@ -22,13 +22,14 @@ from wetread.images.export import Format, export_images
 from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
+from wetread.series.query import SeriesIndex
 from wetread.settings import Settings
 from wetread.sources.buckets import is_url
 from wetread.sources.find import PathLike
 from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
 from wetread.table.mirror import is_index
-from wetread.table.query import problems, query, where
+from wetread.table.query import problems, where
 from wetread.table.rows import (
     IndexLike,
     IndexRows,
@@ -244,7 +245,7 @@ def split(
     return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index(IndexRows):
+class Index(SeriesIndex):
     """A typed table with one row per file, made by `scan` or opened from an index folder.
 
     `len(index)` is the number of rows; iteration yields an `Image` per row.
@@ -289,16 +290,6 @@ class Index(IndexRows):
             QueryError: not an expression, or an unknown column.
         """
         return where(self, expression)
-
-    def query(self, sql: str) -> pd.DataFrame:
-        """Run one SELECT statement (DuckDB's SQL).
-
-        The tables are `index`, `problems` (one row per problem) and `problem_codes`.
-
-        Raises:
-            QueryError: not one SELECT statement, or an unknown column or table.
-        """
-        return to_frame(query(self, sql), "keep")
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
         """List problems, one row per problem: path, member, id, code, severity, tag, offset, text.

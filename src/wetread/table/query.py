@@ -35,7 +35,7 @@ def query(
         QueryError: not one SELECT statement, an unknown column or table, or over the time limit.
     """
     with database(index, seconds) as connection:
-        _check_select(connection, sql)
+        check_select(connection, sql)
         return connection.sql(sql, params=list(values)).to_arrow_table()
 
 
@@ -59,7 +59,7 @@ def questions(index: IndexRows) -> Iterator[Ask]:
         def ask(sql: str, **tables: pa.Table) -> pa.Table:
             for name, table in tables.items():
                 connection.register(name, table)
-            _check_select(connection, sql)
+            check_select(connection, sql)
             return connection.sql(sql).to_arrow_table()
 
         yield ask
@@ -105,7 +105,7 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
     return query(index, f"SELECT * FROM problems {condition} {order}")
 
 
-def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise QueryError(f"one SELECT statement is needed, not {len(statements)}")
