@@ -32,7 +32,6 @@ from wetread.table.mirror import is_index
 from wetread.table.query import problems, where
 from wetread.table.rows import (
     IndexLike,
-    IndexRows,
     all_rows,
     batches,
     fetch,

@@ -103,7 +103,8 @@ def test_directions(orientation: Any, scan_series: Scan, ct: Make) -> None:
 
 def scout(slices: Rows, **more: Any) -> Rows:
     other = ["0", "1", "0", "0", "0", "-1"]
-    return [*slices, {**slices[0], "SOPInstanceUID": "2.25.9", "ImageOrientationPatient": other, **more}]
+    row = {**slices[0], "SOPInstanceUID": "2.25.9", "ImageOrientationPatient": other, **more}
+    return [*slices, row]
 
 
 def test_scout_of_the_same_matrix(scan_series: Scan, ct: Make) -> None:
@@ -298,7 +299,7 @@ def test_one_slice_cut(scan_series: Scan, ct: Make) -> None:
         file.truncate(file.seek(0, 2) - 50)
     index = wr.scan(index.root, workers=0, progress=False)
     assert_volume(index)
-    assert index.problems()["code"].tolist() == ["TRUNCATED", "PIXELS_SHORT"][:len(index.problems())]
+    assert set(index.problems()["path"]) == {"0-020.dcm"}
     assert not codes(index)
 
 

@@ -7,12 +7,13 @@ are divided one by one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wetread.common.arrays import filled
 from wetread.series.checks import Found
@@ -21,7 +22,7 @@ from wetread.series.dividers import Dividers
 from wetread.series.frames import SCHEMA, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import FUNCTIONAL, Images, read_images, select_slices, vectors
-from wetread.series.slices import Bools, Ints, Slices
+from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.series.stacks import Member, Stack, divide
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows, fetch_rows
@@ -36,42 +37,66 @@ class Located(NamedTuple):
 
 @dataclass
 class Collection:
-    """Series of an index, with their slices sorted by series and position."""
+    """Series of an index, with their n slices sorted by series and position."""
 
     index: IndexRows
     images: Images
     frames: pa.Table
     """Frames of multi-frame images."""
     slices: Slices
-    geometry: Geometry
-    names: Ints
-    """Number of each series that has slices; the order of `geometry`."""
-    starts: Ints
+    settings: Settings
+    geometry: Geometry = field(init=False)
+    """Geometry of the series `names`."""
+    names: Ints = field(init=False)
+    """Number of each series that has slices."""
+    starts: Ints = field(init=False)
     """First slice of each of `names`."""
-    stack_index: Ints
-    """Stack of each slice within its series; -1 for none, (slices,)."""
-    slice_index: Ints
-    """Place of each slice in its stack; -1 for none and for copies, (slices,)."""
-    depth: np.ndarray[tuple[int], np.dtype[np.float64]]
-    """Position on the normal of the stack in mm; NaN for none, (slices,)."""
-    stacks: Ints
+    stack_index: Ints = field(init=False)
+    """Stack of each slice within its series; -1 for none, (n,)."""
+    slice_index: Ints = field(init=False)
+    """Place of each slice in its stack; -1 for none and for copies, (n,)."""
+    depth: Floats = field(init=False)
+    """Position on the normal of the stack in mm; NaN for none, (n,)."""
+    stacks: Ints = field(init=False)
     """Number of stacks per series."""
-    volumes: Ints
+    volumes: Ints = field(init=False)
     """Number of volumes per series."""
-    tilt: np.ndarray[tuple[int], np.dtype[np.float64]]
+    tilt: Floats = field(init=False)
     """Gantry tilt per series in degrees; NaN without a stack of two slices."""
-    divided: dict[int, list[Stack]]
+    divided: dict[int, list[Stack]] = field(default_factory=dict)
     """Stacks of the irregular series; slices are numbered within the collection."""
-    problems: list[Located]
+    problems: list[Located] = field(default_factory=list)
     dividers: Dividers | None = None
-    divided_at: Ints | None = None
-    """Number of each slice in `dividers`; -1 for slices of other series."""
+    """Attributes of the slices of irregular series."""
+    divided_at: Ints = field(init=False)
+    """Number of each slice in `dividers`; -1 for slices of other series, (n,)."""
+
+    def __post_init__(self) -> None:
+        self.starts = find_starts(self.slices.series)
+        self.names = self.slices.series[self.starts]
+        self.geometry = measure(self.slices, self.settings)
+        count, series = len(self.slices), len(self.images.ids)
+        self.stack_index, self.slice_index, self.divided_at = np.full((3, count), -1, np.int64)
+        self.depth = np.full(count, np.nan)
+        self.stacks, self.volumes = np.zeros((2, series), np.int64)
+        self.tilt = np.full(series, np.nan)
+
+    @property
+    def ends(self) -> Ints:
+        """End of the slices of each of `names`."""
+        return np.concatenate([self.starts[1:], [len(self.slices)]])[: len(self.starts)]
 
     @cached_property
     def bounds(self) -> dict[int, tuple[int, int]]:
-        """First and last slice of each series with slices, as a half-open range."""
-        ends = np.r_[self.starts[1:], len(self.slices)]
-        return dict(zip(self.names.tolist(), zip(self.starts.tolist(), ends.tolist(), strict=True), strict=True))
+        """First slice and end of each series with slices."""
+        ranges = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+        return dict(zip(self.names.tolist(), ranges, strict=True))
+
+    def compare(self, pairs: Ints, exact: int) -> list[str]:
+        """Compare the pixels of pairs of slices, (pairs, 2); see `copies.compare_pairs`."""
+        rows = self.images.row[self.slices.row[pairs]]
+        frames = bool((self.slices.record[pairs] >= 0).any())
+        return compare_pairs(self.index, rows, exact, frames)
 
 
 def collect(
@@ -87,37 +112,27 @@ def collect(
         progress: show a progress bar while multi-frame images are read.
     """
     images = read_images(index)
-    single = np.flatnonzero(images.is_image() & ~images.is_multiframe())
-    frames, placed_frames = _read_frames(index, images, settings, progress)
-    slices = Slices.concatenate([select_slices(images, single), placed_frames])
-    slices = slices.take(order(slices))
-    starts = find_starts(slices.series)
-    names = slices.series[starts]
-    geometry = measure(slices, settings)
-    count = len(images.ids)
-    result = Collection(
-        index,
-        images,
-        frames,
-        slices,
-        geometry,
-        names,
-        starts,
-        np.full(len(slices), -1, np.int64),
-        np.full(len(slices), -1, np.int64),
-        np.full(len(slices), np.nan),
-        np.zeros(count, np.int64),
-        np.zeros(count, np.int64),
-        np.full(count, np.nan),
-        {},
-        [],
-    )
+    single = select_slices(images, np.flatnonzero(images.is_image() & ~images.is_multiframe()))
+    frames, of_frames = _read_frames(index, images, settings, progress)
+    slices = Slices.concatenate([_drop_captures(single), of_frames])
+    result = Collection(index, images, frames, slices.take(order(slices)), settings)
+    _stack_regular(result)
+    result.problems += _find_unnamed(images)
     if len(slices):
-        irregular = _stack_regular(result, settings)
-        _divide_others(result, irregular, settings)
-    result.problems += _find_common(result)
+        result.problems += [*_find_unplaced(result), *_find_frames(result), *_find_composed(result)]
     result.problems.sort(key=lambda located: located.series)
     return result
+
+
+def _drop_captures(single: Slices) -> Slices:
+    """Slices without the screenshots of CT, MR and PET series, which have no position."""
+    scans = np.bincount(
+        single.series[single.volumetric], minlength=single.series.max(initial=0) + 1
+    )
+    captures = (
+        ~single.volumetric & (scans[single.series] > 0) & np.isnan(single.position).all(axis=1)
+    )
+    return single.take(~captures) if captures.any() else single
 
 
 def _read_frames(
@@ -126,37 +141,40 @@ def _read_frames(
     """Table of frames, and slices of the multi-frame images: frames, or one without position."""
     chosen = np.flatnonzero(images.is_image() & images.is_multiframe())
     known = images.is_class(FUNCTIONAL)[chosen]
+    of_image = select_slices(images, chosen)
     table = SCHEMA.empty_table()
+    image = np.zeros(0, np.int64)
     if known.any():
         table = read_frames(index, images.row[chosen[known]], settings, progress)
-    all_single = select_slices(images, chosen)
-    by_id = {}
-    if len(table):
-        ids = fetch_rows(index, images.row[chosen], ["id"])["id"].to_pylist()
-        by_id = {id_: n for n, id_ in enumerate(ids)}
-    image = np.array([by_id[id_] for id_ in table["id"].to_pylist()], np.int64)
+        ids = fetch_rows(index, images.row[chosen], ["id"])["id"].combine_chunks()
+        image = filled(pc.index_in(table["id"], value_set=ids), -1).astype(np.int64)
     without = np.setdiff1d(np.arange(len(chosen)), image)
-    of_image = all_single.take(np.r_[image, without])
-    frame = np.r_[filled(table["frame"], 0), np.full(len(without), -1)].astype(np.int64)
-    record = np.r_[np.arange(len(table)), np.full(len(without), -1)].astype(np.int64)
-    geometry = {
-        name: np.concatenate([vectors(table[column].combine_chunks(), size), np.full((len(without), size), np.nan)])
-        for name, column, size in (
-            ("position", "ImagePositionPatient", 3),
-            ("orientation", "ImageOrientationPatient", 6),
-            ("spacing", "PixelSpacing", 2),
-        )
-    }
-    return table, replace(of_image, frame=frame, record=record, **geometry)
+
+    def join(column: str, size: int) -> Floats:
+        values = vectors(table[column].combine_chunks(), size)
+        return np.concatenate([values, np.full((len(without), size), np.nan)])
+
+    numbers = np.full((2, len(without)), -1)
+    placed = [filled(table["frame"], 0), np.arange(len(table))]
+    frame, record = np.concatenate([placed, numbers], axis=1).astype(np.int64)
+    return table, replace(
+        of_image.take(np.concatenate([image, without])),
+        frame=frame,
+        record=record,
+        position=join("ImagePositionPatient", 3),
+        orientation=join("ImageOrientationPatient", 6),
+        spacing=join("PixelSpacing", 2),
+    )
 
 
-def _stack_regular(result: Collection, settings: Settings) -> Bools:
-    """Stacks of regular series and single images; True for the other series that have any slice."""
+def _stack_regular(result: Collection) -> None:
+    """Enter the stacks of regular series and single images, then divide the other series."""
     s, geometry, starts = result.slices, result.geometry, result.starts
-    counts = np.diff(np.r_[starts, len(s)])
+    if not len(s):
+        return
+    counts = result.ends - starts
     usable = geometry.placed & ~s.composed
-    odd = s.localizer | ~usable
-    clean = ~np.logical_or.reduceat(odd, starts)
+    clean = ~np.logical_or.reduceat(s.localizer | ~usable, starts)
     regular = geometry.regular.value & clean
     single = (counts == 1) & usable[starts]
     simple = np.repeat(regular | single, counts)
@@ -164,124 +182,106 @@ def _stack_regular(result: Collection, settings: Settings) -> Bools:
     result.stack_index[simple] = 0
     result.slice_index[simple] = within[simple]
     result.depth[simple] = geometry.depth[simple]
-    names = result.names
-    result.stacks[names[regular | single]] = 1
-    result.volumes[names[regular]] = 1
-    result.tilt[names[regular]] = 0.0
-    return np.logical_or.reduceat(usable, starts) & ~regular & ~single
+    result.stacks[result.names[regular | single]] = 1
+    result.volumes[result.names[regular]] = 1
+    result.tilt[result.names[regular]] = 0.0
+    _divide_others(result, np.logical_or.reduceat(usable, starts) & ~regular & ~single)
 
 
-def _divide_others(result: Collection, irregular: Bools, settings: Settings) -> None:
+def _divide_others(result: Collection, irregular: Bools) -> None:
     """Divide the irregular series one by one."""
-    ends = np.r_[result.starts[1:], len(result.slices)]
-    wanted = np.repeat(irregular, ends - result.starts)
-    numbers = np.flatnonzero(wanted)
-    if not len(numbers):
-        return
+    numbers = np.flatnonzero(np.repeat(irregular, result.ends - result.starts))
     part = result.slices.take(numbers)
-    dividers = Dividers(result.index, result.images, part, result.frames)
-    result.dividers = dividers
-    result.divided_at = np.full(len(result.slices), -1, np.int64)
+    result.dividers = dividers = Dividers(result.index, result.images, part, result.frames)
     result.divided_at[numbers] = np.arange(len(numbers))
+    low = 0
     for at in np.flatnonzero(irregular).tolist():
-        first, end = int(result.starts[at]), int(ends[at])
-        low = int(result.divided_at[first])
-        inside = slice(low, low + end - first)
+        first, end = int(result.starts[at]), int(result.ends[at])
+        inside = slice(low, low := low + end - first)
         series = Member(
             part.take(inside),
             result.geometry.placed[first:end],
             dividers.keys[inside],
             dividers.copy[inside],
         )
-        stacks, found = divide(series, settings, _Comparison(result, series.slices))
-        _place(result, int(result.names[at]), first, stacks, found)
+
+        def compare(pairs: Ints, exact: int, first: int = first) -> list[str]:
+            return result.compare(pairs + first, exact)
+
+        stacks, found = divide(series, result.settings, compare)
+        _enter(result, int(result.names[at]), first, stacks, found)
 
 
-class _Comparison:
-    """Compare slices of one series by number; see `copies.compare_pairs`."""
-
-    def __init__(self, result: Collection, slices: Slices) -> None:
-        self._result, self._slices = result, slices
-
-    def __call__(self, pairs: list[tuple[int, int]], exact: int) -> list[str]:
-        numbers = np.array(pairs, np.int64)
-        rows = self._result.images.row[self._slices.row[numbers]]
-        frames = bool((self._slices.record[numbers] >= 0).any())
-        return compare_pairs(self._result.index, rows, exact, frames)
-
-
-def _place(
+def _enter(
     result: Collection, name: int, first: int, stacks: list[Stack], found: list[Found]
 ) -> None:
     """Enter the stacks of one series, whose slices are numbered from its first."""
     for number, stack in enumerate(stacks):
-        stack.slices = stack.slices + first
-        stack.copies = stack.copies + first
-        result.stack_index[stack.slices] = number
-        result.stack_index[stack.copies] = number
+        stack.slices, stack.copies = stack.slices + first, stack.copies + first
+        result.stack_index[stack.slices] = result.stack_index[stack.copies] = number
         result.slice_index[stack.slices] = np.arange(len(stack.slices))
         result.depth[stack.slices] = stack.depth
-        result.depth[stack.copies] = (
-            result.slices.position[stack.copies] @ stack.normal if len(stack.copies) else ()
-        )
+        result.depth[stack.copies] = result.slices.position[stack.copies] @ stack.normal
     result.stacks[name] = len(stacks)
     result.volumes[name] = sum(stack.regular for stack in stacks)
-    longest = max(stacks, key=lambda s: (not s.localizer, len(s.slices)), default=None)
-    if longest is not None and len(longest.slices) > 1:
+    longest = max(stacks, key=lambda s: (not s.localizer, len(s.slices)))
+    if len(longest.slices) > 1:
         result.tilt[name] = round(longest.tilt, 2)
     result.divided[name] = stacks
-    result.problems += [
-        Located(name, one._replace(slices=tuple(int(n) + first for n in one.slices)))
-        for one in found
-    ]
+    for one in found:
+        moved = one._replace(slices=tuple(int(n) + first for n in one.slices))
+        result.problems.append(Located(name, moved))
 
 
-def _find_common(result: Collection) -> Iterator[Located]:
-    """Problems of images that are no slices, and of the UIDs of series."""
-    images, s = result.images, result.slices
+def _find_unnamed(images: Images) -> Iterator[Located]:
+    """Series without Series Instance UID, and with one that occurs elsewhere."""
     for name in np.flatnonzero(images.unnamed).tolist():
-        text = "no Series Instance UID: grouped by folder, patient, study, modality and description"
+        text = "grouped by folder, patient, study, modality, series number and description"
         yield Located(name, Found("SERIES_UID_MISSING", (-1,), text))
     for name in np.flatnonzero(images.clashing).tolist():
-        text = "the Series Instance UID occurs with another patient or study"
+        text = "the same UID occurs with another Patient ID or Study Instance UID"
         yield Located(name, Found("SERIES_UID_CLASH", (-1,), text))
-    if not len(s):
-        return
-    counts = np.diff(np.r_[result.starts, len(s)])
-    some = np.repeat(np.logical_or.reduceat(result.geometry.placed, result.starts), counts)
-    unplaced = ~result.geometry.placed & ~s.composed
-    lost = unplaced & (s.frame >= 0) & ~s.localizer & (s.volumetric | some)
-    frames = unplaced & ((s.frame < 0) | (s.record >= 0))
-    yield from _find_unplaced(result, lost & (s.record < 0), some)
-    for n in _first_per_file(frames, s):
-        text = "no position of its frames" if s.frame[n] < 0 else "a frame without position"
-        yield Located(int(s.series[n]), Found("FRAMES_UNPLACED", (n,), text))
-    for n in np.flatnonzero(s.composed & ~np.r_[False, s.composed[:-1] & (s.series[1:] == s.series[:-1])]):
-        mosaic = s.mosaic[n]
-        code = "MOSAIC" if mosaic else "REPROJECTION"
-        text = "each image holds the slices of a volume as tiles" if mosaic else (
-            "images are projections of the volume from rotating directions"
-        )
-        yield Located(int(s.series[n]), Found(code, (int(n),), text))
 
 
-def _first_per_file(mask: Bools, s: Slices) -> list[int]:
-    numbers = np.flatnonzero(mask)
-    return sorted(numbers[np.unique(s.row[numbers], return_index=True)[1]].tolist())
-
-
-def _find_unplaced(result: Collection, lost: Bools, some: Bools) -> Iterator[Located]:
+def _find_unplaced(result: Collection) -> Iterator[Located]:
     """Slices without a usable position; one problem for a series in which no slice has one."""
-    s = result.slices
-    numbers = np.flatnonzero(lost)
-    all_lost = ~some[numbers]
-    first = np.r_[True, s.series[numbers][1:] != s.series[numbers][:-1]][: len(numbers)]
+    s, placed, starts = result.slices, result.geometry.placed, result.starts
+    some = np.repeat(np.logical_or.reduceat(placed, starts), result.ends - starts)
+    lost = ~placed & ~s.composed & ~s.localizer & (s.frame >= 0) & (s.record < 0)
+    numbers = np.flatnonzero(lost & (s.volumetric | some))
     size = np.bincount(s.series[numbers], minlength=len(result.images.ids))
-    for n in numbers[~all_lost | first].tolist():
+    first = np.unique(s.series[numbers], return_index=True)[1]
+    chosen = some[numbers]
+    chosen[first] = True
+    for n in numbers[chosen].tolist():
         missing = np.isnan(s.position[n]).any(), np.isnan(s.orientation[n]).any()
         names = ("Image Position (Patient)", "Image Orientation (Patient)")
-        text = " and ".join(name for name, one in zip(names, missing, strict=True) if one)
+        text = " and no ".join(name for name, one in zip(names, missing, strict=True) if one)
         text = f"no {text}" if text else "Image Orientation (Patient) is not two orthogonal vectors"
-        if not some[n] and size[s.series[n]] > 1:
-            text += f", nor in the other {size[s.series[n]] - 1} slices of the series"
+        others = int(size[s.series[n]]) - 1
+        if not some[n] and others:
+            text += f"; none of the {others + 1} slices of the series has a usable position"
         yield Located(int(s.series[n]), Found("POSITION_MISSING", (n,), text))
+
+
+def _find_frames(result: Collection) -> Iterator[Located]:
+    """Multi-frame images with frames without position."""
+    s = result.slices
+    numbers = np.flatnonzero(~result.geometry.placed & ((s.frame < 0) | (s.record >= 0)))
+    for n in np.sort(numbers[np.unique(s.row[numbers], return_index=True)[1]]).tolist():
+        text = "no frame has a position" if s.frame[n] < 0 else "some frames have no position"
+        yield Located(int(s.series[n]), Found("FRAMES_UNPLACED", (n,), text))
+
+
+def _find_composed(result: Collection) -> Iterator[Located]:
+    """Series of mosaics and of reprojections."""
+    s = result.slices
+    kinds = (
+        ("MOSAIC", s.mosaic, "each image holds all slices of a volume as tiles"),
+        ("REPROJECTION", s.composed & ~s.mosaic, "the images are projections, no slices"),
+    )
+    for code, mask, text in kinds:
+        numbers = np.flatnonzero(mask)
+        for at in np.unique(s.series[numbers], return_index=True)[1]:
+            n = int(numbers[at])
+            yield Located(int(s.series[n]), Found(code, (n,), text))

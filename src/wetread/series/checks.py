@@ -23,7 +23,7 @@ class Found(NamedTuple):
     text: str
     depth: float | None = None
     """Position on the normal of a slice that is missing, in mm."""
-    count: int = 1
+    missing: int = 1
     """Number of missing slices."""
 
 
@@ -135,7 +135,7 @@ def _find_uneven(slices: Ints, gaps: Floats, uneven: Bools, usual: float) -> Ite
 def _find_shifts(
     depth: Floats, position: Floats, orientation: Floats, settings: Settings
 ) -> tuple[float, list[tuple[int, float]]]:
-    """Tilt in degrees, and the slices that are displaced in their plane, with the distance in mm."""
+    """Tilt in degrees; slices that are displaced in their plane, and by how many mm."""
     tolerance = settings.in_plane_tolerance_mm
     lateral = position @ orientation.reshape(2, 3).T
     if (np.ptp(lateral, axis=0) < tolerance).all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
 from wetread.series.reading import Images
-from wetread.series.slices import Floats, Ints, Slices
+from wetread.series.slices import Ints, Slices
 from wetread.series.stacks import DIVIDERS
 from wetread.table.rows import IndexRows, fetch_rows
 
@@ -37,7 +36,7 @@ class Dividers:
         names = [*DIVIDERS, *_B_VALUES[1:], *_COPY]
         table = fetch_rows(index, rows, names)
         record = pa.array(slices.record, mask=slices.record < 0)
-        self._texts: dict[str, Callable[[int], Any]] = {}
+        self._values: dict[str, pa.Array] = {}
         self.keys = np.full((len(slices), len(DIVIDERS)), -1, np.int64)
         """Code of each value, ascending with the values; -1 for null, (n, attributes)."""
         for column, name in enumerate(DIVIDERS):
@@ -49,7 +48,7 @@ class Dividers:
                 taken = frames[of_frames].combine_chunks().take(record)
                 values = _either(values, taken, slices.record >= 0)
             self.keys[:, column] = encode(values)
-            self._texts[name] = values
+            self._values[name] = values
         copies = [encode(table[name].combine_chunks()) for name in _COPY]
         copies.append(slices.frame)
         _, self.copy = np.unique(np.stack(copies, axis=1), axis=0, return_inverse=True)
@@ -58,7 +57,7 @@ class Dividers:
 
     def value(self, name: str, number: int) -> Any:
         """Value of an attribute in one slice."""
-        return self._texts[name][number].as_py()
+        return self._values[name][number].as_py()
 
 
 def encode(column: pa.Array) -> Ints:
@@ -107,5 +106,3 @@ def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if numbers:
         return pa.float64()
     return one if pa.types.is_list(one) else pa.string()
-
-

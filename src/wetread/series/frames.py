@@ -103,22 +103,20 @@ def _read_image(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            header = read_dataset(
-                root, path, member, settings, source["file_size"], source["etag"]
-            )
+            header = read_dataset(root, path, member, settings, source["file_size"], source["etag"])
         except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
             return
-        shared = (items(header, "SharedFunctionalGroupsSequence") or [None])[0]
+        shared = items(header, "SharedFunctionalGroupsSequence")[:1]
         per_frame = items(header, "PerFrameFunctionalGroupsSequence")[:_MOST_FRAMES]
-        common = {name: _read(name, (shared, header)) for name in FIELDS}
+        common = {name: _read(name, [*shared, header]) for name in FIELDS}
         for number, group in enumerate(per_frame):
-            values = {name: _read(name, (group,)) for name in FIELDS}
+            values = {name: _read(name, [group]) for name in FIELDS}
             values = {n: common[n] if v is _ABSENT else v for n, v in values.items()}
             values = {n: None if v is _ABSENT else v for n, v in values.items()}
             yield {"id": source["id"], "frame": number, **values}
 
 
-def _read(name: str, levels: tuple[Dataset | None, ...]) -> Any:
+def _read(name: str, levels: list[Dataset]) -> Any:
     """Value of a column in the first data set that has it; None if it cannot be read there."""
     macro, kind = FIELDS[name]
     for level in levels:
@@ -129,10 +127,8 @@ def _read(name: str, levels: tuple[Dataset | None, ...]) -> Any:
     return _ABSENT
 
 
-def _groups(level: Dataset | None, macro: str) -> list[Dataset]:
+def _groups(level: Dataset, macro: str) -> list[Dataset]:
     """Items in which an element of a macro may be; the data set itself is the last."""
-    if level is None:
-        return []
     if not macro:
         return [item for sequence in _TYPES for item in items(level, sequence)[:1]]
     found = [level]
@@ -150,7 +146,8 @@ def _convert(group: Dataset, name: str, kind: pa.DataType) -> Any:
         numbers = read_numbers(group, name)
         if numbers.unreadable:
             return None
-        values = [int(n) if pa.types.is_integer(one) else n for n in numbers.values if n is not None]
+        whole = pa.types.is_integer(one)
+        values = [int(n) if whole else n for n in numbers.values if n is not None]
     if not values:
         return _ABSENT
     return values if many else values[0]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from wetread.common.dataframe import to_frame
-from wetread.series.tables import slice_table
 from wetread.series.table import SeriesTable
+from wetread.series.tables import slice_table
 from wetread.table.query import check_select
 from wetread.table.rows import IndexRows, database
 

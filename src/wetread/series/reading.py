@@ -6,12 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
 from wetread.series.slices import Bools, Floats, Ints, Slices
@@ -137,7 +135,7 @@ def _find_keys(
 ) -> tuple[Ints, list[str]]:
     """Key of the series of each file, negative without UID, and the texts of negative keys."""
     key = np.zeros(len(rows), np.int64)
-    for name in (*IDENTITY[::-1],):
+    for name in IDENTITY:
         key = key * (codes[name].max(initial=0) + 2) + codes[name] + 1
     absent = np.flatnonzero(codes["SeriesInstanceUID"] < 0)
     if not len(absent):
@@ -289,7 +287,9 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         np.zeros(len(chosen), np.int64),
         np.full(len(chosen), -1),
         images.series[chosen],
-        *(vectors(columns[n], size) for n, size in zip(_GEOMETRY, (3, 6, 2), strict=True)),
+        vectors(columns["ImagePositionPatient"], 3),
+        vectors(columns["ImageOrientationPatient"], 6),
+        vectors(columns["PixelSpacing"], 2),
         np.stack([filled(columns[name], -1) for name in _MATRIX], axis=1).astype(np.int64),
         _instances(images.columns["SOPInstanceUID"])[chosen],
         has_item(columns["ImageType"], "LOCALIZER"),

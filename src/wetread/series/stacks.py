@@ -35,11 +35,15 @@ _TIMES = DIVIDERS[1:9]
 """Attributes of a dynamic series; if one explains the acquisitions, they are not mixed."""
 _FEW = 3
 """Fewer slices are no volume of their own where they fill a gap of another stack."""
+_ALIKE = float(np.cos(np.radians(10)))
+"""Cosine of the largest angle between the normals of slices that may belong together."""
+_APART = 0.1
+"""Least distance of two positions, as a fraction of the slice distance."""
 _MOST_ORIENTATIONS = 1000
 """Distinct orientations that are compared with each other; more are rounded first."""
 
-Compare = Callable[[list[tuple[int, int]], int], list[str]]
-"""Compare pairs of slices at one position: "" if their pixels are equal, else the reason.
+Compare = Callable[[Ints, int], list[str]]
+"""Compare pairs of slices at one position, (pairs, 2): "" for equal pixels, else the reason.
 
 The second argument is the number of pairs, at the end, that are copies by UID, header and size.
 """
@@ -96,19 +100,27 @@ def divide(series: Member, settings: Settings, compare: Compare) -> tuple[list[S
     direction[used] = _cluster(s.orientation[used], settings.orientation_tolerance)
     matrix, spacing = _ids(s.matrix), _ids(s.spacing)
     found += _find_mixed(s, body, direction, matrix, spacing)
-    stacks: list[list[Stack]] = []
-    key = np.stack([~body, direction, matrix, spacing], axis=1)[used]
-    classes, of = np.unique(key, axis=0, return_inverse=True)
-    sizes = np.bincount(of.ravel())
-    for number in sorted(range(len(classes)), key=lambda n: (classes[n][0], -sizes[n])):
-        members = np.flatnonzero(used)[of.ravel() == number]
-        stacks.append(list(_stack_class(series, members, settings, compare)))
+    stacks = [
+        list(_stack_class(series, members, settings, compare))
+        for members in _classes(used, body, direction, matrix, spacing)
+    ]
     _check_all(stacks, s, settings)
     _block_unplaced(stacks, series, matrix)
     flat = [stack for group in stacks for stack in group]
     found += [problem for stack in flat for problem in stack.found]
     found += _find_acquisitions(series, flat)
     return flat, found
+
+
+def _classes(used: Bools, body: Bools, *kinds: Ints) -> list[Ints]:
+    """Slices that are equal in all kinds; the largest class first, localizers last."""
+    key = (~body).astype(np.int64)
+    for kind in kinds:
+        key = key * (int(kind.max()) + 1) + kind
+    numbers = np.flatnonzero(used)
+    values, of = np.unique(key[numbers], return_inverse=True)
+    classes = [numbers[of == n] for n in range(len(values))]
+    return sorted(classes, key=lambda members: (not body[members[0]], -len(members)))
 
 
 def _cluster(orientation: Floats, tolerance: float) -> Ints:
@@ -136,9 +148,9 @@ def _cluster(orientation: Floats, tolerance: float) -> Ints:
 
 def _ids(values: NDArray[Any]) -> Ints:
     """Number of each distinct row; NaN equals NaN."""
-    values = np.nan_to_num(values.astype(float), nan=-1.0)
     if (values == values[0]).all():
         return np.zeros(len(values), np.int64)
+    values = np.nan_to_num(values.astype(float), nan=-1.0)
     return np.unique(values, axis=0, return_inverse=True)[1].ravel()
 
 
@@ -151,6 +163,8 @@ def _find_mixed(
 ) -> Iterator[Found]:
     """Slices that differ from most of their series in kind, orientation, matrix or spacing."""
     numbers = np.arange(len(s))
+    if not s.localizer.any() and not any(kind.any() for kind in (direction[body], matrix, spacing)):
+        return
     localizers = numbers[s.localizer & ~s.composed]
     if not s.localizer[body].any():
         for n in localizers:
@@ -177,14 +191,14 @@ def _find_mixed(
 
 
 def _angle(a: Floats, b: Floats) -> float:
-    """Angle between the normals of two orientations, or between their rows if larger, in degrees."""
+    """Angle between the normals of two orientations, or between their rows, in degrees."""
     normals = cross(np.stack([a, b]))
     cosines = [normals[0] @ normals[1], a[:3] @ b[:3]]
     return float(np.degrees(np.arccos(np.clip(min(cosines), -1, 1))))
 
 
 def _shape(matrix: Ints) -> str:
-    rows, columns, samples = matrix.tolist()
+    rows, columns, samples = map(int, matrix)
     return f"{rows} rows x {columns} columns" + f" x {samples} samples" * (samples > 1)
 
 
@@ -221,10 +235,10 @@ def _stack_class(
 def _leader(orientation: Floats) -> Floats:
     """Most frequent orientation; of several, the one nearest to the median."""
     if (orientation == orientation[0]).all():
-        return orientation[0]
+        return np.asarray(orientation[0])
     kinds, counts = np.unique(orientation, axis=0, return_counts=True)
     best = kinds[counts == counts.max()]
-    return best[np.abs(best - np.median(orientation, axis=0)).sum(axis=1).argmin()]
+    return np.asarray(best[np.abs(best - np.median(orientation, axis=0)).sum(axis=1).argmin()])
 
 
 def _places(depth: Floats, settings: Settings) -> Ints:
@@ -234,7 +248,7 @@ def _places(depth: Floats, settings: Settings) -> Ints:
     large = gaps[gaps > least]
     if len(large):
         least = max(least, settings.spacing_tolerance * float(np.median(large)))
-    return np.r_[0, np.cumsum(gaps > least)].astype(np.int64)
+    return np.concatenate([[0], np.cumsum(gaps > least)]).astype(np.int64)
 
 
 def _repeats(keys: Ints) -> Bools:
@@ -245,7 +259,8 @@ def _repeats(keys: Ints) -> Bools:
 
 
 def _with_keys(keys: NDArray[np.int64], by: dict[str, int]) -> Bools:
-    return np.all([keys[:, DIVIDERS.index(name)] == code for name, code in by.items()], axis=0)
+    same = [keys[:, DIVIDERS.index(name)] == code for name, code in by.items()]
+    return np.asarray(np.all(same, axis=0))
 
 
 def _cut(
@@ -287,21 +302,22 @@ def _drop_copies(
     first = np.flatnonzero(~again)
     kept, repeated = stack.slices[first], stack.slices[again]
     by_place = dict(zip(place[first].tolist(), kept.tolist(), strict=True))
-    pairs = [(by_place[p], n) for p, n in zip(place[again].tolist(), repeated.tolist(), strict=True)]
-    exact = [(by_place[p], n) for p, n in zip(twin_place.tolist(), twins.tolist(), strict=True)]
-    if len(pairs) > len(first):
-        text = f"{len(pairs)} images repeat the {len(first)} positions; no attribute divides them"
-        stack.found.append(Found("SLICE_DUPLICATED", (pairs[0][1],), text))
-        reasons = ["not compared"]
+    others = np.concatenate([repeated, twins])
+    places = np.concatenate([place[again], twin_place])
+    pairs = np.array([[by_place[p], n] for p, n in zip(places.tolist(), others, strict=True)])
+    if len(repeated) > len(first):
+        text = f"{len(repeated)} images repeat {len(first)} positions; no attribute divides them"
+        stack.found.append(Found("SLICE_DUPLICATED", (int(repeated[0]),), text))
+        reasons = [text]
     else:
-        reasons = compare([*pairs, *exact], len(exact))
-        for (one, other), reason in zip((*pairs, *exact), reasons, strict=True):
+        reasons = compare(pairs, len(twins))
+        for (one, other), reason in zip(pairs.tolist(), reasons, strict=True):
             text = f"at the position of {{1}}; {reason or 'the pixels are equal'}"
             stack.found.append(Found("SLICE_DUPLICATED", (other, one), text))
     if any(reasons):
         stack.blocked = True
         return
-    stack.copies = np.concatenate([repeated, twins]).astype(np.int64)
+    stack.copies = others
     stack.slices, stack.depth = kept, stack.depth[first]
 
 
@@ -346,23 +362,24 @@ def _confirm(stack: Stack, others: list[list[Stack]], s: Slices, settings: Setti
 
 def _fillers(stack: Stack, others: list[list[Stack]], s: Slices) -> Floats:
     """Depths at which slices of another kind stand in a gap of a stack, or continue it."""
-    if len(stack.slices) < 2:
+    if len(stack.slices) < 2 or not others:
         return np.zeros(0)
     step = float(np.median(np.diff(stack.depth)))
     depths = []
     for group in others:
         for other in group:
-            if other.localizer or other.normal @ stack.normal < np.cos(np.radians(10)):
+            if other.localizer or other.normal @ stack.normal < _ALIKE:
                 continue
             depth = s.position[other.slices] @ stack.normal
-            reach = 1.1 * step if len(other.slices) < _FEW or not other.regular else -0.1 * step
+            whole = other.regular and len(other.slices) >= _FEW
+            reach = -_APART * step if whole else (1 + _APART) * step
             near = (depth > stack.depth[0] - reach) & (depth < stack.depth[-1] + reach)
             depths.append(depth[near])
     if not depths:
         return np.zeros(0)
     depth = np.concatenate(depths)
     distance = np.abs(depth[:, None] - stack.depth[None]).min(axis=1)
-    return depth[distance > 0.1 * step]
+    return np.asarray(depth[distance > _APART * step])
 
 
 def _block_unplaced(groups: list[list[Stack]], series: Member, matrix: Ints) -> None:
@@ -375,8 +392,11 @@ def _block_unplaced(groups: list[list[Stack]], series: Member, matrix: Ints) -> 
         if count:
             stack.regular = False
             gaps = [f for f in stack.found if f.code == "SLICE_MISSING"]
-            if sum(gap.count for gap in gaps) <= count:  # the gaps are theirs
-                stack.found = [f for f in stack.found if f not in gaps]
+            theirs = sum(gap.missing for gap in gaps) <= count
+            stack.found = [f for f in stack.found if f not in gaps]
+            if not theirs:
+                note = f"; {count} slices without position may be there"
+                stack.found += [gap._replace(text=gap.text + note) for gap in gaps]
 
 
 def _find_acquisitions(series: Member, stacks: list[Stack]) -> Iterator[Found]:

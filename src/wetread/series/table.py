@@ -118,7 +118,9 @@ class SeriesTable:
 
     def __getitem__(self, number: int) -> Series:
         at = range(len(self))[operator.index(number)]
-        return Series(self.collection, int(self._numbers()[at]), self.table.slice(at, 1).to_pylist()[0])
+        return Series(
+            self.collection, int(self._numbers()[at]), self.table.slice(at, 1).to_pylist()[0]
+        )
 
     def __iter__(self) -> Iterator[Series]:
         for number, row in zip(self._numbers().tolist(), self.table.to_pylist(), strict=True):
@@ -180,12 +182,12 @@ class Series:
     @property
     def modality(self) -> str | None:
         """Modality, if all files share it."""
-        return self.row["Modality"]
+        return self.row["Modality"] or None
 
     @property
     def description(self) -> str | None:
         """Series Description, if all files share it."""
-        return self.row["SeriesDescription"]
+        return self.row["SeriesDescription"] or None
 
     @property
     def files(self) -> int:

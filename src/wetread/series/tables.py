@@ -37,7 +37,9 @@ def series_table(collection: Collection) -> pa.Table:
     count = len(images.ids)
     columns: dict[str, Any] = {"series_id": pa.array(images.ids, pa.string())}
     for name in IDENTITY:
-        columns[name] = pa.array([i[IDENTITY.index(name)] or None for i in images.identities], pa.string())
+        columns[name] = pa.array(
+            [i[IDENTITY.index(name)] or None for i in images.identities], pa.string()
+        )
     for name in SHARED:
         columns[name] = _shared(collection, name)
     columns |= _geometry(collection)
@@ -104,7 +106,9 @@ def _problem_codes(collection: Collection) -> pa.Array:
     codes: dict[int, set[str]] = defaultdict(set)
     for located in collection.problems:
         codes[located.series].add(located.found.code)
-    rows = [sorted(codes.get(n, ()), key=order.__getitem__) for n in range(len(collection.images.ids))]
+    rows = [
+        sorted(codes.get(n, ()), key=order.__getitem__) for n in range(len(collection.images.ids))
+    ]
     return pa.array(rows, pa.list_(pa.string()))
 
 
@@ -133,8 +137,12 @@ def slice_table(collection: Collection) -> pa.Table:
             "id": ids.take(pa.array(collection.images.row[s.row[order]])),
             "frame": pa.array(np.maximum(s.frame, 0)[order].astype(np.int32)),
             "series_id": names.take(pa.array(s.series[order])),
-            "stack_index": known(collection.stack_index.astype(np.int32), collection.stack_index < 0),
-            "slice_index": known(collection.slice_index.astype(np.int32), collection.slice_index < 0),
+            "stack_index": known(
+                collection.stack_index.astype(np.int32), collection.stack_index < 0
+            ),
+            "slice_index": known(
+                collection.slice_index.astype(np.int32), collection.slice_index < 0
+            ),
             "slice_position_mm": known(collection.depth, np.isnan(collection.depth)),
         }
     )

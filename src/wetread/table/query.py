@@ -106,6 +106,7 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
 
 
 def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Reject anything but one SELECT statement."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise QueryError(f"one SELECT statement is needed, not {len(statements)}")

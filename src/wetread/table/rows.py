@@ -324,9 +324,7 @@ def _read_rows(path: str, numbers: NDArray[np.int64], columns: list[str]) -> Ite
             at += count
 
 
-def fetch_rows(
-    index: IndexRows, numbers: NDArray[np.int64], names: Sequence[str]
-) -> pa.Table:
+def fetch_rows(index: IndexRows, numbers: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
     """Columns of the rows with some numbers, in the order given; nulls for unknown names."""
     known = [name for name in names if name in index.schema.names]
     if index.chosen is not None:
