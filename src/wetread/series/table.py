@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,7 @@ class SeriesTable:
     folder, and have the problem SERIES_UID_MISSING. Files without a header belong to no series.
 
     - `len(series)` is the number of series, `series[0]` a `Series`, iteration yields all.
+    - `series["Modality"]` is a column as a pandas Series.
     - `series.table` and `series.to_pandas()` are the table, `series.where(...)` selects rows.
     """
 
@@ -116,11 +117,18 @@ class SeriesTable:
     def __len__(self) -> int:
         return len(self.collection.images.ids) if self._chosen is None else len(self._chosen)
 
-    def __getitem__(self, number: int) -> Series:
-        at = range(len(self))[operator.index(number)]
-        return Series(
-            self.collection, int(self._numbers()[at]), self.table.slice(at, 1).to_pylist()[0]
-        )
+    @overload
+    def __getitem__(self, key: int) -> Series: ...
+    @overload
+    def __getitem__(self, key: str) -> pd.Series[Any]: ...
+    def __getitem__(self, key: int | str) -> Series | pd.Series[Any]:
+        if isinstance(key, str):
+            if key not in self.table.column_names:
+                raise UnknownNameError("column of the series table", key, self.table.column_names)
+            return to_frame(self.table.select([key]), "keep")[key]
+        at = range(len(self))[operator.index(key)]
+        row = self.table.slice(at, 1).to_pylist()[0]
+        return Series(self.collection, int(self._numbers()[at]), row)
 
     def __iter__(self) -> Iterator[Series]:
         for number, row in zip(self._numbers().tolist(), self.table.to_pylist(), strict=True):
