@@ -23,6 +23,7 @@ from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
 from wetread.series.query import SeriesIndex
+from wetread.series.summary import summarise
 from wetread.settings import Settings
 from wetread.sources.buckets import is_url
 from wetread.sources.find import PathLike
@@ -40,7 +41,7 @@ from wetread.table.rows import (
     take_rows,
 )
 from wetread.table.scan import What
-from wetread.table.summary import Summary, summarise
+from wetread.table.summary import Summary
 from wetread.workers import Engine
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class Index(SeriesIndex):
         return to_frame(find_leaks(self, column, by))
 
     def summary(self) -> Summary:
-        """Count files, statuses, modalities, transfer syntaxes and problems; print the result."""
+        """Count files, statuses, modalities, transfer syntaxes, series and problems."""
         return summarise(self)
 
     def split(

@@ -41,7 +41,8 @@ WITH rawData AS (
     WHERE SOPClassUID IN ('1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.5.1.4.1.1.4',
             '1.2.840.10008.5.1.4.1.1.128')
         AND SeriesInstanceUID NOT IN (
-            SELECT SeriesInstanceUID FROM (SELECT SeriesInstanceUID, unnest(kind) AS t FROM instances)
+            SELECT SeriesInstanceUID
+            FROM (SELECT SeriesInstanceUID, unnest(kind) AS t FROM instances)
             WHERE t = 'LOCALIZER' OR t LIKE '%MIP%')
 ), crossProduct AS (
     SELECT SOPInstanceUID, SeriesInstanceUID,

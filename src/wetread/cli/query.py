@@ -15,12 +15,13 @@ from wetread.cli.output import open_index, print_json, print_table
 def query(index: str, sql: str, as_json: bool) -> None:
     """Query an INDEX with SQL.
 
-    SQL is one SELECT statement (DuckDB); the tables are index, problems and problem_codes.
+    SQL is one SELECT statement (DuckDB); the tables are index, problems, problem_codes, series,
+    series_problems, slices and frames.
 
     \b
     wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
     """
-    from wetread.table.query import query as run_query
+    from wetread.series.query import query as run_query
 
     table = run_query(open_index(index), sql)
     if as_json:

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from wetread.common.arrays import filled
 from wetread.series.checks import Found
 from wetread.series.copies import compare_pairs
-from wetread.series.dividers import Dividers
-from wetread.series.frames import SCHEMA, read_frames
+from wetread.series.dividers import Dividers, encode
+from wetread.series.frames import SCHEMA, VARYING, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import FUNCTIONAL, Images, read_images, select_slices, vectors
 from wetread.series.slices import Bools, Floats, Ints, Slices
@@ -119,7 +119,8 @@ def collect(
     _stack_regular(result)
     result.problems += _find_unnamed(images)
     if len(slices):
-        result.problems += [*_find_unplaced(result), *_find_frames(result), *_find_composed(result)]
+        for find in (_find_unplaced, _find_frames, _find_varying, _find_composed):
+            result.problems += find(result)
     result.problems.sort(key=lambda located: located.series)
     return result
 
@@ -271,6 +272,25 @@ def _find_frames(result: Collection) -> Iterator[Located]:
     for n in np.sort(numbers[np.unique(s.row[numbers], return_index=True)[1]]).tolist():
         text = "no frame has a position" if s.frame[n] < 0 else "some frames have no position"
         yield Located(int(s.series[n]), Found("FRAMES_UNPLACED", (n,), text))
+
+
+def _find_varying(result: Collection) -> Iterator[Located]:
+    """Multi-frame images whose frames differ in a value that a column would have."""
+    s, frames = result.slices, result.frames
+    if not len(frames):
+        return
+    image = encode(frames["id"].combine_chunks())
+    varying: dict[int, list[str]] = {}
+    for name in VARYING:
+        code = encode(frames[name].combine_chunks())
+        pairs = np.unique(np.stack([image, code]), axis=1)
+        for one in np.flatnonzero(np.bincount(pairs[0]) > 1).tolist():
+            varying.setdefault(one, []).append(name)
+    slice_of = dict(zip(s.record.tolist(), range(len(s)), strict=True))
+    for one, names in varying.items():
+        n = slice_of[int(np.flatnonzero(image == one)[0])]
+        text = f"frames differ in {', '.join(names)}"
+        yield Located(int(s.series[n]), Found("FRAMES_VARY", (n,), text))
 
 
 def _find_composed(result: Collection) -> Iterator[Located]:

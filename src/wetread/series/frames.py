@@ -56,6 +56,12 @@ FIELDS: dict[str, tuple[str, pa.DataType]] = {
     "RescaleType": ("PixelValueTransformationSequence", _T),
 }
 """Columns of the table: the macro with the element, and the type (PS3.3 C.7.6.16.2, C.8.13.5)."""
+VARYING = (
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "FrameType", "EffectiveEchoTime",
+    "DiffusionBValue", "WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept",
+    "RescaleType",
+)  # fmt: skip
+"""Columns that most images share among their frames."""
 _TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence",
           "XRay3DFrameTypeSequence", "ParametricMapFrameTypeSequence")  # fmt: skip
 SCHEMA = pa.schema(
