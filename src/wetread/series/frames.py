@@ -79,7 +79,7 @@ def read_frames(
 ) -> pa.Table:
     """Read the functional groups of some images: one row per frame, in order.
 
-    An image without functional groups, or with a header that cannot be read, has no rows.
+    An image without functional groups per frame, or with a header that cannot be read, has no rows.
 
     Args:
         index: the index of the images.
@@ -115,7 +115,12 @@ def _read_image(
         shared = items(header, "SharedFunctionalGroupsSequence")[:1]
         per_frame = items(header, "PerFrameFunctionalGroupsSequence")[:_MOST_FRAMES]
         common = {name: _read(name, [*shared, header]) for name in FIELDS}
-        for number, group in enumerate(per_frame):
+        stated = read_numbers(header, "NumberOfFrames").first or 0
+        rest = int(min(stated, _MOST_FRAMES)) - len(per_frame)
+        for number, group in enumerate([*per_frame, *[None] * rest] if per_frame else []):
+            if group is None:  # a frame without groups: nothing is known of it
+                yield {"id": source["id"], "frame": number, **dict.fromkeys(FIELDS)}
+                continue
             values = {name: _read(name, [group]) for name in FIELDS}
             values = {n: common[n] if v is _ABSENT else v for n, v in values.items()}
             values = {n: None if v is _ABSENT else v for n, v in values.items()}
