@@ -25,7 +25,7 @@ def test_a_report_with_everything(
     done = report(index, *sides, "--split", "-o", "r.html", "--json")
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
-    assert said["schema"] == "wetread.report/1"
+    assert said["schema"] == "wetread.report/2"
     assert said["provenance"]["labels"] == "train.csv"
     assert said["provenance"]["predictions"] == "found.parquet"
     assert said["sections"]["split"]["column"] == "part"

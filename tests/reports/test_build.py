@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydicom.data
 import pytest
 
 import wetread as wr
@@ -27,6 +28,7 @@ KEYS = [
     "origin",
     "formats",
     "geometry",
+    "series",
     "windows",
     "tags",
     "privacy",
@@ -75,7 +77,7 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
 
 def test_sections_in_order(report: Report) -> None:
     assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 14
+    assert len(SECTIONS) == len(KEYS) == 15
     found = re.findall(r'<section id="(\w+)"', report.html)
     assert found == [*KEYS, "appendix"]
 
@@ -357,7 +359,7 @@ def test_every_displayed_query_runs(
     assert len(queries) > 40
     for _, verb, name, sql in queries:
         assert (verb, name) == ("query", "train.index")
-        query(index, sql)
+        index.query(sql)
     lines = [c for c in commands(report.html) if c.startswith(("import", "index."))]
     assert len(lines) > 5
     for code in lines:
@@ -390,7 +392,7 @@ def test_write_the_file(reported: Path, tmp_path: Path) -> None:
     found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', page)
     assert found
     data = json.loads(found[1])
-    assert data["schema"] == "wetread.report/1"
+    assert data["schema"] == "wetread.report/2"
     assert data["provenance"]["rows"] == 30
     assert "No label file was given." in page
     assert "No predictions were given." in page
@@ -412,7 +414,7 @@ def test_index_without_images(tmp_path: Path) -> None:
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         report = build(index)
         assert report.data["sections"]["problems"]["totals"]["images"] == 0
-        assert len(re.findall("<section", report.html)) == 15
+        assert len(re.findall("<section", report.html)) == 16
 
 
 def test_predictions_that_cannot_be_scored(reported: Path, boxes: wr.Boxes) -> None:
@@ -476,3 +478,15 @@ def test_boxes_read_before_the_split_get_parts(reported: Path) -> None:
     unjoined = wr.read_boxes(reported / "train.csv")
     report = build(index, unjoined, workers=1)
     assert set(report.data["sections"]["labels"]["parts"]) == {"train", "valid"}
+
+
+def test_series(tmp_path: Path) -> None:
+    folder = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
+    index = wr.scan(folder, workers=0, progress=False)
+    report = build(index, workers=1)
+    section = report.data["sections"]["series"]
+    assert section["totals"]["series"] == len(index.series)
+    assert section["totals"]["volumes"] == index.series["volumes"].sum()
+    codes = {row["code"]: row["n"] for row in section["problems"]}
+    assert codes == counted(index.series.problems()["code"])
+    assert "A slice with another orientation." in report.html

@@ -47,8 +47,10 @@ class SeriesTable:
     - `series.table` and `series.to_pandas()` are the table, `series.where(...)` selects rows.
     """
 
-    def __init__(self, index: IndexRows, settings: Settings = Settings()) -> None:
-        self._index, self._settings = index, settings
+    def __init__(
+        self, index: IndexRows, settings: Settings = Settings(), progress: bool = True
+    ) -> None:
+        self._index, self._settings, self._progress = index, settings, progress
         self._chosen: np.ndarray[Any, np.dtype[np.int64]] | None = None
         self._whole: SeriesTable = self
 
@@ -57,7 +59,7 @@ class SeriesTable:
         """Slices, stacks and problems of all series of the index."""
         if self._whole is not self:
             return self._whole.collection
-        return collect(self._index, self._settings, progress=True)
+        return collect(self._index, self._settings, self._progress)
 
     @cached_property
     def table(self) -> pa.Table:
