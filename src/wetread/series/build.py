@@ -23,7 +23,7 @@ from wetread.series.frames import SCHEMA, VARYING, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import FUNCTIONAL, Images, read_images, select_slices, vectors
 from wetread.series.slices import Bools, Floats, Ints, Slices
-from wetread.series.stacks import Member, Stack, divide
+from wetread.series.stacks import DIVIDERS, Member, Stack, divide
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows, fetch_rows
 
@@ -191,26 +191,35 @@ def _stack_regular(result: Collection) -> None:
 
 def _divide_others(result: Collection, irregular: Bools) -> None:
     """Divide the irregular series one by one."""
-    numbers = np.flatnonzero(np.repeat(irregular, result.ends - result.starts))
+    repeats = irregular & _may_repeat(result)
+    numbers = np.flatnonzero(np.repeat(repeats, result.ends - result.starts))
     part = result.slices.take(numbers)
     result.dividers = dividers = Dividers(result.index, result.images, part, result.frames)
     result.divided_at[numbers] = np.arange(len(numbers))
-    low = 0
     for at in np.flatnonzero(irregular).tolist():
         first, end = int(result.starts[at]), int(result.ends[at])
-        inside = slice(low, low := low + end - first)
-        series = Member(
-            part.take(inside),
-            result.geometry.placed[first:end],
-            dividers.keys[inside],
-            dividers.copy[inside],
-        )
+        low, slices = int(result.divided_at[first]), result.slices.take(slice(first, end))
+        keys, copy = dividers.keys[low : low + len(slices)], dividers.copy[low : low + len(slices)]
+        if low < 0:  # no position repeats
+            keys, copy = np.full((len(slices), len(DIVIDERS)), -1), np.arange(len(slices))
+        series = Member(slices, result.geometry.placed[first:end], keys, copy)
 
         def compare(pairs: Ints, exact: int, first: int = first) -> list[str]:
             return result.compare(pairs + first, exact)
 
         stacks, found = divide(series, result.settings, compare)
         _enter(result, int(result.names[at]), first, stacks, found)
+
+
+def _may_repeat(result: Collection) -> Bools:
+    """True for series in which two slices may have one position, by a generous measure.
+
+    The attributes of other series are not needed.
+    """
+    depth, series = result.geometry.depth, result.slices.series
+    gaps = np.where(series[1:] == series[:-1], np.diff(depth), np.nan)
+    least = np.fmin.reduceat(np.append(gaps, np.nan), result.starts)
+    return np.asarray(least < 0.5 * result.geometry.step + result.settings.in_plane_tolerance_mm)
 
 
 def _enter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -47,6 +48,8 @@ SHARED = (
 """Columns that the series table has for what all files of a series share."""
 _GUESS = ("PatientID", "StudyInstanceUID", "Modality", "SeriesNumber", "SeriesDescription")
 """Columns that identify a series without Series Instance UID, together with the folder."""
+_THREADS = 4
+"""Threads that encode columns; Arrow releases Python's lock."""
 _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MATRIX = ("Rows", "Columns", "SamplesPerPixel")
 _OTHERS = ("read_status", "pixel_length", "NumberOfFrames", "SOPInstanceUID", "SeriesType")
@@ -101,7 +104,8 @@ def read_images(index: IndexRows) -> Images:
     """
     names = dict.fromkeys((*IDENTITY, *SHARED, *_GEOMETRY, *_MATRIX, *_OTHERS))
     table = encoded_columns(index, list(names))
-    columns = {name: _encode(table[name]) for name in names}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        columns = dict(zip(names, pool.map(_encode, map(table.column, names)), strict=True))
     read = _is_any(columns["read_status"], WITH_HEADER)
     if not read.all():
         columns = {name: column.filter(pa.array(read)) for name, column in columns.items()}

@@ -118,6 +118,8 @@ def _classes(used: Bools, body: Bools, *kinds: Ints) -> list[Ints]:
     for kind in kinds:
         key = key * (int(kind.max()) + 1) + kind
     numbers = np.flatnonzero(used)
+    if (key[numbers] == key[numbers[0]]).all():
+        return [numbers]
     values, of = np.unique(key[numbers], return_inverse=True)
     classes = [numbers[of == n] for n in range(len(values))]
     return sorted(classes, key=lambda members: (not body[members[0]], -len(members)))
@@ -220,9 +222,10 @@ def _stack_class(
     members, depth = members[order], depth[order]
     place = _places(depth, settings)
     localizer = bool(s.localizer[members].all())
-    twin = np.zeros(len(members), bool)
-    if place[-1] + 1 < len(members):
-        twin = _repeats(np.stack([series.copy[members], place], axis=1))
+    if place[-1] + 1 == len(members):
+        yield Stack(members, depth, normal, leader, localizer=localizer)
+        return
+    twin = _repeats(np.stack([series.copy[members], place], axis=1))
     for part, by in _cut(series.keys, members, place, np.flatnonzero(~twin)):
         stack = Stack(members[part], depth[part], normal, leader, by=by, localizer=localizer)
         inside = np.isin(place, place[part]) & twin
@@ -407,11 +410,13 @@ def _find_acquisitions(series: Member, stacks: list[Stack]) -> Iterator[Found]:
         return
     numbers = np.concatenate([stack.slices for stack in divided])
     acquisition = series.keys[numbers, 0]
+    count = len(np.unique(acquisition))
     for other in _TIMES:
         values = series.keys[numbers, DIVIDERS.index(other)]
-        pairs = np.unique(np.stack([values, acquisition]), axis=1)
-        if pairs.shape[1] == len(np.unique(values)) > 1:
-            return
-    count = len(np.unique(acquisition))
+        if (values != values[0]).any():
+            pairs = np.unique(np.stack([values, acquisition]), axis=1)
+            if pairs.shape[1] == len(np.unique(values)) == count:
+                return
     text = f"{count} values of AcquisitionNumber, each a stack of its own"
-    yield Found("ACQUISITIONS_MIXED", (int(divided[1].slices[0]),), text)
+    second = next(stack for stack in divided if stack.by[name] != divided[0].by[name])
+    yield Found("ACQUISITIONS_MIXED", (int(second.slices[0]),), text)
