@@ -238,6 +238,7 @@ _SERIES_CODES: tuple[tuple[str, Severity, str], ...] = (
     ("ORIENTATION_MIXED", "warning", "A slice with another orientation."),
     ("MATRIX_MIXED", "warning", "A slice with another number of rows or columns."),
     ("PIXEL_SPACING_MIXED", "error", "A slice with another pixel spacing."),
+    ("PIXEL_SPACING_MISSING", "error", "Slices without a usable pixel spacing."),
     # positions
     ("POSITION_MISSING", "error", "A slice without a usable position or orientation."),
     ("SLICE_MISSING", "error", "A gap as wide as one or more slices."),

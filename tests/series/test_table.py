@@ -182,6 +182,13 @@ def test_files_that_are_no_images() -> None:
     assert index.series["regularly_spaced_3d_volume"].isna().all()
 
 
+def test_a_dicomdir_is_no_series() -> None:
+    folder = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
+    index = wr.scan(folder, workers=0, progress=False)
+    assert "DICOMDIR" in index["path"].tolist()
+    assert not len(index.series.problems("SERIES_UID_MISSING"))
+
+
 def test_malformed_files_cost_only_themselves(scan_series: Scan, ct: Make) -> None:
     if not (SHARED / "malformed").is_dir():
         pytest.skip("no malformed files beside the project")

@@ -335,3 +335,19 @@ def test_missing_and_without_position(scan_series: Scan, ct: Make) -> None:
     rows[30]["ImagePositionPatient"] = None
     index = scan_series(rows[:12] + rows[13:])
     assert codes(index) == ["POSITION_MISSING", "SLICE_MISSING", "SLICE_MISSING"]
+
+
+@pytest.mark.parametrize("value", [None, ["0", "0"], ["0.7"], ["0.7", "x"]])
+def test_no_pixel_spacing(value: Any, scan_series: Scan, ct: Make) -> None:
+    index = scan_series(ct(PixelSpacing=value))
+    assert not only(index).volumes
+    assert codes(index) == ["PIXEL_SPACING_MISSING"]
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e999", "nan"])
+def test_absurd_numbers(value: str, scan_series: Scan, ct: Make) -> None:
+    rows = ct()
+    rows[20]["ImagePositionPatient"] = ["0", value, "0"]
+    index = scan_series(rows)
+    assert not only(index).volumes
+    assert len(codes(index))

@@ -264,7 +264,7 @@ def _find_unplaced(result: Collection) -> Iterator[Located]:
     chosen = some[numbers]
     chosen[first] = True
     for n in numbers[chosen].tolist():
-        missing = np.isnan(s.position[n]).any(), np.isnan(s.orientation[n]).any()
+        missing = ~np.isfinite(s.position[n]).all(), np.isnan(s.orientation[n]).any()
         names = ("Image Position (Patient)", "Image Orientation (Patient)")
         text = " and no ".join(name for name, one in zip(names, missing, strict=True) if one)
         text = f"no {text}" if text else "Image Orientation (Patient) is not two orthogonal vectors"

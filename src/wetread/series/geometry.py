@@ -49,7 +49,8 @@ class Geometry:
 
 def project(slices: Slices) -> Floats:
     """Projection of positions on the normal of each slice, in mm."""
-    return dot(slices.position, cross(slices.orientation))
+    with np.errstate(all="ignore"):
+        return dot(slices.position, cross(slices.orientation))
 
 
 def order(slices: Slices) -> Ints:
@@ -68,6 +69,11 @@ def find_starts(series: Ints) -> Ints:
 
 def measure(slices: Slices, settings: Settings) -> Geometry:
     """Measure sorted slices; see `Geometry`."""
+    with np.errstate(all="ignore"):  # damaged numbers may be as large as a float can be
+        return _measure(slices, settings)
+
+
+def _measure(slices: Slices, settings: Settings) -> Geometry:
     starts = find_starts(slices.series)
     counts = np.diff(np.r_[starts, len(slices)])
     first = np.repeat(starts, counts)
@@ -75,8 +81,7 @@ def measure(slices: Slices, settings: Settings) -> Geometry:
     size = norm(normal)
     depth = dot(slices.position, normal)
     low, high = _extremes(depth, starts)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = (high - low) / (counts - 1)
+    step = (high - low) / (counts - 1)
     inner = np.r_[slices.series[1:] == slices.series[:-1], False]
     gaps = np.where(inner, np.r_[depth[1:], np.nan] - depth, np.nan)
     _, deviation = _extremes(np.abs(gaps - np.repeat(step, counts)), starts)
@@ -104,8 +109,7 @@ def measure(slices: Slices, settings: Settings) -> Geometry:
     regular = _known(~np.logical_or.reduceat(slices.composed, starts))
     for check in checks.values():
         regular &= check
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = np.abs(normal[starts]).max(axis=1) / size[starts]
+    cosine = np.abs(normal[starts]).max(axis=1) / size[starts]
     obliquity = np.round(np.degrees(np.arccos(np.minimum(cosine, 1))), 2)
     return Geometry(checks, regular, obliquity, step, depth, _placed(slices, size, settings))
 

@@ -80,7 +80,7 @@ class Images:
 
     def is_class(self, classes: Sequence[str]) -> Bools:
         """True for files of some SOP classes."""
-        return _is_any(self.columns["SOPClassUID"], classes)
+        return is_any(self.columns["SOPClassUID"], classes)
 
     def is_multiframe(self) -> Bools:
         """True for files with several frames or with functional groups."""
@@ -88,11 +88,7 @@ class Images:
 
     def is_image(self) -> Bools:
         """True for images; other files, masks among them, have no slices."""
-        columns = self.columns
-        matrix = [filled(columns[name], 0) > 0 for name in _MATRIX[:2]]
-        pixels = filled(pc.is_valid(columns["pixel_length"]), False)
-        image = pixels | np.logical_and(*matrix) | self.is_class(VOLUMETRIC)
-        return np.asarray(image & ~self.is_class(_MASKS))
+        return _are_images(self.columns)
 
 
 def read_images(index: IndexRows) -> Images:
@@ -106,7 +102,8 @@ def read_images(index: IndexRows) -> Images:
     table = encoded_columns(index, list(names))
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = dict(zip(names, pool.map(_encode, map(table.column, names)), strict=True))
-    read = _is_any(columns["read_status"], WITH_HEADER)
+    named = filled(pc.is_valid(columns["SeriesInstanceUID"]), False)  # a DICOMDIR is not
+    read = is_any(columns["read_status"], WITH_HEADER) & (named | _are_images(columns))
     if not read.all():
         columns = {name: column.filter(pa.array(read)) for name, column in columns.items()}
     rows = np.flatnonzero(read)
@@ -235,7 +232,14 @@ def _texts_at(column: pa.Array, rows: Ints) -> list[str]:
     return [value or "" for value in column.take(pa.array(rows)).to_pylist()]
 
 
-def _is_any(column: pa.Array, values: Sequence[str]) -> Bools:
+def _are_images(columns: dict[str, pa.Array]) -> Bools:
+    matrix = [filled(columns[name], 0) > 0 for name in _MATRIX[:2]]
+    pixels = filled(pc.is_valid(columns["pixel_length"]), False)
+    image = pixels | np.logical_and(*matrix) | is_any(columns["SOPClassUID"], VOLUMETRIC)
+    return np.asarray(image & ~is_any(columns["SOPClassUID"], _MASKS))
+
+
+def is_any(column: pa.Array, values: Sequence[str]) -> Bools:
     """True where a text is one of some values."""
     wanted = pc.is_in(column.dictionary, value_set=pa.array(values, pa.string()))
     return filled(wanted.take(column.indices), False)

@@ -201,12 +201,14 @@ def _angle(a: Floats, b: Floats) -> float:
 
 def _shape(matrix: Ints) -> str:
     rows, columns, samples = map(int, matrix)
+    if rows <= 0 or columns <= 0:
+        return "no Rows or no Columns"
     return f"{rows} rows x {columns} columns" + f" x {samples} samples" * (samples > 1)
 
 
 def _pair(spacing: Floats) -> str:
     if np.isnan(spacing).any():
-        return "no PixelSpacing"
+        return "no PixelSpacing of two numbers"
     return f"PixelSpacing {spacing[0]:g} x {spacing[1]:g} mm"
 
 
@@ -349,9 +351,13 @@ def _check(stack: Stack, others: list[list[Stack]], s: Slices, settings: Setting
         settings,
     )
     stack.tilt = check.tilt
+    first = stack.slices[0]
     if not stack.localizer:
         stack.found += check.found
-    first = stack.slices[0]
+        if not (s.spacing[first] > 0).all():
+            stack.found.append(
+                Found("PIXEL_SPACING_MISSING", (int(first),), _pair(s.spacing[first]))
+            )
     scout = stack.localizer and any(not other.localizer for group in others for other in group)
     known = bool((s.spacing[first] > 0).all() and (s.matrix[first] > 0).all())
     return check.regular and known and not scout
