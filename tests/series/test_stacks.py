@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -278,3 +279,14 @@ def test_the_short_way_and_the_division_agree(
     assert find_starts(ordered.series).tolist() == [0]
     (stack,) = stacks
     assert (np.diff(stack.depth) >= 0).all()
+
+
+def test_b_values_of_a_manufacturer() -> None:
+    """Two volumes that differ only in a private element of GE."""
+    folder = Path(__file__).resolve().parents[3] / "shared" / "data" / "series" / "mr-dti-2-volumes"
+    if not folder.is_dir():
+        pytest.skip("no series beside the project")
+    (series,) = wr.scan(folder, workers=0, progress=False).series
+    assert [stack.divided_by for stack in series.volumes] == [{"b_value": 0}, {"b_value": 1000}]
+    assert [stack.shape[0] for stack in series.volumes] == [4, 4]
+    assert series.row["problems"] == []

@@ -21,7 +21,15 @@ from wetread.series.copies import compare_pairs
 from wetread.series.dividers import Dividers, encode
 from wetread.series.frames import SCHEMA, VARYING, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
-from wetread.series.reading import FUNCTIONAL, Images, read_images, select_slices, vectors
+from wetread.series.reading import (
+    FUNCTIONAL,
+    MR_IMAGE,
+    Images,
+    is_any,
+    read_images,
+    select_slices,
+    vectors,
+)
 from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.series.stacks import DIVIDERS, Member, Stack, divide
 from wetread.settings import Settings
@@ -104,7 +112,8 @@ def collect(
 ) -> Collection:
     """Find the series of an index and divide them into stacks.
 
-    Only multi-frame images, and slices that repeat a position, are opened.
+    Only multi-frame images are opened, and slices that repeat a position: for their pixels, and for
+    the b-value of MR images that no column tells apart.
 
     Args:
         index: the rows; those without a header belong to no series.
@@ -208,7 +217,16 @@ def _divide_others(result: Collection, irregular: Bools) -> None:
             return result.compare(pairs + first, exact)
 
         stacks, found = divide(series, result.settings, compare)
+        if any(stack.blocked for stack in stacks) and _is_magnetic(slices, result.images):
+            inside = slice(low, low + len(slices))
+            if dividers.read_b_values(inside, result.settings):  # `keys` is a view of them
+                stacks, found = divide(series, result.settings, compare)
         _enter(result, int(result.names[at]), first, stacks, found)
+
+
+def _is_magnetic(slices: Slices, images: Images) -> bool:
+    """True if all slices are MR images with one frame."""
+    return bool(is_any(images.columns["SOPClassUID"], [MR_IMAGE])[slices.row].all())
 
 
 def _may_repeat(result: Collection) -> Bools:

@@ -10,9 +10,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
+from wetread.headers.dataset import read_dataset
+from wetread.headers.diffusion import read_b_value
+from wetread.series.frames import SOURCE
 from wetread.series.reading import Images
 from wetread.series.slices import Ints, Slices
 from wetread.series.stacks import DIVIDERS
+from wetread.settings import Settings
+from wetread.sources.find import path_and_member
 from wetread.table.rows import IndexRows, fetch_rows
 
 _FRAME_NAMES = {
@@ -33,10 +38,12 @@ class Dividers:
 
     def __init__(self, index: IndexRows, images: Images, slices: Slices, frames: pa.Table) -> None:
         rows = images.row[slices.row]
+        self._index, self._rows = index, rows
         names = [*DIVIDERS, *_B_VALUES[1:], *_COPY]
         table = fetch_rows(index, rows, names)
         record = pa.array(slices.record, mask=slices.record < 0)
         self._values: dict[str, pa.Array] = {}
+        self._b_values: dict[int, float | None] = {}
         self.keys = np.full((len(slices), len(DIVIDERS)), -1, np.int64)
         """Code of each value, ascending with the values; -1 for null, (n, attributes)."""
         for column, name in enumerate(DIVIDERS):
@@ -55,9 +62,33 @@ class Dividers:
         self.copy = np.where(copies[0] < 0, len(slices) + np.arange(len(slices)), self.copy.ravel())
         """Equal for copies of one file, (n,)."""
 
+    def read_b_values(self, inside: slice, settings: Settings) -> bool:
+        """Fill the b-values of some slices from their headers; False if none has one."""
+        column = DIVIDERS.index(_B_VALUES[0])
+        if (self.keys[inside, column] >= 0).any():
+            return False
+        sources = fetch_rows(self._index, self._rows[inside], SOURCE).to_pylist()
+        found = [_read_b_value(self._index.root, source, settings) for source in sources]
+        values = pa.array(found, pa.float64())
+        self.keys[inside, column] = encode(values)
+        self._b_values |= dict(zip(range(inside.start, inside.stop), found, strict=True))
+        return bool(values.null_count < len(values))
+
     def value(self, name: str, number: int) -> Any:
         """Value of an attribute in one slice."""
+        if name == _B_VALUES[0] and number in self._b_values:
+            return self._b_values[number]
         return self._values[name][number].as_py()
+
+
+def _read_b_value(root: str, source: dict[str, Any], settings: Settings) -> float | None:
+    """b-value in the header of a file; None without one, or if it cannot be read."""
+    path, member = path_and_member(source)
+    try:
+        header = read_dataset(root, path, member, settings, source["file_size"], source["etag"])
+    except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
+        return None
+    return read_b_value(header)
 
 
 def encode(column: pa.Array) -> Ints:

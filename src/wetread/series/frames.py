@@ -67,7 +67,8 @@ _TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeS
 SCHEMA = pa.schema(
     [("id", _T), ("frame", pa.int32()), *((name, kind) for name, (_, kind) in FIELDS.items())]
 )
-_SOURCE = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "etag")
+SOURCE = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "etag")
+"""Columns of the index with which a file is opened."""
 _ABSENT = object()
 """Element that is not there; None stands for one that cannot be read."""
 _MOST_FRAMES = 1_000_000
@@ -90,7 +91,7 @@ def read_frames(
     Returns:
         `id`, `frame` from 0, and the columns `FIELDS`; null for absent and unreadable values.
     """
-    sources = fetch_rows(index, rows, _SOURCE).to_pylist()
+    sources = fetch_rows(index, rows, SOURCE).to_pylist()
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for source in Progress(progress and len(sources) > 1, len(sources)).track(sources):
         for record in _read_image(index.root, source, settings):

@@ -17,9 +17,10 @@ from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.table.rows import IndexRows, encoded_columns, fetch_rows
 from wetread.table.summary import WITH_HEADER
 
+MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 VOLUMETRIC = (
     "1.2.840.10008.5.1.4.1.1.2",
-    "1.2.840.10008.5.1.4.1.1.4",
+    MR_IMAGE,
     "1.2.840.10008.5.1.4.1.1.128",
 )
 """CT, MR and PET Image Storage: Image Position (Patient) is required (type 1)."""
