@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from wetread.cli.options import json_option
 from wetread.cli.output import echo, open_index, print_json, print_table
 from wetread.cli.problems import print_problems
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SHOWN = (
     "series_id",
@@ -31,8 +36,6 @@ def series(index: str, problems: bool, where: str | None, as_json: bool) -> None
     \b
     wetread series train.index --where "regularly_spaced_3d_volume IS NOT TRUE"
     """
-    import pyarrow.compute as pc
-
     from wetread.series.table import SeriesTable
 
     table = SeriesTable(open_index(index))
@@ -49,5 +52,12 @@ def series(index: str, problems: bool, where: str | None, as_json: bool) -> None
     elif as_json:
         print_json(table.table.to_pylist())
     else:
-        codes = pc.binary_join(table.table["problems"], " ")
-        print_table(table.table.select(_SHOWN).append_column("problems", codes))
+        print_series(table.table)
+
+
+def print_series(rows: pa.Table) -> None:
+    """Print a series table: the columns that fit on a terminal, and the codes of problems."""
+    import pyarrow.compute as pc
+
+    codes = pc.binary_join(rows["problems"], " ")
+    print_table(rows.select(_SHOWN).append_column("problems", codes))

@@ -311,7 +311,8 @@ def _drop_copies(
     places = np.concatenate([place[again], twin_place])
     pairs = np.array([[by_place[p], n] for p, n in zip(places.tolist(), others, strict=True)])
     if len(repeated) > len(first):
-        text = f"{len(repeated)} images repeat {len(first)} positions; no attribute divides them"
+        places = "1 position" if len(first) == 1 else f"{len(first)} positions"
+        text = f"{len(repeated)} images repeat {places}; no attribute divides them"
         stack.found.append(Found("SLICE_DUPLICATED", (int(repeated[0]),), text))
         reasons = [text]
     else:
