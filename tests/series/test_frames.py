@@ -251,3 +251,26 @@ def test_enhanced_and_classic_series_have_the_same_geometry() -> None:
     classic, multi = [one.row for one in index.series if one.row["volumes"]]
     for name in ("origin_patient", "slice_spacing_mm", "PixelSpacing", "Rows", "Columns", "slices"):
         assert multi[name] == pytest.approx(classic[name]), name
+
+
+def test_legacy_converted(tmp_path: Path) -> None:
+    """highdicom's conversion of a real CT series, and its volume."""
+    highdicom = pytest.importorskip("highdicom")
+    from highdicom.legacy import LegacyConvertedEnhancedCTImage
+
+    folder = SHARED / "series" / "ct-3-slices"
+    if not folder.is_dir():
+        pytest.skip("no series beside the project")
+    files = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+    for file in files:
+        file.FrameOfReferenceUID = "2.25.4"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        LegacyConvertedEnhancedCTImage(files, "2.25.5", 9, "2.25.6", 1).save_as(tmp_path / "a.dcm")
+        volume = highdicom.imread(tmp_path / "a.dcm").get_volume()
+    (series,) = wr.scan(tmp_path, workers=0, progress=False).series
+    (ours,) = series.volumes
+    assert ours.shape == volume.spatial_shape
+    assert ours.spacing == pytest.approx(volume.spacing)
+    last = volume.affine @ [volume.spatial_shape[0] - 1, 0, 0, 1]  # the other end
+    assert series.row["origin_patient"] == pytest.approx(last[:3])

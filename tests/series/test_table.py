@@ -220,3 +220,41 @@ def test_summary(scan_series: Scan, ct: Make) -> None:
 def test_every_code_is_raised_somewhere() -> None:
     source = "".join(path.read_text() for path in Path(wr.__file__).parent.glob("series/*.py"))
     assert not [code for code in SERIES_PROBLEMS if f'"{code}"' not in source]
+
+
+def test_a_copied_folder(scan_series: Scan, ct: Make) -> None:
+    """Every slice twice, with equal UIDs: one volume, of the files that come first by path."""
+    index = scan_series(ct(30))
+    shutil.copytree(index.root, Path(index.root, "copy"))
+    index = wr.scan(index.root, workers=0, progress=False)
+    (series,) = index.series
+    (volume,) = series.volumes
+    assert volume.shape[0] == 30
+    assert set(index.series.problems()["code"]) == {"SLICE_DUPLICATED"}
+    kept = index.query("SELECT path FROM slices WHERE slice_index IS NOT NULL")["path"]
+    assert not kept.str.contains("copy/").any()
+
+
+def test_an_altered_copy_of_a_folder(scan_series: Scan, ct: Make) -> None:
+    """Processed pixels under the headers of the originals: no volume."""
+    index = scan_series(ct(30))
+    copy = Path(index.root, "denoised")
+    shutil.copytree(index.root, copy)
+    for path in copy.iterdir():
+        data = bytearray(path.read_bytes())
+        data[-64] ^= 1
+        path.write_bytes(data)
+    index = wr.scan(index.root, workers=0, progress=False)
+    assert index.series["volumes"].tolist() == [0]
+    assert "the pixels differ" in set(index.series.problems()["text"].str.partition("; ")[2])
+
+
+def test_copies_that_cannot_be_read(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
+    rows = ct(9)
+    root = Path(scan_series([*rows, {**rows[4], "SOPInstanceUID": "2.25.99"}]).root)
+    index = wr.scan(root, tmp_path / "to", workers=0, progress=False)
+    root.rename(tmp_path / "moved")
+    assert index.series["volumes"].tolist() == [0]
+    assert index.series.problems()["text"].tolist() == [
+        "at the position of 0-004.dcm; the pixels cannot be read"
+    ]

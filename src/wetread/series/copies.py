@@ -13,7 +13,7 @@ from wetread.table.rows import IndexRows, fetch_rows
 
 _VALUES = ("transfer_syntax", "RescaleSlope", "RescaleIntercept", "PixelRepresentation")
 """Columns on which the values of equal pixel bytes depend."""
-_ALL_COMPARED = 16
+ALL_COMPARED = 16
 """Most copies of one file whose pixels are compared as a whole."""
 DIFFERENT, UNREADABLE = "the pixels differ", "the pixels cannot be read"
 NOT_COMPARED, FRAMES = "not compared, as others differ", "the pixels of frames are not compared"
@@ -40,7 +40,7 @@ def compare_pairs(index: IndexRows, pairs: Ints, exact: int, frames: bool) -> li
         if any(reasons):
             reasons.append(NOT_COMPARED)
             continue
-        sample = exact > _ALL_COMPARED and count >= len(pairs) - exact
+        sample = exact > ALL_COMPARED and count >= len(pairs) - exact
         reasons.append(_compare(index.root, rows[one], rows[other], sample))
     return reasons
 

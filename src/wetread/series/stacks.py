@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetread.series.checks import Found, check_stack
+from wetread.series.copies import ALL_COMPARED
 from wetread.series.slices import Bools, Floats, Ints, Slices, cross
 from wetread.settings import Settings
 
@@ -311,14 +312,16 @@ def _drop_copies(
     places = np.concatenate([place[again], twin_place])
     pairs = np.array([[by_place[p], n] for p, n in zip(places.tolist(), others, strict=True)])
     if len(repeated) > len(first):
-        places = "1 position" if len(first) == 1 else f"{len(first)} positions"
-        text = f"{len(repeated)} images repeat {places}; no attribute divides them"
+        text = "1 position" if len(first) == 1 else f"{len(first)} positions"
+        text = f"{len(repeated)} images repeat {text}; no attribute divides them"
         stack.found.append(Found("SLICE_DUPLICATED", (int(repeated[0]),), text))
         reasons = [text]
     else:
         reasons = compare(pairs, len(twins))
+        sampled = len(twins) > ALL_COMPARED
+        equal = "header and a sample of the pixels are equal" if sampled else "the pixels are equal"
         for (one, other), reason in zip(pairs.tolist(), reasons, strict=True):
-            text = f"at the position of {{1}}; {reason or 'the pixels are equal'}"
+            text = f"at the position of {{1}}; {reason or equal}"
             stack.found.append(Found("SLICE_DUPLICATED", (other, one), text))
     if any(reasons):
         stack.blocked = True
