@@ -41,7 +41,7 @@ _ALIKE = float(np.cos(np.radians(10)))
 _APART = 0.1
 """Least distance of two positions, as a fraction of the slice distance."""
 _MOST_ORIENTATIONS = 1000
-"""Distinct orientations that are compared with each other; more are rounded first."""
+"""Distinct orientations of which each is compared with each other; also most clusters."""
 
 Compare = Callable[[Ints, int], list[str]]
 """Compare pairs of slices at one position, (pairs, 2): "" for equal pixels, else the reason.
@@ -127,26 +127,28 @@ def _classes(used: Bools, body: Bools, *kinds: Ints) -> list[Ints]:
 
 
 def _cluster(orientation: Floats, tolerance: float) -> Ints:
-    """Cluster of each orientation: 0 is the most frequent with all within `tolerance` of it."""
+    """Cluster of each orientation: one with many neighbours, and all within `tolerance` of it."""
     if (orientation == orientation[0]).all():
         return np.zeros(len(orientation), np.int64)
     kinds, of, counts = np.unique(orientation, axis=0, return_inverse=True, return_counts=True)
-    if len(kinds) > _MOST_ORIENTATIONS:
-        rounded = np.round(orientation, 5) + 0.0
-        kinds, of, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
-    of = of.ravel()
-    if len(kinds) > _MOST_ORIENTATIONS:
-        return np.argsort(np.argsort(-counts, kind="stable"))[of]
-    near = np.all(np.abs(kinds[:, None] - kinds[None]) <= tolerance, axis=2)
-    cluster, left, number = np.full(len(kinds), -1), np.ones(len(kinds), bool), 0
-    while left.any():
-        weight = np.where(left, near @ (counts * left), -1)
-        best = np.flatnonzero(weight == weight.max())
-        leader = best[np.argmax(counts[best])]
-        cluster[near[leader] & left] = number
-        left &= ~near[leader]
-        number += 1
-    return cluster[of]
+    few = len(kinds) <= _MOST_ORIENTATIONS
+    near = np.all(np.abs(kinds[:, None] - kinds[None]) <= tolerance, axis=2) if few else None
+    cluster, left = np.full(len(kinds), -1), np.ones(len(kinds), bool)
+    for number in range(_MOST_ORIENTATIONS):
+        if near is not None:  # the one with the most slices in its neighbourhood
+            weight = np.where(left, near @ (counts * left), -1)
+            best = np.flatnonzero(weight == weight.max())
+            inside = near[best[np.argmax(counts[best])]] & left
+        else:  # the one nearest to the median
+            rest = kinds[left]
+            middle = rest[np.abs(rest - np.median(rest, axis=0)).max(axis=1).argmin()]
+            inside = np.all(np.abs(kinds - middle) <= tolerance, axis=1) & left
+        cluster[inside] = number
+        left &= ~inside
+        if not left.any():
+            break
+    cluster[left] = _MOST_ORIENTATIONS + np.arange(left.sum())
+    return cluster[of.ravel()]
 
 
 def _ids(values: NDArray[Any]) -> Ints:
