@@ -313,13 +313,12 @@ def _drop_copies(
     others = np.concatenate([repeated, twins])
     places = np.concatenate([place[again], twin_place])
     pairs = np.array([[by_place[p], n] for p, n in zip(places.tolist(), others, strict=True)])
-    if len(repeated) > len(first):
-        text = "1 position" if len(first) == 1 else f"{len(first)} positions"
-        text = f"{len(repeated)} images repeat {text}; no attribute divides them"
+    count = "1 position" if len(first) == 1 else f"{len(first)} positions"
+    text = f"{len(repeated)} images repeat {count}; no attribute divides them"
+    reasons = [text] if len(repeated) > len(first) else compare(pairs, len(twins))
+    if any(reasons) and 2 * len(repeated) > max(len(first), 2):
         stack.found.append(Found("SLICE_DUPLICATED", (int(repeated[0]),), text))
-        reasons = [text]
     else:
-        reasons = compare(pairs, len(twins))
         sampled = len(twins) > ALL_COMPARED
         equal = "header and a sample of the pixels are equal" if sampled else "the pixels are equal"
         for (one, other), reason in zip(pairs.tolist(), reasons, strict=True):
