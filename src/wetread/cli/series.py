@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import json_option
+from wetread.cli.options import json_option, root_option
 from wetread.cli.output import echo, open_index, print_json, print_table
 from wetread.cli.problems import print_problems
 
@@ -28,7 +28,8 @@ _SHOWN = (
 @click.command()
 @click.argument("index", type=click.Path())
 @click.option("--problems", is_flag=True, help="List the problems, with the slice that is wrong.")
-@click.option("--where", metavar="SQL", help="Only series that fulfil this condition.")
+@click.option("--where", metavar="SQL", help="Only rows for which this expression is true.")
+@root_option
 @json_option
 def series(index: str, problems: bool, where: str | None, as_json: bool) -> None:
     """List the series of an INDEX: slices, volumes, problems.
