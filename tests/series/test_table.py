@@ -258,3 +258,19 @@ def test_copies_that_cannot_be_read(scan_series: Scan, ct: Make, tmp_path: Path)
     assert index.series.problems()["text"].tolist() == [
         "at the position of 0-004.dcm; the pixels cannot be read"
     ]
+
+
+def test_tables_are_computed_when_they_are_named(
+    scan_series: Scan, ct: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = scan_series(ct(3))
+    calls: list[str] = []
+    make = "wetread.series.query._make"
+    monkeypatch.setattr(make, lambda series, name: calls.append(name) or series.table)
+    index.query("SELECT 'series' AS slices, 1 AS frames -- series\nFROM index")
+    assert not calls
+    index.query('WITH s AS (SELECT slices FROM "Series") SELECT * FROM s')
+    assert calls == ["series"]
+    with pytest.raises(QueryError):
+        index.query("DELETE FROM slices")
+    assert calls == ["series"]

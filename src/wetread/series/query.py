@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,13 +55,10 @@ def query(
     index: IndexRows, sql: str, values: Sequence[Any] = (), seconds: float | None = None
 ) -> pa.Table:
     """Run one SELECT statement over an index and its series; see `table.query.query`."""
-    named = {word for word in TABLES if re.search(rf"\b{word}\b", sql, re.IGNORECASE)}
     series = index.series if isinstance(index, SeriesIndex) else SeriesTable(index)
-    tables = {name: _make(series, name) for name in sorted(named)}
     with database(index, seconds) as connection:
-        check_select(connection, sql)
-        for name, table in tables.items():
-            _add(connection, name, table)
+        for name in sorted(check_select(connection, sql).intersection(TABLES)):
+            _add(connection, name, _make(series, name))
         return connection.sql(sql, params=list(values)).to_arrow_table()
 
 

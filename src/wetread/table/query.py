@@ -105,15 +105,15 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
     return query(index, f"SELECT * FROM problems {condition} {order}")
 
 
-def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Reject anything but one SELECT statement."""
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Names of the tables in a SELECT statement, in lower case; rejects anything else."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise QueryError(f"one SELECT statement is needed, not {len(statements)}")
     kind = str(statements[0].type).rpartition(".")[2]
     if kind != "SELECT":
         raise QueryError(f"an index takes only SELECT statements, not {kind}")
-    _parse(connection, sql)
+    return {name.lower() for name in _TABLE.findall(_parse(connection, sql))}
 
 
 def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
@@ -146,6 +146,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     return tree
 
 
+_TABLE = re.compile(r'"table_name":"((?:[^"\\]|\\.)+)"')
 # DuckDB 2 has INSERT, UPDATE and DELETE inside WITH. No text in a query can look like this, as the
 # tree has its quotes escaped.
 _WRITES = re.compile(r'"type":"[A-Z]+_QUERY_NODE"')
