@@ -77,11 +77,19 @@ class Images:
     columns: dict[str, pa.Array]
     """Columns of the index, (n,); texts are dictionary-encoded."""
     codes: dict[str, Ints]
-    """Code of each value of the columns `SHARED`, equal for equal values; -1 for null, (n,)."""
+    """Code of each value of texts and lists, equal for equal values; -1 for null, (n,)."""
 
     def is_class(self, classes: Sequence[str]) -> Bools:
         """True for files of some SOP classes."""
         return is_any(self.columns["SOPClassUID"], classes)
+
+    def has_item(self, name: str, value: str, position: int | None = None) -> Bools:
+        """True for files with a text in a list, anywhere or at one position."""
+        codes = self.codes[name]
+        lists = self.columns[name].take(pa.array(_first_of_each(codes))).to_pylist()
+        parts = slice(None) if position is None else slice(position, position + 1)
+        found = [value in one[parts] for one in lists]
+        return np.array([*found, False], bool)[codes]
 
     def is_multiframe(self) -> Bools:
         """True for files with several frames or with functional groups."""
@@ -108,7 +116,7 @@ def read_images(index: IndexRows) -> Images:
     if not read.all():
         columns = {name: column.filter(pa.array(read)) for name, column in columns.items()}
     rows = np.flatnonzero(read)
-    codes = {name: _codes(columns[name]) for name in (*IDENTITY, *SHARED)}
+    codes = {name: _codes(columns[name]) for name in (*IDENTITY, *SHARED, "SeriesType")}
     key, guesses = _find_keys(index, rows, columns, codes)
     group = _number(key)
     first = _first_of_each(group)
@@ -246,21 +254,6 @@ def is_any(column: pa.Array, values: Sequence[str]) -> Bools:
     return filled(wanted.take(column.indices), False)
 
 
-def has_item(column: pa.Array, value: str, position: int | None = None) -> Bools:
-    """True where a list of texts has an item, anywhere or at one position."""
-    found = np.zeros(len(column), bool)
-    if not pa.types.is_list(column.type):
-        return found
-    lengths = filled(pc.list_value_length(column), 0).astype(np.int64)
-    items = filled(pc.equal(column.flatten(), value), False)
-    at = np.flatnonzero(items)
-    lists = np.repeat(np.arange(len(column)), lengths)
-    if position is not None:
-        at = at[at - (np.cumsum(lengths) - lengths)[lists[at]] == position]
-    found[lists[at]] = True
-    return found
-
-
 def vectors(column: pa.Array, size: int) -> Floats:
     """First `size` numbers of each list, (n, size); NaN for absent ones."""
     if not pa.types.is_list(column.type):
@@ -288,9 +281,9 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
     at = pa.array(chosen)
     columns = {
         name: images.columns[name] if whole else images.columns[name].take(at)
-        for name in (*_GEOMETRY, *_MATRIX, "SOPInstanceUID", "ImageType", "SeriesType")
+        for name in (*_GEOMETRY, *_MATRIX)
     }
-    mosaic = has_item(columns["ImageType"], "MOSAIC")
+    mosaic = images.has_item("ImageType", "MOSAIC")[chosen]
     return Slices(
         chosen,
         np.zeros(len(chosen), np.int64),
@@ -301,9 +294,9 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         vectors(columns["PixelSpacing"], 2),
         np.stack([filled(columns[name], -1) for name in _MATRIX], axis=1).astype(np.int64),
         _instances(images.columns["SOPInstanceUID"])[chosen],
-        has_item(columns["ImageType"], "LOCALIZER"),
+        images.has_item("ImageType", "LOCALIZER")[chosen],
         mosaic,
-        mosaic | has_item(columns["SeriesType"], "REPROJECTION", 1),
+        mosaic | images.has_item("SeriesType", "REPROJECTION", 1)[chosen],
         images.is_class(VOLUMETRIC)[chosen],
     )
 
