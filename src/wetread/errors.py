@@ -18,7 +18,7 @@ Wrong *usage* raises:
         └── LimitError                     pixels beyond a limit of `Settings`
 
 Bad *data* never raises from a scan: it is a problem in the table, with a code of `PROBLEMS`; of
-labels and splits, one of `BOX_PROBLEMS`.
+labels and splits, one of `BOX_PROBLEMS`; of series, one of `SERIES_PROBLEMS`.
 """
 
 from __future__ import annotations
@@ -227,3 +227,32 @@ _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
 
 BOX_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _BOX_CODES}
 """All problem codes of boxes and splits, in the order of `docs/boxes.md`."""
+
+_SERIES_CODES: tuple[tuple[str, Severity, str], ...] = (
+    # which files are a series
+    ("SERIES_UID_MISSING", "warning", "Files without a Series Instance UID, grouped by folder."),
+    ("SERIES_UID_CLASH", "warning", "A Series Instance UID of several patients or studies."),
+    # images of another kind
+    ("LOCALIZER_IN_SERIES", "info", "A localizer among other images."),
+    ("MOSAIC", "info", "Images that hold all slices of a volume as tiles."),
+    ("REPROJECTION", "info", "Projections of a PET volume from rotating directions."),
+    ("FRAMES_UNPLACED", "warning", "A multi-frame image with frames without a position."),
+    ("FRAMES_VARY", "info", "Frames of one image that differ in a value that most images share."),
+    # slices that differ from the others
+    ("ORIENTATION_MIXED", "warning", "A slice with another orientation."),
+    ("MATRIX_MIXED", "warning", "A slice with another number of rows or columns."),
+    ("PIXEL_SPACING_MIXED", "error", "A slice with another pixel spacing."),
+    ("PIXEL_SPACING_MISSING", "error", "Slices without a usable pixel spacing."),
+    # positions
+    ("POSITION_MISSING", "error", "A slice without a usable position or orientation."),
+    ("SLICE_MISSING", "error", "A gap as wide as one or more slices."),
+    ("SLICE_DUPLICATED", "warning", "Several slices at one position."),
+    ("SLICE_SHIFTED", "error", "A slice that is displaced in its plane."),
+    ("SPACING_UNEVEN", "error", "Slices at uneven distances."),
+    ("GANTRY_TILT", "warning", "Slices that are displaced along the gantry tilt."),
+    # several volumes
+    ("ACQUISITIONS_MIXED", "warning", "Several acquisitions at the same positions."),
+)
+
+SERIES_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _SERIES_CODES}
+"""All problem codes of series, in the order of `docs/series.md`."""

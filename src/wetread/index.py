@@ -23,13 +23,15 @@ from wetread.errors import NotFoundError, UnknownNameError, UsageError
 from wetread.images.image import Image
 from wetread.images.mosaic import mosaic
 from wetread.measure.columns import measure_images
+from wetread.series.query import SeriesIndex
+from wetread.series.summary import summarise
 from wetread.settings import Settings
 from wetread.sources.buckets import is_url
 from wetread.sources.find import PathLike
 from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
 from wetread.table.mirror import is_index
-from wetread.table.query import problems, query, where
+from wetread.table.query import problems, where
 from wetread.table.rows import (
     IndexLike,
     all_rows,
@@ -40,7 +42,7 @@ from wetread.table.rows import (
     take_rows,
 )
 from wetread.table.scan import What
-from wetread.table.summary import Summary, summarise
+from wetread.table.summary import Summary
 from wetread.workers import Engine
 
 if TYPE_CHECKING:
@@ -244,7 +246,7 @@ def split(
     return split_rows(index, boxes, parts, folds, by, seed)
 
 
-class Index(Exporting):
+class Index(Exporting, SeriesIndex):
     """A typed table with one row per file, made by `scan` or opened from an index folder.
 
     `len(index)` is the number of rows; iteration yields an `Image` per row.
@@ -295,21 +297,6 @@ class Index(Exporting):
         """
         return where(self, expression, tables=sql_tables(self, boxes))
 
-    def query(self, sql: str, boxes: Boxes | PathLike | None = None) -> pd.DataFrame:
-        """Run one SELECT statement (DuckDB's SQL).
-
-        The tables are `index`, `problems` (one row per problem) and `problem_codes`.
-
-        Args:
-            sql: the statement.
-            boxes: boxes or a label file, the table `boxes`, whose `id` is that of the index:
-                `"SELECT label, count(*) FROM boxes JOIN index USING (id) GROUP BY ALL"`.
-
-        Raises:
-            QueryError: not one SELECT statement, or an unknown column or table.
-        """
-        return to_frame(query(self, sql, tables=sql_tables(self, boxes)), "keep")
-
     def problems(self, code: str | None = None) -> pd.DataFrame:
         """List problems, one row per problem: path, member, id, code, severity, tag, offset, text.
 
@@ -335,7 +322,7 @@ class Index(Exporting):
         return to_frame(find_leaks(self, column, by))
 
     def summary(self) -> Summary:
-        """Count files, statuses, modalities, transfer syntaxes and problems; print the result."""
+        """Count files, statuses, modalities, transfer syntaxes, series and problems."""
         return summarise(self)
 
     def split(

@@ -76,6 +76,20 @@ class Settings:
     decode_bytes: int = 512 * MIB
     """Memory limit of a worker per file, in addition to eight of its frames."""
 
+    spacing_tolerance: float = 0.01
+    """Deviation of a slice distance from the mean, as a fraction of it: IDC and highdicom."""
+    in_plane_tolerance_mm: float = 0.1
+    """Range of the lateral positions of the slices of a volume: IDC."""
+    orthogonality_tolerance: float = 0.01
+    """Deviation of the row and column vectors and their cross product from length 1: IDC."""
+    orientation_tolerance: float = 1e-4
+    """Deviation of a direction cosine from the most frequent one of the series: dcm2niix."""
+    position_tolerance_mm: float = 0.001
+    """Distance of slices at one position: above float32 rounding at 1 m, below any slice spacing.
+
+    A hundredth of the slice distance, if that is larger.
+    """
+
     filter_seconds: float = 10.0
     """Time limit for a filter in the viewer; one huge value can exceed it."""
     viewer_bytes: int = 384 * MIB

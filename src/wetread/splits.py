@@ -7,7 +7,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,21 +15,16 @@ from numpy.typing import NDArray
 from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
 from wetread.errors import UnknownNameError, UsageError
-from wetread.settings import KIB
-from wetread.sources.find import open_source, path_and_member
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
+from wetread.table.pixel_bytes import SOURCE_COLUMNS, describe_extent, digest_pixels
 from wetread.table.query import query
 from wetread.table.rows import AnyIndex, IndexRows, check_files
 
 PARTS = {"train": 0.8, "valid": 0.2}
 PIXEL_HASH = "px_xxh3"
 """Column with a hash of the pixels of each image, at the scale `px_scale`."""
-_SAMPLE = 4 * KIB
-_COLUMNS = (
-    "id, path, path_bytes, member, member_bytes, file_size, pixel_offset, pixel_length, Rows, "
-    "Columns"
-)
+_COLUMNS = ", ".join(("id", *SOURCE_COLUMNS))
 
 
 def split_rows(
@@ -123,11 +117,11 @@ def find_equal_pixels(root: str, images: pa.Table) -> list[list[str]]:
         if all(hashes):
             return [hashes]
     rows = images.select(_COLUMNS.split(", ")).to_pylist()
-    candidates = _duplicates(range(len(rows)), lambda i: _extent(rows[i]))
-    candidates = _duplicates(candidates, lambda i: _digest(root, rows[i], sample=True))
+    candidates = _duplicates(range(len(rows)), lambda i: describe_extent(rows[i]))
+    candidates = _duplicates(candidates, lambda i: digest_pixels(root, rows[i], sample=True))
     digests = [""] * len(rows)
     for i in candidates:
-        digests[i] = _digest(root, rows[i], sample=False)
+        digests[i] = digest_pixels(root, rows[i], sample=False)
     return [digests, *([hashes] if hashes else [])]
 
 
@@ -137,30 +131,6 @@ def _duplicates(numbers: Iterable[int], fingerprint: Callable[[int], str]) -> li
     for number in numbers:
         groups[fingerprint(number)].append(number)
     return [n for text, same in groups.items() if text and len(same) > 1 for n in same]
-
-
-def _extent(row: Mapping[str, Any]) -> str:
-    """Fingerprint of the image size and the length of the pixel element."""
-    return f"{row['Rows']} {row['Columns']} {_bytes(row)}"
-
-
-def _bytes(row: Mapping[str, Any]) -> int:
-    length = int(row["pixel_length"])
-    return int(row["file_size"] or 0) - (row["pixel_offset"] or 0) if length < 0 else length
-
-
-def _digest(root: str, row: Mapping[str, Any], *, sample: bool) -> str:
-    """Hash of the pixel element, or of 4 KiB in its middle; "" if it cannot be read."""
-    length = _bytes(row)
-    start, count = (max(0, length // 2 - _SAMPLE // 2), _SAMPLE) if sample else (0, length)
-    path, member = path_and_member(row)
-    try:
-        with open_source(root, path, member, size=row["file_size"]) as file:
-            file.seek((row["pixel_offset"] or 0) + start)
-            data = file.read(min(count, length - start))
-    except OSError:
-        return ""
-    return f"{_extent(row)} {hashlib.blake2b(data, digest_size=16).hexdigest()}"
 
 
 def _unite(groups: list[str], *fingerprints: list[str]) -> list[str]:

@@ -35,6 +35,8 @@ def test_demo_shows_a_radiograph_and_problems(shown: tuple[Path, str]) -> None:
         "(0028,0004) Photometric Interpretation          CS: 'MONOCHROME1'",
         "TRUNCATED",
         "JPEG 2000",
+        "slice_spacing_mm",
+        "ORIENTATION_MIXED",
         "wetread scan FOLDER -o train.index",
         "Written to xray.png: window 15000/30000",
     ):

@@ -25,7 +25,7 @@ def test_report_with_boxes_and_predictions(
     done = report(index, *sides, "--split", "-o", "r.html", "--json")
     assert done.exit_code == 0, done.output
     output = json.loads(done.stdout)
-    assert output["schema"] == "wetread.report/1"
+    assert output["schema"] == "wetread.report/2"
     assert output["provenance"]["labels"] == "train.csv"
     assert output["provenance"]["predictions"] == "found.parquet"
     assert output["sections"]["split"]["column"] == "part"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydicom.data
 import pytest
 
 import wetread as wr
@@ -27,6 +28,7 @@ KEYS = [
     "origin",
     "formats",
     "geometry",
+    "series",
     "windows",
     "tags",
     "privacy",
@@ -392,7 +394,7 @@ def test_write_the_file(reported: Path, tmp_path: Path) -> None:
     found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', page)
     assert found
     data = json.loads(found[1])
-    assert data["schema"] == "wetread.report/1"
+    assert data["schema"] == "wetread.report/2"
     assert data["provenance"]["rows"] == 30
     assert "No label file was given." in page
     assert "No predictions were given." in page
@@ -478,3 +480,15 @@ def test_boxes_read_before_the_split_get_parts(reported: Path) -> None:
     unjoined = wr.read_boxes(reported / "train.csv")
     report = build(index, unjoined, workers=1)
     assert set(report.data["sections"]["labels"]["parts"]) == {"train", "valid"}
+
+
+def test_series(tmp_path: Path) -> None:
+    folder = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
+    index = wr.scan(folder, workers=0, progress=False)
+    report = build(index, workers=1)
+    section = report.data["sections"]["series"]
+    assert section["totals"]["series"] == len(index.series)
+    assert section["totals"]["volumes"] == index.series["volumes"].sum()
+    codes = {row["code"]: row["n"] for row in section["problems"]}
+    assert codes == counted(index.series.problems()["code"])
+    assert "A slice with another orientation." in report.html

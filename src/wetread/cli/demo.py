@@ -20,6 +20,7 @@ from wetread.cli.output import (
 from wetread.cli.picture import to_bytes
 from wetread.cli.problems import print_problems
 from wetread.cli.scan_summary import print_summary
+from wetread.cli.series import print_series
 from wetread.errors import MissingExtraError, StorageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ ORDER BY list_position(['error', 'warning', 'info'], severity), path LIMIT 8
 """
 CHEST = "path LIKE '%/RG1_UNCR.dcm'"
 PHANTOMS, SIZE = 60, 320
+MOST_SERIES = 10
 AGREEMENT = """
 SELECT label, (SELECT count(*) FROM boxes WHERE boxes.label = pairs.label) AS boxes,
     round(sum(kappa * images) / sum(images) FILTER (kappa IS NOT NULL), 2) AS kappa,
@@ -59,6 +61,7 @@ NEXT = """\
 wetread scan FOLDER -o train.index       one row per file, stored in a folder
 wetread problems train.index             the problems of each file
 wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
+wetread series train.index               series: are they whole volumes?
 wetread header FILE PatientAge Rows      header of one file, or some elements
 wetread show FILE -o picture.png         its image; wetread mosaic train.index: many
 wetread sample phantoms                  200 phantoms with bounding boxes
@@ -81,6 +84,7 @@ def demo(train: bool) -> None:
     folders = _folders()
 
     from wetread.index import Index
+    from wetread.series.table import SeriesTable
     from wetread.table.query import query
     from wetread.table.scan import scan
     from wetread.table.summary import summarise
@@ -95,6 +99,9 @@ def demo(train: bool) -> None:
     print_headline(console, "Every header in one typed table")
     console.print(f"{len(index):,} rows, {len(index.schema):,} columns, for example:")
     print_table(query(index, HEAD))
+    print_headline(console, "Series: is each a whole volume?")
+    whole = SeriesTable(index, progress=False).where("slices > 3 AND Modality IN ('CT', 'MR')")
+    print_series(whole.table.slice(0, MOST_SERIES))
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index.of(index).where(CHEST)[0]
     echo(str(chest.header))

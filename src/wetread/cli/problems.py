@@ -48,7 +48,7 @@ def print_problems(found: pa.Table) -> None:
     """Print severity, code, file and text of each problem in columns."""
     rows = [
         (row["severity"], row["code"], _source(row), printable(row["text"] or ""))
-        for row in found.select(["severity", "code", "path", "member", "tag", "text"]).to_pylist()
+        for row in found.to_pylist()
     ]
     worst_first = list(SEVERITY_COLOURS)
     rows.sort(key=lambda row: worst_first.index(row[0]))
@@ -61,5 +61,6 @@ def print_problems(found: pa.Table) -> None:
 
 def _source(row: dict[str, str]) -> str:
     """File, archive member and tag of a problem."""
-    parts = (row["path"], row["member"], row["tag"] and f"({row['tag']})")
+    tag = row.get("tag")
+    parts = (row["path"], row["member"], tag and f"({tag})")
     return printable(" ".join(part for part in parts if part))

@@ -16,14 +16,14 @@ from wetread.cli.output import open_index, print_json, print_table
 def query(index: str, sql: str, boxes: str | None, as_json: bool) -> None:
     """Query an INDEX with SQL.
 
-    SQL is one SELECT statement (DuckDB); the tables are index, problems and problem_codes, and
-    boxes with --boxes, whose id is that of the index.
+    SQL is one SELECT statement (DuckDB); the tables are index, problems, problem_codes, series,
+    series_problems, slices and frames, and boxes with --boxes, whose id is that of the index.
 
     \b
     wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
     """
     from wetread.boxes.reading import sql_tables
-    from wetread.table.query import query as run_query
+    from wetread.series.query import query as run_query
 
     content = open_index(index)
     table = run_query(content, sql, tables=sql_tables(content, boxes))

@@ -70,6 +70,7 @@ def scan(
     """
     import wetread
     from wetread.sources.buckets import with_anonymous
+    from wetread.table.summary import summarise
 
     if anonymous:
         what = tuple(map(with_anonymous, what))
@@ -85,7 +86,7 @@ def scan(
             replace=replace,
             engine=engine,
         )
-    summary = index.summary()
+    summary = summarise(index)
     if as_json:
         print_json(summary)
     else:

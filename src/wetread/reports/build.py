@@ -24,7 +24,7 @@ from wetread.table.rows import IndexLike, IndexRows, check_files
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
 
-SCHEMA = "wetread.report/1"
+SCHEMA = "wetread.report/2"
 """Version of the JSON format, described in docs/report.md."""
 MAX_BYTES = 1_950_000
 """Maximum size of a report with its thumbnails."""

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 ALL_ROWS = "SELECT * FROM all_rows"
 """The view `index` where no rows were selected."""
+TABLES = (
+    "index",
+    "problems",
+    "problem_codes",
+    "series",
+    "series_problems",
+    "slices",
+    "frames",
+)
+"""Tables of a query; the last four are added by `series.query`."""
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "python_enable_replacements": False,
@@ -56,7 +66,8 @@ def open_database(
         database.register("all_rows", source)
         database.register("problem_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {view}')
-        database.execute(make_view(columns))
+        if "problems" in columns and "path" in columns:  # an index, not another table
+            database.execute(make_view(columns))
         try:
             with _time_limit(seconds, database.interrupt):
                 yield database
@@ -93,6 +104,6 @@ def _explain(message: str, columns: list[str]) -> str:
         error = UnknownNameError("column", name, columns)
         return f"{error}; text takes single quotes: '{name}'"
     if match := _UNKNOWN_TABLE.search(message):
-        tables = "the tables are index, problems and problem_codes, and boxes with boxes=FILE"
-        return f"unknown table {match[1]!r}; {tables}"
+        tables = f"{', '.join(TABLES)}, and boxes with boxes=FILE"
+        return f"unknown table {match[1]!r}; the tables are {tables}"
     return message.strip()

@@ -47,7 +47,7 @@ def query(
     with database(index, seconds) as connection:
         for name, table in tables.items():
             connection.register(name, table)
-        _check_select(connection, sql)
+        check_select(connection, sql)
         return connection.sql(sql, params=list(values)).to_arrow_table()
 
 
@@ -71,7 +71,7 @@ def open_queries(index: IndexRows) -> Iterator[RunQuery]:
         def run_query(sql: str, **tables: pa.Table) -> pa.Table:
             for name, table in tables.items():
                 connection.register(name, table)
-            _check_select(connection, sql)
+            check_select(connection, sql)
             return connection.sql(sql).to_arrow_table()
 
         yield run_query
@@ -149,14 +149,15 @@ def problems(index: IndexRows, code: str | None = None) -> pa.Table:
     return query(index, f"SELECT * FROM problems {condition} {order}")
 
 
-def _check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Names of the tables in a SELECT statement, in lower case; rejects anything else."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise QueryError(f"expected one SELECT statement, found {len(statements)}")
     kind = str(statements[0].type).rpartition(".")[2]
     if kind != "SELECT":
         raise QueryError(f"an index takes only SELECT statements, not {kind}")
-    _parse(connection, sql)
+    return {name.lower() for name in _TABLE.findall(_parse(connection, sql))}
 
 
 def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
@@ -189,6 +190,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     return tree
 
 
+_TABLE = re.compile(r'"table_name":"((?:[^"\\]|\\.)+)"')
 # DuckDB 2 has INSERT, UPDATE and DELETE inside WITH. No text in a query can look like this, as the
 # tree has its quotes escaped.
 _WRITES = re.compile(r'"type":"[A-Z]+_QUERY_NODE"')

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 _BATCH_ROWS = 8192
+_DISTINCT = frozenset(["id", "path", "member", "SOPInstanceUID"])
+"""Text columns with a different value in almost every row."""
 _SAMPLED_OBJECTS = 16
 """Objects of a bucket that `check_files` looks for."""
 
@@ -258,6 +260,33 @@ def batches(index: IndexRows) -> Iterator[pa.RecordBatch]:
                     yield from rows.to_batches()
 
 
+def encoded_columns(index: IndexRows, names: Sequence[str]) -> pa.Table:
+    """Some columns of all rows, in order; texts may be dictionary-encoded, which is faster.
+
+    A name without a column gives nulls.
+    """
+    known = [index.schema.field(n) for n in names if n in index.schema.names]
+    columns = [field.name for field in known]
+    if index.rows is not None:
+        rows = index.rows.select(columns)
+    elif index.chosen is not None:
+        listed = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
+        rows = _select(index, f"SELECT {listed} FROM index")
+    else:
+        import pyarrow.dataset as ds
+
+        repeated = {f.name for f in known if f.type == pa.string()} - _DISTINCT
+        texts = pa.dictionary(pa.int32(), pa.string())
+        schema = pa.schema([f.with_type(texts) if f.name in repeated else f for f in known])
+        form = ds.ParquetFileFormat(dictionary_columns=repeated)
+        paths = _paths(index)
+        rows = ds.dataset(paths, schema, form).to_table() if paths else schema.empty_table()
+    for name in names:
+        if name not in columns:
+            rows = rows.append_column(name, pa.nulls(len(rows)))
+    return rows
+
+
 def fetch(
     index: IndexRows, numbers: Sequence[int] | NDArray[np.int64], columns: list[str]
 ) -> pa.Table:
@@ -293,6 +322,19 @@ def _read_rows(path: str, numbers: NDArray[np.int64], columns: list[str]) -> Ite
             if low < high:
                 yield file.read_row_group(group, have).take(pa.array(numbers[low:high] - at))
             at += count
+
+
+def fetch_rows(index: IndexRows, numbers: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+    """Columns of the rows with some numbers, in the order given; nulls for unknown names."""
+    known = [name for name in names if name in index.schema.names]
+    if index.chosen is not None:
+        rows = encoded_columns(index, known).take(pa.array(numbers, pa.int64()))
+    else:
+        rows = fetch(index, numbers, known)
+    for name in names:
+        if name not in known:
+            rows = rows.append_column(name, pa.nulls(len(rows)))
+    return rows.select(list(names))
 
 
 def take_rows(index: AnyIndex, numbers: range | NDArray[np.int64]) -> AnyIndex:

@@ -12,12 +12,16 @@ WITH_HEADER = ("ok", "repaired", "partial")
 """Values of `read_status` of files whose header was read."""
 
 
+_COUNTED = ("read_status", "modality", "transfer_syntax", "problems", "series_problems")
+
+
 class Summary(dict[str, Any]):
     """Counts of an index: a dict of JSON values that prints as text.
 
     Keys: `root`, `files`, `bytes`, and counts per value in `read_status`, `modality`,
     `transfer_syntax` (UIDs) and `problems` (codes); after a scan `read` (number of files read),
-    `seconds` and `before` (number of files in the index before).
+    `seconds` and `before` (number of files in the index before); from `Index.summary` also
+    `series`, `volumes` (regularly spaced ones) and counts per code in `series_problems`.
     """
 
     def __str__(self) -> str:
@@ -25,7 +29,9 @@ class Summary(dict[str, Any]):
         if "read" in self:
             rate = self["read"] / self["seconds"] if self["seconds"] else 0
             lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")
-        for key in ("read_status", "modality", "transfer_syntax", "problems"):
+        if "series" in self:
+            lines.append(f"{self['series']:,} series, {self['volumes']:,} volumes")
+        for key in filter(self.__contains__, _COUNTED):
             counts = self[key]
             width = max((len(f"{n:,}") for n in counts.values()), default=0)
             lines += [f"\n{key.replace('_', ' ')}{'' if counts else ': none'}"]

@@ -1,4 +1,4 @@
-"""Section 6: image sizes, pixel spacing and slice spacing."""
+"""Section 6: image sizes and pixel spacing."""
 
 from __future__ import annotations
 
@@ -33,31 +33,10 @@ _ASPECT = f"""
 SELECT count(*) AS n FROM index WHERE {PIXELS} AND (PixelAspectRatio[1] <> PixelAspectRatio[2]
     OR abs(PixelSpacing[1] / PixelSpacing[2] - 1) > 0.001)
 """
-_SLICES = """
-WITH slices AS (
-    SELECT SeriesInstanceUID AS series, ImageOrientationPatient AS o,
-        ImagePositionPatient[1] * (o[2] * o[6] - o[3] * o[5])
-        + ImagePositionPatient[2] * (o[3] * o[4] - o[1] * o[6])
-        + ImagePositionPatient[3] * (o[1] * o[5] - o[2] * o[4]) AS depth
-    FROM index WHERE pixel_length IS NOT NULL AND SeriesInstanceUID <> ''
-        AND len(ImagePositionPatient) = 3 AND len(ImageOrientationPatient) = 6
-), gaps AS (
-    SELECT series, o, depth - lag(depth) OVER (PARTITION BY series, o ORDER BY depth) AS gap
-    FROM slices
-), stacks AS (
-    SELECT series, o, count(*) AS n, min(gap) AS low, max(gap) AS high FROM gaps
-    GROUP BY ALL HAVING count(*) > 2
-)
-SELECT count(*) AS stacks, coalesce(CAST(sum(n) AS BIGINT), 0) AS images,
-    count(*) FILTER (WHERE high - low <= 0.01 + 0.01 * high AND low > 0.001) AS regular,
-    count(*) FILTER (WHERE low <= 0.001) AS repeated,
-    count(*) FILTER (WHERE high - low > 0.01 + 0.01 * high AND low > 0.001) AS irregular
-FROM stacks
-"""
 
 
 def describe(subject: Subject) -> Section:
-    """Sizes, spacing and its source, non-square pixels, distances between slices."""
+    """Sizes, spacing and its source, non-square pixels."""
     section = Section("geometry", "Geometry", ["headers"])
     sizes = subject.query(_SIZES)
     if sizes:
@@ -95,21 +74,12 @@ def describe(subject: Subject) -> Section:
         )
     )  # fmt: skip
     oblong = subject.query(_ASPECT)[0]["n"]
-    stacks = subject.query(_SLICES)[0]
-    lines = [
-        ("images with non-square pixels", oblong, blocks.query(subject.command(_ASPECT))),
-        ("stacks of slices (one series, one orientation)", stacks["stacks"],
-         blocks.query(subject.command(_SLICES))),
-        ("with equal distances", stacks["regular"], ""),
-        ("with unequal distances: slices are missing or tilted", stacks["irregular"], ""),
-        ("with several images at one position: phases, echoes or copies", stacks["repeated"], ""),
-    ]  # fmt: skip
-    section.add(blocks.table("Pixel shape and slice stacks", ("property", "count", "query"), lines))
+    lines = [("images with non-square pixels", oblong, blocks.query(subject.command(_ASPECT)))]
+    section.add(blocks.table("Pixel shape", ("property", "count", "query"), lines))
     section.data = {
         "sizes": [[row["width"], row["height"], row["n"]] for row in sizes],
         "spacing_source": source.to_dict(),
         "spacing": [[row["spacing"], row["n"]] for row in spacing],
         "not_square": oblong,
-        "stacks": stacks,
     }
     return section

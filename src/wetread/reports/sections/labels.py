@@ -1,4 +1,4 @@
-"""Section 12: labels, positions and sizes of boxes, and their problems."""
+"""Section 13: labels, positions and sizes of boxes, and their problems."""
 
 from __future__ import annotations
 

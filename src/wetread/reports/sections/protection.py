@@ -1,4 +1,4 @@
-"""Section 9: identifying information (PHI)."""
+"""Section 10: identifying information (PHI)."""
 
 from __future__ import annotations
 

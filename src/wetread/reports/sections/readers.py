@@ -1,4 +1,4 @@
-"""Section 13: images and boxes per reader, and inter-reader agreement."""
+"""Section 14: images and boxes per reader, and inter-reader agreement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 7: grey-scale pipeline: windows, rescale, padding."""
+"""Section 8: grey-scale pipeline: windows, rescale, padding."""
 
 from __future__ import annotations
 

@@ -1,0 +1,139 @@
+"""Values of the attributes that divide stacks, as codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from wetread.common.arrays import filled
+from wetread.headers.dataset import read_dataset
+from wetread.headers.diffusion import read_b_value
+from wetread.series.frames import SOURCE
+from wetread.series.reading import Images
+from wetread.series.slices import Ints, Slices
+from wetread.series.stacks import DIVIDERS
+from wetread.settings import Settings
+from wetread.sources.find import path_and_member
+from wetread.table.rows import IndexRows, fetch_rows
+
+_FRAME_NAMES = {
+    "AcquisitionNumber": "FrameAcquisitionNumber",
+    "ImageType": "FrameType",
+    "ContentTime": "FrameReferenceDateTime",
+    "TriggerTime": "NominalCardiacTriggerDelayTime",
+    "b_value": "DiffusionBValue",
+}
+"""Columns of the table of frames with the value of an attribute, if the name differs."""
+_B_VALUES = ("b_value", "DiffusionBValue")
+_COPY = ("SOPInstanceUID", "header_hash", "file_size", "pixel_length")
+"""Columns that are equal for copies of one file."""
+
+
+class Dividers:
+    """Codes and values of the attributes of some slices."""
+
+    def __init__(self, index: IndexRows, images: Images, slices: Slices, frames: pa.Table) -> None:
+        rows = images.row[slices.row]
+        self._index, self._rows = index, rows
+        names = [*DIVIDERS, *_B_VALUES[1:], *_COPY]
+        table = fetch_rows(index, rows, names)
+        record = pa.array(slices.record, mask=slices.record < 0)
+        self._values: dict[str, pa.Array] = {}
+        self._b_values: dict[int, float | None] = {}
+        self.keys = np.full((len(slices), len(DIVIDERS)), -1, np.int64)
+        """Code of each value, ascending with the values; -1 for null, (n, attributes)."""
+        for column, name in enumerate(DIVIDERS):
+            values = table[name].combine_chunks()
+            if name == _B_VALUES[0]:
+                values = _first_known([table[n].combine_chunks() for n in _B_VALUES])
+            of_frames = _FRAME_NAMES.get(name, name)
+            if of_frames in frames.column_names and frames.num_rows:
+                taken = frames[of_frames].combine_chunks().take(record)
+                values = _either(values, taken, slices.record >= 0)
+            self.keys[:, column] = encode(values)
+            self._values[name] = values
+        copies = [encode(table[name].combine_chunks()) for name in _COPY]
+        copies.append(slices.frame)
+        _, self.copy = np.unique(np.stack(copies, axis=1), axis=0, return_inverse=True)
+        self.copy = np.where(copies[0] < 0, len(slices) + np.arange(len(slices)), self.copy.ravel())
+        """Equal for copies of one file, (n,)."""
+
+    def read_b_values(self, inside: slice, settings: Settings) -> bool:
+        """Fill the b-values of some slices from their headers; False if none has one."""
+        column = DIVIDERS.index(_B_VALUES[0])
+        if (self.keys[inside, column] >= 0).any():
+            return False
+        sources = fetch_rows(self._index, self._rows[inside], SOURCE).to_pylist()
+        found = [_read_b_value(self._index.root, source, settings) for source in sources]
+        values = pa.array(found, pa.float64())
+        self.keys[inside, column] = encode(values)
+        self._b_values |= dict(zip(range(inside.start, inside.stop), found, strict=True))
+        return bool(values.null_count < len(values))
+
+    def value(self, name: str, number: int) -> Any:
+        """Value of an attribute in one slice."""
+        if name == _B_VALUES[0] and number in self._b_values:
+            return self._b_values[number]
+        return self._values[name][number].as_py()
+
+
+def _read_b_value(root: str, source: dict[str, Any], settings: Settings) -> float | None:
+    """b-value in the header of a file; None without one, or if it cannot be read."""
+    path, member = path_and_member(source)
+    try:
+        header = read_dataset(root, path, member, settings, source["file_size"], source["etag"])
+    except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
+        return None
+    return read_b_value(header)
+
+
+def encode(column: pa.Array) -> Ints:
+    """Codes of values, ascending with them; -1 for null.
+
+    >>> encode(pa.array([2.5, None, 1.0, 2.5])).tolist()
+    [1, -1, 0, 1]
+    """
+    if column.null_count == len(column):
+        return np.full(len(column), -1, np.int64)
+    if pa.types.is_list(column.type):
+        column = _join(column)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    order = pc.sort_indices(column.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    codes = filled(column.indices, -1).astype(np.int64)
+    return np.where(codes < 0, -1, rank[codes]) if len(rank) else codes
+
+
+def _join(column: pa.Array) -> pa.Array:
+    """Lists as texts with backslashes; empty lists are null."""
+    texts = pc.cast(column, pa.list_(pa.string()))
+    joined = pc.binary_join(texts, "\\")
+    return pc.if_else(pc.equal(pc.list_value_length(column), 0), None, joined)
+
+
+def _first_known(columns: list[pa.Array]) -> pa.Array:
+    known = [column for column in columns if not pa.types.is_null(column.type)]
+    return pc.coalesce(*(pc.cast(c, pa.float64()) for c in known)) if known else columns[0]
+
+
+def _either(values: pa.Array, other: pa.Array, use_other: NDArray[np.bool_]) -> pa.Array:
+    """The values, or the others where `use_other`; as texts if the types differ."""
+    if pa.types.is_null(values.type):
+        return other
+    if values.type != other.type:
+        kind = _common_type(values.type, other.type)
+        values, other = values.cast(kind), other.cast(kind)
+    return pc.if_else(pa.array(use_other), other, values)
+
+
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    numbers = all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in (one, other))
+    if numbers:
+        return pa.float64()
+    return one if pa.types.is_list(one) else pa.string()

@@ -1,0 +1,267 @@
+"""The table of series and its rows, for users."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+import pyarrow as pa
+
+from wetread.common.dataframe import to_frame
+from wetread.common.html import table_html
+from wetread.errors import SERIES_PROBLEMS, UnknownNameError
+from wetread.series import tables
+from wetread.series.build import Collection, collect
+from wetread.series.stacks import Stack
+from wetread.settings import Settings
+from wetread.table.rows import IndexRows, fetch_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PREVIEW = (
+    "Modality",
+    "SeriesDescription",
+    "files",
+    "slices",
+    "stacks",
+    "volumes",
+    "regularly_spaced_3d_volume",
+    "slice_spacing_mm",
+    "problems",
+)
+
+
+class SeriesTable:
+    """Series of an index, one row per series, computed on first use.
+
+    A series is one Series Instance UID of one patient and study; files without one are grouped by
+    folder, and have the problem SERIES_UID_MISSING. Files without a header belong to no series.
+
+    - `len(series)` is the number of series, `series[0]` a `Series`, iteration yields all.
+    - `series["Modality"]` is a column as a pandas Series.
+    - `series.table` and `series.to_pandas()` are the table, `series.where(...)` selects rows.
+    """
+
+    def __init__(
+        self, index: IndexRows, settings: Settings = Settings(), progress: bool = True
+    ) -> None:
+        self._index, self._settings, self._progress = index, settings, progress
+        self._chosen: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        self._whole: SeriesTable = self
+
+    @cached_property
+    def collection(self) -> Collection:
+        """Slices, stacks and problems of all series of the index."""
+        if self._whole is not self:
+            return self._whole.collection
+        return collect(self._index, self._settings, self._progress)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The series as an Arrow table; see docs/series.md for its columns."""
+        if self._chosen is not None:
+            return self._whole.table.take(pa.array(self._chosen))
+        return tables.series_table(self.collection)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Convert to a DataFrame, one row per series."""
+        return to_frame(self.table, "keep")
+
+    def where(self, expression: str) -> SeriesTable:
+        """Select series with an SQL expression, such as `"slice_spacing_mm < 2"`.
+
+        A comparison with null is null: `regularly_spaced_3d_volume IS NOT TRUE` selects series that
+        are no volume, and those with one slice.
+
+        Raises:
+            QueryError: not an expression, or an unknown column.
+        """
+        from wetread.table.query import where
+
+        rows = self.table
+        found = where(IndexRows("", rows.schema, rows=_numbered(rows)), expression)
+        assert found.rows is not None
+        selected = type(self)(self._index, self._settings)
+        numbers = found.rows[_ROW].to_numpy()
+        selected._whole = self._whole
+        selected._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        return selected
+
+    def problems(self, code: str | None = None) -> pd.DataFrame:
+        """List the problems of the series, one row per problem, with the slice that is wrong.
+
+        Returns:
+            series_id, code, severity, path, member, id, frame, slice_position_mm (of a slice that
+            is missing, or of the slice) and text.
+
+        Raises:
+            UnknownNameError: there is no such code.
+        """
+        return to_frame(self.problem_rows(code))
+
+    def problem_rows(self, code: str | None = None) -> pa.Table:
+        """The problems as an Arrow table; see `problems`."""
+        if code is not None and code not in SERIES_PROBLEMS:
+            raise UnknownNameError("problem code of series", code, SERIES_PROBLEMS)
+        return tables.problem_table(self.collection, self._numbers(), code)
+
+    def _numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers of the series of this table in the collection."""
+        if self._chosen is not None:
+            return self._chosen
+        return np.arange(len(self.collection.images.ids))
+
+    def __len__(self) -> int:
+        return len(self.collection.images.ids) if self._chosen is None else len(self._chosen)
+
+    @overload
+    def __getitem__(self, key: int) -> Series: ...
+    @overload
+    def __getitem__(self, key: str) -> pd.Series[Any]: ...
+    def __getitem__(self, key: int | str) -> Series | pd.Series[Any]:
+        if isinstance(key, str):
+            if key not in self.table.column_names:
+                raise UnknownNameError("column of the series table", key, self.table.column_names)
+            return to_frame(self.table.select([key]), "keep")[key]
+        at = range(len(self))[operator.index(key)]
+        row = self.table.slice(at, 1).to_pylist()[0]
+        return Series(self.collection, int(self._numbers()[at]), row)
+
+    def __iter__(self) -> Iterator[Series]:
+        for number, row in zip(self._numbers().tolist(), self.table.to_pylist(), strict=True):
+            yield Series(self.collection, number, row)
+
+    def __repr__(self) -> str:
+        return f"<SeriesTable: {len(self):,} series in {self._index.root}>"
+
+    def _repr_html_(self) -> str:
+        rows = self.table.slice(0, 5).select(_PREVIEW).to_pylist()
+        more = ", the first 5:" if len(self) > 5 else ":"
+        return f"<p>{len(self):,} series{more}</p>" + table_html(
+            _PREVIEW, (row.values() for row in rows)
+        )
+
+
+class Slice(NamedTuple):
+    """Slice of a stack: an image, or a frame of a multi-frame image."""
+
+    id: str
+    """Id of the image in the index."""
+    frame: int
+    """Frame number, from 0."""
+    position: float
+    """Position on the normal of the stack, in mm."""
+
+
+@dataclass(frozen=True)
+class SeriesStack:
+    """Slices that share orientation, matrix and pixel spacing, in order of position."""
+
+    slices: list[Slice]
+    """Slices from the lowest position on row x column; without copies."""
+    is_volume: bool
+    """True if the slices are a regularly spaced volume."""
+    shape: tuple[int, int, int]
+    """Number of slices, rows and columns."""
+    spacing: tuple[float | None, float, float]
+    """Distance in mm between slices, rows and columns; None for slices that are no volume."""
+    orientation: tuple[float, ...]
+    """Image Orientation (Patient): row, then column vector."""
+    divided_by: dict[str, Any]
+    """Attributes that tell the stack from others at the same positions, with their values."""
+
+
+class Series:
+    """One series of an index."""
+
+    def __init__(self, collection: Collection, number: int, row: dict[str, Any]) -> None:
+        self._collection, self._number = collection, number
+        self.row = row
+        """Row of the series table, by column."""
+
+    @property
+    def series_id(self) -> str:
+        """Id of the series: 16 hex digits, stable across scans and machines."""
+        return str(self.row["series_id"])
+
+    @property
+    def modality(self) -> str | None:
+        """Modality, if all files share it."""
+        return self.row["Modality"] or None
+
+    @property
+    def description(self) -> str | None:
+        """Series Description, if all files share it."""
+        return self.row["SeriesDescription"] or None
+
+    @property
+    def files(self) -> int:
+        """Number of files."""
+        return int(self.row["files"])
+
+    @cached_property
+    def stacks(self) -> list[SeriesStack]:
+        """Stacks of the series, the largest first."""
+        collection = self._collection
+        if self._number in collection.divided:
+            return [self._stack(stack) for stack in collection.divided[self._number]]
+        first, end = collection.bounds.get(self._number, (0, 0))
+        placed = np.arange(first, end)[collection.stack_index[first:end] == 0]
+        if not len(placed):
+            return []
+        regular = bool(collection.volumes[self._number])
+        s = collection.slices
+        stack = Stack(placed, collection.depth[placed], s.position[first], s.orientation[first])
+        stack.regular = regular
+        return [self._stack(stack)]
+
+    @property
+    def volumes(self) -> list[SeriesStack]:
+        """The stacks that are regularly spaced volumes."""
+        return [stack for stack in self.stacks if stack.is_volume]
+
+    def problems(self) -> pd.DataFrame:
+        """List the problems of the series; see `SeriesTable.problems`."""
+        return to_frame(tables.problem_table(self._collection, np.array([self._number])))
+
+    def _stack(self, stack: Stack) -> SeriesStack:
+        collection, s = self._collection, self._collection.slices
+        rows = collection.images.row[s.row[stack.slices]]
+        ids = fetch_rows(collection.index, rows, ["id"])["id"].to_pylist()
+        frames = np.maximum(s.frame[stack.slices], 0).tolist()
+        first, count = int(stack.slices[0]), len(stack.slices)
+        rows_, columns, _ = s.matrix[first].tolist()
+        step = float(stack.depth[-1] - stack.depth[0]) / (count - 1) if stack.regular else None
+        row, column = s.spacing[first].tolist()
+        values = {}
+        if stack.by and collection.dividers is not None and collection.divided_at is not None:
+            at = int(collection.divided_at[first])
+            values = {name: collection.dividers.value(name, at) for name in stack.by}
+        return SeriesStack(
+            list(map(Slice, ids, frames, stack.depth.tolist())),
+            stack.regular,
+            (count, rows_, columns),
+            (step, row, column),
+            tuple(stack.orientation.tolist()),
+            values,
+        )
+
+    def __repr__(self) -> str:
+        kind = self.modality or "files"
+        name = f" {self.description!r}" if self.description else ""
+        return (
+            f"<Series: {kind}{name}, {self.row['slices']} slices, {self.row['stacks']} stacks, "
+            f"{self.row['volumes']} volumes>"
+        )
+
+
+_ROW = "row of the series table"
+
+
+def _numbered(rows: pa.Table) -> pa.Table:
+    return rows.append_column(_ROW, pa.array(np.arange(len(rows))))
