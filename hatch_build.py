@@ -1,4 +1,4 @@
-"""Build hook: compiles the modules that need it, in `src/`, with zig where there is no compiler."""
+"""Build hook: compiles `wetread.headers` parts in `src/`, with zig where there is no compiler."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ("headers.core", "headers.ranges", "common.tables")
-SOURCES = [f"src/wetread/headers/{name}" for name in ("core.py", "core.pxd", "ranges.py")]
+CORE = "src/wetread/headers/core"
+TABLES = "src/wetread/common/tables.py"
+SHARED = "build/cython/_shared.c"
+"""The code of Cython that all modules share."""
 
 
 def hash_sources(root: Path) -> str:
     """Hash that the compiled module carries, so that a test can tell an edit that was not built."""
-    return hashlib.blake2b(b"".join((root / s).read_bytes() for s in SOURCES)).hexdigest()[:16]
+    return hashlib.blake2b(
+        b"".join(path.read_bytes() for path in sorted((root / CORE).glob("*.p[yx]*")))
+    ).hexdigest()[:16]
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -45,12 +49,14 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
             raise RuntimeError(f"wetread.headers.core does not compile{missing}: {hint}") from error
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data.update(pure_python=False, tag=f"cp311-abi3-{platform}")
-        build_data["artifacts"].append("src/wetread/*/*.so")
+        build_data["artifacts"].append("src/wetread/**/*.so")
 
 
 def compile_core(root: Path) -> None:
-    """Compile the walk in place: `src/wetread/headers/core.abi3.so`."""
+    """Compile the walk in place: `src/wetread/headers/core/*.abi3.so`."""
     from Cython.Build import cythonize
+    from Cython.Build.SharedModule import generate_shared_module
+    from Cython.Compiler.Options import CompilationOptions
     from setuptools import Distribution, Extension
 
     macros = [
@@ -58,19 +64,28 @@ def compile_core(root: Path) -> None:
         ("Py_LIMITED_API", "0x030B0000"),
         ("WETREAD_SOURCE", f'"{hash_sources(root)}"'),
     ]
+    common = {"py_limited_api": True, "define_macros": macros, "extra_compile_args": ["-g0"]}
     extensions = [
         Extension(
-            f"wetread.{name}",
-            [f"src/wetread/{name.replace('.', '/')}.py"],
-            py_limited_api=True,
-            define_macros=macros,
+            path.removeprefix("src/").removesuffix(".py").replace("/", "."),
+            [path],
+            **common,
         )
-        for name in MODULES
+        for path in (*(f"{CORE}/{p.name}" for p in sorted((root / CORE).glob("[!_]*.py"))), TABLES)
     ]
     before = Path.cwd()
     os.chdir(root)
     try:
-        modules = cythonize(extensions, build_dir="build/cython", quiet=True)
+        Path(SHARED).parent.mkdir(parents=True, exist_ok=True)
+        generate_shared_module(CompilationOptions(shared_c_file_path=SHARED))
+        modules = cythonize(
+            extensions,
+            include_path=["src"],
+            build_dir="build/cython",
+            quiet=True,
+            shared_utility_qualified_name="wetread.headers.core._shared",
+        )
+        modules.append(Extension("wetread.headers.core._shared", [SHARED], **common))
         distribution = Distribution({"ext_modules": modules, "package_dir": {"": "src"}})
         command = distribution.get_command_obj("build_ext")
         command.inplace, command.build_temp, command.force = True, "build/temp", True
