@@ -151,6 +151,4 @@ def _show_calibration(section: Section, result: Result) -> None:
         for (x, y, n), (low, high) in zip(points, bounds, strict=True)
     ]
     head = ("mean score", "predictions", "hits", "95 % CI")
-    section.add(
-        blocks.side_by_side(blocks.figure(caption, drawn), blocks.table("By score", head, rows))
-    )
+    section.add(blocks.figure(caption, drawn), blocks.table("By score", head, rows))
