@@ -81,10 +81,10 @@ def _to_calibration(table: list[dict[str, Any]], bins: list[dict[str, Any]]) -> 
 def _sum_images(curve: Curve, images: int) -> Floats:
     """(images, 3 * bins): number of predictions, their scores and hits, of each image and bin."""
     sums = np.zeros((images, 3, BINS))
-    score, hit, image = (one[curve.known] for one in (curve.score, curve.hit[:, 0], curve.image))
+    score, hit = curve.score[curve.known], curve.hit[curve.known, 0]
     place = bin_scores(score)
     for number, values in enumerate((np.ones(len(place)), score, hit)):
-        np.add.at(sums[:, number], (image, place), values)
+        np.add.at(sums[:, number], (curve.image[curve.known], place), values)
     return sums.reshape(images, -1)
 
 

@@ -76,8 +76,9 @@ class Cases:
         def select(side: Side) -> Side:
             kept = images[side.image]
             image = number[side.image[kept]]
-            columns = (one[kept] for one in (side.label, side.box, side.score, side.ignore))
-            return Side(image, *columns)
+            return Side(
+                image, side.label[kept], side.box[kept], side.score[kept], side.ignore[kept]
+            )
 
         group = np.unique(self.group[images], return_inverse=True)[1]
         names = tuple(name for name, kept in zip(self.names, images, strict=True) if kept)

@@ -49,7 +49,7 @@ def _score(subject: Subject, predictions: Boxes, left: int, truth: Boxes) -> Res
     metric = "classification" if _are_classified(predictions, truth) else f"voc2010@{IOU}"
     try:
         return evaluate(
-            predictions, truth, metric, by=BY, index=subject.content, resamples=RESAMPLES
+            predictions, truth, metric, by=BY, index=subject.index, resamples=RESAMPLES
         )
     except UsageError:
         return None

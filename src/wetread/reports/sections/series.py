@@ -35,11 +35,11 @@ QUALIFY row_number() OVER (PARTITION BY code ORDER BY path, member) <= 3 ORDER B
 def describe(subject: Subject) -> Section:
     """Number of series and volumes, by modality; problems with examples."""
     section = Section("series", "Series", ["headers"])
-    series = SeriesTable(subject.content, progress=False)
+    series = SeriesTable(subject.index, progress=False)
     tables = {"series": series.table, "series_problems": series.problem_rows()}
 
     def ask(sql: str) -> list[dict[str, Any]]:
-        return subject.ask(sql, **tables)
+        return subject.query(sql, **tables)
 
     (totals,) = ask(_TOTALS)
     kinds, counts = ask(_KINDS), ask(_COUNTS)
