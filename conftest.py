@@ -16,7 +16,7 @@ collect_ignore = [str(path) for path in BUILD["find_modules"](ROOT)]
 def pytest_configure() -> None:
     """Stop if the library was compiled from other sources."""
     try:
-        from wetread.headers.core import source
+        from wetread.headers.core.walk import source
     except ImportError as error:
         raise pytest.UsageError(f"{error}: run `pip install -e .`") from error
     if source() != BUILD["hash_sources"](ROOT):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wetread as wr
-from wetread.headers import blocks
+from wetread.headers import reading
+from wetread.settings import Settings
 from wetread.testing.dicom import dicom_file, picture
 
 
@@ -22,22 +23,16 @@ def test_slow_opens_overlap_also_beside_a_source_that_is_not_opened(
         (tmp_path / f"{n:03}.dcm").write_bytes(dicom_file(picture(n)))
     if with_a_pipe:
         os.mkfifo(tmp_path / "pipe")
-    lock, waiting, most = threading.Lock(), 0, 0
+    expected = wr.scan(tmp_path, workers=0, progress=False).table
+    threads, walk = set(), reading.walk_block
 
-    def slow_open(*args: object) -> int:
-        nonlocal waiting, most
-        with lock:
-            waiting += 1
-            most = max(most, waiting)
-        time.sleep(0.005)
-        with lock:
-            waiting -= 1
-        return real_open(*args)  # type: ignore[arg-type]
+    def walk_block(*arguments: Any, **options: Any) -> Any:
+        threads.add(threading.get_ident())
+        return walk(*arguments, **options)
 
-    real_open = os.open
-    monkeypatch.setattr(blocks.os, "open", slow_open)
-    index = wr.scan(tmp_path, workers=0, progress=False)
-    assert most > 4
-    statuses = index.table["read_status"].to_pylist()
-    assert statuses.count("ok") == 60
-    assert len(statuses) == 60 + with_a_pipe
+    monkeypatch.setattr(reading, "walk_block", walk_block)
+    settings = Settings(slow_open_seconds=0.0)
+    found = wr.scan(tmp_path, workers=0, progress=False, settings=settings).table
+    assert found == expected
+    assert len(threads) > 1
+    assert found["read_status"].to_pylist().count("ok") == 60

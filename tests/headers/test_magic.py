@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 
 import wetread as wr
-from wetread.headers.magic import HEAD, name_file_type
+from wetread.headers.core.constants import NAMED
+from wetread.headers.magic import name_file_type
 
 
 def picture(kind: str) -> bytes:
@@ -86,7 +87,7 @@ FILES = [
     (written(lambda file: np.save(file, np.zeros(3))), "NumPy array"),
     (written(lambda file: pq.write_table(TABLE, file)), "Parquet table"),
     (written(lambda file: pyarrow.feather.write_feather(TABLE, file)), "Arrow table"),
-    (Path(sys.executable).resolve().read_bytes()[:HEAD], "Linux program"),
+    (Path(sys.executable).resolve().read_bytes()[:NAMED], "Linux program"),
     (b"%PDF-1.7\n%\xe2\xe3", "PDF document"),
     (b"\n <!doctype HTML><title>404</title>", "HTML page"),
     ("﻿<html>".encode(), "HTML page"),
@@ -105,7 +106,7 @@ FILES = [
 
 @pytest.mark.parametrize(("data", "name"), FILES, ids=[str(name) for _, name in FILES])
 def test_types(data: bytes, name: str | None) -> None:
-    found = name_file_type(data[:HEAD])
+    found = name_file_type(data[:NAMED])
     assert found == name or (name and str(found).startswith(f"{name}:"))
 
 

@@ -12,15 +12,9 @@ import pyarrow as pa
 import pytest
 
 import wetread as wr
+from wetread.headers.core.constants import R_HEAD, R_MTIME, R_PIXELS, R_TEXT
 from wetread.headers.reading import read_headers
-from wetread.headers.walks import (
-    BASE,
-    MTIME,
-    TEXT,
-    Memory,
-    walk_files,
-    walk_others,
-)
+from wetread.headers.walks import Memory, walk_files, walk_others
 from wetread.settings import KIB, MIB, Settings
 from wetread.sources.find import find
 from wetread.testing import case, dicom_file, picture, seed_files
@@ -55,7 +49,7 @@ def found_in(content: bytes, settings: Settings, fill: int = 0, whole: bool = Tr
         memory.arena[start : start + length].tobytes() if start >= 0 else None
         for start, length in zip(e.start.tolist(), e.length.tolist(), strict=True)
     ]
-    rows = np.delete(walked.rows[:, 0], [BASE, MTIME, TEXT]).tolist()
+    rows = np.delete(walked.rows[:, 0], [R_HEAD, R_MTIME, R_PIXELS, R_TEXT]).tolist()
     elements = [a.tolist() for a in (e.tag, e.vr, e.depth, e.bits, e.length, e.offset)]
     problems = [a.tolist() for a in (f.kind, f.tag, f.offset, f.a, f.b)]
     return rows, elements, problems, values, walked.inferred
@@ -99,6 +93,6 @@ def test_threads_give_the_same_table(folder: Path) -> None:
 
 
 def test_a_block_ends_where_its_memory_is_full(folder: Path) -> None:
-    names = [bytes(path) for path in sorted(folder.iterdir())]
-    walked = walk_files(names, Memory(), Settings(block_bytes=64 * KIB))
+    names = pa.array([bytes(path) + b"\0" for path in sorted(folder.iterdir())])
+    walked = walk_files(names, Memory(), Settings(block_bytes=2 * KIB))
     assert 0 < walked.rows.shape[1] < len(names)

@@ -53,7 +53,7 @@ def array(
     given = np.asarray(numbers)
     if pa.types.is_boolean(kind):
         return pa.Array.from_buffers(kind, len(given), [validity, _bits(given)])
-    data = np.ascontiguousarray(given, _buffer_type(kind))
+    data = np.ascontiguousarray(given, buffer_type(kind))
     if data.dtype != given.dtype and not np.array_equal(data, given, equal_nan=True):
         raise ValueError(f"a value does not fit {kind}")
     return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])
@@ -74,8 +74,7 @@ def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
     >>> filled(array([1, None], pa.int64()), -1).tolist()
     [1, -1]
     """
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+    column = whole_array(column)
     count, first = len(column), column.offset
     if pa.types.is_null(column.type):
         return np.full(count, value)
@@ -83,47 +82,16 @@ def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
     if pa.types.is_boolean(column.type):
         values = _unpack(data, first, count)
     else:
-        kind = _buffer_type(column.type)
+        kind = buffer_type(column.type)
         values = np.frombuffer(data or b"", kind, count, first * kind.itemsize)
     if column.null_count:
         values = np.where(_unpack(validity, first, count), values, value)
     return values
 
 
-def spread(
-    values: pa.Array, rows: npt.NDArray[np.integer[Any]], filled: Bools, count: int
-) -> pa.Array:
-    """Array of `count` rows with values in some of them, null in the others.
-
-    `rows` are in ascending order; a value that is not `filled` is null. The data of texts and
-    lists is not copied.
-
-    >>> values, filled = array(["a", "b"], pa.string()), np.array([True, True])
-    >>> spread(values, np.array([0, 2]), filled, 3).to_pylist()
-    ['a', None, 'b']
-    """
-    if len(values) == count and filled.all():
-        return values
-    valid = np.zeros(count, np.bool_)
-    valid[rows] = filled
-    if values.null_count:
-        valid[rows] &= filled_flags(values)
-    first = values.offset
-    buffers = values.buffers()
-    if pa.types.is_string(values.type) or pa.types.is_list(values.type):
-        offsets = np.frombuffer(buffers[1], np.int32)[first : first + len(values) + 1]
-        bounds = np.zeros(count + 1, np.int32)
-        bounds[rows + 1] = np.diff(offsets)
-        bounds[0] = offsets[0]
-        np.cumsum(bounds, out=bounds)
-        made = [_bits(valid), pa.py_buffer(bounds)]
-        if pa.types.is_list(values.type):
-            return pa.Array.from_buffers(values.type, count, made, children=[values.values])
-        return pa.Array.from_buffers(values.type, count, [*made, buffers[2]])
-    kind = _buffer_type(values.type)
-    out = np.zeros(count, kind)
-    out[rows] = np.frombuffer(buffers[1], kind)[first : first + len(values)]
-    return pa.Array.from_buffers(values.type, count, [_bits(valid), pa.py_buffer(out)])
+def whole_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def filled_flags(values: pa.Array) -> Bools:
@@ -150,7 +118,7 @@ def _texts(values: list[Any], kind: pa.DataType, validity: pa.Buffer | None) -> 
     return pa.Array.from_buffers(kind, len(values), [validity, bounds, pa.py_buffer(data)])
 
 
-def _buffer_type(kind: pa.DataType) -> np.dtype[Any]:
+def buffer_type(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy type of the values in an Arrow buffer."""
     if pa.types.is_temporal(kind):
         return np.dtype(f"i{kind.bit_width // 8}")

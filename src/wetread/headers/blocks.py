@@ -9,16 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from wetread.common.arrays import array, filled, scalar, whole_array
+from wetread.headers.core.constants import (
+    R_COLUMNS,
+    R_HEAD,
+    R_MTIME,
+    R_PIXEL_LENGTH,
+    R_PIXEL_OFFSET,
+    R_PIXELS,
+    R_SYNTAX,
+    R_TEXT,
+)
 from wetread.headers.registry import Registry
 from wetread.headers.walks import (
-    BASE,
-    MTIME,
-    PIXEL_LENGTH,
-    PIXEL_OFFSET,
-    SYNTAX,
-    TEXT,
     Bytes,
     Elements,
     Found,
@@ -68,25 +75,26 @@ def walk_block(
     """Walk sources from the first on, as many as the memory of a block holds."""
     memory = _kept.memory
     memory.used = 0
-    paths = sources.column("path").to_pylist()
-    members = sources.column("member").to_pylist()
-    known = sources.column("problem").to_pylist()
-    rows = np.zeros((12, len(paths)), np.int64)
-    rows[[SYNTAX, PIXEL_OFFSET, PIXEL_LENGTH]] = -1
+    path, member = (whole_array(sources.column(name)) for name in ("path", "member"))
+    known = whole_array(sources.column("problem"))
+    rows = np.zeros((R_COLUMNS, len(path)), np.int64)
+    rows[[R_SYNTAX, R_PIXEL_OFFSET, R_PIXEL_LENGTH]] = -1
     block = _Gathering(rows, memory, settings, whole)
-    block.problems = {i: (code, "") for i, code in enumerate(known) if code}
+    reads = filled(known.is_null(), True)
+    block.problems = {i: (known[i].as_py(), "") for i in np.flatnonzero(~reads).tolist()}
     if is_url(root):
-        left = [i for i in range(len(paths)) if not known[i]]
         sizes = sources.column("file_size").to_pylist()
-        times = sources.column("mtime_ns").to_pylist()
-        rows[MTIME] = [time or 0 for time in times]
-        block.walk_objects(open_bucket(root, settings), left, paths, sizes)
+        rows[R_MTIME] = filled(sources.column("mtime_ns"), 0)
+        left = np.flatnonzero(reads).tolist()
+        block.walk_objects(open_bucket(root, settings), left, path.to_pylist(), sizes)
     else:
-        plain = [i for i, member in enumerate(members) if not member and not known[i]]
-        prefix = os.path.join(os.fsencode(root), b"")
-        block.walk_plain(plain, [prefix + paths[i] for i in plain])
-        for i in [i for i, member in enumerate(members) if member and not known[i]]:
-            block.walk_member(i, root, paths[i], members[i])
+        is_member = filled(pc.binary_length(member), 0) > 0
+        prefix = scalar(os.path.join(os.fsencode(root), b""), pa.binary())
+        nul, nothing = scalar(b"\0", pa.binary()), scalar(b"", pa.binary())
+        names = pc.binary_join_element_wise(prefix, path, nul, nothing)
+        block.walk_plain(np.flatnonzero(reads & ~is_member), names)
+        for i in np.flatnonzero(reads & is_member).tolist():
+            block.walk_member(i, root, path[i].as_py(), member[i].as_py())
     return Block(sources.slice(0, block.rows.shape[1]), block.walked(), memory.arena)
 
 
@@ -97,24 +105,26 @@ class _Gathering:
         self.rows, self.memory, self.settings, self.whole = rows, memory, settings, whole
         self.problems: dict[int, tuple[str, str]] = {}
         self.inferred: dict[int, str | None] = {}
+        self.slow = False
         self.elements: list[Elements] = []
         self.found: list[Found] = []
 
     def walked(self) -> Walked:
         """All rows, elements and problems."""
         elements, found = Elements.join(self.elements), Found.join(self.found)
-        return Walked(self.rows, elements, found, self.problems, self.inferred)
+        return Walked(self.rows, elements, found, self.problems, self.inferred, self.slow)
 
-    def take(self, index: Sequence[int], walked: Walked, shift: int = 0) -> None:
+    def take(
+        self, index: Sequence[int] | npt.NDArray[np.intp], walked: Walked, shift: int = 0
+    ) -> None:
         """What a walk found in the rows `index`; `shift` is where its arena lies in ours."""
         places = np.asarray(index, np.int64)
-        times = self.rows[MTIME, places]
+        times = self.rows[R_MTIME, places]
         self.rows[:, places] = walked.rows
-        self.rows[BASE, places] += shift
-        self.rows[TEXT, places] += shift
-        self.rows[MTIME, places] = np.maximum(self.rows[MTIME, places], times)
-        self.problems.update({index[i]: said for i, said in walked.problems.items()})
-        self.inferred.update({index[i]: syntax for i, syntax in walked.inferred.items()})
+        self.rows[np.ix_([R_HEAD, R_TEXT, R_PIXELS], places)] += shift
+        self.rows[R_MTIME, places] = np.maximum(self.rows[R_MTIME, places], times)
+        self.problems.update({int(index[i]): said for i, said in walked.problems.items()})
+        self.inferred.update({int(index[i]): syntax for i, syntax in walked.inferred.items()})
         elements, found = walked.elements, walked.found
         if len(places) != self.rows.shape[1]:
             elements.row = places[elements.row].astype(np.int32)
@@ -124,23 +134,24 @@ class _Gathering:
         self.elements.append(elements)
         self.found.append(found)
 
-    def walk_plain(self, index: list[int], names: list[bytes]) -> None:
-        """Plain files; rows from the first one that is left out on are left out."""
+    def walk_plain(self, index: npt.NDArray[np.intp], names: pa.BinaryArray) -> None:
+        """The rows `index` of `names`; rows from the first one that is left out on are left out."""
+        names = names if len(index) == len(names) else names.take(array(index, pa.int64()))
         walked = walk_files(names, self.memory, self.settings, whole=self.whole)
         done = walked.rows.shape[1]
         if done < len(index):
-            self.rows = self.rows[:, : index[done]]
+            self.rows, self.slow = self.rows[:, : index[done]], walked.slow
         again = passing(walked)
         self.take(index[:done], walked)
         for i in again:
-            self._try_again(index[i], names[i])
+            self._try_again(int(index[i]), names.slice(i, 1))
 
-    def _try_again(self, row: int, name: bytes) -> None:
+    def _try_again(self, row: int, name: pa.BinaryArray) -> None:
         """After an error that may pass."""
         for _ in range(self.settings.retries - 1):
             time.sleep(0.01)
             memory = Memory()
-            walked = walk_files([name], memory, self.settings, whole=self.whole)
+            walked = walk_files(name, memory, self.settings, whole=self.whole)
             if not passing(walked):
                 self.problems.pop(row)
                 self.take([row], walked, self.memory.append(memory))

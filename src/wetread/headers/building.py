@@ -9,10 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from wetread.common.arrays import buffer_type, filled_flags
 from wetread.headers.charset import read_charsets
+from wetread.headers.core.constants import MOST_RAW
+from wetread.headers.core.texts import spread_offsets
 from wetread.headers.registry import Registry
 from wetread.headers.schema import format_tag
-from wetread.headers.walks import MOST_RAW, Bytes, Elements
+from wetread.headers.walks import Bytes, Elements
+
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -71,3 +76,37 @@ class Work:
         name = self.registry.columns[self.codes[i]].name
         self.built.invalid.append((row, name, self.raw(i)))
         self.built.find(row, code, tag, self.elements.offset[i], text)
+
+
+def spread(values: pa.Array, rows: npt.NDArray[np.int32], filled: Bools, count: int) -> pa.Array:
+    """Array of `count` rows with values in some of them, null in the others.
+
+    `rows` are in ascending order; a value that is not `filled` is null. The data of texts and
+    lists is not copied.
+
+    >>> from wetread.common.arrays import array
+    >>> values, filled = array(["a", "b"], pa.string()), np.array([True, True])
+    >>> spread(values, np.array([0, 2], np.int32), filled, 3).to_pylist()
+    ['a', None, 'b']
+    """
+    if values.null_count:
+        filled = filled & filled_flags(values)
+    if len(values) == count and filled.all():
+        return values
+    first, buffers, valid = values.offset, values.buffers(), np.zeros(-(-count // 8), np.uint8)
+    has_offsets = pa.types.is_string(values.type) or pa.types.is_list(values.type)
+    offsets = np.frombuffer(buffers[1], np.int32) if has_offsets else np.zeros(len(rows) + 1, "i4")
+    offsets = offsets[first : first + len(rows) + 1] if has_offsets else offsets
+    bounds = np.empty(count + 1, np.int32)
+    spread_offsets(offsets, rows, filled.view(np.uint8), bounds, valid)
+    if pa.types.is_list(values.type):
+        made = [pa.py_buffer(valid), pa.py_buffer(bounds)]
+        return pa.Array.from_buffers(values.type, count, made, children=[values.values])
+    if pa.types.is_string(values.type):
+        return pa.Array.from_buffers(
+            values.type, count, [pa.py_buffer(valid), pa.py_buffer(bounds), buffers[2]]
+        )
+    kind = buffer_type(values.type)
+    out = np.zeros(count, kind)
+    out[rows] = np.frombuffer(buffers[1], kind)[first : first + len(values)]
+    return pa.Array.from_buffers(values.type, count, [pa.py_buffer(valid), pa.py_buffer(out)])

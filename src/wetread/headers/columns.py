@@ -11,14 +11,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.arrays import array, spread
+from wetread.common.arrays import array
 from wetread.headers import schema as s
-from wetread.headers.building import Built, Work
+from wetread.headers.building import Built, Work, spread
 from wetread.headers.charset import CHARSET, decode_text, is_defined
+from wetread.headers.core.columns import has_repeats, settle_families, sort_codes
 from wetread.headers.gather import trim
 from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, pack_vr, unpack_vr
-from wetread.headers.texts import TEXTUAL, convert_lists, convert_texts, gather_texts
+from wetread.headers.texts import (
+    EQUALS,
+    LEADING,
+    TEXTUAL,
+    convert_lists,
+    convert_texts,
+    gather_texts,
+)
 from wetread.headers.values import parse_ages, parse_moments, parse_times
 from wetread.headers.walks import Bytes, Elements
 
@@ -47,12 +55,14 @@ _UN = pack_vr("UN")
 def build_columns(arena: Bytes, elements: Elements, rows: int, registry: Registry) -> Built:
     """Typed columns of the public elements of `rows` rows; arrays of that length by name."""
     built = Built(rows)
-    codes = registry.codes_of(elements.tag, elements.row)
+    codes = registry.codes_of(elements)
     if (codes == NO_CODE).any():
-        elements, codes = _drop_strange(built, elements, codes)
-    order = np.argsort(codes, kind="stable")
-    elements, codes = elements.take(order), codes[order]
-    elements, codes = _take_last(built, elements, codes)
+        _note_left_out(built, elements, codes)
+    order = np.empty(len(codes), np.int64)
+    order = order[: sort_codes(codes, np.zeros(len(registry.columns) + 1, np.int64), order)]
+    elements, codes = elements.take(order), codes.take(order)
+    if has_repeats(codes, elements.row):
+        elements, codes = _take_last(built, elements, codes)
     work = Work(arena, elements, codes, registry, built)
     _check_charsets(work)
     family = _settle_families(work)
@@ -71,8 +81,6 @@ def _take_last(
 ) -> tuple[Elements, npt.NDArray[np.uint16]]:
     """The last element of each tag in each row, which alone counts; a problem for the others."""
     again = (codes[1:] == codes[:-1]) & (elements.row[1:] == elements.row[:-1])
-    if not again.any():
-        return elements, codes
     last = np.flatnonzero(np.append(~again, True))
     counts = np.diff(last, prepend=-1)
     for i, count in zip(last[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
@@ -84,47 +92,50 @@ def _take_last(
 def _check_charsets(work: Work) -> None:
     """A problem for every Specific Character Set with a term that the standard does not define."""
     elements = work.elements
-    for i in np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0)):
-        if not is_defined(work.charset(int(i))):
+    index = np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0)).tolist()
+    undefined = {text for text in {work.charset(i) for i in index} if not is_defined(text)}
+    for i in index if undefined else ():
+        if work.charset(i) in undefined:
             text = "not a defined term of the standard"
             work.built.find(elements.row[i], "CHARSET", CHARSET, elements.offset[i], text)
 
 
-def _drop_strange(
-    built: Built, elements: Elements, codes: npt.NDArray[np.uint16]
-) -> tuple[Elements, npt.NDArray[np.uint16]]:
-    """Without the elements that get no column; a problem for every row that has some."""
+def _note_left_out(built: Built, elements: Elements, codes: npt.NDArray[np.uint16]) -> None:
+    """A problem for every row with elements that get no column."""
     left = np.flatnonzero(codes == NO_CODE)
     rows, first, counts = np.unique(elements.row[left], return_index=True, return_counts=True)
     for row, i, count in zip(rows, left[first], counts, strict=True):
         text = f"{count} tags that no dictionary has are too many for columns, from this one on"
         built.find(row, "HEADER_BUDGET", int(elements.tag[i]), elements.offset[i], text)
-    kept = np.flatnonzero(codes != NO_CODE)
-    return elements.take(kept), codes[kept]
 
 
 def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
-    """Reading of each value: as in the dictionary where the bytes allow it."""
+    """Reading of each value: as in the dictionary where the bytes allow it, else 255."""
     elements, codes, registry = work.elements, work.codes, work.registry
-    family = registry.family[codes]
-    stated = _FAMILY[elements.vr]
-    dual = registry.dual[codes]
-    if dual.any():
-        signed = (elements.vr == 0) & dual & _signed_rows(work)[elements.row]
-        family = np.where(signed | (dual & (stated == s.SS)), s.SS, family).astype(np.uint8)
-    silent = (elements.vr == 0) | (elements.vr == _UN)
-    textual = (family <= s.DATE) & (stated <= s.DATE)
-    agree = silent | textual | (family == stated)
-    agree &= (elements.start >= 0) | (family >= s.LENGTH)
-    for i in np.flatnonzero(~agree):
-        _read_other(work, int(i))
-    _note_mismatches(work, silent)
-    unknown = np.flatnonzero(registry.unknown[codes])
-    for i in unknown:
-        _read_unknown(work, int(i))
-    family = np.where(agree, family, 255)
-    family[unknown] = 255
-    return family.astype(np.uint8)
+    family, odd = np.full(len(codes), 255, np.uint8), np.empty(len(codes), np.uint8)
+    if (dual := np.flatnonzero(registry.dual[codes])).size:
+        stated, row = elements.vr[dual], elements.row[dual]
+        signed = (_FAMILY[stated] == s.SS) | ((stated == 0) & _signed_rows(work)[row])
+        family[dual[signed]] = s.SS
+    settle_families(
+        codes,
+        elements.vr,
+        elements.start,
+        registry.family,
+        registry.vr,
+        registry.unknown.view(np.uint8),
+        _FAMILY,
+        s.DATE,
+        s.LENGTH,
+        family,
+        odd,
+    )
+    for i in np.flatnonzero(odd & 1).tolist():
+        _read_other(work, i)
+    _note_mismatches(work, np.flatnonzero(odd & 2))
+    for i in np.flatnonzero(odd & 4).tolist():
+        _read_unknown(work, i)
+    return family
 
 
 def _signed_rows(work: Work) -> Bools:
@@ -136,13 +147,16 @@ def _signed_rows(work: Work) -> Bools:
     return signed
 
 
-def _note_mismatches(work: Work, silent: Bools) -> None:
+def _note_mismatches(work: Work, index: npt.NDArray[np.intp]) -> None:
     """A problem for every stated VR that the dictionary does not have."""
     elements, columns = work.elements, work.registry.columns
-    for i in np.flatnonzero(~silent & (elements.vr != work.registry.vr[work.codes])).tolist():
-        column, vr = columns[work.codes[i]], unpack_vr(int(elements.vr[i]))
-        if vr not in column.vrs and column.known:
-            text = f"{vr}, the dictionary says {' or '.join(column.vrs)}"
+    pairs = work.codes[index].astype(np.uint32) << np.uint32(16) | elements.vr[index]
+    for pair in np.unique(pairs).tolist():
+        column, vr = columns[pair >> 16], unpack_vr(pair & 0xFFFF)
+        if vr in column.vrs or not column.known:
+            continue
+        text = f"{vr}, the dictionary says {' or '.join(column.vrs)}"
+        for i in index[pairs == pair].tolist():
             work.built.find(elements.row[i], "VR_MISMATCH", column.tag, elements.offset[i], text)
 
 
@@ -163,10 +177,22 @@ def _build_texts(work: Work, index: npt.NDArray[np.intp], family: npt.NDArray[np
             chosen = np.flatnonzero(of_family & (is_list == many))
             if not chosen.size:
                 continue
-            part = gather_texts(work, index[chosen], start[chosen], length[chosen])
+            flags = _trim_flags(work, index[chosen], number, many)
+            part = gather_texts(work, index[chosen], start[chosen], length[chosen], flags)
             convert = convert_lists if many else convert_texts
             values = convert(work, index[chosen], part, number)
             _cut_columns(work, index[chosen], values, length[chosen] > 0)
+
+
+def _trim_flags(work: Work, index: npt.NDArray[np.intp], number: int, many: bool) -> Bytes:
+    """Characters of single values that mean nothing: leading spaces, and `=` after a name."""
+    codes, registry = work.codes[index], work.registry
+    if many:
+        return np.zeros(len(index), np.uint8)
+    if number != s.TEXT:
+        return np.full(len(index), LEADING, np.uint8)
+    flags: Bytes = registry.is_title[codes] * np.uint8(LEADING)
+    return flags | registry.is_name[codes] * np.uint8(EQUALS)
 
 
 # --- binary numbers ---------------------------------------------------------------------------
@@ -252,7 +278,7 @@ def _place(
     work: Work,
     column: Column,
     values: pa.Array,
-    rows: npt.NDArray[np.integer[Any]],
+    rows: npt.NDArray[np.int32],
     filled: Bools,
 ) -> None:
     """Put values of some rows in the result, beside what another family gave for other rows."""
@@ -347,13 +373,13 @@ def _read_unknown(work: Work, i: int) -> None:
     values = _read_values(work, i) if said < s.LENGTH and work.elements.start[i] >= 0 else []
     column = s.unknown_column(tag, text=bool(values))
     value: Any = "\\".join(map(str, values)) if values else int(work.elements.length[i])
-    _place(work, column, array([value], column.type), np.array([row]), np.array([True]))
+    _place(work, column, array([value], column.type), np.array([row], np.int32), np.array([True]))
 
 
 def _add_extra(work: Work) -> None:
     for code, found in work.extra.items():
         column = work.registry.columns[code]
         by_row = dict(sorted(found))
-        rows = np.array(list(by_row), np.int64)
+        rows = np.array(list(by_row), np.int32)
         values = array(list(by_row.values()), column.type)
         _place(work, column, values, rows, np.ones(len(rows), np.bool_))

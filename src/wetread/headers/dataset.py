@@ -12,6 +12,7 @@ from io import SEEK_END
 from itertools import chain
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -19,14 +20,16 @@ from pydicom.tag import BaseTag, Tag
 
 from wetread.errors import DecodeError
 from wetread.headers.charset import CHARSET, pydicom_encodings
+from wetread.headers.core.constants import (
+    F_CLIPPED,
+    F_IMPLICIT,
+    F_UNDEFINED,
+    R_ENCODING,
+    R_PIXEL_OFFSET,
+)
 from wetread.headers.problems import KINDS
 from wetread.headers.schema import unpack_vr
 from wetread.headers.walks import (
-    CLIPPED,
-    ENCODING,
-    IMPLICIT,
-    PIXEL_OFFSET,
-    UNDEFINED,
     Bytes,
     Elements,
     Memory,
@@ -97,13 +100,13 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
     """
     walked, memory, read = _walk(file, settings)
     rows, arena = walked.rows, memory.arena
-    encoding = int(rows[ENCODING, 0])
+    encoding = int(rows[R_ENCODING, 0])
     if not len(walked.elements.row):
         kinds = [list(KINDS.values())[kind] for kind in walked.found.kind]
         raise DecodeError(kinds[0][1] if kinds else "no header")
     is_meta = walked.elements.tag >> 16 == 2
-    meta = build_dataset(walked.elements.take(is_meta), arena, 0)
-    data_set = build_dataset(walked.elements.take(~is_meta), arena, encoding)
+    meta = build_dataset(walked.elements.take(np.flatnonzero(is_meta)), arena, 0)
+    data_set = build_dataset(walked.elements.take(np.flatnonzero(~is_meta)), arena, encoding)
     start = read(0, 132)
     header = Header(
         file,
@@ -120,7 +123,7 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
 
 def find_pixels(file: BinaryIO, settings: Settings) -> int | None:
     """Start of the value of the pixel element in a file; None if it has none."""
-    offset = int(_walk(file, settings, whole=False)[0].rows[PIXEL_OFFSET, 0])
+    offset = int(_walk(file, settings, whole=False)[0].rows[R_PIXEL_OFFSET, 0])
     return None if offset < 0 else offset
 
 
@@ -199,7 +202,7 @@ class _Builder:
             self._take_item(depth, bits, start, length, offset)
             return
         data_set, name, key = self._open[depth], unpack_vr(vr), BaseTag(tag)
-        undefined, implicit = bool(bits & UNDEFINED), bool(bits & IMPLICIT)
+        undefined, implicit = bool(bits & F_UNDEFINED), bool(bits & F_IMPLICIT)
         self._encodings.append(self._encodings[-1])
         if name == "SQ" or (start < 0 and name in _SEQUENCES and (length or undefined)):
             items: list[Dataset] = []
@@ -207,7 +210,7 @@ class _Builder:
             self._sequences.append((data_set, key, items, undefined))
             data_set._dict[key] = None
             return
-        if bits & CLIPPED:
+        if bits & F_CLIPPED:
             return
         value = self._arena[start : start + length].tobytes() if start >= 0 else b""
         if tag == CHARSET:
@@ -228,7 +231,7 @@ class _Builder:
             self._open[depth].append(self._arena[start - 8 : start + length].tobytes())
             return
         item = self._make(self._open[depth - 1].original_encoding[0])
-        item.is_undefined_length_sequence_item = bool(bits & UNDEFINED)
+        item.is_undefined_length_sequence_item = bool(bits & F_UNDEFINED)
         item.seq_item_tell = offset - 8
         self._open[depth].append(item)
         self._open.append(item)

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
+from wetread.headers.core.constants import (
+    BIG,
+    F_CLIPPED,
+    R_ENCODING,
+)
 from wetread.headers.schema import SWAPPED_VRS, column_of, pack_vr
-from wetread.headers.walks import ENCODING, Bytes, Elements, Walked
-
-_BIG = 2
+from wetread.headers.walks import (
+    Bytes,
+    Elements,
+    Walked,
+)
 
 
 def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     """Turn the values of big endian files round where they lie; File Meta never is (PS3.10 7.1)."""
-    is_big = walked.rows[ENCODING] & _BIG > 0
+    is_big = walked.rows[R_ENCODING] & BIG > 0
     if not is_big.any():
         return
-    chosen = elements.take(is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2))
+    chosen = is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2)
+    chosen &= (elements.depth == 0) & (elements.bits & F_CLIPPED == 0)
+    chosen &= (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
+    _swap(arena, elements.take(np.flatnonzero(chosen)))
+
+
+def _swap(arena: Bytes, chosen: Elements) -> None:
     vrs = chosen.vr.copy()
     for i in np.flatnonzero(vrs == 0):
         vrs[i] = pack_vr(column_of(int(chosen.tag[i])).vrs[0])

@@ -6,43 +6,32 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from wetread.headers.core.constants import (
+    R_FRAGMENT,
+    R_SIZE,
+)
 from wetread.headers.encodings import JXL_BARE, STREAM_STARTS
-from wetread.headers.walks import BASE, GOT, SIZE, Bytes, Int64s
+from wetread.headers.walks import (
+    Int64s,
+)
 from wetread.sources.archives import ArchiveError
 
 FEW = 16
 """Frames announced up to which fragments are counted at the scan: each costs a read."""
 _ITEM = b"\xfe\xff\x00\xe0"
-_ITEM_WORD = int.from_bytes(_ITEM, "little")
 _SIZE_HEADER = 5
 """Bytes of a bare JPEG XL stream that are the same for all frames of a file."""
 
 
-def in_many_fragments(offset: Int64s, rows: Int64s, arena: Bytes) -> Int64s:
-    """Rows whose first fragment, by the bytes in the window, does not end the pixels.
+def in_many_fragments(offset: Int64s, rows: Int64s) -> Int64s:
+    """Rows whose first fragment, by the first bytes of the file, does not end the pixels.
 
     `offset` is the start of encapsulated pixels, -1 for rows without any; `rows` that of the walk.
     """
-    words = np.ndarray((arena.size - 3,), "<u4", arena, strides=(1,))  # at any byte
-    index = np.flatnonzero((offset >= 0) & (offset + 16 <= rows[GOT]))
-    at = offset[index]
-    index, at = _pass_item(index, at, rows, words)  # the Basic Offset Table
-    index, at = _pass_item(index, at, rows, words)
-    left: Int64s = index[at + 16 < rows[SIZE, index]]
-    return left
-
-
-def _pass_item(
-    index: Int64s, at: Int64s, rows: Int64s, words: npt.NDArray[np.uint32]
-) -> tuple[Int64s, Int64s]:
-    """The rows with an item at `at`, as far as the window goes, and the end of the item."""
-    here = at + 8 <= rows[GOT, index]
-    index, at = index[here], at[here]
-    start = rows[BASE, index] + at
-    item = words[start] == _ITEM_WORD
-    return index[item], (at + 8 + words[start + 4])[item]
+    end = rows[R_FRAGMENT]
+    many: Int64s = np.flatnonzero((offset >= 0) & (end >= 0) & (end + 16 < rows[R_SIZE]))
+    return many
 
 
 def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:

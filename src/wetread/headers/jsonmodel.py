@@ -10,8 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 from wetread.headers.charset import CHARSET, decode_text
+from wetread.headers.core.constants import (
+    F_CLIPPED,
+    F_UNDEFINED,
+)
 from wetread.headers.schema import UNSPLIT_VRS, column_of, unpack_vr
-from wetread.headers.walks import CLIPPED, UNDEFINED, Bytes, Elements
+from wetread.headers.walks import (
+    Bytes,
+    Elements,
+)
 
 _ENCODED = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 """VRs in the stated character set; the others are ASCII (PS3.5 6.1.2.3)."""
@@ -52,15 +59,15 @@ def write_sequences(elements: Elements, arena: Bytes, *, big: bool) -> str | Non
         raw = arena[start : start + length].tobytes() if start >= 0 else b""
         if tag == CHARSET:
             charsets[depth] = charsets[-1] = raw.decode("latin-1").strip(" \0")
-        if vr == "SQ" or (start < 0 and vr in _SEQUENCES and (length or bits & UNDEFINED)):
+        if vr == "SQ" or (start < 0 and vr in _SEQUENCES and (length or bits & F_UNDEFINED)):
             items: list[Model] = []
             if depth or not tag & 0x10000:
                 places[depth][f"{tag:08X}"] = {"vr": "SQ", "Value": items}
             places.append(items)
-        elif depth and not bits & CLIPPED:
+        elif depth and not bits & F_CLIPPED:
             vr = vr or _vr_of(tag)
             entry = _convert(vr, raw, charsets[depth], big)
-            if bits & UNDEFINED:
+            if bits & F_UNDEFINED:
                 entry = _Fragments(vr=vr)
                 places.append(entry)
             places[depth][f"{tag:08X}"] = entry

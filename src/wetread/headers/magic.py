@@ -6,8 +6,8 @@ import re
 import zlib
 from codecs import getincrementaldecoder
 
-HEAD = 1024
-"""Bytes that `name_file_type` looks at."""
+from wetread.headers.core.constants import NAMED
+
 _GZIP = "gzip file"
 _SIGNS = {
     # pictures
@@ -71,7 +71,7 @@ def name_file_type(head: bytes) -> str | None:
     """Name of a file type; None if it is unknown.
 
     Args:
-        head: the first HEAD bytes, or the whole file if it is shorter.
+        head: the first NAMED bytes, or the whole file if it is shorter.
 
     >>> name_file_type(b"%PDF-1.7"), name_file_type(b"<!DOCTYPE html>"), name_file_type(b"a,b")
     ('PDF document', 'HTML page', 'text file')
@@ -88,7 +88,7 @@ def name_file_type(head: bytes) -> str | None:
 def _name_inside(head: bytes) -> str | None:
     """Type of the file that gzip compressed."""
     try:
-        return name_file_type(zlib.decompressobj(31).decompress(head, HEAD))
+        return name_file_type(zlib.decompressobj(31).decompress(head, NAMED))
     except zlib.error:
         return None
 

@@ -10,8 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from wetread.common.arrays import array
+from wetread.headers.core.constants import (
+    R_ENCODING,
+)
 from wetread.headers.schema import PRIVATE_TYPE, format_tag
-from wetread.headers.walks import ENCODING, Elements, Walked
+from wetread.headers.walks import (
+    Elements,
+    Walked,
+)
 
 _MOST_TEXT = 4096
 
@@ -24,7 +30,7 @@ def of_rows(walked: Walked) -> Iterator[tuple[Elements, int]]:
     bounds = np.searchsorted(elements.row[order], np.arange(count + 1))
     for row in range(count):
         chosen = elements.take(order[bounds[row] : bounds[row + 1]])
-        yield chosen.take(chosen.tag >> 16 != 2), int(walked.rows[ENCODING, row])
+        yield chosen.take(np.flatnonzero(chosen.tag >> 16 != 2)), int(walked.rows[R_ENCODING, row])
 
 
 def describe_private(dataset: Any) -> list[dict[str, Any]]:

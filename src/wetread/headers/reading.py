@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import BinaryIO
 
-import numpy as np
 import pyarrow as pa
 
 from wetread.errors import DecodeError, WetreadError
@@ -16,7 +18,6 @@ from wetread.headers.endian import swap_values
 from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
-from wetread.headers.walks import CLIPPED, Elements
 from wetread.settings import Settings
 from wetread.sources.find import open_source
 
@@ -40,18 +41,40 @@ def read_headers(
     >>> read_headers("/", SOURCE_SCHEMA.empty_table()).num_rows
     0
     """
-    tables = []
-    at = 0
+    return _read_all(root, sources, private, sequences, empties, settings)
+
+
+def _read_all(
+    root: str,
+    sources: pa.RecordBatch | pa.Table,
+    private: bool,
+    sequences: bool,
+    empties: bool,
+    settings: Settings,
+) -> pa.Table:
+    """Block after block."""
+    tables, at = [], 0
     while at < sources.num_rows:
         part = sources.slice(at, settings.block_files)
         tables.append(_read_safely(root, part, private, sequences, empties, settings))
         at += tables[-1].num_rows
-    if not tables:
-        return pa.Table.from_batches([], CORE)
-    return tables[0] if len(tables) == 1 else _join(tables)
+    return _join(tables) if tables else pa.Table.from_batches([], CORE)
+
+
+def _read_slowly(
+    root: str, sources: pa.RecordBatch | pa.Table, settings: Settings, *options: bool
+) -> list[pa.Table]:
+    """Sources whose opening waits, read by threads that wait at the same time."""
+    size = -(-sources.num_rows // settings.io_threads)
+    parts = [sources.slice(at, size) for at in range(0, sources.num_rows, size)]
+    settings = replace(settings, slow_open_seconds=inf)
+    with ThreadPoolExecutor(settings.io_threads) as pool:
+        return list(pool.map(lambda part: _read_all(root, part, *options, settings), parts))
 
 
 def _join(tables: list[pa.Table]) -> pa.Table:
+    if len(tables) == 1:
+        return tables[0]
     schema = unify(table.schema for table in tables)
     return pa.concat_tables(tables, promote_options="default").select(schema.names)
 
@@ -91,15 +114,17 @@ def _read_block(
     answer = Answer.of(walked, arena)
     if private or sequences:
         answer.convert_nested(walked, arena, private, sequences)
-    elements = _take_public(walked.elements)
+    elements = walked.elements
     swap_values(arena, elements, walked)
     built = build_columns(arena, elements, rows, registry)
-    answer.check_frames(
-        partial(_open_row, root, block.sources, settings), built.arrays, walked, arena
-    )
+    answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
     if empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)
-    return assemble(answer, block.sources, built, walked, arena, settings)
+    table = assemble(answer, block.sources, built, walked, arena, settings)
+    if walked.slow:
+        left = sources.slice(table.num_rows)
+        return _join([table, *_read_slowly(root, left, settings, private, sequences, empties)])
+    return table
 
 
 def _open_row(
@@ -107,10 +132,3 @@ def _open_row(
 ) -> BinaryIO:
     path, member = (sources.column(name)[row].as_py() for name in ("path", "member"))
     return open_source(root, path, member, settings)
-
-
-def _take_public(elements: Elements) -> Elements:
-    """Elements that are columns: no private ones, group lengths, or values that are cut."""
-    public = (elements.depth == 0) & (elements.bits & CLIPPED == 0)
-    public &= (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
-    return elements if public.all() else elements.take(np.flatnonzero(public))

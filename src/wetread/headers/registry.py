@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from pydicom._dicom_dict import DicomDictionary
 
+from wetread.headers.core.columns import number_tags
 from wetread.headers.schema import Column, column_of, pack_vr
+from wetread.headers.walks import Elements
 
 _MOST_STRANGE = 4000
 """Tags beside the dictionary's that get a column; all overlays and curves have under 1,000."""
@@ -35,17 +35,19 @@ class Registry:
         self._slot_tag = np.zeros(65536, np.uint32)
         self._slot_code = np.zeros(65536, np.uint16)
 
-    def codes_of(
-        self, tags: npt.NDArray[np.uint32], rows: npt.NDArray[np.integer[Any]]
-    ) -> npt.NDArray[np.uint16]:
-        """The numbers of tags; new ones are added, those of rows with few new ones first.
+    def codes_of(self, elements: Elements) -> npt.NDArray[np.uint16]:
+        """The numbers of elements; new ones are added, those of rows with few new ones first.
 
-        So a data set of made-up tags takes the room for them from no other.
+        So a data set of made-up tags takes the room for them from no other. SKIPPED for elements
+        that are no column.
         """
-        slots = (tags * np.uint32(2654435769)) >> np.uint32(16)
-        codes: npt.NDArray[np.uint16] = self._slot_code[slots]
-        missed = np.flatnonzero(self._slot_tag[slots] != tags)
-        if missed.size:
+        tags, rows = elements.tag, elements.row
+        codes = np.empty(len(tags), np.uint16)
+        missed = np.empty(len(tags), np.int64)
+        slots = self._slot_tag, self._slot_code
+        count = number_tags(tags, elements.depth, elements.bits, *slots, codes, missed)
+        missed = missed[:count]
+        if count:
             distinct, inverse = np.unique(tags[missed], return_inverse=True)
             fewest = np.full(len(distinct), len(tags))
             np.minimum.at(fewest, inverse, np.bincount(rows[missed])[rows[missed]])

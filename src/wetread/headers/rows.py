@@ -8,7 +8,6 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, BinaryIO
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,29 @@ import pyarrow.compute as pc
 from wetread.common.arrays import array, filled
 from wetread.headers.ages import check_ages
 from wetread.headers.building import Built
+from wetread.headers.core.constants import (
+    DEFLATED,
+    F_CLIPPED,
+    HASHED,
+    MOST_RAW,
+    NAMED,
+    PIXEL_HEAD,
+    R_ENCODING,
+    R_HASH,
+    R_HEAD,
+    R_MTIME,
+    R_PIXEL_LENGTH,
+    R_PIXEL_OFFSET,
+    R_PIXEL_TAG,
+    R_PIXELS,
+    R_SIZE,
+)
 from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Announced, check_extent, is_cut
 from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
-from wetread.headers.magic import HEAD, name_file_type
+from wetread.headers.magic import name_file_type
 from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.problems import KINDS
@@ -36,17 +52,6 @@ from wetread.headers.schema import (
     unpack_vr,
 )
 from wetread.headers.walks import (
-    BASE,
-    CLIPPED,
-    DEFLATED,
-    ENCODING,
-    GOT,
-    MOST_RAW,
-    MTIME,
-    PIXEL_LENGTH,
-    PIXEL_OFFSET,
-    PIXEL_TAG,
-    SIZE,
     SYNTAXES,
     Bytes,
     Walked,
@@ -112,7 +117,6 @@ class Answer:
     without_pixels: npt.NDArray[np.bool_]
     floats: npt.NDArray[np.bool_]
     """Pixels in Float or Double Float Pixel Data."""
-    header_hash: list[int]
     problems: list[RowProblem] = field(default_factory=list)
     clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
     """Row, tag and first bytes of values that are cut or over a limit."""
@@ -124,11 +128,10 @@ class Answer:
         rows = walked.rows
         answer = cls(
             read_syntaxes(walked, arena),
-            rows[PIXEL_OFFSET],
-            rows[PIXEL_LENGTH],
-            rows[PIXEL_OFFSET] < 0,
-            np.isin(rows[PIXEL_TAG], _FLOATS),
-            hash_headers(walked, arena),
+            rows[R_PIXEL_OFFSET],
+            rows[R_PIXEL_LENGTH],
+            rows[R_PIXEL_OFFSET] < 0,
+            np.isin(rows[R_PIXEL_TAG], _FLOATS),
         )
         answer.note_walked(walked, arena)
         return answer
@@ -158,7 +161,7 @@ class Answer:
             self.find(row, code, None if tag < 0 else tag, None if offset < 0 else offset, text)
         for row, syntax in walked.inferred.items():
             self.find(row, "TSUID_INFERRED", None, None, f"encapsulated, taken as {syntax}")
-        for i in np.flatnonzero(elements.bits & CLIPPED).tolist():
+        for i in np.flatnonzero(elements.bits & F_CLIPPED).tolist():
             start, length = int(elements.start[i]), min(int(elements.length[i]), MOST_RAW)
             raw = arena[start : start + length].tobytes() if start >= 0 else b""
             if elements.depth[i] == 0:
@@ -169,13 +172,12 @@ class Answer:
         open_row: Callable[[int], BinaryIO],
         arrays: dict[str, tuple[pa.Field, pa.Array]],
         walked: Walked,
-        arena: Bytes,
     ) -> None:
         """More encapsulated frames than announced; with many announced, left to decoding."""
         offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
-        offset[walked.rows[ENCODING] & DEFLATED > 0] = -1
+        offset[walked.rows[R_ENCODING] & DEFLATED > 0] = -1
         _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
-        for row in in_many_fragments(offset, walked.rows, arena).tolist():
+        for row in in_many_fragments(offset, walked.rows).tolist():
             announced = max(1, frames[row].as_py() or 1)
             if announced > FEW:
                 continue
@@ -201,18 +203,16 @@ class Answer:
 
 
 def _head(walked: Walked, arena: Bytes, row: int) -> bytes:
-    """First bytes of a file."""
-    start, got = int(walked.rows[BASE, row]), int(walked.rows[GOT, row])
-    return arena[start : start + min(got, HEAD)].tobytes()
+    """First bytes of a file that is not DICOM."""
+    start, size = int(walked.rows[R_HEAD, row]), int(walked.rows[R_SIZE, row])
+    return arena[start : start + min(size, NAMED)].tobytes()
 
 
-def hash_headers(walked: Walked, arena: Bytes) -> list[int]:
-    """CRC-32 of each header, as far as the first window goes."""
-    offset, got = walked.rows[PIXEL_OFFSET], walked.rows[GOT]
-    end = np.where(offset < 0, got, np.minimum(offset, got))
-    memory, start = arena.data, walked.rows[BASE]
-    bounds = zip(start.tolist(), (start + end).tolist(), strict=True)
-    return [crc32(memory[begin:stop]) for begin, stop in bounds]
+def _first_pixels(walked: Walked, arena: Bytes, row: int) -> bytes:
+    """First bytes of the pixels, as far as the first window has them."""
+    start, offset = int(walked.rows[R_PIXELS, row]), int(walked.rows[R_PIXEL_OFFSET, row])
+    have = min(HASHED, int(walked.rows[R_SIZE, row])) - offset
+    return arena[start : start + max(min(have, PIXEL_HEAD), 0)].tobytes()
 
 
 def assemble(
@@ -292,13 +292,16 @@ def _own_columns(
     return {
         **{
             name: pc.if_else(is_file, array(read, pa.int64()), _column(sources, name, read, unread))
-            for name, read in (("file_size", walked.rows[SIZE]), ("mtime_ns", walked.rows[MTIME]))
+            for name, read in (
+                ("file_size", walked.rows[R_SIZE]),
+                ("mtime_ns", walked.rows[R_MTIME]),
+            )
         },
         "etag": sources.column("etag"),
         "transfer_syntax": array(answer.syntax, pa.string()),
         "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
         "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
-        "header_hash": array(np.array(answer.header_hash, np.int64), pa.int64(), unread),
+        "header_hash": array(walked.rows[R_HASH].copy(), pa.int64(), unread),
     }
 
 
@@ -320,7 +323,7 @@ def _check_pixels(
         here = answer.syntax == syntax
         native[here] = 0 if is_encapsulated(syntax) else 1
         deflated[here] = encoding_of(syntax).deflated
-    size = np.where(deflated, np.int64(1) << 62, walked.rows[SIZE])
+    size = np.where(deflated, np.int64(1) << 62, walked.rows[R_SIZE])
     said = Announced.of(arrays, rows)
     found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
     have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
@@ -330,11 +333,10 @@ def _check_pixels(
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
-            if native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]:
-                start, got = int(walked.rows[BASE, row]), int(walked.rows[GOT, row])
-                if is_encoded(arena[start + offset : start + min(got, offset + 12)].tobytes()):
-                    code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
-                    cut[row] = False
+            other_length = native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]
+            if other_length and is_encoded(_first_pixels(walked, arena, row)):
+                code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
+                cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
     pixels = ~answer.without_pixels

@@ -9,28 +9,31 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from wetread.common.arrays import array, filled
+from wetread.common.arrays import array
+from wetread.headers.core import texts as core
 
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_DECIMAL_BYTES = np.zeros(256, np.bool_)
-_DECIMAL_BYTES[list(b"0123456789.+-eE")] = True
-_INTEGER_BYTES = np.zeros(256, np.bool_)
-_INTEGER_BYTES[list(b"0123456789-")] = True
+_EMPTY, _UNREAD, _OLD = 1, 2, 3
+"""States of a value that is not simply parsed; see `core.texts`."""
+_POWERS = np.array([10.0**power for power in range(23)])
+_MONTH_DAYS = np.array(
+    [[0, 31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] for february in (28, 29)], np.uint8
+)
 
 
-def bytes_of(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], Int64s]:
-    """The bytes of a string array and its offsets into them (uint8[m], int64[n + 1])."""
+def bytes_of(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The bytes of a string array and its offsets into them (uint8[m], int32[n + 1])."""
     _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, texts.offset * 4).astype(np.int64)
+    bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, texts.offset * 4)
     if data is None:
         return np.empty(0, np.uint8), bounds
     return np.frombuffer(data, np.uint8), bounds
@@ -38,7 +41,8 @@ def bytes_of(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], Int64s]:
 
 def fixed_width(texts: pa.StringArray, width: int, fill: bytes) -> npt.NDArray[np.uint8]:
     """The first `width` bytes of every text, filled up; uint8[n, width]."""
-    data, bounds = bytes_of(texts)
+    data, offsets = bytes_of(texts)
+    bounds = offsets.astype(np.int64)
     starts, lengths = bounds[:-1, None], np.diff(bounds)[:, None]
     columns = np.arange(width)
     inside = columns < lengths
@@ -51,60 +55,39 @@ def fixed_width(texts: pa.StringArray, width: int, fill: bytes) -> npt.NDArray[n
 
 def lengths_of(texts: pa.StringArray) -> Int64s:
     """Bytes of every text, 0 for null."""
-    return np.diff(bytes_of(texts)[1])
+    return np.diff(bytes_of(texts)[1].astype(np.int64))
 
 
 def parse_decimals(texts: pa.StringArray) -> tuple[pa.Array, Bools]:
     """DS as float64 (PS3.5 6.2); a comma, a word, `nan` or `inf` does not parse."""
-    return _parse_numbers(texts, pa.float64(), _DECIMAL_BYTES)
+    values, state = np.empty(len(texts), np.float64), np.empty(len(texts), np.uint8)
+    core.parse_decimals(*bytes_of(texts), _POWERS, values, state)
+    return _finish(texts, values, state, pa.float64())
 
 
 def parse_integers(texts: pa.StringArray) -> tuple[pa.Array, Bools]:
     """IS as int64; `1.0` is 1 and `14.5` does not parse."""
-    return _parse_numbers(texts, pa.int64(), _INTEGER_BYTES)
+    values, state = np.empty(len(texts), np.int64), np.empty(len(texts), np.uint8)
+    core.parse_integers(*bytes_of(texts), values, state)
+    return _finish(texts, values, state, pa.int64())
 
 
-def _parse_numbers(
-    texts: pa.StringArray, kind: pa.DataType, plain: Bools
+def _finish(
+    texts: pa.StringArray,
+    values: npt.NDArray[Any],
+    state: npt.NDArray[np.uint8],
+    kind: pa.DataType,
 ) -> tuple[pa.Array, Bools]:
-    data, bounds = bytes_of(texts)
-    strange = _spread(~plain[data[bounds[0] : bounds[-1]]], bounds - bounds[0])
-    empty = np.diff(bounds) == 0
-    strange[~empty] |= data[bounds[:-1][~empty]] == ord("+")  # which Arrow does not take
-    numbers = _cast(texts, kind, strange | empty)
-    if numbers is None:  # plain bytes in an order that is no number: look at each
-        strange = ~empty
-        numbers = pa.nulls(len(texts), kind)
-    else:  # of `1e400` Arrow makes inf
-        strange |= ~filled(pc.is_finite(numbers), True)
-    return _replace(numbers, texts, strange, kind)
-
-
-def _cast(texts: pa.StringArray, kind: pa.DataType, without: Bools) -> pa.Array | None:
-    try:
-        if without.any():
-            texts = pc.if_else(array(without, pa.bool_()), pa.nulls(len(texts), texts.type), texts)
-        return pc.cast(texts, kind)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _replace(
-    numbers: pa.Array, texts: pa.StringArray, strange: Bools, kind: pa.DataType
-) -> tuple[pa.Array, Bools]:
-    """Numbers with those of the strange texts, read one by one, put in."""
-    bad = np.zeros(len(texts), np.bool_)
-    index = np.flatnonzero(strange)
-    if not index.size:
-        return numbers, bad
+    """Numbers with those put in that need care, read one by one."""
+    null, bad = state == _EMPTY, np.zeros(len(texts), np.bool_)
     whole = pa.types.is_integer(kind)
-    values: list[float | int | None] = []
-    for i in index:
-        text = texts[int(i)].as_py().strip(" \0")
+    for i in np.flatnonzero(state == _UNREAD).tolist():
+        text = texts[i].as_py().strip(" \0")
         value = _read_number(text, whole)
+        null[i] = value is None
         bad[i] = value is None and bool(text)
-        values.append(value)
-    return pc.replace_with_mask(numbers, array(strange, pa.bool_()), array(values, kind)), bad
+        values[i] = value or 0
+    return array(values, kind, null), bad
 
 
 def _read_number(text: str, whole: bool) -> float | int | None:
@@ -122,24 +105,12 @@ def _read_number(text: str, whole: bool) -> float | int | None:
     return int(number)
 
 
-def _spread(marked: Bools, bounds: Int64s) -> Bools:
-    """Texts that contain a marked byte."""
-    count = np.concatenate([[0], np.cumsum(marked)])
-    result: Bools = count[bounds[1:]] > count[bounds[:-1]]
-    return result
-
-
 def parse_dates(texts: pa.StringArray) -> tuple[pa.Array, Bools, Bools]:
     """DA as date32; the third array marks the form YYYY.MM.DD of before 1993."""
-    lengths = lengths_of(texts)
-    chars = fixed_width(texts, 10, b"0")
-    old = (lengths == 10) & (chars[:, 4] == ord(".")) & (chars[:, 7] == ord("."))
-    if old.any():
-        chars = np.where(old[:, None], chars[:, [0, 1, 2, 3, 5, 6, 8, 9, 0, 0]], chars)
-    days, valid = _days(chars[:, :8])
-    valid &= (lengths == 8) | old
-    bad = ~valid & (lengths > 0)
-    return array(days.astype(np.int32), pa.date32(), ~valid), bad, old & valid
+    days, state = np.empty(len(texts), np.int32), np.empty(len(texts), np.uint8)
+    core.parse_dates(*bytes_of(texts), _MONTH_DAYS, days, state)
+    bad = state == _UNREAD
+    return array(days, pa.date32(), bad | (state == _EMPTY)), bad, state == _OLD
 
 
 def _days(chars: npt.NDArray[np.uint8]) -> tuple[Int64s, Bools]:

@@ -12,11 +12,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
 from wetread.common.arrays import filled
 from wetread.headers import problems
-from wetread.headers.core import Walk
+from wetread.headers.core.constants import (
+    DEFLATED,
+    DONE,
+    F_CLIPPED,
+    INFLATE,
+    MOST_RAW,
+    R_COLUMNS,
+    R_ENCODING,
+    R_ERROR,
+    R_PIXEL_LENGTH,
+    R_PIXEL_OFFSET,
+    R_SIZE,
+    R_SYNTAX,
+    R_TEXT,
+    R_TEXT_LENGTH,
+    ROOM,
+    SLACK,
+)
+from wetread.headers.core.walk import Walk
 from wetread.headers.encodings import KNOWN_SYNTAXES, NATIVE, encoding_of, infer_compression
 from wetread.headers.gather import gather_strings
 from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
@@ -30,19 +49,9 @@ Bools = npt.NDArray[np.bool_]
 Read = Callable[[int, int, int], bytes]
 """Row, first byte, number of bytes -> the bytes, fewer at the end."""
 
-NEED, ROOM, INFLATE, DONE = 1, 2, 3, 4
-(SIZE, MTIME, BASE, GOT, ERROR, ENCODING, SYNTAX, TEXT, TEXT_LENGTH, PIXEL_TAG, PIXEL_OFFSET,
- PIXEL_LENGTH) = range(12)  # fmt: skip
-DEFLATED = 4
-"""Bit of ENCODING, beside 1, implicit, and 2, big endian."""
-MOST_RAW = 64 * 1024
-"""Bytes that are kept of a value that does not become one."""
-CLIPPED, UNDEFINED, IMPLICIT = 1, 2, 4
-"""Bits of an element: it is cut or over a limit, of undefined length, without a VR."""
 NO_FILE = 100_000
 """The error of what is no regular file."""
 NO_TAG = 0xFFFFFFFF
-_SLACK = 16
 _ENDLESS = 1 << 60
 """Size of a data set that is not inflated to its end."""
 _INFLATED = 4
@@ -125,9 +134,13 @@ class Elements:
         kinds = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
         return cls(*(np.zeros(count, kind) for kind in kinds))
 
-    def take(self, index: npt.NDArray[np.intp] | Bools | slice) -> Elements:
+    def take(self, index: npt.NDArray[np.integer[Any]]) -> Elements:
         """Some of them."""
-        return Elements(*(getattr(self, f.name)[index] for f in fields(self)))
+        return Elements(*(getattr(self, f.name).take(index) for f in fields(self)))
+
+    def first(self, count: int) -> Elements:
+        """The first ones, without a copy."""
+        return Elements(*(getattr(self, f.name)[:count] for f in fields(self)))
 
     def copied(self) -> Elements:
         """A copy, which the next walk does not write over."""
@@ -206,8 +219,8 @@ class Memory:
     def keep(self, data: bytes | Bytes) -> int:
         """Add bytes to the arena; where they start."""
         start, end = self.used, self.used + len(data)
-        if end + _SLACK > len(self.arena):
-            larger = np.empty((end + _SLACK) * 5 // 4, np.uint8)
+        if end + SLACK > len(self.arena):
+            larger = np.empty((end + SLACK) * 5 // 4, np.uint8)
             larger[:start] = self.arena[:start]
             self.arena = larger
         self.arena[start:end] = np.frombuffer(data, np.uint8)
@@ -217,8 +230,8 @@ class Memory:
     def make_room(self, walk: Walk, most_problems: int) -> None:
         """More of what the walk has no room for."""
         _, first, last, used, count, found, _ = walk.state
-        if used + last - first + _SLACK > len(self.arena):
-            larger = np.empty((used + last - first + _SLACK) * 5 // 4, np.uint8)
+        if used + last - first + SLACK > len(self.arena):
+            larger = np.empty((used + last - first + SLACK) * 5 // 4, np.uint8)
             larger[:used] = self.arena[:used]
             self.arena = larger
             walk.set_arena(larger)
@@ -235,13 +248,15 @@ class Walked:
     """What a walk found in n files."""
 
     rows: Int64s
-    """int64[12, n]: SIZE and so on of each."""
+    """int64[R_COLUMNS, n]: R_SIZE and so on of each."""
     elements: Elements
     found: Found
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Code and text of the rows that could not be read."""
     inferred: dict[int, str | None] = field(default_factory=dict)
     """Transfer syntax that the fragments show, of rows that state none."""
+    slow: bool = False
+    """True if the walk ended after the first files, because opening them waits."""
 
 
 SYNTAXES = (
@@ -254,24 +269,27 @@ SYNTAXES = (
 
 
 def walk_files(
-    names: list[bytes], memory: Memory, settings: Settings, *, whole: bool = False
+    names: pa.BinaryArray, memory: Memory, settings: Settings, *, whole: bool = False
 ) -> Walked:
-    """Walk plain files; those at the end are left out where the memory of a block is full."""
-    ends = np.cumsum([len(name) + 1 for name in names], dtype=np.int64)
-    joined = np.frombuffer(b"\0".join(names) + b"\0", np.uint8).copy()
-    rows = np.zeros((12, len(names)), np.int64)
+    """Walk plain files; those at the end are left out where the memory of a block is full.
+
+    `names` end with a NUL.
+    """
+    _, offsets, data = names.buffers()
+    places = np.frombuffer(offsets, np.int32, len(names), names.offset * 4).astype(np.int64)
+    rows = np.zeros((R_COLUMNS, len(names)), np.int64)
     walk = Walk(standard(), settings, whole)
     walk.begin(
         rows,
-        joined,
-        np.concatenate([np.zeros(1, np.int64), ends[:-1]]),
+        np.frombuffer(data or b"\0", np.uint8),
+        places,
         memory.arena,
         memory.used,
         0,
     )
 
     def read(row: int, first: int, count: int) -> bytes:
-        with open(names[row], "rb") as file:
+        with open(names[row].as_py()[:-1], "rb") as file:
             file.seek(first)
             return file.read(count)
 
@@ -282,8 +300,8 @@ def walk_others(
     sizes: list[int], read: Read, memory: Memory, settings: Settings, *, whole: bool = False
 ) -> Walked:
     """Walk sources that `read` reads, such as members of archives."""
-    rows = np.zeros((12, len(sizes)), np.int64)
-    rows[SIZE] = sizes
+    rows = np.zeros((R_COLUMNS, len(sizes)), np.int64)
+    rows[R_SIZE] = sizes
     nothing = np.zeros(1, np.uint8)
     walk = Walk(standard(), settings, whole)
     walk.begin(rows, nothing, np.zeros(1, np.int64), memory.arena, memory.used, 1)
@@ -316,25 +334,27 @@ def _drive(walk: Walk, rows: Int64s, memory: Memory, settings: Settings, read: R
             walked.problems[row] = describe_error(error)
             walk.fail()
     done, _, _, memory.used, count, found, _ = walk.state
-    walked.rows = rows[:, :done]
+    walked.rows, walked.slow = rows[:, :done], walk.slow
     _keep_cut(memory, rows, count, read)
     walked.elements, walked.found = (
-        memory.elements.take(slice(count)),
+        memory.elements.first(count),
         memory.found.take(slice(found)),
     )
-    for row in np.flatnonzero(walked.rows[ERROR]).tolist():
-        walked.problems[row] = _describe(int(rows[ERROR, row]))
-    fragments = (rows[PIXEL_OFFSET] >= 0) & (rows[PIXEL_LENGTH] < 0) & (rows[TEXT_LENGTH] == 0)
+    for row in np.flatnonzero(walked.rows[R_ERROR]).tolist():
+        walked.problems[row] = _describe(int(rows[R_ERROR, row]))
+    fragments = (
+        (rows[R_PIXEL_OFFSET] >= 0) & (rows[R_PIXEL_LENGTH] < 0) & (rows[R_TEXT_LENGTH] == 0)
+    )
     for row in np.flatnonzero(fragments[:done]).tolist():
-        walked.inferred[row] = infer_compression(partial(read, row), int(rows[PIXEL_OFFSET, row]))
+        walked.inferred[row] = infer_compression(partial(read, row), int(rows[R_PIXEL_OFFSET, row]))
     return walked
 
 
 def _keep_cut(memory: Memory, rows: Int64s, count: int, read: Read) -> None:
     """Read the first bytes of sequences that the end of the file cuts."""
     e = memory.elements
-    cut = np.flatnonzero((e.bits[:count] & CLIPPED > 0) & (e.start[:count] < 0))
-    for i in cut[rows[ENCODING, e.row[cut]] & DEFLATED == 0].tolist():
+    cut = np.flatnonzero((e.bits[:count] & F_CLIPPED > 0) & (e.start[:count] < 0))
+    for i in cut[rows[R_ENCODING, e.row[cut]] & DEFLATED == 0].tolist():
         with contextlib.suppress(OSError, ArchiveError):
             raw = read(int(e.row[i]), int(e.offset[i]), min(int(e.length[i]), MOST_RAW))
             e.start[i] = memory.keep(raw)
@@ -391,12 +411,12 @@ class _Inflated:
 
 def read_syntaxes(walked: Walked, arena: Bytes) -> npt.NDArray[np.object_]:
     """Transfer Syntax UID that the bytes of each row are in; None for unknown."""
-    said = walked.rows[SYNTAX]
+    said = walked.rows[R_SYNTAX]
     texts = np.full(len(said), None, object)
     for bits, uid in enumerate(SYNTAXES):
         texts[said == bits] = uid
     stated = np.flatnonzero(said == -2)
-    start, length = walked.rows[TEXT, stated], walked.rows[TEXT_LENGTH, stated]
+    start, length = walked.rows[R_TEXT, stated], walked.rows[R_TEXT_LENGTH, stated]
     names = gather_strings(arena, start, length).dictionary_encode()
     distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)
     texts[stated] = distinct[filled(names.indices, 0)]
@@ -421,5 +441,7 @@ def _describe(number: int) -> tuple[str, str]:
 def passing(walked: Walked) -> list[int]:
     """Rows whose error another try may pass."""
     return [
-        i for i in np.flatnonzero(walked.rows[ERROR]).tolist() if walked.rows[ERROR, i] in PASSING
+        i
+        for i in np.flatnonzero(walked.rows[R_ERROR]).tolist()
+        if walked.rows[R_ERROR, i] in PASSING
     ]

@@ -1,0 +1,1 @@
+from wetread.headers.core.constants cimport *

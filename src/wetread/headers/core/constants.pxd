@@ -1,0 +1,93 @@
+cpdef enum:
+    OK = 0
+    NEED = 1  # bytes
+    ROOM = 2  # in memory
+    INFLATE = 3  # the data set
+    DONE = 4
+    NONE = 9
+
+cdef enum:
+    P_OPEN
+    P_FIND
+    P_META
+    P_SETTLE
+    P_INFLATE
+    P_TOP
+    P_NESTED
+    P_SEARCH
+    P_FRAGMENTS
+    P_END
+
+cpdef enum:  # of `rows`
+    R_SIZE
+    R_MTIME
+    R_HEAD  # place of the first bytes of what is not DICOM
+    R_HASH  # of the header
+    R_ERROR
+    R_ENCODING
+    R_SYNTAX
+    R_TEXT
+    R_TEXT_LENGTH
+    R_PIXEL_TAG
+    R_PIXEL_OFFSET
+    R_PIXEL_LENGTH
+    R_PIXELS  # place of the first 12 bytes of pixels
+    R_FRAGMENT  # where the first fragment ends
+    R_COLUMNS
+
+cpdef enum:
+    IMPLICIT = 1
+    BIG = 2
+    DEFLATED = 4
+    ENCAPSULATED = 8
+    KNOWN = 16
+    OPAQUE = 32
+
+cpdef enum:
+    F_CLIPPED = 1  # cut, or over a limit
+    F_UNDEFINED = 2  # of undefined length
+    F_IMPLICIT = 4  # without a VR
+    F_KEPT = 3
+
+cpdef enum:  # of the data dictionary
+    D_BULK = 1  # only its length becomes a column
+    D_LISTED = 2
+    D_KNOWN = 4
+    D_REPEATED = 8
+
+cpdef enum:
+    SKIPPED = 65534  # the number of no column
+    DEEPEST = 128  # sequences and items in one another
+    SLACK = 16  # bytes after the arena's last
+    WINDOWS = 32
+    HASHED = 8192  # first bytes of a file, of which the header's hash is
+    NAMED = 1024  # first bytes by which a file that is not DICOM is named
+    PIXEL_HEAD = 12  # first bytes of pixels
+    TIMED = 16  # files whose mean time to open counts
+    MOST_RAW = 65536  # bytes that are stored of a value that does not become one
+
+cdef extern from *:
+    """
+    #define WETREAD_DELIMITER 0xFEFFDDE0LL
+    #define WETREAD_UNDEFINED 0xFFFFFFFFLL
+    #define WETREAD_NO_TAG 0xFFFFFFFFU
+    #define WETREAD_ITEM 0xFFFEE000U
+    #define WETREAD_ITEM_END 0xFFFEE00DU
+    #define WETREAD_SEQUENCE_END 0xFFFEE0DDU
+    #define WETREAD_SQ 0x5153
+    #define WETREAD_UN 0x4E55
+    #define WETREAD_MACHO_32 0xCEFAEDFELL
+    #define WETREAD_MACHO_64 0xCFFAEDFELL
+    #define WETREAD_MACHO_FAT 0xCAFEBABELL
+    """
+    const long long DELIMITER "WETREAD_DELIMITER"
+    const long long UNDEFINED "WETREAD_UNDEFINED"
+    const unsigned int NO_TAG "WETREAD_NO_TAG"
+    const unsigned int ITEM "WETREAD_ITEM"
+    const unsigned int ITEM_END "WETREAD_ITEM_END"
+    const unsigned int SEQUENCE_END "WETREAD_SEQUENCE_END"
+    const int VR_SQ "WETREAD_SQ"
+    const int VR_UN "WETREAD_UN"
+    const long long MACHO_32 "WETREAD_MACHO_32"
+    const long long MACHO_64 "WETREAD_MACHO_64"
+    const long long MACHO_FAT "WETREAD_MACHO_FAT"

@@ -1,0 +1,1 @@
+"""Numbers that the compiled walk and its callers share; `constants.pxd` has them."""

@@ -1,0 +1,283 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Elements of the top level (PS3.5 7.1) and pixels (PS3.5 A.4)."""
+
+import cython
+
+from wetread.headers.problems import NUMBER
+
+K_BAD_VR = cython.declare(cython.int, NUMBER["BAD_VR"])
+K_CLIPPED = cython.declare(cython.int, NUMBER["CLIPPED"])
+K_CUT_FRAGMENTS = cython.declare(cython.int, NUMBER["CUT_FRAGMENTS"])
+K_CUT_HEAD = cython.declare(cython.int, NUMBER["CUT_HEAD"])
+K_CUT_PIXELS = cython.declare(cython.int, NUMBER["CUT_PIXELS"])
+K_CUT_VALUE = cython.declare(cython.int, NUMBER["CUT_VALUE"])
+K_LONG_VALUE = cython.declare(cython.int, NUMBER["LONG_VALUE"])
+K_MANY_VALUES = cython.declare(cython.int, NUMBER["MANY_VALUES"])
+K_NO_DATA_SET = cython.declare(cython.int, NUMBER["NO_DATA_SET"])
+K_NO_ELEMENT = cython.declare(cython.int, NUMBER["NO_ELEMENT"])
+K_NO_FRAGMENT = cython.declare(cython.int, NUMBER["NO_FRAGMENT"])
+K_NO_FRAGMENTS_END = cython.declare(cython.int, NUMBER["NO_FRAGMENTS_END"])
+K_NO_VR = cython.declare(cython.int, NUMBER["NO_VR"])
+K_ODD_LENGTH = cython.declare(cython.int, NUMBER["ODD_LENGTH"])
+K_STRAY = cython.declare(cython.int, NUMBER["STRAY"])
+K_ZEROS = cython.declare(cython.int, NUMBER["ZEROS"])
+
+
+class DataSet(Sequences):
+    """Elements of the top level (PS3.5 7.1) and pixels (PS3.5 A.4)."""
+
+    def step_top(self):
+        """An element of the top level."""
+        have: cython.longlong = min(self.size - self.pos, 12)
+        place: cython.longlong
+        status: cython.int
+        value: cython.longlong
+        if have < 8:
+            return self.end_top(have)
+        place = self.at(self.pos, 12)
+        if place == -2:
+            return NEED
+        self.parse(place, have, self.implicit, self.big)
+        status = self.check_head(place, have)
+        if status != OK:
+            return NEED if status == NEED else OK
+        value = self.pos + self.head
+        if self.head > have:
+            self.find(K_CUT_HEAD, self.tag, self.pos, have, self.head)
+            self.phase = P_END
+        elif self.over_limit(8):
+            return OK
+        elif self.tag >> 16 == 0xFFFE:
+            self.find(K_STRAY, self.tag, self.pos, 0, 0)
+            self.pos = value
+            if self.length != UNDEFINED and self.tag == ITEM:
+                self.pos = value + self.length
+        elif 0x7FE00008 <= self.tag <= 0x7FE00010:
+            return self.take_pixels(value)
+        elif self.length == UNDEFINED:
+            return self.open_outer(value)
+        else:
+            return self.take_value(value)
+        return OK
+
+    def end_top(self, have):
+        """Fewer than 8 bytes are left: none, zeros, or a cut head."""
+        place: cython.longlong
+        i: cython.longlong
+        if have <= 0 and self.pos == self.start and not self.behind:
+            self.find(K_NO_DATA_SET, -1, self.pos, 0, 0)
+        elif have > 0 and not self.behind:
+            place = self.at(self.pos, have)
+            if place == -2:
+                return NEED
+            for i in range(have):
+                if self.arena[place + i] != 0 or self.big:
+                    self.find(K_CUT_HEAD, -1, self.pos, have, 8)
+                    break
+            else:
+                if self.pos == self.start:
+                    self.find(K_NO_DATA_SET, -1, self.pos, 0, 0)
+        self.phase = P_END
+        return OK
+
+    def check_head(self, place, have):
+        """Mend a head without a VR of the standard; DONE where this is no element."""
+        status: cython.int
+        tag: cython.uint = self.tag
+        if self.word(place, 0) == 0 and self.word(place + 4, 0) == 0:
+            if self.last:
+                if not self.behind:
+                    self.find(K_ZEROS, -1, self.pos, 0, 0)
+                self.phase = P_END
+                return DONE
+        if self.plain or self.form[self.vr] > 0:
+            return OK
+        status = self.mend(place, have)
+        if status == NEED:
+            return NEED
+        if status == DONE:
+            self.find(K_BAD_VR, tag, self.pos, 0, 0)
+            return OK
+        # no VR at all: one element in the implicit form, if that makes sense
+        self.parse(place, have, 1, self.big)
+        if (
+            (self.bits_of(self.tag) & D_KNOWN or self.tag & 0x10000)
+            and (self.length == UNDEFINED or self.pos + 8 + self.length <= self.size)
+            and self.tag >= self.last
+        ):
+            self.find(K_NO_VR, self.tag, self.pos, 0, 0)
+            return OK
+        self.find(K_NO_ELEMENT, -1, self.pos, 0, 0)
+        self.phase = P_END
+        return DONE
+
+    def mend(self, place, have):
+        """An unknown VR is UN, in the form after which the next element reads.
+
+        The form of the dictionary's VR is tried first. DONE where one does; sets the head.
+        """
+        i: cython.int
+        long: cython.int
+        length: cython.longlong
+        after: cython.longlong
+        next_place: cython.longlong
+        next_tag: cython.uint
+        if self.tag < self.last or have < 12:
+            return NONE
+        long = self.bits_of(self.tag) & D_KNOWN == 0 or self.form[self.vr_of(self.tag)] == 2
+        for i in range(2):
+            length = self.word(place + 8, self.big) if long else self.half(place + 6, self.big)
+            after = self.pos + (12 if long else 8) + length
+            if length != UNDEFINED and after <= self.size:
+                if self.size - after >= 8:
+                    next_place = self.at(after, 12)
+                    if next_place == -2:
+                        return NEED
+                    next_tag = (self.half(next_place, self.big) << 16) | self.half(
+                        next_place + 2, self.big
+                    )
+                if after == self.size or (
+                    self.size - after >= 8 and next_tag > self.tag and self.has_vr(next_place)
+                ):
+                    self.vr, self.head, self.length = VR_UN, 12 if long else 8, length
+                    return DONE
+            long = not long
+        return NONE
+
+    def is_wanted(self):
+        """Whether the bytes of the value are needed: of some only the length becomes a column."""
+        vr: cython.int
+        if self.whole:
+            return 1
+        if self.tag & 0x10000:
+            return 0
+        vr = self.vr if self.vr else self.vr_of(self.tag)
+        return not (self.unit[vr] == 0 and self.bits_of(self.tag) & D_BULK)
+
+    def take_value(self, value):
+        """A value of defined length."""
+        place: cython.longlong = -1
+        have: cython.longlong = self.size - value
+        bits: cython.int = F_IMPLICIT if self.plain else 0
+        enter: cython.int = self.whole and self.length > 0 and self.is_sequence()
+        cut: cython.int = self.length > have
+        kept: cython.longlong = min(self.length, have)
+        kind: cython.int = -2
+        if cut or (self.length > self.most_length and not self.whole):
+            kept = min(kept, MOST_RAW)
+        if cut or (self.is_wanted() and not enter):
+            if self.taken + kept > self.most_bytes:
+                self.over_limit(kept)
+                return OK
+            place = self.at(value, kept)
+            if place == -2:
+                return NEED
+            if not cut and not self.whole:
+                kind = self.limit_of(place)
+        if place >= 0:
+            self.taken += kept
+        self.note_order()
+        if self.length & 1:
+            self.find(K_ODD_LENGTH, self.tag, value, self.length, 0)
+        if cut:
+            self.find(K_CUT_VALUE, self.tag, value, have, self.length)
+            self.find(K_CLIPPED, self.tag, value, have, self.length)
+            self.phase = P_END
+        elif kind >= 0:
+            self.find(kind, self.tag, value, self.values_in(place), self.most_values)
+            kept = min(kept, MOST_RAW)
+        else:
+            kept = self.length
+        self.add(place, value, kept, bits | (F_CLIPPED if cut or kind >= 0 else 0))
+        self.pos = value + self.length
+        if enter and not cut:
+            self.enter(value, self.pos, 1 if self.vr == VR_UN else self.plain)
+        return OK
+
+    def values_in(self, place):
+        """Number of values; of characters, the backslashes tell."""
+        unit: cython.int = self.unit[self.vr if self.vr else self.vr_of(self.tag)]
+        i: cython.longlong
+        found: cython.longlong = 1
+        if self.length > self.most_length:
+            return self.length
+        if unit != 1:
+            return self.length // unit if unit else 0
+        for i in range(place, place + self.length):
+            if self.arena[i] == 0x5C:
+                found += 1
+        return found
+
+    def limit_of(self, place):
+        """Kind of problem of a value that is over a limit; -2 for all others."""
+        if self.length > self.most_length:
+            return K_LONG_VALUE
+        if self.length > self.most_values and self.values_in(place) > self.most_values:
+            return K_MANY_VALUES
+        return -2
+
+    def take_pixels(self, value):
+        """Pixel Data: its place; behind it, elements may follow."""
+        place: cython.longlong = 0
+        have: cython.longlong = self.size - value
+        first: cython.int = self.rows[R_PIXEL_OFFSET, self.row] < 0
+        if self.length == UNDEFINED and first:
+            self.exact = 1
+            place = self.at(self.size - 8, 8)
+            if place == -2:
+                return NEED
+            self.exact = 0
+        if first:
+            self.rows[R_PIXEL_TAG, self.row] = self.tag
+            self.rows[R_PIXEL_OFFSET, self.row] = value
+            self.rows[R_PIXEL_LENGTH, self.row] = -1 if self.length == UNDEFINED else self.length
+        self.note_order()
+        self.behind = 1
+        if self.length == UNDEFINED:
+            self.pos = self.outer_start = value
+            self.outer_tag = self.tag
+            self.phase = P_FRAGMENTS
+            if first and self.word(place, 1) == DELIMITER and self.word(place + 4, 1) == 0:
+                self.phase = P_END
+        elif self.length > have:
+            self.find(K_CUT_PIXELS, self.tag, value, max(have, 0), self.length)
+            self.phase = P_END
+        else:
+            self.pos = value + self.length
+        return OK
+
+    def step_fragment(self):
+        """A fragment of encapsulated pixels whose file does not end with their delimiter."""
+        start: cython.longlong = self.outer_start
+        place: cython.longlong
+        if self.size - self.pos < 8:
+            self.find(K_NO_FRAGMENTS_END, self.outer_tag, start, self.size - start, self.pos)
+            self.phase = P_END
+            return OK
+        self.exact = 1
+        place = self.at(self.pos, 8)
+        if place == -2:
+            return NEED
+        self.exact = 0
+        self.parse(place, 8, 0, 0)
+        if self.over_limit(8):
+            return OK
+        if self.tag == SEQUENCE_END:
+            self.pos += 8
+            self.phase = P_TOP
+        elif self.tag != ITEM:
+            self.find(K_NO_FRAGMENT, self.outer_tag, start, self.pos - start, self.pos)
+            self.phase = P_END
+        else:
+            self.pos += 8 + self.length
+            if self.pos > self.size:
+                self.find(
+                    K_CUT_FRAGMENTS,
+                    self.outer_tag,
+                    start,
+                    self.size - start,
+                    self.pos - start + 8,
+                )
+                self.phase = P_END
+        return OK

@@ -1,0 +1,167 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""Hashes of a header (XXH64) and of a path (BLAKE2b, RFC 7693).
+
+Bounds are checked once per message: with a check per byte they take three times as long.
+"""
+
+import cython
+
+X1 = cython.declare(cython.ulonglong, 0x9E3779B185EBCA87)
+X2 = cython.declare(cython.ulonglong, 0xC2B2AE3D27D4EB4F)
+X3 = cython.declare(cython.ulonglong, 0x165667B19E3779F9)
+X4 = cython.declare(cython.ulonglong, 0x85EBCA77C2B2AE63)
+X5 = cython.declare(cython.ulonglong, 0x27D4EB2F165667C5)
+
+
+def turn(value, bits):
+    """Bits rotated to the left."""
+    return (value << bits) | (value >> (64 - bits))
+
+
+def take(lane, word):
+    """A word of 8 bytes taken into a lane of XXH64."""
+    return turn(lane + word * X2, 31) * X1
+
+
+def hash_bytes(data, start, count):
+    """The upper half of XXH64 of some bytes, with the seed 0."""
+    at: cython.longlong = start
+    end: cython.longlong = start + count
+    a: cython.ulonglong = X1 + X2
+    b: cython.ulonglong = X2
+    c: cython.ulonglong = 0
+    d: cython.ulonglong = 0 - X1
+    h: cython.ulonglong = X5
+    if start < 0 or count < 0 or end > data.shape[0]:
+        with cython.gil:
+            raise IndexError("bytes outside the memory")
+    if count >= 32:
+        while at + 32 <= end:
+            a = take(a, wetread_long(cython.address(data[at])))
+            b = take(b, wetread_long(cython.address(data[at + 8])))
+            c = take(c, wetread_long(cython.address(data[at + 16])))
+            d = take(d, wetread_long(cython.address(data[at + 24])))
+            at += 32
+        h = turn(a, 1) + turn(b, 7) + turn(c, 12) + turn(d, 18)
+        h = (h ^ take(0, a)) * X1 + X4
+        h = (h ^ take(0, b)) * X1 + X4
+        h = (h ^ take(0, c)) * X1 + X4
+        h = (h ^ take(0, d)) * X1 + X4
+    h += count
+    while at + 8 <= end:
+        h = turn(h ^ take(0, wetread_long(cython.address(data[at]))), 27) * X1 + X4
+        at += 8
+    if at + 4 <= end:
+        h = turn(h ^ wetread_word(cython.address(data[at])) * X1, 23) * X2 + X3
+        at += 4
+    while at < end:
+        h = turn(h ^ data[at] * X5, 11) * X1
+        at += 1
+    h = (h ^ (h >> 33)) * X2
+    h = (h ^ (h >> 29)) * X3
+    return cython.cast(cython.uint, h >> 32)
+
+
+class Blake2b:
+    """BLAKE2b with a digest of 8 bytes."""
+
+    def __init__(self, iv, order, block):
+        self.iv, self.order, self.block = iv, order, block
+
+    def start(self):
+        """Begin a message."""
+        i: cython.int
+        for i in range(8):
+            self.h[i] = self.iv[i]
+        self.h[0] ^= 0x01010000 ^ 8  # without a key, 8 bytes
+        self.filled, self.count = 0, 0
+        return 0
+
+    def add(self, data, first, last):
+        """Bytes of the message."""
+        i: cython.longlong
+        if first < 0 or first > last or last > data.shape[0]:
+            with cython.gil:
+                raise IndexError("bytes outside the memory")
+        for i in range(first, last):
+            if self.filled == 128:
+                self.count += 128
+                self.compress(0)
+                self.filled = 0
+            self.block[self.filled] = data[i]
+            self.filled += 1
+        return 0
+
+    def compress(self, last):
+        """Take a block of 128 bytes, or the last one, into the hash (RFC 7693, 3.2)."""
+        i: cython.int
+        k: cython.int
+        for i in range(self.filled if last else 128, 128):
+            self.block[i] = 0
+        for i in range(16):
+            self.m[i] = wetread_long(cython.address(self.block[8 * i]))
+        for i in range(8):
+            self.v[i], self.v[i + 8] = self.h[i], self.iv[i]
+        self.v[12] ^= self.count
+        if last:
+            self.v[14] = ~self.v[14]
+        for i in range(12):
+            for k in range(4):
+                self.mix(k, k + 4, k + 8, k + 12, self.m[self.order[i, 2 * k]],
+                         self.m[self.order[i, 2 * k + 1]])  # fmt: skip
+            for k in range(4):
+                self.mix(k, (k + 1) % 4 + 4, (k + 2) % 4 + 8, (k + 3) % 4 + 12,
+                         self.m[self.order[i, 8 + 2 * k]],
+                         self.m[self.order[i, 9 + 2 * k]])  # fmt: skip
+        for i in range(8):
+            self.h[i] ^= self.v[i] ^ self.v[i + 8]
+        return 0
+
+    def mix(self, a, b, c, d, x, y):
+        """Mix two words of the message into four of the state (RFC 7693, 3.1)."""
+        self.v[a] += self.v[b] + x
+        self.v[d] = turn(self.v[d] ^ self.v[a], 32)
+        self.v[c] += self.v[d]
+        self.v[b] = turn(self.v[b] ^ self.v[c], 40)
+        self.v[a] += self.v[b] + y
+        self.v[d] = turn(self.v[d] ^ self.v[a], 48)
+        self.v[c] += self.v[d]
+        self.v[b] = turn(self.v[b] ^ self.v[c], 1)
+
+
+def write_ids(
+    blake: Blake2b,
+    paths: cython.const[cython.uchar][::1],
+    path_bounds: cython.int[::1],
+    members: cython.const[cython.uchar][::1],
+    member_bounds: cython.int[::1],
+    out: cython.uchar[:, ::1],
+):
+    """BLAKE2b(path, NUL, member) of each source, as 16 hex digits; uint8[n, 16]."""
+    i: cython.Py_ssize_t
+    k: cython.int
+    byte: cython.int
+    zero: cython.const[cython.uchar][::1] = b"\0"
+    with cython.nogil:
+        for i in range(out.shape[0]):
+            blake.start()
+            blake.add(paths, path_bounds[i], path_bounds[i + 1])
+            blake.add(zero, 0, 1)
+            blake.add(members, member_bounds[i], member_bounds[i + 1])
+            blake.count += blake.filled
+            blake.compress(1)
+            for k in range(16):
+                byte = (blake.h[0] >> (8 * (k // 2) + (0 if k & 1 else 4))) & 15
+                out[i, k] = 48 + byte if byte < 10 else 87 + byte
+
+
+def hash_ranges(
+    data: cython.uchar[::1], start: cython.longlong[::1], count: cython.longlong[::1],
+    out: cython.uint[::1],
+):  # fmt: skip
+    """XXH64 of ranges of bytes."""
+    i: cython.Py_ssize_t
+    with cython.nogil:
+        for i in range(start.shape[0]):
+            out[i] = hash_bytes(data, start[i], count[i])

@@ -1,0 +1,296 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
+# cython: initializedcheck=False
+"""The walk over the elements of files (PS3.5 chapter 7)."""
+
+import cython
+
+from wetread.headers.problems import NUMBER
+
+
+def source():
+    """Hash of the sources that were compiled."""
+    return WETREAD_SOURCE.decode()
+
+
+class Walk(DataSet):
+    """The walk over the headers of many files; `walks.py` drives it."""
+
+    def __init__(self, standard, limits, whole):
+        self.form, self.unit = standard.form, standard.unit
+        self.slot_tag, self.slot_vr = standard.slot_tag, standard.slot_vr
+        self.slot_bits = standard.slot_bits
+        self.uids, self.uid_bits = standard.uids, standard.uid_bits
+        self.kind_code = standard.kind_code
+        self.window_first, self.window_last = standard.longs(WINDOWS), standard.longs(WINDOWS)
+        self.window_base = standard.longs(WINDOWS)
+        self.f_end, self.f_entry = standard.longs(DEEPEST + 2), standard.longs(DEEPEST + 2)
+        self.f_implicit = standard.bytes(DEEPEST + 2)
+        self.most_bytes, self.most_elements = limits.header_bytes, limits.header_elements
+        self.most_values, self.most_length = limits.value_items, limits.value_bytes
+        self.most_problems = limits.row_problems
+        self.window, self.more = limits.windows
+        self.block_bytes = limits.block_bytes
+        self.slow_open = limits.slow_open_seconds
+        self.pixel_head = standard.bytes(PIXEL_HEAD)
+        self.whole = whole
+
+    def begin(self, rows, names, name_at, arena, used, external):
+        """Rows to read: all of `rows`, of the files `names` or from outside."""
+        self.rows, self.names, self.name_at = rows, names, name_at
+        self.arena, self.used, self.external = arena, used, external
+        self.row, self.last_row, self.waited = 0, rows.shape[1], 0
+        self.count = self.p_count = 0
+        self.phase = P_OPEN
+
+    def set_arena(self, arena):
+        """A larger arena with the same bytes."""
+        self.arena = arena
+
+    def set_table(self, e):
+        """Room for elements, with those found so far."""
+        self.e_row, self.e_tag, self.e_vr, self.e_depth = e.row, e.tag, e.vr, e.depth
+        self.e_bits, self.e_start, self.e_length = e.bits, e.start, e.length
+        self.e_offset = e.offset
+
+    def set_problems(self, p):
+        """Room for problems, with those found so far."""
+        self.p_row, self.p_kind, self.p_tag = p.row, p.kind, p.tag
+        self.p_offset, self.p_a, self.p_b = p.offset, p.a, p.b
+
+    def run(self):
+        """Walk on. DONE: `at` rows are done; NEED, INFLATE: of row `at`; ROOM: see `room`."""
+        status: cython.int
+        with cython.nogil:
+            status = self.go()
+        return status
+
+    @property
+    def state(self):
+        """Row, bytes needed from and to, bytes used in the arena, elements and problems found."""
+        return (
+            self.row,
+            self.need_from,
+            self.need_to,
+            self.used,
+            self.count,
+            self.p_count,
+            self.size,
+        )
+
+    @property
+    def slow(self):
+        """True if the walk ended early because opening a file waits."""
+        return self.row < self.last_row and self.is_slow() == 1
+
+    @property
+    def position(self):
+        """Where the walk stands in its file."""
+        return self.pos
+
+    def feed(self, data: bytes):
+        """Bytes from `need_from` on; fewer than were needed where the source ends."""
+        i: cython.longlong
+        n: cython.longlong = len(data)
+        view: cython.const[cython.uchar][::1] = data
+        for i in range(n):
+            self.arena[self.used + i] = view[i]
+        self.note_window(n)
+
+    def fail(self):
+        """The source cannot be read any more: its row ends here."""
+        self.phase = P_END
+
+    def inflated(self, size):
+        """The data set has been inflated to `size` bytes, which come from outside now."""
+        if self.file >= 0:
+            close(self.file)
+            self.file = -1
+        self.external = 1 if self.external == 1 else 2
+        self.size, self.windows, self.fetched = size, 0, 0
+        self.pos = self.start = 0
+        self.rows[R_ENCODING, self.row] = DEFLATED
+        self.phase = P_TOP
+
+    def not_deflated(self):
+        """What should be deflated is not; taken as what it reads as, if as anything."""
+        self.deflated = 2
+        self.phase = P_SETTLE
+
+    def report(self, name, tag, offset, a, b):
+        """Note a problem that was found outside."""
+        self.find(NUMBER[name], tag, offset, a, b)
+
+    def go(self):
+        status: cython.int
+        while self.row < self.last_row:
+            status = OK
+            if self.phase == P_OPEN:
+                if (self.used > self.block_bytes and self.row > 0) or self.is_slow():
+                    return DONE
+                status = self.open()
+            if status == OK:
+                status = self.walk()
+            if status == NEED:
+                status = self.supply()
+            if status != OK:
+                return status
+            if self.phase == P_END:
+                self.close_row()
+        return DONE
+
+    def open(self):
+        """Start of a row: nothing is known; its first window is needed."""
+        size: cython.longlong = 0
+        mtime: cython.longlong = 0
+        if self.p_count + self.most_problems + 2 > self.p_row.shape[0]:
+            return ROOM
+        self.first_element, self.first_problem = self.count, self.p_count
+        self.row_base, self.row_head = self.used, 0
+        self.windows = self.current = 0
+        self.taken = self.fetched = self.elements = 0
+        self.depth = self.behind = self.exact = 0
+        self.implicit = self.big = self.deflated = 0
+        self.last = 0
+        self.rows[R_SYNTAX, self.row] = -1
+        self.rows[R_PIXEL_OFFSET, self.row] = self.rows[R_PIXEL_LENGTH, self.row] = -1
+        self.phase = P_FIND
+        if self.rows[R_ERROR, self.row] != 0:
+            self.phase = P_END
+            return OK
+        if not self.external:
+            if self.row < TIMED:
+                self.waited -= wetread_time()
+            self.file = wetread_open(
+                cython.address(self.names[self.name_at[self.row]]),
+                cython.address(size),
+                cython.address(mtime),
+            )
+            if self.row < TIMED:
+                self.waited += wetread_time()
+            if self.file < 0:
+                self.rows[R_ERROR, self.row] = -self.file
+                self.phase = P_END
+                return OK
+            self.rows[R_SIZE, self.row], self.rows[R_MTIME, self.row] = size, mtime
+        self.size = self.rows[R_SIZE, self.row]
+        if self.size == 0:
+            return OK
+        self.need_from, self.need_to = 0, min(HASHED, self.size)
+        return NEED
+
+    def is_slow(self):
+        """True after the first files if their opening took longer than the limit."""
+        return self.row == TIMED and not self.external and self.waited > TIMED * self.slow_open
+
+    def close_row(self):
+        """The row ends: hash its first bytes, and drop what no value needs."""
+        head: cython.longlong = self.row_head
+        offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
+        if self.file >= 0:
+            close(self.file)
+            self.file = -1
+        if self.external == 2:
+            self.external = 0
+        self.phase = P_OPEN
+        self.rows[R_HASH, self.row] = hash_bytes(
+            self.arena, self.row_base, head if offset < 0 else min(head, offset)
+        )
+        self.rows[R_FRAGMENT, self.row] = -1
+        if offset >= 0 and self.rows[R_PIXEL_LENGTH, self.row] < 0:
+            self.note_fragment(offset)
+        self.keep_values(offset)
+        self.row += 1
+        return OK
+
+    def note_fragment(self, offset):
+        """Where the first fragment behind the offset table ends, as far as the window says it."""
+        place: cython.longlong
+        for _ in range(2):
+            if offset + 8 > self.row_head:
+                return OK
+            place = self.row_base + offset
+            if self.half(place, 0) != 0xFFFE or self.half(place + 2, 0) != 0xE000:
+                return OK
+            offset += 8 + self.word(place + 4, 0)
+        self.rows[R_FRAGMENT, self.row] = offset
+        return OK
+
+    def keep_values(self, offset):
+        """Move the values of the row together; also the first bytes of pixels, or of no DICOM."""
+        i: cython.longlong
+        lead: cython.longlong
+        count: cython.longlong
+        text: cython.longlong = self.rows[R_TEXT, self.row]
+        to: cython.longlong = self.row_base
+        pixels: cython.longlong = to + offset
+        if self.count == self.first_element:
+            self.rows[R_HEAD, self.row] = to
+            self.used = to + min(self.row_head, NAMED)
+            return OK
+        self.rows[R_PIXELS, self.row] = pixels
+        count = 0 if offset < 0 else max(min(self.row_head - offset, PIXEL_HEAD), 0)
+        if not self.in_order():
+            return OK
+        for i in range(count):
+            self.pixel_head[i] = self.arena[pixels + i]
+        for i in range(self.first_element, self.count):
+            if self.e_start[i] < 0:
+                continue
+            if self.e_start[i] == text:
+                self.rows[R_TEXT, self.row] = to
+            lead = 8 if self.e_depth[i] & 1 else 0  # the head of a fragment
+            self.move(self.e_start[i] - lead, to, self.e_length[i] + lead)
+            self.e_start[i] = to + lead
+            to += self.e_length[i] + lead
+        for i in range(count):
+            self.arena[to + i] = self.pixel_head[i]
+        self.rows[R_PIXELS, self.row] = to
+        self.used = to + count
+        return OK
+
+    def in_order(self):
+        """True if each value lies behind the ones before it, so that moving them loses none."""
+        i: cython.longlong
+        lead: cython.longlong
+        to: cython.longlong = self.row_base
+        for i in range(self.first_element, self.count):
+            if self.e_start[i] >= 0:
+                lead = 8 if self.e_depth[i] & 1 else 0
+                if self.e_start[i] - lead < to:
+                    return 0
+                to += self.e_length[i] + lead
+        return 1
+
+    def move(self, start, to, count):
+        """Move bytes of the arena."""
+        if count == 0:
+            return OK
+        if start < to or to < 0 or start + count > self.arena.shape[0]:
+            with cython.gil:
+                raise IndexError("bytes outside the memory")
+        wetread_move(cython.address(self.arena[to]), cython.address(self.arena[start]), count)
+        return OK
+
+    def walk(self):
+        """Steps until the file is done or bytes are needed."""
+        status: cython.int = OK
+        while status == OK and self.phase != P_END:
+            if self.no_room():
+                return ROOM
+            if self.phase == P_TOP:
+                status = self.step_top()
+            elif self.phase == P_NESTED:
+                status = self.step_nested()
+            elif self.phase == P_META:
+                status = self.step_meta()
+            elif self.phase == P_FRAGMENTS:
+                status = self.step_fragment()
+            elif self.phase == P_FIND:
+                status = self.find_meta()
+            elif self.phase == P_SETTLE:
+                status = self.settle()
+            elif self.phase == P_SEARCH:
+                status = self.search_delimiter()
+            else:
+                status = INFLATE
+        return status
