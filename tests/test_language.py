@@ -31,8 +31,6 @@ RETIRED = (
 """Words of earlier versions that a reader of the field does not know in this sense."""
 _RETIRED = re.compile(rf"(?<![\w'])(?:{'|'.join(RETIRED)})(?![\w'])", re.IGNORECASE)
 FOLDERS = ("src", "docs", "bench", "examples")
-LATER = ROOT / "src" / "wetread" / "headers"
-"""Its words change with the compiled header reader."""
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
@@ -54,11 +52,7 @@ def test_docstrings_begin_with_a_noun_or_an_imperative() -> None:
 def texts() -> Iterator[Path]:
     kinds = {".py", ".md", ".js", ".html", ".toml"}
     for folder in FOLDERS:
-        yield from (
-            path
-            for path in (ROOT / folder).rglob("*")
-            if path.suffix in kinds and not path.is_relative_to(LATER)
-        )
+        yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in kinds)
     yield from ROOT.glob("*.md")
 
 

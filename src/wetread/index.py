@@ -88,7 +88,7 @@ def scan(
         to: index folder for the rows. Scanning into it again reads files that are new, have
             changed or could not be read, and drops rows of deleted files. An interrupted scan
             resumes.
-        workers: number of worker processes (default: one per core); 0 reads in this process.
+        workers: number of threads (default: one per core); 0 reads in the calling thread.
         private: add a column `private` with the private elements.
         sequences: add a column `sequences` with the sequences as DICOM JSON.
         progress: show a progress bar on stderr.

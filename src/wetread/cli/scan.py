@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @number_option(
     "--workers",
-    "Number of worker processes (default: one per core; 0: none).",
+    "Number of threads (default: one per core; 0: the main thread).",
     least=0,
 )
 @click.option("--private", is_flag=True, help="Add a column with the private elements.")

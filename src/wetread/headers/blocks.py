@@ -41,6 +41,8 @@ from wetread.sources.archives import ArchiveError
 from wetread.sources.buckets import Bucket, is_url, open_bucket
 from wetread.sources.find import open_source
 
+_PLACES = np.array([R_HEAD, R_TEXT, R_PIXELS])
+
 
 class _Kept(threading.local):
     """Memory of each thread."""
@@ -55,7 +57,7 @@ _kept = _Kept()
 
 @dataclass(slots=True)
 class Block:
-    """Sources that have been walked: the first ones of those asked for."""
+    """Walked sources: the first ones of those given."""
 
     sources: pa.RecordBatch | pa.Table
     walked: Walked
@@ -117,13 +119,13 @@ class _Gathering:
     def take(
         self, index: Sequence[int] | npt.NDArray[np.intp], walked: Walked, shift: int = 0
     ) -> None:
-        """What a walk found in the rows `index`; `shift` is where its arena lies in ours."""
+        """Add the results of a walk of the rows `index`, whose arena starts at `shift` in this one."""
         places = np.asarray(index, np.int64)
         times = self.rows[R_MTIME, places]
         self.rows[:, places] = walked.rows
-        self.rows[np.ix_([R_HEAD, R_TEXT, R_PIXELS], places)] += shift
+        self.rows[np.ix_(_PLACES, places)] += shift
         self.rows[R_MTIME, places] = np.maximum(self.rows[R_MTIME, places], times)
-        self.problems.update({int(index[i]): said for i, said in walked.problems.items()})
+        self.problems.update({int(index[i]): problem for i, problem in walked.problems.items()})
         self.inferred.update({int(index[i]): syntax for i, syntax in walked.inferred.items()})
         elements, found = walked.elements, walked.found
         if len(places) != self.rows.shape[1]:

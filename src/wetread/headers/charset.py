@@ -125,8 +125,8 @@ def is_defined(stated: str) -> bool:
 def _respell(term: str) -> str | None:
     if term in _DEFINED or term in _WHOLE:
         return term
-    if said := _MISSPELT.fullmatch(term.upper()):
-        term = f"ISO 2022 IR {said[4]}" if said[2] else f"ISO_IR {said[4]}"
+    if match := _MISSPELT.fullmatch(term.upper()):
+        term = f"ISO 2022 IR {match[4]}" if match[2] else f"ISO_IR {match[4]}"
     return term if term in _DEFINED else None
 
 

@@ -281,7 +281,7 @@ def _place(
     rows: npt.NDArray[np.int32],
     filled: Bools,
 ) -> None:
-    """Put values of some rows in the result, beside what another family gave for other rows."""
+    """Put values of some rows in the result; another family may have given those of other rows."""
     field = _field_of(column)
     if values.type != field.type:
         values = values.cast(field.type)
@@ -369,8 +369,8 @@ def _coerce(value: Any, family: int) -> Any:
 def _read_unknown(work: Work, i: int) -> None:
     """A public element without a keyword: its text, or the length of its bytes."""
     tag, row = int(work.elements.tag[i]), int(work.elements.row[i])
-    said = int(_FAMILY[work.elements.vr[i]])
-    values = _read_values(work, i) if said < s.LENGTH and work.elements.start[i] >= 0 else []
+    vr_family = int(_FAMILY[work.elements.vr[i]])
+    values = _read_values(work, i) if vr_family < s.LENGTH and work.elements.start[i] >= 0 else []
     column = s.unknown_column(tag, text=bool(values))
     value: Any = "\\".join(map(str, values)) if values else int(work.elements.length[i])
     _place(work, column, array([value], column.type), np.array([row], np.int32), np.array([True]))

@@ -20,7 +20,7 @@ _HALVED = array(["YBR_FULL_422", "YBR_PARTIAL_422"], pa.string())
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class Stated:
     """Pixels announced by n headers."""
 
     rows: Int64s
@@ -33,7 +33,7 @@ class Announced:
     """Two of three samples stand for two pixels (4:2:2)."""
 
     @classmethod
-    def of(cls, columns: dict[str, pa.Array], count: int) -> Announced:
+    def of(cls, columns: dict[str, pa.Array], count: int) -> Stated:
         """From the columns of a block, by keyword; what stands for an element that is not there."""
 
         def number(keyword: str, default: int = 0) -> Int64s:
@@ -53,14 +53,14 @@ class Announced:
 
 
 def check_extent(
-    said: Announced, size: Int64s, offset: Int64s, length: Int64s, native: Int64s
+    stated: Stated, size: Int64s, offset: Int64s, length: Int64s, native: Int64s
 ) -> Iterator[Found]:
     """Problems about Pixel Data of n rows.
 
     `offset` and `length` are -1 without pixels and for an undefined length; `native` is 1 where the
     pixels are not encapsulated, 0 where they are, -1 where that is not known.
     """
-    known, expected, frame = _expected(said)
+    known, expected, frame = _expected(stated)
     absent = known & (offset < 0)
     for row in np.flatnonzero(absent):
         yield int(row), "PIXELS_ABSENT", f"need {expected[row]} bytes, have none"
@@ -82,36 +82,38 @@ def check_extent(
         yield from _compare(int(row), int(length[row]), int(expected[row]), int(frame[row]))
 
 
-def is_cut(said: Announced, have: Int64s) -> Bools:
+def is_cut(stated: Stated, have: Int64s) -> Bools:
     """Rows whose `have` bytes of uncompressed pixels are fewer than one frame takes."""
-    pixels = said.rows * said.columns * np.where(said.halved, 2, np.maximum(said.samples, 1))
-    known = (said.allocated > 0) & (said.allocated <= 64)
-    need: Bools = known & (have < (pixels * np.where(known, said.allocated, 0) + 7) // 8)
+    pixels = (
+        stated.rows * stated.columns * np.where(stated.halved, 2, np.maximum(stated.samples, 1))
+    )
+    known = (stated.allocated > 0) & (stated.allocated <= 64)
+    need: Bools = known & (have < (pixels * np.where(known, stated.allocated, 0) + 7) // 8)
     return need
 
 
 def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found]:
-    said = f"have {length} bytes, the header announces {expected}"
+    text = f"have {length} bytes, the header announces {expected}"
     if expected >= 1 << 32 and (expected - length) % (1 << 32) in (0, (1 << 32) - 1):
-        yield row, "LENGTH_WRAP", said
+        yield row, "LENGTH_WRAP", text
     elif length < expected:
-        yield row, "PIXELS_SHORT", said
+        yield row, "PIXELS_SHORT", text
     elif (
         frame
         and length >= expected + frame
         and (length - length % 2) // frame * frame + 1 >= length
     ):
-        yield row, "FRAMES_UNDECLARED", f"{said}: room for {length // frame} frames"
+        yield row, "FRAMES_UNDECLARED", f"{text}: room for {length // frame} frames"
     elif length > expected + 1:
-        yield row, "PIXELS_LONG", said
+        yield row, "PIXELS_LONG", text
 
 
-def _expected(said: Announced) -> tuple[Bools, Int64s, Int64s]:
+def _expected(stated: Stated) -> tuple[Bools, Int64s, Int64s]:
     """Rows whose header gives the size of the pixels, their bytes, and those of one frame."""
-    height, width, bits = said.rows, said.columns, said.allocated
+    height, width, bits = stated.rows, stated.columns, stated.allocated
     known = (height > 0) & (width > 0) & (bits > 0)
-    frames = np.clip(said.frames, 1, 1 << 31)
-    pixels = height * width * np.where(said.halved, 2, np.maximum(said.samples, 1))
+    frames = np.clip(stated.frames, 1, 1 << 31)
+    pixels = height * width * np.where(stated.halved, 2, np.maximum(stated.samples, 1))
     # 1-bit frames are packed without gaps (PS3.5 8.1.1)
     total = (pixels.astype(np.float64) * frames * bits) / 8
     exact = np.where(total < 2**60, (pixels * frames * bits + 7) // 8, 0)

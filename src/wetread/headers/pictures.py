@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled
 from wetread.headers.encodings import is_decodable
-from wetread.headers.extent import Announced
+from wetread.headers.extent import Stated
 
 Bools = npt.NDArray[np.bool_]
 
@@ -23,7 +23,7 @@ _MODALITIES = ["US", "IVUS"]
 
 
 def find_decodable(
-    said: Announced,
+    stated: Stated,
     syntax: npt.NDArray[np.object_],
     pixels: Bools,
     floats: Bools,
@@ -41,11 +41,11 @@ def find_decodable(
         if is_decodable(name):
             yes |= syntax == name
     yes &= ~cut
-    for size in (said.rows, said.columns):
+    for size in (stated.rows, stated.columns):
         yes &= (size > 0) & (size <= 65535)
-    yes &= np.isin(said.samples, range(5))
-    bits = said.allocated
-    yes &= floats | ((bits > 0) & (bits <= 64) & (said.stored <= bits))
+    yes &= np.isin(stated.samples, range(5))
+    bits = stated.allocated
+    yes &= floats | ((bits > 0) & (bits <= 64) & (stated.stored <= bits))
     return array(["no", "yes"], pa.string()).take(array(yes.astype(np.int8), pa.int8(), ~pixels))
 
 
@@ -61,9 +61,9 @@ def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tup
             return np.zeros(len(pixels), np.bool_)
         return filled(pc.is_in(values, array(wanted, pa.string())), False)
 
-    said = holds("BurnedInAnnotation", ["YES"]) & pixels
+    tagged = holds("BurnedInAnnotation", ["YES"]) & pixels
     denied = holds("BurnedInAnnotation", ["NO"])
     kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
-    for row in np.flatnonzero(said | kind):
-        why = "the header says so" if said[row] else "a screen capture or ultrasound"
-        yield int(row), f"{why}; Burned In Annotation is {'YES' if said[row] else 'not NO'}"
+    for row in np.flatnonzero(tagged | kind):
+        why = "the header says so" if tagged[row] else "a screen capture or ultrasound"
+        yield int(row), f"{why}; Burned In Annotation is {'YES' if tagged[row] else 'not NO'}"

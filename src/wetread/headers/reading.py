@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
@@ -20,6 +20,14 @@ from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
 from wetread.settings import Settings
 from wetread.sources.find import open_source
+
+
+class _Extra(NamedTuple):
+    """Columns on request."""
+
+    private: bool
+    sequences: bool
+    empties: bool
 
 
 def read_headers(
@@ -41,35 +49,33 @@ def read_headers(
     >>> read_headers("/", SOURCE_SCHEMA.empty_table()).num_rows
     0
     """
-    return _read_all(root, sources, private, sequences, empties, settings)
+    return _read_all(root, sources, _Extra(private, sequences, empties), settings)
 
 
 def _read_all(
     root: str,
     sources: pa.RecordBatch | pa.Table,
-    private: bool,
-    sequences: bool,
-    empties: bool,
+    extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
     """Block after block."""
     tables, at = [], 0
     while at < sources.num_rows:
         part = sources.slice(at, settings.block_files)
-        tables.append(_read_safely(root, part, private, sequences, empties, settings))
+        tables.append(_read_safely(root, part, extra, settings))
         at += tables[-1].num_rows
     return _join(tables) if tables else pa.Table.from_batches([], CORE)
 
 
 def _read_slowly(
-    root: str, sources: pa.RecordBatch | pa.Table, settings: Settings, *options: bool
+    root: str, sources: pa.RecordBatch | pa.Table, extra: _Extra, settings: Settings
 ) -> list[pa.Table]:
     """Sources whose opening waits, read by threads that wait at the same time."""
     size = -(-sources.num_rows // settings.io_threads)
     parts = [sources.slice(at, size) for at in range(0, sources.num_rows, size)]
     settings = replace(settings, slow_open_seconds=inf)
     with ThreadPoolExecutor(settings.io_threads) as pool:
-        return list(pool.map(lambda part: _read_all(root, part, *options, settings), parts))
+        return list(pool.map(lambda part: _read_all(root, part, extra, settings), parts))
 
 
 def _join(tables: list[pa.Table]) -> pa.Table:
@@ -82,48 +88,44 @@ def _join(tables: list[pa.Table]) -> pa.Table:
 def _read_safely(
     root: str,
     sources: pa.RecordBatch | pa.Table,
-    private: bool,
-    sequences: bool,
-    empties: bool,
+    extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
     """A block, where an exception costs the row that causes it and no other."""
     try:
-        return _read_block(root, sources, private, sequences, empties, settings)
+        return _read_block(root, sources, extra, settings)
     except Exception as error:  # the last resort: a scan ends for no file
         if isinstance(error, WetreadError) and not isinstance(error, DecodeError):
             raise  # it concerns the root, not a row
         if sources.num_rows == 1:
             return failed_row(sources, "crashed", describe_exception(error))
     half = sources.slice(0, sources.num_rows // 2)
-    return _read_safely(root, half, private, sequences, empties, settings)
+    return _read_safely(root, half, extra, settings)
 
 
 def _read_block(
     root: str,
     sources: pa.RecordBatch | pa.Table,
-    private: bool,
-    sequences: bool,
-    empties: bool,
+    extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
     """Rows of the first sources, as many as the memory of a block holds."""
-    block = walk_block(root, sources, settings, whole=private or sequences)
+    block = walk_block(root, sources, settings, whole=extra.private or extra.sequences)
     walked, arena, rows = block.walked, block.arena, block.sources.num_rows
     registry = kept_registry()
     answer = Answer.of(walked, arena)
-    if private or sequences:
-        answer.convert_nested(walked, arena, private, sequences)
+    if extra.private or extra.sequences:
+        answer.convert_nested(walked, arena, extra.private, extra.sequences)
     elements = walked.elements
     swap_values(arena, elements, walked)
     built = build_columns(arena, elements, rows, registry)
     answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
-    if empties:
+    if extra.empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)
     table = assemble(answer, block.sources, built, walked, arena, settings)
     if walked.slow:
         left = sources.slice(table.num_rows)
-        return _join([table, *_read_slowly(root, left, settings, private, sequences, empties)])
+        return _join([table, *_read_slowly(root, left, extra, settings)])
     return table
 
 

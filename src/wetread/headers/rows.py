@@ -35,7 +35,7 @@ from wetread.headers.core.constants import (
     R_SIZE,
 )
 from wetread.headers.encodings import encoding_of, is_encapsulated
-from wetread.headers.extent import Announced, check_extent, is_cut
+from wetread.headers.extent import Stated, check_extent, is_cut
 from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
@@ -124,7 +124,7 @@ class Answer:
 
     @classmethod
     def of(cls, walked: Walked, arena: Bytes) -> Answer:
-        """What the walk says of its rows."""
+        """Results of a walk."""
         rows = walked.rows
         answer = cls(
             read_syntaxes(walked, arena),
@@ -324,10 +324,10 @@ def _check_pixels(
         native[here] = 0 if is_encapsulated(syntax) else 1
         deflated[here] = encoding_of(syntax).deflated
     size = np.where(deflated, np.int64(1) << 62, walked.rows[R_SIZE])
-    said = Announced.of(arrays, rows)
-    found = check_extent(said, size, answer.pixel_offset, answer.pixel_length, native)
+    stated = Stated.of(arrays, rows)
+    found = check_extent(stated, size, answer.pixel_offset, answer.pixel_length, native)
     have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
-    cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(said, have)
+    cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(stated, have)
     known = {(f[0], f[1]) for f in answer.problems}
     stopped = {f[0] for f in answer.problems if _STATUS_OF.get(f[1]) in ("partial", "refused")}
     for row, code, text in found:
@@ -344,7 +344,7 @@ def _check_pixels(
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
     open_ended = pixels & (answer.pixel_length < 0)
     arrays["decodable"] = find_decodable(
-        said, answer.syntax, pixels, answer.floats, cut, open_ended
+        stated, answer.syntax, pixels, answer.floats, cut, open_ended
     )
 
 

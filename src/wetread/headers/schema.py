@@ -140,9 +140,9 @@ class Column:
         return None
 
     def _metadata(self) -> dict[str, str]:
-        said = {"tag": format_tag(self.tag), "vr": " or ".join(self.vrs), "vm": self.vm}
+        metadata = {"tag": format_tag(self.tag), "vr": " or ".join(self.vrs), "vm": self.vm}
         unit = UNIT_OF.get(self.name)
-        return {**said, "unit": unit} if unit else said
+        return {**metadata, "unit": unit} if unit else metadata
 
 
 def pack_vr(vr: str) -> int:
@@ -241,9 +241,9 @@ OWN_MEANINGS = {
     "decodable": "whether the pixels can be decoded: yes or no; null without pixels",
     "pixel_offset": "where the value of the pixel element starts; null without one or if deflated",
     "pixel_length": "length of that value; -1 where the file leaves it undefined (encapsulated)",
-    "header_hash": "CRC-32 of the first bytes of the header, at most 8 KiB",
-    "private": "the private elements of the top level, where asked for",
-    "sequences": "the sequences of the top level as DICOM JSON, where asked for",
+    "header_hash": "upper half of XXH64 of the first bytes of the header, at most 8 KiB",
+    "private": "the private elements of the top level, on request",
+    "sequences": "the sequences of the top level as DICOM JSON, on request",
     "patient_age_years": "PatientAge in years; null if unknown (000Y) or impossible",
 }
 

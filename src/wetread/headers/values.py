@@ -55,7 +55,8 @@ def fixed_width(texts: pa.StringArray, width: int, fill: bytes) -> npt.NDArray[n
 
 def lengths_of(texts: pa.StringArray) -> Int64s:
     """Bytes of every text, 0 for null."""
-    return np.diff(bytes_of(texts)[1].astype(np.int64))
+    bounds = bytes_of(texts)[1].astype(np.int64)
+    return bounds[1:] - bounds[:-1]
 
 
 def parse_decimals(texts: pa.StringArray) -> tuple[pa.Array, Bools]:

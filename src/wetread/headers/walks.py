@@ -81,8 +81,8 @@ class Standard:
         self.uid_bits = np.zeros(len(uids), np.uint8)
         for i, uid in enumerate(uids):
             self.uids[i, : len(uid)] = list(uid.encode())
-            said = encoding_of(uid)
-            self.uid_bits[i] = said.implicit | said.big << 1 | said.deflated << 2
+            stated = encoding_of(uid)
+            self.uid_bits[i] = stated.implicit | stated.big << 1 | stated.deflated << 2
             self.uid_bits[i] |= (uid not in NATIVE) << 3
         self.kind_code = np.frombuffer(problems.CODE_NUMBERS, np.uint8).copy()
 
@@ -123,10 +123,10 @@ class Elements:
     """0 at the top level; of an element in an item, the number of open sequences and items."""
     bits: npt.NDArray[np.uint8]
     start: Int64s
-    """Where the value starts in the arena; -1 where its bytes are not there."""
+    """Start of the value in the arena; -1 if its bytes are absent."""
     length: Int64s
     offset: Int64s
-    """Where the value starts in the file."""
+    """Start of the value in the file."""
 
     @classmethod
     def empty(cls, count: int) -> Elements:
@@ -245,7 +245,7 @@ class Memory:
 
 @dataclass(slots=True)
 class Walked:
-    """What a walk found in n files."""
+    """Results of a walk through n files."""
 
     rows: Int64s
     """int64[R_COLUMNS, n]: R_SIZE and so on of each."""
@@ -372,7 +372,7 @@ def _begin_inflated(walk: Walk, plain: _Inflated) -> None:
 
 
 class _Inflated:
-    """A deflated data set (PS3.5 A.5): its size is counted first, its bytes kept when asked for."""
+    """A deflated data set (PS3.5 A.5): its size is counted first, its bytes are read on demand."""
 
     def __init__(self, read: Callable[[int, int], bytes], at: int, settings: Settings) -> None:
         self._read, self._at, self._most = read, at, settings.header_bytes
@@ -411,11 +411,11 @@ class _Inflated:
 
 def read_syntaxes(walked: Walked, arena: Bytes) -> npt.NDArray[np.object_]:
     """Transfer Syntax UID that the bytes of each row are in; None for unknown."""
-    said = walked.rows[R_SYNTAX]
-    texts = np.full(len(said), None, object)
+    syntax = walked.rows[R_SYNTAX]
+    texts = np.full(len(syntax), None, object)
     for bits, uid in enumerate(SYNTAXES):
-        texts[said == bits] = uid
-    stated = np.flatnonzero(said == -2)
+        texts[syntax == bits] = uid
+    stated = np.flatnonzero(syntax == -2)
     start, length = walked.rows[R_TEXT, stated], walked.rows[R_TEXT_LENGTH, stated]
     names = gather_strings(arena, start, length).dictionary_encode()
     distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)

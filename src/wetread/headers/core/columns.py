@@ -88,14 +88,14 @@ def settle_families(
     family: cython.uchar[::1],
     odd: cython.uchar[::1],
 ):
-    """How each value is read: the family of its column, 255 where the bytes do not allow it.
+    """Family by which each value is read: that of its column, 255 if the bytes do not allow it.
 
     `odd` says why: 1 another family than the column's, 2 another VR, 4 an unknown element.
     `family` has the column's family already where the dictionary leaves a choice.
     """
     i: cython.Py_ssize_t
     code: cython.int
-    said: cython.int
+    vr_family: cython.int
     silent: cython.int
     agree: cython.int
     with cython.nogil:
@@ -104,8 +104,12 @@ def settle_families(
             if family[i] == 255:
                 family[i] = family_of[code]
             silent = vr[i] == 0 or vr[i] == SILENT
-            said = stated[vr[i]]
-            agree = silent or family[i] == said or (family[i] <= last_text and said <= last_text)
+            vr_family = stated[vr[i]]
+            agree = (
+                silent
+                or family[i] == vr_family
+                or (family[i] <= last_text and vr_family <= last_text)
+            )
             agree = agree and (start[i] >= 0 or family[i] >= first_length)
             odd[i] = (not agree) | ((not silent and vr[i] != vr_of[code]) << 1) | unknown[code] << 2
             if odd[i] & 5:

@@ -146,7 +146,7 @@ class DataSet(Sequences):
         return NONE
 
     def is_wanted(self):
-        """Whether the bytes of the value are needed: of some only the length becomes a column."""
+        """True if the bytes of the value are needed: of some only the length becomes a column."""
         vr: cython.int
         if self.whole:
             return 1

@@ -98,7 +98,7 @@ class Meta(Record):
         return OK
 
     def is_meta(self, place):
-        """Whether an element of the File Meta group is here: group 2 in UL, OB or UI."""
+        """True for an element of the File Meta group: group 2 in UL, OB or UI."""
         vr: cython.int = self.arena[place + 4] << 8 | self.arena[place + 5]
         return self.starts_with(place, 2, 0) and (vr == 0x554C or vr == 0x4F42 or vr == 0x5549)
 
@@ -146,7 +146,7 @@ class Meta(Record):
         return OK
 
     def stated_bits(self):
-        """What the stated Transfer Syntax UID stands for; 0 for an unknown one."""
+        """Bits of the stated Transfer Syntax UID; 0 for an unknown one."""
         place: cython.longlong = self.rows[R_TEXT, self.row]
         length: cython.longlong = self.rows[R_TEXT_LENGTH, self.row]
         i: cython.Py_ssize_t
@@ -167,7 +167,7 @@ class Meta(Record):
         """The encoding the bytes are in, with a problem where that is not what is stated."""
         stated: cython.int = self.rows[R_TEXT_LENGTH, self.row] > 0
         bits: cython.int = self.stated_bits() if stated else 0
-        said: cython.int = bits & (IMPLICIT | BIG)
+        stated_encoding: cython.int = bits & (IMPLICIT | BIG)
         seen: cython.int
         if bits & DEFLATED and self.deflated == 0:
             self.rows[R_SYNTAX, self.row] = -2
@@ -180,26 +180,26 @@ class Meta(Record):
             self.rows[R_SYNTAX, self.row] = -2
             if not bits & KNOWN:
                 self.find(K_UNKNOWN_SYNTAX, 0x00020010, -1, 0, 0)
-        seen = said
+        seen = stated_encoding
         if self.size - self.pos >= 8:
-            seen = self.see_encoding(said)
+            seen = self.see_encoding(stated_encoding)
             if seen >= 16:
                 return NEED
             if not stated:
                 self.rows[R_SYNTAX, self.row] = seen
                 self.find(K_INFERRED, 0x00020010, self.pos, seen, 0)
-            elif seen != said:
+            elif seen != stated_encoding:
                 self.find(
                     K_READ_AS if bits & KNOWN else K_UNKNOWN_READ_AS, 0x00020010, self.pos, seen, 0
                 )
-                if (seen ^ said) & BIG:
+                if (seen ^ stated_encoding) & BIG:
                     self.rows[R_SYNTAX, self.row] = -1  # pixels are never swapped by a guess
                 elif not bits & ENCAPSULATED:
                     self.rows[R_SYNTAX, self.row] = seen
         return self.begin_top(seen)
 
     def settle_undeflated(self):
-        """What says that it is deflated and is not: as its bytes read, if as anything."""
+        """Settle a data set that is not deflated as stated, by its bytes."""
         seen: cython.int = self.probe(self.pos)
         if seen == NEED:
             return NEED
@@ -219,7 +219,7 @@ class Meta(Record):
         self.phase = P_TOP
         return OK
 
-    def see_encoding(self, said):
+    def see_encoding(self, stated_encoding):
         """The stated encoding where the first element can be read so, else the one that fits.
 
         16 where bytes are needed.
@@ -230,15 +230,15 @@ class Meta(Record):
         seen: cython.int
         if place == -2:
             return 16
-        group = self.half(place, said & BIG)
-        other = self.half(place, (said ^ BIG) & BIG)
-        if 0 < group < 0x7FE1 and (self.has_vr(place) > 0) != (said & IMPLICIT):
+        group = self.half(place, stated_encoding & BIG)
+        other = self.half(place, (stated_encoding ^ BIG) & BIG)
+        if 0 < group < 0x7FE1 and (self.has_vr(place) > 0) != (stated_encoding & IMPLICIT):
             if group < 0x100 or other >= 0x100:
-                return said
+                return stated_encoding
         seen = self.probe(self.pos)
         if seen == NEED:
             return 16
-        return said if seen == NONE else seen - 10
+        return stated_encoding if seen == NONE else seen - 10
 
     def probe(self, start):
         """10 + the encoding in which the first three elements are in order and known; or NONE."""

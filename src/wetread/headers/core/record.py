@@ -98,7 +98,7 @@ class Record(Source):
         return OK
 
     def has_vr(self, place):
-        """Whether an explicit value representation stands in the head at a place."""
+        """True if the head at a place has an explicit value representation."""
         return self.form[self.arena[place + 4] | (self.arena[place + 5] << 8)]
 
     def slot(self, tag):

@@ -120,7 +120,7 @@ class Sequences(Meta):
         return min(self.depth, DEEPEST)
 
     def end_of_frame(self):
-        """Where the innermost sequence or item of defined length ends; -2 without one."""
+        """End of the innermost sequence or item of defined length; -2 without one."""
         return -2 if self.depth > DEEPEST else self.f_end[self.depth]
 
     def push(self, end, implicit):
@@ -196,7 +196,7 @@ class Sequences(Meta):
         return self.close_outer(self.size, 0)
 
     def give_up(self, bound):
-        """What is inside a container is no element: go on behind it, as its length says."""
+        """Leave a container with bytes that are no element: go on behind it, by its length."""
         self.find(K_INSIDE, self.outer_tag, -1, 0, 0)
         while self.depth > 0 and self.end_of_frame() != bound:
             self.depth -= 1
@@ -204,7 +204,7 @@ class Sequences(Meta):
         return self.pop()
 
     def overruns(self, end, bound):
-        """Whether what ends there is too long; then the rest of its container is left out."""
+        """True if an end lies beyond the container; then the rest of the container is left out."""
         if end <= bound:
             return 0
         if bound < self.size or self.f_end[1] >= 0:

@@ -84,7 +84,7 @@ class Walk(DataSet):
 
     @property
     def position(self):
-        """Where the walk stands in its file."""
+        """Position in the file."""
         return self.pos
 
     def feed(self, data: bytes):
@@ -112,7 +112,7 @@ class Walk(DataSet):
         self.phase = P_TOP
 
     def not_deflated(self):
-        """What should be deflated is not; taken as what it reads as, if as anything."""
+        """Take a data set that is not deflated as stated, by its bytes."""
         self.deflated = 2
         self.phase = P_SETTLE
 
@@ -203,7 +203,7 @@ class Walk(DataSet):
         return OK
 
     def note_fragment(self, offset):
-        """Where the first fragment behind the offset table ends, as far as the window says it."""
+        """Note the end of the first fragment behind the offset table, if the window has it."""
         place: cython.longlong
         for _ in range(2):
             if offset + 8 > self.row_head:
