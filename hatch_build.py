@@ -1,4 +1,4 @@
-"""Build hook: compiles the modules that begin with `# cython:`, with zig without a C compiler."""
+"""Build hook: compiles modules with Cython, by zig if there is no C compiler."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ try:
 except ImportError:  # the tests import this file, without the build tools
     BuildHookInterface = object
 
+SHARED = "wetread.common._shared"
+"""Module with the code of Cython that all compiled modules use."""
 MACROS = [("CYTHON_LIMITED_API", "1"), ("Py_LIMITED_API", "0x030B0000")]
-SHARED, SHARED_SOURCE = "wetread.common._shared", "build/cython/_shared.c"
-"""Module with the code of Cython that all compiled modules use, and its generated source."""
 NEEDED = (
     "a C compiler and the headers of Python are needed (Debian: gcc libc6-dev python3-dev;"
     " macOS: xcode-select --install; Windows: Build Tools for Visual Studio)"
@@ -42,16 +42,18 @@ class CompileHook(BuildHookInterface):  # type: ignore[misc, type-arg]
 
 
 def find_modules(root: Path) -> list[Path]:
-    """Sources of the compiled modules, relative to `root`."""
-    sources = sorted(root.glob("src/**/*.py"))
-    return [p.relative_to(root) for p in sources if p.read_bytes().startswith(b"# cython:")]
+    """Sources of the compiled modules, relative to `root`: with `# cython:` or a .pxd beside."""
+    return [
+        path.relative_to(root)
+        for path in sorted(root.glob("src/**/*.py"))
+        if path.with_suffix(".pxd").exists() or path.read_bytes().startswith(b"# cython:")
+    ]
 
 
 def hash_sources(root: Path) -> str:
     """Hash of all compiled sources; the library has it, which tells an edit that was not built."""
     files = [*(root / path for path in find_modules(root)), *sorted(root.glob("src/**/*.pxd"))]
-    sources = b"".join(path.read_bytes() for path in files)
-    return hashlib.blake2b(sources).hexdigest()[:16]
+    return hashlib.blake2b(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def find_compiler() -> str | None:
@@ -105,16 +107,16 @@ def _compile(root: Path) -> list[Path]:
     from setuptools import Distribution, Extension
 
     macros = [*MACROS, ("WETREAD_SOURCE", f'"{hash_sources(root)}"')]
-    extensions = [
-        Extension(name, [path], py_limited_api=True, define_macros=macros)
-        for path in map(Path.as_posix, find_modules(root))
-        for name in [path.removeprefix("src/").removesuffix(".py").replace("/", ".")]
+    common = {"py_limited_api": True, "define_macros": macros}
+    modules = [
+        Extension(".".join(path.with_suffix("").parts[1:]), [path.as_posix()], **common)
+        for path in find_modules(root)
     ]
-    Path(SHARED_SOURCE).parent.mkdir(parents=True, exist_ok=True)
-    generate_shared_module(CompilationOptions(shared_c_file_path=SHARED_SOURCE))
-    shared = Extension(SHARED, [SHARED_SOURCE], py_limited_api=True, define_macros=macros)
+    shared = Extension(SHARED, [f"build/cython/{SHARED.rpartition('.')[2]}.c"], **common)
+    Path("build/cython").mkdir(parents=True, exist_ok=True)
+    generate_shared_module(CompilationOptions(shared_c_file_path=shared.sources[0]))
     modules = cythonize(
-        extensions,
+        modules,
         include_path=["src"],
         shared_utility_qualified_name=SHARED,
         build_dir="build/cython",
@@ -122,14 +124,14 @@ def _compile(root: Path) -> list[Path]:
         force=True,
         compiler_directives={"show_performance_hints": False},
     )
-    command = Distribution(
-        {"ext_modules": [*modules, shared], "package_dir": {"": "src"}}
-    ).get_command_obj("build_ext")
+    modules.append(shared)
+    distribution = Distribution({"ext_modules": modules, "package_dir": {"": "src"}})
+    command = distribution.get_command_obj("build_ext")
     command.inplace, command.build_temp, command.build_lib = True, "build/temp", "build/lib"
     command.force, command.parallel = True, os.cpu_count()
     command.ensure_finalized()
     command.run()
-    return [Path("src", command.get_ext_filename(e.name)) for e in [*extensions, shared]]
+    return [Path("src", command.get_ext_filename(module.name)) for module in modules]
 
 
 if __name__ == "__main__":

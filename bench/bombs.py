@@ -74,7 +74,7 @@ def header_job(good: str, bad: str, nested: str) -> dict[str, Any]:
     """Scan a header bomb in this process: CPU seconds, and memory beyond the table."""
     how = {"workers": 0, "progress": False, "private": bool(nested), "sequences": bool(nested)}
     wr.scan(good, **how)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before, begun = resident("VmRSS"), time.process_time()
     index = wr.scan(bad, **how)
     seconds, megabytes = time.process_time() - begun, resident("VmHWM") - before

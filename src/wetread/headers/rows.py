@@ -193,7 +193,9 @@ class Answer:
             if private:
                 from wetread.headers.dataset import build_dataset
 
-                described.append(describe_private(build_dataset(elements, arena, encoding)))
+                top = (elements.depth == 0) | ((elements.depth == 1) & (elements.start >= 0))
+                own = elements.take(np.flatnonzero(top))  # without the content of sequences
+                described.append(describe_private(build_dataset(own, arena, encoding)))
             if sequences:
                 models.append(write_sequences(elements, arena, big=bool(encoding & 2)))
         if private:

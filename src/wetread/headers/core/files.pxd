@@ -1,15 +1,26 @@
-# System calls: open with size and time of change, read at a position, close.
+# System calls: open with size and time of change, read at a position, close; clock and memory.
 cdef extern from *:
     """
-    #ifndef WETREAD_SOURCE
-    #define WETREAD_SOURCE ""
-    #endif
-
     #include <errno.h>
     #include <fcntl.h>
     #include <string.h>
     #include <sys/stat.h>
     #include <sys/types.h>
+
+    #ifndef WETREAD_SOURCE
+    #define WETREAD_SOURCE ""
+    #endif
+
+    #define wetread_move memmove
+
+    /* 4 and 8 bytes as a little endian number. */
+    static inline unsigned int wetread_word(const unsigned char *at) {
+        return at[0] | at[1] << 8 | at[2] << 16 | (unsigned int)at[3] << 24;
+    }
+
+    static inline unsigned long long wetread_long(const unsigned char *at) {
+        return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
+    }
 
     #ifdef _WIN32
 
@@ -20,6 +31,13 @@ cdef extern from *:
     #include <windows.h>
 
     #define WETREAD_TICKS_1601_TO_1970 116444736000000000LL
+
+    static inline double wetread_time(void) {
+        LARGE_INTEGER now, rate;
+        QueryPerformanceCounter(&now);
+        QueryPerformanceFrequency(&rate);
+        return (double)now.QuadPart / (double)rate.QuadPart;
+    }
 
     /* Names are UTF-8 there, as `os.fsencode` makes them; the time is that of `os.stat`. */
     static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
@@ -49,8 +67,6 @@ cdef extern from *:
 
     static inline int wetread_close(int file) { return _close(file); }
 
-    static inline double wetread_time(void) { return GetTickCount64() * 1e-3; }
-
     #else
 
     #include <time.h>
@@ -61,6 +77,13 @@ cdef extern from *:
     #else
     #define wetread_mtime(info) (info).st_mtim
     #endif
+
+    /* Seconds on a clock that never goes back. */
+    static inline double wetread_time(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
 
     /* Descriptor of a regular file; -errno, or -100000 for what is no regular file. */
     static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
@@ -74,31 +97,15 @@ cdef extern from *:
         return file;
     }
 
-    static inline ssize_t wetread_read_at(int file, unsigned char *to, long long count, long long at) {
+    static inline ssize_t wetread_read_at(
+        int file, unsigned char *to, long long count, long long at
+    ) {
         return pread(file, to, count, at);
     }
 
     static inline int wetread_close(int file) { return close(file); }
 
-    /* Seconds on a clock that never goes back. */
-    static inline double wetread_time(void) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
-    }
-
     #endif
-
-    /* 4 and 8 bytes as a little endian number. */
-    static inline unsigned int wetread_word(const unsigned char *at) {
-        return at[0] | at[1] << 8 | at[2] << 16 | (unsigned int)at[3] << 24;
-    }
-
-    static inline unsigned long long wetread_long(const unsigned char *at) {
-        return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
-    }
-
-    #define wetread_move memmove
 
     /* Bytes read, fewer than `count` at the end of the file only; -errno. */
     static inline long long wetread_read(int file, unsigned char *to, long long count, long long at) {
@@ -114,10 +121,10 @@ cdef extern from *:
     }
     """
     const char *WETREAD_SOURCE
-    int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
-    int wetread_close(int file) nogil
-    double wetread_time() nogil
     unsigned int wetread_word(const unsigned char *at) nogil
     unsigned long long wetread_long(const unsigned char *at) nogil
+    double wetread_time() nogil
     void wetread_move(unsigned char *to, const unsigned char *from_, long long count) nogil
+    int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
     long long wetread_read(int file, unsigned char *to, long long count, long long at) nogil
+    int close "wetread_close"(int file) nogil

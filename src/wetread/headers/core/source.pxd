@@ -1,4 +1,4 @@
-from wetread.headers.core.files cimport wetread_close, wetread_word, wetread_read
+from wetread.headers.core.files cimport close, wetread_word, wetread_read
 from wetread.headers.core.constants cimport *
 
 

@@ -13,7 +13,7 @@ class Source:
 
     def __dealloc__(self):
         if self.file >= 0:
-            wetread_close(self.file)
+            close(self.file)
 
     def at(self, first, count):
         """Place in the arena of the bytes at a position; -2 where they are needed first.

@@ -1,6 +1,6 @@
 cimport cython
 
-from wetread.headers.core.files cimport WETREAD_SOURCE, wetread_close, wetread_move, wetread_open, wetread_time
+from wetread.headers.core.files cimport WETREAD_SOURCE, close, wetread_move, wetread_open, wetread_time
 from wetread.headers.core.hashes cimport hash_bytes
 from wetread.headers.core.constants cimport *
 from wetread.headers.core.data cimport DataSet

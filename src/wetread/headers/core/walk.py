@@ -103,7 +103,7 @@ class Walk(DataSet):
     def inflated(self, size):
         """The data set has been inflated to `size` bytes, which come from outside now."""
         if self.file >= 0:
-            wetread_close(self.file)
+            close(self.file)
             self.file = -1
         self.external = 1 if self.external == 1 else 2
         self.size, self.windows, self.fetched = size, 0, 0
@@ -187,7 +187,7 @@ class Walk(DataSet):
         head: cython.longlong = self.row_head
         offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
         if self.file >= 0:
-            wetread_close(self.file)
+            close(self.file)
             self.file = -1
         if self.external == 2:
             self.external = 0
