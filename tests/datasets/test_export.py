@@ -433,6 +433,29 @@ def test_bad_usage(index: wr.Index, truth: Boxes, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("images*"))
 
 
+def test_slices_of_a_series(make_index: Make, tmp_path: Path) -> None:
+    """Labels by SOP Instance UID, or by study, series and number; files of one name."""
+    files = {
+        f"s{s}/IM1.{n}.dcm": {
+            "SOPInstanceUID": f"1.2.{s}.{n}",
+            "SeriesInstanceUID": f"1.2.{s}",
+            "StudyInstanceUID": "1.2",
+            "InstanceNumber": n,
+        }
+        for s in (1, 2)
+        for n in (1, 2)
+    }
+    index = make_index(files)
+    corners = {"x0": [1, 2], "y0": [3, 4], "x1": [11.5, 12], "y1": [13, 14]}
+    for to, keys in (("yolo", ["1.2.2.1", "1.2.1.2"]), ("coco", ["1.2/1.2.2/1", "1.2/1.2.1/2"])):
+        boxes = Boxes.from_columns({"key": keys, "label": ["m", "n"], **corners}).join(index)
+        lines = export(index, tmp_path / to, boxes, to, size=30)
+        assert lines[lines["status"] == "ok"]["path"].tolist() == ["s1/IM1.2.dcm", "s2/IM1.1.dcm"]
+        for a, b in zip(places(wr.read_boxes(tmp_path / to, index)), places(boxes), strict=True):
+            assert a[:3] == b[:3]
+            assert a[3:] == pytest.approx(b[3:], abs=1e-9)
+
+
 def test_points_are_keypoints(make_index: Make, tmp_path: Path) -> None:
     """The point of a pixel's centre is a whole number in COCO, also after cropping."""
     index = make_index({"a.dcm": {"rows": 40, "columns": 60}})
