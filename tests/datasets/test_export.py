@@ -346,6 +346,27 @@ def test_bad_boxes_are_counted_not_written(make_index: Make, tmp_path: Path) -> 
     ]
 
 
+def test_an_image_without_a_usable_box_is_not_normal(make_index: Make, tmp_path: Path) -> None:
+    index = make_index({f"{n}.dcm": {"rows": 40, "columns": 60} for n in "abcde"})
+    columns = {
+        "key": list("abcd"),
+        "label": ["X", "X", None, "X"],
+        "x0": [70, None, 1, 1],
+        "y0": [1, 1, 1, 1],
+        "x1": [90, 9, 9, 50],
+        "y1": [9, 9, 9, 9],
+    }
+    lines = export(index, tmp_path / "a", Boxes.from_columns(columns), "yolo")
+    status = dict(zip(lines["path"], lines["status"], strict=True))
+    assert status == {
+        **{f"{n}.dcm": "bad_label" for n in "abc"},
+        "d.dcm": "ok",
+        "e.dcm": "no_label",
+    }
+    cut = export(index, tmp_path / "b", Boxes.from_columns(columns), "yolo", crop=(55, 0, 60, 9))
+    assert cut[cut["status"] == "ok"][["boxes", "left_out"]].to_numpy().tolist() == [[0, 1]]
+
+
 def test_predictions_on_the_pictures_are_read_back(
     index: wr.Index, truth: Boxes, tmp_path: Path
 ) -> None:
