@@ -201,6 +201,18 @@ def test_shares_of_the_image(make_index: Make, tmp_path: Path) -> None:
         wr.read_boxes(tmp_path / "own.csv", index, normalised=True)
 
 
+def test_sizes_that_a_table_states_are_checked(make_index: Make, tmp_path: Path) -> None:
+    index = make_index({"a.dcm": {"rows": 40, "columns": 80}})
+    text = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,{},{},mass,1,2,4,6\n"
+    (tmp_path / "own.csv").write_text(text.format(80, 40))
+    assert rows(wr.read_boxes(tmp_path / "own.csv", index)) == [("a.jpg", *ONE[0][1:])]
+    (tmp_path / "own.csv").write_text(text.format(40, 20))
+    with pytest.raises(UsageError, match=r"another size than in the label file: 'a.jpg'"):
+        wr.read_boxes(tmp_path / "own.csv", index)
+    boxes = wr.read_boxes(tmp_path / "own.csv", index, image_size=(20, 40))
+    assert boxes.corners.tolist() == [[2, 4, 8, 12]]
+
+
 def test_points() -> None:
     """Whole numbers are the centres of pixels."""
     frame = pd.DataFrame({"image": ["a"], "label": ["L4"], "x": [10], "y": [20]})

@@ -346,6 +346,27 @@ def test_bad_boxes_are_counted_not_written(make_index: Make, tmp_path: Path) -> 
     ]
 
 
+def test_an_image_without_a_usable_box_is_not_normal(make_index: Make, tmp_path: Path) -> None:
+    index = make_index({f"{n}.dcm": {"rows": 40, "columns": 60} for n in "abcde"})
+    columns = {
+        "key": list("abcd"),
+        "label": ["X", "X", None, "X"],
+        "x0": [70, None, 1, 1],
+        "y0": [1, 1, 1, 1],
+        "x1": [90, 9, 9, 50],
+        "y1": [9, 9, 9, 9],
+    }
+    lines = export(index, tmp_path / "a", Boxes.from_columns(columns), "yolo")
+    status = dict(zip(lines["path"], lines["status"], strict=True))
+    assert status == {
+        **{f"{n}.dcm": "bad_label" for n in "abc"},
+        "d.dcm": "ok",
+        "e.dcm": "no_label",
+    }
+    cut = export(index, tmp_path / "b", Boxes.from_columns(columns), "yolo", crop=(55, 0, 60, 9))
+    assert cut[cut["status"] == "ok"][["boxes", "left_out"]].to_numpy().tolist() == [[0, 1]]
+
+
 def test_predictions_on_the_pictures_are_read_back(
     index: wr.Index, truth: Boxes, tmp_path: Path
 ) -> None:
@@ -431,6 +452,29 @@ def test_bad_usage(index: wr.Index, truth: Boxes, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match='yolo has no points: use to="coco"'):
         export(index, tmp_path, points, "yolo")
     assert not list(tmp_path.glob("images*"))
+
+
+def test_slices_of_a_series(make_index: Make, tmp_path: Path) -> None:
+    """Labels by SOP Instance UID, or by study, series and number; files of one name."""
+    files = {
+        f"s{s}/IM1.{n}.dcm": {
+            "SOPInstanceUID": f"1.2.{s}.{n}",
+            "SeriesInstanceUID": f"1.2.{s}",
+            "StudyInstanceUID": "1.2",
+            "InstanceNumber": n,
+        }
+        for s in (1, 2)
+        for n in (1, 2)
+    }
+    index = make_index(files)
+    corners = {"x0": [1, 2], "y0": [3, 4], "x1": [11.5, 12], "y1": [13, 14]}
+    for to, keys in (("yolo", ["1.2.2.1", "1.2.1.2"]), ("coco", ["1.2/1.2.2/1", "1.2/1.2.1/2"])):
+        boxes = Boxes.from_columns({"key": keys, "label": ["m", "n"], **corners}).join(index)
+        lines = export(index, tmp_path / to, boxes, to, size=30)
+        assert lines[lines["status"] == "ok"]["path"].tolist() == ["s1/IM1.2.dcm", "s2/IM1.1.dcm"]
+        for a, b in zip(places(wr.read_boxes(tmp_path / to, index)), places(boxes), strict=True):
+            assert a[:3] == b[:3]
+            assert a[3:] == pytest.approx(b[3:], abs=1e-9)
 
 
 def test_points_are_keypoints(make_index: Make, tmp_path: Path) -> None:

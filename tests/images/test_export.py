@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,24 @@ def test_coordinates_can_be_transformed_back(index: Index, tmp_path: Path) -> No
         rows, columns = image.shape[:2]
         assert (line.scale_y * rows, line.scale_x * columns) == pytest.approx(pixels.shape[:2])
         assert not line.exact
+
+
+def test_crops_are_whole_pixels(index: Index, tmp_path: Path) -> None:
+    ct = index.where("path LIKE 'CT_small%'")
+    options: dict[str, Any] = {"workers": 1, "progress": False}
+    (line,) = ct.export(
+        tmp_path / "a", None, "npy", crop=(10.5, 20, 50, 60.2), **options
+    ).itertuples()
+    assert (line.left, line.top, line.columns, line.rows, line.exact) == (10, 20, 40, 41, True)
+    values = np.load(tmp_path / "a" / line.file) * line.slope + line.intercept
+    np.testing.assert_array_equal(values, ct[0].values()[20:61, 10:50])
+    crops = {ct[0].id: (100.0, 0.0, 999.0, 64.0)}
+    (line,) = ct.export(tmp_path / "b", 32, "png8", crop=crops, **options).itertuples()
+    assert (line.left, line.columns, line.rows) == (100, 14, 32)
+    assert line.scale_x == pytest.approx(14 / 28)
+    far = ct.export(tmp_path / "c", crop=(500, 0, 600, 5), **options)
+    assert far["status"][0] == "failed"
+    assert "outside the image of 128 x 128 pixels" in far["text"][0]
 
 
 def test_the_manifest_is_a_file_too(index: Index, tmp_path: Path) -> None:

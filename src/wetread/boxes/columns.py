@@ -89,7 +89,7 @@ def map_roles(columns: Sequence[str], given: Mapping[str, str] | None, form: For
             raise UnknownNameError("box column", role, (*ROLES, "x0", "y0", "x1", "y1", "w", "h"))
         if column not in columns:
             raise UnknownNameError("column", column, columns)
-    usual = {_normal(column): column for column in reversed(columns)}
+    usual = {normal_name(column): column for column in reversed(columns)}
     used = {role: given[role] for role in given if role in ROLES}
     for role, aliases in _ALIASES.items():
         taken = {*given.values(), *(column for name, column in used.items() if name != "class_id")}
@@ -128,10 +128,10 @@ def _find_numbers(
     return (), None
 
 
-def _normal(column: str) -> str:
+def normal_name(column: str) -> str:
     """Name in lower case without punctuation, and without the prefix `bbox`.
 
-    >>> _normal("X-Min"), _normal("bbox_x1"), _normal("Bbox [x")
+    >>> normal_name("X-Min"), normal_name("bbox_x1"), normal_name("Bbox [x")
     ('xmin', 'x1', 'x')
     """
     name = re.sub(r"[^0-9a-z]", "", column.lower())

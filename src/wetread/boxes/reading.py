@@ -16,7 +16,7 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.columns import Form
 from wetread.boxes.join import joined
 from wetread.boxes.manifest import Manifest, complete_results
-from wetread.boxes.sizes import Size, image_sizes
+from wetread.boxes.sizes import Size, check_sizes, image_sizes
 from wetread.boxes.sr import read_sr
 from wetread.boxes.table import CORNERS, BoxTable, PathLike, describe
 from wetread.boxes.tables import Layout, read_table
@@ -90,15 +90,15 @@ def read_boxes(
             the file that differ from the index.
         MissingExtraError: DICOM SR without the extra `sr`.
     """
-    layout = Layout(columns, form, normalised)
+    layout = Layout(columns, form, normalised, {})
     if format is not None and format not in get_args(Format):
         raise UnknownNameError("format", format, get_args(Format))
     images = None if images is None else IndexRows.of(images)
     if normalised:
         image_size = _check_normalised(image_size, images, manifest)
     if not isinstance(path, str | os.PathLike):
-        table = read_table(path, format, layout)
-        return _finish(Boxes(table.table), images, image_size, manifest)
+        boxes = Boxes(read_table(path, format, layout).table)
+        return _finish(boxes, images, image_size, manifest, layout.sizes)
     if not Path(path).exists():
         raise NotFoundError(f"{path}: no such file or folder")
     exported = Manifest.find(Path(path)) if manifest is None else Manifest.open(manifest)
@@ -116,7 +116,7 @@ def read_boxes(
         boxes = Boxes(_READERS[name](path, checked).replace({}, dialect=name).table)
     else:
         boxes = Boxes(read_table(path, format, layout).table)
-    return _finish(boxes, images, image_size, None)
+    return _finish(boxes, images, image_size, None, layout.sizes)
 
 
 def _finish(
@@ -124,8 +124,12 @@ def _finish(
     images: IndexRows | None,
     image_size: ImageSize | None,
     exported: Manifest | PathLike | None,
+    stated: Mapping[str, Size] | None = None,
 ) -> Boxes:
-    """Join boxes to the index, and transform them to stored pixels."""
+    """Join boxes to the index, and transform them to stored pixels.
+
+    Sizes of the images that the file states must be those of the index.
+    """
     if exported is not None:
         if not isinstance(exported, Manifest):
             exported = Manifest.open(exported)
@@ -139,6 +143,8 @@ def _finish(
         return with_ids.join(images).replace({"key": keys})
     if images is not None:
         boxes = boxes.join(images)
+        if stated and image_size is None:
+            check_sizes(stated, images)
         if image_size is not None:
             boxes = _scale(boxes, image_sizes(images), image_size)
     return boxes

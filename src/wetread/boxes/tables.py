@@ -25,9 +25,10 @@ from wetread.boxes.cells import (
     parse_number,
     parse_numbers,
 )
-from wetread.boxes.columns import Form, map_roles
+from wetread.boxes.columns import Form, map_roles, normal_name
 from wetread.boxes.delimited import from_frame, read_delimited
 from wetread.boxes.kaggle import DIALECTS, Dialect
+from wetread.boxes.sizes import Size
 from wetread.boxes.table import BOX_SCHEMA, CORNERS, BoxTable, PathLike
 from wetread.common.text import parse_id
 from wetread.errors import UnknownNameError, UsageError, suggest
@@ -52,11 +53,13 @@ class Layout(NamedTuple):
     form: Form | None = None
     normalised: bool | None = None
     """True if coordinates are shares of the image; None refuses such values."""
+    sizes: dict[str, Size] | None = None
+    """Filled with the sizes of the images that the table states, by key."""
 
     @property
     def given(self) -> bool:
-        """True if any is given."""
-        return any(value is not None for value in self)
+        """True if any of the meanings is given."""
+        return any(value is not None for value in self[:3])
 
 
 def read_table(
@@ -174,11 +177,25 @@ def _read_any(frame: pd.DataFrame, columns: Sequence[str], layout: Layout) -> Ch
         ]
     if "ignore" in names:
         columns_["ignore"] = parse_cells(frame, names["ignore"], _parse_flag)
+    if layout.sizes is not None:
+        layout.sizes.update(_stated_sizes(frame, names["image"], {*roles.numbers, *names.values()}))
     classes = None
     if "class_id" in names and names["class_id"] != names.get("label"):
         pairs = zip(frame[names["class_id"]], label, strict=True)
         classes = [(i, n) for i, n in dict.fromkeys(pairs) if i.lower() not in EMPTY and n]
     return make_rows(frame, columns_, classes)
+
+
+def _stated_sizes(frame: pd.DataFrame, image: str, used: set[str]) -> dict[str, Size]:
+    """Sizes of the images by key, if there are columns of width and height beside the boxes."""
+    names = {normal_name(column): column for column in frame.columns if column not in used}
+    for prefix in ("", "image", "img"):
+        if f"{prefix}width" in names and f"{prefix}height" in names:
+            columns = image, names[f"{prefix}height"], names[f"{prefix}width"]
+            stated = frame[list(columns)].drop_duplicates().itertuples(index=False)
+            pairs = ((key, parse_id(rows), parse_id(width)) for key, rows, width in stated)
+            return {k: (int(r), int(c)) for k, r, c in pairs if r.isdecimal() and c.isdecimal()}
+    return {}
 
 
 def _parse_flag(text: str) -> bool:

@@ -168,7 +168,8 @@ def export_dataset(
         if one is not None:
             line |= {"boxes": len(one.picture.rows), "clipped": one.clipped}
             line |= {"left_out": one.left_out}
-    written = pa.Table.from_pylist([*lines, *_unlabelled(index, set(entries))], LABELLED)
+    lines += _left_out(index, set(labels.table["image"].to_pylist()), set(entries))
+    written = pa.Table.from_pylist(lines, LABELLED)
     write_manifest(written, root)
     with storage_errors(root):
         for file in before - _files(root):
@@ -186,7 +187,7 @@ def _check_labels(labels: BoxTable, to: To, ids: set[str]) -> None:
         text = f"labels of {len(unknown)} images are left out, such as {unknown[0]!r}"
         warnings.warn(f"{text}: no image of the index has this key", stacklevel=4)
     if not ids:
-        raise UsageError("no image of the index has a row in the label file")
+        raise UsageError("no image of the index has a row in the label file that can be written")
     try:
         check_readers(table, "labels")
     except UsageError as error:
@@ -197,14 +198,15 @@ def _pairs(table: pa.Table) -> set[tuple[str | None, str | None]]:
     return set(zip(table["key"].to_pylist(), table["image"].to_pylist(), strict=True))
 
 
-def _unlabelled(index: IndexRows, labelled: set[str]) -> list[dict[str, Any]]:
-    """Rows of the manifest for images without labels."""
+def _left_out(index: IndexRows, labelled: set[str], used: set[str]) -> list[dict[str, Any]]:
+    """Rows of the manifest for images that are not written: without labels, or with bad ones."""
     sql = "SELECT id, path, member FROM index WHERE pixel_length IS NOT NULL"
-    text = "NO_LABEL: no row in the label file"
+    absent = {"status": "no_label", "text": "NO_LABEL: no row in the label file"}
+    bad = {"status": "bad_label", "text": "BOX_EMPTY: no row of the label file has a box inside"}
     return [
-        {**row, "status": "no_label", "text": text}
+        row | (bad if row["id"] in labelled else absent)
         for row in query(index, sql).to_pylist()
-        if row["id"] not in labelled
+        if row["id"] not in used
     ]
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
 from wetread.boxes.join import stem
-from wetread.boxes.table import BoxTable
+from wetread.boxes.sizes import Size, image_sizes
+from wetread.boxes.table import CORNERS, BoxTable
 from wetread.errors import UnknownNameError, UsageError
 from wetread.table.query import name_column, query
 from wetread.table.rows import IndexRows
@@ -41,7 +42,10 @@ class Entry(NamedTuple):
 def plan_images(
     index: IndexRows, boxes: BoxTable, names: Names = "key", parts: str | None = PART
 ) -> dict[str, Entry]:
-    """Images with a row in the labels, by id.
+    """Images with a row in the labels that can be written, by id.
+
+    An image of which no row can be written, for want of a label, coordinates or area inside it, is
+    left out: without its boxes a trainer would take it for normal.
 
     Args:
         index: the images.
@@ -58,8 +62,9 @@ def plan_images(
     for row in boxes.table.to_pylist():
         if row["image"] is not None:
             rows[row["image"]].append(row)
-    found = _parts(index, parts)
-    keys = {id_: rows[id_][0]["key"] for id_ in found if id_ in rows}
+    found, sizes = _parts(index, parts), image_sizes(index)
+    usable = {id_ for id_ in rows if any(_is_usable(row, sizes.get(id_)) for row in rows[id_])}
+    keys = {id_: rows[id_][0]["key"] for id_ in found if id_ in usable}
     if parts == PART and PART not in index.schema.names:
         found |= {id_: next((r["part"] for r in rows[id_] if r["part"]), None) for id_ in keys}
     for part in {found[id_] for id_ in keys} - {None}:
@@ -67,6 +72,19 @@ def plan_images(
             raise UsageError(f"part {part!r} cannot be the name of a folder")
     files = name_files(keys) if names == "key" else {id_: id_ for id_ in keys}
     return {id_: Entry(key, found[id_], files[id_], rows[id_]) for id_, key in keys.items()}
+
+
+def _is_usable(row: Row, size: Size | None) -> bool:
+    """Return True for a row that a trainer can learn from."""
+    if row["kind"] == "nothing":
+        return True
+    corners = [row[name] for name in CORNERS]
+    if row["label"] is None or None in corners:
+        return False
+    if row["kind"] == "point" or size is None:
+        return True
+    x0, y0, x1, y1 = corners
+    return bool(max(x0, 0) < min(x1, size[1]) and max(y0, 0) < min(y1, size[0]))
 
 
 def _parts(index: IndexRows, column: str | None) -> dict[str, Any]:
