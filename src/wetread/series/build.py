@@ -123,7 +123,9 @@ def collect(
     images = read_images(index)
     single = select_slices(images, np.flatnonzero(images.is_image() & ~images.is_multiframe()))
     frames, of_frames = _read_frames(index, images, settings, progress)
-    slices = Slices.concatenate([_drop_captures(single), of_frames])
+    slices = _drop_captures(single)
+    if len(of_frames):
+        slices = Slices.concatenate([slices, of_frames])
     result = Collection(index, images, frames, slices.take(order(slices)), settings)
     _stack_regular(result)
     result.problems += _find_unnamed(images)

@@ -76,7 +76,6 @@ def measure(slices: Slices, settings: Settings) -> Geometry:
 def _measure(slices: Slices, settings: Settings) -> Geometry:
     starts = find_starts(slices.series)
     counts = np.diff(np.r_[starts, len(slices)])
-    first = np.repeat(starts, counts)
     normal = cross(slices.orientation)
     size = norm(normal)
     depth = dot(slices.position, normal)
@@ -92,15 +91,15 @@ def _measure(slices: Slices, settings: Settings) -> Geometry:
     least, most = _extremes(size, starts)
     tolerance = settings.orthogonality_tolerance
     checks = {
-        "single_orientation": _same(slices.orientation, first, starts),
+        "single_orientation": _same(slices.orientation, inner, starts),
         "orthogonal_orientation": _known(
             (least >= 1 - tolerance) & (most <= 1 + tolerance), np.isnan(least)
         ),
         "unique_slice_positions": _known(distinct == instances),
         "consistent_in_plane_row": across,
         "consistent_in_plane_col": along,
-        "consistent_pixel_spacing": _same(_positive(slices.spacing), first, starts),
-        "consistent_image_dimensions": _same(_positive(slices.matrix), first, starts),
+        "consistent_pixel_spacing": _same(_positive(slices.spacing), inner, starts),
+        "consistent_image_dimensions": _same(_positive(slices.matrix), inner, starts),
         "uniform_slice_spacing": _known(
             (deviation < settings.spacing_tolerance * np.abs(step)) & (instances == counts),
             np.isnan(deviation),
@@ -129,9 +128,11 @@ def _positive(values: Floats | Ints) -> Floats:
     return np.where(values > 0, values, np.nan)
 
 
-def _same(values: Floats, first: Ints, starts: Ints) -> Tristate:
-    """True for series in which all slices have the values of the first one; NaN equals nothing."""
-    return _known(np.logical_and.reduceat((values == values[first]).all(axis=1), starts))
+def _same(values: Floats, inner: Bools, starts: Ints) -> Tristate:
+    """True for series in which all slices have equal values; NaN equals nothing."""
+    same = np.asarray(~np.isnan(values).any(axis=1))
+    same[:-1] &= (values[1:] == values[:-1]).all(axis=1) | ~inner[:-1]
+    return _known(np.logical_and.reduceat(same, starts))
 
 
 def _range_below(values: Floats, starts: Ints, settings: Settings) -> Tristate:

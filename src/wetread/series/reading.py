@@ -109,14 +109,15 @@ def read_images(index: IndexRows) -> Images:
     """
     names = dict.fromkeys((*IDENTITY, *SHARED, *_GEOMETRY, *_MATRIX, *_OTHERS))
     table = encoded_columns(index, list(names))
+    coded = (*IDENTITY, *SHARED, "SeriesType")
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = dict(zip(names, pool.map(_encode, map(table.column, names)), strict=True))
-    named = filled(pc.is_valid(columns["SeriesInstanceUID"]), False)  # a DICOMDIR is not
-    read = is_any(columns["read_status"], WITH_HEADER) & (named | _are_images(columns))
-    if not read.all():
-        columns = {name: column.filter(pa.array(read)) for name, column in columns.items()}
+        named = filled(pc.is_valid(columns["SeriesInstanceUID"]), False)  # a DICOMDIR is not
+        read = is_any(columns["read_status"], WITH_HEADER) & (named | _are_images(columns))
+        if not read.all():
+            columns = {name: column.filter(pa.array(read)) for name, column in columns.items()}
+        codes = dict(zip(coded, pool.map(_codes, map(columns.__getitem__, coded)), strict=True))
     rows = np.flatnonzero(read)
-    codes = {name: _codes(columns[name]) for name in (*IDENTITY, *SHARED, "SeriesType")}
     key, guesses = _find_keys(index, rows, columns, codes)
     group = _number(key)
     first = _first_of_each(group)
