@@ -174,3 +174,17 @@ def test_control_characters_in_labels_are_escaped() -> None:
     Path("labels.csv").write_text(LABELS.replace("Mass", "\x1b[2J"))
     assert "\\x1b[2J" in run("labels.csv", *IMAGES, "--check").output
     assert "\x1b" not in run("labels.csv", *IMAGES, "--check").output
+
+
+@pytest.mark.usefixtures("kept")
+def test_any_table_by_a_map_of_its_columns() -> None:
+    Path("own.csv").write_text("scan;what;p;q;r;s\na;Mass;0,5;0,5;0,5;0,25\n")
+    columns = ("--columns", "image=scan,label=what,cx=p,cy=q,w=r,h=s", *IMAGES)
+    result = run("own.csv", *columns, "--normalised", "-o", "own.parquet")
+    assert result.exit_code == 0, result.output
+    assert Boxes.open("own.parquet").corners.tolist() == [[15, 15, 45, 25]]
+    assert "give --normalised" in run("own.csv", *columns).output
+    Path("list.csv").write_text('image,label,bbox\na,Mass,"[1, 2, 3, 4]"\n')
+    assert "give --form xywh" in run("list.csv", *IMAGES).output
+    assert run("list.csv", "--form", "xywh").exit_code == 0
+    assert run("own.csv", "--columns", "image").exit_code == 2

@@ -93,6 +93,12 @@ def test_targets_in_the_format_of_torchvision(cache: Cache) -> None:
         data[4]
 
 
+def test_boxes_to_ignore_are_no_targets(cache: Cache) -> None:
+    data = CacheDataset(cache, truth(ignore=[False, True, False, True, False]))
+    assert data.rows.tolist() == [0, 1, 2, 3]
+    assert [data[i][1]["labels"].tolist() for i in range(4)] == [[1], [], [], [2]]
+
+
 def test_torchvision_model_accepts_items(cache: Cache) -> None:
     from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 

@@ -84,7 +84,8 @@ def _columns_of(
     help="Columns of a table, such as image=id,label=finding,x0=x,y0=y,x1=w,y1=h.",
 )
 @click.option(
-    "--box-form",
+    "--form",
+    "box_form",
     metavar="xyxy|xywh|cxcywh|xy",
     help="Numbers of a box: corners; corner and size; centre and size; a point.",
 )
