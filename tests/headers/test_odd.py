@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,14 @@ def test_a_deflated_file_that_is_cut_is_damaged(tmp_path: Path) -> None:
     elements = [*picture()[:-1], element("PixelData", noise, vr="OW")]
     row = read_row(dicom_file(elements, DEFLATED)[:-1000], tmp_path)
     assert "DEFLATE_DAMAGED" in {f["code"] for f in row["problems"]}
+
+
+def test_nested_sequences_take_little_cpu_time(tmp_path: Path) -> None:
+    """Found by bench/bombs.py: all levels became pydicom's data sets for the column `private`."""
+    opened = header(0x00081115, "SQ", UNDEFINED) + ITEM + struct.pack("<I", UNDEFINED)
+    odd = opened * 100_000 + (ITEM_END + SEQUENCE_END) * 100_000
+    content = dicom_file([]) + odd
+    begun = time.process_time()
+    row = read_row(content, tmp_path, private=True, sequences=True)
+    assert time.process_time() - begun < 1
+    assert row["read_status"] == "repaired"
