@@ -48,9 +48,7 @@ def _score(subject: Subject, predictions: Boxes, left: int, truth: Boxes) -> Res
         return None
     metric = "classification" if _are_classified(predictions, truth) else f"voc2010@{IOU}"
     try:
-        return evaluate(
-            predictions, truth, metric, by=BY, index=subject.index, resamples=RESAMPLES
-        )
+        return evaluate(predictions, truth, metric, by=BY, index=subject.index, resamples=RESAMPLES)
     except UsageError:
         return None
 
