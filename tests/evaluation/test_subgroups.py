@@ -159,7 +159,7 @@ def test_wrong_usage_says_what_to_do(tmp_path: Path) -> None:
         evaluate(found, truth, "classification", by="PatientSex")
     with pytest.raises(QueryError, match="unknown column 'PatientSx'; did you mean PatientSex"):
         evaluate(found, truth, "classification", by="PatientSx", index=index)
-    with pytest.raises(QueryError, match="not one SQL expression"):
+    with pytest.raises(QueryError, match="expected one SQL expression"):
         evaluate(found, truth, "classification", by="1) UNION ALL SELECT (2", index=index)
     with pytest.raises(UsageError, match="rising numbers"):
         evaluate(found, truth, "classification", by="Rows:9,3", index=index)

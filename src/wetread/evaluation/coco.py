@@ -10,7 +10,7 @@ from wetread.errors import MissingExtraError
 from wetread.evaluation.bootstrap import Floats
 from wetread.evaluation.cases import Cases, Curve, Scores, Side
 from wetread.evaluation.curves import draw_curves, precisions
-from wetread.evaluation.matching import Judged, match_free, pair_boxes, rank_in_cell
+from wetread.evaluation.matching import match_free, pair_boxes, rank_in_cell
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0, 1, 101)
@@ -37,7 +37,7 @@ def score_coco(cases: Cases) -> Scores:
             return whole
         return np.array([_read(curve, weights) for curve in curves])
 
-    first = draw_curves(cases, Judged(*(one[:, :1] for one in judged)), rank_in_cell(cases) < MOST)
+    first = draw_curves(cases, judged.first(), rank_in_cell(cases) < MOST)
     return Scores("ap", score, columns, first, details=details)
 
 

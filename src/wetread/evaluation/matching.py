@@ -37,6 +37,10 @@ class Judged(NamedTuple):
     counted: Flags
     """(predictions, m): False for boxes that are neither right nor wrong."""
 
+    def first(self) -> Judged:
+        """The first matching alone."""
+        return Judged(self.hit[:, :1], self.counted[:, :1])
+
 
 def pair_boxes(cases: Cases) -> Pairs:
     """Pairs of overlapping boxes, sorted by predicted box."""

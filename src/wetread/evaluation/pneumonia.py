@@ -45,5 +45,5 @@ def score_pneumonia(cases: Cases) -> Scores:
         total = np.where(weights @ expected > 0, weights @ counted, np.nan)
         return np.asarray(weights @ np.where(counted, image_score, 0.0) / total)
 
-    curves = draw_curves(cases, hit[:, :1])
+    curves = draw_curves(cases, judged.first())
     return Scores("score", score, {"images": counted.sum(axis=0)}, curves)
