@@ -176,7 +176,7 @@ def test_control_characters_in_labels_are_escaped() -> None:
     assert "\x1b" not in run("labels.csv", *IMAGES, "--check").output
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("folder")
 def test_any_table_by_a_map_of_its_columns() -> None:
     Path("own.csv").write_text("scan;what;p;q;r;s\na;Mass;0,5;0,5;0,5;0,25\n")
     columns = ("--columns", "image=scan,label=what,cx=p,cy=q,w=r,h=s", *IMAGES)

@@ -78,7 +78,7 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
 
 def test_sections_in_order(report: Report) -> None:
     assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 15
+    assert len(SECTIONS) == len(KEYS) == 16
     found = re.findall(r'<section id="(\w+)"', report.html)
     assert found == [*KEYS, "appendix"]
 

@@ -133,9 +133,9 @@ class Blake2b:
 def write_ids(
     blake: Blake2b,
     paths: cython.const[cython.uchar][::1],
-    path_bounds: cython.int[::1],
+    path_bounds: cython.const[cython.int][::1],
     members: cython.const[cython.uchar][::1],
-    member_bounds: cython.int[::1],
+    member_bounds: cython.const[cython.int][::1],
     out: cython.uchar[:, ::1],
 ):
     """BLAKE2b(path, NUL, member) of each source, as 16 hex digits; uint8[n, 16]."""
