@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from wetread.boxes import Boxes
-from wetread.boxes.consensus import Method
+from wetread.boxes.consensus import METHODS, Method
 from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.common.disk_cache import cache_folder
-from wetread.errors import UsageError
+from wetread.errors import UnknownNameError, UsageError
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
 from wetread.table.rows import IndexLike, IndexRows, check_files
@@ -150,6 +150,8 @@ def view(
     ...         viewer.url.startswith(f"http://127.0.0.1:{viewer.port}/#token=")
     True
     """
+    if consensus not in METHODS:
+        raise UnknownNameError("consensus", consensus, METHODS)
     environment = detect_environment()
     return serve(
         IndexRows.of(index),

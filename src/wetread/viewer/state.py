@@ -9,10 +9,10 @@ from typing import Any
 
 from wetread import __version__
 from wetread.boxes import Boxes
-from wetread.boxes.consensus import METHODS, Method
+from wetread.boxes.consensus import Method
 from wetread.common.privacy import kind_of_column
 from wetread.display.render import PRESETS
-from wetread.errors import PROBLEMS, UnknownNameError
+from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows
 from wetread.viewer.catalogue import Catalogue, memoize
@@ -50,8 +50,6 @@ class State:
         thumbnails: Path | None = None,
         settings: Settings = Settings(),
     ) -> None:
-        if consensus not in METHODS:
-            raise UnknownNameError("consensus", consensus, METHODS)
         self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(index.root).name
         self.masked = not show_phi
