@@ -29,7 +29,12 @@ STRUCT = pa.struct([("code", pa.string()), ("at", pa.int64())])
 def test_a_scan_into_an_index_does_not_import_pandas(options: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
-    odd = [element("InstanceNumber", b"+x"), element("PatientName", b"M\xfcller")]
+    odd = [
+        element("InstanceNumber", b"+x"),
+        element("PatientName", b"M\xfcller"),
+        element("PatientBirthDate", "19500101"),
+        element("PatientAge", "000Y"),
+    ]
     for n, content in enumerate([dicom_file(picture()), dicom_file(odd), b"no DICOM", b""]):
         (folder / f"{n}.dcm").write_bytes(content)
     for _ in range(2):  # the second time it compares with the first

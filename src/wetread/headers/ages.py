@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.common.arrays import array, filled
+
 OLDEST = 120.0
 """Years; the oldest person whose age was verified lived 122."""
 APART = 2.0
@@ -29,12 +31,12 @@ def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
     years, texts = columns.get("patient_age_years"), columns.get("PatientAge")
     if years is None or texts is None or years.null_count == len(years):
         return
-    age = years.to_numpy(zero_copy_only=False)
-    zero = _as_flags(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _ZERO_YEARS))
+    age = filled(years, np.nan)
+    zero = filled(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _ZERO_YEARS), False)
     old = age > OLDEST
-    known = years.is_valid().to_numpy(zero_copy_only=False) & ~zero & ~old
+    known = ~np.isnan(age) & ~zero & ~old
     off = known & (np.abs(_years_between(columns, len(age)) - age) > APART)
-    columns["patient_age_years"] = pa.array(age, years.type, mask=~known)
+    columns["patient_age_years"] = array(age, years.type, ~known)
     for rows, text in (
         (zero, "zero years stand for an unknown age"),
         (old, f"more than {OLDEST:.0f} years"),
@@ -49,9 +51,5 @@ def _years_between(columns: dict[str, pa.Array], rows: int) -> npt.NDArray[np.fl
     if born is None or study is None:
         return np.full(rows, np.nan)
     days = pc.subtract(study.cast(pa.int32()), born.cast(pa.int32()))
-    between: npt.NDArray[np.float64] = days.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return between / _YEAR
-
-
-def _as_flags(mask: pa.BooleanArray) -> npt.NDArray[np.bool_]:
-    return np.asarray(mask.fill_null(False), np.bool_)
+    between: npt.NDArray[np.float64] = filled(days.cast(pa.float64()), np.nan) / _YEAR
+    return between
