@@ -205,3 +205,21 @@ def test_training_images_count_without_predictions() -> None:
         wr.shortcuts(index, truth, test, **options)
     test = test.select(np.arange(400) >= 200)
     assert wr.shortcuts(index, truth, test, **options)["images"].tolist() == [200]
+
+
+def test_hashes_of_pixels_are_not_image_quality() -> None:
+    index, truth, _ = data(px_xxh3=[f"{n:032x}" for n in range(400)])
+    table = wr.shortcuts(index, truth, resamples=0, progress=False)
+    assert "px_xxh3" not in table["column"].tolist()
+
+
+def test_images_whose_boxes_are_to_be_ignored_are_left_out() -> None:
+    index, truth, ill = data()
+    marked = ill & (np.arange(len(ill)) % 8 < 4)
+    found = wr.shortcuts(
+        index, truth.replace({"ignore": marked.tolist()}), resamples=0, progress=False
+    )
+    others = truth.select(~marked)
+    expected = wr.shortcuts(index, others, resamples=0, progress=False)
+    assert found["images"].tolist() == expected["images"].tolist()
+    assert found["positives"].tolist() == expected["positives"].tolist()

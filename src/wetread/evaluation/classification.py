@@ -22,16 +22,10 @@ def score_classification(cases: Cases, threshold: float, prevalence: float | Non
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise UsageError(f"prevalence must be between 0 and 1, not {prevalence}")
-    shape = (cases.images, len(cases.labels))
-    positive = np.zeros(shape, bool)
-    truth = cases.truth
-    valid = np.ones(shape, bool)
-    valid[truth.image, truth.label] = False
-    image, name = (column[~truth.ignore] for column in (truth.image, truth.label))
-    positive[image, name] = valid[image, name] = True
-    scores = np.full(shape, -np.inf)
+    positive, valid = label_images(cases)
+    scores = np.full(positive.shape, -np.inf)
     np.maximum.at(scores, (cases.predicted.image, cases.predicted.label), cases.predicted.score)
-    areas = [RocArea(column, truth) for column, truth in zip(scores.T, positive.T, strict=True)]
+    areas = [RocArea(column, hit) for column, hit in zip(scores.T, positive.T, strict=True)]
 
     def score(weights: Floats) -> Floats:
         labels = zip(areas, valid.T, strict=True)
@@ -46,6 +40,20 @@ def score_classification(cases: Cases, threshold: float, prevalence: float | Non
     curves = [_draw_curve(column, hit, known) for column, hit, known in labels]
     details = {"threshold": threshold, "prevalence": prevalence}
     return Scores("auc", score, columns, curves, by_image=True, details=details)
+
+
+def label_images(cases: Cases) -> tuple[Flags, Flags]:
+    """Images with a label, and images that count for it, each (images, labels).
+
+    An image whose boxes of a label are all to be ignored does not count.
+    """
+    truth = cases.truth
+    positive, valid = np.zeros((2, cases.images, len(cases.labels)), bool)
+    valid[:] = True
+    valid[truth.image, truth.label] = False
+    image, label = truth.image[~truth.ignore], truth.label[~truth.ignore]
+    positive[image, label] = valid[image, label] = True
+    return positive, valid
 
 
 def _draw_curve(scores: Floats, positive: Flags, valid: Flags) -> Curve:

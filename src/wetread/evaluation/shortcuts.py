@@ -16,9 +16,10 @@ from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Flags, Floats, Ints, percentile_interval, resample
 from wetread.evaluation.cases import Cases, read_cases
-from wetread.evaluation.classification import RocArea, score_classification
+from wetread.evaluation.classification import RocArea, label_images, score_classification
 from wetread.evaluation.subgroups import MIN_PATIENTS, TOO_SMALL, read_groupings
 from wetread.measure.statistics import COLUMNS as MEASURED
+from wetread.measure.statistics import HASHES
 from wetread.table.query import name_column
 from wetread.table.rows import IndexLike, IndexRows
 
@@ -61,9 +62,7 @@ HEADER = (
     "BurnedInAnnotation",
 )
 """Columns of the header, unless the index lacks them or they are the same everywhere."""
-QUALITY = tuple(
-    name for name in MEASURED if name.startswith("px_") and name not in ("px_hash", "px_dhash")
-)
+QUALITY = tuple(name for name in MEASURED if name.startswith("px_") and name not in HASHES)
 """Columns of `Index.measure`, unless the index lacks them or they are the same everywhere."""
 SOURCES: Mapping[str, Sequence[str]] = {"header": HEADER, "image quality": QUALITY}
 NEAR = 0.05
@@ -117,8 +116,7 @@ def shortcuts(
     images = IndexRows.of(index)
     cases = _read_cases(images, open_boxes(truth), predictions)
     codes = _read_columns(images, columns, cases.names)
-    positive = np.zeros((cases.images, len(cases.labels)), bool)
-    positive[cases.truth.image, cases.truth.label] = True
+    positive, valid = label_images(cases)
     labels = np.flatnonzero(positive.any(axis=0))
     models = np.full(len(cases.labels), np.nan)
     if predictions is not None:
@@ -127,7 +125,10 @@ def shortcuts(
     with Progress(progress, len(labels) * len(codes), "columns") as bar:
         for label in labels:
             head = {"label": cases.labels[label], "model": models[label]}
-            found = _measure(positive[:, label], cases.group, codes, resamples, seed, bar)
+            known = valid[:, label]
+            group = np.unique(cases.group[known], return_inverse=True)[1]
+            values = {key: code[known] for key, code in codes.items()}
+            found = _measure(positive[known, label], group, values, resamples, seed, bar)
             rows += [{**head, **row} for row in found]
     return _rank(rows, with_model=predictions is not None)
 

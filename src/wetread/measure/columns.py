@@ -13,7 +13,7 @@ from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, PROBLEM_TYPE
 from wetread.images import batch
-from wetread.measure.statistics import COLUMNS, measure
+from wetread.measure.statistics import COLUMNS, HASHES, measure
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.settings import Settings
 from wetread.table.changes import still_valid
@@ -36,14 +36,12 @@ MEANINGS = {
     **COLUMNS,
 }
 """Descriptions of the columns that `Index.measure` adds."""
-_OTHERS = ("px_xxh3", "px_dhash", "px_scale")
 SCHEMA = pa.schema(
     [
         ("px_status", pa.string()),
         ("px_problems", PROBLEM_TYPE),
-        *((name, pa.float64()) for name in COLUMNS if name not in _OTHERS),
-        ("px_xxh3", pa.string()),
-        ("px_dhash", pa.string()),
+        *((name, pa.float64()) for name in COLUMNS if name not in (*HASHES, "px_scale")),
+        *((name, pa.string()) for name in HASHES),
         ("px_scale", pa.int32()),
     ]
 )

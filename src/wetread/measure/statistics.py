@@ -38,7 +38,9 @@ COLUMNS: dict[str, str] = {
     "raw_mean": "mean stored value, with padding",
     "raw_std": "population standard deviation of stored values, with padding",
 }
-"""Columns that `measure` fills: numbers, except the strings px_xxh3 and px_dhash."""
+"""Columns that `measure` fills: numbers, except `HASHES`."""
+HASHES = ("px_xxh3", "px_dhash")
+"""Columns with hashes of the pixels, as text."""
 
 
 def measure(frames: Iterable[tuple[Frame, Pipeline]]) -> dict[str, float | str | None]:
