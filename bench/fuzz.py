@@ -28,7 +28,7 @@ WAYS = [Settings(), Settings(windows=(64, 64))]
 
 
 def walk(data: bytes, settings: Settings, whole: bool) -> tuple[bytes, ...]:
-    """What a walk finds, as bytes that can be compared."""
+    """Results of a walk, as bytes that can be compared."""
     walked = walk_others(
         [len(data)], lambda _, at, n: data[at : at + n], Memory(), settings, whole=whole
     )

@@ -1,4 +1,4 @@
-"""Ages that cannot be right, by the text itself and by the other elements of its file."""
+"""Implausible ages: unknown, impossible, or in contradiction to the dates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ZERO_YEARS = r"^0{1,3}Y$"
 
 
 def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
-    """Rows whose Patient's Age is suspect, and why; `columns` loses the years that are no age.
+    """Rows whose Patient's Age is suspect, and why; `columns` loses these years.
 
     `000Y` is no age: below one year it is given in days, weeks or months (PS3.5 6.2, AS), and in
     public data sets it stands for an unknown one. It and ages above OLDEST become null in

@@ -1,4 +1,4 @@
-"""Blocks of sources: plain files, members of archives and objects of a store, walked together."""
+"""Blocks of sources: plain files, members of archives and objects of a bucket."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ from wetread.sources.find import open_source
 _PLACES = np.array([R_HEAD, R_TEXT, R_PIXELS])
 
 
-class _Kept(threading.local):
-    """Memory of each thread."""
+class _Reused(threading.local):
+    """Memory and columns of each thread, reused for every block."""
 
     def __init__(self) -> None:
         self.memory = Memory()
         self.registry = Registry()
 
 
-_kept = _Kept()
+_reused = _Reused()
 
 
 @dataclass(slots=True)
@@ -64,18 +64,18 @@ class Block:
     arena: Bytes
 
 
-def kept_registry() -> Registry:
-    """The columns that this thread has met."""
-    if _kept.registry.full:
-        _kept.registry = Registry()
-    return _kept.registry
+def thread_registry() -> Registry:
+    """Columns of this thread; new ones once there are many."""
+    if _reused.registry.full:
+        _reused.registry = Registry()
+    return _reused.registry
 
 
 def walk_block(
     root: str, sources: pa.RecordBatch | pa.Table, settings: Settings, *, whole: bool
 ) -> Block:
-    """Walk sources from the first on, as many as the memory of a block holds."""
-    memory = _kept.memory
+    """Walk the first sources, as many as the memory of a block holds."""
+    memory = _reused.memory
     memory.used = 0
     path, member = (whole_array(sources.column(name)) for name in ("path", "member"))
     known = whole_array(sources.column("problem"))
@@ -101,7 +101,7 @@ def walk_block(
 
 
 class _Gathering:
-    """Several walks that become one."""
+    """Results of several walks, joined."""
 
     def __init__(self, rows: np.ndarray, memory: Memory, settings: Settings, whole: bool) -> None:
         self.rows, self.memory, self.settings, self.whole = rows, memory, settings, whole
@@ -149,7 +149,7 @@ class _Gathering:
             self._try_again(int(index[i]), names.slice(i, 1))
 
     def _try_again(self, row: int, name: pa.BinaryArray) -> None:
-        """After an error that may pass."""
+        """Read a file again after a transient error."""
         for _ in range(self.settings.retries - 1):
             time.sleep(0.01)
             memory = Memory()
@@ -180,7 +180,7 @@ class _Gathering:
     def walk_objects(
         self, bucket: Bucket, index: list[int], paths: list[bytes], sizes: list[int]
     ) -> None:
-        """Objects of a store, many at once; each walk has an arena of its own."""
+        """Objects of a bucket, concurrently, each with its own arena."""
 
         def walk(row: int) -> tuple[Walked, Memory]:
             memory = Memory()
@@ -196,14 +196,14 @@ class _Gathering:
 
 
 class _ObjectReader:
-    """Ranges of an object in as few requests as may be."""
+    """Ranges of an object, in few requests."""
 
     def __init__(self, bucket: Bucket, key: str, size: int, settings: Settings) -> None:
         self._bucket, self._key, self._size, self._settings = bucket, key, size, settings
         self._first, self._data = 0, b""
 
     def read(self, _: int, first: int, count: int) -> bytes:
-        """Some bytes; OSError if a request fails, or brings less than the listing promised."""
+        """Bytes from a position on; OSError if a request fails or returns too few of them."""
         at = first - self._first
         if at < 0 or at + count > len(self._data):
             wanted = max(count, self._settings.object_window) if count > 8 else count

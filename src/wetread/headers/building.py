@@ -1,4 +1,4 @@
-"""Columns built from the elements of a block, problems, and bytes that gave no value."""
+"""Columns built from the elements of a block, with problems and unparsed bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Built:
-    """Columns of n rows, and what was wrong with values."""
+    """Columns of n rows, and problems of values."""
 
     rows: int
     arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Built:
 
 @dataclass(slots=True)
 class Work:
-    """One block on its way from elements to columns."""
+    """State of the conversion of one block."""
 
     arena: Bytes
     elements: Elements
@@ -71,7 +71,7 @@ class Work:
         return b"\\" if self.registry.columns[code].splits else b""
 
     def reject(self, i: int, code: str, text: str) -> None:
-        """A value that does not become a column's value: keep its bytes, say so."""
+        """Reject a value: keep its bytes in `invalid`, note a problem."""
         row, tag = int(self.elements.row[i]), int(self.elements.tag[i])
         name = self.registry.columns[self.codes[i]].name
         self.built.invalid.append((row, name, self.raw(i)))

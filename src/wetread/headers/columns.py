@@ -1,4 +1,4 @@
-"""Elements become Arrow columns: sorted by tag, converted a family at a time, cut into columns."""
+"""Arrow columns from elements: sort by column, convert by family, cut into columns."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _build_texts(work: Work, index: npt.NDArray[np.intp], family: npt.NDArray[np
 
 
 def _trim_flags(work: Work, index: npt.NDArray[np.intp], number: int, many: bool) -> Bytes:
-    """Characters of single values that mean nothing: leading spaces, and `=` after a name."""
+    """Flags of characters without meaning: leading spaces, and `=` after a name."""
     codes, registry = work.codes[index], work.registry
     if many:
         return np.zeros(len(index), np.uint8)
@@ -298,11 +298,11 @@ def _put(work: Work, field: pa.Field, column: pa.Array) -> None:
 
 
 _field_of = lru_cache(maxsize=65536)(Column.field)
-"""`Column.field`, made once."""
+"""`Column.field`, cached."""
 
 
 def _derive(field: pa.Field, texts: pa.StringArray) -> pa.Array:
-    """The parsed form that stands beside TM, DT and PatientAge."""
+    """Parsed form of TM, DT and PatientAge, a column of its own."""
     if field.name == "patient_age_years":
         return parse_ages(texts)
     if pa.types.is_time(field.type):
@@ -333,7 +333,7 @@ def _read_other(work: Work, i: int) -> None:
 
 
 def _read_values(work: Work, i: int) -> list[Any]:
-    """The values of an element as its stated VR says: texts, numbers, or none."""
+    """Values of an element by its stated VR: texts, numbers, or none."""
     family = int(_FAMILY[work.elements.vr[i]])
     start = int(work.elements.start[i])
     if start < 0:

@@ -63,7 +63,7 @@ class Item(Dataset):
 
 
 class Header(FileDataset, Item):
-    """A header that shows itself in a notebook, everything in it escaped."""
+    """Header with a representation in notebooks, in which all text is escaped."""
 
     def _repr_html_(self) -> str:
         with warnings.catch_warnings():

@@ -1,23 +1,25 @@
-"""A deflated file (PS3.5 A.5) as an uncompressed one, as far as it may grow."""
+"""Inflate a deflated file (PS3.5 A.5), up to a limit."""
 
 from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from struct import unpack_from
 from typing import BinaryIO
 
-from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_LE, Encoding, parse_head
+from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_LE
+from wetread.headers.schema import LONG_FORM_VRS
 from wetread.settings import KIB
 
 _PIECE = 4 * KIB
-"""Deflated bytes taken at once: they give 4 MiB at most."""
+"""Deflated bytes per step; they inflate to at most 4 MiB."""
 
 
 def inflate(file: BinaryIO, limit: int) -> tuple[BinaryIO, bool]:
-    """The file with its data set inflated, and whether that is all of it.
+    """Inflate the data set of a file; return the file, and True if it is complete.
 
-    It is cut where it is larger than `limit` by 4 MiB at most. A file that does not say that it
-    is deflated comes back as it is, at its start.
+    The data set is truncated at most 4 MiB beyond `limit`. A file with another transfer syntax is
+    returned unchanged, at its start.
 
     Raises:
         zlib.error: the deflated stream is damaged.
@@ -48,10 +50,13 @@ def read_meta(file: BinaryIO) -> tuple[int, bytes]:
         head = file.read(12)
         if len(head) < 8:
             return at, syntax
-        tag, _, size, length = parse_head(head, Encoding())
-        if tag >> 16 != 2:
+        group, element = unpack_from("<HH", head)
+        if group != 2:
             return at, syntax
-        if tag == 0x00020010:
+        size, length = 8, unpack_from("<H", head, 6)[0]
+        if head[4:6].decode("latin-1") in LONG_FORM_VRS:
+            size, length = 12, unpack_from("<I", head, 8)[0] if len(head) == 12 else 0
+        if element == 0x0010:
             file.seek(at + size)
             syntax = file.read(min(length, 64)).rstrip(b"\0 ")
         at += size + length

@@ -1,4 +1,4 @@
-"""Elements that are there without a value, which in a column are null as those that are absent."""
+"""Elements without a value; in columns they are null, like absent ones."""
 
 from __future__ import annotations
 

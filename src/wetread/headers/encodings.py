@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from pydicom._uid_dict import UID_dictionary
 
-from wetread.headers.schema import LONG_FORM_VRS
-
 UNDEFINED = 0xFFFFFFFF
 """The length of what ends with a delimiter (PS3.5 7.5)."""
 IMPLICIT_LE = "1.2.840.10008.1.2"
@@ -59,13 +57,6 @@ class Encoding:
     big: bool = False
     deflated: bool = False
 
-    @property
-    def syntax(self) -> str:
-        """The uncompressed transfer syntax that is written so."""
-        if self.big:
-            return EXPLICIT_BE
-        return IMPLICIT_LE if self.implicit else EXPLICIT_LE
-
 
 def encoding_of(syntax: str) -> Encoding:
     """The encoding that a Transfer Syntax UID stands for; unknown ones are explicit LE.
@@ -92,21 +83,6 @@ def is_decodable(syntax: str) -> bool:
     (True, False)
     """
     return syntax in KINDS or not syntax
-
-
-def parse_head(head: bytes, encoding: Encoding) -> tuple[int, str, int, int]:
-    """Tag, VR ("" if implicit), size of the head and length of the value, of up to 12 bytes."""
-    order = ">" if encoding.big else "<"
-    group, element = struct.unpack_from(order + "HH", head)
-    tag = group << 16 | element
-    if encoding.implicit or group == 0xFFFE:
-        return tag, "", 8, struct.unpack_from(order + "I", head, 4)[0]
-    vr = head[4:6].decode("latin-1")
-    if vr in LONG_FORM_VRS:
-        if len(head) < 12:
-            return tag, vr, 12, 0
-        return tag, vr, 12, struct.unpack_from(order + "I", head, 8)[0]
-    return tag, vr, 8, struct.unpack_from(order + "H", head, 6)[0]
 
 
 def infer_compression(read: Callable[[int, int], bytes], offset: int) -> str | None:

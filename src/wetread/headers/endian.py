@@ -1,4 +1,4 @@
-"""Big endian numbers turned round, so that one conversion serves both (PS3.5 7.3)."""
+"""Byte order of big-endian values, swapped before conversion (PS3.5 7.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wetread.headers.walks import (
 
 
 def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
-    """Turn the values of big endian files round where they lie; File Meta never is (PS3.10 7.1)."""
+    """Swap the values of big-endian files in place, without File Meta (PS3.10 7.1)."""
     is_big = walked.rows[R_ENCODING] & BIG > 0
     if not is_big.any():
         return

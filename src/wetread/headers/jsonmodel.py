@@ -38,7 +38,7 @@ Model = dict[str, dict[str, Any]]
 
 
 def write_sequences(elements: Elements, arena: Bytes, *, big: bool) -> str | None:
-    """JSON of the public sequences of one file, which was walked whole; None without any.
+    """JSON of the public sequences of one file, walked with its items; None without any.
 
     A value that does not convert is written as its bytes.
     """
@@ -93,7 +93,7 @@ def _vr_of(tag: int) -> str:
 
 
 def _convert(vr: str, raw: bytes, charset: str, big: bool) -> dict[str, Any]:
-    """An element as JSON has it."""
+    """Element in the JSON model."""
     if not raw:
         return {"vr": vr}
     try:

@@ -1,4 +1,4 @@
-"""Private elements, which are a column on request only, converted by pydicom."""
+"""Private elements, a column on request, converted by pydicom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems that the walk meets: a code of `wetread.errors`, and a text with two numbers."""
+"""Problems found by the walk: a code of `wetread.errors`, and a text with two numbers."""
 
 from __future__ import annotations
 
@@ -63,4 +63,4 @@ KINDS: dict[str, tuple[str, str]] = {
 NUMBER: dict[str, int] = {name: i for i, name in enumerate(KINDS)}
 CODES: list[str] = sorted({code for code, _ in KINDS.values()})
 CODE_NUMBERS = bytes(CODES.index(code) for code, _ in KINDS.values())
-"""By number of the kind: its code, for the rule that a row says one code once per element."""
+"""Code by number of the kind; a row has each code at most once per element."""

@@ -1,4 +1,4 @@
-"""From sources to rows: walk the headers, build the columns, one row per source."""
+"""Read headers: one row per source."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from wetread.errors import DecodeError, WetreadError
-from wetread.headers.blocks import kept_registry, walk_block
+from wetread.headers.blocks import thread_registry, walk_block
 from wetread.headers.columns import build_columns
 from wetread.headers.empties import list_empties
 from wetread.headers.endian import swap_values
@@ -58,7 +58,7 @@ def _read_all(
     extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
-    """Block after block."""
+    """Read sources in blocks."""
     tables, at = [], 0
     while at < sources.num_rows:
         part = sources.slice(at, settings.block_files)
@@ -70,7 +70,7 @@ def _read_all(
 def _read_slowly(
     root: str, sources: pa.RecordBatch | pa.Table, extra: _Extra, settings: Settings
 ) -> list[pa.Table]:
-    """Sources whose opening waits, read by threads that wait at the same time."""
+    """Read sources on slow storage in threads, which wait concurrently."""
     size = -(-sources.num_rows // settings.io_threads)
     parts = [sources.slice(at, size) for at in range(0, sources.num_rows, size)]
     settings = replace(settings, slow_open_seconds=inf)
@@ -91,7 +91,7 @@ def _read_safely(
     extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
-    """A block, where an exception costs the row that causes it and no other."""
+    """Read a block; an exception affects only the row that causes it."""
     try:
         return _read_block(root, sources, extra, settings)
     except Exception as error:  # the last resort: a scan ends for no file
@@ -109,10 +109,10 @@ def _read_block(
     extra: _Extra,
     settings: Settings,
 ) -> pa.Table:
-    """Rows of the first sources, as many as the memory of a block holds."""
+    """Read the first sources, as many as the memory of a block holds."""
     block = walk_block(root, sources, settings, whole=extra.private or extra.sequences)
     walked, arena, rows = block.walked, block.arena, block.sources.num_rows
-    registry = kept_registry()
+    registry = thread_registry()
     answer = Answer.of(walked, arena)
     if extra.private or extra.sequences:
         answer.convert_nested(walked, arena, extra.private, extra.sequences)

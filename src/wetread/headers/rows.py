@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.arrays import array, filled
+from wetread.common.arrays import array, filled, whole_array
 from wetread.headers.ages import check_ages
 from wetread.headers.building import Built
 from wetread.headers.core.constants import (
@@ -65,7 +65,7 @@ RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
 STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
-"""From the mildest to the one that hides the others."""
+"""From the mildest to the one that takes precedence."""
 
 _STATUS_OF = {
     **dict.fromkeys(
@@ -225,7 +225,7 @@ def assemble(
     arena: Bytes,
     settings: Settings,
 ) -> pa.Table:
-    """The table of a block: our columns, the core, the others by tag."""
+    """Assemble the table of a block: columns of wetread, the core, the others by tag."""
     rows = sources.num_rows
     arrays = {name: array for name, (_, array) in built.arrays.items()}
     for row, (code, text) in walked.problems.items():
@@ -251,7 +251,7 @@ def assemble(
 
 
 def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
-    """The first problems of each row, and one that says so where there are more."""
+    """The first problems of each row, and PROBLEM_LIMIT if there are more."""
     most = settings.row_problems
     if len(problems) <= most:
         return problems
@@ -311,9 +311,7 @@ def _column(
     sources: pa.RecordBatch | pa.Table, name: str, read: Int64s, unread: npt.NDArray[np.bool_]
 ) -> pa.Array:
     """Value of the listing of the source, else the value read."""
-    listed = sources.column(name)
-    listed = listed.combine_chunks() if isinstance(listed, pa.ChunkedArray) else listed
-    return pc.coalesce(listed, array(read, pa.int64(), unread))
+    return pc.coalesce(whole_array(sources.column(name)), array(read, pa.int64(), unread))
 
 
 def _check_pixels(

@@ -26,7 +26,7 @@ TEXTUAL = (s.TEXT, s.DECIMAL, s.INTEGER, s.DATE)
 LEADING, EQUALS = 1, 2
 """Flags of values without leading spaces, and without trailing `=`."""
 _LONG = 256
-"""Bytes above which a decoded text is not stored for the next one."""
+"""Longest raw value in the cache of decoded texts."""
 _BAD_CODE = {s.DECIMAL: "BAD_NUMBER", s.INTEGER: "BAD_NUMBER", s.DATE: "BAD_DATE"}
 
 
@@ -76,13 +76,13 @@ def _decode_text(raw: bytes, charset: str, delimiters: bytes) -> tuple[str, bool
 
 
 _decode_short = lru_cache(maxsize=4096)(decode_text)
-"""Names and descriptions are the same in many files."""
+"""`decode_text`, cached: names and descriptions are equal in many files."""
 
 
 def convert_texts(
     work: Work, index: npt.NDArray[np.intp], texts: pa.StringArray, number: int
 ) -> pa.Array:
-    """One value an element; null where it is empty or does not parse."""
+    """One value per element; null if it is empty or does not parse."""
     if number == s.TEXT:
         return texts
     values, bad, old = _parse(texts, number)

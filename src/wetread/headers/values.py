@@ -23,7 +23,7 @@ Int64s = npt.NDArray[np.int64]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _EMPTY, _UNREAD, _OLD = 1, 2, 3
-"""States of a value that is not simply parsed; see `core.texts`."""
+"""States of values that are not parsed; see `core.texts`."""
 _POWERS = np.array([10.0**power for power in range(23)])
 _MONTH_DAYS = np.array(
     [[0, 31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] for february in (28, 29)], np.uint8
@@ -79,7 +79,7 @@ def _finish(
     state: npt.NDArray[np.uint8],
     kind: pa.DataType,
 ) -> tuple[pa.Array, Bools]:
-    """Numbers with those put in that need care, read one by one."""
+    """Complete the numbers that the compiled functions leave, one by one."""
     null, bad = state == _EMPTY, np.zeros(len(texts), np.bool_)
     whole = pa.types.is_integer(kind)
     for i in np.flatnonzero(state == _UNREAD).tolist():

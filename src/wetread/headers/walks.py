@@ -1,4 +1,4 @@
-"""The compiled walk, driven: tables of the standard, memory, and bytes of what is no plain file."""
+"""Driver of the compiled walk: tables of the standard, memory, bytes of members and objects."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from wetread.common.arrays import filled
 from wetread.headers import problems
 from wetread.headers.core.constants import (
+    BIG,
+    D_BULK,
+    D_KNOWN,
+    D_LISTED,
+    D_REPEATED,
     DEFLATED,
     DONE,
+    ENCAPSULATED,
     F_CLIPPED,
+    IMPLICIT,
     INFLATE,
     MOST_RAW,
     R_COLUMNS,
@@ -36,7 +43,15 @@ from wetread.headers.core.constants import (
     SLACK,
 )
 from wetread.headers.core.walk import Walk
-from wetread.headers.encodings import KNOWN_SYNTAXES, NATIVE, encoding_of, infer_compression
+from wetread.headers.encodings import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    KNOWN_SYNTAXES,
+    NATIVE,
+    encoding_of,
+    infer_compression,
+)
 from wetread.headers.gather import gather_strings
 from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
 from wetread.settings import MIB, Settings
@@ -50,17 +65,17 @@ Read = Callable[[int, int, int], bytes]
 """Row, first byte, number of bytes -> the bytes, fewer at the end."""
 
 NO_FILE = 100_000
-"""The error of what is no regular file."""
+"""Error number of a source that is not a regular file."""
 NO_TAG = 0xFFFFFFFF
 _ENDLESS = 1 << 60
-"""Size of a data set that is not inflated to its end."""
+"""Size of a deflated data set beyond the limit, whose end is unknown."""
 _INFLATED = 4
-"""Times `header_bytes` that a deflated data set may hold; only the first are kept."""
+"""Maximum size of a deflated data set, as a multiple of `header_bytes`."""
 _UNIT = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "UV": 8, "SV": 8, "FD": 8}
 
 
 class Standard:
-    """Tables of PS3.5 and PS3.6 as the walk wants them."""
+    """Tables of PS3.5 and PS3.6 for the walk."""
 
     def __init__(self) -> None:
         self.form = np.zeros(65536, np.uint8)
@@ -73,17 +88,21 @@ class Standard:
         self.slot_vr = np.zeros(65536, np.uint16)
         self.slot_bits = np.zeros(65536, np.uint8)
         for tag in DicomDictionary:
-            self._add(tag, 2)
+            self._add(tag, D_LISTED)
         for mask in RepeatersDictionary:
-            self._add(int(mask.replace("x", "0"), 16), 8)
+            self._add(int(mask.replace("x", "0"), 16), D_REPEATED)
         uids = sorted(KNOWN_SYNTAXES)
         self.uids = np.zeros((len(uids), 65), np.uint8)
         self.uid_bits = np.zeros(len(uids), np.uint8)
         for i, uid in enumerate(uids):
             self.uids[i, : len(uid)] = list(uid.encode())
             stated = encoding_of(uid)
-            self.uid_bits[i] = stated.implicit | stated.big << 1 | stated.deflated << 2
-            self.uid_bits[i] |= (uid not in NATIVE) << 3
+            self.uid_bits[i] = (
+                IMPLICIT * stated.implicit
+                | BIG * stated.big
+                | DEFLATED * stated.deflated
+                | ENCAPSULATED * (uid not in NATIVE)
+            )
         self.kind_code = np.frombuffer(problems.CODE_NUMBERS, np.uint8).copy()
 
     def _add(self, tag: int, bit: int) -> None:
@@ -94,21 +113,21 @@ class Standard:
         self.slot_tag[slot] = tag
         self.slot_vr[slot] = pack_vr(column.vrs[0])
         bulk = column.family in (LENGTH, SEQUENCE)
-        self.slot_bits[slot] |= bulk | column.known << 2 | bit
+        self.slot_bits[slot] |= D_BULK * bulk | D_KNOWN * column.known | bit
 
     @staticmethod
     def longs(count: int) -> Int64s:
-        """Numbers of 64 bits for the walk's own use."""
+        """Zeros, int64[count]."""
         return np.zeros(count, np.int64)
 
     @staticmethod
     def bytes(count: int) -> Bytes:
-        """Bytes for the walk's own use."""
+        """Zeros, uint8[count]."""
         return np.zeros(count, np.uint8)
 
 
 standard = lru_cache(maxsize=1)(Standard)
-"""The tables, made once."""
+"""Tables of the standard, built once."""
 
 
 @dataclass(slots=True)
@@ -118,7 +137,7 @@ class Elements:
     row: npt.NDArray[np.int32]
     tag: npt.NDArray[np.uint32]
     vr: npt.NDArray[np.uint16]
-    """Packed letters, 0 where the file does not say (implicit)."""
+    """Packed letters; 0 if the file states none (implicit VR)."""
     depth: npt.NDArray[np.uint8]
     """0 at the top level; of an element in an item, the number of open sequences and items."""
     bits: npt.NDArray[np.uint8]
@@ -130,32 +149,28 @@ class Elements:
 
     @classmethod
     def empty(cls, count: int) -> Elements:
-        """Room for so many."""
+        """Zeros for `count` entries."""
         kinds = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
         return cls(*(np.zeros(count, kind) for kind in kinds))
 
     def take(self, index: npt.NDArray[np.integer[Any]]) -> Elements:
-        """Some of them."""
+        """Elements at some positions."""
         return Elements(*(getattr(self, f.name).take(index) for f in fields(self)))
 
     def first(self, count: int) -> Elements:
-        """The first ones, without a copy."""
+        """The first elements, without a copy."""
         return Elements(*(getattr(self, f.name)[:count] for f in fields(self)))
-
-    def copied(self) -> Elements:
-        """A copy, which the next walk does not write over."""
-        return Elements(*(getattr(self, f.name).copy() for f in fields(self)))
 
     @classmethod
     def join(cls, parts: list[Elements]) -> Elements:
-        """One after the other."""
+        """Concatenate the arrays."""
         if len(parts) == 1:
             return parts[0]
         parts = [cls.empty(0), *parts]
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def grown(self, count: int) -> Elements:
-        """The same with room for so many."""
+        """Copy with room for `count` entries."""
         return Elements(*(_grown(getattr(self, f.name), count) for f in fields(self)))
 
 
@@ -173,27 +188,23 @@ class Found:
 
     @classmethod
     def empty(cls, count: int) -> Found:
-        """Room for so many."""
+        """Zeros for `count` entries."""
         return cls(*(np.zeros(count, kind) for kind in ("i4", "u1", "i8", "i8", "i8", "i8")))
 
-    def take(self, index: slice) -> Found:
-        """Some of them."""
-        return Found(*(getattr(self, f.name)[index] for f in fields(self)))
-
-    def copied(self) -> Found:
-        """A copy, which the next walk does not write over."""
-        return Found(*(getattr(self, f.name).copy() for f in fields(self)))
+    def first(self, count: int) -> Found:
+        """The first problems, without a copy."""
+        return Found(*(getattr(self, f.name)[:count] for f in fields(self)))
 
     @classmethod
     def join(cls, parts: list[Found]) -> Found:
-        """One after the other."""
+        """Concatenate the arrays."""
         if len(parts) == 1:
             return parts[0]
         parts = [cls.empty(0), *parts]
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def grown(self, count: int) -> Found:
-        """The same with room for so many."""
+        """Copy with room for `count` entries."""
         return Found(*(_grown(getattr(self, f.name), count) for f in fields(self)))
 
 
@@ -205,7 +216,7 @@ def _grown(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
 
 @dataclass(slots=True)
 class Memory:
-    """Memory of a walk, kept from block to block so that it is touched once."""
+    """Memory of a walk, reused for every block."""
 
     arena: Bytes = field(default_factory=lambda: np.zeros(64 * 1024, np.uint8))
     elements: Elements = field(default_factory=lambda: Elements.empty(512))
@@ -213,11 +224,11 @@ class Memory:
     used: int = 0
 
     def append(self, other: Memory) -> int:
-        """Add the bytes of another arena; where they start."""
+        """Append the bytes of another arena, and return their start."""
         return self.keep(other.arena[: other.used])
 
     def keep(self, data: bytes | Bytes) -> int:
-        """Add bytes to the arena; where they start."""
+        """Append bytes to the arena, and return their start."""
         start, end = self.used, self.used + len(data)
         if end + SLACK > len(self.arena):
             larger = np.empty((end + SLACK) * 5 // 4, np.uint8)
@@ -228,7 +239,7 @@ class Memory:
         return start
 
     def make_room(self, walk: Walk, most_problems: int) -> None:
-        """More of what the walk has no room for."""
+        """Enlarge the arrays that are full."""
         _, first, last, used, count, found, _ = walk.state
         if used + last - first + SLACK > len(self.arena):
             larger = np.empty((used + last - first + SLACK) * 5 // 4, np.uint8)
@@ -252,26 +263,21 @@ class Walked:
     elements: Elements
     found: Found
     problems: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Code and text of the rows that could not be read."""
+    """Problem code and text of the rows that could not be read."""
     inferred: dict[int, str | None] = field(default_factory=dict)
-    """Transfer syntax that the fragments show, of rows that state none."""
+    """Transfer syntax inferred from the fragments, of rows that state none."""
     slow: bool = False
-    """True if the walk ended after the first files, because opening them waits."""
+    """True if the walk ended after the first files, because opening them is slow."""
 
 
-SYNTAXES = (
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2",  # swapped, which no transfer syntax is
-)
+SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE)  # implicit big endian has none
 """By the bits implicit and big of an encoding."""
 
 
 def walk_files(
     names: pa.BinaryArray, memory: Memory, settings: Settings, *, whole: bool = False
 ) -> Walked:
-    """Walk plain files; those at the end are left out where the memory of a block is full.
+    """Walk plain files; the last ones are left out if the memory of a block is full.
 
     `names` end with a NUL.
     """
@@ -299,7 +305,7 @@ def walk_files(
 def walk_others(
     sizes: list[int], read: Read, memory: Memory, settings: Settings, *, whole: bool = False
 ) -> Walked:
-    """Walk sources that `read` reads, such as members of archives."""
+    """Walk sources with a function that reads them, such as members of archives."""
     rows = np.zeros((R_COLUMNS, len(sizes)), np.int64)
     rows[R_SIZE] = sizes
     nothing = np.zeros(1, np.uint8)
@@ -336,10 +342,7 @@ def _drive(walk: Walk, rows: Int64s, memory: Memory, settings: Settings, read: R
     done, _, _, memory.used, count, found, _ = walk.state
     walked.rows, walked.slow = rows[:, :done], walk.slow
     _keep_cut(memory, rows, count, read)
-    walked.elements, walked.found = (
-        memory.elements.first(count),
-        memory.found.take(slice(found)),
-    )
+    walked.elements, walked.found = memory.elements.first(count), memory.found.first(found)
     for row in np.flatnonzero(walked.rows[R_ERROR]).tolist():
         walked.problems[row] = _describe(int(rows[R_ERROR, row]))
     fragments = (
@@ -351,7 +354,7 @@ def _drive(walk: Walk, rows: Int64s, memory: Memory, settings: Settings, read: R
 
 
 def _keep_cut(memory: Memory, rows: Int64s, count: int, read: Read) -> None:
-    """Read the first bytes of sequences that the end of the file cuts."""
+    """Read the first bytes of sequences that are cut by the end of the file."""
     e = memory.elements
     cut = np.flatnonzero((e.bits[:count] & F_CLIPPED > 0) & (e.start[:count] < 0))
     for i in cut[rows[R_ENCODING, e.row[cut]] & DEFLATED == 0].tolist():
@@ -362,7 +365,7 @@ def _keep_cut(memory: Memory, rows: Int64s, count: int, read: Read) -> None:
 
 
 def _begin_inflated(walk: Walk, plain: _Inflated) -> None:
-    """Walk on in a data set that has been inflated, or in one that was not deflated."""
+    """Continue in the inflated data set, or in one that was not deflated."""
     if not plain.size:
         walk.not_deflated()
         return
@@ -402,7 +405,7 @@ class _Inflated:
             yield piece
 
     def read(self, first: int, count: int) -> bytes:
-        """Some bytes; fewer at the end, and at the limit of a header."""
+        """Bytes from a position on; fewer at the end, and at the limit of a header."""
         end = min(first + count, self._most)
         while len(self._kept) < end and (piece := next(self._more, None)) is not None:
             self._kept += piece
@@ -420,8 +423,8 @@ def read_syntaxes(walked: Walked, arena: Bytes) -> npt.NDArray[np.object_]:
     names = gather_strings(arena, start, length).dictionary_encode()
     distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)
     texts[stated] = distinct[filled(names.indices, 0)]
-    for row, syntax in walked.inferred.items():
-        texts[row] = syntax
+    for row, inferred in walked.inferred.items():
+        texts[row] = inferred
     return texts
 
 
@@ -439,7 +442,7 @@ def _describe(number: int) -> tuple[str, str]:
 
 
 def passing(walked: Walked) -> list[int]:
-    """Rows whose error another try may pass."""
+    """Rows with a transient error, which another attempt may not have."""
     return [
         i
         for i in np.flatnonzero(walked.rows[R_ERROR]).tolist()

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Elements sorted by column, and the choice of how each value is read."""
+"""Sort elements by column, and choose the family by which each value is read."""
 
 import cython
 
@@ -17,9 +17,9 @@ def number_tags(
     codes: cython.ushort[::1],
     missed: cython.longlong[::1],
 ):
-    """Number of the column of each element, SKIPPED without one; how many have none yet.
+    """Number the columns of elements; return how many elements have a new tag.
 
-    Elements without a column are nested, private, cut, or group lengths.
+    SKIPPED for elements without a column: nested, private or cut ones, and group lengths.
     """
     i: cython.Py_ssize_t
     slot: cython.uint
@@ -41,7 +41,7 @@ def number_tags(
 def sort_codes(
     codes: cython.ushort[::1], counts: cython.longlong[::1], order: cython.longlong[::1]
 ):
-    """Elements in the order of their columns, as they were within each; how many have a column.
+    """Sort elements by column, in a stable order; return how many have a column.
 
     `counts` are zeros, one per column and one more; they become the places of the columns.
     """

@@ -1,2 +1,2 @@
 # cython: language_level=3
-"""Numbers that the compiled walk and its callers share; `constants.pxd` has them."""
+"""Constants of the compiled walk and its callers; see `constants.pxd`."""

@@ -82,7 +82,7 @@ class DataSet(Sequences):
         return OK
 
     def check_head(self, place, have):
-        """Mend a head without a VR of the standard; DONE where this is no element."""
+        """Repair a head without a VR of the standard; DONE if it is not an element."""
         status: cython.int
         tag: cython.uint = self.tag
         if self.word(place, 0) == 0 and self.word(place + 4, 0) == 0:
@@ -113,7 +113,7 @@ class DataSet(Sequences):
         return DONE
 
     def mend(self, place, have):
-        """An unknown VR is UN, in the form after which the next element reads.
+        """Read an unknown VR as UN, in the form after which the next element can be read.
 
         The form of the dictionary's VR is tried first. DONE where one does; sets the head.
         """
@@ -196,7 +196,7 @@ class DataSet(Sequences):
         return OK
 
     def values_in(self, place):
-        """Number of values; of characters, the backslashes tell."""
+        """Number of values; in text, the backslashes are counted."""
         unit: cython.int = self.unit[self.vr if self.vr else self.vr_of(self.tag)]
         i: cython.longlong
         found: cython.longlong = 1
@@ -218,7 +218,7 @@ class DataSet(Sequences):
         return -2
 
     def take_pixels(self, value):
-        """Pixel Data: its place; behind it, elements may follow."""
+        """Pixel Data: note the position; elements may follow."""
         place: cython.longlong = 0
         have: cython.longlong = self.size - value
         first: cython.int = self.rows[R_PIXEL_OFFSET, self.row] < 0

@@ -20,7 +20,7 @@ def turn(value, bits):
 
 
 def take(lane, word):
-    """A word of 8 bytes taken into a lane of XXH64."""
+    """Lane of XXH64 after a word of 8 bytes."""
     return turn(lane + word * X2, 31) * X1
 
 
@@ -79,7 +79,7 @@ class Blake2b:
         return 0
 
     def add(self, data, first, last):
-        """Bytes of the message."""
+        """Add bytes to the message."""
         i: cython.longlong
         if first < 0 or first > last or last > data.shape[0]:
             with cython.gil:
@@ -94,7 +94,7 @@ class Blake2b:
         return 0
 
     def compress(self, last):
-        """Take a block of 128 bytes, or the last one, into the hash (RFC 7693, 3.2)."""
+        """Compress a block of 128 bytes, or the last one (RFC 7693, 3.2)."""
         i: cython.int
         k: cython.int
         for i in range(self.filled if last else 128, 128):
@@ -154,14 +154,3 @@ def write_ids(
             for k in range(16):
                 byte = (blake.h[0] >> (8 * (k // 2) + (0 if k & 1 else 4))) & 15
                 out[i, k] = 48 + byte if byte < 10 else 87 + byte
-
-
-def hash_ranges(
-    data: cython.uchar[::1], start: cython.longlong[::1], count: cython.longlong[::1],
-    out: cython.uint[::1],
-):  # fmt: skip
-    """XXH64 of ranges of bytes."""
-    i: cython.Py_ssize_t
-    with cython.nogil:
-        for i in range(start.shape[0]):
-            out[i] = hash_bytes(data, start[i], count[i])

@@ -15,6 +15,3 @@ def write_ids(
     member_bounds: NDArray[Any],
     out: NDArray[Any],
 ) -> None: ...
-def hash_ranges(
-    data: NDArray[Any], start: NDArray[Any], count: NDArray[Any], out: NDArray[Any]
-) -> None: ...

@@ -28,7 +28,7 @@ class Meta(Record):
     """File Meta group (PS3.10 7.1) and encoding of the data set (PS3.5 annex A)."""
 
     def find_meta(self):
-        """Start of the File Meta group (PS3.10 7.1), or of the data set where there is none."""
+        """Start of the File Meta group (PS3.10 7.1), or of the data set if there is none."""
         have: cython.longlong = min(self.size, 144)
         place: cython.longlong
         seen: cython.int
@@ -164,7 +164,7 @@ class Meta(Record):
         return 0
 
     def settle(self):
-        """The encoding the bytes are in, with a problem where that is not what is stated."""
+        """Detect the encoding of the bytes; a problem if it is not the stated one."""
         stated: cython.int = self.rows[R_TEXT_LENGTH, self.row] > 0
         bits: cython.int = self.stated_bits() if stated else 0
         stated_encoding: cython.int = bits & (IMPLICIT | BIG)
@@ -220,7 +220,7 @@ class Meta(Record):
         return OK
 
     def see_encoding(self, stated_encoding):
-        """The stated encoding where the first element can be read so, else the one that fits.
+        """The stated encoding if the first element can be read in it, else the one that fits.
 
         16 where bytes are needed.
         """
@@ -253,7 +253,7 @@ class Meta(Record):
         return NONE
 
     def fits(self, start, implicit, big):
-        """DONE where three elements, or fewer where the data set ends, read as this encoding."""
+        """DONE if three elements, or fewer at the end of the data set, fit an encoding."""
         pos: cython.longlong = start
         place: cython.longlong
         have: cython.longlong

@@ -17,7 +17,7 @@ class Record(Source):
     """Elements and problems found in a file, and the data dictionary (PS3.6)."""
 
     def find(self, kind, tag, offset, a, b):
-        """Note a problem, one code once per tag; of the order of tags the first alone."""
+        """Note a problem, each code once per tag; only the first one about the order of tags."""
         i: cython.longlong
         code: cython.uchar = self.kind_code[kind]
         if self.p_count - self.first_problem > self.most_problems:
@@ -34,7 +34,7 @@ class Record(Source):
         return OK
 
     def add(self, base, offset, length, bits):
-        """Note the element at hand; its value lies at `base` in the arena, or nowhere (-1)."""
+        """Note the current element; its value is at `base` in the arena, -1 if it was not read."""
         i: cython.longlong = self.count
         if not self.whole and not bits & F_KEPT and (self.tag & 0x10000 or not self.tag & 0xFFFF):
             return OK  # private, or a group length: no column
@@ -48,7 +48,7 @@ class Record(Source):
         return self.count + 4 > self.e_row.shape[0]
 
     def over_limit(self, count):
-        """Count a step and its bytes; whether there were too many. Then the row ends."""
+        """Count a step and its bytes; True if a limit is exceeded, which ends the row."""
         self.elements += 1
         self.taken += count
         if self.taken > self.most_bytes:
@@ -61,14 +61,14 @@ class Record(Source):
         return 1
 
     def end_early(self):
-        """The row ends in the middle; an open sequence keeps what was read of it."""
+        """End the row early; an open sequence is kept as far as it was read."""
         if self.depth > 0:
             self.close_outer(self.pos, 0)
         self.phase = P_END
         return OK
 
     def close_outer(self, end, complete):
-        """The outermost sequence ends; or the file does, in the middle of it."""
+        """Close the outermost sequence, at its end or at the end of the file."""
         i: cython.longlong = self.outer_entry
         self.e_length[i] = max(end, self.outer_start) - self.outer_start
         if not complete:
@@ -79,7 +79,7 @@ class Record(Source):
         return OK
 
     def parse(self, place, have, implicit, big):
-        """Head of an element, of which `have` bytes are there, at least 8 (PS3.5 7.1.2, 7.1.3).
+        """Parse the head of an element, of `have` bytes, at least 8 (PS3.5 7.1.2, 7.1.3).
 
         Sets tag, vr (0 where the file has none), length and the size of the head.
         """
@@ -102,7 +102,7 @@ class Record(Source):
         return self.form[self.arena[place + 4] | (self.arena[place + 5] << 8)]
 
     def slot(self, tag):
-        """Place of a tag in the dictionary; -2 where it is not in there."""
+        """Slot of a tag in the dictionary; -2 if it is unknown."""
         group: cython.uint = tag >> 16
         i: cython.int = self.slot_of(tag)
         if i >= 0 or group & 1:

@@ -32,13 +32,13 @@ class Sequences(Meta):
         return OK
 
     def is_sequence(self):
-        """SQ, or UN or no VR where the dictionary says SQ."""
+        """True for SQ, and for UN or no VR if the dictionary has SQ."""
         return self.vr == VR_SQ or (
             (self.vr == 0 or self.vr == VR_UN) and self.vr_of(self.tag) == VR_SQ
         )
 
     def enter(self, value, end, implicit):
-        """Go into the sequence of the element that was just added; `end` -2: its delimiter says."""
+        """Enter the sequence of the element added last; `end` is -2 for an undefined length."""
         self.outer_tag, self.outer_start = self.tag, value
         self.outer_entry = self.count - 1
         self.depth = 1
@@ -48,7 +48,7 @@ class Sequences(Meta):
         return OK
 
     def open_outer(self, value):
-        """A value of undefined length on the top level: a sequence, whatever its VR says."""
+        """Open a value of undefined length on the top level: a sequence, for any VR."""
         implicit: cython.int = self.plain
         if self.vr == VR_UN:
             implicit = self.looks_implicit(value)
@@ -76,7 +76,7 @@ class Sequences(Meta):
         return 0 if self.vr == VR_SQ or self.vr == VR_UN or self.vr == 0 else OPAQUE
 
     def looks_implicit(self, value):
-        """Encoding of the items in UN: implicit (CP-246), or explicit as some write it.
+        """Encoding of the items in UN: implicit (CP-246), or explicit, which also occurs.
 
         10 for explicit, 11 for implicit, NONE where no item is there.
         """
@@ -96,7 +96,7 @@ class Sequences(Meta):
         return 10 if self.has_vr(place + 8) else 11
 
     def search_delimiter(self):
-        """Bytes up to a sequence delimiter, in what holds no items."""
+        """Skip to a sequence delimiter, in a value without items."""
         place: cython.longlong
         i: cython.longlong
         have: cython.longlong = min(self.size - self.pos, 4096)
@@ -145,7 +145,7 @@ class Sequences(Meta):
         return OK
 
     def bound(self):
-        """Position that nothing here may reach beyond: the nearest defined end, or the file's."""
+        """Nearest defined end of an open sequence or item, or of the file."""
         i: cython.int
         for i in range(self.frame(), 0, -1):
             if self.f_end[i] >= 0:
@@ -185,7 +185,7 @@ class Sequences(Meta):
         return self.take_nested(bound)
 
     def run_out(self, bound):
-        """No whole head is left: of a container, or of the file."""
+        """End a container, or the file, with less than a whole head left."""
         if bound < self.size:
             if self.pos < bound:
                 return self.give_up(bound)

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Bytes of a file: windows of it in an arena, read as the walk needs them."""
+"""Bytes of a file: windows in an arena, read on demand."""
 
 import cython
 
 
 class Source:
-    """Bytes of a file: windows of it in an arena, read as the walk needs them."""
+    """Bytes of a file: windows in an arena, read on demand."""
 
     def __cinit__(self):
         self.file = -1
@@ -16,7 +16,7 @@ class Source:
             close(self.file)
 
     def at(self, first, count):
-        """Place in the arena of the bytes at a position; -2 where they are needed first.
+        """Index in the arena of the bytes at a position; -2 if they must be read first.
 
         Bytes beyond the end of the source are not there; callers ask `self.size`.
         """
@@ -32,7 +32,7 @@ class Source:
         return -2
 
     def supply(self):
-        """Read the bytes that are needed and some more; or say who must."""
+        """Read the bytes that are needed and some more; NEED if the caller must supply them."""
         want: cython.longlong = self.need_to - self.need_from
         got: cython.longlong
         if not self.exact and self.fetched < self.most_bytes:

@@ -10,7 +10,7 @@ EXACT = cython.declare(cython.longlong, 9007199254740992)  # whole numbers a dou
 
 
 def measure(arena: cython.uchar[::1], start: cython.longlong[::1], length: cython.longlong[::1]):
-    """Cut trailing spaces and NULs off ranges, in place; the bytes that are left."""
+    """Cut trailing spaces and NULs off ranges, in place; return the number of bytes left."""
     i: cython.Py_ssize_t
     n: cython.longlong
     total: cython.longlong = 0
@@ -33,7 +33,7 @@ def copy(
     bounds: cython.int[::1],
     strange: cython.uchar[::1],
 ):
-    """Copy ranges one after the other, their n + 1 bounds, and flags of those not in ASCII.
+    """Concatenate ranges, with n + 1 bounds and flags of those not in ASCII.
 
     An escape is not ASCII either. `flags`: 1 leading spaces are left out, 2 trailing `=`.
     """
@@ -68,7 +68,7 @@ def copy(
 
 
 def count_parts(data: cython.const[cython.uchar][::1], bounds: cython.const[cython.int][::1]):
-    """Number of values, which backslashes part."""
+    """Number of values separated by backslashes."""
     i: cython.longlong
     count: cython.longlong = bounds.shape[0] - 1
     with cython.nogil:

@@ -13,7 +13,7 @@ def source():
 
 
 class Walk(DataSet):
-    """The walk over the headers of many files; `walks.py` drives it."""
+    """Walk over the headers of many files, driven by `walks.py`."""
 
     def __init__(self, standard, limits, whole):
         self.form, self.unit = standard.form, standard.unit
@@ -35,7 +35,7 @@ class Walk(DataSet):
         self.whole = whole
 
     def begin(self, rows, names, name_at, arena, used, external):
-        """Rows to read: all of `rows`, of the files `names` or from outside."""
+        """Set the rows to read, of the files `names` or supplied by the caller."""
         self.rows, self.names, self.name_at = rows, names, name_at
         self.arena, self.used, self.external = arena, used, external
         self.row, self.last_row, self.waited = 0, rows.shape[1], 0
@@ -43,22 +43,22 @@ class Walk(DataSet):
         self.phase = P_OPEN
 
     def set_arena(self, arena):
-        """A larger arena with the same bytes."""
+        """Replace the arena by a larger one with the same bytes."""
         self.arena = arena
 
     def set_table(self, e):
-        """Room for elements, with those found so far."""
+        """Replace the table of elements by a larger one."""
         self.e_row, self.e_tag, self.e_vr, self.e_depth = e.row, e.tag, e.vr, e.depth
         self.e_bits, self.e_start, self.e_length = e.bits, e.start, e.length
         self.e_offset = e.offset
 
     def set_problems(self, p):
-        """Room for problems, with those found so far."""
+        """Replace the table of problems by a larger one."""
         self.p_row, self.p_kind, self.p_tag = p.row, p.kind, p.tag
         self.p_offset, self.p_a, self.p_b = p.offset, p.a, p.b
 
     def run(self):
-        """Walk on. DONE: `at` rows are done; NEED, INFLATE: of row `at`; ROOM: see `room`."""
+        """Continue; DONE for the rows before that of `state`, else what this row needs."""
         status: cython.int
         with cython.nogil:
             status = self.go()
@@ -79,7 +79,7 @@ class Walk(DataSet):
 
     @property
     def slow(self):
-        """True if the walk ended early because opening a file waits."""
+        """True if the walk ended early because opening files is slow."""
         return self.row < self.last_row and self.is_slow() == 1
 
     @property
@@ -88,7 +88,7 @@ class Walk(DataSet):
         return self.pos
 
     def feed(self, data: bytes):
-        """Bytes from `need_from` on; fewer than were needed where the source ends."""
+        """Supply bytes from `need_from` on; fewer at the end of the source."""
         i: cython.longlong
         n: cython.longlong = len(data)
         view: cython.const[cython.uchar][::1] = data
@@ -97,11 +97,11 @@ class Walk(DataSet):
         self.note_window(n)
 
     def fail(self):
-        """The source cannot be read any more: its row ends here."""
+        """End the row of a source that cannot be read any more."""
         self.phase = P_END
 
     def inflated(self, size):
-        """The data set has been inflated to `size` bytes, which come from outside now."""
+        """Continue in the inflated data set of `size` bytes, which the caller supplies."""
         if self.file >= 0:
             close(self.file)
             self.file = -1
@@ -139,7 +139,7 @@ class Walk(DataSet):
         return DONE
 
     def open(self):
-        """Start of a row: nothing is known; its first window is needed."""
+        """Start a row; its first window is needed."""
         size: cython.longlong = 0
         mtime: cython.longlong = 0
         if self.p_count + self.most_problems + 2 > self.p_row.shape[0]:
@@ -183,7 +183,7 @@ class Walk(DataSet):
         return self.row == TIMED and not self.external and self.waited > TIMED * self.slow_open
 
     def close_row(self):
-        """The row ends: hash its first bytes, and drop what no value needs."""
+        """End a row: hash its first bytes, and keep only its values in the arena."""
         head: cython.longlong = self.row_head
         offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
         if self.file >= 0:
@@ -216,7 +216,7 @@ class Walk(DataSet):
         return OK
 
     def keep_values(self, offset):
-        """Move the values of the row together; also the first bytes of pixels, or of no DICOM."""
+        """Compact the values of the row, and the first bytes of pixels or of other files."""
         i: cython.longlong
         lead: cython.longlong
         count: cython.longlong
@@ -249,7 +249,7 @@ class Walk(DataSet):
         return OK
 
     def in_order(self):
-        """True if each value lies behind the ones before it, so that moving them loses none."""
+        """True if the values are in ascending order, so that compaction overwrites none."""
         i: cython.longlong
         lead: cython.longlong
         to: cython.longlong = self.row_base
@@ -272,7 +272,7 @@ class Walk(DataSet):
         return OK
 
     def walk(self):
-        """Steps until the file is done or bytes are needed."""
+        """Step until the file is done or bytes are needed."""
         status: cython.int = OK
         while status == OK and self.phase != P_END:
             if self.no_room():
