@@ -133,7 +133,14 @@ class ProblemCode:
     """One sentence; `docs/problems.md` explains each."""
 
 
-_CODES: tuple[tuple[str, Severity, str], ...] = (
+_Codes = tuple[tuple[str, Severity, str], ...]
+
+
+def _by_code(codes: _Codes) -> dict[str, ProblemCode]:
+    return {code: ProblemCode(code, severity, text) for code, severity, text in codes}
+
+
+_CODES: _Codes = (
     # the file as a whole
     ("NOT_DICOM", "info", "Not a DICOM file; the text names its type if known."),
     ("EMPTY_FILE", "warning", "The file has no bytes."),
@@ -199,10 +206,10 @@ _CODES: tuple[tuple[str, Severity, str], ...] = (
     ("POSSIBLE_DUPLICATE", "info", "Files with equal headers and sizes."),
 )
 
-PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _CODES}
+PROBLEMS = _by_code(_CODES)
 """All problem codes of files, in the order of `docs/problems.md`."""
 
-_BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
+_BOX_CODES: _Codes = (
     # the label file and the images
     ("NO_FILE", "error", "A label of an image that is not in the index."),
     ("NO_LABEL", "info", "An image of the index without a row in the label file."),
@@ -225,10 +232,10 @@ _BOX_CODES: tuple[tuple[str, Severity, str], ...] = (
     ("LEAK_PIXELS", "error", "The same image in two parts of a split."),
 )
 
-BOX_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _BOX_CODES}
+BOX_PROBLEMS = _by_code(_BOX_CODES)
 """All problem codes of boxes and splits, in the order of `docs/boxes.md`."""
 
-_SERIES_CODES: tuple[tuple[str, Severity, str], ...] = (
+_SERIES_CODES: _Codes = (
     # which files are a series
     ("SERIES_UID_MISSING", "warning", "Files without a Series Instance UID, grouped by folder."),
     ("SERIES_UID_CLASH", "warning", "A Series Instance UID of several patients or studies."),
@@ -254,5 +261,5 @@ _SERIES_CODES: tuple[tuple[str, Severity, str], ...] = (
     ("ACQUISITIONS_MIXED", "warning", "Several acquisitions at the same positions."),
 )
 
-SERIES_PROBLEMS: dict[str, ProblemCode] = {c: ProblemCode(c, s, m) for c, s, m in _SERIES_CODES}
+SERIES_PROBLEMS = _by_code(_SERIES_CODES)
 """All problem codes of series, in the order of `docs/series.md`."""

@@ -266,7 +266,7 @@ positions = st.lists(st.integers(-30, 30), min_size=2, max_size=12)
 def test_the_short_way_and_the_division_agree(
     places: list[int], step: float, kind: int, chance: Any
 ) -> None:
-    """What IDC's checks call regular is one volume, and one volume of one kind is regular."""
+    """Regular by IDC's checks is one volume, and one volume of one kind is regular."""
     axes = [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0), (0.6, 0.8, 0, -0.8, 0.6, 0)]
     chance.shuffle(places)
     row, column = np.reshape(axes[kind], (2, 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wetread.cli.options import json_option, number_option
+from wetread.cli.options import json_option, resampling_options
 from wetread.cli.output import echo, open_index, print_json
 
 
@@ -18,13 +18,7 @@ from wetread.cli.output import echo, open_index, print_json
     show_default=True,
     help="vinbigdata, siim-covid, rsna-pneumonia, voc2010@IOU, coco, froc, classification.",
 )
-@number_option(
-    "--resamples",
-    "Bootstrap resamples for the 95 % confidence intervals; 0 disables them.",
-    1000,
-    least=0,
-)
-@number_option("--seed", "Random seed.", 0)
+@resampling_options
 @click.option("--allow-train", is_flag=True, help='Score images of the part "train" too.')
 @click.option(
     "--prevalence",

@@ -52,6 +52,13 @@ def consensus_option(default: str | None = None) -> Callable[[_F], _F]:
     )
 
 
+def resampling_options(command: _F) -> _F:
+    """Options `--resamples` and `--seed` of bootstrap confidence intervals."""
+    text = "Bootstrap resamples for the 95 % confidence intervals; 0 disables them."
+    command = number_option("--seed", "Random seed.", 0)(command)
+    return number_option("--resamples", text, 1000, least=0)(command)
+
+
 def phi_option(command: _F) -> _F:
     """Option `--show-phi`."""
     text = "Show values that may identify a patient."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import json_option, marks_options, number_option, quiet_option
+from wetread.cli.options import json_option, marks_options, quiet_option, resampling_options
 from wetread.cli.output import echo, open_index, print_json
 from wetread.errors import UsageError
 
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Measure this column, instead of the usual ones; more than once.",
 )
-@number_option(
-    "--resamples",
-    "Bootstrap resamples for the 95 % confidence intervals; 0 disables them.",
-    1000,
-    least=0,
-)
-@number_option("--seed", "Random seed.", 0)
+@resampling_options
 @quiet_option
 @json_option
 def shortcuts(

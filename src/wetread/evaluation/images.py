@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.boxes.consensus import check_readers
+from wetread.common.arrays import whole_array
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Flags, Ints
 
@@ -153,7 +154,7 @@ def _first(*columns: tuple[pa.ChunkedArray, Ints], count: int) -> NDArray[np.obj
 
 def _distinct(column: pa.ChunkedArray) -> pa.Array:
     distinct = pc.unique(column.drop_null())
-    return distinct.combine_chunks() if isinstance(distinct, pa.ChunkedArray) else distinct
+    return whole_array(distinct)
 
 
 def _ints(column: pa.ChunkedArray | pa.Array) -> Ints:

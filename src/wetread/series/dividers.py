@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
-from wetread.headers.dataset import read_dataset
 from wetread.headers.diffusion import read_b_value
-from wetread.series.frames import SOURCE
+from wetread.series.frames import SOURCE, read_source
 from wetread.series.reading import Images
 from wetread.series.slices import Ints, Slices
 from wetread.series.stacks import DIVIDERS
 from wetread.settings import Settings
-from wetread.sources.find import path_and_member
 from wetread.table.rows import IndexRows, fetch_rows
 
 _FRAME_NAMES = {
@@ -68,7 +66,8 @@ class Dividers:
         if (self.keys[inside, column] >= 0).any():
             return False
         sources = fetch_rows(self._index, self._rows[inside], SOURCE).to_pylist()
-        found = [_read_b_value(self._index.root, source, settings) for source in sources]
+        headers = (read_source(self._index.root, source, settings) for source in sources)
+        found = [None if header is None else read_b_value(header) for header in headers]
         values = pa.array(found, pa.float64())
         self.keys[inside, column] = encode(values)
         self._b_values |= dict(zip(range(inside.start, inside.stop), found, strict=True))
@@ -79,16 +78,6 @@ class Dividers:
         if name == _B_VALUES[0] and number in self._b_values:
             return self._b_values[number]
         return self._values[name][number].as_py()
-
-
-def _read_b_value(root: str, source: dict[str, Any], settings: Settings) -> float | None:
-    """b-value in the header of a file; None without one, or if it cannot be read."""
-    path, member = path_and_member(source)
-    try:
-        header = read_dataset(root, path, member, settings, source["file_size"], source["etag"])
-    except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
-        return None
-    return read_b_value(header)
 
 
 def encode(column: pa.Array) -> Ints:

@@ -101,18 +101,25 @@ def read_frames(
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _read_image(
-    root: str, source: Mapping[str, Any], settings: Settings
-) -> Iterator[dict[str, Any]]:
+def read_source(root: str, source: Mapping[str, Any], settings: Settings) -> Dataset | None:
+    """Read the header of a file with the columns `SOURCE`; None if it cannot be read."""
     from wetread.headers.dataset import read_dataset
 
     path, member = path_and_member(source)
+    try:
+        return read_dataset(root, path, member, settings, source["file_size"], source["etag"])
+    except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
+        return None
+
+
+def _read_image(
+    root: str, source: Mapping[str, Any], settings: Settings
+) -> Iterator[dict[str, Any]]:
+    header = read_source(root, source, settings)
+    if header is None:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            header = read_dataset(root, path, member, settings, source["file_size"], source["etag"])
-        except Exception:  # noqa: BLE001 - pydicom raises many kinds for damaged headers
-            return
         shared = items(header, "SharedFunctionalGroupsSequence")[:1]
         per_frame = items(header, "PerFrameFunctionalGroupsSequence")[:_MOST_FRAMES]
         common = {name: _read(name, [*shared, header]) for name in FIELDS}

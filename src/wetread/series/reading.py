@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.arrays import filled
+from wetread.common.arrays import filled, whole_array
 from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.table.rows import IndexRows, encoded_columns, fetch_rows
 from wetread.table.summary import WITH_HEADER
@@ -191,7 +191,7 @@ def _encode(column: pa.ChunkedArray) -> pa.Array:
         return column.unify_dictionaries().combine_chunks()
     if pa.types.is_string(kind):
         column = column.dictionary_encode()
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return whole_array(column)
 
 
 def _codes(column: pa.Array) -> Ints:

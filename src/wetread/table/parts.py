@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 
 from wetread import __version__
-from wetread.common.arrays import scalar
+from wetread.common.arrays import scalar, whole_array
 from wetread.common.files import TEMPORARY, checksum, storage_errors, whole_file
 from wetread.common.stamp import Stamp
 from wetread.common.store import Store
@@ -124,7 +124,7 @@ def row_keys(rows: pa.Table | pa.RecordBatch) -> pa.Array:
         return column
 
     keys = pc.binary_join_element_wise(names("path"), names("member"), scalar(b"\0", pa.binary()))
-    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+    return whole_array(keys)
 
 
 def used_columns(rows: pa.Table) -> list[str]:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.common.arrays import whole_array
+
 Ids = NDArray[np.uint64]
 
 
@@ -17,7 +19,7 @@ def to_numbers(ids: pa.ChunkedArray | pa.Array) -> Ids:
     >>> to_numbers(pa.array(["00000000000000ff", "8000000000000000"])).tolist()
     [255, 9223372036854775808]
     """
-    flat = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    flat = whole_array(ids)
     if not len(flat):
         return np.zeros(0, np.uint64)
     _, offsets, data = flat.buffers()

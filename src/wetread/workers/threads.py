@@ -17,18 +17,18 @@ class Threads:
     """Threads that map a function over tables.
 
     Args:
-        workers: number of threads; None: one per core; 0: none, the caller's does the work.
+        workers: number of threads (default: one per core); 0 runs in the calling thread.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = count_cores() if workers is None else workers
 
     def limited(self, timeout: float | None, *, each: bool = False) -> Threads:
-        """The same threads: a thread cannot be stopped, so that no time limit holds."""
+        """Return these threads; a thread cannot be stopped, so there is no time limit."""
         return self
 
     def check(self, root: str, to: str | None) -> None:
-        """Nothing: this process sees what it sees."""
+        """Do nothing: threads have the access of this process."""
 
     def map(
         self, function: str, tasks: Iterable[pa.Table], options: dict[str, Any], failed: Failed
