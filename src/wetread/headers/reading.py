@@ -18,6 +18,7 @@ from wetread.headers.endian import swap_values
 from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
+from wetread.headers.vendors import vendor_columns
 from wetread.settings import Settings
 from wetread.sources.find import open_source
 
@@ -116,9 +117,10 @@ def _read_block(
     answer = Answer.of(walked, arena)
     if extra.private or extra.sequences:
         answer.convert_nested(walked, arena, extra.private, extra.sequences)
-    elements = walked.elements
+    elements = answer.fill_from_groups(walked, arena, settings)
     swap_values(arena, elements, walked)
     built = build_columns(arena, elements, rows, registry)
+    answer.extra |= vendor_columns(walked, arena, built)
     answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
     if extra.empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)

@@ -37,8 +37,10 @@ from wetread.headers.core.constants import (
 from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Stated, check_extent, is_cut
 from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
+from wetread.headers.groups import fill_columns
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
+from wetread.headers.macros import PER_FRAME_GROUPS
 from wetread.headers.magic import name_file_type
 from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
@@ -54,6 +56,7 @@ from wetread.headers.schema import (
 from wetread.headers.walks import (
     SYNTAXES,
     Bytes,
+    Elements,
     Walked,
     read_syntaxes,
 )
@@ -185,6 +188,15 @@ class Answer:
             if count > announced:
                 text = f"{count} frames are there, the header announces {announced}"
                 self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
+
+    def fill_from_groups(self, walked: Walked, arena: Bytes, settings: Settings) -> Elements:
+        """Elements of the walk, with values of functional groups as elements of the top level."""
+        filled = fill_columns(walked.elements, arena, walked.rows.shape[1], settings)
+        self.extra["from_functional_groups"] = filled.names
+        for row, offset, names in filled.varying:
+            text = f"frames differ in {', '.join(names)}"
+            self.find(row, "FRAMES_VARY", PER_FRAME_GROUPS, offset, text)
+        return filled.elements
 
     def convert_nested(self, walked: Walked, arena: Bytes, private: bool, sequences: bool) -> None:
         """The columns `private` and `sequences`, of rows that were walked whole."""

@@ -222,6 +222,9 @@ OWN_FIELDS: tuple[pa.Field, ...] = (
     pa.field("pixel_offset", pa.int64(), metadata={"unit": "byte"}),
     pa.field("pixel_length", pa.int64(), metadata={"unit": "byte"}),
     pa.field("header_hash", pa.int64()),
+    pa.field("b_value", pa.float64(), metadata={"unit": "s/mm2"}),
+    pa.field("mosaic_tiles", pa.int64()),
+    pa.field("from_functional_groups", pa.list_(pa.string())),
 )
 """The columns that are ours, in every table."""
 
@@ -242,6 +245,9 @@ OWN_MEANINGS = {
     "pixel_offset": "offset of the value of the pixel element; null without one or if deflated",
     "pixel_length": "length of that value; -1 if undefined (encapsulated)",
     "header_hash": "upper half of XXH64 of the first bytes of the header, at most 8 KiB",
+    "b_value": "diffusion b-value, from DiffusionBValue or the manufacturer's element",
+    "mosaic_tiles": "number of slices that a mosaic holds as tiles (Siemens, UIH), else null",
+    "from_functional_groups": "columns filled from functional groups: shared, or equal per frame",
     "private": "the private elements of the top level, on request",
     "sequences": "the sequences of the top level as DICOM JSON, on request",
     "patient_age_years": "PatientAge in years; null if unknown (000Y) or impossible",

@@ -20,9 +20,11 @@ from wetread.headers import problems
 from wetread.headers.core.constants import (
     BIG,
     D_BULK,
+    D_GROUP,
     D_KNOWN,
     D_LISTED,
     D_REPEATED,
+    D_VENDOR,
     DEFLATED,
     DONE,
     ENCAPSULATED,
@@ -53,7 +55,9 @@ from wetread.headers.encodings import (
     infer_compression,
 )
 from wetread.headers.gather import gather_strings
+from wetread.headers.macros import GROUP_TAGS
 from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
+from wetread.headers.vendors import VENDOR_TAGS
 from wetread.settings import MIB, Settings
 from wetread.sources.archives import ArchiveError
 from wetread.sources.find import PASSING
@@ -91,6 +95,10 @@ class Standard:
             self._add(tag, D_LISTED)
         for mask in RepeatersDictionary:
             self._add(int(mask.replace("x", "0"), 16), D_REPEATED)
+        for tag in GROUP_TAGS:
+            self._add(tag, D_GROUP)
+        for tag in VENDOR_TAGS:
+            self._add(tag, D_VENDOR)
         uids = sorted(KNOWN_SYNTAXES)
         self.uids = np.zeros((len(uids), 65), np.uint8)
         self.uid_bits = np.zeros(len(uids), np.uint8)

@@ -16,16 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.common.arrays import filled
+from wetread.headers.macros import VARYING
 from wetread.series.checks import Found
 from wetread.series.copies import compare_pairs
 from wetread.series.dividers import Dividers, encode
-from wetread.series.frames import SCHEMA, VARYING, read_frames
+from wetread.series.frames import SCHEMA, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import (
     FUNCTIONAL,
-    MR_IMAGE,
     Images,
-    is_any,
     read_images,
     select_slices,
     vectors,
@@ -112,8 +111,7 @@ def collect(
 ) -> Collection:
     """Find the series of an index and divide them into stacks.
 
-    Only multi-frame images are opened, and slices that repeat a position: for their pixels, and for
-    the b-value of MR images that no column tells apart.
+    Only multi-frame images are opened, and slices that repeat a position, to compare their pixels.
 
     Args:
         index: the rows; those without a header belong to no series.
@@ -219,16 +217,7 @@ def _divide_others(result: Collection, irregular: Bools) -> None:
             return result.compare(pairs + first, exact)
 
         stacks, found = divide(series, result.settings, compare)
-        if any(stack.blocked for stack in stacks) and _is_magnetic(slices, result.images):
-            inside = slice(low, low + len(slices))
-            if dividers.read_b_values(inside, result.settings):  # `keys` is a view of them
-                stacks, found = divide(series, result.settings, compare)
         _enter(result, int(result.names[at]), first, stacks, found)
-
-
-def _is_magnetic(slices: Slices, images: Images) -> bool:
-    """True if all slices are MR images with one frame."""
-    return bool(is_any(images.columns["SOPClassUID"], [MR_IMAGE])[slices.row].all())
 
 
 def _may_repeat(result: Collection) -> Bools:

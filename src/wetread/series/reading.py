@@ -17,10 +17,9 @@ from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.table.rows import IndexRows, encoded_columns, fetch_rows
 from wetread.table.summary import WITH_HEADER
 
-MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 VOLUMETRIC = (
     "1.2.840.10008.5.1.4.1.1.2",
-    MR_IMAGE,
+    "1.2.840.10008.5.1.4.1.1.4",
     "1.2.840.10008.5.1.4.1.1.128",
 )
 """CT, MR and PET Image Storage: Image Position (Patient) is required (type 1)."""
@@ -53,7 +52,8 @@ _THREADS = 4
 """Threads that encode columns; Arrow releases Python's lock."""
 _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MATRIX = ("Rows", "Columns", "SamplesPerPixel")
-_OTHERS = ("read_status", "pixel_length", "NumberOfFrames", "SOPInstanceUID", "SeriesType")
+_OTHERS = ("read_status", "pixel_length", "NumberOfFrames", "SOPInstanceUID", "SeriesType",
+           "mosaic_tiles")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -285,6 +285,7 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         for name in (*_GEOMETRY, *_MATRIX)
     }
     mosaic = images.has_item("ImageType", "MOSAIC")[chosen]
+    mosaic |= filled(images.columns["mosaic_tiles"], 0)[chosen] > 1
     return Slices(
         chosen,
         np.zeros(len(chosen), np.int64),

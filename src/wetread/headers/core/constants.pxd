@@ -54,6 +54,8 @@ cpdef enum:  # of the data dictionary
     D_LISTED = 2
     D_KNOWN = 4
     D_REPEATED = 8
+    D_GROUP = 16  # of a functional group
+    D_VENDOR = 32  # private, with a column
 
 cpdef enum:
     SKIPPED = 65534  # the number of no column
@@ -74,6 +76,8 @@ cdef extern from *:
     #define WETREAD_ITEM 0xFFFEE000U
     #define WETREAD_ITEM_END 0xFFFEE00DU
     #define WETREAD_SEQUENCE_END 0xFFFEE0DDU
+    #define WETREAD_SHARED_GROUPS 0x52009229U
+    #define WETREAD_PER_FRAME_GROUPS 0x52009230U
     #define WETREAD_SQ 0x5153
     #define WETREAD_UN 0x4E55
     #define WETREAD_MACHO_32 0xCEFAEDFELL
@@ -86,6 +90,8 @@ cdef extern from *:
     const unsigned int ITEM "WETREAD_ITEM"
     const unsigned int ITEM_END "WETREAD_ITEM_END"
     const unsigned int SEQUENCE_END "WETREAD_SEQUENCE_END"
+    const unsigned int SHARED_GROUPS "WETREAD_SHARED_GROUPS"
+    const unsigned int PER_FRAME_GROUPS "WETREAD_PER_FRAME_GROUPS"
     const int VR_SQ "WETREAD_SQ"
     const int VR_UN "WETREAD_UN"
     const long long MACHO_32 "WETREAD_MACHO_32"

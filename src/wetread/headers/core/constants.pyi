@@ -5,9 +5,11 @@ DEEPEST: int
 DEFLATED: int
 DONE: int
 D_BULK: int
+D_GROUP: int
 D_KNOWN: int
 D_LISTED: int
 D_REPEATED: int
+D_VENDOR: int
 ENCAPSULATED: int
 F_CLIPPED: int
 F_IMPLICIT: int

@@ -151,7 +151,7 @@ class DataSet(Sequences):
         if self.whole:
             return 1
         if self.tag & 0x10000:
-            return 0
+            return self.is_vendor()
         vr = self.vr if self.vr else self.vr_of(self.tag)
         return not (self.unit[vr] == 0 and self.bits_of(self.tag) & D_BULK)
 
@@ -160,7 +160,7 @@ class DataSet(Sequences):
         place: cython.longlong = -1
         have: cython.longlong = self.size - value
         bits: cython.int = F_IMPLICIT if self.plain else 0
-        enter: cython.int = self.whole and self.length > 0 and self.is_sequence()
+        enter: cython.int = self.length > 0 and self.is_kept() and self.is_sequence()
         cut: cython.int = self.length > have
         kept: cython.longlong = min(self.length, have)
         kind: cython.int = -2

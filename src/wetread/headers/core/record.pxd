@@ -63,4 +63,5 @@ cdef class Record(Source):
     cdef int slot(self, unsigned int tag) except? -1 nogil
     cdef int slot_of(self, unsigned int tag) except? -1 nogil
     cdef int vr_of(self, unsigned int tag) except? -1 nogil
+    cdef int is_vendor(self) except? -1 nogil
     cdef int bits_of(self, unsigned int tag) except? -1 nogil
