@@ -19,7 +19,7 @@ from wetread.headers.gather import trim
 from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING, tag_of
 from wetread.headers.schema import DATE, DECIMAL, INTEGER, column_of
 from wetread.headers.walks import Bytes, Elements, Int64s
-from wetread.settings import Settings
+from wetread.settings import MIB, Settings
 
 _FRAMES = tag_of("NumberOfFrames")
 _VARYING = frozenset(map(tag_of, VARYING))
@@ -158,16 +158,27 @@ def _are_equal(elements: Elements, arena: Bytes, tag: int, values: Int64s) -> bo
     """True if all items have a value and the values are equal; numbers, however written."""
     if (values < 0).any():
         return False
-    values = np.unique(values)
-    lengths = _lengths(elements, arena, values).tolist()
-    pairs = zip(elements.start[values].tolist(), lengths, strict=True)
-    distinct = {arena[start : start + length].tobytes() for start, length in pairs}
-    if len(distinct) > 1 and column_of(tag).family in (DECIMAL, INTEGER):
-        try:
-            return len({tuple(map(float, text.split(b"\\"))) for text in distinct}) == 1
-        except ValueError:
-            return False
-    return len(distinct) == 1
+    if (values == values[0]).all():
+        return True
+    start, length = elements.start[values], _lengths(elements, arena, values)
+    if (length == length[0]).all() and len(values) * length[0] <= MIB:
+        data = arena[start[:, None] + np.arange(length[0])]
+        if (data == data[0]).all():
+            return True
+    pairs = zip(start.tolist(), (start + length).tolist(), strict=True)
+    texts = (arena[first:end].tobytes() for first, end in pairs)
+    wanted = _as_value(next(texts), tag)
+    return all(_as_value(text, tag) == wanted for text in texts)
+
+
+def _as_value(text: bytes, tag: int) -> bytes | tuple[float, ...]:
+    """Numbers of a text; the text of other elements, and if they do not parse."""
+    if column_of(tag).family not in (DECIMAL, INTEGER):
+        return text
+    try:
+        return tuple(map(float, text.split(b"\\")))
+    except ValueError:
+        return text
 
 
 def _add(elements: Elements, chosen: list[int], rows: int) -> tuple[Elements, pa.ListArray]:

@@ -6,15 +6,16 @@ Each element counts only with its manufacturer, and in the block of its private 
 from __future__ import annotations
 
 import struct
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array
+from wetread.common.arrays import array, filled
 from wetread.headers.core.constants import BIG, F_CLIPPED, R_ENCODING
+from wetread.headers.gather import gather, gather_strings
 
 if TYPE_CHECKING:
     from wetread.headers.building import Built
@@ -62,10 +63,13 @@ _ELEMENTS = (
     _Element(MOSAIC_TILES, "UIH", 0x0065_0050, _UIH),
 )
 """By precedence within a column."""
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 VENDOR_TAGS = frozenset(
     {*(one.tag for one in _ELEMENTS), *(one.tag & 0xFFFF0000 for one in _ELEMENTS)}
 )
 """Tags that the walk keeps, without the number of the block; of creators only the group."""
+_TAGS = np.array(sorted(VENDOR_TAGS), np.uint32)
 
 
 def vendor_columns(walked: Walked, arena: Bytes, built: Built) -> dict[str, pa.Array]:
@@ -73,14 +77,19 @@ def vendor_columns(walked: Walked, arena: Bytes, built: Built) -> dict[str, pa.A
 
     The b-value is the standard's Diffusion b-value (0018,9087), else the manufacturer's.
     """
-    values = _read_vendors(walked, arena, built)
-    tiles, b_values = np.full((2, built.rows), np.nan)
-    for column, known in ((tiles, values[MOSAIC_TILES]), (b_values, values[B_VALUE])):
-        column[list(known)] = list(known.values())
+    b_values, tiles = np.full((2, built.rows), np.nan)
     if "DiffusionBValue" in built.arrays:
         standard = built.arrays["DiffusionBValue"][1].to_numpy(zero_copy_only=False)
         usable = (standard >= 0) & (standard < _MOST)
         b_values[usable] = standard[usable]
+    private = _Private.of(walked.elements, arena)
+    for one in _ELEMENTS if len(private.index) else ():
+        column = b_values if one.column == B_VALUE else tiles
+        index = private.find(one)
+        rows = walked.elements.row[index]
+        wanted = np.isnan(column[rows]) & _are_by(built, rows, one)
+        index, rows = index[wanted], rows[wanted]
+        column[rows] = _values(walked, arena, index, one)
     absent = ~(tiles > 1)
     return {
         B_VALUE: array(b_values, pa.float64(), np.isnan(b_values)),
@@ -88,51 +97,82 @@ def vendor_columns(walked: Walked, arena: Bytes, built: Built) -> dict[str, pa.A
     }
 
 
-def _read_vendors(walked: Walked, arena: Bytes, built: Built) -> dict[str, dict[int, float]]:
-    """Column -> row -> value."""
-    values: dict[str, dict[int, float]] = {B_VALUE: {}, MOSAIC_TILES: {}}
-    found, creators = _find_private(walked.elements, arena)
-    for one in _ELEMENTS if found else ():
-        known = values[one.column]
-        for row, block, data in found.get(one.tag, ()):
-            creator = creators.get((row, one.tag >> 16, block))
-            unnamed = creator is None and block == 0x10 and not one.needs_creator
-            if row in known or not (creator == one.creator or unnamed):
-                continue
-            maker = str(_value(built, "Manufacturer", row) or "").strip().upper()
-            kinds = ["", *(_value(built, "ImageType", row) or ())]
-            if maker.startswith(one.manufacturer) and one.kind in kinds:
-                big = bool(walked.rows[R_ENCODING, row] & BIG)
-                if (value := _read(data.tobytes(), one, big)) is not None:
-                    known[row] = value
-    return values
+@dataclass(frozen=True, slots=True)
+class _Private:
+    """Private elements of a block."""
+
+    elements: Elements
+    index: Int64s
+    """Those of `VENDOR_TAGS`, without the creators."""
+    blocks: Int64s
+    """Row, group and block of the creators, ascending."""
+    creators: npt.NDArray[np.object_]
+
+    @classmethod
+    def of(cls, elements: Elements, arena: Bytes) -> _Private:
+        """Find them in a block."""
+        private = (elements.tag & 0x10000 > 0) & (elements.depth == 0) & (elements.start >= 0)
+        index = np.flatnonzero(private & (elements.bits & F_CLIPPED == 0))
+        tag = elements.tag[index]
+        is_creator = tag & 0xFF00 == 0
+        names = index[is_creator & np.isin(tag & 0xFFFF0000, _TAGS)]
+        index = index[~is_creator & np.isin(tag & 0xFFFF00FF, _TAGS)]
+        blocks = _block_of(elements, names, elements.tag[names] & 0xFF)
+        names = names[np.argsort(blocks, kind="stable")] if len(index) else names[:0]
+        texts = gather_strings(arena, elements.start[names], elements.length[names])
+        texts = texts.dictionary_encode()
+        creators = np.array([*texts.dictionary.to_pylist(), None], object)
+        return cls(elements, index, np.sort(blocks), creators[filled(texts.indices, -1)])
+
+    def find(self, one: _Element) -> Int64s:
+        """Elements of one kind in the block of its creator."""
+        tag = self.elements.tag[self.index]
+        index = self.index[tag & 0xFFFF00FF == one.tag]
+        number = self.elements.tag[index] >> 8 & 0xFF
+        block = _block_of(self.elements, index, number)
+        at = np.searchsorted(self.blocks, block)
+        named = np.append(self.blocks, -1)[at] == block
+        unnamed = ~named & (number == 0x10) & (not one.needs_creator)
+        right = np.append(self.creators, None)[at] == one.creator
+        return index[(named & right) | unnamed]
 
 
-def _value(built: Built, name: str, row: int) -> Any:
-    """Value of a column in a row; None if no row of the block has one."""
-    return built.arrays[name][1][row].as_py() if name in built.arrays else None
+def _block_of(elements: Elements, index: Int64s, number: npt.NDArray[np.uint32]) -> Int64s:
+    """Row, group and block of elements as one number."""
+    group = elements.tag[index].astype(np.int64) >> 16
+    return elements.row[index].astype(np.int64) << 24 | group << 8 | number.astype(np.int64)
 
 
-def _find_private(
-    elements: Elements, arena: Bytes
-) -> tuple[dict[int, list[tuple[int, int, Bytes]]], dict[tuple[int, int, int], str]]:
-    """Row, block and value of the elements by tag; creators by row, group and block."""
-    found: dict[int, list[tuple[int, int, Bytes]]] = defaultdict(list)
-    creators: dict[tuple[int, int, int], str] = {}
-    private = (elements.tag & 0x10000 > 0) & (elements.depth == 0) & (elements.start >= 0)
-    index = np.flatnonzero(private & (elements.bits & F_CLIPPED == 0))
-    columns = (elements.row, elements.tag, elements.start, elements.length)
-    for row, tag, start, length in zip(*(c[index].tolist() for c in columns), strict=True):
-        data = arena[start : start + length]
-        if not tag & 0xFF00:
-            creators[row, tag >> 16, tag & 0xFF] = data.tobytes().strip(b" \0").decode("latin-1")
-        elif tag & 0xFFFF00FF in VENDOR_TAGS:
-            found[tag & 0xFFFF00FF].append((row, tag >> 8 & 0xFF, data))
-    return found, creators
+def _are_by(built: Built, rows: npt.NDArray[np.int32], one: _Element) -> npt.NDArray[np.bool_]:
+    """True for rows of the manufacturer, and with the Image Type."""
+    if "Manufacturer" not in built.arrays:
+        return np.zeros(len(rows), np.bool_)
+    makers = built.arrays["Manufacturer"][1].take(array(rows, pa.int32())).dictionary_encode()
+    names = [name.strip().upper() for name in makers.dictionary.to_pylist()]
+    right = np.array([*(name.startswith(one.manufacturer) for name in names), False])
+    found: npt.NDArray[np.bool_] = right[filled(makers.indices, -1)]
+    if one.kind:
+        kinds = built.arrays["ImageType"][1] if "ImageType" in built.arrays else {}
+        for i in np.flatnonzero(found).tolist():
+            found[i] = bool(kinds) and one.kind in (kinds[int(rows[i])].as_py() or ())
+    return found
 
 
-def _read(data: bytes, element: _Element, big: bool) -> float | None:
-    """First number of a value; None if it is unreadable, negative or not finite."""
+def _values(walked: Walked, arena: Bytes, index: Int64s, one: _Element) -> Floats:
+    """Numbers of elements, equal bytes read once; NaN for unreadable ones."""
+    elements = walked.elements
+    big = walked.rows[R_ENCODING, elements.row[index]] & BIG > 0
+    data, bounds, _ = gather(arena, elements.start[index], elements.length[index])
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    distinct = pa.BinaryArray.from_buffers(pa.binary(), len(index), buffers).dictionary_encode()
+    texts = distinct.dictionary.to_pylist()
+    orders = (False, True) if big.any() else (False,)
+    numbers = np.array([[_read(text, one, order) for text in texts] for order in orders])
+    return numbers[big.astype(int), filled(distinct.indices, 0)] if len(index) else np.zeros(0)
+
+
+def _read(data: bytes, element: _Element, big: bool) -> float:
+    """First number of a value; NaN if it is unreadable, negative or not finite."""
     try:
         if element.entry:
             number = float(_read_csa(data, element.entry.encode()))
@@ -141,9 +181,9 @@ def _read(data: bytes, element: _Element, big: bool) -> float | None:
         else:
             number = float(data.partition(b"\\")[0].strip(b" \0").decode("ascii"))
     except (ValueError, struct.error):
-        return None
+        return np.nan
     if not 0 <= number < _MOST:
-        return None
+        return np.nan
     return number % _GE_OFFSET if element.manufacturer == "GE" else number
 
 
