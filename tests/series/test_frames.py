@@ -203,6 +203,7 @@ def test_case_33(shared_case: Callable[[str], Path]) -> None:
     (series,) = [one for one in index.series if one.row["slices"]]
     check_frames(index, folder)
     assert series.row["PixelSpacing"] is not None
+    assert len(index.where("PixelSpacing[1] < 3.5 AND RescaleSlope IS NOT NULL")) == 1
 
 
 @pytest.mark.parametrize(
