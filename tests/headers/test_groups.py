@@ -38,7 +38,11 @@ VALUES: dict[str, Any] = {
     "FrameAcquisitionDateTime": "20200131101530.5",
     "FrameReferenceDateTime": "20200131101531",
     "FrameType": ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"],
+    "EchoTime": 90,
     "EffectiveEchoTime": 90.5,
+    "TemporalPositionIdentifier": 3,
+    "TriggerTime": 40,
+    "ContentTime": "101530",
     "DiffusionBValue": 0.0,
     "DiffusionDirectionality": "NONE",
     "DiffusionGradientOrientation": [0.0, 0.0, 1.0],
@@ -145,10 +149,11 @@ def test_every_element_of_the_macros(
     check_all(scan_one(data, settings=Settings(windows=(64, 64))))
 
 
-@pytest.mark.parametrize("macro", range(5))
-def test_every_frame_type(macro: int, scan_one: Scan) -> None:
-    data_set = image({"FrameType": ["DERIVED", "PRIMARY"]}, None, macro)
-    assert scan_one(data_set)["FrameType"] == ["DERIVED", "PRIMARY"]
+@pytest.mark.parametrize("keyword", MACROS)
+def test_every_macro_that_has_an_element(keyword: str, scan_one: Scan) -> None:
+    for macro in range(len(MACROS[keyword])):
+        row = scan_one(image({keyword: VALUES[keyword]}, None, macro))
+        assert row[keyword] == VALUES[keyword]
 
 
 @pytest.mark.parametrize("keyword", VALUES)

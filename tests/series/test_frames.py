@@ -275,3 +275,38 @@ def test_legacy_converted(tmp_path: Path) -> None:
     assert ours.spacing == pytest.approx(volume.spacing)
     last = volume.affine @ [volume.spatial_shape[0] - 1, 0, 0, 1]  # the other end
     assert series.row["origin_patient"] == pytest.approx(last[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("EchoTime", [10, 20]),
+        ("TemporalPositionIdentifier", [1, 2]),
+        ("TriggerTime", [0, 20]),
+        ("DiffusionBValue", [0.0, 800.0]),
+    ],
+)
+def test_what_divides_converted_images(name: str, values: list[Any], tmp_path: Path) -> None:
+    """highdicom keeps such attributes of the classic images in a sequence of each frame."""
+    pytest.importorskip("highdicom")
+    from highdicom.legacy import LegacyConvertedEnhancedMRImage
+
+    if not (SHARED / "series" / "mr-clean").is_dir():
+        pytest.skip("no series beside the project")
+    files = []
+    for value in values:
+        for path in sorted((SHARED / "series" / "mr-clean").iterdir()):
+            file = pydicom.dcmread(path)
+            file.FrameOfReferenceUID, file.SOPInstanceUID = "2.25.4", f"2.25.9.{len(files)}"
+            file.InstanceNumber, file.AcquisitionNumber = len(files) + 1, 1
+            setattr(file, name, value)
+            files.append(file)
+    random.Random(4).shuffle(files)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = LegacyConvertedEnhancedMRImage(files, "2.25.5", 9, "2.25.6", 1)
+        made.save_as(tmp_path / "a.dcm")
+    (series,) = wr.scan(tmp_path, workers=0, progress=False).series
+    key = "b_value" if name == "DiffusionBValue" else name
+    assert [volume.divided_by for volume in series.volumes] == [{key: one} for one in values]
+    assert [volume.shape[0] for volume in series.volumes] == [4, 4]

@@ -1,7 +1,7 @@
 """Functional group macros of multi-frame images: which element is in which sequences.
 
-PS3.3 C.7.6.16.2, and those of CT (C.8.15.3), MR (C.8.13.5), PET (C.8.22.5), X-ray 3D (C.8.21.5) and
-parametric maps (C.8.32.3).
+PS3.3 C.7.6.16.2, and those of CT (C.8.15.3), MR (C.8.13.5), PET (C.8.22.5), X-ray 3D (C.8.21.5),
+parametric maps (C.8.32.3) and converted images (C.7.6.16.2.25).
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from pydicom.datadict import tag_for_keyword
 
 SHARED_GROUPS, PER_FRAME_GROUPS = 0x52009229, 0x52009230
 _CONTENT = ("FrameContentSequence",)
-_CARDIAC = ("CardiacSynchronizationSequence",)
-_DIFFUSION = ("MRDiffusionSequence",)
+_CONVERTED = (
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+"""Attributes of classic images that Legacy Converted Enhanced images keep as they were."""
+_DIFFUSION = ("MRDiffusionSequence", *_CONVERTED)
+_CARDIAC = ("CardiacSynchronizationSequence", *_CONVERTED)
 _TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence",
           "XRay3DFrameTypeSequence", "ParametricMapFrameTypeSequence")  # fmt: skip
 MACROS: dict[str, tuple[str, ...]] = {
@@ -28,10 +33,17 @@ MACROS: dict[str, tuple[str, ...]] = {
     "FrameAcquisitionDateTime": _CONTENT,
     "FrameReferenceDateTime": _CONTENT,
     "FrameType": _TYPES,
-    "EffectiveEchoTime": ("MREchoSequence",),
+    "EchoTime": _CONVERTED,
+    "EffectiveEchoTime": ("MREchoSequence", *_CONVERTED),
     "DiffusionBValue": _DIFFUSION,
     "DiffusionDirectionality": _DIFFUSION,
-    "DiffusionGradientOrientation": ("MRDiffusionSequence/DiffusionGradientDirectionSequence",),
+    "DiffusionGradientOrientation": (
+        "MRDiffusionSequence/DiffusionGradientDirectionSequence",
+        *_CONVERTED,
+    ),
+    "TemporalPositionIdentifier": _CONVERTED,
+    "TriggerTime": _CONVERTED,
+    "ContentTime": _CONVERTED,
     "NominalPercentageOfCardiacPhase": _CARDIAC,
     "NominalCardiacTriggerDelayTime": _CARDIAC,
     "WindowCenter": ("FrameVOILUTSequence",),
@@ -44,7 +56,7 @@ MACROS: dict[str, tuple[str, ...]] = {
 """Keyword of an element -> the sequences that may hold it; a slash separates nested ones."""
 VARYING = (
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
-    "FrameType", "EffectiveEchoTime", "DiffusionBValue", "WindowCenter", "WindowWidth",
+    "FrameType", "EchoTime", "EffectiveEchoTime", "DiffusionBValue", "WindowCenter", "WindowWidth",
     "VOILUTFunction", "RescaleSlope", "RescaleIntercept", "RescaleType",
 )  # fmt: skip
 """Elements that most images share among their frames; the others tell frames apart."""

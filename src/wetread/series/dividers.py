@@ -16,13 +16,13 @@ from wetread.series.stacks import DIVIDERS
 from wetread.table.rows import IndexRows, fetch_rows
 
 _FRAME_NAMES = {
-    "AcquisitionNumber": "FrameAcquisitionNumber",
-    "ImageType": "FrameType",
-    "ContentTime": "FrameReferenceDateTime",
-    "TriggerTime": "NominalCardiacTriggerDelayTime",
-    "b_value": "DiffusionBValue",
+    "AcquisitionNumber": ("FrameAcquisitionNumber",),
+    "ImageType": ("FrameType",),
+    "ContentTime": ("FrameReferenceDateTime", "ContentTime"),
+    "TriggerTime": ("NominalCardiacTriggerDelayTime", "TriggerTime"),
+    "b_value": ("DiffusionBValue",),
 }
-"""Columns of the table of frames with the value of an attribute, if the name differs."""
+"""Columns of the table of frames with the value of an attribute; the first that has one."""
 _COPY = ("SOPInstanceUID", "header_hash", "file_size", "pixel_length")
 """Columns that are equal for copies of one file."""
 
@@ -39,9 +39,13 @@ class Dividers:
         """Code of each value, ascending with the values; -1 for null, (n, attributes)."""
         for column, name in enumerate(DIVIDERS):
             values = table[name].combine_chunks()
-            of_frames = _FRAME_NAMES.get(name, name)
-            if of_frames in frames.column_names and frames.num_rows:
-                taken = frames[of_frames].combine_chunks().take(record)
+            of_frames = [
+                frames[frame_name].combine_chunks()
+                for frame_name in _FRAME_NAMES.get(name, (name,))
+                if frame_name in frames.column_names
+            ]
+            if of_frames and frames.num_rows:
+                taken = pc.coalesce(*of_frames).take(record)
                 values = _either(values, taken, slices.record >= 0)
             self.keys[:, column] = encode(values)
             self._values[name] = values
