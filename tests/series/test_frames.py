@@ -139,6 +139,17 @@ def test_b_values_and_echoes(scan_files: Any) -> None:
     assert problem["text"] == "frames differ in EffectiveEchoTime, DiffusionBValue"
 
 
+def test_attributes_of_the_image_divide_too(scan_files: Any) -> None:
+    """Two images of one series, whose frames state no acquisition of their own."""
+    files = [
+        enhanced(frames(), SOPInstanceUID=f"2.25.7.{n}", AcquisitionNumber=str(n)) for n in (1, 2)
+    ]
+    (series,) = scan_files(*files).series
+    assert [volume.divided_by for volume in series.volumes] == [
+        {"AcquisitionNumber": 1}, {"AcquisitionNumber": 2},
+    ]  # fmt: skip
+
+
 def test_concatenations_are_one_object(scan_files: Any) -> None:
     every = frames(20)
     files = [

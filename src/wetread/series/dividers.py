@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
 from wetread.series.reading import Images
@@ -46,7 +45,7 @@ class Dividers:
             ]
             if of_frames and frames.num_rows:
                 taken = pc.coalesce(*of_frames).take(record)
-                values = _either(values, taken, slices.record >= 0)
+                values = _coalesce(taken, values)
             self.keys[:, column] = encode(values)
             self._values[name] = values
         copies = [encode(table[name].combine_chunks()) for name in _COPY]
@@ -86,14 +85,14 @@ def _join(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.list_value_length(column), 0), None, joined)
 
 
-def _either(values: pa.Array, other: pa.Array, use_other: NDArray[np.bool_]) -> pa.Array:
-    """The values, or the others where `use_other`; as texts if the types differ."""
-    if pa.types.is_null(values.type):
-        return other
+def _coalesce(values: pa.Array, other: pa.Array) -> pa.Array:
+    """The values, or the others where they are null; as texts if the types differ."""
+    if pa.types.is_null(other.type):
+        return values
     if values.type != other.type:
         kind = _common_type(values.type, other.type)
         values, other = values.cast(kind), other.cast(kind)
-    return pc.if_else(pa.array(use_other), other, values)
+    return pc.coalesce(values, other)
 
 
 def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
