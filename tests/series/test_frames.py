@@ -196,6 +196,19 @@ def test_fewer_groups_than_frames(scan_files: Any) -> None:
     assert "FRAMES_UNPLACED" in index.series.problems()["code"].tolist()
 
 
+def test_a_copy_of_an_image(scan_files: Any) -> None:
+    """Equal frames are dropped, others make the stack irregular."""
+    one = enhanced(frames())
+    index = scan_files(one, one)
+    assert index.series["volumes"].tolist() == [1]
+    assert index.series.problems()["text"].str.endswith("the pixels are equal").all()
+    assert len(index.series.problems("SLICE_DUPLICATED")) == 10
+    for other in (one[:-1] + b"\1", enhanced(frames(RescaleSlope="2"), {"RescaleSlope": "2"})):
+        index = scan_files(one, other)
+        assert index.series["volumes"].tolist() == [0]
+        assert "SLICE_DUPLICATED" in index.series.problems()["code"].tolist()
+
+
 def test_equal_positions_without_an_attribute_are_no_volume(scan_files: Any) -> None:
     index = scan_files(enhanced(frames() + frames()[:1]))
     assert index.series["volumes"].tolist() == [0]

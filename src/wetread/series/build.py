@@ -102,8 +102,14 @@ class Collection:
     def compare(self, pairs: Ints, exact: int) -> list[str]:
         """Compare the pixels of pairs of slices, (pairs, 2); see `copies.compare_pairs`."""
         rows = self.images.row[self.slices.row[pairs]]
-        frames = bool((self.slices.record[pairs] >= 0).any())
-        return compare_pairs(self.index, rows, exact, frames)
+        first, second = self.slices.record[pairs].T
+        number, other = self.slices.frame[pairs].T
+        alike = (first < 0) & (second < 0)
+        both = (first >= 0) & (second >= 0) & (number == other)
+        for name in ("RescaleSlope", "RescaleIntercept") if both.any() else ():
+            codes = encode(self.frames[name].combine_chunks())
+            both &= codes[first] == codes[second]
+        return compare_pairs(self.index, rows, exact, alike | both)
 
 
 def collect(
