@@ -280,6 +280,8 @@ def test_rows_of_a_block_do_not_mix(tmp_path: Path) -> None:
             (tmp_path / f"{n} plain.dcm").write_bytes(written(plain))
             archive.writestr(f"{n}.dcm", data)
     index = wr.scan(tmp_path, workers=0, progress=False)
+    tight = wr.scan(tmp_path, workers=0, progress=False, settings=Settings(block_bytes=2000))
+    assert tight.table.equals(index.table)
     for row in index.table.to_pylist():
         number = int((row["member"] or row["path"])[0])
         wanted = ([9, 9], None) if "plain" in row["path"] else ([number + 1, 1], number)

@@ -199,6 +199,10 @@ class Found:
         """Zeros for `count` entries."""
         return cls(*(np.zeros(count, kind) for kind in ("i4", "u1", "i8", "i8", "i8", "i8")))
 
+    def take(self, index: npt.NDArray[np.integer[Any]]) -> Found:
+        """Problems at some positions."""
+        return Found(*(getattr(self, f.name).take(index) for f in fields(self)))
+
     def first(self, count: int) -> Found:
         """The first problems, without a copy."""
         return Found(*(getattr(self, f.name)[:count] for f in fields(self)))

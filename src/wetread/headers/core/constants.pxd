@@ -65,6 +65,7 @@ cpdef enum:
     HASHED = 8192  # first bytes of a file, of which the header's hash is
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
     PIXEL_HEAD = 12  # first bytes of pixels
+    ENTRY = 36  # bytes of an element in the table
     TIMED = 16  # files whose mean time to open counts
     MOST_RAW = 65536  # bytes that are stored of a value that does not become one
 

@@ -11,6 +11,7 @@ D_LISTED: int
 D_REPEATED: int
 D_VENDOR: int
 ENCAPSULATED: int
+ENTRY: int
 F_CLIPPED: int
 F_IMPLICIT: int
 F_KEPT: int

@@ -125,7 +125,9 @@ class Walk(DataSet):
         while self.row < self.last_row:
             status = OK
             if self.phase == P_OPEN:
-                if (self.used > self.block_bytes and self.row > 0) or self.is_slow():
+                if self.row > 0 and self.used + ENTRY * self.count > self.block_bytes:
+                    return DONE
+                if self.is_slow():
                     return DONE
                 status = self.open()
             if status == OK:
