@@ -8,7 +8,7 @@ import pyarrow as pa
 from wetread.common.arrays import array
 from wetread.headers.gather import trim
 from wetread.headers.registry import Registry
-from wetread.headers.schema import DATE
+from wetread.headers.core.constants import DATE
 from wetread.headers.walks import Bytes, Elements
 
 

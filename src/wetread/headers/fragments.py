@@ -38,7 +38,8 @@ def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:
     """Fragments from `offset` on that start a frame; 0 where that cannot be seen."""
     count, prefix, at = 0, b"", offset
     try:
-        with source() as file:
+        with source() as stream:
+            file = getattr(stream, "raw", stream)  # 20 bytes, not a whole buffer
             while True:
                 file.seek(at)
                 head = file.read(20)

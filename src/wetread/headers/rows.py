@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -253,7 +254,9 @@ def assemble(
 def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
     """The first problems of each row, and PROBLEM_LIMIT if there are more."""
     most = settings.row_problems
-    if len(problems) <= most:
+    rows = Counter(map(itemgetter(0), problems))
+    full = any(problem[1] == "PROBLEM_LIMIT" for problem in problems)
+    if not full and max(rows.values(), default=0) <= most:
         return problems
     kept: list[RowProblem] = []
     for row, group in groupby(problems, key=itemgetter(0)):

@@ -29,6 +29,7 @@ from wetread.headers.core.constants import (
     F_CLIPPED,
     IMPLICIT,
     INFLATE,
+    LENGTH,
     MOST_RAW,
     R_COLUMNS,
     R_ENCODING,
@@ -40,6 +41,7 @@ from wetread.headers.core.constants import (
     R_TEXT,
     R_TEXT_LENGTH,
     ROOM,
+    SEQUENCE,
     SLACK,
 )
 from wetread.headers.core.walk import Walk
@@ -53,7 +55,7 @@ from wetread.headers.encodings import (
     infer_compression,
 )
 from wetread.headers.gather import gather_strings
-from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
+from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, column_of, pack_vr
 from wetread.settings import MIB, Settings
 from wetread.sources.archives import ArchiveError
 from wetread.sources.find import PASSING
