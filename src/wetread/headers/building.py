@@ -52,8 +52,9 @@ class Values:
     @classmethod
     def of(cls, code: npt.NDArray[np.uint16]) -> Values:
         """Zeros beside the numbers of the columns."""
-        kinds = (np.uint8, np.uint8, np.int32, np.int64, np.int64)
-        return cls(code, *(np.zeros(len(code), kind) for kind in kinds))
+        family, odd = np.zeros((2, len(code)), np.uint8)
+        start, size = np.zeros((2, len(code)), np.int64)
+        return cls(code, family, odd, np.zeros(len(code), np.int32), start, size)
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Work:
 
     def column(self, i: int) -> Column:
         """Column of an element."""
-        return self.registry.columns[self.values.code[i]]
+        return self.registry.columns[int(self.values.code[i])]
 
     def raw(self, i: int) -> bytes:
         """The first bytes of an element's value, as far as they were read."""

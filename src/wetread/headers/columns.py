@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from wetread.common.arrays import array
 from wetread.headers import schema as s
 from wetread.headers.building import Built, Values, Work
-from wetread.headers.charset import CHARSET, decode_text, is_defined
+from wetread.headers.charset import decode_text, is_defined
 from wetread.headers.core.builder import ColumnBuilder
 from wetread.headers.core.constants import (
     AT,
@@ -24,7 +24,6 @@ from wetread.headers.core.constants import (
     FL,
     LENGTH,
     MISFIT,
-    NO_FAMILY,
     NOT_ASCII,
     NOT_PARSED,
     OLD_DATE,
@@ -42,6 +41,7 @@ from wetread.headers.schema import Column, format_tag, unpack_vr
 from wetread.headers.texts import decode_values, parse_again
 from wetread.headers.values import parse_ages, parse_moments, parse_times
 from wetread.headers.walks import Elements, Memory
+
 
 def build_columns(memory: Memory, elements: Elements, rows: int, registry: Registry) -> Built:
     """Typed columns of the public elements of `rows` rows; arrays of that length by name.

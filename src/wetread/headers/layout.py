@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -28,18 +26,16 @@ from wetread.headers.core.constants import (
 )
 from wetread.headers.schema import ARROW_TYPES, Column
 
+Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
 
 _ALIGNED = 64
 """Bytes; Arrow recommends it for vectorized functions."""
 _LARGEST = 2**31 - 1
 """Bytes or values of one array."""
-_WIDTH = np.array(
-    [
-        0 if pa.types.is_string(kind := ARROW_TYPES.get(family, pa.string())) else kind.bit_width // 8
-        for family in range(SEQUENCE + 1)
-    ]
-)
+_WIDTH = np.zeros(SEQUENCE + 1, np.int64)
+for _family, _kind in ARROW_TYPES.items():
+    _WIDTH[_family] = 0 if pa.types.is_string(_kind) else _kind.bit_width // 8
 """Bytes of a value by family; 0 for texts."""
 
 
@@ -57,7 +53,11 @@ class Layout:
     """
 
     def __init__(
-        self, rows: int, families: npt.NDArray[np.uint8], is_list: npt.NDArray[np.uint8], counts: Int64s
+        self,
+        rows: int,
+        families: npt.NDArray[np.uint8],
+        is_list: npt.NDArray[np.uint8],
+        counts: Int64s,
     ) -> None:
         if counts.max(initial=0) > _LARGEST:
             raise OverflowError(f"{counts.max()} bytes or values in one array")
@@ -115,10 +115,13 @@ class Layout:
             return row
         return int(self.values.view(np.int32)[self.places[AT_BOUNDS, code] // 4 + row])
 
-    def is_filled(self, code: int, value: int) -> bool:
-        """True if a value is not null; it is given by its number."""
-        byte = self.values.view(np.uint8)[self._valid(code) + value // 8]
-        return bool(byte >> value % 8 & 1)
+    def find_nulls(self, code: int, first: int, count: int) -> list[int]:
+        """Those of `count` values, given by their numbers from `first` on, that are null."""
+        start, end = self._valid(code) + first // 8, self._valid(code) + (first + count + 7) // 8
+        bits = np.unpackbits(self.values.view(np.uint8)[start:end], bitorder="little")
+        nulls = np.flatnonzero(bits[first % 8 : first % 8 + count] == 0)
+        found: list[int] = (nulls + first).tolist()
+        return found
 
     def fill(self, code: int, value: int, number: float | int) -> None:
         """Write a number in place of a null."""

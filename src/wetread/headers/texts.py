@@ -38,28 +38,25 @@ _decode_short = lru_cache(maxsize=4096)(decode_text)
 
 def parse_again(work: Work, layout: Layout, i: int) -> None:
     """A number or a date that the compiled functions leave; a problem if it is none."""
-    column, row = work.column(i), int(work.elements.row[i])
-    code = "BAD_DATE" if column.family == DATE else "BAD_NUMBER"
+    column, code = work.column(i), int(work.values.code[i])
     text = work.trimmed(i).decode()
     parts = text.split("\\") if column.is_list else [text]
-    base = layout.first_value(int(work.values.code[i]), row)
+    first = layout.first_value(code, int(work.elements.row[i]))
     bad = False
-    for place, part in enumerate(map(_strip, parts), base):
-        if not part or layout.is_filled(int(work.values.code[i]), place):
+    for place in layout.find_nulls(code, first, len(parts)):
+        part = parts[place - first].strip(" \0")
+        if not part:
             continue
         value = None if column.family == DATE else parse_number(part, column.family == INTEGER)
         if value is None:
             bad = True
         else:
-            layout.fill(int(work.values.code[i]), place, value)
+            layout.fill(code, place, value)
+    problem = "BAD_DATE" if column.family == DATE else "BAD_NUMBER"
     if bad and column.is_list:
-        work.reject(i, code, "one of several values does not parse")
+        work.reject(i, problem, "one of several values does not parse")
     elif bad:
-        work.reject(i, code, _why_bad(text.lstrip(" ")))
-
-
-def _strip(text: str) -> str:
-    return text.strip(" \0")
+        work.reject(i, problem, _why_bad(text.lstrip(" ")))
 
 
 def _why_bad(text: str) -> str:

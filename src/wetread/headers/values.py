@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array, buffer_type
+from wetread.common.arrays import array
+from wetread.headers.core.constants import AGES, MOMENTS, TIMES
 from wetread.headers.core.numbers import Numbers
 from wetread.headers.families import families
 
@@ -53,21 +53,22 @@ def parse_number(text: str, whole: bool) -> float | int | None:
 
 def parse_times(texts: pa.StringArray) -> pa.Array:
     """TM as time64[us] where it is valid (HH, HHMM, HHMMSS or HHMMSS.F to HHMMSS.FFFFFF)."""
-    return _parse(texts, Numbers.parse_times, pa.time64("us"))
+    return _parse(texts, TIMES, pa.time64("us"))
 
 
 def parse_moments(texts: pa.StringArray) -> pa.Array:
     """DT as timestamp[us] as written, where a whole date is there; its offset stays in the text."""
-    return _parse(texts, Numbers.parse_moments, pa.timestamp("us"))
+    return _parse(texts, MOMENTS, pa.timestamp("us"))
 
 
 def parse_ages(texts: pa.StringArray) -> pa.Array:
     """AS as years (float64) where it is valid: one to three digits and D, W, M or Y."""
-    return _parse(texts, Numbers.parse_ages, pa.float64())
+    return _parse(texts, AGES, pa.float64())
 
 
-def _parse(texts: pa.StringArray, parse: Callable[..., None], kind: pa.DataType) -> pa.Array:
+def _parse(texts: pa.StringArray, which: int, kind: pa.DataType) -> pa.Array:
     data, bounds = bytes_of(texts)
-    values, valid = np.empty(len(texts), buffer_type(kind)), np.empty(len(texts), np.uint8)
-    parse(Numbers(data, families()), bounds, values, valid)
-    return array(values, kind, valid == 0)
+    values, valid = np.empty(len(texts), np.int64), np.empty(len(texts), np.uint8)
+    reals = values.view(np.float64)
+    Numbers(data, families()).parse_texts(which, bounds, values, reals, valid)
+    return array(reals if which == AGES else values, kind, valid == 0)

@@ -185,7 +185,7 @@ class ColumnBuilder(Numbers):
         family: cython.int = self.family[i]
         first: cython.longlong = self.start[i]
         end: cython.longlong = first + self.size[i]
-        if self.is_list[code] or family == TEXT or family == AT:
+        if self.is_list[code] or family in (TEXT, AT):
             self.move_bounds(code, row)
         elif family <= DATE:
             while first < end and self.arena[first] == 0x20:
@@ -243,9 +243,9 @@ class ColumnBuilder(Numbers):
     def end_part(self, code):
         self.places[LISTED, code] += 1
         if self.places[AT_LIST_BOUNDS, code] >= 0:
-            self.out_int[
-                (self.places[AT_LIST_BOUNDS, code] >> 2) + self.places[LISTED, code]
-            ] = self.places[USED, code]
+            self.out_int[(self.places[AT_LIST_BOUNDS, code] >> 2) + self.places[LISTED, code]] = (
+                self.places[USED, code]
+            )
         return OK
 
     def move_bounds(self, code, row):

@@ -64,6 +64,7 @@ cpdef enum:
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
     PIXEL_HEAD = 12  # first bytes of pixels
     TIMED = 16  # files whose mean time to open counts
+    SHORT = 64  # bytes of a value that has room in any row
     MOST_RAW = 65536  # bytes that are stored of a value that does not become one
 
 cpdef enum:  # families of VRs: how the bytes of a value are read; the first four are characters
@@ -117,6 +118,11 @@ cpdef enum:
     TRIM_LEFT = 1  # leading spaces have no meaning
     TRIM_EQUALS = 2  # nor have trailing `=`
     TAG_CHARACTERS = 9  # of gggg,eeee
+
+cpdef enum:  # texts that have a second column
+    TIMES
+    MOMENTS
+    AGES
 
 cdef enum:
     PARSED

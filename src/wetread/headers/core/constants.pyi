@@ -1,5 +1,6 @@
 """Types of the constants; see `constants.pxd`."""
 
+AGES: int
 AT: int
 AT_BOUNDS: int
 AT_DATA: int
@@ -36,6 +37,7 @@ LENGTH: int
 LISTED: int
 LIST_FILLED: int
 MISFIT: int
+MOMENTS: int
 MOST_RAW: int
 NAMED: int
 NEED: int
@@ -70,6 +72,7 @@ R_SYNTAX: int
 R_TEXT: int
 R_TEXT_LENGTH: int
 SEQUENCE: int
+SHORT: int
 SKIPPED: int
 SL: int
 SLACK: int
@@ -78,6 +81,7 @@ SV: int
 TAG_CHARACTERS: int
 TEXT: int
 TIMED: int
+TIMES: int
 TRIM_EQUALS: int
 TRIM_LEFT: int
 UL: int

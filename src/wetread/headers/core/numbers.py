@@ -14,35 +14,28 @@ class Numbers:
         self.arena, self.powers = arena, families.powers
         self.month_days, self.years = families.month_days, families.years
 
-    def parse_times(
-        self, bounds: cython.const[cython.int][::1], values: cython.longlong[::1], valid: cython.uchar[::1]
+    def parse_texts(
+        self,
+        kind: cython.int,
+        bounds: cython.const[cython.int][::1],
+        values: cython.longlong[::1],
+        reals: cython.double[::1],
+        valid: cython.uchar[::1],
     ):
-        """Parse texts (TM) into microseconds since midnight."""
+        """Parse TIMES or MOMENTS into `values`, or AGES into `reals`, of the same memory."""
         i: cython.Py_ssize_t
         with cython.nogil:
-            for i in range(values.shape[0]):
-                valid[i] = self.parse_time(bounds[i], bounds[i + 1]) == PARSED
-                values[i] = self.whole if valid[i] else 0
-
-    def parse_moments(
-        self, bounds: cython.const[cython.int][::1], values: cython.longlong[::1], valid: cython.uchar[::1]
-    ):
-        """Parse texts (DT) into microseconds since 1970."""
-        i: cython.Py_ssize_t
-        with cython.nogil:
-            for i in range(values.shape[0]):
-                valid[i] = self.parse_moment(bounds[i], bounds[i + 1]) == PARSED
-                values[i] = self.whole if valid[i] else 0
-
-    def parse_ages(
-        self, bounds: cython.const[cython.int][::1], values: cython.double[::1], valid: cython.uchar[::1]
-    ):
-        """Parse texts (AS) into years."""
-        i: cython.Py_ssize_t
-        with cython.nogil:
-            for i in range(values.shape[0]):
-                valid[i] = self.parse_age(bounds[i], bounds[i + 1]) == PARSED
-                values[i] = self.real if valid[i] else 0
+            for i in range(valid.shape[0]):
+                self.whole, self.real = 0, 0
+                if kind == AGES:
+                    valid[i] = self.parse_age(bounds[i], bounds[i + 1]) == PARSED
+                    reals[i] = self.real
+                    continue
+                if kind == TIMES:
+                    valid[i] = self.parse_time(bounds[i], bounds[i + 1]) == PARSED
+                else:
+                    valid[i] = self.parse_moment(bounds[i], bounds[i + 1]) == PARSED
+                values[i] = self.whole
 
     def parse_decimal(self, first, end):
         """Parse a decimal number (DS) into `real`.

@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 
 class Numbers:
     def __init__(self, arena: NDArray[Any], families: Any) -> None: ...
-    def parse_times(
-        self, bounds: NDArray[Any], values: NDArray[Any], valid: NDArray[Any]
-    ) -> None: ...
-    def parse_moments(
-        self, bounds: NDArray[Any], values: NDArray[Any], valid: NDArray[Any]
-    ) -> None: ...
-    def parse_ages(
-        self, bounds: NDArray[Any], values: NDArray[Any], valid: NDArray[Any]
+    def parse_texts(
+        self,
+        kind: int,
+        bounds: NDArray[Any],
+        values: NDArray[Any],
+        reals: NDArray[Any],
+        valid: NDArray[Any],
     ) -> None: ...
