@@ -269,6 +269,13 @@ def test_many_frames_with_long_values(scan_one: Scan) -> None:
     assert "FrameType" not in scan_one(long)  # over the limit of values
 
 
+def test_frames_are_not_counted_as_elements_of_the_row(scan_one: Scan) -> None:
+    data_set = image({}, [{"PixelSpacing": [1, 1]}] * 400)
+    data_set.add_new(0x60000010, "US", 5)  # behind the groups
+    row = scan_one(data_set, settings=Settings(value_items=1000))
+    assert (row["PixelSpacing"], row["OverlayRows_6000"], codes(row)) == ([1, 1], 5, [])
+
+
 def test_rows_of_a_block_do_not_mix(tmp_path: Path) -> None:
     """Plain files, groups and members of an archive in one block."""
     plain = image(None, None)

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.common.arrays import array
+from wetread.headers.core.constants import DATE, DECIMAL, INTEGER
 from wetread.headers.gather import trim
 from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING, tag_of
-from wetread.headers.schema import DATE, DECIMAL, INTEGER, column_of
+from wetread.headers.schema import column_of
 from wetread.headers.walks import Bytes, Elements, Int64s
 from wetread.settings import MIB, Settings
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from wetread.common.arrays import array, filled
 from wetread.headers.core.constants import BIG, F_CLIPPED, R_ENCODING
-from wetread.headers.gather import gather, gather_strings
+from wetread.headers.gather import gather_strings
 
 if TYPE_CHECKING:
     from wetread.headers.building import Built
@@ -161,14 +161,13 @@ def _are_by(built: Built, rows: npt.NDArray[np.int32], one: _Element) -> npt.NDA
 def _values(walked: Walked, arena: Bytes, index: Int64s, one: _Element) -> Floats:
     """Numbers of elements, equal bytes read once; NaN for unreadable ones."""
     elements = walked.elements
-    big = walked.rows[R_ENCODING, elements.row[index]] & BIG > 0
-    data, bounds, _ = gather(arena, elements.start[index], elements.length[index])
-    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
-    distinct = pa.BinaryArray.from_buffers(pa.binary(), len(index), buffers).dictionary_encode()
-    texts = distinct.dictionary.to_pylist()
-    orders = (False, True) if big.any() else (False,)
-    numbers = np.array([[_read(text, one, order) for text in texts] for order in orders])
-    return numbers[big.astype(int), filled(distinct.indices, 0)] if len(index) else np.zeros(0)
+    big = (walked.rows[R_ENCODING, elements.row[index]] & BIG > 0).tolist()
+    start = elements.start[index]
+    end = (start + elements.length[index]).tolist()
+    texts = [arena[a:b].tobytes() for a, b in zip(start.tolist(), end, strict=True)]
+    keys = list(zip(texts, big, strict=True))
+    known = {key: _read(key[0], one, key[1]) for key in set(keys)}
+    return np.array([known[key] for key in keys], np.float64)
 
 
 def _read(data: bytes, element: _Element, big: bool) -> float:

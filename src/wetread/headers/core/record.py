@@ -43,6 +43,7 @@ class Record(Source):
         self.e_depth[i], self.e_bits[i] = min(self.depth, 255), bits
         self.e_start[i], self.e_length[i], self.e_offset[i] = base, length, offset
         self.count += 1
+        self.nested += self.depth > 0
         return OK
 
     def no_room(self):
@@ -84,18 +85,22 @@ class Record(Source):
 
         Sets tag, vr (0 where the file has none), length and the size of the head.
         """
-        self.tag = (self.half(place, big) << 16) | self.half(place + 2, big)
+        word: cython.uint = self.word(place, big)
+        self.tag = word if big else word << 16 | word >> 16
         self.vr, self.head, self.plain = 0, 8, 1
         if implicit or self.tag >> 16 == 0xFFFE:
             self.length = self.word(place + 4, big)
             return OK
+        word = self.word(place + 4, 0)
         self.plain = 0
-        self.vr = self.arena[place + 4] | (self.arena[place + 5] << 8)
+        self.vr = word & 0xFFFF
         if self.form[self.vr] == 2:
             self.head = 12
             self.length = self.word(place + 8, big) if have >= 12 else 0
+        elif big:
+            self.length = (word >> 8 & 0xFF00) | word >> 24
         else:
-            self.length = self.half(place + 6, big)
+            self.length = word >> 16
         return OK
 
     def has_vr(self, place):
