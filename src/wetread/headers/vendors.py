@@ -133,8 +133,9 @@ class _Private:
         at = np.searchsorted(self.blocks, block)
         named = np.append(self.blocks, -1)[at] == block
         unnamed = ~named & (number == 0x10) & (not one.needs_creator)
-        right = np.append(self.creators, None)[at] == one.creator
-        return index[(named & right) | unnamed]
+        right = np.array([*(self.creators == one.creator), False])[at]
+        found: Int64s = index[(named & right) | unnamed]
+        return found
 
 
 def _block_of(elements: Elements, index: Int64s, number: npt.NDArray[np.uint32]) -> Int64s:
