@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pydicom
 import pydicom.data
 import pytest
@@ -18,7 +19,9 @@ from pydicom.sequence import Sequence
 
 import wetread as wr
 from wetread.headers.macros import MACROS, VARYING
+from wetread.headers.reading import read_headers
 from wetread.settings import Settings
+from wetread.sources.find import SOURCE_SCHEMA
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 EXPLICIT, IMPLICIT, BIG, DEFLATED = (
@@ -244,7 +247,7 @@ def test_a_value_that_does_not_parse(scan_one: Scan) -> None:
 def test_cut_files(undefined: bool, scan_one: Scan) -> None:
     data = written(image({"RescaleSlope": 2}, [{"PixelSpacing": [1, 1]}] * 9), undefined=undefined)
     start = data.index(b"\x00\x52\x30\x92")
-    for end in range(start + 12, data.rindex(b"\x28\x00\x30\x00") + 12, 7):
+    for end in range(start + 12, data.index(b"\xe0\x7f\x10\x00"), 7):
         row = scan_one(data[:end])
         assert row["RescaleSlope"] == 2
         assert row["PixelSpacing"] is None
@@ -274,6 +277,14 @@ def test_frames_are_not_counted_as_elements_of_the_row(scan_one: Scan) -> None:
     data_set.add_new(0x60000010, "US", 5)  # behind the groups
     row = scan_one(data_set, settings=Settings(value_items=1000))
     assert (row["PixelSpacing"], row["OverlayRows_6000"], codes(row)) == ([1, 1], 5, [])
+
+
+def test_reading_without_groups(tmp_path: Path) -> None:
+    """As the drop-in for fastai reads: elements of the top level alone."""
+    (tmp_path / "a.dcm").write_bytes(written(image({"PixelSpacing": [1, 1]}, [{}])))
+    sources = pa.Table.from_pylist([{"path": b"a.dcm", "member": b""}], SOURCE_SCHEMA)
+    table = read_headers(str(tmp_path), sources, groups=False)
+    assert table["PixelSpacing"][0].as_py() is None
 
 
 def test_rows_of_a_block_do_not_mix(tmp_path: Path) -> None:

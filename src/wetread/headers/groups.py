@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.common.arrays import array
-from wetread.headers.core.constants import DATE, DECIMAL, INTEGER
+from wetread.headers.core.constants import DATE, DECIMAL, F_CLIPPED, INTEGER
 from wetread.headers.gather import trim
 from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING, tag_of
 from wetread.headers.schema import column_of
@@ -52,10 +52,11 @@ def fill_columns(elements: Elements, arena: Bytes, rows: int, settings: Settings
         shared = {tag: int(values[0]) for tag, values in groups.items() if values[0] >= 0}
         frames = _read(elements, arena, found.get(PER_FRAME_GROUPS), settings)
         count = _count_frames(elements, arena, own.get((row, _FRAMES)))
+        cut = frames and elements.bits[found[PER_FRAME_GROUPS][0]] & F_CLIPPED
         differing = []
         for tag in sorted({*shared, *frames}):
             values = frames.get(tag, np.zeros(0, np.int64))
-            if len(values) < count:
+            if len(values) < count or cut:
                 values = np.append(values, -1)
             if tag in shared:  # of the frames without a value of their own
                 values = np.where(values < 0, shared[tag], values)

@@ -146,16 +146,18 @@ def _block_of(elements: Elements, index: Int64s, number: npt.NDArray[np.uint32])
 
 def _are_by(built: Built, rows: npt.NDArray[np.int32], one: _Element) -> npt.NDArray[np.bool_]:
     """True for rows of the manufacturer, and with the Image Type."""
-    if "Manufacturer" not in built.arrays:
-        return np.zeros(len(rows), np.bool_)
-    makers = built.arrays["Manufacturer"][1].take(array(rows, pa.int32())).dictionary_encode()
+
+    def take(name: str) -> pa.Array:
+        known = name in built.arrays
+        return built.arrays[name][1].take(array(rows, pa.int32())) if known else pa.nulls(len(rows))
+
+    makers = take("Manufacturer").cast(pa.string()).dictionary_encode()
     names = [name.strip().upper() for name in makers.dictionary.to_pylist()]
     right = np.array([*(name.startswith(one.manufacturer) for name in names), False])
     found: npt.NDArray[np.bool_] = right[filled(makers.indices, -1)]
     if one.kind:
-        kinds = built.arrays["ImageType"][1] if "ImageType" in built.arrays else {}
-        for i in np.flatnonzero(found).tolist():
-            found[i] = bool(kinds) and one.kind in (kinds[int(rows[i])].as_py() or ())
+        kinds = take("ImageType").to_pylist()
+        found &= np.array([one.kind in (kind or ()) for kind in kinds], np.bool_)
     return found
 
 
