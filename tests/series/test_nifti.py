@@ -11,7 +11,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 import wetread as wr
 from wetread.errors import MissingExtraError, StorageError, UsageError
@@ -55,8 +55,8 @@ def check(volume: Volume, path: Path, atol: float = 1e-3) -> None:
         at = np.linalg.inv(image.affine) @ FLIP @ world
         np.testing.assert_allclose(at[:3], (i, j, k), atol=1e-3)
         assert data[i, j, k] == pytest.approx(volume.array[k, j, i], abs=atol)
-    itk = sitk.ReadImage(str(path))
-    np.testing.assert_allclose(sitk.GetArrayFromImage(itk), volume.array, atol=atol)
+    itk = SimpleITK.ReadImage(str(path))
+    np.testing.assert_allclose(SimpleITK.GetArrayFromImage(itk), volume.array, atol=atol)
     for k, j, i in ((0, 0, 0), (6, 5, 8)):
         point = itk.TransformIndexToPhysicalPoint((i, j, k))
         np.testing.assert_allclose(point, (volume.affine @ [k, j, i, 1])[:3], atol=1e-3)
@@ -71,9 +71,7 @@ def test_a_constant_rescale_is_in_the_header(suffix: str, volume: Volume, tmp_pa
     assert image.get_data_dtype() == np.uint16
     assert (image.dataobj.slope, image.dataobj.inter) == (1.5, -1024)
     assert saved == ("uint16", 1.5, -1024)
-    np.testing.assert_array_equal(
-        np.asarray(image.dataobj.get_unscaled()).T, volume.stored
-    )
+    np.testing.assert_array_equal(np.asarray(image.dataobj.get_unscaled()).T, volume.stored)
     assert [one.name for one in tmp_path.glob("ct*")] == [f"ct{suffix}"]
 
 
@@ -84,7 +82,9 @@ def test_a_rescale_per_slice_is_applied(scan_series: Scan, ct: Make, tmp_path: P
     check(volume, tmp_path / "pt.nii.gz")
 
 
-@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, 1, 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "orientation", [(1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, 1, 0)]
+)
 def test_directions(orientation: Any, scan_series: Scan, ct: Make, tmp_path: Path) -> None:
     volume = scan_series(words(ct(7, orientation=orientation))).series[0].volume
     volume.save(tmp_path / "a.nii")
@@ -102,11 +102,18 @@ def test_signed_values(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
 
 
 def test_colour(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
-    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0,
-              "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "pixels": bytes(range(192))}  # fmt: skip
+    colour = {
+        "SamplesPerPixel": 3,
+        "PhotometricInterpretation": "RGB",
+        "PlanarConfiguration": 0,
+        "BitsAllocated": 8,
+        "BitsStored": 8,
+        "HighBit": 7,
+        "pixels": bytes(range(192)),
+    }
     volume = scan_series([row | colour for row in ct(4)]).series[0].volume
     volume.save(tmp_path / "rgb.nii")
-    array = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "rgb.nii")))
+    array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "rgb.nii")))
     np.testing.assert_array_equal(array, volume.stored)
     data = np.asarray(nibabel.load(tmp_path / "rgb.nii").dataobj)
     np.testing.assert_array_equal(data["G"].T, volume.stored[..., 1])
@@ -138,9 +145,7 @@ def test_a_full_disk_leaves_the_file_of_before(volume: Volume, tmp_path: Path) -
     assert [one.name for one in path.parent.iterdir()] == ["ct.nii"]
 
 
-def test_a_slice_that_is_gone_leaves_no_file(
-    scan_series: Scan, ct: Make, tmp_path: Path
-) -> None:
+def test_a_slice_that_is_gone_leaves_no_file(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
     index = scan_series(words(ct(7)))
     Path(index.root, "0-003.dcm").unlink()
     with pytest.raises(wr.errors.NotFoundError, match=r"0-003.dcm"):

@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 import pydicom.data
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 import wetread as wr
 from wetread.series.volume import Volume
@@ -86,11 +86,8 @@ def corners(affine: np.ndarray, shape: Any) -> np.ndarray:
     return points[np.lexsort(points.round(2).T)]
 
 
-def test_number_of_volumes(index: wr.Index, request: pytest.FixtureRequest) -> None:
-    name = Path(index.root).name
-    assert len(volumes(index)) == VOLUMES.get(name, len(volumes(index)))
-    if name == "dicomdirtests":
-        assert len(volumes(index)) > 5
+def test_number_of_volumes(index: wr.Index) -> None:
+    assert len(volumes(index)) == VOLUMES.get(Path(index.root).name, 1)
 
 
 def test_every_slice_is_where_pydicom_finds_it(index: wr.Index) -> None:
@@ -136,10 +133,10 @@ def test_simpleitk(index: wr.Index) -> None:
         files = paths(index, volume)
         if len(files) != len(volume.slices):
             continue  # frames of multi-frame images: see highdicom and dcm2niix
-        reader = sitk.ImageSeriesReader()
+        reader = SimpleITK.ImageSeriesReader()
         reader.SetFileNames([str(path) for path in files])
         image = reader.Execute()
-        array = sitk.GetArrayFromImage(image)
+        array = SimpleITK.GetArrayFromImage(image)
         if array.dtype.kind in "iu":
             np.testing.assert_array_equal(values(volume), array)
         else:

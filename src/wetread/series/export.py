@@ -56,7 +56,16 @@ SCHEMA = pa.schema(
 """Columns of the manifest; id, path, member and frame are those of the first slice."""
 _RESULT = pa.schema(
     SCHEMA.field(name)
-    for name in ("series_id", "stack_index", "file", "status", "text", "dtype", "slope", "intercept")
+    for name in (
+        "series_id",
+        "stack_index",
+        "file",
+        "status",
+        "text",
+        "dtype",
+        "slope",
+        "intercept",
+    )
 )
 """Columns that a worker returns."""
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.common.html import PICTURE
 from wetread.display.pipeline import View, read_pipeline
-from wetread.display.plot import square_pixels
 from wetread.display.render import WindowLike, apply
+from wetread.imaging import resize
 from wetread.series.affine import find_axes, read_spacing
 from wetread.series.slices import Floats
 
@@ -26,6 +27,12 @@ _SIDES = ("RLAP", "RLHF", "APHF")
 """Side of the patient at the left, right, top and bottom of each plane."""
 _GAP = 8
 """Pixels between the planes of one picture."""
+_LEAST = 512
+"""Least width of one picture, in pixels."""
+_WIDTH, _HEIGHT, _TITLES = 9.6, 6.4, 0.6
+"""Width, maximum height and height of the titles of a figure, in inches."""
+_THIN = 0.15
+"""Smaller side of a plane without name and letters, as a fraction of the longest side of all."""
 
 
 class Plane(NamedTuple):
@@ -34,13 +41,13 @@ class Plane(NamedTuple):
     name: str
     pixels: NDArray[np.uint8]
     """(height, width), or (height, width, 3) for colour."""
-    aspect: float
-    """Height of a pixel divided by its width."""
+    size: tuple[float, float]
+    """Height and width in mm."""
     sides: str
     """Side of the patient at the left, right, top and bottom."""
 
 
-def cut_planes(voxels: Array, affine: Floats) -> list[tuple[str, Array, float, str]]:
+def cut_planes(voxels: Array, affine: Floats) -> list[tuple[str, Array, tuple[float, float], str]]:
     """Cut a volume through its middle; the axes are the nearest of the patient.
 
     Args:
@@ -48,17 +55,17 @@ def cut_planes(voxels: Array, affine: Floats) -> list[tuple[str, Array, float, s
         affine: voxels to mm, 4 x 4.
 
     Returns:
-        Name, plane, aspect and sides of the axial, the coronal and the sagittal plane.
+        Name, plane, size in mm and sides of the axial, the coronal and the sagittal plane.
     """
     axes, against = find_axes(affine)
-    z, y, x = (read_spacing(affine)[axis] for axis in axes)
+    z, y, x = (read_spacing(affine)[axis] * voxels.shape[axis] for axis in axes)
     turned = np.moveaxis(voxels, axes, (0, 1, 2))
     # from the head down, from front to back, from right to left
     order = [slice(None, None, step) for step in _steps(against)]
     turned = turned[tuple(order)]
     middle = [size // 2 for size in turned.shape[:3]]
     planes = turned[middle[0]], turned[:, middle[1]], turned[:, :, middle[2]]
-    return list(zip(_NAMES, planes, (y / x, z / x, z / y), _SIDES, strict=True))
+    return list(zip(_NAMES, planes, ((y, x), (z, x), (z, y)), _SIDES, strict=True))
 
 
 def _steps(against: Sequence[bool]) -> tuple[int, int, int]:
@@ -87,45 +94,60 @@ def render_planes(
     pipeline = replace(pipeline, slope=1.0, intercept=0.0, modality_lut=None, padding=None)
     pipeline = replace(pipeline, measure_only=False, scale_error="")
     return [
-        Plane(name, apply(pixels, pipeline, view), aspect, sides)
-        for name, pixels, aspect, sides in planes
+        Plane(name, apply(pixels, pipeline, view), size, sides)
+        for name, pixels, size, sides in planes
     ], view
 
 
 def draw_planes(planes: list[Plane], title: str, axes: Sequence[Axes] | None) -> Sequence[Axes]:
-    """Draw planes with matplotlib, side by side."""
+    """Draw planes with matplotlib, side by side and at one scale."""
+    longest = max(max(plane.size) for plane in planes)
     if axes is None:
         import matplotlib.pyplot as plt
 
-        figure, axes = plt.subplots(1, len(planes), figsize=(9.6, 4), layout="constrained")
+        widths = [plane.size[1] for plane in planes]
+        height = _WIDTH * max(plane.size[0] for plane in planes) / sum(widths)
+        size = (_WIDTH, min(height, _HEIGHT) + _TITLES)
+        ratios = {"width_ratios": widths}
+        figure, axes = plt.subplots(
+            1, len(planes), figsize=size, layout="constrained", gridspec_kw=ratios
+        )
         # Text from files may contain dollar signs, which are not math here.
         figure.suptitle(title, fontsize="small", parse_math=False)
     for ax, plane in zip(axes, planes, strict=True):
-        ax.imshow(plane.pixels, cmap="gray", vmin=0, vmax=255, aspect=plane.aspect)
-        ax.set_title(plane.name, fontsize="small")
+        height, width = plane.size
+        ax.imshow(plane.pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0))
         ax.set_axis_off()
-        places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.98), (0.5, 0.02))
-        for side, (x, y) in zip(plane.sides, places, strict=True):
-            ax.text(
-                x,
-                y,
-                side,
-                transform=ax.transAxes,
-                color="#e69f00",
-                fontsize="small",
-                ha={0.02: "left", 0.98: "right"}.get(x, "center"),
-                va={0.02: "bottom", 0.98: "top"}.get(y, "center"),
-            )
+        if min(plane.size) > _THIN * longest:
+            ax.set_title(plane.name, fontsize="small")
+            _name_sides(ax, plane)
     return axes
 
 
+def _name_sides(ax: Axes, plane: Plane) -> None:
+    """Letters at the edges: right, left, anterior, posterior, head, feet."""
+    places = ((0.02, 0.5), (0.98, 0.5), (0.5, 0.98), (0.5, 0.02))
+    for side, (x, y) in zip(plane.sides, places, strict=True):
+        across = {0.02: "left", 0.98: "right"}.get(x, "center")
+        along = {0.02: "bottom", 0.98: "top"}.get(y, "center")
+        style: dict[str, Any] = {"color": "#e69f00", "fontsize": "small", "ha": across, "va": along}
+        ax.text(x, y, side, transform=ax.transAxes, **style)
+
+
 def join_planes(planes: list[Plane]) -> NDArray[np.uint8]:
-    """One picture with square pixels of all planes, side by side."""
-    pictures = [square_pixels(plane.pixels, plane.aspect) for plane in planes]
-    height = max(len(picture) for picture in pictures)
+    """One picture of all planes, side by side and at one scale."""
+    shapes = [plane.pixels.shape for plane in planes]
+    finest = min(
+        p.size[axis] / s[axis] for p, s in zip(planes, shapes, strict=True) for axis in (0, 1)
+    )
+    total = sum(plane.size[1] for plane in planes)
+    scale = min(max(1 / finest, _LEAST / total), PICTURE / total)
+    sizes = [tuple(max(1, round(mm * scale)) for mm in plane.size) for plane in planes]
+    height = max(rows for rows, _ in sizes)
     padded = []
-    for picture in pictures:
-        more = height - len(picture)
+    for plane, (rows, columns) in zip(planes, sizes, strict=True):
+        picture = resize(plane.pixels, (rows, columns))
+        more = height - rows
         edges = [(more // 2, more - more // 2), (_GAP // 2, _GAP // 2), (0, 0)]
         padded.append(np.pad(picture, edges[: picture.ndim]))
     return np.concatenate(padded, axis=1)

@@ -257,15 +257,26 @@ class Series:
         if stack.by and collection.dividers is not None:
             at = int(collection.divided_at[first])
             values = {name: collection.dividers.value(name, at) for name in stack.by}
-        make = self._refuse
+        make: Callable[[], Volume] = self._refuse
         if stack.regular:
             affine = make_affine(
-                s.position[first], s.position[last], len(slices), stack.orientation, s.spacing[first]
+                s.position[first],
+                s.position[last],
+                len(slices),
+                stack.orientation,
+                s.spacing[first],
             )
             step = read_spacing(affine)[0]
             grid = Grid(shape, affine, int(s.matrix[first][2]))
             make = partial(
-                Volume, collection.index, rows, slices, grid, collection.settings, self._name, values
+                Volume,
+                collection.index,
+                rows,
+                slices,
+                grid,
+                collection.settings,
+                self._name,
+                values,
             )
         orientation = tuple(stack.orientation.tolist())
         return SeriesStack(
@@ -285,7 +296,9 @@ class Series:
 
     @property
     def _name(self) -> str:
-        return f"{self.modality or 'files'}" + (f" {self.description!r}" if self.description else "")
+        return f"{self.modality or 'files'}" + (
+            f" {self.description!r}" if self.description else ""
+        )
 
     def __repr__(self) -> str:
         return (

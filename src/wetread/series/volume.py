@@ -183,9 +183,7 @@ class Volume:
         save_nifti(target, voxels.values, self.grid.affine, scale)
         return Saved(str(voxels.values.dtype), *(scale or (None, None)))
 
-    def show(
-        self, window: WindowLike = None, axes: Sequence[Axes] | None = None
-    ) -> Sequence[Axes]:
+    def show(self, window: WindowLike = None, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
         """Plot the axial, coronal and sagittal plane through the middle with matplotlib.
 
         The planes are those of the array nearest to the patient's axes, in their physical aspect

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -207,7 +207,7 @@ def _rescale(stored: Array, pipeline: Pipeline, out: Array) -> None:
 
 def _read_all(
     root: str, parts: Sequence[Part], settings: Settings, short: bool
-) -> Iterator[Encoded]:
+) -> Generator[Encoded, None, None]:
     """Read the frames, those of one file together."""
     by_file: dict[str, list[Part]] = {}
     for part in parts:
