@@ -199,6 +199,17 @@ class Volume:
         planes, caption = self._render(window)
         return draw_planes(planes, caption, axes)
 
+    def render(self, window: WindowLike = None) -> NDArray[np.uint8]:
+        """Render the three planes of `show` as one picture, (height, width), at one scale.
+
+        Args:
+            window: as in `show`.
+
+        Returns:
+            Grey levels, or sRGB (height, width, 3) for colour; at most 1024 + 24 pixels wide.
+        """
+        return join_planes(self._render(window)[0])
+
     def _render(self, window: WindowLike = None) -> tuple[list[Plane], str]:
         """Planes, and a caption with shape, spacing and window."""
         middle = len(self.slices) // 2
