@@ -64,4 +64,5 @@ def test_notebook_contains_no_path_and_no_warning(path: Path) -> None:
         if kind.startswith("text/")
     ]
     for text in texts:
+        text = re.sub(r"base64,[\w+/=]+", "", text)  # a picture
         assert not re.search(r"(?<![\w/:.<])/\w+/\w+|site-packages|Traceback", text), text

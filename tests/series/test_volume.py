@@ -213,6 +213,14 @@ def test_a_cut_slice_names_itself(scan_series: Scan, ct: Make) -> None:
         assert volume.read(slices=slice(5, 9)).shape[0] == 4
 
 
+def test_frames_that_the_header_does_not_state(scan_series: Scan, ct: Make) -> None:
+    rows = words(ct(6))
+    rows[2]["pixels"] *= 2
+    volume = scan_series(rows).series[0].volume
+    with pytest.raises(DecodeError, match=r"^0-002.dcm: 2 frames, the header states 1"):
+        volume.read()
+
+
 def test_a_slice_that_is_gone_names_itself(scan_series: Scan, ct: Make) -> None:
     index = scan_series(words(ct(9)))
     volume = index.series[0].volume

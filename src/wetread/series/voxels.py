@@ -1,14 +1,15 @@
 """Voxels of a volume: its slices, decoded one by one or by threads.
 
-The images are opened and read by the calling thread; threads decode compressed frames, as codecs
-release the GIL. Of uncompressed files that have not changed since the scan and whose pixels are
-described alike, only the first is opened as an `Image`: the others differ in rescale and position,
-which the index has.
+The calling thread opens and reads the images; for objects of a bucket, many threads do. Compressed
+frames are decoded by a thread per core, as codecs release the GIL. Of uncompressed files that have
+not changed since the scan and whose pixels are described alike, only the first is opened as an
+`Image`: the others differ in rescale and position, which the index has.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -212,12 +213,15 @@ def _read_all(
     by_file: dict[str, list[Part]] = {}
     for part in parts:
         by_file.setdefault(part.row["id"], []).append(part)
+    if is_url(root):
+        yield from _read_objects(root, list(by_file.values()), settings, short)
+        return
     known: dict[tuple[Any, ...], Encoded] = {}
     buffer = _Buffer()
     for of_file in by_file.values():
         row = of_file[0].row
         key = tuple(row[name] for name in _SAME)
-        if key in known and len(of_file) == 1 and not is_url(root):
+        if key in known and len(of_file) == 1:
             again = buffer.read(root, of_file[0], known[key], settings)
             if again is not None:
                 yield again
@@ -228,12 +232,42 @@ def _read_all(
             yield encoded
 
 
+def _read_objects(
+    root: str, files: list[list[Part]], settings: Settings, short: bool
+) -> Generator[Encoded, None, None]:
+    """Read objects of a bucket, many at a time."""
+
+    def read(part: Part) -> list[Encoded]:
+        return list(_read_file(root, part.row, [part], settings, short))
+
+    pool = ThreadPoolExecutor(settings.io_threads, thread_name_prefix="wetread-object")
+    waiting: deque[Future[list[Encoded]]] = deque()
+    # Images change the filters of warnings and put them back, which threads do in no order.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for of_file in files:
+                if len(of_file) > 1:
+                    yield from _read_file(root, of_file[0].row, of_file, settings, short)
+                    continue
+                waiting.append(pool.submit(read, of_file[0]))
+                if len(waiting) > settings.io_threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def _read_file(
     root: str, row: dict[str, Any], parts: list[Part], settings: Settings, short: bool
 ) -> Iterator[Encoded]:
     """Read frames of one file."""
     image = Image(root, {"problems": None, **row}, settings)
     with image.open_frames() as frames:
+        stated = frames.form.frames or 1
+        if len(frames) > stated == 1:  # only one of them is at the position
+            raise DecodeError(f"{len(frames)} frames, the header states 1")
         for part in parts:
             check_size(frames.form, frames.length, settings)  # before reading
             data = frames.load(part.frame, short=short)
@@ -299,5 +333,4 @@ class _Buffer:
             intercept=0.0 if intercept is None else intercept,
             scale_error="",
         )
-        name = f"{row['path']}"
-        return Encoded(part.place, name, view[start:], form, pipeline, True)
+        return Encoded(part.place, row["path"], view[start:], form, pipeline, True)
