@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import wetread as wr
-from wetread.errors import NotFoundError
+from wetread.errors import AccessError
 
 BUCKET = "series"
 
@@ -41,7 +41,7 @@ def test_an_object_that_is_gone_names_itself(
     s3.delete_object(Bucket=BUCKET, Key=f"{folder}/0-038.dcm")
     before = list(warnings.filters)
     volume = index.series[0].volume
-    with pytest.raises(NotFoundError, match=r"^0-038.dcm: the file no longer exists"):
+    with pytest.raises(AccessError, match=r"^0-038.dcm: the object no longer exists"):
         volume.read()
     wanted = local.series[0].volume.read(slice(0, 38))
     np.testing.assert_array_equal(volume.read(slice(0, 38)), wanted)
