@@ -53,7 +53,7 @@ def to_ras(affine: Floats) -> Floats:
     """Affine matrix of NIfTI: (column, row, slice, 1) to RAS, x to the right and y to the front.
 
     >>> to_ras(np.diag([3, 2, 1, 1.0])).tolist()[0]
-    [0.0, -0.0, -3.0, -0.0]
+    [0.0, 0.0, -3.0, 0.0]
     """
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine[:, [2, 1, 0, 3]]
 

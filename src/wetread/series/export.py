@@ -24,7 +24,7 @@ from wetread.series.nifti import check_path
 from wetread.series.table import Series, SeriesStack, SeriesTable
 from wetread.series.volume import Grid, Slice, Volume
 from wetread.settings import Settings
-from wetread.table.rows import IndexRows, check_files, encoded_columns
+from wetread.table.rows import IndexRows, all_rows, check_files, encoded_columns
 from wetread.workers import LocalEngine
 from wetread.workers.local import count_cores
 
@@ -115,6 +115,8 @@ def export_volumes(
     check_files(index)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if index.chosen is not None:  # a query would run again for every series
+        index = IndexRows(index.root, index.schema, rows=all_rows(index))
     lines, volumes = _plan(index, SeriesTable(index, settings, progress), format)
     options = {"root": index.root, "to": str(folder), "settings": asdict(settings)}
     engine = LocalEngine(count).limited(settings.decode_seconds, each=True)

@@ -72,6 +72,14 @@ class Volume:
     columns). In all methods `short=True` accepts a truncated uncompressed frame and fills the rest
     with zeros. A slice that is missing, truncated or cannot be decoded raises DecodeError, whose
     message begins with its name.
+
+    >>> from pathlib import Path
+    >>> import wetread as wr
+    >>> from pydicom.data import get_testdata_file
+    >>> index = wr.scan(Path(get_testdata_file("DICOMDIR")).parent, progress=False)
+    >>> volume = index.series.where("volumes > 0")[0].volume
+    >>> volume.shape, volume.spacing[0], volume.array.dtype
+    ((5, 16, 16), 2.5, dtype('float32'))
     """
 
     def __init__(
