@@ -17,7 +17,7 @@ from wetread.errors import DecodeError, GeometryError, LimitError, NotFoundError
 from wetread.series.table import SeriesTable
 from wetread.settings import Settings
 from wetread.testing.dicom import BIG_ENDIAN, DEFLATED, IMPLICIT, changed, dicom_file, element
-from wetread.testing.pixel_files import CODECS, even
+from wetread.testing.pixel_files import CODECS, encode_rle, even
 
 Rows = list[dict[str, Any]]
 Scan = Callable[..., wr.Index]
@@ -176,6 +176,17 @@ def test_compressed_slices(
     rewrite(bad, syntax, PixelData=[b"", bytes(encode(pictures[13])[:300])])
     with pytest.raises(DecodeError, match=r"^0-013.dcm: "):
         wr.scan(index.root, workers=0, progress=False).series[0].volume.array  # noqa: B018
+
+
+def test_a_stream_in_an_uncompressed_file_among_others(scan_series: Scan, ct: Make) -> None:
+    """The pixel element is as long as uncompressed pixels, but holds an RLE stream."""
+    rows = [{**row, "rows": 64, "columns": 64, "pixels": bytes(8192)} for row in ct(5)]
+    picture = (np.arange(4096).reshape(64, 64) // 64).astype(np.uint16)
+    rows[3]["pixels"] = encode_rle(picture).ljust(8192, b"\0")
+    index = scan_series(rows)
+    volume = index.series[0].volume
+    np.testing.assert_array_equal(volume.stored[3], index[3].pixels())
+    np.testing.assert_array_equal(volume.stored[3], picture)
 
 
 def test_parts(scan_series: Scan, ct: Make) -> None:

@@ -27,6 +27,7 @@ from wetread.images.image import Image
 from wetread.pixels import decode
 from wetread.pixels.codecs import check_size
 from wetread.pixels.form import Form
+from wetread.pixels.structure import HEAD, may_be_encoded
 from wetread.settings import Settings
 from wetread.sources.buckets import is_url
 from wetread.sources.find import open_source, path_and_member
@@ -324,6 +325,8 @@ class _Buffer:
                 if file.readinto(view) != len(view):  # type: ignore[attr-defined]
                     return None
         except OSError:  # the image names the reason
+            return None
+        if may_be_encoded(bytes(view[start : start + HEAD])):
             return None
         if any(self._bytes.find(mark, 0, start) >= 0 for mark in _MARKS):
             return None
