@@ -151,8 +151,10 @@ def test_signs_of_slices_may_differ(scan_series: Scan, ct: Make) -> None:
     assert volume.stored[:, 0, 0].tolist() == [0, 64, -5, 192]
 
 
-@pytest.mark.parametrize("codec", ["jpeg2000", "jpeg-ls", "htj2k", "rle"])
-@pytest.mark.parametrize("cores", ["1", "3"])
+@pytest.mark.parametrize(
+    ("codec", "cores"),
+    [("jpeg2000", "1"), *((name, "3") for name in CODECS if name not in ("jpeg", "jpegxl-jpeg"))],
+)
 def test_compressed_slices(
     codec: str, cores: str, scan_series: Scan, ct: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +175,8 @@ def test_compressed_slices(
     np.testing.assert_array_equal(volume.stored, np.stack(pictures))
     np.testing.assert_array_equal(volume.array, np.stack(pictures) * 1.5 - 1024)
     bad = Path(index.root, "0-013.dcm")
-    rewrite(bad, syntax, PixelData=[b"", bytes(encode(pictures[13])[:300])])
+    stream = bytes(encode(pictures[13]))
+    rewrite(bad, syntax, PixelData=[b"", stream[: len(stream) // 4 * 2]])
     with pytest.raises(DecodeError, match=r"^0-013.dcm: "):
         wr.scan(index.root, workers=0, progress=False).series[0].volume.array  # noqa: B018
 

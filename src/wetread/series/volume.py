@@ -69,8 +69,7 @@ class Volume:
     """Regularly spaced volume of one series; voxels are decoded on first use.
 
     Slice 0 has the lowest position on row x column; the axes of the arrays are (slices, rows,
-    columns). In all methods `short=True` accepts a truncated uncompressed frame and fills the rest
-    with zeros. A slice that is missing, truncated or cannot be decoded raises DecodeError, whose
+    columns). A slice that is missing, truncated or cannot be decoded raises DecodeError, whose
     message begins with its name.
 
     >>> from pathlib import Path
@@ -154,7 +153,7 @@ class Volume:
         Args:
             slices: range of slices, such as `slice(100, 150)`; all by default.
             stored: return stored values.
-            short: accept truncated frames.
+            short: accept truncated frames: missing values are zero, in JPEG grey.
 
         Raises:
             DecodeError: a slice cannot be decoded.

@@ -111,7 +111,7 @@ def read_voxels(
         parts: the slices; their places are 0, 1, ...
         settings: limits of decoding.
         stored: return stored values, not modality values.
-        short: accept a truncated uncompressed frame; missing values are zero.
+        short: accept a truncated frame: missing values are zero, in JPEG grey.
 
     Raises:
         DecodeError: a slice cannot be read; the message begins with its name.
@@ -125,10 +125,10 @@ def read_voxels(
             for one in encoded:
                 heartbeat(settings.decode_seconds + one.form.frame_bytes / settings.decode_rate)
                 if one.native or workers < 2:
-                    target.put(one, _decode(one, settings))
+                    target.put(one, _decode(one, settings, short))
                     continue
                 pool = pool or ThreadPoolExecutor(workers, thread_name_prefix="wetread")
-                waiting.append((one, pool.submit(_decode, one, settings)))
+                waiting.append((one, pool.submit(_decode, one, settings, short)))
                 if len(waiting) > 2 * workers:
                     first, future = waiting.popleft()
                     target.put(first, future.result())
@@ -141,9 +141,13 @@ def read_voxels(
     return Voxels(target.values, target.scale)
 
 
-def _decode(encoded: Encoded, settings: Settings) -> Array:
+def _decode(encoded: Encoded, settings: Settings, short: bool) -> Array:
     with _named(encoded.name):
-        return decode(encoded.data, encoded.form, settings).values
+        frame = decode(encoded.data, encoded.form, settings)
+        cut = [text for code, text in frame.notes if code == "STREAM_CUT"]
+        if cut and not short:  # decoders of JPEG fill the rest with grey
+            raise DecodeError(f"the frame is truncated: {cut[0]}; short=True accepts it")
+        return frame.values
 
 
 class _named:  # noqa: N801 - used as a function
