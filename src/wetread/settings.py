@@ -38,9 +38,14 @@ class Settings:
     header_elements: int = 2_000_000
     """Maximum number of elements in a header, including those in sequences."""
     value_items: int = 65_536
-    """Maximum number of values of an element; null if exceeded, with its start in `invalid`."""
+    """Maximum number of values of an element; null if exceeded, with its start in `invalid`.
+
+    Likewise of elements with a column, of which further ones are left out.
+    """
     value_bytes: int = 1 * MIB
     """Maximum size of a value, likewise; pixels and other bytes without a column are exempt."""
+    row_bytes: int = 2 * MIB
+    """Maximum size of all values of a row that become columns; further ones are left out."""
     row_problems: int = 256
     """Maximum number of problems in a row; further ones are left out."""
     member_bytes: int = 4 * GIB
