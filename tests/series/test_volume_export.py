@@ -74,20 +74,14 @@ def test_a_slice_that_cannot_be_read_costs_its_volume(index: wr.Index, tmp_path:
     assert len(list((tmp_path / "to").glob("*.nii"))) == 2
 
 
-def test_a_crash_costs_its_volume(
-    index: wr.Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from wetread.series import export
+def test_a_volume_that_crashes_its_worker_is_a_row(index: wr.Index) -> None:
+    from wetread.series.export import _failed, _pack
 
-    killed = export._failed
-    monkeypatch.setattr(export.LocalEngine, "map", lambda self, function, tasks, options, failed: (
-        failed(task, "crashed", "the worker ended: signal 11") for task in tasks
-    ))  # fmt: skip
-    rows = index.export(tmp_path / "to", to="nifti", workers=1, progress=False)
-    assert killed is export._failed
-    assert rows["status"].tolist() == ["crashed"] * 3 + ["no_volume"]
-    assert rows["text"].iloc[0] == "CRASHED: the worker ended: signal 11"
-    assert rows["file"].isna().all()
+    line = {"series_id": "a1", "stack_index": 0, "file": "a1.nii"}
+    task = _pack(line, index.series[0].volume)
+    (row,) = _failed(task, "crashed", "the worker ended: SIGSEGV").to_pylist()
+    assert (row["series_id"], row["status"], row["file"]) == ("a1", "crashed", None)
+    assert row["text"] == "CRASHED: the worker ended: SIGSEGV"
 
 
 def test_bad_usage(index: wr.Index, tmp_path: Path) -> None:
