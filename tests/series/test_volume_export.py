@@ -74,6 +74,18 @@ def test_a_slice_that_cannot_be_read_costs_its_volume(index: wr.Index, tmp_path:
     assert len(list((tmp_path / "to").glob("*.nii"))) == 2
 
 
+def test_a_second_export_leaves_no_volume_of_the_first(index: wr.Index, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    first = index.export(to, to="nifti", workers=1, progress=False)
+    (to / "mine.nii.gz").write_bytes(b"not of an export")
+    Path(index.root, "0-002.dcm").unlink()
+    second = index.export(to, to="nifti", workers=1, progress=False)
+    assert second["status"].tolist() == ["no_access", "ok", "ok", "no_volume"]
+    assert second["text"].iloc[0].startswith("NO_ACCESS: 0-002.dcm: the file no longer exists")
+    names = {path.name for path in to.iterdir()}
+    assert names == {*first["file"][1:3], "mine.nii.gz", "manifest.csv"}
+
+
 def test_a_volume_that_crashes_its_worker_is_a_row(index: wr.Index) -> None:
     from wetread.series.export import _failed, _pack
 

@@ -69,8 +69,8 @@ class Volume:
     """Regularly spaced volume of one series; voxels are decoded on first use.
 
     Slice 0 has the lowest position on row x column; the axes of the arrays are (slices, rows,
-    columns). A slice that is missing, truncated or cannot be decoded raises DecodeError, whose
-    message begins with its name.
+    columns). A slice that is truncated or cannot be decoded raises DecodeError, one whose file is
+    gone NotFoundError; the message begins with its name.
 
     >>> from pathlib import Path
     >>> import wetread as wr
