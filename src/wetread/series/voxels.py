@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -152,18 +152,15 @@ def _decode(encoded: Encoded, settings: Settings, short: bool) -> Array:
         return frame.values
 
 
-class _named:  # noqa: N801 - used as a function
-    """Add the name of a slice to an error."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DecodeError) and not str(error).startswith(self._name):
-            error.args = (f"{self._name}: {error}",)
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the name of a slice before an error."""
+    try:
+        yield
+    except DecodeError as error:
+        if not str(error).startswith(name):
+            error.args = (f"{name}: {error}",)
+        raise
 
 
 class _Target:
