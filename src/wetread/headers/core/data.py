@@ -187,7 +187,7 @@ class DataSet(Sequences):
                 kind = self.limit_of(place)
         if place >= 0:
             self.taken += kept
-            self.valued += kept
+            self.valued += 0 if self.tag & 0x10000 else kept
         self.note_order()
         if self.length & 1:
             self.find(K_ODD_LENGTH, self.tag, value, self.length, 0)
