@@ -111,8 +111,9 @@ class _Private:
     @classmethod
     def of(cls, elements: Elements, arena: Bytes) -> _Private:
         """Find them in a block."""
-        private = (elements.tag & 0x10000 > 0) & (elements.depth == 0) & (elements.start >= 0)
-        index = np.flatnonzero(private & (elements.bits & F_CLIPPED == 0))
+        index = np.flatnonzero(elements.tag & 0x10000)
+        whole = (elements.start[index] >= 0) & (elements.bits[index] & F_CLIPPED == 0)
+        index = index[whole & (elements.depth[index] == 0)]
         tag = elements.tag[index]
         is_creator = tag & 0xFF00 == 0
         names = index[is_creator & np.isin(tag & 0xFFFF0000, _TAGS)]
