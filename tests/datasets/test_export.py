@@ -367,6 +367,24 @@ def test_an_image_without_a_usable_box_is_not_normal(make_index: Make, tmp_path:
     assert cut[cut["status"] == "ok"][["boxes", "left_out"]].to_numpy().tolist() == [[0, 1]]
 
 
+def test_a_frame_without_a_usable_box_is_not_normal(make_index: Make, tmp_path: Path) -> None:
+    frames = {"NumberOfFrames": 4, "pixels": bytes([9, 0]) * (4 * 40 * 60)}
+    index = make_index({"a.dcm": {"rows": 40, "columns": 60, **frames}})
+    columns = {
+        "key": ["a"] * 4,
+        "label": ["X", None, "X", None],
+        "kind": ["box", "box", "box", "nothing"],
+        "frame": [0, 1, 2, 3],
+        "x0": [1, 1, None, None],
+        "y0": [1, 1, 1, None],
+        "x1": [9, 9, 9, None],
+        "y1": [9, 9, 9, None],
+    }
+    lines = export(index, tmp_path, Boxes.from_columns(columns), "yolo")
+    assert lines["status"].tolist() == ["ok", "bad_label", "bad_label", "ok"]
+    assert sorted(file.name for file in tmp_path.glob("labels/*")) == ["a_0000.txt", "a_0003.txt"]
+
+
 def test_predictions_on_the_pictures_are_read_back(
     index: wr.Index, truth: Boxes, tmp_path: Path
 ) -> None:

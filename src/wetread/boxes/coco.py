@@ -44,8 +44,8 @@ def parse_coco(data: Any, path: PathLike, images: IndexRows | None = None) -> Bo
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         raise UsageError(
             f"{path} is not a COCO data set: it needs images, annotations and categories (a list "
-            "of results does not name its images: give manifest= of the exported images; of another "
-            "list, give the DataFrame pandas.read_json(path, dtype=False))"
+            "of results does not name its images: give manifest= of the exported images; of any "
+            "other list give the DataFrame, pandas.read_json(path, dtype=False))"
         )
     rows: list[Json] = []
     try:

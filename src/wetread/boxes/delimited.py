@@ -42,7 +42,7 @@ def read_delimited(path: str) -> Generator[pd.DataFrame]:
                 raise UsageError(f"{path} is empty")
             if first[1][0].startswith(("{", "[{")):
                 raise UsageError(
-                    f"{path} is JSON, not a table: give the DataFrame pandas.read_json(path, "
+                    f"{path} is JSON, not a table: give the DataFrame, pandas.read_json(path, "
                     "lines=True, dtype=False)"
                 )
             names = _check_names(path, first[1])

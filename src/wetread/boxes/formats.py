@@ -53,8 +53,8 @@ def open_text(path: PathLike) -> Iterator[TextIO]:
         with open(path, "rb") as file:
             if file.peek(4).startswith(_ARCHIVES):
                 raise UsageError(
-                    f"{path} is an Excel workbook or a zip archive: save the table as CSV in UTF-8, "
-                    "or give the DataFrame pandas.read_excel(path, dtype=str)"
+                    f"{path} is an Excel workbook or a zip archive: save the table as CSV in "
+                    "UTF-8, or give the DataFrame, pandas.read_excel(path, dtype=str)"
                 )
             zipped = file.peek(2).startswith(b"\x1f\x8b")
             data = BufferedReader(cast(Any, gzip.GzipFile(fileobj=file))) if zipped else file
