@@ -142,7 +142,10 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         'image,label,boxes\na,mass,"(1, 2)(3, 4)"\n',
         r"boxes of line 2: '\(1, 2\)\(3, 4\)' is not a list or dictionary",
     ),
-    "JSON lines": ('{"image": "a", "x": 1}\n{"image": "b", "x": 1}\n', "give the DataFrame, pandas.read_json"),
+    "JSON lines": (
+        '{"image": "a", "x": 1}\n{"image": "b", "x": 1}\n',
+        "give the DataFrame, pandas.read_json",
+    ),
     "workbook": (b"PK\x03\x04\x14\0\xff", "is an Excel workbook .*read_excel"),
     "older workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Excel workbook"),
     "empty": ("", "is empty"),

@@ -78,6 +78,7 @@ def name_flags(text: str, command: click.Command) -> str:
     'needs --metric coco'
     """
     flags = {flag for parameter in command.params for flag in parameter.opts}
+    opposite = {p.opts[0]: p.secondary_opts[0] for p in command.params if p.secondary_opts}
 
     def flag(found: re.Match[str]) -> str:
         name = f"--{found[1].replace('_', '-')}"
@@ -85,6 +86,8 @@ def name_flags(text: str, command: click.Command) -> str:
             return found[0]
         value = f"{found[2]}x{found[3]}" if found[2] else (found[4] or "").replace("index", "INDEX")
         value = shlex.quote(found[6]) if found[6] else value
+        if value == "False":
+            return opposite.get(name, found[0])
         return name if value in ("", "True") else f"{name} {value}"
 
     return _ARGUMENT.sub(flag, text)
