@@ -312,6 +312,16 @@ def test_to_pandas_and_back(drawn: list[Any]) -> None:
         assert again.table.to_pylist() == boxes.table.to_pylist()
 
 
+@pytest.mark.parametrize("column", ["kind", "ignore", "flags", "frame", "score", "x0"])
+def test_one_odd_cell_of_to_pandas_is_one_row(column: str) -> None:
+    frame = Boxes.from_pandas(pd.DataFrame([ONE[0]] * 2, columns=["image", "label", *"xywh"]))
+    odd = frame.to_pandas().astype(object)
+    odd.loc[0, column] = "(1"
+    boxes = Boxes.from_pandas(odd)
+    assert rows(boxes) == [("a", "mass", *(None,) * 4), ("a", "mass", 1, 2, 5, 8)]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
+
+
 @settings(max_examples=40)
 @given(st.text(st.sampled_from("image,label;xywh\n\t\"'[]{}:0123.5 "), max_size=80))
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:

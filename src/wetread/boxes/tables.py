@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ from wetread.boxes.columns import Form, map_roles, normal_name
 from wetread.boxes.delimited import from_frame, read_delimited
 from wetread.boxes.kaggle import DIALECTS, Dialect
 from wetread.boxes.sizes import Size
-from wetread.boxes.table import BOX_SCHEMA, CORNERS, BoxTable, PathLike
+from wetread.boxes.table import BOX_SCHEMA, CORNERS, KINDS, BoxTable, PathLike
 from wetread.common.text import parse_id
 from wetread.errors import UnknownNameError, UsageError, suggest
 
@@ -213,14 +213,10 @@ def _read_own(frame: pd.DataFrame) -> Chunk:
     for field in BOX_SCHEMA:
         if field.name not in frame:
             continue
-        if pa.types.is_string(field.type):
+        if field.name in _OWN_CELLS:
+            columns[field.name] = parse_cells(frame, field.name, _OWN_CELLS[field.name])
+        elif pa.types.is_string(field.type):
             columns[field.name] = optional(frame, field.name)
-        elif field.name == "ignore":
-            columns[field.name] = parse_cells(frame, field.name, _parse_flag)
-        elif field.name == "flags":
-            columns[field.name] = parse_cells(frame, field.name, _parse_flags)
-        elif field.name == "frame":
-            columns[field.name] = parse_cells(frame, field.name, parse_frame)
         else:
             numbers = parse_numbers(frame, field.name)
             columns[field.name] = numbers.astype(object).where(numbers.notna(), None)
@@ -229,7 +225,24 @@ def _read_own(frame: pd.DataFrame) -> Chunk:
 
 def _parse_flags(text: str) -> list[str]:
     value = parse_literal(text)
-    return [str(flag) for flag in value] if isinstance(value, list) else [value] * bool(value)
+    if isinstance(value, str):
+        return [value] * bool(value)
+    return [str(flag) for flag in value]
+
+
+def _parse_kind(text: str) -> str:
+    if text.lower() not in KINDS:
+        raise ValueError(f"{text!r} is none of {', '.join(KINDS)}")
+    return text.lower()
+
+
+_OWN_CELLS: Mapping[str, Callable[[str], Any]] = {
+    "kind": _parse_kind,
+    "ignore": _parse_flag,
+    "flags": _parse_flags,
+    "frame": parse_frame,
+}
+"""Parsers of columns of `Boxes.to_pandas` that are neither text nor numbers."""
 
 
 def _to_corners(numbers: Sequence[pd.Series[float]], form: Form, centre: float) -> dict[str, Any]:
