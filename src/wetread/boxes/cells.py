@@ -41,7 +41,7 @@ def mark(frame: pd.DataFrame, rows: Any, text: str, values: Sequence[Any] = ()) 
     import numpy as np
 
     reasons = frame[REASON].to_numpy(object, copy=True)
-    for number in np.flatnonzero(np.asarray(rows, bool) & (reasons == "")):
+    for number in np.flatnonzero(np.asarray(rows, bool) & (reasons == "")).tolist():
         reason = text.replace("{place}", f"{frame.index.name} {frame.index[number]}")
         reasons[number] = reason.replace("{value}", str(values[number])) if values else reason
     frame[REASON] = reasons

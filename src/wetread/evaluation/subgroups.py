@@ -217,11 +217,12 @@ def score_groups(
     for row, pair in zip(rows, pairs, strict=True):
         row["p_holm"] = adjusted[frozenset(pair)]
     least = int(np.isfinite([*tests.values()]).sum()) / (resamples + 1)
-    note = f"{resamples} resamples are too few: no p_holm can be below {least:.2g}"
+    note = f"{resamples} {TOO_FEW} {least:.2g}"
     notes = (note,) * (resamples > 0 and least > _SIGNIFICANT)
     return pd.DataFrame(rows, columns=list(_COLUMNS)), notes
 
 
+TOO_FEW = "resamples are too few: no p_holm can be below"
 _SIGNIFICANT = 0.05
 _COLUMNS = (
     *("by", "group", "images", "patients", "status", "value", "low", "high"),
