@@ -80,6 +80,8 @@ class Settings:
     """Bytes of a decoded frame per additional second of the time limit."""
     decode_bytes: int = 512 * MIB
     """Memory limit of a worker per file, in addition to eight of its frames."""
+    volume_bytes: int = 4 * GIB
+    """Maximum size of the array of a volume; larger volumes are read in parts."""
 
     spacing_tolerance: float = 0.01
     """Deviation of a slice distance from the mean, as a fraction of it: IDC and highdicom."""

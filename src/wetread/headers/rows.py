@@ -55,13 +55,13 @@ from wetread.headers.schema import (
 from wetread.headers.walks import (
     SYNTAXES,
     Bytes,
+    Syntaxes,
     Walked,
     read_syntaxes,
 )
 from wetread.settings import Settings
 
 Int64s = npt.NDArray[np.int64]
-Texts = npt.NDArray[np.object_]
 RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
@@ -112,7 +112,7 @@ _FLOATS = (0x7FE00008, 0x7FE00009)
 class Answer:
     """Results of n rows."""
 
-    syntax: Texts
+    syntax: Syntaxes
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
@@ -303,7 +303,7 @@ def _own_columns(
             )
         },
         "etag": sources.column("etag"),
-        "transfer_syntax": array(answer.syntax, pa.string()),
+        "transfer_syntax": answer.syntax.texts(),
         "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
         "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
         "header_hash": array(walked.rows[R_HASH].copy(), pa.int64(), unread),
@@ -320,12 +320,9 @@ def _column(
 def _check_pixels(
     answer: Answer, arrays: dict[str, pa.Array], walked: Walked, arena: Bytes, rows: int
 ) -> None:
-    native = np.full(rows, -1, np.int64)
-    deflated = np.zeros(rows, np.bool_)
-    for syntax in {s for s in answer.syntax if s}:
-        here = answer.syntax == syntax
-        native[here] = 0 if is_encapsulated(syntax) else 1
-        deflated[here] = encoding_of(syntax).deflated
+    native = answer.syntax.where(lambda uid: not is_encapsulated(uid)).astype(np.int64)
+    native[~answer.syntax.where(bool)] = -1
+    deflated = answer.syntax.where(lambda uid: encoding_of(uid).deflated)
     size = np.where(deflated, np.int64(1) << 62, walked.rows[R_SIZE])
     stated = Stated.of(arrays, rows)
     found = check_extent(stated, size, answer.pixel_offset, answer.pixel_length, native)
