@@ -191,9 +191,9 @@ def test_equal_positions_without_an_attribute_are_no_volume(scan_files: Any) -> 
     assert index.series.problems()["code"].tolist() == ["SLICE_DUPLICATED"]
 
 
-def test_ultrasound_is_not_opened(scan_files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wetread.headers.dataset.read_dataset", None)
+def test_ultrasound_is_not_opened(scan_files: Any, tmp_path: Path) -> None:
     index = scan_files(enhanced(frames(3), SOPClassUID="1.2.840.10008.5.1.4.1.1.3.1"))
+    (tmp_path / "0.dcm").unlink()
     assert index.series.problems()["code"].tolist() == ["FRAMES_UNPLACED"]
 
 

@@ -14,9 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from wetread.headers.gather import Bytes, gather_strings
+from wetread.headers.schema import UNSPLIT_VRS
 from wetread.headers.walks import Elements
 
 CHARSET = 0x00080005
+ENCODED_VRS = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
+"""VRs in the stated character set; the others are ASCII (PS3.5 6.1.2.3)."""
 
 _LATIN = {
     "100": ("latin_1", b"-A"),
@@ -100,6 +103,16 @@ def decode_text(value: bytes, stated: str, delimiters: bytes = b"") -> tuple[str
         return value.decode("utf-8"), False
     except UnicodeDecodeError:
         return value.decode("latin-1"), False
+
+
+def decode_element(value: bytes, vr: str, stated: str) -> str:
+    r"""Text of an element with one of `ENCODED_VRS`, with its backslashes; see `decode_text`.
+
+    >>> decode_element(b"\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1", "PN", "\\ISO 2022 IR 58")
+    '张^小'
+    """
+    delimiters = b"\\^=" if vr == "PN" else b"" if vr in UNSPLIT_VRS else b"\\"
+    return decode_text(value, stated, delimiters)[0]
 
 
 @lru_cache(maxsize=256)

@@ -115,7 +115,8 @@ def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
     family, odd = np.full(len(codes), 255, np.uint8), np.empty(len(codes), np.uint8)
     if (dual := np.flatnonzero(registry.dual[codes])).size:
         stated, row = elements.vr[dual], elements.row[dual]
-        signed = (_FAMILY[stated] == s.SS) | ((stated == 0) & _signed_rows(work)[row])
+        by_pixels = (stated == 0) | (stated == _UN)
+        signed = (_FAMILY[stated] == s.SS) | (by_pixels & _signed_rows(work)[row])
         family[dual[signed]] = s.SS
     settle_families(
         codes,
@@ -139,7 +140,7 @@ def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
 
 
 def _signed_rows(work: Work) -> Bools:
-    """Rows whose pixels are signed: what an implicit `US or SS` is then (PS3.6)."""
+    """Rows with signed pixels: `US or SS` is SS there if implicit or UN (PS3.6)."""
     elements = work.elements
     signed = np.zeros(work.built.rows, np.bool_)
     found = np.flatnonzero((elements.tag == _PIXEL_REPRESENTATION) & (elements.length == 2))

@@ -13,13 +13,14 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from wetread.errors import DecodeError
-from wetread.headers.charset import CHARSET, pydicom_encodings
+from wetread.headers.charset import CHARSET, ENCODED_VRS, decode_element, pydicom_encodings
 from wetread.headers.core.constants import (
     F_CLIPPED,
     F_IMPLICIT,
@@ -28,7 +29,7 @@ from wetread.headers.core.constants import (
     R_PIXEL_OFFSET,
 )
 from wetread.headers.problems import KINDS
-from wetread.headers.schema import unpack_vr
+from wetread.headers.schema import UNSPLIT_VRS, column_of, unpack_vr
 from wetread.headers.walks import (
     Bytes,
     Elements,
@@ -167,7 +168,7 @@ class _Builder:
     def __init__(self, elements: Elements, arena: Bytes, encoding: int) -> None:
         self._elements, self._arena = elements, arena
         self._little = not encoding & 2
-        self._encodings: list[tuple[str, ...]] = [("iso8859",)]
+        self._charsets = [""]
         self._open: list[Any] = [self._make(bool(encoding & 1))]
         self._sequences: list[tuple[Dataset, BaseTag, list[Dataset], bool]] = []
         self._fragments: list[tuple[Dataset, RawDataElement, list[bytes | Dataset]]] = []
@@ -189,7 +190,8 @@ class _Builder:
 
     def _make(self, implicit: bool) -> Dataset:
         data_set = Item()
-        data_set.set_original_encoding(implicit, self._little, list(self._encodings[-1]))
+        encodings = list(pydicom_encodings(self._charsets[-1]))
+        data_set.set_original_encoding(implicit, self._little, encodings)
         return data_set
 
     def _take(
@@ -197,13 +199,13 @@ class _Builder:
     ) -> None:
         if depth >= len(self._open):
             return  # below what is kept
-        del self._open[depth + 1 :], self._encodings[depth + 1 :]
+        del self._open[depth + 1 :], self._charsets[depth + 1 :]
         if depth & 1:
             self._take_item(depth, bits, start, length, offset)
             return
         data_set, name, key = self._open[depth], unpack_vr(vr), BaseTag(tag)
         undefined, implicit = bool(bits & F_UNDEFINED), bool(bits & F_IMPLICIT)
-        self._encodings.append(self._encodings[-1])
+        self._charsets.append(self._charsets[-1])
         if name == "SQ" or (start < 0 and name in _SEQUENCES and (length or undefined)):
             items: list[Dataset] = []
             self._open.append(items)
@@ -214,9 +216,14 @@ class _Builder:
             return
         value = self._arena[start : start + length].tobytes() if start >= 0 else b""
         if tag == CHARSET:
-            self._encodings[depth] = pydicom_encodings(value.decode("latin-1").strip(" \0"))
-            was = data_set.original_encoding
-            data_set.set_original_encoding(was[0], was[1], list(self._encodings[depth]))
+            self._charsets[depth] = value.decode("latin-1").strip(" \0")
+            was, encodings = data_set.original_encoding, pydicom_encodings(self._charsets[depth])
+            data_set.set_original_encoding(was[0], was[1], list(encodings))
+        if not undefined and not (value.isascii() and b"\x1b" not in value):
+            text_vr = name or ("" if tag & 0x10000 else column_of(tag).vrs[0])
+            if text_vr in ENCODED_VRS:
+                data_set._dict[key] = _decode(key, text_vr, value, self._charsets[depth])
+                return
         stated = 0xFFFFFFFF if undefined else length
         raw = RawDataElement(key, name or None, stated, value, offset, implicit, self._little, True)
         data_set._dict[key] = raw
@@ -235,7 +242,17 @@ class _Builder:
         item.seq_item_tell = offset - 8
         self._open[depth].append(item)
         self._open.append(item)
-        self._encodings.append(self._encodings[-1])
+        self._charsets.append(self._charsets[-1])
+
+
+def _decode(tag: BaseTag, vr: str, value: bytes, charset: str) -> DataElement:
+    """Element of a text that is not ASCII, as in the table: pydicom does not know all sets."""
+    text = decode_element(value, vr, charset)
+    parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
+    values = [part.rstrip(" \0") for part in parts]
+    return DataElement(
+        tag, vr, values if len(values) > 1 else values[0], validation_mode=config.IGNORE
+    )
 
 
 def _to_html(dataset: Dataset, depth: int = 0) -> str:
