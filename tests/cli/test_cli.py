@@ -104,6 +104,8 @@ def test_shared_options_have_equal_form_and_help() -> None:
         ("boxes", "shares; give images=index", "shares; give --images INDEX"),
         ("boxes", "it has none; give format=", "it has none; give --format"),
         ("boxes", "say allow_train=True", "say allow_train=True"),  # another command's
+        ("mosaic", "open it with root=FOLDER", "open it with --root FOLDER"),
+        ("scan", "with replace=True; root=FOLDER", "with --replace; root=FOLDER"),
         ("predict", "Run.open(path, model=...)", "Run.open(path, model=...)"),
     ],
 )

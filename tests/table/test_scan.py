@@ -156,7 +156,7 @@ def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Pa
     assert read(private) == 100
     assert "private" in private.columns
     moved = folder.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match=r"--replace.*--root"):
+    with pytest.raises(UsageError, match=r"replace=True.*root=FOLDER"):
         scan_to(moved, tmp_path / "to", private=True)
     assert read(scan_to(moved, tmp_path / "to", private=True, replace=True)) == 100
 
