@@ -48,7 +48,7 @@ class Work:
     extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
     """By number of column: row and Python value of elements read one by one."""
     charsets: dict[int, str] | None = None
-    """Of the rows that state one; read when a text needs it."""
+    """Specific Character Set by row, of the rows that state one; read on first use."""
 
     def raw(self, i: int) -> bytes:
         """The first bytes of an element's value, as far as they were read."""
@@ -58,7 +58,7 @@ class Work:
         return self.arena[start : start + min(int(self.elements.length[i]), MOST_RAW)].tobytes()
 
     def charset(self, i: int) -> str:
-        """Specific Character Set of an element's row, "" where it states none."""
+        """Specific Character Set of an element's row; "" if it states none."""
         if self.charsets is None:
             self.charsets = read_charsets(self.arena, self.elements)
         return self.charsets.get(int(self.elements.row[i]), "")

@@ -1,4 +1,4 @@
-r"""Text in the character sets that a file states (PS3.5 6.1, PS3.3 C.12.1.1.2), never an exception.
+r"""Decoding of text in the stated character sets (PS3.5 6.1, PS3.3 C.12.1.1.2); never raises.
 
 ISO 2022 escapes are followed here, as the codecs of Python and pydicom 3.0 do not know all sets of
 the standard: G0 holds the bytes below 0x80, G1 those above, and each escape puts a set into one.
@@ -79,7 +79,7 @@ _MISSPELT = re.compile(r"(ISO)[ _-]?(2022)?[ _-]?(IR)[ _-]?(\d+)")
 
 
 def decode_text(value: bytes, stated: str, delimiters: bytes = b"") -> tuple[str, bool]:
-    r"""Decode as stated, else as UTF-8, else as Latin-1; and whether it was as stated.
+    r"""Decode as stated, else as UTF-8, else as Latin-1; return also True if it was as stated.
 
     `stated` is the value of Specific Character Set, with backslashes. `delimiters` are the
     characters after which its first value counts again, beside control characters: the backslash
@@ -117,7 +117,7 @@ def decode_element(value: bytes, vr: str, stated: str) -> str:
 
 @lru_cache(maxsize=256)
 def settle_terms(stated: str) -> tuple[str, ...] | None:
-    """Defined terms of a value of Specific Character Set; None where one of them is unknown.
+    """Defined terms of a value of Specific Character Set; None if one of them is unknown.
 
     Terms of the standard with another separator ("ISO-IR 100") are taken for what they resemble.
     """
@@ -144,7 +144,7 @@ def _respell(term: str) -> str | None:
 
 
 def _decode_strictly(value: bytes, terms: tuple[str, ...], delimiters: bytes) -> str:
-    """Text of a value; UnicodeError where a byte is in no set that is in use."""
+    """Decode a value; UnicodeError if a byte is in none of the active sets."""
     if terms[0] in _WHOLE:
         return value.decode(_WHOLE[terms[0]])
     g0, g1 = first = _DEFINED[terms[0]]
@@ -193,7 +193,7 @@ def _decode_run(run: bytes, used: _Set) -> str:
 
 @lru_cache(maxsize=256)
 def pydicom_encodings(stated: str) -> tuple[str, ...]:
-    """Python's names of the character sets, for pydicom; Latin-1 where one is unknown."""
+    """Python codec names for pydicom; Latin-1 for an unknown set."""
     from pydicom.charset import convert_encodings
 
     terms = settle_terms(stated) or ("ISO_IR 100",)

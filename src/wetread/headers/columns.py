@@ -110,7 +110,7 @@ def _note_left_out(built: Built, elements: Elements, codes: npt.NDArray[np.uint1
 
 
 def _settle_families(work: Work) -> npt.NDArray[np.uint8]:
-    """Reading of each value: as in the dictionary where the bytes allow it, else 255."""
+    """Conversion family of each value: the dictionary's if the bytes allow it, else 255."""
     elements, codes, registry = work.elements, work.codes, work.registry
     family, odd = np.full(len(codes), 255, np.uint8), np.empty(len(codes), np.uint8)
     if (dual := np.flatnonzero(registry.dual[codes])).size:

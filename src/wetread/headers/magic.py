@@ -1,4 +1,4 @@
-"""File types by their first bytes, to name what a file is that is not DICOM."""
+"""Types of files that are not DICOM, by their first bytes."""
 
 from __future__ import annotations
 

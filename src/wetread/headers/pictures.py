@@ -15,7 +15,7 @@ from wetread.headers.extent import Stated
 
 Bools = npt.NDArray[np.bool_]
 
-# PS3.4 B.5: the storage classes of captured screens and of ultrasound, which draw names.
+# Storage classes (PS3.4 B.5) of screen captures and ultrasound, with burned-in names.
 _CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{n}" for n in ("", ".1", ".2", ".3", ".4"))
 _SOUNDS = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3", "3.1", "6", "6.1", "6.2"))
 _KINDS = [*_CAPTURES, *_SOUNDS]
@@ -50,9 +50,9 @@ def find_decodable(
 
 
 def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
-    """Rows whose pictures may show names, and why: the tag says so, or the kind of picture does.
+    """Rows whose images may contain burned-in names, and the reason: the tag or the kind of image.
 
-    Burned In Annotation NO is believed only where the header says it; nothing here reads pixels.
+    Burned In Annotation NO is trusted; the pixels are not read.
     """
 
     def holds(keyword: str, wanted: list[str]) -> Bools:

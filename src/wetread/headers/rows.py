@@ -65,7 +65,7 @@ RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
 STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
-"""From the mildest to the one that takes precedence."""
+"""In order of precedence, the lowest first."""
 
 _STATUS_OF = {
     **dict.fromkeys(
@@ -141,7 +141,7 @@ class Answer:
         self.problems.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
     def note_walked(self, walked: Walked, arena: Bytes) -> None:
-        """Problems that the walk met."""
+        """Add the problems found by the walk."""
         found, elements = walked.found, walked.elements
         kinds = list(KINDS.values())
         for row, kind, tag, offset, a, b in zip(
@@ -173,7 +173,7 @@ class Answer:
         arrays: dict[str, tuple[pa.Field, pa.Array]],
         walked: Walked,
     ) -> None:
-        """More encapsulated frames than announced; with many announced, left to decoding."""
+        """Find more encapsulated frames than stated; if many are stated, decoding finds them."""
         offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
         offset[walked.rows[R_ENCODING] & DEFLATED > 0] = -1
         _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
@@ -349,7 +349,7 @@ def _check_pixels(
 
 
 def _statuses(problems: list[RowProblem], rows: int) -> npt.NDArray[np.int8]:
-    """Number of the gravest status that a row's problems call for."""
+    """Number of the most severe status that a row's problems imply."""
     rank = np.zeros(rows, np.int8)
     for row, code, *_ in problems:
         rank[row] = max(rank[row], _RANK_OF.get(code, 0))

@@ -33,7 +33,7 @@ _BAD_CODE = {s.DECIMAL: "BAD_NUMBER", s.INTEGER: "BAD_NUMBER", s.DATE: "BAD_DATE
 def gather_texts(
     work: Work, index: npt.NDArray[np.intp], start: Int64s, length: Int64s, flags: Bytes
 ) -> pa.StringArray:
-    """UTF-8 texts; what is not ASCII is decoded one by one, as the row's character set says.
+    """UTF-8 texts; those that are not ASCII are decoded one by one, in their row's character set.
 
     `flags`: see `gather`.
     """

@@ -40,7 +40,7 @@ def bytes_of(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
 
 
 def fixed_width(texts: pa.StringArray, width: int, fill: bytes) -> npt.NDArray[np.uint8]:
-    """The first `width` bytes of every text, filled up; uint8[n, width]."""
+    """The first `width` bytes of every text, padded; uint8[n, width]."""
     data, offsets = bytes_of(texts)
     bounds = offsets.astype(np.int64)
     starts, lengths = bounds[:-1, None], np.diff(bounds)[:, None]
