@@ -150,6 +150,14 @@ def test_the_header_has_the_texts_of_the_table(
         assert (str(value) if keyword == "PatientName" else value) == expected
 
 
+def test_a_text_that_was_not_read_is_saved_with_its_bytes(tmp_path: Path) -> None:
+    keyword, raw, stated, _ = TEXTS[0]
+    elements = changed(picture(), Element(0x00080005, "CS", stated), element(keyword, raw))
+    (tmp_path / "a.dcm").write_bytes(dicom_file(elements))
+    wr.read(tmp_path / "a.dcm").header.save_as(tmp_path / "b.dcm")
+    assert raw in (tmp_path / "b.dcm").read_bytes()
+
+
 def test_another_spelling_of_a_defined_term_is_read_and_said(tmp_path: Path) -> None:
     elements = [Element(0x00080005, "CS", "ISO-IR 100"), element("PatientName", b"M\xfcller")]
     (tmp_path / "a.dcm").write_bytes(dicom_file(elements))

@@ -28,6 +28,7 @@ from wetread.headers.core.constants import (
     R_ENCODING,
     R_PIXEL_OFFSET,
 )
+from wetread.headers.encodings import UNDEFINED
 from wetread.headers.problems import KINDS
 from wetread.headers.schema import UNSPLIT_VRS, column_of, unpack_vr
 from wetread.headers.walks import (
@@ -47,10 +48,18 @@ _SEQUENCES = {"SQ", "UN", ""}
 
 
 class Item(Dataset):
-    """A pydicom data set in which a value that does not convert is its bytes."""
+    """A pydicom data set with the texts of the table; a value that does not convert is its bytes.
+
+    pydicom does not decode all character sets. Elements that are not read keep their bytes.
+    """
+
+    charset = ""
+    """Specific Character Set, with backslashes; of an item, also that of the data set around it."""
 
     def __getitem__(self, key: Any) -> Any:
         """Element of a tag or keyword, as pydicom has it."""
+        if not isinstance(key, slice):
+            self._decode(key)
         try:
             return super().__getitem__(key)
         except (KeyError, TypeError):
@@ -61,6 +70,24 @@ class Item(Dataset):
                 raise
             self._dict[raw.tag] = element = DataElement(raw.tag, "OB", raw.value)
             return element
+
+    def _decode(self, key: Any) -> None:
+        """Convert an element if it is a text that is not ASCII."""
+        try:
+            raw = self._dict.get(Tag(key))
+        except Exception:  # noqa: BLE001 - no tag; pydicom raises a KeyError later
+            return
+        if not isinstance(raw, RawDataElement) or raw.length == UNDEFINED or not raw.value:
+            return
+        if raw.value.isascii() and b"\x1b" not in raw.value:
+            return
+        vr = raw.VR or ("" if raw.tag.is_private else column_of(raw.tag).vrs[0])
+        if vr in ENCODED_VRS:
+            text = decode_element(raw.value, vr, self.charset)
+            parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
+            values = [part.rstrip(" \0") for part in parts]
+            value = values if len(values) > 1 else values[0]
+            self._dict[raw.tag] = DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
 
 
 class Header(FileDataset, Item):
@@ -117,6 +144,7 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
         is_implicit_VR=bool(encoding & 1),
         is_little_endian=not encoding & 2,
     )
+    header.charset = data_set.charset
     was = data_set.original_encoding
     header.set_original_encoding(was[0], was[1], data_set.original_character_set)
     return header
@@ -150,7 +178,7 @@ def _walk(
     return walked, memory, read
 
 
-def build_dataset(elements: Elements, arena: Bytes, encoding: int) -> Dataset:
+def build_dataset(elements: Elements, arena: Bytes, encoding: int) -> Item:
     """Data set of the elements of one file, which were walked whole.
 
     `encoding` has the bits 1, implicit, and 2, big endian.
@@ -173,7 +201,7 @@ class _Builder:
         self._sequences: list[tuple[Dataset, BaseTag, list[Dataset], bool]] = []
         self._fragments: list[tuple[Dataset, RawDataElement, list[bytes | Dataset]]] = []
 
-    def build(self) -> Dataset:
+    def build(self) -> Item:
         """The data set of the top level."""
         columns = ("tag", "vr", "depth", "bits", "start", "length", "offset")
         for element in zip(*(getattr(self._elements, n).tolist() for n in columns), strict=True):
@@ -185,11 +213,12 @@ class _Builder:
             made = DataElement(tag, "SQ", Sequence(items))
             made.is_undefined_length = undefined
             data_set._dict[tag] = made
-        top: Dataset = self._open[0]
+        top: Item = self._open[0]
         return top
 
-    def _make(self, implicit: bool) -> Dataset:
+    def _make(self, implicit: bool) -> Item:
         data_set = Item()
+        data_set.charset = self._charsets[-1]
         encodings = list(pydicom_encodings(self._charsets[-1]))
         data_set.set_original_encoding(implicit, self._little, encodings)
         return data_set
@@ -216,14 +245,9 @@ class _Builder:
             return
         value = self._arena[start : start + length].tobytes() if start >= 0 else b""
         if tag == CHARSET:
-            self._charsets[depth] = value.decode("latin-1").strip(" \0")
-            was, encodings = data_set.original_encoding, pydicom_encodings(self._charsets[depth])
+            data_set.charset = self._charsets[depth] = value.decode("latin-1").strip(" \0")
+            was, encodings = data_set.original_encoding, pydicom_encodings(data_set.charset)
             data_set.set_original_encoding(was[0], was[1], list(encodings))
-        if not undefined and not (value.isascii() and b"\x1b" not in value):
-            text_vr = name or ("" if tag & 0x10000 else column_of(tag).vrs[0])
-            if text_vr in ENCODED_VRS:
-                data_set._dict[key] = _decode(key, text_vr, value, self._charsets[depth])
-                return
         stated = 0xFFFFFFFF if undefined else length
         raw = RawDataElement(key, name or None, stated, value, offset, implicit, self._little, True)
         data_set._dict[key] = raw
@@ -243,16 +267,6 @@ class _Builder:
         self._open[depth].append(item)
         self._open.append(item)
         self._charsets.append(self._charsets[-1])
-
-
-def _decode(tag: BaseTag, vr: str, value: bytes, charset: str) -> DataElement:
-    """Element of a text that is not ASCII, as in the table: pydicom does not know all sets."""
-    text = decode_element(value, vr, charset)
-    parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
-    values = [part.rstrip(" \0") for part in parts]
-    return DataElement(
-        tag, vr, values if len(values) > 1 else values[0], validation_mode=config.IGNORE
-    )
 
 
 def _to_html(dataset: Dataset, depth: int = 0) -> str:
