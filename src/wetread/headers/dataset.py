@@ -90,6 +90,10 @@ class Item(Dataset):
             self._dict[raw.tag] = DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
 
 
+class _Meta(FileMetaDataset, Item):
+    """File Meta in which a value that does not convert is its bytes."""
+
+
 class Header(FileDataset, Item):
     """Header with a representation in notebooks, in which all text is escaped."""
 
@@ -140,7 +144,7 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
         file,
         data_set,
         preamble=start[:128] if start[128:] == b"DICM" else None,
-        file_meta=FileMetaDataset(meta),
+        file_meta=_Meta(meta),
         is_implicit_VR=bool(encoding & 1),
         is_little_endian=not encoding & 2,
     )
