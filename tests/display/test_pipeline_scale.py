@@ -67,6 +67,9 @@ UNREADABLE: list[Any] = [
     element("RescaleIntercept", "N/A"),
     element("RescaleIntercept", "-1 024"),
     Element(0x00281053, "FD", b"\0\0\0\0"),
+    element("RescaleSlope", "1e308"),  # beyond float32
+    element("RescaleSlope", "1e-300"),
+    element("RescaleIntercept", "1e20"),  # all values are equal
 ]
 
 

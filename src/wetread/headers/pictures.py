@@ -33,7 +33,8 @@ def find_decodable(
     """Texts "yes" or "no" for rows with pixels, null for the others.
 
     "no" is a transfer syntax that has no decoder, such as video; a form that cannot be: no size,
-    more bits stored than allocated, more than four samples; or an uncompressed frame that is `cut`.
+    more bits stored than allocated, more than four samples; or a row of `cut`, whose first frame is
+    truncated and uncompressed or whose form is unreadable.
     Without a transfer syntax only pixels of undefined length are decoded, by what they hold.
     """
     yes = np.array([s is None for s in syntax], np.bool_) & open_ended

@@ -105,6 +105,8 @@ _OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _AGE = 0x00101010
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
+_REQUIRED = {"SamplesPerPixel", "BitsStored", "PixelRepresentation"}
+"""Elements without which pixels cannot be decoded if unreadable; absent ones have a default."""
 
 
 @dataclass(slots=True)
@@ -230,7 +232,9 @@ def assemble(
     arrays = {name: array for name, (_, array) in built.arrays.items()}
     for row, (code, text) in walked.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, walked, arena, rows)
+    unreadable = np.zeros(rows, np.bool_)
+    unreadable[[row for row, keyword, _ in built.invalid if keyword in _REQUIRED]] = True
+    _check_pixels(answer, arrays, walked, arena, unreadable)
     for row, text in check_ages(arrays):
         answer.find(row, "AGE_SUSPECT", _AGE, None, text)
     identity = identify(sources)
@@ -315,8 +319,13 @@ def _column(
 
 
 def _check_pixels(
-    answer: Answer, arrays: dict[str, pa.Array], walked: Walked, arena: Bytes, rows: int
+    answer: Answer,
+    arrays: dict[str, pa.Array],
+    walked: Walked,
+    arena: Bytes,
+    unreadable: npt.NDArray[np.bool_],
 ) -> None:
+    rows = len(unreadable)
     native = np.full(rows, -1, np.int64)
     deflated = np.zeros(rows, np.bool_)
     for syntax in {s for s in answer.syntax if s}:
@@ -344,7 +353,7 @@ def _check_pixels(
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
     open_ended = pixels & (answer.pixel_length < 0)
     arrays["decodable"] = find_decodable(
-        stated, answer.syntax, pixels, answer.floats, cut, open_ended
+        stated, answer.syntax, pixels, answer.floats, cut | unreadable, open_ended
     )
 
 
