@@ -269,8 +269,8 @@ def _read_rescale(
     factor = 1.0 if slope.first is None else slope.first
     offset = 0.0 if intercept.first is None else intercept.first
     with np.errstate(over="ignore"):
-        low, high = np.float32(np.array(stored) * factor + offset)
-    if low == high or not np.isfinite([low, high]).all():
+        ends = (np.array(stored) * factor + offset).astype(np.float32)
+    if ends[0] == ends[1] or not np.isfinite(ends).all():
         text = f"Rescale Slope {factor:g} and Intercept {offset:g}"
         return 1.0, 0.0, f"{text}: values exceed the range of float32, or are all equal"
     return factor, offset, ""
