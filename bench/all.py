@@ -37,7 +37,7 @@ LONGEST = 1200
 PACKAGES = (
     *("wetread", "numpy", "pandas", "pyarrow", "duckdb", "pydicom", "imagecodecs", "torch"),
     *("torchvision", "fastai", "fastdicom", "dicomsdl", "fw-file-rs", "faster-coco-eval"),
-    *("ensemble-boxes", "highdicom", "obstore", "playwright"),
+    *("ensemble-boxes", "highdicom", "simpleitk", "dcm2niix", "nibabel", "obstore", "playwright"),
 )
 
 
@@ -54,7 +54,7 @@ BENCHES = (
     Bench("Headers", "scan.py", "--scale 0.02 --rounds 1"),
     Bench("An index of 200,000 files", "million.py --files 200000", "--files 3000"),
     Bench("An index of a million files", "million.py", "--files 3000", long=True),
-    Bench("Series of a million slices", "series.py", "--series 40 --rounds 1"),
+    Bench("Series and volumes", "series.py", "--series 40 --slices 8 --rounds 1"),
     Bench("Files and objects: how it grows", "scale.py", "--scale 0.02"),
     Bench("Files and objects, up to a million", "scale.py --million", "--scale 0.002", long=True),
     Bench("Pixels", "pixels.py", "--scale 0.05"),

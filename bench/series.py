@@ -1,25 +1,38 @@
-"""The series table of a million slices: seconds from the open index to the table.
+"""The series table of a million slices, and volumes compared with other readers.
 
-python bench/series.py
+Seconds from the open index to the table, to the array of a volume, and to its NIfTI file; the
+peers get the names of the files in order: python bench/series.py
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pyarrow as pa
+import pydicom
 
 import wetread as wr
 from figures import Figure, save, tabulate
 from wetread.headers.schema import CORE, column_of, unify
 from wetread.table.parts import Generation, Options, commit_generation, locked, write_part
 from wetread.table.rows import IndexRows
+from wetread.testing.dicom import EXPLICIT, JPEG2000, changed, dicom_file, element, picture
+from wetread.testing.pixel_files import even
 
 SLICES = 250
 PART_ROWS = 100_000
@@ -96,9 +109,149 @@ def make_rows(series: np.ndarray) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
+def write_series(folder: Path, shape: tuple[int, int, int], compressed: bool = False) -> list[str]:
+    """Write an MR or, compressed, a CT series with noise; return the paths in order."""
+    count, rows, columns = shape
+    chance = np.random.default_rng(0)
+    smooth = np.add.outer(np.arange(rows), np.arange(columns)) % 1500
+    base = (smooth + chance.normal(400, 30, (rows, columns))).clip(0, 4095).astype("<u2")
+    kind = {"SOPClassUID": CT if compressed else MR, "Modality": "CT" if compressed else "MR"}
+    for n in range(count):
+        values = {
+            **kind,
+            "SOPInstanceUID": f"2.25.77.{n}",
+            "SeriesInstanceUID": "2.25.78",
+            "FrameOfReferenceUID": "2.25.79",
+            "ImagePositionPatient": ["-120", "-110", f"{0.5 * n:g}"],
+            "ImageOrientationPatient": ["1", "0", "0", "0", "1", "0"],
+            "PixelSpacing": ["0.9", "0.9"],
+        }
+        pixels: Any = np.roll(base, n, 0)
+        if compressed:
+            values["PixelData"] = [b"", even(imagecodecs.jpeg2k_encode(pixels, codecformat="j2k"))]
+        else:
+            values["PixelData"] = pixels.tobytes()
+        elements = changed(
+            picture(1, rows, columns),
+            *(element(k, v, vr="OW" if k == "PixelData" else None) for k, v in values.items()),
+            without=("RescaleSlope", "RescaleIntercept"),
+        )
+        data = dicom_file(elements, JPEG2000 if compressed else EXPLICIT)
+        (folder / f"{n:04}.dcm").write_bytes(data)
+    return [str(path) for path in sorted(folder.iterdir())]
+
+
+def measure_volumes(
+    folder: Path, slices: int, rounds: int
+) -> tuple[list[Figure], dict[str, list[float]]]:
+    """Time volumes beside SimpleITK, highdicom and dcm2niix, in turn."""
+    native, packed, to = folder / "native", folder / "packed", folder / "to"
+    for one in (native, packed, to):
+        one.mkdir()
+    names = write_series(native, (slices, 384, 274))
+    write_series(packed, (max(8, slices // 12), 512, 512), compressed=True)
+    index = wr.scan(native, folder / "native.index", progress=False)
+    other = wr.scan(packed, progress=False)
+    wanted = index.series[0].volume.read(slice(0, 4))
+    runs: dict[str, Callable[[], Any]] = {
+        "array": lambda: wr.Index.of(IndexRows.read(index.folder)).series[0].volume.array,
+        "nii": lambda: index.series[0].volume.save(to / "a.nii"),
+        "nii.gz": lambda: index.series[0].volume.save(to / "a.nii.gz"),
+        "one thread": lambda: decode_with(1, other),
+        "two threads": lambda: decode_with(2, other),
+        **peers(names, to, wanted),
+    }
+    seconds = {name: [] for name in runs}
+    for number in range(rounds + 1):  # the first one is not counted
+        for name, run in runs.items():
+            gc.collect()
+            begun = time.perf_counter()
+            run()
+            if number:
+                seconds[name].append(time.perf_counter() - begun)
+    took = {name: median(times) for name, times in seconds.items()}
+    return list_volumes(took, slices, measure_memory(folder / "native.index")), seconds
+
+
+def peers(names: list[str], to: Path, wanted: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Other readers that are installed, by name."""
+    found: dict[str, Callable[[], Any]] = {}
+    if importlib.util.find_spec("SimpleITK"):
+        import SimpleITK
+
+        reader = SimpleITK.ImageSeriesReader()
+        reader.SetFileNames(names)
+        assert (SimpleITK.GetArrayFromImage(reader.Execute())[: len(wanted)] == wanted).all()
+        found["SimpleITK"] = reader.Execute
+    if importlib.util.find_spec("highdicom"):
+        from highdicom import get_volume_from_series
+
+        found["highdicom"] = lambda: get_volume_from_series([pydicom.dcmread(n) for n in names])
+    program = shutil.which("dcm2niix", path=f"{Path(sys.executable).parent}{os.pathsep}/usr/bin")
+    if program:
+        for letter in "ny":
+            command = [program, "-z", letter, "-b", "n", "-w", "1", "-f", "b", "-o", str(to)]
+            run = partial(subprocess.run, [*command, str(Path(names[0]).parent)], check=True)
+            found[f"dcm2niix -z {letter}"] = partial(run, capture_output=True)
+    return found
+
+
+def decode_with(threads: int, index: wr.Index) -> np.ndarray:
+    """Decode the volume of an index with a number of threads."""
+    os.environ["PYTHON_CPU_COUNT"] = str(threads)
+    try:
+        return index.series[0].volume.array
+    finally:
+        del os.environ["PYTHON_CPU_COUNT"]
+
+
+MEMORY = """
+import sys, wetread as wr
+from pathlib import Path
+def read(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
+volume = wr.Index.open(sys.argv[1]).series[0].volume
+volume.read(slice(0, 2))
+before = read("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+size = volume.array.nbytes
+print(read("VmHWM") - before - size)
+"""
+
+
+def measure_memory(index: Path) -> float | None:
+    """Peak memory beyond the array while a volume is decoded, in MB; Linux only."""
+    if not Path("/proc/self/clear_refs").exists():
+        return None
+    command = [sys.executable, "-c", MEMORY, str(index)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1e6
+
+
+def list_volumes(took: dict[str, float], slices: int, memory: float | None) -> list[Figure]:
+    """Figures of volumes, with their goals."""
+    size = f"{slices} slices of 384 x 274, uncompressed"
+
+    def beside(name: str, mine: str, peer: str, least: float) -> Figure:
+        other = took.get(peer)
+        note = "" if other else f"not installed: {peer}"
+        return Figure(name, took[mine], "s", peer=peer, other=other, least=least, note=note)
+
+    return [
+        beside(f"{size}: open index to float32", "array", "SimpleITK", 2),
+        beside("The same", "array", "highdicom", 10),
+        Figure("The same: memory beyond the array", memory, "MB", most=60),
+        beside("The same to a `.nii` file", "nii", "dcm2niix -z n", 1),
+        beside("The same to a `.nii.gz` file", "nii.gz", "dcm2niix -z y", 2),
+        beside("JPEG 2000, 512 x 512, two threads", "two threads", "one thread", 1.7),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=4_000)
+    parser.add_argument("--slices", type=int, default=384, help="of a volume; 0: no volumes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
@@ -122,6 +275,11 @@ def main() -> None:
         Figure(f"Series table of {named}", median(seconds["table"]), "s", most=2.0),
         Figure("Then the view `slices`", median(seconds["slices"]), "s"),
     ]
+    if options.slices:
+        with tempfile.TemporaryDirectory(prefix="wetread-bench-") as name:
+            volumes, more = measure_volumes(Path(name), options.slices, options.rounds)
+        figures += volumes
+        seconds |= more
     save(options.json, figures, seconds)
     print("\n".join(tabulate(figures)))
 

@@ -42,7 +42,8 @@ def _kinds(cell: Any) -> tuple[str, list[str]]:
 def test_a_notebook_keeps_its_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     cells = [c for c in notebook.cells if c.cell_type == "code"]
-    assert cells[0].source == '%pip install -q "..[fastai]"'
+    extras = "demo,nifti" if path.stem == "volumes" else "fastai"
+    assert cells[0].source == f'%pip install -q "..[{extras}]"'
     assert not cells[0].outputs
     outputs = [output for cell in cells for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
@@ -63,4 +64,5 @@ def test_notebook_contains_no_path_and_no_warning(path: Path) -> None:
         if kind.startswith("text/")
     ]
     for text in texts:
+        text = re.sub(r"base64,[\w+/=]+", "", text)  # a picture
         assert not re.search(r"(?<![\w/:.<])/\w+/\w+|site-packages|Traceback", text), text

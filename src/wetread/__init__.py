@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wetread.learn.run import Run
     from wetread.learn.training import train
     from wetread.reports.build import report
+    from wetread.series.volume import Volume
     from wetread.settings import Settings
     from wetread.viewer import view
     from wetread.workers.dask import DaskEngine
@@ -34,6 +35,7 @@ __all__ = [
     "Index",
     "Run",
     "Settings",
+    "Volume",
     "errors",
     "evaluate",
     "imaging",
@@ -58,6 +60,7 @@ _HOMES = {
     "Index": "index",
     "Run": "learn.run",
     "Settings": "settings",
+    "Volume": "series.volume",
     "evaluate": "evaluation",
     "merge": "index",
     "open": "index",

@@ -12,6 +12,7 @@ Wrong *usage* raises:
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── EngineError                        the connection to the execution engine is lost
     ├── MissingExtraError (also an ImportError)    an extra is not installed
+    ├── GeometryError                      slices that are no volume; the message names them
     └── DecodeError                        a file without header or pixels, or damaged ones
         ├── NoPixelsError                  an object that is no image, such as a report or a plan
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
@@ -88,6 +89,10 @@ class MissingExtraError(WetreadError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional dependency: {install_line(extra)}")
+
+
+class GeometryError(WetreadError):
+    """Slices that are no regularly spaced volume; the message names the problems and slices."""
 
 
 class DecodeError(WetreadError):

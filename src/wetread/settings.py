@@ -38,9 +38,14 @@ class Settings:
     header_elements: int = 2_000_000
     """Maximum number of elements in a header, including those in sequences."""
     value_items: int = 65_536
-    """Maximum number of values of an element; null if exceeded, with its start in `invalid`."""
+    """Maximum number of values of an element; null if exceeded, with its start in `invalid`.
+
+    Likewise of elements with a column, of which further ones are left out.
+    """
     value_bytes: int = 1 * MIB
     """Maximum size of a value, likewise; pixels and other bytes without a column are exempt."""
+    row_bytes: int = 2 * MIB
+    """Maximum size of all values of a row that become columns; further ones are left out."""
     row_problems: int = 256
     """Maximum number of problems in a row; further ones are left out."""
     member_bytes: int = 4 * GIB
@@ -77,6 +82,8 @@ class Settings:
     """Bytes of a decoded frame per additional second of the time limit."""
     decode_bytes: int = 512 * MIB
     """Memory limit of a worker per file, in addition to eight of its frames."""
+    volume_bytes: int = 4 * GIB
+    """Maximum size of the array of a volume; larger volumes are read in parts."""
 
     spacing_tolerance: float = 0.01
     """Deviation of a slice distance from the mean, as a fraction of it: IDC and highdicom."""

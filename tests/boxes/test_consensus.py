@@ -157,7 +157,7 @@ def test_check_readers() -> None:
     check({**one, "frame": 0}, {**two, "frame": 1})
     check({**one, "image": None}, {**two, "image": None})
     for other in (two, {**two, "frame": 1}, {**two, "reader": None}):
-        with pytest.raises(UsageError, match="truth of 1 images comes from several readers"):
+        with pytest.raises(UsageError, match="1 images have truth of several readers"):
             check(one, other)
 
 

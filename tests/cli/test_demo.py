@@ -37,6 +37,9 @@ def test_demo_shows_a_radiograph_and_problems(shown: tuple[Path, str]) -> None:
         "JPEG 2000",
         "slice_spacing_mm",
         "ORIENTATION_MIXED",
+        "<Volume: CT 'SmartScore - Gated 0.5 sec', 5 x 16 x 16, 2.5 x 0.488 x 0.488 mm>",
+        "is no volume: SPACING_UNEVEN: ",
+        "Written to volume.png: axial, coronal, sagittal",
         "wetread scan FOLDER -o train.index",
         "Written to xray.png: window 15000/30000",
     ):
@@ -64,7 +67,11 @@ def test_demo_of_boxes_consensus_and_split(shown: tuple[Path, str]) -> None:
     with Pillow.open(folder / "readers.png") as picture:
         coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
         assert 0.002 < coloured.mean() < 0.1  # the boxes; the film is grey
-    assert sorted(path.name for path in folder.iterdir()) == ["readers.png", "xray.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "readers.png",
+        "volume.png",
+        "xray.png",
+    ]
 
 
 def test_missing_extra_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +83,7 @@ def test_missing_extra_names_the_pip_command(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_demo_needs_one_extra_and_overwrites_no_files(tmp_path: Path) -> None:
     """Runs also without the packages of all other extras."""
-    for name in ("xray.png", "readers.png"):
+    for name in ("xray.png", "readers.png", "volume.png"):
         (tmp_path / name).write_text("mine")
     code = """
 import sys
@@ -90,6 +97,6 @@ main(["demo"])
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    for name in ("xray.png", "readers.png"):
+    for name in ("xray.png", "readers.png", "volume.png"):
         assert f"{name} exists and is not replaced." in done.stdout
         assert (tmp_path / name).read_text() == "mine"

@@ -84,7 +84,7 @@ def test_parts_with_predictions_are_evaluated_completely():
 def test_several_readers_as_truth_are_an_error():
     truth = boxes_of({"reader": "R1"}, {"reader": "R2"}, key="a")
     with pytest.raises(
-        UsageError, match=r"the truth of 1 images .* several readers, such as a; .*consensus"
+        UsageError, match=r"1 images have truth of several readers, such as a; .*consensus"
     ):
         value(boxes_of({"key": "a"}, score=0.5), truth)
     each = boxes_of({"key": "a", "reader": "R1"}, {"key": "b", "reader": "R2"})

@@ -22,11 +22,11 @@ STAGES = [
     (walks, "_Inflated"),
     (reading, "swap_values"),
     (reading, "build_columns"),
-    (columns, "gather_texts"),
-    (columns, "convert_texts"),
-    (columns, "_gather_numbers"),
+    (columns, "ColumnBuilder"),
+    (columns, "decode_values"),
+    (columns, "Layout"),
+    (columns, "parse_again"),
     (columns, "parse_times"),
-    (texts, "parse_decimals"),
     (texts, "_decode"),
     (rows, "of_rows"),
     (rows, "describe_private"),
@@ -53,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
         Element(0x00090010, "LO", "MAKER"),
         element("StudyTime", "101530"),
         element("PatientName", b"M\xfcller"),
+        element("PatientWeight", "70.123456789012345678"),
         *picture(99)[7:],
     ]
     odd.sort(key=lambda e: e.tag)

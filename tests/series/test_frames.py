@@ -13,6 +13,7 @@ import pydicom
 import pytest
 
 import wetread as wr
+from wetread.errors import DecodeError
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -22,6 +23,7 @@ GROUPS = {
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "PixelSpacing": "PixelMeasuresSequence",
     "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
     "TemporalPositionIndex": "FrameContentSequence",
     "StackID": "FrameContentSequence",
     "InStackPositionNumber": "FrameContentSequence",
@@ -198,6 +200,59 @@ def test_ultrasound_is_not_opened(scan_files: Any) -> None:
     assert index.series.problems()["code"].tolist() == ["FRAMES_UNPLACED"]
 
 
+def numbered(count: int) -> bytes:
+    """Pixels of frames that hold their number."""
+    return np.repeat(np.arange(count, dtype="<u2"), 64).tobytes()
+
+
+def test_values_of_frames(scan_files: Any) -> None:
+    """Every frame has its own rescale, and the frames are in no order."""
+    every = [
+        {**one, "RescaleSlope": f"{1 + n / 8}", "RescaleIntercept": f"{-n}"}
+        for n, one in enumerate(frames())
+    ]
+    order = random.Random(3).sample(range(10), 10)
+    shuffled = [every[n] for n in order]
+    index = scan_files(enhanced(shuffled, PixelData=numbered(10)))
+    volume = index.series[0].volume
+    at = [order.index(n) for n in range(10)]
+    assert volume.stored[:, 0, 0].tolist() == at
+    wanted = [frame * (1 + n / 8) - n for n, frame in enumerate(at)]
+    assert volume.array[:, 7, 7].tolist() == wanted
+    assert volume.read(slice(3, 5)).shape == (2, 8, 8)
+    assert volume.affine[:3].tolist() == [[0, 0, 0.6, -10], [0, 0.5, 0, 5], [2.5, 0, 0, 0]]
+
+
+def test_stacks_of_one_image_have_their_own_values(scan_files: Any) -> None:
+    sagittal = ["0", "1", "0", "0", "0", "-1"]
+    other = [
+        {**one, "ImageOrientationPatient": sagittal, "ImagePositionPatient": [f"{3 * n}", "0", "0"]}
+        for n, one in enumerate(frames(6))
+    ]
+    index = scan_files(enhanced(frames(10) + other, PixelData=numbered(16)))
+    first, second = index.series[0].volumes
+    assert first.stored[:, 0, 0].tolist() == list(range(10))
+    assert second.stored[:, 0, 0].tolist() == list(range(15, 9, -1))  # row x column is -x
+    assert second.affine[:3, 0].tolist() == pytest.approx([-3, 0, 0])
+
+
+def test_a_concatenation_has_the_frames_of_all_its_files(scan_files: Any) -> None:
+    every = frames(20)
+    files = [
+        enhanced(every[at : at + 10], SOPInstanceUID=f"2.25.7.{at}", PixelData=numbered(10))
+        for at in (0, 10)
+    ]
+    volume = scan_files(*files).series[0].volume
+    assert volume.stored[:, 0, 0].tolist() == [*range(10)] * 2
+
+
+def test_a_truncated_frame_names_itself(scan_files: Any) -> None:
+    index = scan_files(enhanced(frames(), PixelData=numbered(10))[:-200])
+    with pytest.raises(DecodeError, match=r"^0.dcm: frame 8 is truncated"):
+        index.series[0].volume.read()
+    assert index.series[0].volume.read(slice(0, 8)).shape == (8, 8, 8)
+
+
 def test_case_33(shared_case: Callable[[str], Path]) -> None:
     folder = shared_case("33")
     index = wr.scan(folder, workers=0, progress=False)
@@ -272,6 +327,7 @@ def test_legacy_converted(tmp_path: Path) -> None:
     (series,) = wr.scan(tmp_path, workers=0, progress=False).series
     (ours,) = series.volumes
     assert ours.shape == volume.spatial_shape
+    np.testing.assert_allclose(ours.array, volume.array[::-1])
     assert ours.spacing == pytest.approx(volume.spacing)
     last = volume.affine @ [volume.spatial_shape[0] - 1, 0, 0, 1]  # the other end
     assert series.row["origin_patient"] == pytest.approx(last[:3])

@@ -126,7 +126,7 @@ def check_readers(rows: pa.Table, what: str = "truth") -> None:
     )
     if several:
         raise UsageError(
-            f"the {what} of {len(several)} images comes from several readers, such as "
+            f"{len(several)} images have {what} of several readers, such as "
             f"{', '.join(several[:3])}; merge them first with Boxes.consensus(), on the command "
             "line --consensus wbf"
         )

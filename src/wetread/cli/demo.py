@@ -21,7 +21,7 @@ from wetread.cli.picture import to_bytes
 from wetread.cli.problems import print_problems
 from wetread.cli.scan_summary import print_summary
 from wetread.cli.series import print_series
-from wetread.errors import MissingExtraError, StorageError
+from wetread.errors import GeometryError, MissingExtraError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
     from wetread.images.image import Image
     from wetread.index import Index
+    from wetread.series.table import SeriesTable
 
 HEAD = """
 SELECT parse_filename(path) AS file, Modality, StudyDate, Rows, "Columns",
@@ -44,6 +45,7 @@ SELECT * FROM problems WHERE code <> 'UID_CLASH'
 ORDER BY list_position(['error', 'warning', 'info'], severity), path LIMIT 8
 """
 CHEST = "path LIKE '%/RG1_UNCR.dcm'"
+REFUSED = "list_contains(problems, 'SPACING_UNEVEN')"
 PHANTOMS, SIZE = 60, 320
 MOST_SERIES = 10
 AGREEMENT = """
@@ -62,6 +64,7 @@ wetread scan FOLDER -o train.index       one row per file, stored in a folder
 wetread problems train.index             the problems of each file
 wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
 wetread series train.index               series: are they whole volumes?
+wetread export train.index -o nifti --to nifti   the volumes as NIfTI
 wetread header FILE PatientAge Rows      header of one file, or some elements
 wetread show FILE -o picture.png         its image; wetread mosaic train.index: many
 wetread sample phantoms                  200 phantoms with bounding boxes
@@ -74,9 +77,9 @@ def demo(train: bool) -> None:
     """Run the demo on real files.
 
     The files come with the packages pydicom and pydicom-data; the bounding boxes are those of
-    synthetic radiographs (phantoms). Writes xray.png and readers.png into the current folder unless
-    files of that name exist. With --train a detector and a classifier are trained on phantoms
-    instead, and submission.csv, curves.png and examples.png are written.
+    synthetic radiographs (phantoms). Writes xray.png, volume.png and readers.png into the current
+    folder unless files of that name exist. With --train a detector and a classifier are trained on
+    phantoms instead, and submission.csv, curves.png and examples.png are written.
     """
     if train:
         _train()
@@ -102,6 +105,8 @@ def demo(train: bool) -> None:
     print_headline(console, "Series: is each a whole volume?")
     whole = SeriesTable(index, progress=False).where("slices > 3 AND Modality IN ('CT', 'MR')")
     print_series(whole.table.slice(0, MOST_SERIES))
+    print_headline(console, "A volume, or the reason why there is none")
+    _show_volumes(whole)
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index.of(index).where(CHEST)[0]
     echo(str(chest.header))
@@ -120,6 +125,18 @@ def _train() -> None:
 
     with TemporaryDirectory(prefix="wetread-demo-") as folder:
         show_training(open_console(), Path(folder), _write)
+
+
+def _show_volumes(series: SeriesTable) -> None:
+    """Draw the volume with the most slices, and print the problems of a series without one."""
+    volume = max((v for one in series for v in one.volumes), key=lambda volume: volume.shape)
+    echo(f"{volume!r}, values {volume.array.min():g} to {volume.array.max():g}")
+    echo(f"Voxel (slice, row, column, 1) to LPS mm:\n{volume.affine.round(3)}")
+    _write(Path("volume.png"), to_bytes(volume.render(), ".png"), "axial, coronal, sagittal")
+    try:
+        series.where(REFUSED)[0].volume  # noqa: B018
+    except GeometryError as error:
+        echo(f"\n{error}")
 
 
 def _draw(image: Image) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wetread.datasets.labels import To
     from wetread.datasets.layout import Names
     from wetread.images.export import Format
+    from wetread.series.export import VolumeFormat
 
 
 def _crop_of(
@@ -38,7 +39,8 @@ def _crop_of(
 @click.option(
     "--format",
     metavar="NAME",
-    help="png16, tiff, npy (all values); png8, jpg (display). Default: png16, with labels png8.",
+    help="png16, tiff, npy (all values); png8, jpg (display). Default: png16, with labels png8. "
+    "Volumes: nii.gz (default), nii.",
 )
 @window_option
 @click.option(
@@ -49,7 +51,12 @@ def _crop_of(
 )
 @click.option("--boxes", metavar="FILE", help="Labels of the images, one set per image.")
 @consensus_option()
-@click.option("--to", "form", metavar="FORMAT", help="Format of the labels: yolo, coco or voc.")
+@click.option(
+    "--to",
+    "form",
+    metavar="FORMAT",
+    help="Format of the labels: yolo, coco or voc; nifti writes volumes.",
+)
 @click.option(
     "--names",
     default="key",
@@ -71,12 +78,12 @@ def export(
     index: str,
     to: str,
     size: int | None,
-    format: Format | None,
+    format: Format | VolumeFormat | None,
     window: str | tuple[float, float] | None,
     crop: tuple[float, float, float, float] | None,
     boxes: str | None,
     consensus: Method | None,
-    form: To | None,
+    form: To | Literal["nifti"] | None,
     names: Names,
     parts: str,
     where: str | None,
@@ -85,7 +92,7 @@ def export(
     as_json: bool,
     fail_on: list[str],
 ) -> None:
-    """Export images of an INDEX, with labels if given.
+    """Export images of an INDEX, with labels if given, or volumes.
 
     Writes one file per frame, named by id, and manifest.csv, which maps every file to its source.
     png16, tiff and npy keep all values; png8 and jpg contain the displayed image.
@@ -94,10 +101,14 @@ def export(
     file, labels in their pixels, a folder per part of the split. "wetread boxes" reads labels or
     predictions of these images back.
 
+    With --to nifti, it writes each volume of each series as one file, named by series id. Stacks
+    that are no volume are listed in manifest.csv, with the reason.
+
     \b
     wetread export train.index -o png/ --size 1024
     wetread export train.index -o lung/ --format jpg --window lung --where "Modality = 'CT'"
     wetread export train.index -o data/ --boxes train.csv --consensus wbf --to yolo --size 1024
+    wetread export train.index -o nifti/ --to nifti --where "Modality = 'MR'"
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
@@ -124,9 +135,12 @@ def export(
         parts=parts,
     )
     lines = written.astype(object).where(written.notna(), None).to_dict("records")
-    failures = list_failures(line for line in lines if line["status"] != "no_label")
+    left_out = ("no_label", "no_volume")
+    failures = list_failures(line for line in lines if line["status"] not in left_out)
     if as_json:
         print_json(lines)
+    elif form == "nifti":
+        _print_volumes(lines, to, failures)
     else:
         _print(lines, to)
         if labels is not None and form == "yolo" and labels.table["score"].null_count < len(labels):
@@ -136,6 +150,16 @@ def export(
         for line in say_without_pixels(source):
             echo(line)
     exit_on(fail_on, (code for code, _ in failures))
+
+
+def _print_volumes(lines: list[dict[str, Any]], to: str, failures: list[tuple[str, str]]) -> None:
+    """Print the number of volumes, and of stacks that are none."""
+    files = sum(line["file"] is not None for line in lines)
+    echo(f"{files:,} volumes in {to}, listed in its manifest.csv")
+    for _, text in failures:
+        echo(f"not written: {text}")
+    if refused := sum(line["status"] == "no_volume" for line in lines):
+        echo(f"not written: {refused:,} stacks that are no volume; the manifest has the reasons")
 
 
 def _print(lines: list[dict[str, Any]], to: str) -> None:

@@ -21,8 +21,9 @@ from wetread.common.progress import Progress
 from wetread.fastai.arrays import dicom_windows
 from wetread.fastai.datasets import LONGEST_LIST, WindowPair
 from wetread.fastai.pixel_summary import STATISTICS, list_pixels, summarise_file
+from wetread.headers.core.constants import AT, DATE, LENGTH, TEXT
 from wetread.headers.reading import read_headers
-from wetread.headers.schema import AT, DATE, LENGTH, SWAPPED_VRS, TEXT, Column, column_of
+from wetread.headers.schema import SWAPPED_VRS, Column, column_of
 from wetread.sources.find import SOURCE_SCHEMA
 
 if TYPE_CHECKING:

@@ -26,7 +26,6 @@ from wetread.headers.core.constants import (
 )
 from wetread.headers.registry import Registry
 from wetread.headers.walks import (
-    Bytes,
     Elements,
     Found,
     Memory,
@@ -61,7 +60,7 @@ class Block:
 
     sources: pa.RecordBatch | pa.Table
     walked: Walked
-    arena: Bytes
+    memory: Memory
 
 
 def thread_registry() -> Registry:
@@ -97,7 +96,7 @@ def walk_block(
         block.walk_plain(np.flatnonzero(reads & ~is_member), names)
         for i in np.flatnonzero(reads & is_member).tolist():
             block.walk_member(i, root, path[i].as_py(), member[i].as_py())
-    return Block(sources.slice(0, block.rows.shape[1]), block.walked(), memory.arena)
+    return Block(sources.slice(0, block.rows.shape[1]), block.walked(), memory)
 
 
 class _Gathering:

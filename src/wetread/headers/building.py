@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import buffer_type, filled_flags
-from wetread.headers.charset import read_charsets
-from wetread.headers.core.constants import MOST_RAW
-from wetread.headers.core.texts import spread_offsets
+from wetread.headers.charset import CHARSET, read_charsets
+from wetread.headers.core.constants import MOST_RAW, NO_FAMILY
 from wetread.headers.registry import Registry
-from wetread.headers.schema import format_tag
-from wetread.headers.walks import Bytes, Elements
-
-Bools = npt.NDArray[np.bool_]
+from wetread.headers.schema import Column, format_tag
+from wetread.headers.walks import Elements, Memory
 
 
 @dataclass(slots=True)
@@ -37,76 +33,86 @@ class Built:
 
 
 @dataclass(slots=True)
+class Values:
+    """Flat arrays, one entry per element; see `core.builder`."""
+
+    code: npt.NDArray[np.uint16]
+    """Number of the column."""
+    family: npt.NDArray[np.uint8]
+    """By which the value is read; NO_FAMILY if it is not, or not here."""
+    odd: npt.NDArray[np.uint8]
+    """Bits: OTHER_FAMILY, ..."""
+    copies: npt.NDArray[np.int32]
+    """Elements of the same tag before it in its row."""
+    start: npt.NDArray[np.int64]
+    """Start of the bytes in the arena."""
+    size: npt.NDArray[np.int64]
+    """Bytes without padding; -1 for an element without a value."""
+
+    @classmethod
+    def of(cls, code: npt.NDArray[np.uint16]) -> Values:
+        """Zeros beside the numbers of the columns."""
+        family, odd = np.zeros((2, len(code)), np.uint8)
+        start, size = np.zeros((2, len(code)), np.int64)
+        return cls(code, family, odd, np.zeros(len(code), np.int32), start, size)
+
+
+@dataclass(slots=True)
 class Work:
     """State of the conversion of one block."""
 
-    arena: Bytes
+    memory: Memory
     elements: Elements
-    codes: npt.NDArray[np.uint16]
+    values: Values
     registry: Registry
     built: Built
-    extra: dict[int, list[tuple[int, Any]]] = field(default_factory=dict)
-    """By number of column: row and Python value of elements read one by one."""
-    charsets: dict[int, str] | None = None
-    """Specific Character Set by row, of the rows that state one; read on first use."""
+    extra: dict[Column, dict[int, Any]] = field(default_factory=dict)
+    """By column and row: Python values of elements read one by one."""
+    is_charset: npt.NDArray[np.bool_] = field(init=False)
+    """Elements Specific Character Set that count; see `read_charsets`."""
+    charsets: dict[int, str] = field(init=False)
+    """Values of these, by row."""
+
+    def read_charsets(self) -> None:
+        """Read the character sets that the rows state, once the families are settled."""
+        self.is_charset = (self.elements.tag == CHARSET) & (self.values.family != NO_FAMILY)
+        stated = self.elements.take(np.flatnonzero(self.is_charset))
+        self.charsets = read_charsets(self.memory.arena, stated)
+
+    def column(self, i: int) -> Column:
+        """Column of an element."""
+        return self.registry.columns[int(self.values.code[i])]
 
     def raw(self, i: int) -> bytes:
         """The first bytes of an element's value, as far as they were read."""
         start = int(self.elements.start[i])
         if start < 0:
             return b""
-        return self.arena[start : start + min(int(self.elements.length[i]), MOST_RAW)].tobytes()
+        end = start + min(int(self.elements.length[i]), MOST_RAW)
+        return self.memory.arena[start:end].tobytes()
+
+    def trimmed(self, i: int) -> bytes:
+        """Value of an element without padding."""
+        start = int(self.values.start[i])
+        return self.memory.arena[start : start + int(self.values.size[i])].tobytes()
 
     def charset(self, i: int) -> str:
         """Specific Character Set of an element's row; "" if it states none."""
-        if self.charsets is None:
-            self.charsets = read_charsets(self.arena, self.elements)
         return self.charsets.get(int(self.elements.row[i]), "")
 
     def delimiters(self, i: int) -> bytes:
         """Characters of an element after which its first character set counts again."""
-        code = self.codes[i]
-        if self.registry.is_name[code]:
+        column = self.column(i)
+        if column.vrs[0] == "PN":
             return b"\\^="
-        return b"\\" if self.registry.columns[code].splits else b""
+        return b"\\" if column.splits else b""
+
+    def find(self, i: int, code: str, text: str) -> None:
+        """Note a problem about an element."""
+        e = self.elements
+        self.built.find(e.row[i], code, int(e.tag[i]), e.offset[i], text)
 
     def reject(self, i: int, code: str, text: str) -> None:
         """Reject a value: keep its bytes in `invalid`, note a problem."""
-        row, tag = int(self.elements.row[i]), int(self.elements.tag[i])
-        name = self.registry.columns[self.codes[i]].name
-        self.built.invalid.append((row, name, self.raw(i)))
-        self.built.find(row, code, tag, self.elements.offset[i], text)
-
-
-def spread(values: pa.Array, rows: npt.NDArray[np.int32], filled: Bools, count: int) -> pa.Array:
-    """Array of `count` rows with values in some of them, null in the others.
-
-    `rows` are in ascending order; a value that is not `filled` is null. The data of texts and
-    lists is not copied.
-
-    >>> from wetread.common.arrays import array
-    >>> values, filled = array(["a", "b"], pa.string()), np.array([True, True])
-    >>> spread(values, np.array([0, 2], np.int32), filled, 3).to_pylist()
-    ['a', None, 'b']
-    """
-    if values.null_count:
-        filled = filled & filled_flags(values)
-    if len(values) == count and filled.all():
-        return values
-    first, buffers, valid = values.offset, values.buffers(), np.zeros(-(-count // 8), np.uint8)
-    has_offsets = pa.types.is_string(values.type) or pa.types.is_list(values.type)
-    offsets = np.frombuffer(buffers[1], np.int32) if has_offsets else np.zeros(len(rows) + 1, "i4")
-    offsets = offsets[first : first + len(rows) + 1] if has_offsets else offsets
-    bounds = np.empty(count + 1, np.int32)
-    spread_offsets(offsets, rows, filled.view(np.uint8), bounds, valid)
-    if pa.types.is_list(values.type):
-        made = [pa.py_buffer(valid), pa.py_buffer(bounds)]
-        return pa.Array.from_buffers(values.type, count, made, children=[values.values])
-    if pa.types.is_string(values.type):
-        return pa.Array.from_buffers(
-            values.type, count, [pa.py_buffer(valid), pa.py_buffer(bounds), buffers[2]]
-        )
-    kind = buffer_type(values.type)
-    out = np.zeros(count, kind)
-    out[rows] = np.frombuffer(buffers[1], kind)[first : first + len(values)]
-    return pa.Array.from_buffers(values.type, count, [pa.py_buffer(valid), pa.py_buffer(out)])
+        self.built.invalid.append((int(self.elements.row[i]), self.column(i).name, self.raw(i)))
+        self.find(i, code, text)

@@ -163,8 +163,8 @@ def find_pixels(file: BinaryIO, settings: Settings) -> int | None:
 def find_syntax(file: BinaryIO, settings: Settings) -> str | None:
     """Transfer Syntax UID that the bytes of a file are in; None if unknown, or not DICOM."""
     walked, memory, _ = _walk(file, settings, whole=False)
-    syntax: str | None = read_syntaxes(walked, memory.arena)[0]
-    return syntax
+    syntaxes = read_syntaxes(walked, memory.arena)
+    return syntaxes.names[int(syntaxes.codes[0])]
 
 
 def _walk(

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from wetread.common.arrays import array
+from wetread.headers.core.constants import DATE
 from wetread.headers.gather import trim
 from wetread.headers.registry import Registry
-from wetread.headers.schema import DATE
 from wetread.headers.walks import Bytes, Elements
 
 

@@ -22,10 +22,11 @@ def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     is_big = walked.rows[R_ENCODING] & BIG > 0
     if not is_big.any():
         return
-    chosen = is_big[elements.row] & (elements.start >= 0) & (elements.tag >> 16 != 2)
-    chosen &= (elements.depth == 0) & (elements.bits & F_CLIPPED == 0)
-    chosen &= (elements.tag & 0xFFFF != 0) & ((elements.tag & 0x10000) == 0)
-    _swap(arena, elements.take(np.flatnonzero(chosen)))
+    big = elements.take(np.flatnonzero(is_big[elements.row]))
+    chosen = (big.start >= 0) & (big.tag >> 16 != 2)
+    chosen &= (big.depth == 0) & (big.bits & F_CLIPPED == 0)
+    chosen &= (big.tag & 0xFFFF != 0) & ((big.tag & 0x10000) == 0)
+    _swap(arena, big.take(np.flatnonzero(chosen)))
 
 
 def _swap(arena: Bytes, chosen: Elements) -> None:

@@ -19,6 +19,8 @@ from wetread.sources.archives import ArchiveError
 
 FEW = 16
 """Maximum Number of Frames for which a scan counts the fragments, with one read each."""
+_MOST = 65_536
+"""Fragments at which counting ends."""
 _ITEM = b"\xfe\xff\x00\xe0"
 _SIZE_HEADER = 5
 """Bytes of a bare JPEG XL stream that are the same for all frames of a file."""
@@ -38,8 +40,9 @@ def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:
     """Number of fragments from `offset` on that start a frame; 0 if it cannot be determined."""
     count, prefix, at = 0, b"", offset
     try:
-        with source() as file:
-            while True:
+        with source() as stream:
+            file = getattr(stream, "raw", stream)  # 20 bytes, not a whole buffer
+            for _ in range(_MOST):
                 file.seek(at)
                 head = file.read(20)
                 if not head.startswith(_ITEM):
@@ -51,6 +54,7 @@ def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:
                         return 0
                     count += head.startswith(prefix, 8)
                 at += 8 + length
+            return count
     except (OSError, ArchiveError):
         return 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from wetread.common.arrays import array, whole_array
 from wetread.headers.core.hashes import Blake2b, write_ids
+from wetread.headers.values import bytes_of
 
 # RFC 7693, 2.6 and 2.7
 _START = (
@@ -36,7 +36,7 @@ def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:
     """
     paths, members = (whole_array(sources.column(name)) for name in ("path", "member"))
     digits = np.empty((len(paths), 16), np.uint8)
-    write_ids(_hash(), *_bytes_of(paths), *_bytes_of(members), digits)
+    write_ids(_hash(), *bytes_of(paths), *bytes_of(members), digits)
     bounds = np.arange(0, digits.size + 1, 16, dtype=np.int32)
     ids = [None, pa.py_buffer(bounds), pa.py_buffer(digits)]
     columns = {"id": pa.Array.from_buffers(pa.string(), len(paths), ids)}
@@ -48,12 +48,6 @@ def identify(sources: pa.RecordBatch | pa.Table) -> dict[str, pa.Array]:
 def _hash() -> Blake2b:
     order = np.array([*_ORDER, *_ORDER[:2]], np.uint8)
     return Blake2b(np.array(_START, np.uint64), order, np.zeros(128, np.uint8))
-
-
-def _bytes_of(names: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    _, offsets, data = names.buffers()
-    bounds = np.frombuffer(offsets, np.int32, len(names) + 1, names.offset * 4)
-    return np.frombuffer(data or b"", np.uint8), bounds
 
 
 def _shown(names: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from wetread.common.arrays import array, filled
 from wetread.headers.encodings import is_decodable
 from wetread.headers.extent import Stated
+from wetread.headers.walks import Syntaxes
 
 Bools = npt.NDArray[np.bool_]
 
@@ -24,7 +25,7 @@ _MODALITIES = ["US", "IVUS"]
 
 def find_decodable(
     stated: Stated,
-    syntax: npt.NDArray[np.object_],
+    syntax: Syntaxes,
     pixels: Bools,
     floats: Bools,
     cut: Bools,
@@ -37,10 +38,8 @@ def find_decodable(
     truncated and uncompressed or whose form is unreadable.
     Without a transfer syntax only pixels of undefined length are decoded, by what they hold.
     """
-    yes = np.array([s is None for s in syntax], np.bool_) & open_ended
-    for name in {s for s in syntax[pixels].tolist() if s is not None}:
-        if is_decodable(name):
-            yes |= syntax == name
+    yes = ~syntax.where(bool) & open_ended
+    yes |= syntax.where(is_decodable)
     yes &= ~cut
     for size in (stated.rows, stated.columns):
         yes &= (size > 0) & (size <= 65535)

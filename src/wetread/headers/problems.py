@@ -38,6 +38,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "STRAY": ("DELIMITER", "an item or delimiter outside a sequence"),
     "LONG_VALUE": ("VALUE_LIMIT", "{a} bytes, more than {b}"),
     "MANY_VALUES": ("VALUE_LIMIT", "{a} values, more than {b}"),
+    "FULL_BYTES": ("VALUE_LIMIT", "more than {a} bytes of values; the others are left out"),
+    "FULL_ELEMENTS": ("ELEMENT_LIMIT", "more than {a} elements; the others are left out"),
     # sequences (PS3.5 7.5)
     "UN_SEQUENCE": ("UN_SEQUENCE", "a sequence in UN of undefined length"),
     "NO_ITEMS": ("DELIMITER", "UN of undefined length that holds no items"),

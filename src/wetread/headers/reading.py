@@ -111,14 +111,14 @@ def _read_block(
 ) -> pa.Table:
     """Read the first sources, as many as the memory of a block holds."""
     block = walk_block(root, sources, settings, whole=extra.private or extra.sequences)
-    walked, arena, rows = block.walked, block.arena, block.sources.num_rows
+    walked, arena, rows = block.walked, block.memory.arena, block.sources.num_rows
     registry = thread_registry()
     answer = Answer.of(walked, arena)
     if extra.private or extra.sequences:
         answer.convert_nested(walked, arena, extra.private, extra.sequences)
     elements = walked.elements
     swap_values(arena, elements, walked)
-    built = build_columns(arena, elements, rows, registry)
+    built = build_columns(block.memory, elements, rows, registry)
     answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
     if extra.empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)

@@ -7,11 +7,13 @@ import numpy.typing as npt
 from pydicom._dicom_dict import DicomDictionary
 
 from wetread.headers.core.columns import number_tags
+from wetread.headers.core.constants import TRIM_EQUALS, TRIM_LEFT
 from wetread.headers.schema import Column, column_of, pack_vr
 from wetread.headers.walks import Elements
 
 _MOST_STRANGE = 4000
 """Maximum number of columns for tags that are not in the dictionary."""
+_TRIM = {"AE": TRIM_LEFT, "PN": TRIM_EQUALS}
 NO_CODE = 65535
 """Number of a tag without a column."""
 
@@ -26,10 +28,9 @@ class Registry:
     def __init__(self) -> None:
         self.columns: list[Column] = []
         self.family = np.zeros(65536, np.uint8)
-        flags = np.zeros((5, 65536), np.bool_)
-        self.dual, self.is_list, self.is_title, self.is_name, self.unknown = flags
-        self.vr = np.zeros(65536, np.uint16)
-        """The column's VR, packed as in a file."""
+        self.dual, self.is_list, self.unknown, self.trim = np.zeros((4, 65536), np.uint8)
+        self.vrs = np.zeros((2, 65536), np.uint16)
+        """First and last of the column's VRs, packed as in a file."""
         self._strange = 0
         self._codes: dict[int, int] = {}
         self._slot_tag = np.zeros(65536, np.uint32)
@@ -70,10 +71,10 @@ class Registry:
         self._codes[tag] = code
         self.family[code] = column.family
         self.dual[code] = set(column.vrs) == {"US", "SS"}
-        self.is_list[code], self.is_title[code] = column.is_list, column.vrs[0] == "AE"
-        self.is_name[code] = column.vrs[0] == "PN"
+        self.is_list[code] = column.is_list
+        self.trim[code] = _TRIM.get(column.vrs[0], 0)
         self.unknown[code] = not column.known
-        self.vr[code] = pack_vr(column.vrs[0])
+        self.vrs[:, code] = pack_vr(column.vrs[0]), pack_vr(column.vrs[-1])
         slot = (tag * 2654435769 & 0xFFFFFFFF) >> 16
         if self._slot_tag[slot] == 0:
             self._slot_tag[slot], self._slot_code[slot] = tag, code

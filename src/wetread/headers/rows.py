@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,13 +55,13 @@ from wetread.headers.schema import (
 from wetread.headers.walks import (
     SYNTAXES,
     Bytes,
+    Syntaxes,
     Walked,
     read_syntaxes,
 )
 from wetread.settings import Settings
 
 Int64s = npt.NDArray[np.int64]
-Texts = npt.NDArray[np.object_]
 RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
@@ -113,7 +114,7 @@ _REQUIRED = {"SamplesPerPixel", "BitsStored", "PixelRepresentation"}
 class Answer:
     """Results of n rows."""
 
-    syntax: Texts
+    syntax: Syntaxes
     pixel_offset: Int64s
     pixel_length: Int64s
     without_pixels: npt.NDArray[np.bool_]
@@ -257,7 +258,9 @@ def assemble(
 def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
     """The first problems of each row, and PROBLEM_LIMIT if there are more."""
     most = settings.row_problems
-    if len(problems) <= most:
+    rows = Counter(map(itemgetter(0), problems))
+    full = any(problem[1] == "PROBLEM_LIMIT" for problem in problems)
+    if not full and max(rows.values(), default=0) <= most:
         return problems
     kept: list[RowProblem] = []
     for row, group in groupby(problems, key=itemgetter(0)):
@@ -304,7 +307,7 @@ def _own_columns(
             )
         },
         "etag": sources.column("etag"),
-        "transfer_syntax": array(answer.syntax, pa.string()),
+        "transfer_syntax": answer.syntax.texts(),
         "pixel_offset": array(answer.pixel_offset, pa.int64(), answer.pixel_offset < 0),
         "pixel_length": array(answer.pixel_length, pa.int64(), answer.without_pixels),
         "header_hash": array(walked.rows[R_HASH].copy(), pa.int64(), unread),
@@ -326,12 +329,9 @@ def _check_pixels(
     unreadable: npt.NDArray[np.bool_],
 ) -> None:
     rows = len(unreadable)
-    native = np.full(rows, -1, np.int64)
-    deflated = np.zeros(rows, np.bool_)
-    for syntax in {s for s in answer.syntax if s}:
-        here = answer.syntax == syntax
-        native[here] = 0 if is_encapsulated(syntax) else 1
-        deflated[here] = encoding_of(syntax).deflated
+    native = answer.syntax.where(lambda uid: not is_encapsulated(uid)).astype(np.int64)
+    native[~answer.syntax.where(bool)] = -1
+    deflated = answer.syntax.where(lambda uid: encoding_of(uid).deflated)
     size = np.where(deflated, np.int64(1) << 62, walked.rows[R_SIZE])
     stated = Stated.of(arrays, rows)
     found = check_extent(stated, size, answer.pixel_offset, answer.pixel_length, native)

@@ -10,10 +10,23 @@ import pyarrow as pa
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom.datadict import mask_match
 
-# Families: how the bytes of a value are read. TEXT, DECIMAL, INTEGER and DATE are characters.
-TEXT, DECIMAL, INTEGER, DATE = 0, 1, 2, 3
-US, SS, UL, SL, UV, SV, FL, FD, AT = 4, 5, 6, 7, 8, 9, 10, 11, 12
-LENGTH, SEQUENCE = 13, 14
+from wetread.headers.core.constants import (
+    AT,
+    DATE,
+    DECIMAL,
+    FD,
+    FL,
+    INTEGER,
+    LENGTH,
+    SEQUENCE,
+    SL,
+    SS,
+    SV,
+    TEXT,
+    UL,
+    US,
+    UV,
+)
 
 FAMILY_OF_VR: dict[str, int] = {
     **dict.fromkeys(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
-from wetread.common.arrays import filled
+from wetread.common.arrays import array, filled
 from wetread.headers import problems
 from wetread.headers.core.constants import (
     BIG,
@@ -29,6 +29,7 @@ from wetread.headers.core.constants import (
     F_CLIPPED,
     IMPLICIT,
     INFLATE,
+    LENGTH,
     MOST_RAW,
     R_COLUMNS,
     R_ENCODING,
@@ -40,6 +41,7 @@ from wetread.headers.core.constants import (
     R_TEXT,
     R_TEXT_LENGTH,
     ROOM,
+    SEQUENCE,
     SLACK,
 )
 from wetread.headers.core.walk import Walk
@@ -53,7 +55,7 @@ from wetread.headers.encodings import (
     infer_compression,
 )
 from wetread.headers.gather import gather_strings
-from wetread.headers.schema import FAMILY_OF_VR, LENGTH, LONG_FORM_VRS, SEQUENCE, column_of, pack_vr
+from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, column_of, pack_vr
 from wetread.settings import MIB, Settings
 from wetread.sources.archives import ArchiveError
 from wetread.sources.find import PASSING
@@ -412,20 +414,39 @@ class _Inflated:
         return bytes(self._kept[first:end])
 
 
-def read_syntaxes(walked: Walked, arena: Bytes) -> npt.NDArray[np.object_]:
-    """Transfer Syntax UID that the bytes of each row are in; None for unknown."""
+@dataclass(slots=True)
+class Syntaxes:
+    """Transfer Syntax UIDs of n rows."""
+
+    names: list[str | None]
+    """Distinct ones; the first is None, for unknown."""
+    codes: Int64s
+    """Place in `names` of each row's."""
+
+    def where(self, test: Callable[[str], bool]) -> Bools:
+        """True for the rows with a transfer syntax that passes a test."""
+        passed = [name is not None and test(name) for name in self.names]
+        return np.array(passed, np.bool_)[self.codes]
+
+    def texts(self) -> pa.StringArray:
+        """One UID per row, null for unknown."""
+        return array(self.names, pa.string()).take(array(self.codes, pa.int64()))
+
+
+def read_syntaxes(walked: Walked, arena: Bytes) -> Syntaxes:
+    """Transfer Syntax UIDs that the bytes of the rows are in."""
     syntax = walked.rows[R_SYNTAX]
-    texts = np.full(len(syntax), None, object)
-    for bits, uid in enumerate(SYNTAXES):
-        texts[syntax == bits] = uid
+    found: list[str | None] = [None, *SYNTAXES]
+    codes = np.maximum(syntax, -1) + 1
     stated = np.flatnonzero(syntax == -2)
     start, length = walked.rows[R_TEXT, stated], walked.rows[R_TEXT_LENGTH, stated]
     names = gather_strings(arena, start, length).dictionary_encode()
-    distinct = np.array([name.strip() or None for name in names.dictionary.to_pylist()], object)
-    texts[stated] = distinct[filled(names.indices, 0)]
+    codes[stated] = filled(names.indices, 0) + len(found)
+    found += [name.strip() or None for name in names.dictionary.to_pylist()]
     for row, inferred in walked.inferred.items():
-        texts[row] = inferred
-    return texts
+        codes[row] = len(found)
+        found.append(inferred)
+    return Syntaxes(found, codes)
 
 
 def describe_error(error: OSError | ArchiveError) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def detect_layout(
     whole = not undefined and _has_uncompressed_length(form, length)
     native = form.syntax in NATIVE or not form.syntax
     order = item_order(first)
-    if whole and native and not (order or _may_be_stream(first)):
+    if whole and native and not may_be_encoded(first):
         return "native", form, ()
     if order:
         at = 8 + int(unpack_from(f"{order}I", first, 4)[0])
@@ -88,6 +88,15 @@ def item_order(head: bytes) -> str:
     '<'
     """
     return _ORDERS.get(head[:4], "") if len(head) >= 8 else ""
+
+
+def may_be_encoded(first: bytes) -> bool:
+    """True if a value that begins so may hold items or a code-stream.
+
+    >>> may_be_encoded(bytes(72)), may_be_encoded(bytes.fromhex("ffd8ffe0"))
+    (False, True)
+    """
+    return item_order(first) != "" or first.startswith(STARTS) or first[4:8] == b"\x40\0\0\0"
 
 
 def count_native(form: Form, length: int) -> int | None:
@@ -176,10 +185,6 @@ def _is_rle(head: bytes, length: int, form: Form) -> bool:
         and used[-1] < length
         and not any(unused)
     )
-
-
-def _may_be_stream(first: bytes) -> bool:
-    return first.startswith(STARTS) or first[4:8] == b"\x40\0\0\0"
 
 
 def _has_uncompressed_length(form: Form, length: int) -> bool:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 import pyarrow as pa
 
 from wetread.common.dataframe import to_frame
 from wetread.common.html import table_html
-from wetread.errors import SERIES_PROBLEMS, UnknownNameError
+from wetread.errors import SERIES_PROBLEMS, GeometryError, UnknownNameError, UsageError
 from wetread.series import tables
+from wetread.series.affine import make_affine, read_spacing
 from wetread.series.build import Collection, collect
 from wetread.series.stacks import Stack
+from wetread.series.volume import Grid, Slice, Volume
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows, fetch_rows
 
@@ -34,6 +36,8 @@ _PREVIEW = (
     "slice_spacing_mm",
     "problems",
 )
+_MOST_PROBLEMS = 5
+"""Problems that the message of a GeometryError names."""
 
 
 class SeriesTable:
@@ -147,17 +151,6 @@ class SeriesTable:
         )
 
 
-class Slice(NamedTuple):
-    """Slice of a stack: an image, or a frame of a multi-frame image."""
-
-    id: str
-    """Id of the image in the index."""
-    frame: int
-    """Frame number, from 0."""
-    position: float
-    """Position on the normal of the stack, in mm."""
-
-
 @dataclass(frozen=True)
 class SeriesStack:
     """Slices that share orientation, matrix and pixel spacing, in order of position."""
@@ -174,6 +167,16 @@ class SeriesStack:
     """Image Orientation (Patient): row, then column vector."""
     divided_by: dict[str, Any]
     """Attributes that tell the stack from others at the same positions, with their values."""
+    _make: Callable[[], Volume] = field(repr=False, compare=False)
+
+    @property
+    def volume(self) -> Volume:
+        """The stack as a volume; nothing is decoded yet.
+
+        Raises:
+            GeometryError: it is none; the message names the problems and slices.
+        """
+        return self._make()
 
 
 class Series:
@@ -220,10 +223,22 @@ class Series:
         stack.regular = regular
         return [self._stack(stack)]
 
+    @cached_property
+    def volumes(self) -> list[Volume]:
+        """The stacks that are regularly spaced volumes; nothing is decoded yet."""
+        return [stack.volume for stack in self.stacks if stack.is_volume]
+
     @property
-    def volumes(self) -> list[SeriesStack]:
-        """The stacks that are regularly spaced volumes."""
-        return [stack for stack in self.stacks if stack.is_volume]
+    def volume(self) -> Volume:
+        """The only volume of the series.
+
+        Raises:
+            GeometryError: there is none; the message names the problems and slices.
+            UsageError: there are several; `volumes` lists them.
+        """
+        if len(self.volumes) > 1:
+            raise UsageError(f"{self!r}: choose one of them, as volumes[0]")
+        return self.volumes[0] if self.volumes else self._refuse()
 
     def problems(self) -> pd.DataFrame:
         """List the problems of the series; see `SeriesTable.problems`."""
@@ -234,30 +249,68 @@ class Series:
         rows = collection.images.row[s.row[stack.slices]]
         ids = fetch_rows(collection.index, rows, ["id"])["id"].to_pylist()
         frames = np.maximum(s.frame[stack.slices], 0).tolist()
-        first, count = int(stack.slices[0]), len(stack.slices)
-        rows_, columns, _ = s.matrix[first].tolist()
-        step = float(stack.depth[-1] - stack.depth[0]) / (count - 1) if stack.regular else None
-        row, column = s.spacing[first].tolist()
-        values = {}
-        if stack.by and collection.dividers is not None and collection.divided_at is not None:
+        slices = list(map(Slice, ids, frames, stack.depth.tolist()))
+        first, last = stack.slices[[0, -1]].tolist()
+        shape = (len(slices), *s.matrix[first][:2].tolist())
+        step, (row, column) = None, s.spacing[first].tolist()
+        values: dict[str, Any] = {}
+        if stack.by and collection.dividers is not None:
             at = int(collection.divided_at[first])
             values = {name: collection.dividers.value(name, at) for name in stack.by}
+        make: Callable[[], Volume] = self._refuse
+        if stack.regular:
+            affine = make_affine(
+                s.position[first],
+                s.position[last],
+                len(slices),
+                stack.orientation,
+                s.spacing[first],
+            )
+            step = read_spacing(affine)[0]
+            grid = Grid(shape, affine, int(s.matrix[first][2]))
+            make = partial(
+                Volume,
+                collection.index,
+                rows,
+                slices,
+                grid,
+                collection.settings,
+                self._name,
+                values,
+            )
+        orientation = tuple(stack.orientation.tolist())
         return SeriesStack(
-            list(map(Slice, ids, frames, stack.depth.tolist())),
-            stack.regular,
-            (count, rows_, columns),
-            (step, row, column),
-            tuple(stack.orientation.tolist()),
-            values,
+            slices, stack.regular, shape, (step, row, column), orientation, values, make
+        )
+
+    def _refuse(self) -> NoReturn:
+        """Raise GeometryError with the problems of the series."""
+        rows = tables.problem_table(self._collection, np.array([self._number])).to_pylist()
+        texts = [f"{row['code']}: {_place(row)}: {row['text']}" for row in rows[:_MOST_PROBLEMS]]
+        if len(rows) > _MOST_PROBLEMS:
+            texts.append(f"and {len(rows) - _MOST_PROBLEMS} more, see problems()")
+        if not rows:
+            count = self.row["slices"]
+            texts = [f"{count} slice{'s' * (count != 1)} without regular distances"]
+        raise GeometryError(f"{self!r} is no volume: {'; '.join(texts)}")
+
+    @property
+    def _name(self) -> str:
+        return f"{self.modality or 'files'}" + (
+            f" {self.description!r}" if self.description else ""
         )
 
     def __repr__(self) -> str:
-        kind = self.modality or "files"
-        name = f" {self.description!r}" if self.description else ""
         return (
-            f"<Series: {kind}{name}, {self.row['slices']} slices, {self.row['stacks']} stacks, "
+            f"<Series: {self._name}, {self.row['slices']} slices, {self.row['stacks']} stacks, "
             f"{self.row['volumes']} volumes>"
         )
+
+
+def _place(row: dict[str, Any]) -> str:
+    """File, archive member and frame of a problem."""
+    frame = "" if row["frame"] is None else f" frame {row['frame']}"
+    return f"{row['path']} {row['member'] or ''}".strip() + frame
 
 
 _ROW = "row of the series table"

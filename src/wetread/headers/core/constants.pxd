@@ -64,7 +64,72 @@ cpdef enum:
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
     PIXEL_HEAD = 12  # first bytes of pixels
     TIMED = 16  # files whose mean time to open counts
+    SHORT = 64  # bytes of a value that has room in any row
     MOST_RAW = 65536  # bytes that are stored of a value that does not become one
+
+cpdef enum:  # families of VRs: how the bytes of a value are read; the first four are characters
+    TEXT
+    DECIMAL
+    INTEGER
+    DATE
+    US
+    SS
+    UL
+    SL
+    UV
+    SV
+    FL
+    FD
+    AT
+    LENGTH
+    SEQUENCE
+    NO_FAMILY = 255
+
+cpdef enum:  # of an element that is to become a value of a column
+    OTHER_FAMILY = 1  # its VR is of another family than the column's
+    OTHER_VR = 2
+    UNKNOWN = 4  # the dictionary has no such element
+    REPEATED = 8  # the last one of several
+    NOT_ASCII = 16
+    MISFIT = 32  # of a wrong length
+    NOT_PARSED = 64
+    OLD_DATE = 128
+
+cpdef enum:  # of `places`: where the buffers of a column begin, -1 for none, and what they hold
+    AT_VALID
+    AT_BOUNDS
+    AT_DATA
+    AT_LIST_VALID
+    AT_LIST_BOUNDS
+    NEXT_ROW
+    USED  # bytes of texts
+    LISTED  # values of lists
+    FILLED  # values that are not null
+    LIST_FILLED
+    PLACES
+
+cpdef enum:  # of the counts of a column
+    COUNTED  # elements
+    BYTES  # of texts, or of binary values
+    PARTS  # values, of lists too
+    COUNTS
+
+cpdef enum:
+    TRIM_LEFT = 1  # leading spaces have no meaning
+    TRIM_EQUALS = 2  # nor have trailing `=`
+    TAG_CHARACTERS = 9  # of gggg,eeee
+
+cpdef enum:  # texts that have a second column
+    TIMES
+    MOMENTS
+    AGES
+
+cdef enum:
+    PARSED
+    EMPTY
+    UNPARSED
+    OLD_FORM
+    NO_POWER = 100000
 
 cdef extern from *:
     """

@@ -12,6 +12,8 @@ K_CUT_FRAGMENTS = cython.declare(cython.int, NUMBER["CUT_FRAGMENTS"])
 K_CUT_HEAD = cython.declare(cython.int, NUMBER["CUT_HEAD"])
 K_CUT_PIXELS = cython.declare(cython.int, NUMBER["CUT_PIXELS"])
 K_CUT_VALUE = cython.declare(cython.int, NUMBER["CUT_VALUE"])
+K_FULL_BYTES = cython.declare(cython.int, NUMBER["FULL_BYTES"])
+K_FULL_ELEMENTS = cython.declare(cython.int, NUMBER["FULL_ELEMENTS"])
 K_LONG_VALUE = cython.declare(cython.int, NUMBER["LONG_VALUE"])
 K_MANY_VALUES = cython.declare(cython.int, NUMBER["MANY_VALUES"])
 K_NO_DATA_SET = cython.declare(cython.int, NUMBER["NO_DATA_SET"])
@@ -56,6 +58,9 @@ class DataSet(Sequences):
         elif 0x7FE00008 <= self.tag <= 0x7FE00010:
             return self.take_pixels(value)
         elif self.length == UNDEFINED:
+            if self.is_full(0):
+                self.phase = P_END
+                return OK
             return self.open_outer(value)
         else:
             return self.take_value(value)
@@ -161,12 +166,17 @@ class DataSet(Sequences):
         have: cython.longlong = self.size - value
         bits: cython.int = F_IMPLICIT if self.plain else 0
         enter: cython.int = self.whole and self.length > 0 and self.is_sequence()
+        wanted: cython.int = self.is_wanted() and not enter
         cut: cython.int = self.length > have
         kept: cython.longlong = min(self.length, have)
         kind: cython.int = -2
         if cut or (self.length > self.most_length and not self.whole):
             kept = min(kept, MOST_RAW)
-        if cut or (self.is_wanted() and not enter):
+        elif self.is_full(kept if wanted else 0):
+            self.note_order()
+            self.pos = value + self.length
+            return OK
+        if cut or wanted:
             if self.taken + kept > self.most_bytes:
                 self.over_limit(kept)
                 return OK
@@ -177,6 +187,7 @@ class DataSet(Sequences):
                 kind = self.limit_of(place)
         if place >= 0:
             self.taken += kept
+            self.valued += kept
         self.note_order()
         if self.length & 1:
             self.find(K_ODD_LENGTH, self.tag, value, self.length, 0)
@@ -194,6 +205,21 @@ class DataSet(Sequences):
         if enter and not cut:
             self.enter(value, self.pos, 1 if self.vr == VR_UN else self.plain)
         return OK
+
+    def is_full(self, kept):
+        """True if the row has the most elements, or bytes of values; the others are left out.
+
+        Short values, such as the size of the image, have room in any case.
+        """
+        if self.whole or self.tag & 0x10000:
+            return 0
+        if self.count - self.first_element >= self.most_values:
+            self.find(K_FULL_ELEMENTS, -1, self.pos, self.most_values, 0)
+            return 1
+        if kept > SHORT and self.valued + kept > self.most_row:
+            self.find(K_FULL_BYTES, -1, self.pos, self.most_row, 0)
+            return 1
+        return 0
 
     def values_in(self, place):
         """Number of values; in text, the backslashes are counted."""
@@ -255,7 +281,7 @@ class DataSet(Sequences):
             self.find(K_NO_FRAGMENTS_END, self.outer_tag, start, self.size - start, self.pos)
             self.phase = P_END
             return OK
-        self.exact = 1
+        self.exact = self.length > SHORT  # of short ones a window has many
         place = self.at(self.pos, 8)
         if place == -2:
             return NEED

@@ -22,6 +22,20 @@ cdef extern from *:
         return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
     }
 
+    static inline double wetread_float(const unsigned char *at) {
+        unsigned int bits = wetread_word(at);
+        float value;
+        memcpy(&value, &bits, 4);
+        return value;
+    }
+
+    static inline double wetread_double(const unsigned char *at) {
+        unsigned long long bits = wetread_long(at);
+        double value;
+        memcpy(&value, &bits, 8);
+        return value;
+    }
+
     #ifdef _WIN32
 
     #define WIN32_LEAN_AND_MEAN
@@ -123,6 +137,8 @@ cdef extern from *:
     const char *WETREAD_SOURCE
     unsigned int wetread_word(const unsigned char *at) nogil
     unsigned long long wetread_long(const unsigned char *at) nogil
+    double wetread_float(const unsigned char *at) nogil
+    double wetread_double(const unsigned char *at) nogil
     double wetread_time() nogil
     void wetread_move(unsigned char *to, const unsigned char *from_, long long count) nogil
     int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil

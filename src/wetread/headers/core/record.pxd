@@ -14,6 +14,7 @@ cdef class Record(Source):
     cdef long long most_elements
     cdef long long most_values
     cdef long long most_length
+    cdef long long most_row
     cdef int most_problems
     cdef int whole
     # elements
@@ -36,6 +37,7 @@ cdef class Record(Source):
     cdef long long p_count
     # the file at hand
     cdef long long taken
+    cdef long long valued
     cdef long long elements
     cdef long long first_element
     cdef long long first_problem

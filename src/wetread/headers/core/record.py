@@ -83,18 +83,22 @@ class Record(Source):
 
         Sets tag, vr (0 where the file has none), length and the size of the head.
         """
-        self.tag = (self.half(place, big) << 16) | self.half(place + 2, big)
+        word: cython.uint = self.word(place, big)
+        self.tag = word if big else word << 16 | word >> 16
         self.vr, self.head, self.plain = 0, 8, 1
         if implicit or self.tag >> 16 == 0xFFFE:
             self.length = self.word(place + 4, big)
             return OK
+        word = self.word(place + 4, 0)
         self.plain = 0
-        self.vr = self.arena[place + 4] | (self.arena[place + 5] << 8)
+        self.vr = word & 0xFFFF
         if self.form[self.vr] == 2:
             self.head = 12
             self.length = self.word(place + 8, big) if have >= 12 else 0
+        elif big:
+            self.length = (word >> 8 & 0xFF00) | word >> 24
         else:
-            self.length = self.half(place + 6, big)
+            self.length = word >> 16
         return OK
 
     def has_vr(self, place):

@@ -27,7 +27,7 @@ class Walk(DataSet):
         self.f_implicit = standard.bytes(DEEPEST + 2)
         self.most_bytes, self.most_elements = limits.header_bytes, limits.header_elements
         self.most_values, self.most_length = limits.value_items, limits.value_bytes
-        self.most_problems = limits.row_problems
+        self.most_row, self.most_problems = limits.row_bytes, limits.row_problems
         self.window, self.more = limits.windows
         self.block_bytes = limits.block_bytes
         self.slow_open = limits.slow_open_seconds
@@ -147,7 +147,7 @@ class Walk(DataSet):
         self.first_element, self.first_problem = self.count, self.p_count
         self.row_base, self.row_head = self.used, 0
         self.windows = self.current = 0
-        self.taken = self.fetched = self.elements = 0
+        self.taken = self.fetched = self.elements = self.valued = 0
         self.depth = self.behind = self.exact = 0
         self.implicit = self.big = self.deflated = 0
         self.last = 0

@@ -1,0 +1,54 @@
+cimport cython
+
+from wetread.headers.core.constants cimport *
+from wetread.headers.core.files cimport wetread_double, wetread_float, wetread_long, wetread_move, wetread_word
+from wetread.headers.core.numbers cimport Numbers
+
+
+@cython.final
+cdef class ColumnBuilder(Numbers):
+    # elements
+    cdef int[::1] e_row
+    cdef unsigned int[::1] e_tag
+    cdef unsigned short[::1] e_vr
+    cdef long long[::1] e_start
+    cdef long long[::1] e_length
+    # what is found about each
+    cdef unsigned short[::1] code
+    cdef unsigned char[::1] family
+    cdef unsigned char[::1] odd
+    cdef int[::1] copies
+    cdef long long[::1] start
+    cdef long long[::1] size
+    # columns
+    cdef unsigned char[::1] family_of
+    cdef unsigned short[:, ::1] vrs
+    cdef unsigned char[::1] is_list
+    cdef unsigned char[::1] is_dual
+    cdef unsigned char[::1] is_unknown
+    cdef unsigned char[::1] trim
+    cdef unsigned char[::1] stated
+    cdef unsigned char[::1] unit
+    cdef long long[:, ::1] counts
+    cdef long long[:, ::1] places
+    # Arrow buffers, as bytes and as numbers
+    cdef unsigned char[::1] out
+    cdef int[::1] out_int
+    cdef long long[::1] out_long
+    cdef double[::1] out_double
+
+    cdef int settle_element(self, long long i, int signed_row) except? -1 nogil
+    cdef int measure_element(self, long long i) except? -1 nogil
+    cdef Py_ssize_t trimmed(self, long long first, long long end) except? -1 nogil
+    cdef int is_plain(self, long long first, long long end) except? -1 nogil
+    cdef int count_element(self, long long i) except? -1 nogil
+    cdef int write_element(self, long long i) except? -1 nogil
+    cdef int write_list(self, long long i) except? -1 nogil
+    cdef int write_part(self, long long i, long long first, long long end) except? -1 nogil
+    cdef int move_bounds(self, int code, long long row) except? -1 nogil
+    cdef int end_part(self, int code) except? -1 nogil
+    cdef int write_text(self, int code, long long first, long long end) except? -1 nogil
+    cdef int write_tag(self, int code, long long first) except? -1 nogil
+    cdef int write_number(self, int code, int family, long long first, long long place) except? -1 nogil
+    cdef int parse(self, long long i, long long first, long long end, long long place) except? -1 nogil
+    cdef int fill(self, int code, long long place, int listed) except? -1 nogil
