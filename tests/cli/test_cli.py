@@ -109,6 +109,8 @@ def test_shared_options_have_equal_form_and_help() -> None:
         ("evaluate", "threshold_from='valid' needs", "--threshold-from valid needs"),
         ("evaluate", "threshold_from='my part'", "--threshold-from 'my part'"),
         ("evaluate", 'goes with metric="coco"', "goes with --metric coco"),
+        ("mosaic", "open it with root=FOLDER", "open it with --root FOLDER"),
+        ("scan", "with replace=True; root=FOLDER", "with --replace; root=FOLDER"),
         ("predict", "Run.open(path, model=...)", "Run.open(path, model=...)"),
     ],
 )

@@ -49,7 +49,7 @@ _TRUE, _FALSE = ("1", "1.0", "true", "yes"), (*EMPTY, "0", "0.0", "false", "no")
 
 
 class Layout(NamedTuple):
-    """Meaning of the columns of a table, where it is not of a known data set."""
+    """Meaning of the columns of a table that is not in the format of a known data set."""
 
     columns: Mapping[str, str] | None = None
     """Column by role; see `columns.map_roles`."""
@@ -107,7 +107,7 @@ def _once(frame: pd.DataFrame) -> Any:
 
 
 def _class_key(pair: tuple[str, str]) -> tuple[bool, int, str, str]:
-    """Sort key of (id, name): by number if the id is one."""
+    """Sort key of (id, name); ids that are numbers are sorted as numbers."""
     number = int(pair[0]) if re.fullmatch(r"\d{1,18}", pair[0]) else 0
     return (not pair[0].isdecimal(), number, *pair)
 

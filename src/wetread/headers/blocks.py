@@ -57,7 +57,7 @@ _reused = _Reused()
 
 @dataclass(slots=True)
 class Block:
-    """Walked sources: the first ones of those given."""
+    """Walked sources; the first of the given ones if memory is short."""
 
     sources: pa.RecordBatch | pa.Table
     walked: Walked
@@ -65,7 +65,7 @@ class Block:
 
 
 def thread_registry() -> Registry:
-    """Columns of this thread; new ones once there are many."""
+    """Column registry of this thread; replaced once it is nearly full."""
     if _reused.registry.full:
         _reused.registry = Registry()
     return _reused.registry
@@ -154,7 +154,7 @@ class _Gathering:
         self.count += len(elements.row)
 
     def walk_plain(self, index: npt.NDArray[np.intp], names: pa.BinaryArray) -> None:
-        """The rows `index` of `names`; rows from the first one that is left out on are left out."""
+        """Walk the files `index` of `names`, up to the first one for which there is no memory."""
         names = names if len(index) == len(names) else names.take(array(index, pa.int64()))
         walked = walk_files(names, self.memory, self.settings, whole=self.whole)
         done = walked.rows.shape[1]

@@ -24,7 +24,7 @@ from wetread.sources.find import open_source
 
 
 class _Extra(NamedTuple):
-    """Columns on request."""
+    """Optional columns."""
 
     private: bool
     sequences: bool

@@ -52,7 +52,7 @@ LONG_FORM_VRS = frozenset(
 )
 """VRs whose explicit length has 32 bits (PS3.5 7.1.2)."""
 SWAPPED_VRS = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8}
-"""VRs of binary numbers, and the bytes that big endian turns round (PS3.5 7.3)."""
+"""VRs of binary numbers, and the size of their words in bytes (PS3.5 7.3)."""
 UNSPLIT_VRS = frozenset(["LT", "ST", "UR", "UT"])
 """VRs in which a backslash is no separator (PS3.5 6.2)."""
 
@@ -140,7 +140,7 @@ class Column:
         return pa.field(self.name, self.type, metadata=self._metadata())
 
     def derived_field(self) -> pa.Field | None:
-        """The field beside it that holds the parsed time or age, or None."""
+        """Field with the parsed time or age; None for other columns."""
         if self.is_list or self.family != TEXT:
             return None
         if self.vrs[0] == "TM":
@@ -239,7 +239,7 @@ OWN_FIELDS: tuple[pa.Field, ...] = (
     pa.field("mosaic_tiles", pa.int64()),
     pa.field("from_functional_groups", pa.list_(pa.string())),
 )
-"""The columns that are ours, in every table."""
+"""wetread's own columns, in every table."""
 
 OWN_MEANINGS = {
     "id": "16 hex digits of BLAKE2b(path, NUL, member): the key of boxes, predictions and links",
@@ -301,7 +301,7 @@ def fields_of(columns: Iterable[Column]) -> list[pa.Field]:
 
 
 CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(_TAG_OF[keyword]) for keyword in CORE_KEYWORDS)
-"""The DICOM columns that are always there, null or not."""
+"""DICOM columns of every table."""
 
 CORE: pa.Schema = pa.schema([*OWN_FIELDS, *fields_of(CORE_COLUMNS)])
 """The schema that every table starts with."""

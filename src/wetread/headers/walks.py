@@ -475,7 +475,7 @@ def _describe(number: int) -> tuple[str, str]:
 
 
 def passing(walked: Walked) -> list[int]:
-    """Rows with a transient error, which another attempt may not have."""
+    """Rows with a transient error, for another attempt."""
     return [
         i
         for i in np.flatnonzero(walked.rows[R_ERROR]).tolist()
