@@ -96,7 +96,9 @@ class Settings:
     """
 
     filter_seconds: float = 10.0
-    """Time limit for a filter in the viewer; one huge value can exceed it."""
+    """Time limit for a filter in the viewer."""
+    filter_bytes: int = 2 * GIB
+    """Memory limit for a filter in the viewer, in addition to the columns that it names."""
     viewer_bytes: int = 384 * MIB
     """Size of the viewer's cache of decoded frames."""
     thumb_bytes: int = 512 * MIB

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from wetread.table.query import name_column
 
@@ -67,6 +68,37 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
         for value in counted["values"]:
             value.append(condition.format(_literal(value[0])))
     return counted
+
+
+def count_images(boxes: pa.Table) -> dict[str, Any]:
+    """Count the images of each value of a column of boxes: an image counts once per value.
+
+    Args:
+        boxes: row number of each box, and the column.
+
+    >>> count_images(pa.table({"row": [0, 0, 1], "label": ["ILD", "ILD", None]}))
+    {'kind': 'values', 'values': [['ILD', 1]], 'other': 0, 'missing': 0}
+    """
+    boxes = boxes.filter(boxes[1].is_valid())
+    rows, column = boxes[0].to_numpy().astype(np.int64), boxes[1]
+    if pa.types.is_floating(column.type) and len(column):
+        edges = np.histogram_bin_edges(column.to_numpy(), BINS)
+        codes = np.clip(np.searchsorted(edges, column.to_numpy(), "right") - 1, 0, BINS - 1)
+        counts = np.bincount(_unique(rows, codes, BINS), minlength=BINS)
+        ends = edges.tolist()
+        bins = [[ends[i], ends[i + 1], int(count)] for i, count in enumerate(counts)]
+        return {"kind": "histogram", "bins": bins, "missing": 0}
+    names = column.combine_chunks()
+    if not pa.types.is_dictionary(names.type):
+        names = names.dictionary_encode()
+    codes = _unique(rows, names.indices.to_numpy(), max(1, len(names.dictionary)))
+    kept = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names.dictionary)
+    return _frequent(pa.chunked_array([kept]), 0)
+
+
+def _unique(rows: NDArray[Any], codes: NDArray[Any], size: int) -> NDArray[Any]:
+    """Codes below `size`, each once per row."""
+    return np.unique(rows * size + codes) % size
 
 
 def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
