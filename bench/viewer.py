@@ -298,7 +298,11 @@ def make_index(folder: Path, rows: int) -> IndexRows:
     """Index of synthetic rows, in Parquet files of 100,000."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    options = Options("/data/train")
+    root = folder.parent / "train"
+    options = Options(str(root))
+    first = root / make_path(0)  # the viewer looks for one of the files
+    first.parent.mkdir(parents=True)
+    first.touch()
     from wetread.table.parts import locked
 
     parts = []
@@ -322,7 +326,7 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
     ]
     texts = {
         "id": [f"{n:016x}" for n in random.integers(0, 2**63, count)],
-        "path": [f"study-{n // 100:06d}/series-{n // 10 % 10}/image-{n:08d}.dcm" for n in numbers],
+        "path": [make_path(n) for n in numbers],
         "member": [""] * count,
         "read_status": ["ok"] * count,
         "transfer_syntax": [JPEG2000] * count,
@@ -357,6 +361,10 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
         else:
             arrays.append(pa.array(values[field.name], field.type))
     return pa.table(arrays, schema=CORE)
+
+
+def make_path(number: int) -> str:
+    return f"study-{number // 100:06d}/series-{number // 10 % 10}/image-{number:08d}.dcm"
 
 
 def print_table(measured: dict[str, Any]) -> None:

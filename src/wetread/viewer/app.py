@@ -140,7 +140,7 @@ class _Server:
         def find() -> dict[str, Any]:
             facets = {}
             for name in read_names(request):
-                if name in state.catalogue.box_columns or not state.is_masked(name):
+                if not state.is_masked(name):
                     facets[name] = state.catalogue.facet(name, row_query)
             return facets
 

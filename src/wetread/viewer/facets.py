@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.table.query import name_column
+from wetread.viewer.orders import distinct
 
 MAX_VALUES, BINS = 50, 40
 MAX_DISTINCT = 12
@@ -98,7 +99,7 @@ def count_images(boxes: pa.Table) -> dict[str, Any]:
 
 def _unique(rows: NDArray[Any], codes: NDArray[Any], size: int) -> NDArray[Any]:
     """Codes below `size`, each once per row."""
-    return np.unique(rows * size + codes) % size
+    return distinct(rows * size + codes) % size
 
 
 def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from wetread.errors import QueryError
 from wetread.images.batch import bounded_memory
 from wetread.settings import MIB, Settings
 from wetread.table.database import ALL_ROWS, open_database
+from wetread.viewer.orders import distinct
 from wetread.workers.pool import Pool, WorkerEndedError
 
 FUNCTION = "wetread.viewer.filter:run_filter"
@@ -81,10 +82,10 @@ class RowFilter:
         if answer["error"]:
             raise QueryError(answer["error"])
         numbers = pa.ipc.open_stream(answer["numbers"]).read_all()
-        found = np.unique(numbers[NUMBER].to_numpy()).astype(np.uint32)
+        found = distinct(numbers[NUMBER].to_numpy())
         if not joined:
             return Matches(found, None)
-        return Matches(found, np.sort(numbers[BOX].drop_null().to_numpy()).astype(np.uint32))
+        return Matches(found, np.sort(numbers[BOX].drop_null().to_numpy()))
 
     def _explain(self, status: str) -> str:
         if status == "timeout":

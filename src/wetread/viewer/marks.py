@@ -20,6 +20,7 @@ from wetread.evaluation.cases import Cases, Side
 from wetread.evaluation.matching import match_free, pair_boxes
 from wetread.viewer.ids import Ids, to_id, to_number, to_numbers
 from wetread.viewer.memo import memoize
+from wetread.viewer.orders import distinct
 
 _SHOWN = ("label", "reader", *CORNERS, "score", "kind")
 
@@ -271,20 +272,20 @@ def disagreement(boxes: BoxesByImage, iou: float) -> tuple[Ids, NDArray[np.float
     names = table["reader"].fill_null("").combine_chunks().dictionary_encode()
     readers = np.asarray(names.indices).astype(np.int64)
     images, image = np.unique(boxes.ids, return_inverse=True)
-    own = np.unique(np.stack([image, readers]), axis=1)[0]
-    count = np.bincount(own, minlength=len(images))
+    several = len(names.dictionary)
+    own = distinct(image * several + readers)
+    count = np.bincount(own // several, minlength=len(images))
     side = _read_side(boxes.boxes, boxes.boxes.labels, -np.inf)
     at, who = image[side.rows], readers[side.rows]
     unit = at * (1 + side.frame.max(initial=0)) + side.frame
     cell = unit * len(boxes.boxes.labels) + side.label
     pairs = find_overlaps(side.box, side.box, cell, cell, 0.0)
     near = (pairs.iou >= iou) & (who[pairs.first] != who[pairs.second])
-    agreed = np.unique(np.stack([pairs.first[near], who[pairs.second[near]]]), axis=1)[0]
+    agreed = distinct(pairs.first[near] * several + who[pairs.second[near]]) // several
     wanted = np.bincount(at, count[at] - 1, len(images))
     reached = np.bincount(at[agreed], minlength=len(images))
     share = np.divide(reached, wanted, out=np.ones(len(images)), where=wanted > 0)
-    several = count > 1
-    return images[several], 1 - share[several]
+    return images[count > 1], 1 - share[count > 1]
 
 
 class _Rows(NamedTuple):

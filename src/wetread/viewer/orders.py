@@ -1,6 +1,8 @@
-"""Stable orders of rows, with missing values last."""
+"""Stable orders of rows, with missing values last, and distinct numbers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,3 +29,15 @@ def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:
     else:
         order = np.argsort(numbers, kind="stable")
     return np.concatenate([order[~missing[order]], np.flatnonzero(missing)])
+
+
+def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Distinct integers, ascending; faster than `numpy.unique`, which hashes them.
+
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    ordered = np.sort(numbers)
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]

@@ -69,9 +69,11 @@ class State:
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def is_masked(self, column: str) -> bool:
-        """True if the values of a column are masked."""
-        field = self.catalogue.index.schema.field(column)
-        return self.masked and kind_of_column(field) is not None
+        """True if the values of a column of the index are masked."""
+        schema = self.catalogue.index.schema
+        if column not in schema.names:  # of the boxes
+            return False
+        return self.masked and kind_of_column(schema.field(column)) is not None
 
     def _build_report(self) -> str:
         """Report of the index as HTML."""
