@@ -29,6 +29,7 @@ _SCHEMA = pa.schema(
         ("reader", _NAMES),
         ("score", pa.float64()),
         ("outcome", _NAMES),
+        ("frame", pa.int32()),
         *((corner, pa.float64()) for corner in CORNERS),
     ]
 )
@@ -42,13 +43,13 @@ class BoxColumns(NamedTuple):
     """Boxes and their images at one IoU and minimum score."""
 
     boxes: pa.Table
-    """The boxes, sorted by row: `NUMBER`, label, reader, score, outcome, corners, `BOX`."""
+    """The boxes, sorted by row: `NUMBER`, label, reader, score, outcome, frame, corners, `BOX`."""
     images: pa.Table
     """For every row of the index: `boxes`, the number of the readers' boxes; `disagreement` of the
     readers; `missed`, the number of false negatives; `false_positive`, the highest score of one."""
 
     def outlines(self, rows: NDArray[np.uint32]) -> list[list[list[Any]]]:
-        """x0, y0, x1, y1 and outcome or reader of each box to draw on some rows."""
+        """x0, y0, x1, y1 and outcome or reader of the boxes on the first frame of some rows."""
         numbers = self.boxes[NUMBER].to_numpy()
         starts, ends = (np.searchsorted(numbers, rows, side) for side in ("left", "right"))
         ranges = zip(starts.tolist(), ends.tolist(), strict=True)
@@ -57,9 +58,10 @@ class BoxColumns(NamedTuple):
 
 def _outlines(boxes: pa.Table) -> list[list[Any]]:
     names = pc.coalesce(*(boxes[name].cast(pa.string()) for name in ("outcome", "reader")))
-    corners = zip(*(boxes[corner].to_pylist() for corner in CORNERS), strict=True)
-    named = zip(corners, names.to_pylist(), strict=True)
-    return [[*box, name or ""] for box, name in named if None not in box]
+    columns = (boxes[name].to_pylist() for name in CORNERS)
+    first = pc.equal(boxes["frame"].fill_null(0), 0).to_pylist()
+    rows = zip(*columns, names.to_pylist(), first, strict=True)
+    return [[*box, name or ""] for *box, name, shown in rows if shown and None not in box]
 
 
 def make_columns(
@@ -109,7 +111,7 @@ def _part(boxes: BoxesByImage, at: Numbers, outcome: Numbers) -> pa.Table:
         "reader": rows["reader"].dictionary_encode().cast(_NAMES),
         "score": rows["score"],
         "outcome": _outcomes(outcome),
-        **{corner: rows[corner] for corner in CORNERS},
+        **{name: rows[name] for name in ("frame", *CORNERS)},
     }
     return pa.table(columns, schema=_SCHEMA)
 

@@ -40,6 +40,7 @@ TILE = (
     "Columns",
     "PhotometricInterpretation",
     "NumberOfFrames",
+    "InstanceNumber",
     "pixel_length",
     "part",
 )
@@ -267,7 +268,7 @@ class Catalogue:
         if not (where.strip() and self.box_columns):
             return False
         names = self._names(where)
-        own = (*self.box_columns, *self.image_columns, *CORNERS)
+        own = (*self.box_columns, *self.image_columns, "frame", *CORNERS)
         return "boxes" in names.tables or not names.columns.isdisjoint(own)
 
     def _filter_key(self, row_query: RowQuery) -> tuple[str, float, float]:

@@ -2,6 +2,7 @@
 
 import { JUDGED, huesOf, isDrawn, marksOf } from "./boxes.js";
 import { count, h, s } from "./dom.js";
+import { hiddenNote, setSliders, shown, slider, startNote } from "./thresholds.js";
 
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {import("./types").About} About */
@@ -35,6 +36,7 @@ export class Readers {
     this.hidden = null;
     this.element = h("div", { class: "panel-body", id: "panel-boxes", role: "tabpanel", "aria-label": "Boxes" });
     this.list = h("ul", { class: "marks-list" });
+    this.hiddenNote = h("p", { class: "quiet note", role: "status" });
     this.tally = h("div", { class: "tally", role: "status" });
   }
 
@@ -96,8 +98,9 @@ export class Readers {
     if (about.predictions) {
       sections.push(section(
         "Matching",
-        this.slider("Minimum score", "score", route.score),
-        this.slider("Minimum IoU", "iou", route.iou),
+        slider("Minimum score", "score", route.score, this.change),
+        this.hiddenNote,
+        slider("Minimum IoU", "iou", route.iou, this.change),
         this.tally,
       ));
     }
@@ -126,19 +129,6 @@ export class Readers {
       input, swatch, h("span", { class: "grow" }, name),
       h("span", { class: "number" }, number), key && h("kbd", {}, key),
     );
-  }
-
-  /** @param {string} name @param {"iou" | "score"} field @param {number} value */
-  slider(name, field, value) {
-    const output = h("output", {}, value.toFixed(2));
-    const [min, max] = field === "iou" ? [0.1, 0.9] : [0, 1];
-    const input = h("input", { type: "range", min, max, step: 0.01, "data-field": field, "aria-label": name });
-    input.value = String(value);
-    input.addEventListener("input", () => {
-      output.textContent = Number(input.value).toFixed(2);
-      this.change({ [field]: Number(input.value) });
-    });
-    return h("label", { class: "slider" }, h("span", { class: "grow" }, name), input, output);
   }
 
   fader() {
@@ -202,12 +192,9 @@ export class Readers {
       else if (kind === "label") input.checked = !route.labels || route.labels.includes(value);
       else input.checked = show.includes("r") && (!route.readers || route.readers.includes(value));
     }
-    for (const input of this.element.querySelectorAll("input[data-field]")) {
-      if (!(input instanceof HTMLInputElement) || input === document.activeElement) continue;
-      input.value = String(route[/** @type {"iou" | "score"} */ (input.dataset.field)]);
-      const output = input.parentElement?.querySelector("output");
-      if (output) output.textContent = Number(input.value).toFixed(2);
-    }
+    setSliders(this.element, route);
+    const hidden = hiddenNote(this.boxes.predictions.filter(isDrawn), route.score);
+    this.hiddenNote.textContent = hidden || (route.score === this.about.start?.score ? startNote(this.about.start) : "");
     this.tally.replaceChildren(
       this.score("tp", "TP", "true positive", tp), this.score("fp", "FP", "false positive", fp), this.score("fn", "FN", "false negative", fn),
       h("button", { type: "button", class: "wide", onclick: () => this.nextMiss(1) }, "Next miss", h("kbd", {}, "N")),
@@ -224,7 +211,7 @@ export class Readers {
     const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true });
     const rows = this.marks.filter((mark) => mark.role !== "hit").sort(order).map((mark) => {
       const source = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
-      const more = mark.role === "tp" || mark.role === "fp" ? ` ${(mark.box.score ?? 1).toFixed(2)} · IoU ${mark.overlap.toFixed(2)}` : "";
+      const more = mark.role === "tp" || mark.role === "fp" ? ` ${shown(mark.box.score ?? 1)} · IoU ${mark.overlap.toFixed(2)}` : "";
       return h("li", {}, h(
         "button", { type: "button", class: "mark-row", "aria-pressed": String(mark.key === this.selected), onclick: () => this.select(mark.key) },
         this.sample(mark.role, mark.role === "consensus" ? undefined : mark.colour), h("span", { class: "grow" }, mark.box.label), h("span", { class: "number" }, `${source ?? ""}${more}`),
