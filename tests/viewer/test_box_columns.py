@@ -190,6 +190,7 @@ def test_orders(catalogue: Catalogue) -> None:
     ordered = sorted(best, key=lambda id_: -best[id_])
     row_query = RowQuery(order="false_positive", desc=True, score=0.25)
     assert ids(catalogue, row_query)[: len(best)] == ordered
+    assert list(catalogue.page(row_query, 0, 1, ["missed"])["rows"][0]["columns"]) == ["missed"]
     page = catalogue.page(row_query, 0, 1, ["false_positive", "Modality"])["rows"][0]
     assert page["columns"]["false_positive"] == pytest.approx(best[ordered[0]], abs=1e-6)
     missed = [

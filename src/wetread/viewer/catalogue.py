@@ -166,12 +166,10 @@ class Catalogue:
     def _fetch(self, numbers: RowNumbers, names: list[str], row_query: RowQuery) -> pa.Table:
         """Columns of some rows, those of the boxes included."""
         own = [name for name in names if name in self.columns]
-        rows = fetch(self.index, numbers.tolist(), own)
-        for name in names:
-            if name not in own:
-                values = self._boxes(row_query.iou, row_query.score).images[name]
-                rows = rows.append_column(name, values.take(pa.array(numbers)))
-        return rows
+        rows = fetch(self.index, numbers.tolist(), own) if own else {}
+        images = self._boxes(row_query.iou, row_query.score).images if len(own) < len(names) else {}
+        at = pa.array(numbers)
+        return pa.table({n: rows[n] if n in own else images[n].take(at) for n in names})
 
     def position(self, row_query: RowQuery, id_: str) -> dict[str, Any]:
         """Offset and neighbours of a row in a query; offset None if it does not match."""

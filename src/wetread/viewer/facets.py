@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from wetread.common.text import natural_key
 from wetread.table.query import name_column
 from wetread.viewer.orders import distinct
 
@@ -116,7 +117,7 @@ def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
     if threshold:
         ties = np.flatnonzero(counts == threshold)[: MAX_VALUES - len(shown)]
         shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
-    shown.sort()
+    shown.sort(key=lambda item: (item[0], natural_key(str(item[1]))))
     other = len(column) + sum(count for count, _ in shown)
     return {
         "kind": "values",

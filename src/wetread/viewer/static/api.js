@@ -62,7 +62,7 @@ export async function fetchFrom(path, query, signal) {
   } catch (error) {
     if (isAbort(error)) throw error;
     report(0);
-    throw new ApiError(0, "The server does not respond. Is `wetread view` still running?");
+    throw new ApiError(0, "The viewer does not respond.");
   }
   report(GONE.has(response.status) ? 0 : response.status);
   if (response.ok) return response;

@@ -2,7 +2,6 @@
 
 import { s, set, textWidth } from "./dom.js";
 import { iou, judge } from "./match.js";
-import { shown } from "./thresholds.js";
 
 /** @typedef {import("./types").Box} Box */
 /** @typedef {import("./types").Boxes} Boxes */
@@ -76,7 +75,7 @@ export function marksOf(boxes, filter, hues) {
     predictions.forEach((box, i) => {
       if (judged.matches[i] === -2) return;
       const role = judged.matches[i] >= 0 ? "tp" : "fp";
-      const text = shown(box.score ?? 1);
+      const text = (box.score ?? 1).toFixed(2);
       marks.push({ key: `p${i}`, role, box, colour: JUDGED[role], text, overlap: judged.overlap[i] });
     });
   }
@@ -122,6 +121,8 @@ const STROKES = {
   reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
 };
 const CHIP = 17;
+/** More labels than this hide the image: those of lower scores are only in the list. */
+const MOST_CHIPS = 20;
 
 export class BoxLayer {
   /** @param {SVGSVGElement} layer @param {(x: number, y: number) => [number, number]} toScreen */
@@ -159,7 +160,7 @@ export class BoxLayer {
     const taken = [];
     if (!chips) return;
     const chosen = marks.find((mark) => mark.key === selected)?.box;
-    for (const chip of chipsOf(byWeight(marks, selected))) {
+    for (const chip of chipsOf(byWeight(marks, selected)).slice(0, MOST_CHIPS)) {
       const drawn = this.chip(chip, width, taken, chosen !== undefined && chip.x0 <= chosen.x0 && chip.y1 >= chosen.y1 && chip.label === chosen.label);
       if (drawn) this.group.append(drawn);
     }

@@ -48,7 +48,7 @@ export class Facets {
     const masked = about.columns.filter((column) => about.masked && column.phi).length;
     this.element = h(
       "aside", { class: "facets", "aria-label": "Facets" }, this.thresholds, this.list, this.more,
-      masked > 0 && h("p", { class: "masked-note quiet" }, `${plural(masked, "column")} that may identify a patient ${masked === 1 ? "is" : "are"} masked. wetread view --show-phi shows ${masked === 1 ? "it" : "them"}.`),
+      masked > 0 && h("p", { class: "masked-note quiet" }, `${plural(masked, "column")} that may identify a patient ${masked === 1 ? "is" : "are"} masked. `, h("code", {}, "wetread view --show-phi"), ` shows ${masked === 1 ? "it" : "them"}.`),
     );
     const byName = new Map(this.columns.map((column) => [column.name, column]));
     const own = [...about.box_columns, ...about.image_columns];

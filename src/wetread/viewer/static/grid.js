@@ -164,7 +164,7 @@ export class Grid {
     const masked = this.app.about.masked && search !== "";
     return [
       h("p", {}, search && !where ? `Nothing matches “${search}”.` : "No rows match the filter."),
-      masked && h("p", { class: "quiet" }, "The search covers paths, descriptions and UIDs. Names, dates and other values that may identify a patient are masked: a condition such as PatientName = '…' finds them, and wetread view --show-phi shows them."),
+      masked && h("p", { class: "quiet" }, "The search covers paths, descriptions and UIDs. Names, dates and other values that may identify a patient are masked: a condition such as PatientName = '…' finds them, and ", h("code", {}, "wetread view --show-phi"), " shows them."),
       h("button", { type: "button", class: "wide", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all"),
     ].filter((node) => node instanceof Node);
   }

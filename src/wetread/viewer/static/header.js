@@ -45,7 +45,7 @@ export class Header {
     const words = this.search.value.trim().toLowerCase();
     const rows = this.rows(this.elements, words);
     const all = countAll(this.elements);
-    const hidden = words && !rows.count && anyMasked(this.elements) ? ". Masked values are not searched; wetread view --show-phi shows them" : "";
+    const hidden = words && !rows.count && anyMasked(this.elements) ? ". Masked values are not searched: wetread view --show-phi shows them." : "";
     this.note.textContent = (words ? `${plural(rows.count, "element")} of ${all}` : plural(all, "element")) + hidden;
     this.tree.replaceChildren(...rows.nodes);
   }

@@ -434,7 +434,7 @@ export class ImageView {
       this.pendingMiss = 0;
       this.drawBoxes();
     } catch (error) {
-      if (!isAbort(error)) this.controls.showMessage(/** @type {Error} */ (error).message);
+      if (!isAbort(error) && /** @type {ApiError} */ (error).status !== 0) this.controls.showMessage(/** @type {Error} */ (error).message);
     }
   }
 
@@ -464,7 +464,7 @@ export class ImageView {
 
   /** @param {unknown} error */
   showError(error) {
-    if (isAbort(error)) return;
+    if (isAbort(error) || (error instanceof ApiError && error.status === 0)) return; // the banner reports it
     this.fail(/** @type {Error} */ (error).message);
     if (!(error instanceof ApiError)) console.error(error);
   }

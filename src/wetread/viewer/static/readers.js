@@ -2,7 +2,7 @@
 
 import { JUDGED, huesOf, isDrawn, marksOf } from "./boxes.js";
 import { count, h, s } from "./dom.js";
-import { hiddenNote, setSliders, shown, slider, startNote } from "./thresholds.js";
+import { hiddenNote, setSliders, slider, startNote } from "./thresholds.js";
 
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {import("./types").About} About */
@@ -211,7 +211,7 @@ export class Readers {
     const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true });
     const rows = this.marks.filter((mark) => mark.role !== "hit").sort(order).map((mark) => {
       const source = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
-      const more = mark.role === "tp" || mark.role === "fp" ? ` ${shown(mark.box.score ?? 1)} · IoU ${mark.overlap.toFixed(2)}` : "";
+      const more = mark.role === "tp" || mark.role === "fp" ? ` ${(mark.box.score ?? 1).toFixed(2)} · IoU ${mark.overlap.toFixed(2)}` : "";
       return h("li", {}, h(
         "button", { type: "button", class: "mark-row", "aria-pressed": String(mark.key === this.selected), onclick: () => this.select(mark.key) },
         this.sample(mark.role, mark.role === "consensus" ? undefined : mark.colour), h("span", { class: "grow" }, mark.box.label), h("span", { class: "number" }, `${source ?? ""}${more}`),

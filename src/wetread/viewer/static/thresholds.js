@@ -47,7 +47,7 @@ export function hiddenNote(predictions, score) {
   const scores = predictions.map((box) => box.score ?? 1);
   const below = scores.filter((one) => one < score);
   if (!below.length) return "";
-  return `${count(below.length)} of ${count(scores.length)} below ${shown(score)}, highest ${shown(Math.max(...below))}`;
+  return `${count(below.length)} of ${count(scores.length)} below ${shown(score)}, highest ${Math.max(...below).toFixed(2)}`;
 }
 
 /** Reason of the first minimum score. @param {{score: number, f1: number | null} | null} start */
@@ -55,5 +55,5 @@ export function startNote(start) {
   if (!start) return "";
   return start.f1 === null
     ? `starts at ${shown(start.score)}: ten predictions per image on average`
-    : `starts at ${shown(start.score)}: the best F1, ${shown(start.f1)}`;
+    : `starts at ${shown(start.score)}: the best F1, ${start.f1.toFixed(2)}`;
 }
