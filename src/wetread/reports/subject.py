@@ -178,8 +178,9 @@ class Subject:
         hidden = "not shown: text may be burned in" if risky else ""
         request = Request(row["id"], crop, frame)
         path = self.shown_path(row)
-        command = f"wetread view {shlex.quote(self.name)} --at {row['id']}"
-        command = "" if self.links == "viewer" else command
+        command = ""
+        if self.links == "command" and self.index.folder is not None:
+            command = f"wetread view {shlex.quote(self.name)} --at {row['id']}"
         return Tile(request, path, cut(note, 120), self.link(row["id"]), marks, hidden, command)
 
     def counts(self, expression: str, where: str = PIXELS) -> Counts:
