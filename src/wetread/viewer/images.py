@@ -67,7 +67,7 @@ class ImageServer:
     ) -> None:
         self._catalogue, self._thumbnails = catalogue, thumbnails
         self._executor, self._settings = executor, settings
-        self._decoder = Decoder(catalogue.index.root, settings)
+        self.decoder = self._decoder = Decoder(catalogue.index.root, settings)
         self._opened = LRUCache[str, OpenImage](_OPEN)
 
     def warm(self) -> None:
