@@ -194,6 +194,7 @@ class SeriesCatalogue:
             "stacks": int(self.collection.stacks[series].sum()),
             "volumes": int(self.collection.volumes[series].sum()),
             "description": {name: one.get(name) for name in DESCRIPTION},
+            "study": self.collection.images.identities[series[0]][1] if kind == "study" else "",
         }
 
     def _picture(self, kind: Kind, key: int, row: int, matching: int = 0) -> Picture:

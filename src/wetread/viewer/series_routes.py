@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from hashlib import md5
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -49,7 +50,7 @@ class SeriesRoutes:
 
         def find() -> dict[str, Any]:
             page = state.series.page(kind, row_query, offset, limit)
-            groups = [row.pop("group") for row in page["rows"]]
+            groups = [_select_study(row.pop("group"), state) for row in page["rows"]]
             page["rows"] = [
                 {**row, "group": self._mask(group)}
                 for row, group in zip(to_rows(state, page["rows"]), groups, strict=True)
@@ -95,3 +96,14 @@ class SeriesRoutes:
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._state.executor, function, *args)
+
+
+def _select_study(group: dict[str, Any], state: State) -> dict[str, Any]:
+    """Replace the UID of a study by the condition that selects it; masked UIDs are hashed."""
+    uid = group.pop("study", "")
+    if not uid:
+        return group
+    if state.is_masked("StudyInstanceUID"):
+        return {**group, "where": f"md5(StudyInstanceUID) = '{md5(uid.encode()).hexdigest()}'"}
+    literal = uid.replace("'", "''")
+    return {**group, "where": f"StudyInstanceUID = '{literal}'"}

@@ -21,7 +21,7 @@ _BYTES = 8 * MIB
 
 
 def cut(volume: Volume, stored: bool) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the first slice of each slab of a volume, and its task.
+    """Yield the first slice of each slab of a volume, and its task, a table of one row.
 
     Args:
         volume: the volume.
@@ -32,16 +32,18 @@ def cut(volume: Volume, stored: bool) -> Iterator[tuple[int, pa.Table]]:
     frames = pa.array([one.frame for one in volume.slices], pa.int64())
     table = volume.table.select(COLUMNS).append_column("frame", frames)
     request = json.dumps({"kind": KIND, "stored": stored})
-    for first in range(0, len(volume.slices), count):
-        slab = table.slice(first, count)
-        yield first, slab.append_column("request", pa.array([request] * len(slab)))
+    slices = table.to_struct_array().combine_chunks()
+    for first in range(0, len(slices), count):
+        slab = slices[first : first + count]
+        one = pa.ListArray.from_arrays(pa.array([0, len(slab)], pa.int32()), slab)
+        yield first, pa.table({"request": [request], "slices": one})
 
 
 def run(
     task: pa.Table, root: str, request: dict[str, Any], settings: Settings
 ) -> tuple[dict[str, Any], Any]:
     """Decode a slab; returns shape, type and rescale, or a problem, and the values as bytes."""
-    rows = task.drop_columns(["request"]).to_pylist()
+    (rows,) = task["slices"].to_pylist()
     parts = [Part(row, row.pop("frame"), place) for place, row in enumerate(rows)]
     size = 8 * _BYTES + 8 * max(row["file_size"] or 0 for row in rows)
     try:

@@ -39,7 +39,7 @@ def make_task(row: dict[str, Any], request: dict[str, Any]) -> pa.Table:
 def run_task(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     """Run a task; returns `metadata` as JSON, which may hold an error, and `data` as bytes."""
     settings = Settings.from_json(options["settings"])
-    (row, *_) = task.to_pylist()
+    (row,) = task.to_pylist()
     request = json.loads(row["request"])
     if request["kind"] == slabs.KIND:
         return _to_table(*slabs.run(task, options["root"], request, settings))

@@ -4,8 +4,10 @@ import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
 import { count, h, iconButton, plural, set } from "./dom.js";
 import { Facets } from "./facets.js";
 import { Cache } from "./pixels.js";
+import { join, split } from "./where.js";
 import { clampOffset, GAP, layOut, reveal, toContent, toScroll, visibleTiles } from "./scroll.js";
 import { Filter } from "./filter.js";
+import { groupFacts, groupNoun, GroupSelect, noPicture, pathOfGroup } from "./groups.js";
 
 /** @typedef {import("./types").Row} Row */
 /** @typedef {import("./types").Rows} Rows */
@@ -44,6 +46,7 @@ export class Grid {
     this.empty = h("div", { class: "empty", role: "status", hidden: true });
     this.count = h("span", { class: "total", role: "status" });
     this.filter = new Filter(app);
+    this.group = new GroupSelect(app);
     this.facets = new Facets(app);
     this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Thumbnail size", class: "tile-size" });
     this.zoom.addEventListener("input", () => this.resizeTo(Number(this.zoom.value)));
@@ -54,7 +57,7 @@ export class Grid {
       h("header", { class: "bar" }, unfold, h("h1", { class: "title" }, app.about.title), this.filter.search, this.filter.sql, h("span", { class: "bar-end" }, ...app.tools())),
       h(
         "div", { class: "grid-body" }, this.facets.element,
-        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.filter.sort, this.zoom), this.scroller, this.empty),
+        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.group.element, this.filter.sort, this.zoom), this.scroller, this.empty),
       ),
     );
     this.scroller.addEventListener("scroll", () => this.scrolled());
@@ -67,9 +70,10 @@ export class Grid {
   async show(route) {
     this.element.hidden = false;
     document.title = `${this.app.about.title} · wetread`;
-    const { where, search, order, desc } = route;
-    const key = JSON.stringify([where, search, order, desc]);
+    const { where, search, order, desc, group } = route;
+    const key = JSON.stringify([where, search, order, desc, group]);
     this.filter.fill(route);
+    this.group.fill(route);
     if (key === this.key_) {
       this.layOut(true);
       if (this.opened) await this.find(this.opened);
@@ -81,6 +85,10 @@ export class Grid {
     this.restart();
     if (this.opened) await this.find(this.opened);
     this.opened = "";
+  }
+
+  focus() {
+    this.scroller.focus({ preventScroll: true });
   }
 
   leave() {
@@ -102,10 +110,10 @@ export class Grid {
 
   /** Selects an image that was open. @param {string} id */
   async find(id) {
-    const { where, search, order, desc } = this.app.route;
+    const { where, search, order, desc, group } = this.app.route;
     try {
       /** @type {Position} */
-      const { offset } = await fetchJson("position", { id, where, search, order, desc });
+      const { offset } = await fetchJson("position", { id, where, search, order, desc, group });
       if (offset !== null) this.select(offset);
     } catch { /* the grid keeps its selection */ }
   }
@@ -117,11 +125,11 @@ export class Grid {
     if (this.underWay.has(page) || this.pages.get(String(page))) return;
     const controller = new AbortController();
     this.underWay.set(page, controller);
-    const { where, search, order, desc } = this.app.route;
+    const { where, search, order, desc, group } = this.app.route;
     const key = this.key_;
     try {
       /** @type {Rows} */
-      const answer = await fetchJson("rows", { where, search, order, desc, offset: page * PAGE, limit: PAGE, columns: order }, controller.signal);
+      const answer = await fetchJson(group ? "series" : "rows", { where, search, order, desc, group, offset: page * PAGE, limit: PAGE, columns: group ? "" : order }, controller.signal);
       if (key !== this.key_) return;
       this.pages.put(String(page), answer.rows);
       this.setTotal(answer.total);
@@ -140,7 +148,8 @@ export class Grid {
   /** @param {number} total */
   setTotal(total) {
     const all = this.app.about.rows;
-    this.count.textContent = total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
+    const { group } = this.app.route;
+    this.count.textContent = group ? groupNoun(group, total) : total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
     this.empty.hidden = total > 0;
     this.empty.textContent = all ? "No rows match the filter." : "The index is empty.";
     if (total !== this.total) {
@@ -268,28 +277,29 @@ export class Grid {
   fillTile(tile, row) {
     tile.row = row;
     const [picture, text] = tile.element.children;
-    const name = (row.member || row.path).split("/").at(-1) ?? "";
+    const name = row.group && row.group.kind !== "file" ? pathOfGroup(row) : (row.member || row.path).split("/").at(-1) ?? "";
     set(tile.element, { "aria-label": describe(row, name), title: `${row.path} ${row.member ?? ""}`.trim() });
     const { order } = this.app.route;
     const extra = row.columns && order in row.columns ? row.columns[order] : undefined;
-    const facts = [row.Modality, extra === undefined ? row.Columns && `${row.Columns} × ${row.Rows}` : `${order} ${extra ?? "–"}`];
+    const facts = row.group ? groupFacts(row) : [row.Modality, extra === undefined ? row.Columns && `${row.Columns} × ${row.Rows}` : `${order} ${extra ?? "–"}`];
     text.replaceChildren(
       h("span", { class: "name" }, name),
       h("span", { class: "facts-line" }, h("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")), ...badges(row)),
     );
-    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
+    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, noPicture(row))]));
     if (row.has_pixels) this.picture(tile, row, picture);
   }
 
   /** @param {Tile} tile @param {Row} row @param {Element} to */
   picture(tile, row, to) {
     const size = this.geometry.tile * window.devicePixelRatio > 270 ? 512 : this.geometry.tile > 135 ? 256 : 128;
-    const key = `${row.id} ${size}`;
+    const frame = row.group?.frame ?? 0;
+    const key = `${row.id} ${frame} ${size}`;
     const known = this.pictures.get(key);
     if (known) return void to.replaceChildren(h("img", { src: known, alt: "", draggable: "false" }));
     tile.controller = this.queue.add(async (signal) => {
       try {
-        const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size }, signal));
+        const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size, frame }, signal));
         this.pictures.put(key, url);
         if (tile.row === row) to.replaceChildren(h("img", { src: url, alt: "", draggable: "false" }));
       } catch (error) {
@@ -320,8 +330,9 @@ export class Grid {
   openSelected() {
     const row = this.rowAt(this.selected);
     if (!row) return;
+    if (row.group?.where) return this.app.go({ group: "series", where: join([...split(this.app.route.where), row.group.where]) });
     this.opened = row.id;
-    this.app.go({ page: "image", id: row.id, frame: 0, window: "", invert: false, zoom: null, x: null, y: null });
+    this.app.go({ page: "image", id: row.id, frame: row.group?.frame ?? 0, window: "", invert: false, zoom: null, x: null, y: null });
   }
 
   /** @param {KeyboardEvent} event */
@@ -337,6 +348,7 @@ export class Grid {
     } else if (key === "Enter") this.openSelected();
     else if (key === "/") this.filter.focusSearch();
     else if (key.toLowerCase() === "f") this.filter.focusSql();
+    else if (key.toLowerCase() === "s") this.group.turn();
     else if (key === "+" || key === "=") this.resizeTo(this.size + 1);
     else if (key === "-") this.resizeTo(this.size - 1);
     else return false;
