@@ -18,8 +18,8 @@ from wetread.errors import NotFoundError, UsageError, WetreadError
 from wetread.viewer.guard import Guard
 from wetread.viewer.parameters import (
     check_id,
-    read_id,
     read_group,
+    read_id,
     read_image,
     read_integer,
     read_names,

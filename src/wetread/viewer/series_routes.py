@@ -104,6 +104,7 @@ def _select_study(group: dict[str, Any], state: State) -> dict[str, Any]:
     if not uid:
         return group
     if state.is_masked("StudyInstanceUID"):
-        return {**group, "where": f"md5(StudyInstanceUID) = '{md5(uid.encode()).hexdigest()}'"}
+        digest = md5(uid.encode(), usedforsecurity=False).hexdigest()
+        return {**group, "where": f"md5(StudyInstanceUID) = '{digest}'"}
     literal = uid.replace("'", "''")
     return {**group, "where": f"StudyInstanceUID = '{literal}'"}

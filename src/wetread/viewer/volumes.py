@@ -30,6 +30,8 @@ Array = NDArray[Any]
 Key = tuple[str, int]
 """Id of a series and number of a stack."""
 PLANES = ("axial", "coronal", "sagittal")
+_TIE = 1e-9
+"""Rounding error of distances, in voxels or pixels, up to which they are equal."""
 _ACROSS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))
 """Axes of each plane among those along z, y and x: through it, down and to the right."""
 
@@ -250,9 +252,7 @@ def cut_plane(values: Array, affine: NDArray[np.float64], name: str, at: int) ->
         raise UsageError(f"at must be from 0 to {values.shape[axis] - 1}")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     pixel = min(spacing[1:])
-    down, right = (
-        _nearest(values.shape[a], spacing[a] / pixel, flipped) for a, flipped in cut[1:]
-    )
+    down, right = (_nearest(values.shape[a], spacing[a] / pixel, flipped) for a, flipped in cut[1:])
     plane = np.take(values, at, axis)
     if cut.down[0] > cut.right[0]:
         plane = np.swapaxes(plane, 0, 1)
@@ -261,7 +261,7 @@ def cut_plane(values: Array, affine: NDArray[np.float64], name: str, at: int) ->
 
 def _nearest(size: int, step: float, flipped: bool) -> NDArray[np.intp]:
     """Voxel of each pixel, with voxels of `step` pixels."""
-    index = np.floor(np.arange(count_pixels(size, step)) / step + 0.5).astype(np.intp)
+    index = np.floor(np.arange(count_pixels(size, step)) / step + 0.5 + _TIE).astype(np.intp)
     index = np.minimum(index, size - 1)
     return index[::-1] if flipped else index
 
@@ -272,7 +272,7 @@ def count_pixels(size: int, step: float) -> int:
     >>> count_pixels(5, 1.0), count_pixels(2, 2.0)
     (5, 3)
     """
-    return max(1, math.ceil((size - 0.5) * step - 1e-9))
+    return max(1, math.ceil((size - 0.5) * step - _TIE))
 
 
 def _cuts(affine: NDArray[np.float64]) -> list[Cut]:

@@ -24,7 +24,8 @@ export class App {
     this.grid = new Grid(this);
     this.image = new ImageView(this);
     this.volume = new VolumeView(this);
-    root.replaceChildren(this.grid.element, this.image.element, this.volume.element, this.help.element);
+    this.root = root;
+    root.replaceChildren(this.grid.element, this.image.element, this.help.element);
     this.saveSoon = debounce(() => this.save(), 200);
     addEventListener("popstate", () => this.follow());
     addEventListener("hashchange", () => this.follow());

@@ -350,7 +350,7 @@ export class ImageView {
   /** @param {number} steps @returns {boolean} true if handled */
   wheel(steps) {
     if (!this.meta) return true;
-    if (this.stack.count < 2) return false;
+    if (!this.stack.pending && this.stack.count < 2) return false;
     if (steps) this.stack.step(steps);
     return true;
   }

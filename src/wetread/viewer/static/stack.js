@@ -32,6 +32,8 @@ export class Stack {
     this.rest = 0;
     /** @type {Promise<void> | null} */
     this.moving = null;
+    /** @type {Promise<void> | null} until the slices are known */
+    this.pending = null;
     /** @type {Map<number, AbortController>} */
     this.ahead = new Map();
     this.controller = new AbortController();
@@ -62,7 +64,7 @@ export class Stack {
     this.controller.abort();
     for (const one of this.ahead.values()) one.abort();
     this.ahead.clear();
-    this.info = this.reference = null;
+    this.info = this.reference = this.pending = null;
     this.at = 0;
     this.element.hidden = true;
     this.planes.hidden = this.list.hidden = true;
@@ -71,10 +73,17 @@ export class Stack {
   }
 
   /** Finds the slices around an image; those of the same stack are kept. @param {string} id @param {number} frame */
-  async load(id, frame) {
+  load(id, frame) {
     const known = this.find(id, frame);
     if (known >= 0) return this.setAt(known);
     this.clear();
+    const pending = (this.pending = this.fetch(id, frame).finally(() => {
+      if (this.pending === pending) this.pending = null;
+    }));
+  }
+
+  /** @param {string} id @param {number} frame */
+  async fetch(id, frame) {
     const { signal } = (this.controller = new AbortController());
     try {
       /** @type {StackInfo} */
@@ -153,9 +162,20 @@ export class Stack {
 
   // -- steps ----------------------------------------------------------------------------------
 
+  /** Runs a step once the slices are known. @param {() => unknown} action */
+  async ready(action) {
+    await this.pending;
+    action();
+  }
+
   /** @param {number} by */
   step(by) {
-    this.moveTo(this.at + by);
+    this.ready(() => this.moveTo(this.at + by));
+  }
+
+  /** @param {"first" | "last"} end */
+  toEnd(end) {
+    this.ready(() => this.moveTo(end === "first" ? 0 : this.count - 1));
   }
 
   /** @param {number} at @param {boolean} [wrap] */

@@ -81,6 +81,7 @@ export class VolumeView {
     if (key === this.key_) return this.follow();
     this.leave();
     this.element.hidden = false;
+    this.app.root.prepend(this.element);
     this.key_ = key;
     const { signal } = (this.controller = new AbortController());
     for (const view of this.views) view.clear();
@@ -212,6 +213,7 @@ export class VolumeView {
 
   leave() {
     this.element.hidden = true;
+    this.element.remove(); // three stages are not kept beside that of an image
     this.controller.abort();
     for (const view of this.views) view.leave();
     this.volume = this.meta = null;
