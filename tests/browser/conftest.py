@@ -179,7 +179,8 @@ def stack(number: int, of: int = 4) -> bytes:
     values = np.full((32, 32), 100 * number, "<u2").tobytes()
     return dicom_file(
         changed(
-            picture(50 + number, 32, 32),
+            picture(50, 32, 32),
+            element("SOPInstanceUID", f"2.25.78.{number}"),
             element("SeriesInstanceUID", "2.25.77"),
             element("InstanceNumber", str(number)),
             element("PixelData", values, vr="OW"),

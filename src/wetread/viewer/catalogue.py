@@ -190,6 +190,11 @@ class Catalogue:
         ids: list[str] = self._tiles()["id"].take(pa.array(numbers, pa.int64())).to_pylist()
         return ids
 
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Paths of rows, each with its archive member."""
+        rows = self._tiles().select(["path", "member"]).take(pa.array(numbers, pa.int64()))
+        return [f"{row['path']} {row['member'] or ''}".strip() for row in rows.to_pylist()]
+
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Columns of the tiles of rows."""
         tiles = self._tiles()

@@ -245,7 +245,9 @@ class SeriesCatalogue:
         ids = self._catalogue.ids(rows.tolist())
         frames = np.maximum(s.frame[members], 0).tolist()
         positions = self.collection.depth[members].tolist()
-        slices = list(zip(ids, frames, positions, strict=True))
+        slices = list(
+            zip(ids, frames, positions, self._catalogue.names(rows.tolist()), strict=True)
+        )
         one = series.stacks[stack]
         return {
             "series": listed,
@@ -274,7 +276,7 @@ class SeriesCatalogue:
         order = np.lexsort([copies, self.collection.depth[members]])
         return np.asarray(members[order])
 
-    def _unplaced(self, number: int, row: int, id_: str) -> list[tuple[str, int, None]] | None:
+    def _unplaced(self, number: int, row: int, id_: str) -> list[tuple[str, int, None, str]] | None:
         """Single-frame images of a series without position, by Instance Number."""
         first, end = self.collection.bounds.get(number, (0, 0))
         s, images = self.collection.slices, self.collection.images
@@ -284,8 +286,9 @@ class SeriesCatalogue:
         if row not in rows:
             return None
         keys = fetch_rows(self._catalogue.index, rows, ["InstanceNumber"])[0]
-        ids = self._catalogue.ids(rows[sort_stably(keys)].tolist())
-        return [(one, 0, None) for one in ids]
+        ordered = rows[sort_stably(keys)].tolist()
+        ids, names = self._catalogue.ids(ordered), self._catalogue.names(ordered)
+        return [(id_, 0, None, name) for id_, name in zip(ids, names, strict=True)]
 
     def _are_alike(self, rows: NDArray[np.int64], series: Series) -> bool:
         """True if one grey scale applies to all slices."""
@@ -345,11 +348,11 @@ def _short(value: Any) -> str:
 
 
 def _mark(
-    problems: Iterable[dict[str, Any]], slices: list[tuple[str, int, float]]
+    problems: Iterable[dict[str, Any]], slices: list[tuple[str, int, float, str]]
 ) -> list[dict[str, Any]]:
     """Problems of slices at their places in the stack; a missing slice is between two."""
-    places = {(id_, frame): at for at, (id_, frame, _) in enumerate(slices)}
-    positions = np.array([position for *_, position in slices])
+    places = {(id_, frame): at for at, (id_, frame, *_) in enumerate(slices)}
+    positions = np.array([position for _, _, position, _ in slices])
     marks = []
     for problem in problems:
         at: float | None = places.get((problem["id"], problem["frame"] or 0))
