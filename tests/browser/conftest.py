@@ -33,7 +33,7 @@ REAL = (
     "reportsi.dcm",
 )
 AXE = "axe-core@4.11"
-SECONDS = 120
+SECONDS = 30
 """Upper bound of every wait; a browser on a busy machine takes many times as long."""
 HOSTILE = "<img src=x onerror=alert(1)>"
 LOG_FETCHES = """
@@ -122,6 +122,23 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
+@pytest.fixture
+def violations(page: Any, axe: str) -> Callable[[], list[str]]:
+    """Violations of WCAG 2.1 A and AA on the page."""
+
+    def find() -> list[str]:
+        page.evaluate(axe)  # not a script element: the page's policy would refuse it
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+        result = page.evaluate("tags => axe.run({runOnly: tags})", tags)
+        return [
+            f"{one['id']}: {one['help']} ({node['html'][:120]}) {node['failureSummary'][:200]}"
+            for one in result["violations"]
+            for node in one["nodes"]
+        ]
+
+    return find
+
+
 class Site:
     """A viewer, and its images by file name."""
 
@@ -149,6 +166,12 @@ class Site:
 
 def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
     return Site(serve(index, *sides, **options), index)
+
+
+@pytest.fixture(scope="session")
+def start_site() -> Callable[..., Site]:
+    """Start a viewer that the caller stops."""
+    return start
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ export class ImageView {
   /** @param {Meta} meta @param {Route} route */
   setMeta(meta, route) {
     this.meta = this.stack.share(meta);
+    this.controls.setMeta(this.meta);
     this.describe();
     document.title = `${meta.path} · wetread`;
     this.message.hidden = !meta.error;
@@ -159,7 +160,6 @@ export class ImageView {
   describe() {
     const { meta, stack } = this;
     if (!meta) return;
-    this.controls.setMeta(meta);
     this.info.fill(meta, stack.info?.series ?? null, (id, frame) => this.app.go({ id, frame }, true));
     const series = stack.info?.series;
     this.overlay.setCorner(series ? cornerOf(series.description, series.modality) : []);

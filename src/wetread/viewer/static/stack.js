@@ -113,7 +113,10 @@ export class Stack {
     this.marks.replaceChildren(...info.marks.map((mark) => this.drawMark(mark)));
     this.setAt(Math.max(this.find(view.id, view.frame), 0));
     if (view.meta && this.reference) view.setMeta(view.meta, view.route);
-    else view.describe();
+    else {
+      view.describe();
+      view.drawBoxes();
+    }
     this.prefetch();
   }
 
