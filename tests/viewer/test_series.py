@@ -84,8 +84,8 @@ def test_tiles_agree_with_the_series_table(client: httpx.Client, index: wr.Index
     assert total == len(index.series) + 1  # and the text file
     found, paths = tiles(client), dict(index.to_pandas()[["id", "path"]].to_numpy().tolist())
     for series in index.series:
-        for stack in series.stacks[:1]:
-            name = paths[stack.slices[0].id].split("/")[0]
+        for one in series.stacks[:1]:
+            name = paths[one.slices[0].id].split("/")[0]
             group = found[name]["group"]
             assert (group["files"], group["volumes"]) == (series.files, len(series.volumes))
 
