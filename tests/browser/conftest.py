@@ -33,7 +33,7 @@ REAL = (
     "reportsi.dcm",
 )
 AXE = "axe-core@4.11"
-SECONDS = 30
+SECONDS = 120
 """Upper bound of every wait; a browser on a busy machine takes many times as long."""
 HOSTILE = "<img src=x onerror=alert(1)>"
 LOG_FETCHES = """

@@ -111,7 +111,7 @@ export class Stack {
     this.list.replaceChildren(...info.stacks.map((stack, i) => h("option", { value: i }, nameOf(stack, i))));
     this.list.value = String(info.stack ?? "");
     this.marks.replaceChildren(...info.marks.map((mark) => this.drawMark(mark)));
-    this.setAt(Math.max(this.find(view.id, view.frame), 0));
+    this.setAt(info.slices ? Math.max(this.find(view.id, view.frame), 0) : view.frame);
     if (view.meta && this.reference) view.setMeta(view.meta, view.route);
     else {
       view.describe();
