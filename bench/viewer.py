@@ -105,6 +105,8 @@ def measure_volume(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     took: dict[str, list[float]] = {}
     for _ in range(options.rounds):
         with running(index) as (client, _):
+            first = client.get("api/rows?limit=1").json()["rows"][0]["id"]
+            seconds(client, f"api/images/{first}/preview")  # the decoders are warm
             add(took, "series: first tile", seconds(client, "api/series?limit=200"))
             row = client.get("api/series").json()["rows"][0]
             add(took, "first slice: preview", seconds(client, f"api/images/{row['id']}/preview"))

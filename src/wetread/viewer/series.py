@@ -37,7 +37,7 @@ class Groups(NamedTuple):
     """Number of the series or study; -1 - row number for a file without series."""
     row: RowNumbers
     """First matching row."""
-    count: NDArray[np.int64]
+    matching: NDArray[np.int64]
     """Number of matching rows."""
 
 
@@ -115,7 +115,7 @@ class SeriesCatalogue:
         if row is not None:
             (found,) = np.nonzero(groups.key == self._key(kind, row))
             at = int(found[0]) if len(found) else None
-        sides = {}
+        sides: dict[str, Any] = {}
         for name, by in (("previous", -1), ("next", 1)):
             there = None if at is None or not 0 <= at + by < len(groups.key) else at + by
             picture = None if there is None else self._picture(kind, *_entry(groups, there))
@@ -237,17 +237,16 @@ class SeriesCatalogue:
         stack = -1 if at is None else int(self.collection.stack_index[at])
         listed = self._describe_series(series)
         if stack < 0:
-            slices = self._unplaced(number, row, id_)
-            return {"series": listed, "slices": slices, "stacks": _label(series), "marks": []}
+            others = self._unplaced(number, row)
+            return {"series": listed, "slices": others, "stacks": _label(series), "marks": []}
         members = self._stack_slices(number, stack)
         s = self.collection.slices
         rows = self.collection.images.row[s.row[members]]
         ids = self._catalogue.ids(rows.tolist())
         frames = np.maximum(s.frame[members], 0).tolist()
         positions = self.collection.depth[members].tolist()
-        slices = list(
-            zip(ids, frames, positions, self._catalogue.names(rows.tolist()), strict=True)
-        )
+        names = self._catalogue.names(rows.tolist())
+        slices = list(zip(ids, frames, positions, names, strict=True))
         one = series.stacks[stack]
         return {
             "series": listed,
@@ -276,7 +275,7 @@ class SeriesCatalogue:
         order = np.lexsort([copies, self.collection.depth[members]])
         return np.asarray(members[order])
 
-    def _unplaced(self, number: int, row: int, id_: str) -> list[tuple[str, int, None, str]] | None:
+    def _unplaced(self, number: int, row: int) -> list[tuple[str, int, None, str]] | None:
         """Single-frame images of a series without position, by Instance Number."""
         first, end = self.collection.bounds.get(number, (0, 0))
         s, images = self.collection.slices, self.collection.images

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -175,9 +176,28 @@ class VolumeServer:
     async def _decode(self, volume: Volume, stored: bool) -> Loaded | None:
         """Decode a volume by slabs; None if its stored values cannot be one array."""
         values: Array | None = None
-        scales: set[tuple[float, ...] | None] = set()
+        scales: set[tuple[float, float] | None] = set()
         colour = volume.grid.samples > 1
-        waiting: deque[tuple[int, asyncio.Future[Any]]] = deque()
+        async with aclosing(self._read_slabs(volume, stored)) as parts:
+            async for first, part, scale in parts:
+                if colour and part.dtype != np.uint8:
+                    raise DecodeError("colours of more than 8 bits have no planes")
+                scales.add(scale)
+                if stored and not colour and not (_is_small(part) and scale and len(scales) == 1):
+                    return None
+                if values is None:
+                    values = self._allocate((len(volume.slices), *part.shape[1:]), part.dtype)
+                if part.dtype != values.dtype or part.shape[1:] != values.shape[1:]:
+                    return None
+                values[first : first + len(part)] = part
+        assert values is not None
+        return Loaded(values, scales.pop() if stored and not colour else None)
+
+    async def _read_slabs(
+        self, volume: Volume, stored: bool
+    ) -> AsyncGenerator[tuple[int, Array, tuple[float, float] | None], None]:
+        """Yield the first slice of each slab, its values and rescale; some are decoded ahead."""
+        waiting: deque[tuple[int, asyncio.Future[tuple[dict[str, Any], memoryview]]]] = deque()
         cuts = slabs.cut(volume, stored)
         try:
             while True:
@@ -185,28 +205,15 @@ class VolumeServer:
                     first, task = slab
                     waiting.append((first, asyncio.ensure_future(self._decoder.slab(task))))
                 if not waiting:
-                    break
+                    return
                 first, future = waiting.popleft()
                 metadata, data = await future
                 part = np.frombuffer(data, metadata["dtype"]).reshape(metadata["shape"])
-                scales.add(metadata["scale"] and tuple(metadata["scale"]))
-                if colour and part.dtype != np.uint8:
-                    raise DecodeError("colours of more than 8 bits have no planes")
-                if values is None:
-                    if stored and not colour and not _is_small(part):
-                        return None
-                    values = self._allocate((len(volume.slices), *part.shape[1:]), part.dtype)
-                if stored and not colour and (None in scales or len(scales) > 1):
-                    return None
-                if part.dtype != values.dtype or part.shape[1:] != values.shape[1:]:
-                    return None
-                values[first : first + len(part)] = part
+                scale = metadata["scale"]
+                yield first, part, scale and (scale[0], scale[1])
         finally:
             for _, future in waiting:
                 future.cancel()
-        assert values is not None
-        (scale,) = scales if stored and not colour else (None,)
-        return Loaded(values, scale and (scale[0], scale[1]))
 
     def _allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Array within the limit; volumes that were not used for longest make room for it."""
@@ -256,7 +263,8 @@ def cut_plane(values: Array, affine: NDArray[np.float64], name: str, at: int) ->
     plane = np.take(values, at, axis)
     if cut.down[0] > cut.right[0]:
         plane = np.swapaxes(plane, 0, 1)
-    return plane[down[:, None], right]
+    pixels: Array = plane[down[:, None], right]
+    return pixels
 
 
 def _nearest(size: int, step: float, flipped: bool) -> NDArray[np.intp]:
