@@ -13,7 +13,9 @@ from wetread.series.build import Collection
 from wetread.series.table import Series, SeriesStack, SeriesTable
 from wetread.settings import Settings
 from wetread.table.rows import fetch_rows
-from wetread.viewer.catalogue import Catalogue, RowNumbers, RowQuery, memoize, sort_stably
+from wetread.viewer.catalogue import Catalogue, RowNumbers, RowQuery
+from wetread.viewer.memo import memoize
+from wetread.viewer.orders import sort_stably
 
 Kind = Literal["series", "study"]
 KINDS: tuple[Kind, ...] = ("series", "study")

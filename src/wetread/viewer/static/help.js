@@ -17,6 +17,7 @@ export const KEYS = [
     ["+ −", "larger or smaller thumbnails"],
     ["F", "filter by SQL"],
     ["S", "one tile per series, or per image"],
+    ["B", "show or hide the boxes on thumbnails"],
   ]],
   ["Image", [
     ["← →", "previous or next image of the filtered list"],

@@ -11,6 +11,7 @@ import { findMeta, isKnown } from "./metas.js";
 import { findMiss } from "./misses.js";
 import { bestPlane, loadPlane, plan, scaleFor } from "./pixels.js";
 import { Readers } from "./readers.js";
+import { rowQuery } from "./route.js";
 import { distance, drawRuler } from "./ruler.js";
 import { cornerOf, Overlay, sidesOf } from "./orientation.js";
 import { press } from "./shortcuts.js";
@@ -318,7 +319,7 @@ export class ImageView {
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
     const perMm = this.meta?.spacing && !this.meta.error ? stage.zoom / stage.ratio / this.meta.spacing.column : 0;
     this.overlay.draw(this.meta?.error ? [] : sidesOf(this.stack.info?.orientation), perMm, stage.element.clientWidth, stage.element.clientHeight);
-    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
+    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text, [stage.element.clientWidth, stage.element.clientHeight]);
   }
 
   /** @param {[number, number]} from @param {[number, number]} to */
@@ -378,10 +379,9 @@ export class ImageView {
 
   /** @param {Route} route @param {AbortSignal} signal */
   async loadPosition(route, signal) {
-    const { where, search, order, desc, group } = route;
     try {
       /** @type {Position} */
-      const position = await fetchJson("position", { id: route.id, where, search, order, desc, group }, signal);
+      const position = await fetchJson("position", { id: route.id, ...rowQuery(route) }, signal);
       this.position = position;
       this.controls.setPosition(position);
     } catch { /* the image is displayed without its position */ }
@@ -413,7 +413,7 @@ export class ImageView {
       this.pendingMiss = 0;
       this.drawBoxes();
     } catch (error) {
-      if (!isAbort(error)) this.controls.showMessage(/** @type {Error} */ (error).message);
+      if (!isAbort(error) && /** @type {ApiError} */ (error).status !== 0) this.controls.showMessage(/** @type {Error} */ (error).message);
     }
   }
 
@@ -443,7 +443,7 @@ export class ImageView {
 
   /** @param {unknown} error */
   showError(error) {
-    if (isAbort(error)) return;
+    if (isAbort(error) || (error instanceof ApiError && error.status === 0)) return; // the banner reports it
     this.fail(/** @type {Error} */ (error).message);
     if (!(error instanceof ApiError)) console.error(error);
   }
