@@ -31,7 +31,7 @@ def cut(volume: Volume, stored: bool) -> Iterator[tuple[int, pa.Table]]:
     count = max(1, _BYTES // max(1, rows * columns * volume.grid.samples * 2))
     frames = pa.array([one.frame for one in volume.slices], pa.int64())
     table = volume.table.select(COLUMNS).append_column("frame", frames)
-    request = json.dumps({"kind": KIND, "stored": stored})
+    request = json.dumps({"kind": KIND, "stored": stored, "shape": [rows, columns]})
     slices = table.to_struct_array().combine_chunks()
     for first in range(0, len(slices), count):
         slab = slices[first : first + count]
@@ -48,7 +48,8 @@ def run(
     size = 8 * _BYTES + 8 * max(row["file_size"] or 0 for row in rows)
     try:
         with batch.bounded_memory(settings.decode_bytes + size):
-            voxels = read_voxels(root, parts, settings, stored=request["stored"])
+            shape = request["shape"][0], request["shape"][1]
+            voxels = read_voxels(root, parts, shape, settings, stored=request["stored"])
     except BaseException as error:  # noqa: BLE001 - classified by `explain`
         return {"problem": tuple(batch.explain(error))}, b""
     values = np.ascontiguousarray(voxels.values)
