@@ -274,7 +274,7 @@ export class ImageView {
   async prefetch(signal) {
     await this.positionLoaded;
     const { meta, position } = this;
-    if (!meta || signal.aborted || this.stack.playing || this.stack.slices || meta.dtype === "display8") return;
+    if (!meta || signal.aborted || this.stack.playing || (this.stack.slices?.length ?? 0) > 1 || meta.dtype === "display8") return;
     if (this.frame + 1 < meta.frames) {
       await loadPlane(meta.id, this.frame + 1, this.requiredScale, this.planeWindow, signal);
     } else if (position?.next && meta.frames === 1) {
@@ -454,6 +454,7 @@ export class ImageView {
     this.stage.draw();
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
+    if (this.meta?.absent) return this.message.replaceChildren(h("h2", {}, this.meta.absent), h("p", {}, text));
     const problems = (this.meta?.problems ?? []).filter(({ severity }) => severity === "error");
     const listed = problems.some((problem) => problem.text === text);
     this.message.replaceChildren(

@@ -51,7 +51,7 @@ export interface Meta {
   invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
   padding: [number, number] | null; auto: { center: number; width: number } | null;
   full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
-  problems: Problem[]; error: string | null;
+  problems: Problem[]; error: string | null; absent?: string;
   series: { previous: string | null; next: string | null; position: number; count: number };
 }
 
