@@ -15,7 +15,7 @@ export class GroupSelect {
   constructor(app) {
     this.app = app;
     this.list = h("select", { "aria-label": "One tile per", onchange: () => this.choose(/** @type {Route["group"]} */ (this.list.value)) }, ...KINDS.map(([value, text]) => h("option", { value }, text)));
-    this.element = h("label", { class: "field group-by" }, h("span", {}, "Show"), this.list);
+    this.element = h("label", { class: "group-by" }, h("span", {}, "Show"), this.list);
   }
 
   /** @param {Route} route */
