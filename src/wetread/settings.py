@@ -107,6 +107,8 @@ class Settings:
     """Time limit for the arrival of a request to the viewer; the connection is closed then."""
     viewer_bytes: int = 384 * MIB
     """Size of the viewer's cache of decoded frames."""
+    volume_cache_bytes: int = 1 * GIB
+    """Size of the viewer's cache of volumes; a larger volume has no planes."""
     thumb_bytes: int = 512 * MIB
     """Size of the viewer's disk cache of thumbnails."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wetread.common.text import to_plain
 from wetread.errors import NotFoundError, UsageError, WetreadError
 from wetread.viewer.guard import Guard
 from wetread.viewer.parameters import (
     check_id,
+    read_group,
     read_id,
     read_image,
     read_integer,
@@ -27,6 +26,11 @@ from wetread.viewer.parameters import (
     read_row_query,
     read_window,
 )
+from wetread.viewer.responses import to_binary as _binary
+from wetread.viewer.responses import to_jpeg as _jpeg
+from wetread.viewer.responses import to_json as _json
+from wetread.viewer.responses import until_disconnect
+from wetread.viewer.series_routes import SeriesRoutes
 from wetread.viewer.state import State, describe, to_rows
 from wetread.viewer.worker import ProblemError
 
@@ -71,6 +75,7 @@ def make_app(
         Route("/api/images/{id}/table", server.table),
         Route("/api/images/{id}/modality", server.modality),
         Route("/api/images/{id}/boxes", server.boxes),
+        *SeriesRoutes(state).routes,
     ]
 
     @contextlib.asynccontextmanager
@@ -131,7 +136,10 @@ class _Server:
     async def position(self, request: Request) -> Response:
         """Return the position of an image in the order, and its neighbours."""
         id_ = check_id(request.query_params.get("id", ""))
-        return _json(await self._run(self._state.catalogue.position, read_row_query(request), id_))
+        row_query, state = read_row_query(request), self._state
+        if kind := read_group(request):
+            return _json(await self._run(state.series.position, kind, row_query, id_))
+        return _json(await self._run(state.catalogue.position, row_query, id_))
 
     async def facets(self, request: Request) -> Response:
         """Return the distributions of columns."""
@@ -224,38 +232,6 @@ class _Server:
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._state.executor, function, *args)
-
-
-async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """Await `work`; cancel it if the browser disconnects."""
-    task = asyncio.ensure_future(work)
-    message = asyncio.ensure_future(request.receive())
-    try:
-        while not task.done():
-            await asyncio.wait({task, message}, return_when=asyncio.FIRST_COMPLETED)
-            if message.done() and not task.done():
-                if message.result()["type"] == "http.disconnect":
-                    raise HTTPException(499, "the browser has disconnected")
-                message = asyncio.ensure_future(request.receive())
-        return await task
-    finally:
-        for pending in (task, message):
-            pending.cancel()
-        await asyncio.gather(task, message, return_exceptions=True)
-
-
-def _binary(data: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(data, headers=headers, media_type="application/octet-stream")
-
-
-def _jpeg(data: bytes) -> Response:
-    return Response(data, headers={"Content-Type": "image/jpeg"})
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    data = text.encode("utf-8", "backslashreplace")  # a name may not be UTF-8
-    return Response(data, status, headers={"Content-Type": "application/json"})
 
 
 async def _http(request: Request, error: Exception) -> Response:
