@@ -74,9 +74,8 @@ def read_frame_table(header: Dataset, labelmap: bool) -> FrameTable:
         "ImagePositionPatient": _vector(shared, _POSITION, 3),
     }
     for group in items(header, "PerFrameFunctionalGroupsSequence"):
-        number = read_numbers(
-            _first(group, "SegmentIdentificationSequence"), "ReferencedSegmentNumber"
-        )
+        segment = _first(group, _SEGMENT) or _first(shared, _SEGMENT)
+        number = read_numbers(segment, "ReferencedSegmentNumber")
         if labelmap:
             numbers.append(LABELMAP)
         else:
@@ -101,6 +100,7 @@ def read_frame_table(header: Dataset, labelmap: bool) -> FrameTable:
 _POSITION = ("PlanePositionSequence", "ImagePositionPatient")
 _ORIENTATION = ("PlaneOrientationSequence", "ImageOrientationPatient")
 _SPACING = ("PixelMeasuresSequence", "PixelSpacing")
+_SEGMENT = "SegmentIdentificationSequence"
 
 
 def _first(group: Dataset | None, sequence: str) -> Dataset | None:
@@ -195,48 +195,51 @@ def place_frames(
             text = describe_rotation(directions, target.affine)
         fit.found.append(Found("ORIENTATION_DIFFERS", text))
         return fit
+    sources = np.array([target.places.get(source, -1) for source in frames.sources])
+    turned = _find_turn(match, frames, sources)
+    if turned is not None:
+        fit.found.append(turned)
+        return fit
     scaled = compare_spacing(frames.spacing[0], match.axes, shape, target, settings.grid_tolerance)
     if scaled is not None:
         fit.found.append(scaled)
         return fit
-    _lay(fit, frames, shape, match, settings)
+    _lay(fit, frames, shape, match, sources, settings)
     return fit
 
 
 def _lay(
-    fit: Fit, frames: FrameTable, shape: tuple[int, ...], match: Match, settings: Settings
+    fit: Fit,
+    frames: FrameTable,
+    shape: tuple[int, ...],
+    match: Match,
+    sources: Ints,
+    settings: Settings,
 ) -> None:
     """Find the slice of each frame, and the offset of all."""
     target = fit.target
     homogeneous = np.column_stack([frames.position, np.ones(len(frames.position))])
-    start = (np.linalg.inv(target.affine) @ homogeneous.T)[:3].T  # (n, 3), in voxels
-    signs, sizes = np.array(match.signs), np.array(shape)
-    corner = start.copy()  # first row and column of the frame on the images
-    for axis, sign, size in zip(match.axes, signs, sizes, strict=True):
-        if sign < 0:
+    corner = (np.linalg.inv(target.affine) @ homogeneous.T)[:3].T  # (n, 3), in voxels
+    for axis, sign, size in zip(match.axes, match.signs, shape, strict=True):
+        if sign < 0:  # the first row and column on the images
             corner[:, axis] -= size - 1
     whole = np.rint(corner)
     rest = corner - whole
     worst = int(np.abs(rest).max(axis=1).argmax())
-    sources = np.array([target.places.get(source, -1) for source in frames.sources])
-    flipped = _find_flip(match, frames, sources)
-    if flipped is not None:
-        fit.found.append(flipped)
-    elif np.abs(rest[worst]).max() > settings.grid_tolerance:
+    if np.abs(rest[worst]).max() > settings.grid_tolerance:
         text = describe_shift(rest[worst], target)
         fit.found.append(Found("GRID_SHIFTED", f"frame {worst} is {text}"))
         return
     slices = whole[:, 0].astype(np.int64)
     outside = (slices < 0) | (slices >= target.shape[0])
-    inplane = tuple(a - 1 for a in match.axes)
-    extent = [int(sizes[inplane.index(axis)]) for axis in (0, 1)]
-    offset = whole[0, 1:]
-    room = np.array(target.shape[1:]) - extent
+    inplane = tuple(axis - 1 for axis in match.axes)
+    extent = [shape[inplane.index(axis)] for axis in (0, 1)]
+    offset, room = whole[0, 1:], np.array(target.shape[1:]) - extent
     if (whole[:, 1:] != offset).any():
         fit.found.append(Found("GRID_SHIFTED", "frames at several places within their slices"))
-    elif ((offset < 0) | (offset > room)).any() and not flipped:
-        shift = np.array([0, *np.where(offset < 0, offset, np.maximum(offset - room, 0))])
-        fit.found.append(Found("GRID_SHIFTED", describe_shift(shift, target)))
+    elif ((offset < 0) | (offset > room)).any():
+        beyond = np.where(offset < 0, offset, np.maximum(offset - room, 0))
+        fit.found.append(Found("GRID_SHIFTED", describe_shift(np.array([0, *beyond]), target)))
     _check_slices(fit, frames, slices, outside, sources)
     fit.data = Placed(
         np.where(outside, -1, slices),
@@ -245,7 +248,7 @@ def _lay(
     )
 
 
-def _find_flip(match: Match, frames: FrameTable, sources: Ints) -> Found | None:
+def _find_turn(match: Match, frames: FrameTable, sources: Ints) -> Found | None:
     """Axes that contradict the source images, whose locations are preserved."""
     if match == Match((1, 2), (1, 1)) or not frames.preserved or not (sources >= 0).any():
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -135,12 +135,12 @@ def compare_volumes(
     tolerance = settings.grid_tolerance
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     scaled = compare_spacing(lengths, match.axes, shape, target, tolerance)
-    if scaled is not None:
-        return match, scaled
     sizes = [target.shape[axis] for axis in match.axes]
-    if list(shape) != sizes:
+    if scaled is None and list(shape) != sizes:
         given, wanted = (" x ".join(map(str, s)) for s in (shape, sizes))
-        return match, Found("GRID_SIZE_DIFFERS", f"{given} voxels, the images have {wanted}")
+        scaled = Found("GRID_SIZE_DIFFERS", f"{given} voxels, the images have {wanted}")
+    if scaled is not None:
+        return match, _find_exchange(lengths, match, shape, target, tolerance) or scaled
     shift = _find_shift(affine, shape, target.affine)
     if np.abs(shift).max() <= tolerance:
         return match, None
@@ -157,6 +157,26 @@ def compare_volumes(
             text = f"the {' and '.join(names)} axis runs against that of the images"
             return match, Found("ORIENTATION_FLIPPED", text)
     return match, Found("GRID_SHIFTED", describe_shift(shift, target))
+
+
+def _find_exchange(
+    lengths: Floats, match: Match, shape: tuple[int, ...], target: Target, tolerance: float
+) -> Found | None:
+    """Axes of another order, with which number and size of the voxels would be those of the images.
+
+    Args:
+        lengths: distance of voxels in mm along each axis of the mask.
+        match: axes of the images by direction.
+        shape: size of the mask along its axes.
+        target: the images.
+        tolerance: in voxels.
+    """
+    for axes in permutations(range(3)):
+        same = list(shape) == [target.shape[axis] for axis in axes]
+        if same and compare_spacing(lengths, axes, shape, target, tolerance) is None:
+            names = [AXES[a] for a, b in zip(axes, match.axes, strict=True) if a != b]
+            return Found("ORIENTATION_DIFFERS", f"the axes {' and '.join(names)} are exchanged")
+    return None
 
 
 def _reverse(affine: Floats, shape: tuple[int, ...], flips: tuple[bool, ...]) -> Floats:

@@ -108,7 +108,9 @@ class NiftiFile(LabelFile):
         def read() -> np.ndarray[Any, Any]:
             heartbeat(self._settings.decode_seconds)
             try:
-                values = np.asanyarray(_open(self._path).dataobj).reshape(self.shape)
+                values: np.ndarray[Any, Any] = np.asanyarray(_open(self._path).dataobj).reshape(
+                    self.shape
+                )
             except Exception as error:  # nibabel and gzip raise many kinds
                 raise DecodeError(f"{type(error).__name__}: {error}") from error
             if values.dtype.kind not in "iub":

@@ -74,10 +74,12 @@ class SegFile(LabelFile):
         if (more := len(found) - self._settings.segments) > 0:
             self.found.append(Found("SEGMENT_LIMIT", f"{more:,} segments are left out"))
         self.descriptions = found[: self._settings.segments]
+        if self.type == "LABELMAP":
+            self.descriptions = [d for d in self.descriptions if not _is_background(d)]
         for number, times in Counter(d.number for d in self.descriptions).items():
             if times > 1:
                 self.found.append(Found("SEGMENT_TWICE", f"number {number} {times} times", number))
-        if not found:
+        if not self.descriptions:
             self.found.append(Found("SEGMENT_UNREADABLE", "no Segment Sequence"))
             self.descriptions = [Description(1)]
 
@@ -298,6 +300,11 @@ def _describe(item: Dataset) -> Description:
         _to_colour(read_numbers(item, "RecommendedDisplayCIELabValue").values),
         " ".join(filter(None, algorithm)) or None,
     )
+
+
+def _is_background(description: Description) -> bool:
+    """True for value 0 of a label map, described as background (125040, DCM)."""
+    return description.number == 0 and "(125040 DCM)" in (description.code or "")
 
 
 def describe_code(item: Dataset | None) -> str | None:
