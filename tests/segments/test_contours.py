@@ -53,7 +53,7 @@ def test_a_random_polygon_is_filled_even_odd() -> None:
 
 def test_polygons_that_share_an_edge_share_no_pixel() -> None:
     left = np.array([[0, 0], [0, 5], [9, 5], [9, 0]], float)
-    right = left + [0, 5]
+    right = left + np.array([0, 5])
     a, b = fill(left, (10, 11))[0], fill(right, (10, 11))[0]
     assert not (a & b).any()
     assert (a | b).sum() == 9 * 10

@@ -144,6 +144,8 @@ class LabelFile(ABC):
     """Segments of one file."""
 
     kind: ClassVar[str]
+    has_grid: ClassVar[bool] = True
+    """False for contours, whose place within a slice cannot be compared with anything."""
 
     def __init__(self, row: dict[str, Any]) -> None:
         self.row = row

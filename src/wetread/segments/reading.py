@@ -13,7 +13,7 @@ from wetread.common.progress import Progress
 from wetread.errors import NotFoundError, UnknownNameError, WetreadError
 from wetread.images.image import Image
 from wetread.segments import nifti, rtstruct, seg
-from wetread.segments.contents import ACCEPTABLE, LabelFile, Unreadable
+from wetread.segments.contents import ACCEPTABLE, Found, LabelFile, Unreadable
 from wetread.segments.table import Segments
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
@@ -26,6 +26,8 @@ _COLUMNS = (
     "SOPInstanceUID", "SeriesInstanceUID", "Modality",
 )  # fmt: skip
 _MODALITIES = ("SEG", "RTSTRUCT")
+_SUFFIXES = (".dcm", ".dicom", ".seg", ".ima")
+_WHOLE = ("ok", "repaired")
 _KEPT = 1
 """Decoded label maps and contours that are kept, of all files."""
 
@@ -101,7 +103,9 @@ def _may_be_labels(row: dict[str, Any]) -> bool:
     if row["path"].lower().endswith(nifti.SUFFIXES):
         return True
     status, kind = row["read_status"], row.get("SOPClassUID")
-    if status == "not_dicom" or row["path"].endswith("/"):
+    if status == "not_dicom":  # an empty or damaged file is a row, a text is none
+        return row["path"].lower().endswith(_SUFFIXES)
+    if row["path"].endswith("/"):
         return False
     known = kind in (*seg.SOP_CLASSES, *rtstruct.SOP_CLASSES)
     return known or row.get("Modality") in _MODALITIES or kind is None
@@ -137,8 +141,14 @@ def _open(
         return nifti.NiftiFile(Path(root, row["path"]), row, remember, settings)
     image = Image(root, {"problems": None, **row}, settings)
     kind = row.get("SOPClassUID") or image.header.get("SOPClassUID")
+    file: LabelFile
     if kind in seg.SOP_CLASSES:
-        return seg.SegFile(image, threshold, settings)
-    if kind in rtstruct.SOP_CLASSES:
-        return rtstruct.RtFile(image, remember, settings)
-    return Unreadable(row, f"neither SEG nor RTSTRUCT: SOP class {kind or 'unknown'}")
+        file = seg.SegFile(image, threshold, settings)
+    elif kind in rtstruct.SOP_CLASSES:
+        file = rtstruct.RtFile(image, remember, settings)
+    else:
+        file = Unreadable(row, f"neither SEG nor RTSTRUCT: SOP class {kind or 'unknown'}")
+    if row["read_status"] not in _WHOLE:
+        codes = ", ".join(problem["code"] for problem in row["problems"] or ())
+        file.found.append(Found("SEGMENT_UNREADABLE", f"the file is damaged: {codes}"))
+    return file

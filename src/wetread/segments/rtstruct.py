@@ -75,6 +75,7 @@ class RtFile(LabelFile):
     """
 
     kind = "RTSTRUCT"
+    has_grid = False
 
     def __init__(
         self,
@@ -182,7 +183,8 @@ class RtFile(LabelFile):
             if problem is not None:
                 counts[problem].append(str(at))
                 continue
-            voxels = points @ inverse[:3, :3].T + inverse[:3, 3]
+            # Decimals of mm: without rounding, points on centres of pixels are on either side.
+            voxels = np.round(points @ inverse[:3, :3].T + inverse[:3, 3], 5)
             k = int(np.rint(np.median(voxels[:, 0])))
             slices.append(k)
             sources.append(target.places.get((contour.source, 0), -1))

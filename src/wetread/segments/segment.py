@@ -91,7 +91,7 @@ class Segment:
 
         None without images, and for contours: they have no grid that could be compared.
         """
-        return find_alignment(self._found, self._fit, self._accepted)
+        return find_alignment(self._file, self._found, self._fit, self._accepted)
 
     @property
     def volume(self) -> Volume | None:
@@ -256,12 +256,10 @@ WRONG = UNPLACED | ACCEPTABLE
 
 
 def find_alignment(
-    found: list[Found], fit: Fit | None, accepted: Collection[str] = ()
+    file: LabelFile, found: list[Found], fit: Fit | None, accepted: Collection[str] = ()
 ) -> bool | None:
     """True if a segment is aligned, False if a problem says otherwise, None if nobody can tell."""
     codes = {f.code for f in found}
     if codes & WRONG.difference(accepted):
         return False
-    if fit is None or codes & {"CONTOURS_UNVERIFIED", "CONTOUR_OPEN"}:
-        return None
-    return True
+    return True if fit is not None and file.has_grid else None

@@ -184,7 +184,7 @@ class Segments:
         return {name: row.get(name) for name in SCHEMA.names}
 
     def _find_alignment(self, entry: _Entry) -> bool | None:
-        return find_alignment(entry.found, entry.fit, self._accepted)
+        return find_alignment(entry.file, entry.found, entry.fit, self._accepted)
 
     def to_pandas(self) -> pd.DataFrame:
         """Convert to a DataFrame, one row per segment."""
