@@ -46,6 +46,11 @@ _UNKNOWN_COLUMN = re.compile(r'column "(.+?)" not found|not have a column named 
 _UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
+def _has_records(kind: pa.DataType) -> bool:
+    """True for the problems of an index; other tables have a column of codes."""
+    return bool(pa.types.is_list(kind) and pa.types.is_struct(kind.value_type))
+
+
 @contextlib.contextmanager
 def open_database(
     source: pa.Table | ds.Dataset, view: str, columns: list[str], seconds: float | None = None
@@ -66,7 +71,7 @@ def open_database(
         database.register("all_rows", source)
         database.register("problem_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {view}')
-        if "problems" in columns and "path" in columns:  # an index, not another table
+        if "problems" in columns and _has_records(source.schema.field("problems").type):
             database.execute(make_view(columns))
         try:
             with _time_limit(seconds, database.interrupt):
