@@ -75,7 +75,8 @@ def test_numpy_values_keep_their_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"), [([2**63], pa.int64()), ([-1], pa.uint64()), ([1.5], pa.int64())]
+    ("values", "kind"),
+    [([2**63], pa.int64()), ([-1], pa.uint64()), ([1.5], pa.int64()), ([-1, 2**63], pa.int64())],
 )
 def test_values_that_do_not_fit_are_errors(values: list[Any], kind: pa.DataType) -> None:
     with pytest.raises((OverflowError, ValueError)):

@@ -326,7 +326,7 @@ def test_legacy_converted(tmp_path: Path) -> None:
     (series,) = wr.scan(tmp_path, workers=0, progress=False).series
     (ours,) = series.volumes
     assert ours.shape == volume.spatial_shape
+    np.testing.assert_allclose(ours.array, volume.array[::-1])
     assert ours.spacing == pytest.approx(volume.spacing)
     last = volume.affine @ [volume.spatial_shape[0] - 1, 0, 0, 1]  # the other end
     assert series.row["origin_patient"] == pytest.approx(last[:3])
-    np.testing.assert_allclose(ours.array, volume.array[::-1])

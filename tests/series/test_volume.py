@@ -249,7 +249,7 @@ def test_a_file_that_has_changed_since_the_scan(scan_series: Scan, ct: Make) -> 
     rewrite(path, "1.2.840.10008.1.2.1", RescaleSlope="3.5")  # as long as before
     assert index.series[0].volume.array[3, 0, 0] == 3.5 * 64 * 3 - 1024
     rewrite(path, "1.2.840.10008.1.2.1", Rows=4, PixelData=bytes(64))
-    with pytest.raises(DecodeError, match=r"^0-003.dcm: pixels of shape \(4, 8\)"):
+    with pytest.raises(DecodeError, match=r"^0-003.dcm: 4 x 8 pixels, the index states 8 x 8"):
         index.series[0].volume.array  # noqa: B018
     rewrite(path, "1.2.840.10008.1.2.1", PatientComments="moved")
     with pytest.raises(DecodeError, match=r"^0-003.dcm: no pixel element"):
@@ -282,6 +282,21 @@ def test_colour_has_stored_values_only(scan_series: Scan, ct: Make) -> None:
     with pytest.raises(DecodeError, match=r"^0-000.dcm: a colour image has no modality values"):
         volume.array  # noqa: B018
     assert "data:image/jpeg" in volume._repr_html_()
+
+
+def test_palette_has_stored_values_only(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
+    table = np.arange(256, dtype="<u2").tobytes()
+    colour: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name in ("Red", "Green", "Blue"):
+        colour[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        colour[f"{name}PaletteColorLookupTableData"] = table
+    volume = scan_series([row | colour for row in words(ct(4))]).series[0].volume
+    assert volume.stored[3, 0, 1] == 193
+    with pytest.raises(DecodeError, match=r"^0-000.dcm: a colour image has no modality values"):
+        volume.read()
+    with pytest.raises(DecodeError, match="a colour image has no modality values"):
+        volume.save(tmp_path / "a.nii")
+    assert not (tmp_path / "a.nii").exists()
 
 
 def test_no_volume(scan_series: Scan, ct: Make) -> None:

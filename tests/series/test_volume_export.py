@@ -74,20 +74,26 @@ def test_a_slice_that_cannot_be_read_costs_its_volume(index: wr.Index, tmp_path:
     assert len(list((tmp_path / "to").glob("*.nii"))) == 2
 
 
-def test_a_crash_costs_its_volume(
-    index: wr.Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from wetread.series import export
+def test_a_second_export_leaves_no_volume_of_the_first(index: wr.Index, tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    first = index.export(to, to="nifti", workers=1, progress=False)
+    (to / "mine.nii.gz").write_bytes(b"not of an export")
+    Path(index.root, "0-002.dcm").unlink()
+    second = index.export(to, to="nifti", workers=1, progress=False)
+    assert second["status"].tolist() == ["no_access", "ok", "ok", "no_volume"]
+    assert second["text"].iloc[0].startswith("NO_ACCESS: 0-002.dcm: the file no longer exists")
+    names = {path.name for path in to.iterdir()}
+    assert names == {*first["file"][1:3], "mine.nii.gz", "manifest.csv"}
 
-    killed = export._failed
-    monkeypatch.setattr(export.LocalEngine, "map", lambda self, function, tasks, options, failed: (
-        failed(task, "crashed", "the worker ended: signal 11") for task in tasks
-    ))  # fmt: skip
-    rows = index.export(tmp_path / "to", to="nifti", workers=1, progress=False)
-    assert killed is export._failed
-    assert rows["status"].tolist() == ["crashed"] * 3 + ["no_volume"]
-    assert rows["text"].iloc[0] == "CRASHED: the worker ended: signal 11"
-    assert rows["file"].isna().all()
+
+def test_a_volume_that_crashes_its_worker_is_a_row(index: wr.Index) -> None:
+    from wetread.series.export import _failed, _pack
+
+    line = {"series_id": "a1", "stack_index": 0, "file": "a1.nii"}
+    task = _pack(line, index.series[0].volume)
+    (row,) = _failed(task, "crashed", "the worker ended: SIGSEGV").to_pylist()
+    assert (row["series_id"], row["status"], row["file"]) == ("a1", "crashed", None)
+    assert row["text"] == "CRASHED: the worker ended: SIGSEGV"
 
 
 def test_bad_usage(index: wr.Index, tmp_path: Path) -> None:

@@ -156,35 +156,28 @@ def one_series(path: Path) -> str:
     return str(pydicom.dcmread(path, stop_before_pixels=True).SeriesInstanceUID)
 
 
-def test_highdicom(index: wr.Index) -> None:
+def test_highdicom(index: wr.Index, tmp_path: Path) -> None:
     """highdicom's volume begins at the other end; it needs a Frame of Reference UID."""
     from highdicom import get_volume_from_series, imread
 
-    compared = 0
     for volume in volumes(index):
-        files = paths(index, volume)
         if volume.grid.samples > 1:
             continue
-        try:
-            if len(files) == len(volume.slices):
-                read = [pydicom.dcmread(path) for path in files]
-                for file in read:
-                    file.FrameOfReferenceUID = "2.25.4"
-                theirs = get_volume_from_series(read)
-            else:
-                (path,) = files
-                theirs = imread(path).get_volume()
-        except (ValueError, RuntimeError, AttributeError, KeyError):
-            continue  # refused, or an object with several stacks
-        compared += 1
+        read = [pydicom.dcmread(path) for path in paths(index, volume)]
+        for file in read:
+            file.FrameOfReferenceUID = "2.25.4"
+        if len(read) == len(volume.slices):
+            theirs = get_volume_from_series(read)
+        else:
+            (file,) = read
+            file.save_as(tmp_path / "a.dcm")
+            theirs = imread(tmp_path / "a.dcm").get_volume()
         assert theirs.spatial_shape == volume.shape
         np.testing.assert_allclose(volume.array, theirs.array[::-1], rtol=1e-5, atol=1e-3)
         last = theirs.affine @ [volume.shape[0] - 1, 0, 0, 1]
         np.testing.assert_allclose(volume.affine[:3, 3], last[:3], atol=1e-3)
         wanted = corners(theirs.affine, theirs.spatial_shape)
         np.testing.assert_allclose(corners(volume.affine, volume.shape), wanted, atol=1e-3)
-    if Path(index.root).name in ("ct-3-slices", "mr-clean", "mr-jpegls"):
-        assert compared
 
 
 def convert(folder: Path, to: Path) -> list[nibabel.Nifti1Image]:

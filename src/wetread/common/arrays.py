@@ -53,7 +53,8 @@ def array(
     given = np.asarray(numbers)
     if pa.types.is_boolean(kind):
         return pa.Array.from_buffers(kind, len(given), [validity, _bits(given)])
-    data = np.ascontiguousarray(given, buffer_type(kind))
+    with np.errstate(invalid="ignore"):  # a number beyond the type is found by comparison
+        data = np.ascontiguousarray(given, buffer_type(kind))
     if data.dtype != given.dtype and not np.array_equal(data, given, equal_nan=True):
         raise ValueError(f"a value does not fit {kind}")
     return pa.Array.from_buffers(kind, len(data), [validity, pa.py_buffer(data)])

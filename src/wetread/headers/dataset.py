@@ -131,7 +131,7 @@ def find_syntax(file: BinaryIO, settings: Settings) -> str | None:
     """Transfer Syntax UID that the bytes of a file are in; None if unknown, or not DICOM."""
     walked, memory, _ = _walk(file, settings, whole=False)
     syntaxes = read_syntaxes(walked, memory.arena)
-    return syntaxes.names[syntaxes.codes[0]]
+    return syntaxes.names[int(syntaxes.codes[0])]
 
 
 def _walk(

@@ -5,6 +5,7 @@ Files are named by series id, never by header values.
 
 from __future__ import annotations
 
+import csv
 import os
 from contextlib import closing
 from dataclasses import asdict
@@ -15,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.files import storage_errors
+from wetread.common.files import MANIFEST, storage_errors
 from wetread.common.progress import Progress
 from wetread.errors import GeometryError, UnknownNameError, UsageError
 from wetread.images.batch import explain, explain_exit
 from wetread.images.export import write_manifest
-from wetread.series.nifti import check_path
+from wetread.series.nifti import SUFFIXES, check_path
 from wetread.series.table import Series, SeriesStack, SeriesTable
 from wetread.series.volume import Grid, Slice, Volume
 from wetread.settings import Settings
@@ -89,7 +90,7 @@ def export_volumes(
 
     Args:
         index: rows with the slices.
-        to: output folder.
+        to: output folder; files of an earlier export are replaced, or removed.
         format: suffix of the files.
         workers: number of worker processes, at least 1 (default: one per core).
         progress: show a progress bar on stderr.
@@ -115,6 +116,7 @@ def export_volumes(
     check_files(index)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        before = _list_files(folder)
     if index.chosen is not None:  # a query would run again for every series
         index = IndexRows(index.root, index.schema, rows=all_rows(index))
     lines, volumes = _plan(index, SeriesTable(index, settings, progress), format)
@@ -128,7 +130,20 @@ def export_volumes(
                 lines[line["series_id"], line["stack_index"]] |= line
     manifest = pa.Table.from_pylist(list(lines.values()), SCHEMA)
     write_manifest(manifest, folder)
+    with storage_errors(folder):
+        for file in before - set(manifest["file"].to_pylist()):
+            (folder / file).unlink(missing_ok=True)
     return manifest
+
+
+def _list_files(folder: Path) -> set[str]:
+    """Volumes of an earlier export into a folder."""
+    try:
+        with open(folder / MANIFEST, newline="", encoding="utf-8") as text:
+            names = {str(row["file"]) for row in csv.DictReader(text) if "series_id" in row}
+    except (FileNotFoundError, UnicodeDecodeError, csv.Error):  # not of an export
+        return set()
+    return {name for name in names if Path(name).name == name and name.endswith(SUFFIXES)}
 
 
 def _plan(

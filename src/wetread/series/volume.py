@@ -77,8 +77,8 @@ class Volume:
     """Regularly spaced volume of one series; voxels are decoded on first use.
 
     Slice 0 has the lowest position on row x column; the axes of the arrays are (slices, rows,
-    columns). A slice that is missing, truncated or cannot be decoded raises DecodeError, whose
-    message begins with its name.
+    columns). A slice that is truncated or cannot be decoded raises DecodeError, one whose file is
+    gone NotFoundError; the message begins with its name.
 
     >>> from pathlib import Path
     >>> import wetread as wr
@@ -100,7 +100,8 @@ class Volume:
         divided_by: dict[str, Any] | None = None,
     ) -> None:
         self._index, self._numbers, self._settings = index, numbers, settings
-        self.grid, self._name = grid, name
+        self._name = name
+        self.grid = grid
         """Shape and affine matrix."""
         self.slices = slices
         """Slices from the lowest position on row x column: id, frame, position in mm."""
@@ -277,12 +278,8 @@ class Volume:
         self._check_size(chosen, stored)
         rows, frames = self._rows, [one.frame for one in self.slices]
         parts = [Part(rows[n], frames[n], place) for place, n in enumerate(chosen)]
-        voxels = read_voxels(self._index.root, parts, self._settings, stored=stored, short=short)
-        shape = voxels.values.shape[1:3]
-        if shape != self.shape[1:]:  # the files have changed since the scan
-            size = " x ".join(map(str, shape))
-            raise DecodeError(f"{rows[chosen[0]]['path']}: {size} pixels; scan the files again")
-        return voxels
+        root, shape = self._index.root, self.shape[1:]
+        return read_voxels(root, parts, shape, self._settings, stored=stored, short=short)
 
     def _check_size(self, chosen: range, stored: bool) -> None:
         """Raise LimitError for an array above the limit, before memory is allocated."""

@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -99,6 +99,7 @@ class Voxels:
 def read_voxels(
     root: str,
     parts: Sequence[Part],
+    shape: tuple[int, int],
     settings: Settings,
     *,
     stored: bool = False,
@@ -109,6 +110,7 @@ def read_voxels(
     Args:
         root: folder or URL of the index.
         parts: the slices; their places are 0, 1, ...
+        shape: rows and columns of each.
         settings: limits of decoding.
         stored: return stored values, not modality values.
         short: accept a truncated frame: missing values are zero, in JPEG grey.
@@ -116,7 +118,7 @@ def read_voxels(
     Raises:
         DecodeError: a slice cannot be read; the message begins with its name.
     """
-    target = _Target(len(parts), stored)
+    target = _Target((len(parts), *shape), stored)
     with closing(_read_all(root, parts, settings, short)) as encoded:
         workers = count_cores()
         pool = None
@@ -150,25 +152,22 @@ def _decode(encoded: Encoded, settings: Settings, short: bool) -> Array:
         return frame.values
 
 
-class _named:  # noqa: N801 - used as a function
-    """Add the name of a slice to an error."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, DecodeError) and not str(error).startswith(self._name):
-            error.args = (f"{self._name}: {error}",)
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the name of a slice before an error."""
+    try:
+        yield
+    except DecodeError as error:
+        if not str(error).startswith(name):
+            error.args = (f"{name}: {error}",)
+        raise
 
 
 class _Target:
     """Array that slices are put into."""
 
-    def __init__(self, count: int, stored: bool) -> None:
-        self._count, self._stored = count, stored
+    def __init__(self, shape: tuple[int, int, int], stored: bool) -> None:
+        self._shape, self._stored = shape, stored
         self.values: Array | None = None
         self._scales: set[Scale | None] = set()
 
@@ -181,17 +180,17 @@ class _Target:
     def put(self, encoded: Encoded, stored: Array) -> None:
         """Enter the stored values of one slice."""
         pipeline = encoded.pipeline
-        plain = pipeline.modality_lut is None and not pipeline.scale_error
+        plain = _is_linear(pipeline) and pipeline.palette is None
         self._scales.add(Scale(pipeline.slope, pipeline.intercept) if plain else None)
         with _named(encoded.name):
             if not self._stored and (stored.ndim == 3 or pipeline.palette is not None):
                 raise DecodeError("a colour image has no modality values; use stored")
             kind = stored.dtype if self._stored else np.dtype(np.float32)
+            if stored.shape[:2] != self._shape[1:]:
+                have, need = (" x ".join(map(str, s)) for s in (stored.shape[:2], self._shape[1:]))
+                raise DecodeError(f"{have} pixels, the index states {need}; scan the files again")
             if self.values is None:
-                self.values = np.empty((self._count, *stored.shape), kind)
-            if self.values.shape[1:] != stored.shape:
-                shape, others = stored.shape, self.values.shape[1:]
-                raise DecodeError(f"pixels of shape {shape}, those of other slices {others}")
+                self.values = np.empty((*self._shape, *stored.shape[2:]), kind)
             if not self._stored:
                 _rescale(stored, pipeline, self.values[encoded.place])
                 return
@@ -200,12 +199,16 @@ class _Target:
         self.values[encoded.place] = stored
 
 
+def _is_linear(pipeline: Pipeline) -> bool:
+    """True if slope and intercept give the modality values."""
+    return pipeline.modality_lut is None and not pipeline.scale_error
+
+
 def _rescale(stored: Array, pipeline: Pipeline, out: Array) -> None:
     """Convert stored to modality values, each rounded to float32 once."""
     small = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
     whole = pipeline.intercept.is_integer() and abs(pipeline.intercept) < _EXACT
-    plain = pipeline.modality_lut is None and not pipeline.scale_error
-    if plain and pipeline.slope == 1 and small and whole:
+    if _is_linear(pipeline) and pipeline.slope == 1 and small and whole:
         np.add(stored, np.float32(pipeline.intercept), out=out)
     else:
         out[...] = pipeline.to_modality(stored)
