@@ -93,7 +93,11 @@ def name_outlines(ax: Axes, outlines: Sequence[tuple[str, str]]) -> None:
 
     handles = [Patch(color=colour, label=label) for label, colour in outlines]
     if handles:
-        legend = ax.legend(handles=handles, loc="lower right", fontsize="x-small", framealpha=0.8)
+        place = "lower right"
+        if (readers := ax.get_legend()) is not None:  # of boxes
+            ax.add_artist(readers)
+            place = "lower left"
+        legend = ax.legend(handles=handles, loc=place, fontsize="x-small", framealpha=0.8)
         for text in legend.get_texts():
             text.set_parse_math(False)
 

@@ -61,7 +61,9 @@ def save_segments(
     lines = [_describe(segment) for segment in segments]
     usable = [n for n, segment in enumerate(segments) if lines[n]["status"] == "ok"]
     if not usable:
-        raise UsageError("no segment is aligned with a volume: see segments.problems()")
+        raise UsageError(
+            "no segment is aligned with a volume: give images=index, and see segments.problems()"
+        )
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if form == "nifti":

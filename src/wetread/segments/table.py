@@ -259,23 +259,34 @@ class Segments:
 
     def on(self, image: Image, frame: int = 0) -> Iterator[Outline]:
         """Yield the outlines on one frame of an image, for `Image.show`."""
+        hidden = 0
         for segment in self:
             fit = segment._fit
-            if fit is None or segment.aligned is False:
+            if fit is None or (image.id, frame) not in fit.target.slices:
                 continue
-            if (image.id, frame) in fit.target.slices:
-                k = fit.target.slices.index((image.id, frame))
-                mask = segment.read(slice(k, k + 1))[0]
-                if mask.any():
-                    yield Outline(mask, segment.caption, segment.colour)
+            if segment.aligned is False:
+                hidden += 1
+                continue
+            k = fit.target.slices.index((image.id, frame))
+            mask = segment.read(slice(k, k + 1))[0]
+            if mask.any():
+                yield Outline(mask, segment.caption, segment.colour)
+        if hidden:
+            yield _name_hidden(hidden, (1, 1))
 
     def over(self, volume: Volume) -> Iterator[Outline]:
         """Yield the outlines on a volume, for `Volume.show`; one mask is in memory at a time."""
         slices = [(one.id, one.frame) for one in volume.slices]
+        hidden = 0
         for segment in self:
-            fit = segment._fit
-            if fit is not None and segment.aligned is not False and fit.target.slices == slices:
+            if segment._fit is None or segment._fit.target.slices != slices:
+                continue
+            if segment.aligned is False:
+                hidden += 1
+            else:
                 yield segment.outline()
+        if hidden:
+            yield _name_hidden(hidden, volume.shape)
 
     def _numbers(self) -> list[int]:
         if self._chosen is None:
@@ -350,6 +361,12 @@ class Segments:
         more = ", the first 5:" if len(self) > 5 else ":"
         table = table_html(_PREVIEW, (row.values() for row in rows))
         return f"<p>{len(self):,} segments{more}</p>{table}"
+
+
+def _name_hidden(count: int, shape: tuple[int, ...]) -> Outline:
+    """Entry of the legend for segments that are not drawn."""
+    text = f"not shown: {count} segment{'s' * (count > 1)} not aligned"
+    return Outline(np.zeros(shape, bool), text, "#888888")
 
 
 def _count(measured: Measured, number: int) -> dict[str, Any]:

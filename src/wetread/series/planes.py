@@ -144,13 +144,13 @@ def draw_masks(
     at: tuple[int, int, int] | None,
     opacity: float,
 ) -> None:
-    """Draw masks over the planes of `draw_planes`, and a legend in the last."""
+    """Draw masks over the planes of `draw_planes`, and a legend in the first."""
     names = []
     for outline in outlines:
         names.append((outline.label, outline.colour))
         for ax, (_, mask, size, _) in zip(axes, cut_planes(outline.mask, affine, at), strict=True):
             draw_outline(ax, mask, outline.colour, size, opacity)
-    name_outlines(axes[-1], names)
+    name_outlines(axes[0], names)
 
 
 def _name_sides(ax: Axes, plane: Plane) -> None:
