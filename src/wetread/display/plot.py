@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def name_outlines(ax: Axes, outlines: Sequence[tuple[str, str]]) -> None:
 
     handles = [Patch(color=colour, label=label) for label, colour in outlines]
     if handles:
-        place = "lower right"
+        place: Literal["lower left", "lower right"] = "lower right"
         if (readers := ax.get_legend()) is not None:  # of boxes
             ax.add_artist(readers)
             place = "lower left"

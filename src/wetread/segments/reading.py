@@ -51,7 +51,7 @@ def read_segments(
     Args:
         files: a file, a folder, a glob, an archive, or a list of them; or an index of label files.
             Other files in a folder are left out.
-        images: index of the images, or its folder. Without it nothing can be said of alignment.
+        images: index of the images, or its folder. Without it alignment is unknown.
         threshold: least fraction of a voxel of a FRACTIONAL segment; 0 selects all above 0.
         accept: codes of problems that you have checked and with which segments are used all the
             same, such as `["FRAME_OF_REFERENCE_DIFFERS"]`; they stay in the table.
@@ -66,8 +66,8 @@ def read_segments(
     >>> import wetread as wr
     >>> from pydicom.data import get_testdata_file
     >>> segments = wr.read_segments(get_testdata_file("liver_1frame.dcm"), progress=False)
-    >>> [(segment.label, segment.voxels) for segment in segments]
-    [('Liver', 50129)]
+    >>> [(segment.label, segment.aligned) for segment in segments]
+    [('Liver', None)]
     """
     for code in accept:
         if code not in ACCEPTABLE:
@@ -104,7 +104,7 @@ def _may_be_labels(row: dict[str, Any]) -> bool:
         return True
     status, kind = row["read_status"], row.get("SOPClassUID")
     if status == "not_dicom":  # an empty or damaged file is a row, a text is none
-        return row["path"].lower().endswith(_SUFFIXES)
+        return str(row["path"]).lower().endswith(_SUFFIXES)
     if row["path"].endswith("/"):
         return False
     known = kind in (*seg.SOP_CLASSES, *rtstruct.SOP_CLASSES)
