@@ -38,6 +38,7 @@ KEYS = [
     "readers",
     "predictions",
     "groups",
+    "masks",
 ]
 
 
@@ -78,7 +79,7 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
 
 def test_sections_in_order(report: Report) -> None:
     assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 16
+    assert len(SECTIONS) == len(KEYS) == 17
     found = re.findall(r'<section id="(\w+)"', report.html)
     assert found == [*KEYS, "appendix"]
 

@@ -99,6 +99,11 @@ class Segment:
         return None if self._fit is None else self._fit.target.volume
 
     @property
+    def slices(self) -> list[tuple[str, int]]:
+        """Id and frame of the image of each slice of the mask; empty without images."""
+        return [] if self._fit is None else self._fit.target.slices
+
+    @property
     def modality(self) -> str | None:
         """Modality of the images."""
         return None if self._fit is None else self._fit.target.series["Modality"] or None

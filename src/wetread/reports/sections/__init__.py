@@ -11,6 +11,7 @@ from wetread.reports.sections import (
     groups,
     hierarchy,
     labels,
+    masks,
     measured,
     origin,
     parts,
@@ -42,5 +43,6 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     readers.describe,
     predicted.describe,
     groups.describe,
+    masks.describe,
 )
 """All sections except the last one, the JSON data."""
