@@ -65,7 +65,7 @@ def test_a_volume_and_a_segment(segments, blob) -> None:
         assert [area.shape for area in shown] == [(30, 20), (8, 20), (8, 30)]
         assert all(area.any() for area in shown)
         assert names(axes[0]) == ["Liver $x$, 0.205 ml"]
-    np.testing.assert_array_equal(areas(volume.show(segments=segments)[0])[0], blob[4])
+    np.testing.assert_array_equal(areas(volume.show(segments=segments)[0])[0], blob[3])
 
 
 def test_what_is_not_aligned_is_not_drawn(scan, write_nifti, blob) -> None:
