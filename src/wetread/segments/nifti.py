@@ -161,10 +161,12 @@ class NiftiFile(LabelFile):
 def _open(path: Path) -> Nifti1Image:
     try:
         import nibabel
+        from nibabel.imageglobals import LoggingOutputSuppressor
     except ImportError as error:
         raise MissingExtraError("NIfTI", "nifti") from error
     try:
-        image = nibabel.load(path)
+        with LoggingOutputSuppressor():  # repairs of the header
+            image = nibabel.load(path)
     except Exception as error:  # nibabel raises many kinds
         raise DecodeError(f"no NIfTI file: {error}") from error
     if not hasattr(image.header, "get_sform"):
