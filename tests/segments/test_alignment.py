@@ -252,6 +252,23 @@ def test_a_nifti_file_whose_matrices_disagree(scan, write_nifti, blob, tmp_path)
     assert "GRID_UNPLACED" in codes(tmp_path / "none.nii", scan.index)
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_rotation_by_a_fifth_of_a_degree(axis, scan, write_seg, write_nifti, blob) -> None:
+    """Less than half a voxel at the corners, in the middle none."""
+    angle = np.radians(0.2)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rotation = np.roll([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]], axis, (0, 1))
+    start = scan.affine[:3, 3]
+    affine = scan.affine.copy()
+    affine[:3, :3] = rotation @ affine[:3, :3]
+    assert codes(write_nifti(blob, affine), scan.index) == {"ORIENTATION_DIFFERS"}
+    change = move_seg(lambda points: (points - start) @ rotation.T + start)
+    assert codes(write_seg(scan, blob, change=change), scan.index) & {
+        "ORIENTATION_DIFFERS",
+        "GRID_SHIFTED",
+    }
+
+
 def test_a_shift_is_told_in_voxels_and_mm(scan, write_nifti, blob) -> None:
     affine = scan.affine.copy()
     affine[0, 3] += 0.3

@@ -116,6 +116,15 @@ def test_a_slice_of_its_own(make_scan, write_seg) -> None:
         segment.show()
 
 
+def test_nifti_of_a_slice_of_its_own(make_scan, write_nifti) -> None:
+    scan = make_scan(shape=(1, 30, 20))
+    mask = np.zeros((1, 30, 20), bool)
+    mask[0, 3:9, 4:7] = True
+    (segment,) = read(write_nifti(mask, scan.affine), scan)
+    assert segment.aligned is True
+    np.testing.assert_array_equal(segment.mask, mask)
+
+
 def test_a_part_of_the_slices(scan, write_seg, blob) -> None:
     (segment,) = read(write_seg(scan, blob), scan)
     np.testing.assert_array_equal(segment.read(slice(3, 5)), blob[3:5])

@@ -16,6 +16,7 @@ from wetread.segments.grids import (
     compare_spacing,
     describe_rotation,
     describe_shift,
+    find_turn,
     match_axes,
 )
 from wetread.series.affine import make_affine
@@ -83,7 +84,7 @@ def read_frame_table(header: Dataset, labelmap: bool) -> FrameTable:
         positions.append(_vector(group, _POSITION, 3, common["ImagePositionPatient"]))
         orientations.append(_vector(group, _ORIENTATION, 6, common["ImageOrientationPatient"]))
         spacings.append(_vector(group, _SPACING, 2, common["PixelSpacing"]))
-        source, same = _read_source(group, shared)
+        source, same = _find_source(group, shared)
         sources.append(source)
         preserved &= same
     return FrameTable(
@@ -126,15 +127,22 @@ def _read_distance(header: Dataset, shared: Dataset | None) -> float | None:
     return None
 
 
-def _read_source(group: Dataset, shared: Dataset | None) -> tuple[tuple[str, int], bool]:
+def _find_source(group: Dataset, shared: Dataset | None) -> tuple[tuple[str, int], bool]:
     """Source image of a frame, and whether its locations are preserved."""
     derived = items(group, "DerivationImageSequence") or items(shared, "DerivationImageSequence")
     images = [one for item in derived for one in items(item, "SourceImageSequence")]
+    same = all(text(image, "SpatialLocationsPreserved") not in _REORIENTED for image in images)
+    return read_source(images), same
+
+
+def read_source(images: list[Dataset]) -> tuple[str, int]:
+    """SOP Instance UID and frame of the only image of a mask or contour; "" for none or several."""
     if len(images) != 1:
-        return ("", 0), True
-    frame = read_numbers(images[0], "ReferencedFrameNumber").first or 1
-    same = text(images[0], "SpatialLocationsPreserved") not in _REORIENTED
-    return (text(images[0], "ReferencedSOPInstanceUID"), int(frame) - 1), same
+        return "", 0
+    frames = read_numbers(images[0], "ReferencedFrameNumber").values or (1.0,)
+    if len(frames) > 1 or frames[0] is None:
+        return "", 0
+    return text(images[0], "ReferencedSOPInstanceUID"), int(frames[0]) - 1
 
 
 def make_grid(frames: FrameTable, shape: tuple[int, ...], settings: Settings) -> Target:
@@ -225,6 +233,11 @@ def _lay(
             corner[:, axis] -= size - 1
     whole = np.rint(corner)
     rest = corner - whole
+    directions = np.stack([frames.orientation[0, 3:], frames.orientation[0, :3]], axis=1)
+    steps = directions * frames.spacing[0]
+    if turned := find_turn(steps, match, shape, target, settings.grid_tolerance):
+        fit.found.append(turned)
+        return
     worst = int(np.abs(rest).max(axis=1).argmax())
     if np.abs(rest[worst]).max() > settings.grid_tolerance:
         text = describe_shift(rest[worst], target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations, product
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ def describe_rotation(directions: Floats, affine: Floats) -> str:
     lengths = np.maximum(np.linalg.norm(directions, axis=0), 1e-12)
     cosines = (affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)).T @ (directions / lengths)
     degrees = np.degrees(np.arccos(np.clip(np.abs(cosines).max(axis=0), 0, 1))).max()
-    return f"the axes are rotated by {degrees:.1f} degrees against those of the images"
+    return f"the axes are rotated by {degrees:.3g} degrees against those of the images"
 
 
 def compare_spacing(
@@ -69,11 +70,34 @@ def compare_spacing(
     """Compare distances of voxels along the axes of a mask; over its whole size they must agree."""
     spacing = read_spacing(target.affine)
     for length, axis, size in zip(lengths.tolist(), axes, sizes, strict=True):
+        if axis == 0 and target.volume is None:  # a single slice has no distance
+            continue
         if abs(length / spacing[axis] - 1) * max(size - 1, 1) > tolerance:
             text = (
                 f"{AXES[axis]}s at {length:.6g} mm, those of the images at {spacing[axis]:.6g} mm"
             )
             return Found("GRID_SCALED", text)
+    return None
+
+
+def find_turn(
+    steps: Floats, match: Match, shape: tuple[int, ...], target: Target, tolerance: float
+) -> Found | None:
+    """Small rotation, of which the far corner of a mask is displaced by more than the tolerance.
+
+    Args:
+        steps: distances of voxels along the axes of the mask in mm, (3, n).
+        match: axes of the images along each axis of the mask.
+        shape: size of the mask along its axes.
+        target: the images.
+        tolerance: in voxels.
+    """
+    inverse = np.linalg.inv(target.affine[:3, :3])
+    for n, (axis, size) in enumerate(zip(match.axes, shape, strict=True)):
+        drift = inverse @ steps[:, n] * (size - 1)
+        drift[axis] = 0  # compared as the spacing
+        if np.abs(drift).max() > tolerance:
+            return Found("ORIENTATION_DIFFERS", describe_rotation(steps, target.affine))
     return None
 
 
@@ -141,18 +165,20 @@ def compare_volumes(
         scaled = Found("GRID_SIZE_DIFFERS", f"{given} voxels, the images have {wanted}")
     if scaled is not None:
         return match, _find_exchange(lengths, match, shape, target, tolerance) or scaled
-    shift = _find_shift(affine, shape, target.affine)
+    if turned := find_turn(affine[:3, :3], match, shape, target, tolerance):
+        return match, turned
+    shift = _find_shift(affine, shape, match.axes, target.affine)
     if np.abs(shift).max() <= tolerance:
         return match, None
     for name, signs in _FLIPS.items():
         flipped = np.diag([*signs, 1.0]) @ affine
-        if np.abs(_find_shift(flipped, shape, target.affine)).max() <= tolerance:
+        if np.abs(_find_shift(flipped, shape, match.axes, target.affine)).max() <= tolerance:
             text = f"flipped along {name}: it fits with the opposite sign"
             return match, Found("ORIENTATION_FLIPPED", text)
     for flips in product((False, True), repeat=3):
-        if np.abs(_find_shift(_reverse(affine, shape, flips), shape, target.affine)).max() <= (
-            tolerance
-        ):
+        reversed_ = _reverse(affine, flips)
+        shifted = _find_shift(reversed_, shape, match.axes, target.affine)
+        if np.abs(shifted).max() <= tolerance:
             names = [AXES[match.axes[n]] for n in range(3) if flips[n]]
             text = f"the {' and '.join(names)} axis runs against that of the images"
             return match, Found("ORIENTATION_FLIPPED", text)
@@ -179,7 +205,7 @@ def _find_exchange(
     return None
 
 
-def _reverse(affine: Floats, shape: tuple[int, ...], flips: tuple[bool, ...]) -> Floats:
+def _reverse(affine: Floats, flips: tuple[bool, ...]) -> Floats:
     """Affine matrix whose axes run the other way from the same first voxel."""
     result = affine.copy()
     for axis, flip in enumerate(flips):
@@ -188,16 +214,22 @@ def _reverse(affine: Floats, shape: tuple[int, ...], flips: tuple[bool, ...]) ->
     return result
 
 
-def _find_shift(affine: Floats, shape: tuple[int, ...], images: Floats) -> Floats:
-    """Displacement of a box of voxels, by its centre, in voxels of the images of that size.
+def _find_shift(
+    affine: Floats, shape: Sequence[int], axes: Sequence[int], images: Floats
+) -> Floats:
+    """Displacement of a box of voxels from the first voxels of the images, by its centre.
 
-    The sizes are those of the images along the same axes.
+    Args:
+        affine: voxels of the mask to LPS mm, 4 x 4.
+        shape: size of the mask along its axes.
+        axes: axis of the images along each axis of the mask.
+        images: voxels of the images to LPS mm, 4 x 4.
     """
-    middle = np.append((np.array(shape) - 1) / 2, 1.0)
-    centre = np.linalg.inv(images) @ affine @ middle
-    mapping = np.rint(np.linalg.inv(images)[:3, :3] @ affine[:3, :3])
-    sizes = np.abs(mapping) @ np.array(shape)
-    return np.asarray(centre[:3] - (sizes - 1) / 2)
+    middle = (np.array(shape) - 1) / 2
+    centre = np.linalg.inv(images) @ affine @ np.append(middle, 1.0)
+    expected = np.zeros(3)
+    expected[list(axes)] = middle
+    return np.asarray(centre[:3] - expected)
 
 
 def turn(pixels: Bools, match: Match) -> Bools:

@@ -87,7 +87,7 @@ class Images:
             code = "SERIES_NO_VOLUME" if named else "SERIES_ABSENT"
             return None, [Found(code, self._explain(numbers, named)), *self._lost(file, numbers)]
         exact = [fit for fit in fits if not any(f.severity == "error" for f in fit.found)]
-        if len(exact) > 1 and not named:
+        if len(exact) > 1:
             some = ", ".join(fit.target.series["series_id"] for fit in exact[:3])
             return None, [Found("SERIES_AMBIGUOUS", f"it fits {len(exact)} volumes: {some}")]
         best = exact[0] if exact else min(fits, key=_badness)

@@ -25,6 +25,7 @@ from wetread.segments.contents import (
     find_box,
     voxel_ml,
 )
+from wetread.segments.frames import read_source
 from wetread.segments.grids import compare_sources
 from wetread.segments.raster import fill
 from wetread.segments.seg import describe_code
@@ -50,8 +51,8 @@ class Contour(NamedTuple):
     """Contour Data, as bytes or numbers."""
     stated: int | None
     """Number of Contour Points."""
-    source: str
-    """SOP Instance UID of the image that it refers to; "" for none."""
+    source: tuple[str, int]
+    """SOP Instance UID and frame of the image that it refers to; "" for none."""
 
 
 @dataclass
@@ -141,7 +142,7 @@ class RtFile(LabelFile):
         refs.frame_of_reference = uids[0] or None if len(uids) == 1 else None
         for region in items(header, "ROIContourSequence"):
             for contour in items(region, "ContourSequence"):
-                refs.images.append(_source(contour))
+                refs.images.append(_source(contour)[0])
         refs.series = list(dict.fromkeys(filter(None, refs.series)))
         refs.images = list(dict.fromkeys(filter(None, refs.images)))
 
@@ -187,8 +188,8 @@ class RtFile(LabelFile):
             voxels = np.round(points @ inverse[:3, :3].T + inverse[:3, 3], 5)
             k = int(np.rint(np.median(voxels[:, 0])))
             slices.append(k)
-            sources.append(target.places.get((contour.source, 0), -1))
-            if contour.source and sources[-1] < 0:
+            sources.append(target.places.get(contour.source, -1))
+            if contour.source[0] and sources[-1] < 0:
                 counts["SLICE_ABSENT", "refer to images that are not in the volume"].append(str(at))
             off = np.abs(voxels[:, 0] - k).max()
             if off > self._settings.contour_tolerance or not 0 <= k < target.shape[0]:
@@ -273,10 +274,9 @@ def _read_contour(item: Dataset) -> Contour:
     )
 
 
-def _source(item: Dataset) -> str:
-    """The only image of a contour; "" for none or several."""
-    images = items(item, "ContourImageSequence")
-    return text(images[0], "ReferencedSOPInstanceUID") if len(images) == 1 else ""
+def _source(item: Dataset) -> tuple[str, int]:
+    """The only image of a contour, and its frame; "" for none or several."""
+    return read_source(items(item, "ContourImageSequence"))
 
 
 def _read_points(contour: Contour, settings: Settings) -> tuple[tuple[str, str] | None, Floats]:
