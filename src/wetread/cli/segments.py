@@ -55,7 +55,9 @@ def segments(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """List the segments of FILES: SEG, RTSTRUCT and NIfTI masks, and whether they are aligned.
+    """List the masks and contours of FILES: size, alignment, problems.
+
+    FILES are DICOM SEG, RTSTRUCT and NIfTI, or folders of them.
 
     \b
     wetread segments labels/ --images train.index --problems
