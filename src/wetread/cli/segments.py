@@ -31,7 +31,9 @@ _SHOWN = ("path", "number", "label", "series_id", "aligned", "voxels", "volume_m
     show_default=True,
     help="Least fraction of a voxel of FRACTIONAL segments.",
 )
-@click.option("-o", "--output", "out", metavar="FOLDER", type=click.Path(), help="Write NIfTI masks.")
+@click.option(
+    "-o", "--output", "out", metavar="FOLDER", type=click.Path(), help="Write NIfTI masks."
+)
 @click.option(
     "--to",
     type=click.Choice(["nifti", "nnunet"]),
