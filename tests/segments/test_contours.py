@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ def test_polygons_that_share_an_edge_share_no_pixel() -> None:
     a, b = fill(left, (10, 11))[0], fill(right, (10, 11))[0]
     assert not (a & b).any()
     assert (a | b).sum() == 9 * 10
+
+
+def test_memory_of_a_contour_that_crosses_all_rows() -> None:
+    """100,000 edges of 512 rows each would be 51 million crossings."""
+    points = np.c_[np.tile([-1.0, 513.0], 50_000), np.linspace(0, 511, 100_000)]
+    tracemalloc.start()
+    mask, _ = fill(points, (512, 512))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+    assert mask.any()
 
 
 def test_winding_of_both_directions() -> None:

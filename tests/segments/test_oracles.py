@@ -1,4 +1,4 @@
-"""DICOM SEG against dcmqi, by world point: synthetic files, and the real ones beside the project."""
+"""DICOM SEG against dcmqi, by world point: synthetic files, and real ones beside the project."""
 
 from __future__ import annotations
 

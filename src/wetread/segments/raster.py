@@ -10,6 +10,9 @@ import numpy as np
 
 from wetread.segments.contents import Bools, Floats, Ints
 
+_CROSSINGS = 1_000_000
+"""Crossings of edges and rows that are in memory together."""
+
 
 def wind(points: Floats, shape: tuple[int, int]) -> Ints:
     """Winding number of a closed polygon around the centre of each pixel.
@@ -30,19 +33,21 @@ def wind(points: Floats, shape: tuple[int, int]) -> Ints:
     ends = np.roll(points, -1, axis=0)
     up = ends[:, 0] < points[:, 0]
     low, high = np.where(up[:, None], ends, points), np.where(up[:, None], points, ends)
-    first = np.clip(np.ceil(low[:, 0]), 0, rows).astype(np.int64)
-    count = np.clip(np.ceil(high[:, 0]), 0, rows).astype(np.int64) - first
-    edge = np.repeat(np.arange(len(points)), count)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-    height = high[edge, 0] - low[edge, 0]
-    share = (row - low[edge, 0]) / height
-    crossing = low[edge, 1] + share * (high[edge, 1] - low[edge, 1])
-    column = np.clip(np.ceil(crossing), 0, columns).astype(np.int64)
-    steps = np.bincount(
-        row * (columns + 1) + column, np.where(up[edge], 1, -1), rows * (columns + 1)
-    )
-    turns: Ints = np.rint(steps).astype(np.int64).reshape(rows, columns + 1)[:, :columns]
-    return np.cumsum(turns, axis=1)
+    first, last = (np.clip(np.ceil(end[:, 0]), 0, rows).astype(np.int64) for end in (low, high))
+    count = last - first
+    turns = np.zeros(rows * (columns + 1))
+    parts = np.flatnonzero(np.diff((np.cumsum(count) - 1) // _CROSSINGS)) + 1
+    for part in np.split(np.arange(len(points)), parts):
+        edge = np.repeat(part, count[part])
+        before = np.repeat(np.cumsum(count[part]) - count[part], count[part])
+        row = np.arange(len(edge)) - before + first[edge]
+        slope = (high[edge, 1] - low[edge, 1]) / (high[edge, 0] - low[edge, 0])
+        crossing = low[edge, 1] + (row - low[edge, 0]) * slope
+        column = np.clip(np.ceil(crossing), 0, columns).astype(np.int64)
+        signs = np.where(up[edge], 1.0, -1.0)
+        turns += np.bincount(row * (columns + 1) + column, signs, len(turns))
+    steps = np.rint(turns).astype(np.int64).reshape(rows, columns + 1)[:, :columns]
+    return np.cumsum(steps, axis=1)
 
 
 def fill(points: Floats, shape: tuple[int, int]) -> tuple[Bools, bool]:

@@ -108,7 +108,7 @@ class SegFile(LabelFile):
         known = {description.number for description in self.descriptions}
         strange: set[int] = set()
         overlaps: Counter[tuple[int, int]] = Counter()
-        owner, last = np.zeros(self.shape, np.int32), -1
+        owner, last = np.zeros((0, 0), np.int32), -1
         for at, pixels in self._decode_all(np.argsort(slices, kind="stable"), found):
             k = int(slices[at])
             if k < 0:  # on no slice
