@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import highdicom as hd
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
@@ -80,7 +83,9 @@ def test_overlapping_segments(scan, write_seg, blob) -> None:
     for number, segment in enumerate(segments):
         np.testing.assert_array_equal(segment.mask, masks[..., number])
     shared = int((masks[..., 0] & masks[..., 1]).sum())
-    assert f"{shared} voxels of segment 2" in segments.problems("SEGMENTS_OVERLAP")["text"][0]
+    assert (
+        f"{shared} voxels shared with segment 2" in segments.problems("SEGMENTS_OVERLAP")["text"][0]
+    )
     assert segments["aligned"].all()
 
 
@@ -123,6 +128,32 @@ def test_nifti_of_a_slice_of_its_own(make_scan, write_nifti) -> None:
     (segment,) = read(write_nifti(mask, scan.affine), scan)
     assert segment.aligned is True
     np.testing.assert_array_equal(segment.mask, mask)
+
+
+def test_frames_of_an_enhanced_image(scan, blob, tmp_path, write_seg) -> None:
+    """A SEG that refers to the frames of one multi-frame file."""
+    first = scan.slices[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        enhanced = hd.legacy.LegacyConvertedEnhancedCTImage(scan.slices, "1.2.3.4", 2, "1.2.3.5", 1)
+    (tmp_path / "enhanced").mkdir()
+    enhanced.save_as(tmp_path / "enhanced" / "a.dcm")
+    images = wr.scan(tmp_path / "enhanced", progress=False)
+    multiframe = pydicom.dcmread(tmp_path / "enhanced" / "a.dcm")
+    order = [
+        float(group.PlanePositionSequence[0].ImagePositionPatient[2])
+        for group in multiframe.PerFrameFunctionalGroupsSequence
+    ]
+    frames = blob[np.argsort(np.argsort(order))]
+    source = SimpleNamespace(slices=[multiframe])
+    path = write_seg(source, frames)
+    segments = wr.read_segments(path, images=images, progress=False)
+    assert segments["aligned"].tolist() == [True], segments.problems()["text"].tolist()
+    np.testing.assert_array_equal(segments[0].mask, blob)
+    boxes = segments.boxes()
+    assert sorted(boxes.table["frame"].to_pylist()) == [
+        n for n, k in enumerate(np.argsort(np.argsort(order))) if blob[k].any()
+    ]
 
 
 def test_a_part_of_the_slices(scan, write_seg, blob) -> None:

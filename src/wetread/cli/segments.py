@@ -114,5 +114,7 @@ def _print_segments(table: Segments) -> None:
     import pyarrow.compute as pc
 
     rows = table.table
+    at = rows.column_names.index("volume_ml")
+    rows = rows.set_column(at, "volume_ml", pc.round(rows["volume_ml"], 3))
     codes = pc.binary_join(rows["problems"], " ")
     print_table(rows.select(_SHOWN).append_column("problems", codes))

@@ -125,8 +125,8 @@ class SegFile(LabelFile):
             Found("SEGMENT_UNDESCRIBED", f"pixels of segment {n}") for n in sorted(strange)[:20]
         ]
         for (a, b), count in overlaps.items():
-            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels of segment {b} too", a))
-            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels of segment {a} too", b))
+            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels shared with segment {b}", a))
+            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels shared with segment {a}", b))
         return Measured(Pieces.of(rows), found, self._voxel_ml(fit))
 
     def _decode_all(
