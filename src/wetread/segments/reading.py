@@ -66,8 +66,8 @@ def read_segments(
     >>> import wetread as wr
     >>> from pydicom.data import get_testdata_file
     >>> segments = wr.read_segments(get_testdata_file("liver_1frame.dcm"), progress=False)
-    >>> [(segment.label, segment.aligned) for segment in segments]
-    [('Liver', None)]
+    >>> segments[0]
+    <Segment liver_1frame.dcm: 1, Liver>
     """
     for code in accept:
         if code not in ACCEPTABLE:
