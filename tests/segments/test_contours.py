@@ -60,6 +60,20 @@ def test_polygons_that_share_an_edge_share_no_pixel() -> None:
     assert (a | b).sum() == 9 * 10
 
 
+def test_a_polygon_traced_twice_overlaps_itself() -> None:
+    square = np.array([[2, 2], [2, 9], [9, 9], [9, 2]], float)
+    mask, crossed = fill(np.r_[square, square], (12, 12))
+    assert crossed
+    assert not mask.any()  # even-odd
+
+
+def test_a_polygon_outside_of_the_image() -> None:
+    for move in ([-50, 0], [0, 80], [200, 200]):
+        mask, crossed = fill(circle(10, 10, 6) + np.array(move), (20, 20))
+        assert not mask.any()
+        assert not crossed
+
+
 def test_memory_of_a_contour_that_crosses_all_rows() -> None:
     """100,000 edges of 512 rows each would be 51 million crossings."""
     points = np.c_[np.tile([-1.0, 513.0], 50_000), np.linspace(0, 511, 100_000)]

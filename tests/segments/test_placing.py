@@ -132,7 +132,6 @@ def test_nifti_of_a_slice_of_its_own(make_scan, write_nifti) -> None:
 
 def test_frames_of_an_enhanced_image(scan, blob, tmp_path, write_seg) -> None:
     """A SEG that refers to the frames of one multi-frame file."""
-    first = scan.slices[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         enhanced = hd.legacy.LegacyConvertedEnhancedCTImage(scan.slices, "1.2.3.4", 2, "1.2.3.5", 1)

@@ -57,6 +57,12 @@ def fill(points: Floats, shape: tuple[int, int]) -> tuple[Bools, bool]:
         Mask (rows, columns); and True if the polygon crosses or overlaps itself: its winding
         numbers are not all 0 and 1, or 0 and -1.
     """
-    turns = wind(points, shape)
-    low, high = int(turns.min(initial=0)), int(turns.max(initial=0))
-    return turns % 2 == 1, high - low > 1
+    mask = np.zeros(shape, bool)
+    first = np.clip(np.floor(points.min(axis=0)), 0, shape).astype(np.int64)
+    last = np.clip(np.ceil(points.max(axis=0)), 0, shape).astype(np.int64)
+    rows, columns = (int(size) for size in last - first)
+    if rows <= 0 or columns <= 0:
+        return mask, False
+    turns = wind(points - first, (rows, columns))
+    mask[first[0] : last[0], first[1] : last[1]] = turns % 2 == 1
+    return mask, int(turns.max(initial=0) - turns.min(initial=0)) > 1
