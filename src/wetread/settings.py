@@ -52,6 +52,8 @@ class Settings:
     """Maximum size of an archive member."""
     member_ratio: int = 1000
     """Maximum compression ratio of an archive member."""
+    gzip_checkpoints: int = 512
+    """Positions in a gzipped tar from which members can be read, of 40 KiB of memory each."""
     slow_open_seconds: float = 0.0005
     """Mean time to open a file above which a block of files is read by threads."""
     io_threads: int = 32
@@ -110,7 +112,11 @@ class Settings:
     """Maximum number of segments of a file, of which further ones are left out."""
 
     filter_seconds: float = 10.0
-    """Time limit for a filter in the viewer; one huge value can exceed it."""
+    """Time limit for a filter in the viewer."""
+    filter_bytes: int = 2 * GIB
+    """Memory limit for a filter in the viewer, in addition to the columns that it names."""
+    client_seconds: float = 5.0
+    """Time limit for the arrival of a request to the viewer; the connection is closed then."""
     viewer_bytes: int = 384 * MIB
     """Size of the viewer's cache of decoded frames."""
     thumb_bytes: int = 512 * MIB

@@ -194,12 +194,14 @@ class Tile:
     """File name."""
     note: str
     link: Html
-    """Link or command that opens the image in the viewer."""
+    """Link that opens the image in the viewer, if a viewer serves the report."""
     marks: Sequence[Mark] = ()
     outlines: Sequence[NDArray[np.float64]] = ()
     """Closed lines (n, 2) of x and y, in image coordinates."""
     hidden: str = ""
     """Reason why the image must not be shown."""
+    command: str = ""
+    """Command that opens the image in the viewer, shown with the query."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,9 @@ class Gallery:
         tiles = [el("li", _tile(tile, pictures.get(tile.request))) for tile in self.tiles]
         drawn = el("ul", tiles, class_="tiles")
         caption = el("p", self.caption, class_="caption")
-        return el("div", caption, drawn, query(self.command), class_="gallery")
+        lines = [self.command, *(tile.command for tile in self.tiles)]
+        commands = "\n".join(line for line in lines if line)
+        return el("div", caption, drawn, query(commands or None), class_="gallery")
 
 
 def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:
@@ -228,7 +232,8 @@ def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:
         shown = el("div", el("span", reason), class_="blank")
     else:
         size = {"width": drawn.width, "height": drawn.height}
-        image = el("img", src=drawn.source, alt=f"{tile.name} {tile.note}".strip(), **size)
+        alt = f"{tile.name} {tile.note}" if tile.note else f"Image {tile.name}"
+        image = el("img", src=drawn.source, alt=alt, **size)
         shown = el("div", image, _overlay(tile), class_="picture")
     caption = [(tile.name, "name"), (tile.note, "note-text")]
     spans = [el("span", text, class_=kind) for text, kind in caption if text]

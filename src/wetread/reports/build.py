@@ -16,7 +16,7 @@ from wetread.boxes.join import joined
 from wetread.common.files import written
 from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
-from wetread.reports.sections import SECTIONS
+from wetread.reports.sections import list_sections
 from wetread.reports.subject import Links, Subject
 from wetread.table.query import RunQuery, open_queries
 from wetread.table.rows import IndexLike, IndexRows, check_files
@@ -121,6 +121,7 @@ def build(
     links: Links = "command",
     workers: int | None = None,
     progress: bool = False,
+    size: int = MAX_BYTES,
 ) -> Report:
     """Build a report in memory; see `report`.
 
@@ -135,13 +136,14 @@ def build(
             to the viewer that serves the report.
         workers: as in `report`.
         progress: as in `report`.
+        size: maximum size of the report in bytes; thumbnails are left out if it is exceeded.
     """
     start = time.perf_counter()
     index = IndexRows.of(index)
     with open_queries(index) as run_query:
         subject = _subject(index, run_query, boxes, predictions, split, show_phi, links)
         subject.segments = _open_segments(segments, index)
-        sections = [describe(subject) for describe in SECTIONS]
+        sections = [describe(subject) for describe in list_sections(subject)]
         provenance = _provenance(subject)
     requests = [r for section in sections for block in section.blocks for r in block.requests()]
     data: dict[str, Any] = {
@@ -159,7 +161,7 @@ def build(
     def assemble(pictures: blocks.Thumbnails) -> str:
         return page.assemble(subject.title, subtitle, sections, pictures, data)
 
-    room = MAX_BYTES - len(assemble({}).encode())
+    room = size - len(assemble({}).encode())
     pictures = thumbnails.draw(subject.index, requests, room, workers, progress)
     data["provenance"]["report_seconds"] = round(time.perf_counter() - start, 2)
     return Report(assemble(pictures), data)
