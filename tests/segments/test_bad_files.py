@@ -112,12 +112,12 @@ def test_many_segments(scan, write_seg, blob) -> None:
         seg.SegmentSequence = items
 
     path = write_seg(scan, blob, change=describe)
-    started = time.perf_counter()
+    started = time.process_time()
     segments = read(path, scan.index)
     table = segments.table
     assert len(table) == 65_535
     assert table["voxels"].to_pylist()[0] == blob.sum()
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
 
 
 def test_more_segments_than_the_limit(scan, write_seg, blob) -> None:
