@@ -186,6 +186,17 @@ def test_unplaced_images_are_in_the_order_of_instance_numbers(tmp_path: Path) ->
     assert [one[3] for one in found["slices"]] == ["3.dcm", "2.dcm", "1.dcm"]
 
 
+def test_images_without_a_series_uid_are_no_stack(tmp_path: Path) -> None:
+    for number in (1, 2):
+        elements = changed(picture(1), without=["SeriesInstanceUID"])
+        (tmp_path / f"{number}.dcm").write_bytes(dicom_file(elements))
+    with serve(wr.scan(tmp_path, workers=0, progress=False)) as handle:
+        url, head = f"http://127.0.0.1:{handle.port}/", {"X-Wetread-Token": handle.token}
+        with httpx.Client(base_url=url, headers=head, timeout=60, trust_env=False) as client:
+            id_ = get(client, "rows")["rows"][0]["id"]
+            assert get(client, f"images/{id_}/stack")["slices"] is None
+
+
 def test_bad_requests(client: httpx.Client) -> None:
     assert client.get("api/series?group=patient").status_code == 400
     assert client.get("api/series?order=nothing").status_code == 400
