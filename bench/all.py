@@ -201,8 +201,9 @@ def read_viewer(measured: dict[str, Any]) -> list[Figure]:
 
 
 def read_browser(measured: dict[str, Any]) -> list[Figure]:
-    goals = {"pixels (ms)": 500, "drag (ms)": 20}
+    goals = {"pixels (ms)": 500, "drag (ms)": 20, "first slice, pixels (ms)": 150}
     names = {
+        "first slice, pixels (ms)": "from the address of a CT of 275 slices to its first values",
         "preview (ms)": "from the key to the preview of the next image",
         "pixels (ms)": "from the key to its 16-bit values",
         "drag (ms)": "a step of a window drag: the main thread's work",
@@ -212,6 +213,10 @@ def read_browser(measured: dict[str, Any]) -> list[Figure]:
         Figure(names.get(key, key), value, "ms", most=goals.get(key))
         for key, value in measured.items()
         if key.endswith("(ms)")
+    ] + [
+        Figure("slices of the CT per second, wheel", measured[key], "/s", least=20)
+        for key in ("slices per second",)
+        if key in measured
     ]
 
 

@@ -179,19 +179,18 @@ def main() -> None:
     parser.add_argument("--only", choices=["images", "series"])
     parser.add_argument("--json", type=Path, help="write all times to this file")
     options = parser.parse_args()
+    found: dict[str, Any] = {}
     if options.only != "images":
         with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-            found = measure_series(playwright, Path(name), options.repeat)
-        print(
-            json.dumps({key: round(statistics.median(v), 1) for key, v in found.items()}, indent=2)
-        )
-    if options.only == "series":
-        return
-    measure_images(options)
+            times = measure_series(playwright, Path(name), options.repeat)
+        found |= {key: round(statistics.median(values), 1) for key, values in times.items()}
+    if options.only != "series":
+        found |= measure_images(options)
+    print(json.dumps(found, indent=2))
 
 
-def measure_images(options: argparse.Namespace) -> None:
-    """Measure large radiographs; see the module."""
+def measure_images(options: argparse.Namespace) -> dict[str, Any]:
+    """Times of large radiographs, medians in ms, with the size of canvas and images."""
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         write_images(Path(name), 3 * options.repeat + 2, options.size)
@@ -218,7 +217,7 @@ def measure_images(options: argparse.Namespace) -> None:
     if options.json:
         options.json.write_text(json.dumps({**settings, "ms": times}, indent=1))
     medians = {f"{key} (ms)": round(statistics.median(all_), 1) for key, all_ in times.items()}
-    print(json.dumps({**settings, **medians}, indent=2))
+    return {**settings, **medians}
 
 
 if __name__ == "__main__":

@@ -131,6 +131,24 @@ def test_descriptions_are_masked(index: wr.Index, client: httpx.Client) -> None:
             assert found["SeriesDescription"] == "clean"
 
 
+def test_times_that_divide_a_series_are_masked(tmp_path: Path) -> None:
+    for number, time in enumerate(("101500", "102000")):
+        slices = stack(4, ContentTime=time)
+        for n, one in enumerate(slices):
+            one["SOPInstanceUID"] = f"2.25.{60 + number}.{n}"
+        write(tmp_path / str(number), slices)
+    index = wr.scan(tmp_path, workers=0, progress=False)
+    expected = [one.divided_by for one in index.series[0].volumes]
+    for shown, text in ((False, "•••"), (True, "10")):
+        with serve(index, show_phi=shown) as handle:
+            url, head = f"http://127.0.0.1:{handle.port}/", {"X-Wetread-Token": handle.token}
+            with httpx.Client(base_url=url, headers=head, timeout=60, trust_env=False) as client:
+                id_ = get(client, "rows")["rows"][0]["id"]
+                stacks = get(client, f"images/{id_}/stack")["stacks"]
+        assert [list(one["divided_by"]) for one in stacks] == [list(one) for one in expected]
+        assert all(one["divided_by"]["ContentTime"].startswith(text) for one in stacks)
+
+
 def test_slices_are_in_the_order_of_the_volume(client: httpx.Client, index: wr.Index) -> None:
     series = index.series.where("volumes > 0")[0]
     found = get(client, f"images/{series.volume.slices[7].id}/stack")
@@ -184,6 +202,17 @@ def test_unplaced_images_are_in_the_order_of_instance_numbers(tmp_path: Path) ->
             id_ = get(client, "rows")["rows"][0]["id"]
             found = get(client, f"images/{id_}/stack")
     assert [one[3] for one in found["slices"]] == ["3.dcm", "2.dcm", "1.dcm"]
+
+
+def test_images_without_a_series_uid_are_no_stack(tmp_path: Path) -> None:
+    for number in (1, 2):
+        elements = changed(picture(1), without=["SeriesInstanceUID"])
+        (tmp_path / f"{number}.dcm").write_bytes(dicom_file(elements))
+    with serve(wr.scan(tmp_path, workers=0, progress=False)) as handle:
+        url, head = f"http://127.0.0.1:{handle.port}/", {"X-Wetread-Token": handle.token}
+        with httpx.Client(base_url=url, headers=head, timeout=60, trust_env=False) as client:
+            id_ = get(client, "rows")["rows"][0]["id"]
+            assert get(client, f"images/{id_}/stack")["slices"] is None
 
 
 def test_bad_requests(client: httpx.Client) -> None:

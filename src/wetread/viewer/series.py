@@ -278,7 +278,12 @@ class SeriesCatalogue:
         return np.asarray(members[order])
 
     def _unplaced(self, number: int, row: int) -> list[tuple[str, int, None, str]] | None:
-        """Single-frame images of a series without position, by Instance Number."""
+        """Single-frame images of a series without position, by Instance Number.
+
+        None for frames of a file, and for images that only share a folder.
+        """
+        if self.collection.images.unnamed[number]:
+            return None
         first, end = self.collection.bounds.get(number, (0, 0))
         s, images = self.collection.slices, self.collection.images
         without = first + np.flatnonzero(self.collection.stack_index[first:end] < 0)

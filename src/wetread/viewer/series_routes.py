@@ -63,8 +63,8 @@ class SeriesRoutes:
         """Return the slices around an image."""
         id_, frame = read_image(request)
         found = await self._run(self._state.series.stack, id_, frame)
-        if found["series"]:
-            self._mask(found["series"])
+        for group in (found["series"] or {}, *found["stacks"]):
+            self._mask(group)
         return to_json(found)
 
     async def volume(self, request: Request) -> Response:
@@ -87,10 +87,12 @@ class SeriesRoutes:
         return check_id(request.path_params["id"]), request.path_params["stack"]
 
     def _mask(self, group: dict[str, Any]) -> dict[str, Any]:
-        """Mask the values of a description that may identify a patient."""
-        for name, value in group.get("description", {}).items():
-            masked = value is not None and self._state.is_masked(name)
-            group["description"][name] = MASK if masked else value
+        """Mask the values of a group or stack that may identify a patient."""
+        for values in (group.get("description", {}), group.get("divided_by", {})):
+            for name, value in values.items():
+                known = name in self._state.catalogue.columns
+                masked = value is not None and known and self._state.is_masked(name)
+                values[name] = MASK if masked else value
         return group
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
