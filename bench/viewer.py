@@ -25,10 +25,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 import wetread as wr
+from wetread.boxes import Boxes
 from wetread.headers.schema import CORE
 from wetread.table.parts import Generation, Options, commit_generation, write_part
+from wetread.table.query import query
 from wetread.table.rows import IndexRows
 from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
@@ -143,10 +146,11 @@ def query_dcmview(process: subprocess.Popen[str], rounds: int) -> dict[str, list
 
 
 def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Pages, positions and facets of an index with a million rows."""
+    """Pages, positions and facets of an index with a million rows, and of its boxes."""
     rows = max(1000, int(1_000_000 * options.scale))
     content = make_index(folder / "rows.index", rows)
     took: dict[str, list[float]] = {}
+    measure_boxes(content, took, options.rounds)
     with running(content) as (client, _):
         add(took, "start: about", seconds(client, "api/about"))
         add(took, "start: first page", seconds(client, "api/rows?limit=200"))
@@ -180,10 +184,58 @@ def measure_rows(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"took": took, "rows": rows}
 
 
+def measure_boxes(content: IndexRows, took: dict[str, list[float]], rounds: int) -> None:
+    """Filters, facets and orders by as many boxes as rows, and as many predictions."""
+    truth, predictions = make_marks(content)
+    with running(content, truth, predictions) as (client, _):
+        add(took, "start with boxes: about", seconds(client, "api/about"))
+        for n in range(rounds):
+            score = 0.5 + n / 1000
+            wheres = {
+                "first filter at a score": "outcome = 'FN'",
+                "filter by label": f"label = 'label {n}'",
+                "filter by reader": f"reader = 'R{n + 1}'",
+                "filter by score": f"score > {0.9 + n / 1000}",
+                "filter by outcome": f"outcome = 'FP' AND label = 'label {n}'",
+                "filter by the number of boxes": f"boxes > 2 AND Rows > {n}",
+                "filter by label and column": f"label = 'label {n}' AND Modality = 'CT'",
+            }
+            for name, where in wheres.items():
+                ask = httpx.QueryParams(where=where, limit=200, score=score, outlines=1)
+                add(took, name, seconds(client, f"api/rows?{ask}"))
+            for name in ("label", "reader", "boxes", "score", "outcome"):
+                ask = httpx.QueryParams(columns=name, where=f"Columns > {n}", score=score)
+                add(took, f"facet of {name}, filtered", seconds(client, f"api/facets?{ask}"))
+            for name in ("disagreement", "missed", "false_positive"):
+                ask = httpx.QueryParams(order=name, desc=1, limit=200, score=score)
+                add(took, f"order by {name}", seconds(client, f"api/rows?{ask}"))
+
+
+def make_marks(content: IndexRows) -> tuple[Boxes, Boxes]:
+    """As many boxes of readers as rows, on a third of the images, and as many predictions."""
+    ids = query(content, "SELECT id FROM index")["id"].combine_chunks()
+    count = len(ids)
+    random = np.random.default_rng(1)
+    images = random.integers(0, count // 3, count)
+    corner = random.integers(0, 200, (count, 2)).astype(float)
+    labels = np.array([f"label {n}" for n in range(14)])
+    label = labels[random.integers(0, 14, count)]
+
+    def boxes(shift: NDArray[np.float64], **more: Any) -> Boxes:
+        at = corner + shift
+        names = ids.take(pa.array(images))
+        sides = {"x0": at[:, 0], "y0": at[:, 1], "x1": at[:, 0] + 60, "y1": at[:, 1] + 60}
+        return Boxes.from_columns({"image": names, "key": names, "label": label, **sides, **more})
+
+    readers = np.array([f"R{n + 1}" for n in range(17)])
+    truth = boxes(np.zeros((count, 2)), reader=readers[images % 17])
+    return truth, boxes(random.normal(0, 15, (count, 2)), score=random.uniform(0, 1, count))
+
+
 @contextmanager
-def running(content: IndexRows) -> Iterator[tuple[httpx.Client, Handle]]:
+def running(content: IndexRows, *sides: Boxes) -> Iterator[tuple[httpx.Client, Handle]]:
     """A viewer without a thumbnail cache, and a client of it."""
-    with serve(content) as viewer:
+    with serve(content, *sides) as viewer:
         head = {"X-Wetread-Token": viewer.token, "Accept-Encoding": "gzip, zstd"}
         with httpx.Client(
             base_url=f"http://127.0.0.1:{viewer.port}/", headers=head, timeout=120
@@ -246,7 +298,11 @@ def make_index(folder: Path, rows: int) -> IndexRows:
     """Index of synthetic rows, in Parquet files of 100,000."""
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    options = Options("/data/train")
+    root = folder.parent / "train"
+    options = Options(str(root))
+    first = root / make_path(0)  # the viewer looks for one of the files
+    first.parent.mkdir(parents=True)
+    first.touch()
     from wetread.table.parts import locked
 
     parts = []
@@ -270,7 +326,7 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
     ]
     texts = {
         "id": [f"{n:016x}" for n in random.integers(0, 2**63, count)],
-        "path": [f"study-{n // 100:06d}/series-{n // 10 % 10}/image-{n:08d}.dcm" for n in numbers],
+        "path": [make_path(n) for n in numbers],
         "member": [""] * count,
         "read_status": ["ok"] * count,
         "transfer_syntax": [JPEG2000] * count,
@@ -305,6 +361,10 @@ def make_rows(random: np.random.Generator, start: int, count: int) -> pa.Table:
         else:
             arrays.append(pa.array(values[field.name], field.type))
     return pa.table(arrays, schema=CORE)
+
+
+def make_path(number: int) -> str:
+    return f"study-{number // 100:06d}/series-{number // 10 % 10}/image-{number:08d}.dcm"
 
 
 def print_table(measured: dict[str, Any]) -> None:

@@ -98,7 +98,11 @@ class Settings:
     """
 
     filter_seconds: float = 10.0
-    """Time limit for a filter in the viewer; one huge value can exceed it."""
+    """Time limit for a filter in the viewer."""
+    filter_bytes: int = 2 * GIB
+    """Memory limit for a filter in the viewer, in addition to the columns that it names."""
+    client_seconds: float = 5.0
+    """Time limit for the arrival of a request to the viewer; the connection is closed then."""
     viewer_bytes: int = 384 * MIB
     """Size of the viewer's cache of decoded frames."""
     thumb_bytes: int = 512 * MIB

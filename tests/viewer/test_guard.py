@@ -6,10 +6,12 @@ Each request is sent to the application directly and through a socket.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 import wetread as wr
+from wetread.settings import Settings
 from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
 from wetread.viewer import Handle, serve
@@ -341,6 +344,22 @@ def test_slow_clients_block_no_other(running: Handle) -> None:
     assert ask_socket(running.port, "GET", ROWS, [HOST, GOOD]).status == 200
     for connection in slow:
         connection.close()
+
+
+def test_half_open_connections_time_out(index: wr.Index) -> None:
+    """230 connections without a request exceed the limit of the server, but not for ever."""
+    with (
+        serve(index, token=TOKEN, settings=Settings(client_seconds=1.0)) as viewer,
+        contextlib.ExitStack() as stack,
+    ):
+        address = ("127.0.0.1", viewer.port)
+        slow = [stack.enter_context(socket.create_connection(address)) for _ in range(230)]
+        for connection in slow[::2]:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        deadline = time.monotonic() + 30
+        while ask_socket(viewer.port, "GET", ROWS, [HOST, GOOD]).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 @pytest.mark.parametrize(

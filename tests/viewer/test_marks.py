@@ -15,7 +15,7 @@ from wetread.testing import dicom_file
 from wetread.testing.boxes import make_boxes
 from wetread.testing.dicom import radiograph
 from wetread.viewer import serve
-from wetread.viewer.marks import BoxesByImage, count_misses
+from wetread.viewer.marks import BoxesByImage, Marks
 
 A, B, C = "00000000000000aa", "00000000000000bb", "00000000000000cc"
 
@@ -90,21 +90,21 @@ def test_misses_of_one_image() -> None:
         box(B, label="ILD", score=0.9),
         box(C, score=0.3),
     )
-    assert count_misses(truth, found, 0.5, 0.0) == {
+    assert Marks(truth, found, "wbf").misses(0.5, 0.0) == {
         A: {"fp": 1, "fn": 1},
         B: {"fp": 1, "fn": 1},
         C: {"fp": 1, "fn": 0},
     }
-    assert count_misses(truth, found, 0.5, 0.85) == {
+    assert Marks(truth, found, "wbf").misses(0.5, 0.85) == {
         A: {"fp": 0, "fn": 1},
         B: {"fp": 1, "fn": 1},
     }
-    assert count_misses(truth, truth, 0.5, 0.0) == {}
+    assert Marks(truth, truth, "wbf").misses(0.5, 0.0) == {}
 
 
 def test_misses_keep_frames_apart() -> None:
     truth, found = boxes_of(box(A, frame=0)), boxes_of(box(A, frame=1, score=1.0))
-    assert count_misses(truth, found, 0.5, 0.0) == {A: {"fp": 1, "fn": 1}}
+    assert Marks(truth, found, "wbf").misses(0.5, 0.0) == {A: {"fp": 1, "fn": 1}}
 
 
 @pytest.mark.parametrize("iou", [0.3, 0.5])
@@ -140,7 +140,7 @@ def test_misses_agree_with_a_plain_loop(iou: float) -> None:
             fn += int(free.sum())
         if fp or fn:
             expected[image] = {"fp": fp, "fn": fn}
-    assert count_misses(truth, found, iou, 0.0) == expected
+    assert Marks(truth, found, "wbf").misses(iou, 0.0) == expected
 
 
 def test_over_http(tmp_path: Any) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from wetread.common.arrays import array
 from wetread.errors import PROBLEMS, QueryError, UnknownNameError
-from wetread.table.problems import make_view
+from wetread.settings import MIB
+from wetread.table.problems import COLUMNS, make_view
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +49,12 @@ _UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 @contextlib.contextmanager
 def open_database(
-    source: pa.Table | ds.Dataset, view: str, columns: list[str], seconds: float | None = None
+    source: pa.Table | ds.Dataset,
+    view: str,
+    columns: list[str],
+    seconds: float | None = None,
+    memory: int | None = None,
+    known: Sequence[str] = (),
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database in memory; errors of queries in the block become a `QueryError`.
 
@@ -57,28 +63,34 @@ def open_database(
         view: the SELECT statement of the view `index`, over the table `all_rows`.
         columns: names of the columns of `source`.
         seconds: time limit of the block; None for no limit.
+        memory: limit in bytes of DuckDB's buffers; None for its own, 80 % of the memory.
+        known: further names of columns, suggested for an unknown one.
     """
     import duckdb
 
     names = ("code", "severity", "meaning")
     codes = {n: array([getattr(c, n) for c in PROBLEMS.values()], pa.string()) for n in names}
-    with duckdb.connect(":memory:", config=_CONFIG) as database:
+    limit = {} if memory is None else {"memory_limit": f"{max(1, memory // MIB)}MiB"}
+    with duckdb.connect(":memory:", config=_CONFIG | limit) as database:
         database.register("all_rows", source)
         database.register("problem_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {view}')
-        if "problems" in columns and "path" in columns:  # an index, not another table
+        if set(COLUMNS) <= set(columns):  # an index, not another table
             database.execute(make_view(columns))
         try:
             with _time_limit(seconds, database.interrupt):
                 yield database
         except duckdb.InterruptException as error:
-            raise QueryError(f"stopped after {seconds} s, the time limit of a query") from error
+            raise QueryError(f"stopped after {seconds:g} s, the time limit of a query") from error
+        except duckdb.OutOfMemoryException:
+            size = "all memory" if memory is None else f"{memory // MIB:,} MiB, the memory limit"
+            raise QueryError(f"stopped at {size} of a query") from None
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             kind = str(error).partition(":")[0]  # what follows may quote a patient's value
             hint = "TRY_CAST and TRY give null where a value does not fit"
             raise QueryError(f"{kind} in some row; {hint}") from None
         except duckdb.Error as error:  # all that DuckDB says is in the message
-            raise QueryError(_explain(str(error), columns)) from None
+            raise QueryError(_explain(str(error), list(known) or columns)) from None
 
 
 @contextlib.contextmanager

@@ -8,6 +8,17 @@ The latter are computed per query, from its rows:
 
 from __future__ import annotations
 
+COLUMNS = (
+    "path",
+    "member",
+    "id",
+    "SOPInstanceUID",
+    "header_hash",
+    "file_size",
+    "read_status",
+    "problems",
+)
+"""Columns of the index that the view needs."""
 _VIEW = """
 CREATE VIEW problems AS
 WITH named AS (

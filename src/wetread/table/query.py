@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -160,19 +160,47 @@ def check_select(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     return {name.lower() for name in _TABLE.findall(_parse(connection, sql))}
 
 
-def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) -> None:
-    """Reject more than an expression, such as `1) UNION ALL SELECT (2`.
+class Names(NamedTuple):
+    """Names in an expression, in lower case."""
+
+    columns: set[str]
+    """Columns, and whatever may qualify them, such as a table."""
+    tables: set[str]
+    """Tables of its subqueries."""
+
+
+def parse_expression(expression: str) -> Names:
+    """Names in one SQL expression, which is parsed but not evaluated.
+
+    Raises:
+        QueryError: not one expression.
+
+    >>> parse_expression("index.Rows > 2000 AND id IN (SELECT id FROM boxes)").tables
+    {'boxes'}
+    """
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        tree = _check_expression(connection, expression)
+    lists = (json.loads(names) for names in _COLUMN_NAMES.findall(tree))
+    columns = {name.lower() for names in lists for name in names}
+    return Names(columns, {name.lower() for name in _TABLE.findall(tree)})
+
+
+def _check_expression(connection: duckdb.DuckDBPyConnection, expression: str) -> str:
+    """Syntax tree of an expression; rejects more, such as `1) UNION ALL SELECT (2`.
 
     In brackets it must parse as the only item of a SELECT.
     """
-    tree = json.loads(_parse(connection, f"SELECT ({expression}\n)"))
+    text = _parse(connection, f"SELECT ({expression}\n)")
+    tree = json.loads(text)
     nodes = [statement["node"] for statement in tree["statements"]]
     if len(nodes) == 1:
         node = nodes[0]
         plain = node["type"] == "SELECT_NODE" and len(node["select_list"]) == 1
         bare = not any(node.get(k) for k in _CLAUSES) and not node["cte_map"]["map"]
         if plain and bare and node["from_table"]["type"] == "EMPTY":
-            return
+            return text
     raise QueryError(f"expected one SQL expression, not {expression}")
 
 
@@ -191,6 +219,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 
 _TABLE = re.compile(r'"table_name":"((?:[^"\\]|\\.)+)"')
+_COLUMN_NAMES = re.compile(r'"column_names":(\[(?:"(?:[^"\\]|\\.)*",?)*\])')
 # DuckDB 2 has INSERT, UPDATE and DELETE inside WITH. No text in a query can look like this, as the
 # tree has its quotes escaped.
 _WRITES = re.compile(r'"type":"[A-Z]+_QUERY_NODE"')

@@ -24,7 +24,6 @@ from wetread.viewer.parameters import (
     read_image,
     read_integer,
     read_names,
-    read_number,
     read_row_query,
     read_window,
 )
@@ -115,11 +114,16 @@ class _Server:
         offset = read_integer(request, "offset", 0, 0, 2**40)
         limit = read_integer(request, "limit", 100, 0, MAX_ROWS)
         extra = read_names(request)
+        outlined = read_integer(request, "outlines", 0, 0, 1)
         row_query, state = read_row_query(request), self._state
 
         def find() -> dict[str, Any]:
             page = state.catalogue.page(row_query, offset, limit, extra)
             page["rows"] = to_rows(state, page["rows"])
+            if outlined:
+                outlines = state.catalogue.outlines(row_query, offset, limit)
+                for row, boxes in zip(page["rows"], outlines, strict=True):
+                    row["outlines"] = boxes
             return page
 
         return _json(await self._run(find))
@@ -136,9 +140,8 @@ class _Server:
         def find() -> dict[str, Any]:
             facets = {}
             for name in read_names(request):
-                state.catalogue.check(name)
                 if not state.is_masked(name):
-                    facets[name] = state.catalogue.facet(name, row_query.where, row_query.search)
+                    facets[name] = state.catalogue.facet(name, row_query)
             return facets
 
         return _json(await self._run(find))
@@ -146,13 +149,11 @@ class _Server:
     async def misses(self, request: Request) -> Response:
         """Return the images with false positives or negatives, in order."""
         state, row_query = self._state, read_row_query(request)
-        iou = read_number(request, "iou", 0.4, 0.0, 1.0)
-        score = read_number(request, "score", 0.0, 0.0, 1e9)
-        if not (state.truth.available and state.predictions.available):
+        if not state.marks.judging:
             raise HTTPException(404, "misses require boxes and predictions")
 
         def find() -> dict[str, Any]:
-            counts = state.misses(iou, score)
+            counts = state.misses(row_query.iou, row_query.score)
             matches = state.catalogue.positions(row_query, counts)
             images = [{"id": id_, "offset": at, **counts[id_]} for id_, at in matches[:MAX_MISSES]]
             return {"total": len(matches), "images": images}
@@ -202,14 +203,15 @@ class _Server:
 
     async def boxes(self, request: Request) -> Response:
         """Return the boxes of readers, consensus and predictions."""
-        state, (id_, frame) = self._state, read_image(request)
+        marks, (id_, frame) = self._state.marks, read_image(request)
+        truth = marks.truth
 
         def find() -> dict[str, Any]:
             return {
-                "truth": state.truth.on(id_, frame),
-                "nothing": state.truth.negative_readers(id_),
-                "consensus": state.truth.consensus(id_, frame, state.method),
-                "predictions": state.predictions.on(id_, frame),
+                "truth": truth.on(id_, frame),
+                "nothing": truth.negative_readers(id_),
+                "consensus": truth.consensus(id_, frame, marks.method),
+                "predictions": marks.predictions.on(id_, frame),
             }
 
         return _json(await self._run(find))

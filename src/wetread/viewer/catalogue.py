@@ -6,28 +6,29 @@ Internally a row is its row number in the index, a uint32; orders of a million r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from threading import Condition
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
+from wetread.boxes.table import CORNERS
 from wetread.errors import UnknownNameError
 from wetread.images import batch
 from wetread.settings import Settings
-from wetread.table.query import name_column, query
-from wetread.table.query import where as filter_rows
-from wetread.table.rows import IndexRows, all_rows, fetch
-from wetread.viewer.facets import column_type, count_values
+from wetread.table.problems import COLUMNS as PROBLEM_COLUMNS
+from wetread.table.query import name_column, parse_expression, query
+from wetread.table.rows import IndexRows, all_rows, encoded_columns, fetch
+from wetread.viewer.box_columns import NO_BOXES, BoxColumns, make_columns
+from wetread.viewer.facets import column_type, count_images, count_values
+from wetread.viewer.filter import BOX, NUMBER, Matches, RowFilter
 from wetread.viewer.ids import Ids, to_number, to_numbers
+from wetread.viewer.marks import Marks
+from wetread.viewer.memo import memoize
+from wetread.viewer.orders import sort_stably
 
-P = ParamSpec("P")
-T = TypeVar("T")
 RowNumbers = NDArray[np.uint32]
 TILE = (
     "id",
@@ -39,6 +40,7 @@ TILE = (
     "Columns",
     "PhotometricInterpretation",
     "NumberOfFrames",
+    "InstanceNumber",
     "pixel_length",
     "part",
 )
@@ -60,19 +62,6 @@ _CACHED = 16
 """Orders and searches in the cache; four times as many facets."""
 
 
-def memoize(function: Callable[P, T], size: int = 1) -> Callable[P, T]:
-    """Memoize a function in an LRU cache; threads with equal arguments wait for one computation.
-
-    Exceptions are not cached.
-
-    >>> from itertools import count
-    >>> number = memoize(lambda _, numbers=count(): next(numbers), 2)
-    >>> [number("a"), number("b"), number("a")]
-    [0, 1, 0]
-    """
-    return cached(LRUCache[Any, T](size), condition=Condition())(function)
-
-
 class RowQuery(NamedTuple):
     """Filter, search text and order of rows."""
 
@@ -80,6 +69,9 @@ class RowQuery(NamedTuple):
     search: str = ""
     order: str = ""
     desc: bool = False
+    iou: float = 0.5
+    score: float = 0.0
+    """IoU and minimum score at which predictions are compared with the ground truth."""
 
 
 class Catalogue:
@@ -89,13 +81,20 @@ class Catalogue:
         self,
         index: IndexRows,
         settings: Settings = Settings(),
+        marks: Marks | None = None,
     ) -> None:
         if index.chosen is not None:  # filtered rows have no row numbers on disk
             index = IndexRows(index.root, index.schema, rows=all_rows(index))
         self.index = index
-        self._seconds = settings.filter_seconds
         self.columns = list(index.schema.names)
-        self._empty = IndexRows(index.root, index.schema, folder=Path(index.root))
+        self._marks = marks or Marks(None, None, "wbf")
+        self.box_columns = [n for n in self._marks.columns if n not in self.columns]
+        self.image_columns = [n for n in self._marks.image_columns if n not in self.columns]
+        self._rows = RowFilter([*self.columns, *self.box_columns, *self.image_columns], settings)
+        self._names = memoize(parse_expression, _CACHED)
+        self._column = memoize(self._read_column, _CACHED // 2)
+        self._matched = memoize(self._match, _CACHED)
+        self._boxes = memoize(self._make_boxes, 4)
         self._tiles = memoize(self._read_tiles)
         self._ids = memoize(self._sort_ids)
         self._series_numbers = memoize(self._number_series)
@@ -103,6 +102,10 @@ class Catalogue:
         self._series_order = memoize(self._order_series, _CACHED)
         self._matches = memoize(self._search, _CACHED)
         self.facet = memoize(self._count_facet, 4 * _CACHED)
+
+    def close(self) -> None:
+        """End the processes of the filter."""
+        self._rows.close()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -125,7 +128,8 @@ class Catalogue:
         return ids[order], order.astype(np.uint32)
 
     def warm(self) -> None:
-        """Load the columns of the first page."""
+        """Load the columns of the first page, and start the processes of the filter."""
+        self._rows.warm()
         self._ids()
 
     def count_images(self) -> int:
@@ -134,8 +138,9 @@ class Catalogue:
 
     def check(self, column: str) -> None:
         """Raise UnknownNameError if there is no such column."""
-        if column not in self.columns:
-            raise UnknownNameError("column", column, self.columns)
+        known = [*self.columns, *self.image_columns]
+        if column not in known:
+            raise UnknownNameError("column", column, known)
 
     def page(
         self, row_query: RowQuery, offset: int, limit: int, extra: Sequence[str]
@@ -143,26 +148,39 @@ class Catalogue:
         """At most `limit` rows from `offset` on, with the `extra` columns, and the total."""
         for name in extra:
             self.check(name)
-        ordered = self._order(row_query)
+        ordered = self._ordered(row_query)
         numbers = ordered[offset : offset + limit]
         tiles = self._tiles()
         names = [name for name in (*TILE, "problems") if name in tiles.column_names]
         rows = tiles.select(names).take(pa.array(numbers)).to_pylist()
         if extra:
-            more = fetch(self.index, numbers.tolist(), list(dict.fromkeys(extra))).to_pylist()
+            more = self._fetch(numbers, list(dict.fromkeys(extra)), row_query).to_pylist()
             rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
         return {"total": len(ordered), "offset": offset, "rows": rows}
 
+    def outlines(self, row_query: RowQuery, offset: int, limit: int) -> list[list[list[Any]]]:
+        """Boxes to draw on the thumbnails of a page; see `BoxColumns.outlines`."""
+        numbers = self._ordered(row_query)[offset : offset + limit]
+        return self._boxes(row_query.iou, row_query.score).outlines(numbers)
+
+    def _fetch(self, numbers: RowNumbers, names: list[str], row_query: RowQuery) -> pa.Table:
+        """Columns of some rows, those of the boxes included."""
+        own = [name for name in names if name in self.columns]
+        rows = fetch(self.index, numbers.tolist(), own) if own else {}
+        images = self._boxes(row_query.iou, row_query.score).images if len(own) < len(names) else {}
+        at = pa.array(numbers)
+        return pa.table({n: rows[n] if n in own else images[n].take(at) for n in names})
+
     def position(self, row_query: RowQuery, id_: str) -> dict[str, Any]:
         """Offset and neighbours of a row in a query; offset None if it does not match."""
-        ordered = self._order(row_query)
+        ordered = self._ordered(row_query)
         offset = self._offset(ordered, id_)
         return {"offset": offset, "total": len(ordered), **self._neighbours(ordered, offset)}
 
     def positions(self, row_query: RowQuery, ids: Iterable[str]) -> list[tuple[str, int]]:
         """The ids that match a query, in its order, with their offsets."""
         numbers = [number for number in map(self._row_number, ids) if number is not None]
-        ordered = self._order(row_query)
+        ordered = self._ordered(row_query)
         offsets = np.flatnonzero(np.isin(ordered, np.array(numbers, np.uint32)))
         matches = self._tiles()["id"].take(pa.array(ordered[offsets])).to_pylist()
         return list(zip(matches, offsets.tolist(), strict=True))
@@ -200,40 +218,100 @@ class Catalogue:
         ordered: RowNumbers = numbers[sort_stably(keys)]
         return ordered
 
-    def _count_facet(self, column: str, where: str, search: str) -> dict[str, Any]:
-        """Distribution of the values of a column; see `facets.count_values`."""
+    def _count_facet(self, column: str, row_query: RowQuery) -> dict[str, Any]:
+        """Distribution of the values of a column; see `facets`."""
+        numbers = self._ordered(row_query)
+        if column in self.box_columns:
+            matches = self._matched(*self._filter_key(row_query))
+            boxes = self._boxes(row_query.iou, row_query.score).boxes
+            if matches.boxes is not None:
+                boxes = boxes.take(pa.array(matches.boxes))
+            shown = np.isin(boxes[NUMBER].to_numpy(), numbers, kind="table")
+            return count_images(boxes.filter(pa.array(shown)).select([NUMBER, column]))
         self.check(column)
-        numbers = self._order(RowQuery(where, search))
-        if column in self._tiles().column_names:
+        if column in self.image_columns:
+            values = self._boxes(row_query.iou, row_query.score).images[column]
+        elif column in self._tiles().column_names:  # of problems, the codes
             values = self._tiles()[column]
         else:
-            values = query(self.index, f"SELECT {name_column(column)} FROM index")[0]
-        return count_values(values.take(pa.array(numbers)) if where or search else values, column)
+            values = self._column(column)
+        everything = not (row_query.where or row_query.search)
+        return count_values(values if everything else values.take(pa.array(numbers)), column)
+
+    def _ordered(self, row_query: RowQuery) -> RowNumbers:
+        """Row numbers of the rows that match a query, in order."""
+        if not (self._names_boxes(row_query.where) or row_query.order in self.image_columns):
+            row_query = row_query._replace(iou=0.0, score=0.0)
+        return self._order(row_query)
 
     def _make_order(self, row_query: RowQuery) -> RowNumbers:
-        """Row numbers of the rows that match a query, in order."""
-        where, search, order, desc = row_query
+        """Uncached `_ordered`."""
+        order, desc = row_query.order, row_query.desc
         if order:
             self.check(order)
-        numbers = self._filter(where)
-        if search:
-            numbers = numbers[self._matches(search)[numbers]]
+        numbers = self._matched(*self._filter_key(row_query)).rows
+        if row_query.search:
+            numbers = numbers[self._matches(row_query.search)[numbers]]
         if order in ("", "path"):  # the order of the index
             return numbers[::-1] if desc else numbers
-        keys = query(self.index, f"SELECT {self._key(order)} AS key FROM index")["key"]
+        if order in self.image_columns:
+            keys = self._boxes(row_query.iou, row_query.score).images[order]
+        else:
+            keys = query(self.index, f"SELECT {self._key(order)} AS key FROM index")["key"]
         ordered: RowNumbers = numbers[sort_stably(keys.take(pa.array(numbers)), desc)]
         return ordered
 
-    def _filter(self, where: str) -> RowNumbers:
-        """Row numbers of the rows that match a SQL expression."""
+    def _names_boxes(self, where: str) -> bool:
+        """True if a filter names the table or a column of the boxes."""
+        if not (where.strip() and self.box_columns):
+            return False
+        names = self._names(where)
+        own = (*self.box_columns, *self.image_columns, "frame", *CORNERS)
+        return "boxes" in names.tables or not names.columns.isdisjoint(own)
+
+    def _filter_key(self, row_query: RowQuery) -> tuple[str, float, float]:
+        """Arguments of `_match`; those without effect are 0."""
+        where, iou, score = row_query.where, row_query.iou, row_query.score
+        return (where, iou, score) if self._names_boxes(where) else (where, 0.0, 0.0)
+
+    def _match(self, where: str, iou: float, score: float) -> Matches:
+        """Rows and boxes that match an SQL expression."""
         if not where.strip():
-            return np.arange(len(self), dtype=np.uint32)
-        filter_rows(self._empty, where, self._seconds)  # checks that it is one expression
-        numbered = 'SELECT *, row_number() OVER () - 1 AS "row number" FROM index'
-        sql = f'SELECT "row number" FROM ({numbered}) "index" WHERE ({where}\n)'  # ends a comment
-        matches = query(self.index, sql, seconds=self._seconds)
-        numbers: RowNumbers = matches[0].to_numpy().astype(np.uint32)
-        return numbers
+            return Matches(np.arange(len(self), dtype=np.uint32), None)
+        names = self._names(where)
+        columns = [c for c in self.columns if c.lower() in names.columns]
+        if "problems" in names.tables:
+            columns = list(dict.fromkeys([*columns, *PROBLEM_COLUMNS]))
+        rows = {NUMBER: pa.array(np.arange(len(self), dtype=np.uint32))}
+        rows |= {name: self._column(name) for name in columns}
+        if not self._names_boxes(where):
+            return self._rows.match(where, pa.table(rows), NO_BOXES, joined=False)
+        found = self._boxes(iou, score)
+        rows |= {n: found.images[n] for n in self.image_columns if n in names.columns}
+        own = [name for name in found.boxes.column_names if name in names.columns]
+        boxes = found.boxes.select([NUMBER, BOX, *(n for n in own if n not in self.columns)])
+        if "boxes" in names.tables:
+            ids = self._tiles()["id"].take(boxes[NUMBER])
+            boxes = boxes.append_column("image", ids)
+        return self._rows.match(where, pa.table(rows), boxes, joined=bool(own))
+
+    def _make_boxes(self, iou: float, score: float) -> BoxColumns:
+        return make_columns(len(self), self._find_rows, self._marks, iou, score)
+
+    def _find_rows(self, ids: Ids) -> NDArray[np.int64]:
+        """Row number of each id; -1 for none."""
+        known, numbers = self._ids()
+        if not len(known):
+            return np.full(len(ids), -1)
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[at] == ids, numbers[at].astype(np.int64), -1)
+
+    def _read_column(self, name: str) -> pa.ChunkedArray:
+        """Values of a column for all rows."""
+        tiles = self._tiles()
+        if name in tiles.column_names and name != "problems":
+            return tiles[name]
+        return encoded_columns(self.index, [name])[name]
 
     def _search(self, text: str) -> NDArray[np.bool_]:
         """Boolean mask of the rows that contain a text."""
@@ -279,24 +357,3 @@ class Catalogue:
             return str(self._tiles()["id"][int(ordered[offset])].as_py())
 
         return {"previous": id_at((at or 0) - 1), "next": id_at((at or 0) + 1)}
-
-
-def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:
-    """Stable argsort of values; missing values last in either direction.
-
-    >>> sort_stably(pa.chunked_array([["b", None, "a", "b"]]), desc=True).tolist()
-    [0, 3, 2, 1]
-    """
-    missing = np.asarray(keys.is_null(nan_is_null=True))
-    if pa.types.is_temporal(keys.type):
-        keys = keys.cast(pa.int32() if keys.type.bit_width == 32 else pa.int64())
-    elif not (pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)):
-        texts = keys.dictionary_encode().combine_chunks()  # compares each distinct text once
-        ranks = pc.rank(texts.dictionary, "ascending", tiebreaker="dense")
-        keys = ranks.take(texts.indices)
-    numbers = np.asarray(keys.fill_null(0))
-    if desc:
-        order = len(numbers) - 1 - np.argsort(numbers[::-1], kind="stable")[::-1]
-    else:
-        order = np.argsort(numbers, kind="stable")
-    return np.concatenate([order[~missing[order]], np.flatnonzero(missing)])

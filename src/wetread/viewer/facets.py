@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from wetread.common.text import natural_key
 from wetread.table.query import name_column
+from wetread.viewer.orders import distinct
 
 MAX_VALUES, BINS = 50, 40
 MAX_DISTINCT = 12
@@ -69,6 +72,37 @@ def count_values(column: pa.ChunkedArray, name: str = "x") -> dict[str, Any]:
     return counted
 
 
+def count_images(boxes: pa.Table) -> dict[str, Any]:
+    """Count the images of each value of a column of boxes: an image counts once per value.
+
+    Args:
+        boxes: row number of each box, and the column.
+
+    >>> count_images(pa.table({"row": [0, 0, 1], "label": ["ILD", "ILD", None]}))
+    {'kind': 'values', 'values': [['ILD', 1]], 'other': 0, 'missing': 0}
+    """
+    boxes = boxes.filter(boxes[1].is_valid())
+    rows, column = boxes[0].to_numpy().astype(np.int64), boxes[1]
+    if pa.types.is_floating(column.type) and len(column):
+        edges = np.histogram_bin_edges(column.to_numpy(), BINS)
+        codes = np.clip(np.searchsorted(edges, column.to_numpy(), "right") - 1, 0, BINS - 1)
+        counts = np.bincount(_unique(rows, codes, BINS), minlength=BINS)
+        ends = edges.tolist()
+        bins = [[ends[i], ends[i + 1], int(count)] for i, count in enumerate(counts)]
+        return {"kind": "histogram", "bins": bins, "missing": 0}
+    names = column.combine_chunks()
+    if not pa.types.is_dictionary(names.type):
+        names = names.dictionary_encode()
+    codes = _unique(rows, names.indices.to_numpy(), max(1, len(names.dictionary)))
+    kept = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names.dictionary)
+    return _frequent(pa.chunked_array([kept]), 0)
+
+
+def _unique(rows: NDArray[Any], codes: NDArray[Any], size: int) -> NDArray[Any]:
+    """Codes below `size`, each once per row."""
+    return distinct(rows * size + codes) % size
+
+
 def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
     """Counts in descending order; ties are sorted by value."""
     counted = pc.value_counts(column)
@@ -83,7 +117,7 @@ def _frequent(column: pa.ChunkedArray, missing: int) -> dict[str, Any]:
     if threshold:
         ties = np.flatnonzero(counts == threshold)[: MAX_VALUES - len(shown)]
         shown += [(-int(counts[i]), _plain(values[int(i)].as_py())) for i in ties]
-    shown.sort()
+    shown.sort(key=lambda item: (item[0], natural_key(str(item[1]))))
     other = len(column) + sum(count for count, _ in shown)
     return {
         "kind": "values",

@@ -192,6 +192,7 @@ def serve(
     import uvicorn
 
     from wetread.viewer.app import make_app
+    from wetread.viewer.protocol import limited
     from wetread.viewer.state import State
 
     if index.folder is not None:
@@ -207,7 +208,7 @@ def serve(
     )
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=limited(settings.client_seconds),
         loop="asyncio",
         ws="none",
         lifespan="on",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method, have_corners, merge_readers
+from wetread.boxes.iou import find_overlaps
 from wetread.boxes.table import CORNERS
+from wetread.evaluation.bootstrap import Flags, Ints
 from wetread.evaluation.cases import Cases, Side
 from wetread.evaluation.matching import match_free, pair_boxes
 from wetread.viewer.ids import Ids, to_id, to_number, to_numbers
+from wetread.viewer.memo import memoize
+from wetread.viewer.orders import distinct
 
 _SHOWN = ("label", "reader", *CORNERS, "score", "kind")
 
@@ -29,7 +34,7 @@ class BoxesByImage:
         rows = boxes.table.filter(boxes.table["image"].is_valid())
         ids = to_numbers(rows["image"])
         order = np.argsort(ids, kind="stable")
-        self._ids: Ids = ids[order]
+        self.ids: Ids = ids[order]
         self.boxes = Boxes(rows.take(pa.array(order)))
 
     def on(self, id_: str, frame: int | None = None) -> list[dict[str, Any]]:
@@ -64,18 +69,28 @@ class BoxesByImage:
         return [int(n) for n in np.where(known[at] == numbers, counts[at], 0)]
 
     @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """Score of each box; 1 without one."""
+        scores: NDArray[np.float64] = self.boxes.table["score"].fill_null(1.0).to_numpy()
+        return scores
+
+    @cached_property
+    def positive(self) -> Flags:
+        """True for boxes and points, False for readings without a finding."""
+        return np.asarray(pc.not_equal(self.boxes.table["kind"], "nothing"), bool)
+
+    @cached_property
     def _counts(self) -> tuple[Ids, NDArray[np.int64]]:
-        positive = np.asarray(pc.not_equal(self.boxes.table["kind"], "nothing"), bool)
-        return np.unique(self._ids[positive], return_counts=True)
+        return np.unique(self.ids[self.positive], return_counts=True)
 
     def ground_truth(self, method: Method) -> Boxes:
         """Consensus of each image with several readers; the boxes as drawn of all others."""
         table = self.boxes.table
         names = table["reader"].fill_null("").combine_chunks().dictionary_encode()
         readers = np.asarray(names.indices).astype(np.uint64)
-        pairs = np.unique(np.stack([self._ids, readers]), axis=1)
+        pairs = np.unique(np.stack([self.ids, readers]), axis=1)
         images, counts = np.unique(pairs[0], return_counts=True)
-        several = np.isin(self._ids, images[counts > 1])
+        several = np.isin(self.ids, images[counts > 1])
         if not several.any():
             return self.boxes
         merged = merge_readers(_located(self.boxes.select(several)), method)
@@ -84,7 +99,7 @@ class BoxesByImage:
 
     def _rows(self, id_: str) -> Boxes:
         number = to_number(id_)
-        low, high = np.searchsorted(self._ids, number), np.searchsorted(self._ids, number, "right")
+        low, high = np.searchsorted(self.ids, number), np.searchsorted(self.ids, number, "right")
         return Boxes(self.boxes.table.slice(low, high - low))
 
 
@@ -93,42 +108,199 @@ def _located(boxes: Boxes) -> Boxes:
     return boxes.select(have_corners(boxes))
 
 
-def count_misses(
-    truth: Boxes, predictions: Boxes, iou: float, score: float
-) -> dict[str, dict[str, int]]:
-    """False positives (`fp`) and false negatives (`fn`) of the images that have any.
+class Marks:
+    """Boxes of the readers and of the model, and their matching; thread-safe."""
 
-    Matching as in COCO: per frame and label, in order of descending score, each prediction takes
-    the free ground-truth box with the highest IoU of at least `iou`; predictions below `score` are
-    ignored. A box of all frames counts as one of the first frame.
+    def __init__(self, truth: Boxes | None, predictions: Boxes | None, method: Method) -> None:
+        self.truth, self.predictions = BoxesByImage(truth), BoxesByImage(predictions)
+        self.method = method
+        self.ground_truth = memoize(self._merge)
+        self.judge = memoize(self._judge, 16)
+
+    @property
+    def judging(self) -> bool:
+        """True if there are predictions and ground truth."""
+        return self.truth.available and self.predictions.available
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the boxes: label, reader, score, outcome, as far as there are any."""
+        some = self.truth.available or self.predictions.available
+        known = {
+            "label": some,
+            "reader": bool(self.truth.boxes.readers),
+            "score": self.predictions.available,
+            "outcome": self.judging,
+        }
+        return [name for name, there in known.items() if there]
+
+    @property
+    def image_columns(self) -> list[str]:
+        """Columns of the images: boxes, disagreement, missed, false_positive, likewise."""
+        known = {
+            "boxes": self.truth.available,
+            "disagreement": len(self.truth.boxes.readers) > 1,
+            "missed": self.judging,
+            "false_positive": self.judging,
+        }
+        return [name for name, there in known.items() if there]
+
+    def _merge(self) -> BoxesByImage:
+        return BoxesByImage(self.truth.ground_truth(self.method))
+
+    def _judge(self, iou: float, score: float) -> Judgement:
+        return judge(self.ground_truth().boxes, self.predictions.boxes, iou, score)
+
+    def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
+        """False positives and false negatives by image; see `count_misses`."""
+        return count_misses(self.ground_truth(), self.predictions, self.judge(iou, score))
+
+    @cached_property
+    def start(self) -> dict[str, Any]:
+        """Minimum score at which predictions are shown first, and the reason.
+
+        The score of the best F1 at an IoU of 0.5; without ground truth, or if no prediction is
+        right, the score that leaves ten predictions per image on average.
+        """
+        if self.judging:
+            best = best_score(self.ground_truth().boxes, self.predictions.boxes, 0.5)
+            if best is not None:
+                return {"score": _floor(best[0]), "f1": best[1]}
+        return {"score": _floor(tenth_score(self.predictions)), "f1": None}
+
+
+def _floor(score: float) -> float:
+    """Score rounded down to the steps of the slider."""
+    return max(0.0, math.floor(1000 * score) / 1000)
+
+
+class Judgement(NamedTuple):
+    """Predictions matched to ground truth, by image, frame and label."""
+
+    predicted: Ints
+    """(n,): row number of each judged prediction in its table."""
+    hit: Flags
+    """(n,): true positives."""
+    counted: Flags
+    """(n,): False for boxes that are neither right nor wrong."""
+    missed: Ints
+    """(m,): row numbers of one ground-truth box of each image, frame and label with misses."""
+    misses: Ints
+    """(m,): number of false negatives of each of them."""
+
+
+def judge(truth: Boxes, predictions: Boxes, iou: float, score: float) -> Judgement:
+    """Match predictions to ground truth, as in COCO.
+
+    Per frame and label, in order of descending score, each prediction takes the free ground-truth
+    box with the highest IoU of at least `iou`; predictions below `score` are ignored. A box of all
+    frames counts as one of the first frame.
     """
     labels = tuple(dict.fromkeys([*truth.labels, *predictions.labels]))
     sides = [_read_side(truth, labels, -np.inf), _read_side(predictions, labels, score)]
-    frames = np.concatenate([frame for _, frame, *_ in sides])
-    ids, image = np.unique(np.concatenate([image for image, *_ in sides]), return_inverse=True)
+    frames = np.concatenate([side.frame for side in sides])
+    _, image = np.unique(np.concatenate([side.image for side in sides]), return_inverse=True)
     unit = image * (1 + frames.max(initial=0)) + frames
-    split = len(sides[0][0])
-    expected, predicted = (
-        _to_side(units, *side[2:])
-        for units, side in zip((unit[:split], unit[split:]), sides, strict=True)
-    )
-    cases = Cases(labels, np.zeros(0, np.int64), predicted, expected)
+    units = np.split(unit, [len(sides[0].frame)])
+    expected, predicted = map(_to_side, units, sides)
+    cases = Cases(labels, np.zeros(0, np.int64), predicted.side, expected.side)
     judged = match_free(pair_boxes(cases), cases, [iou], at_threshold=True, most=None)
     hit, counted = judged.hit[:, 0], judged.counted[:, 0]
-    step = 1 + frames.max(initial=0)
 
-    def count(units: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.bincount(units // step, minlength=len(ids))
+    def cells(side: Side) -> Ints:
+        return side.image * len(labels) + side.label
 
-    fp = count(predicted.image[counted & ~hit])
-    fn = count(expected.image[~expected.ignore]) - count(predicted.image[hit])
-    return {
-        to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in np.flatnonzero(fp + fn > 0)
-    }
+    real = ~expected.side.ignore
+    cell, first, count = np.unique(
+        cells(expected.side)[real], return_index=True, return_counts=True
+    )
+    found, hits = np.unique(cells(predicted.side)[hit], return_counts=True)
+    count[np.searchsorted(cell, found)] -= hits
+    some = count > 0
+    missed = expected.rows[real][first[some]]
+    return Judgement(predicted.rows, hit, counted, missed, count[some])
 
 
-def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> tuple[Any, ...]:
-    """Image, frame, label, corners, score and `ignore` of the boxes to be matched."""
+def count_misses(
+    truth: BoxesByImage, predictions: BoxesByImage, judged: Judgement
+) -> dict[str, dict[str, int]]:
+    """False positives (`fp`) and false negatives (`fn`) of the images that have any."""
+    wrong = predictions.ids[judged.predicted[judged.counted & ~judged.hit]]
+    ids, at = np.unique(np.concatenate([wrong, truth.ids[judged.missed]]), return_inverse=True)
+    fp = np.bincount(at[: len(wrong)], minlength=len(ids))
+    fn = np.bincount(at[len(wrong) :], judged.misses, len(ids)).astype(int)
+    return {to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in range(len(ids))}
+
+
+def best_score(truth: Boxes, predictions: Boxes, iou: float) -> tuple[float, float] | None:
+    """Lowest score to show for the best F1, and that F1; None if no prediction is right.
+
+    Matching is greedy by score, so that each threshold keeps the matches above it.
+    """
+    judged = judge(truth, predictions, iou, -np.inf)
+    counted = judged.counted
+    scores = predictions.table["score"].fill_null(1.0).to_numpy()[judged.predicted][counted]
+    hit = judged.hit[counted]
+    total = int(hit.sum() + judged.misses.sum())
+    if not hit.any():
+        return None
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], np.cumsum(hit[order])
+    f1 = 2 * right / (np.arange(1, len(right) + 1) + total)
+    f1[:-1][scores[:-1] == scores[1:]] = 0.0  # equal scores are shown together
+    best = int(np.argmax(f1))
+    return float(scores[best]), float(f1[best])
+
+
+def tenth_score(predictions: BoxesByImage) -> float:
+    """Score above which images with predictions have ten on average."""
+    scores = np.sort(predictions.boxes.table["score"].fill_null(1.0).to_numpy())[::-1]
+    wanted = 10 * len(np.unique(predictions.ids))
+    return float(scores[min(wanted, len(scores)) - 1]) if len(scores) else 0.0
+
+
+def disagreement(boxes: BoxesByImage, iou: float) -> tuple[Ids, NDArray[np.float64]]:
+    """Disagreement of the readers of an image: 0 for the same boxes, 1 for no box in common.
+
+    The share of (box, other reader of the image) pairs in which that reader has no box of the same
+    label and frame with an IoU of at least `iou`.
+
+    Returns:
+        Ids of the images with two or more readers, and their disagreement.
+    """
+    table = boxes.boxes.table
+    names = table["reader"].fill_null("").combine_chunks().dictionary_encode()
+    readers = np.asarray(names.indices).astype(np.int64)
+    images, image = np.unique(boxes.ids, return_inverse=True)
+    several = len(names.dictionary)
+    own = distinct(image * several + readers)
+    count = np.bincount(own // several, minlength=len(images))
+    side = _read_side(boxes.boxes, boxes.boxes.labels, -np.inf)
+    at, who = image[side.rows], readers[side.rows]
+    unit = at * (1 + side.frame.max(initial=0)) + side.frame
+    cell = unit * len(boxes.boxes.labels) + side.label
+    pairs = find_overlaps(side.box, side.box, cell, cell, 0.0)
+    near = (pairs.iou >= iou) & (who[pairs.first] != who[pairs.second])
+    agreed = distinct(pairs.first[near] * several + who[pairs.second[near]]) // several
+    wanted = np.bincount(at, count[at] - 1, len(images))
+    reached = np.bincount(at[agreed], minlength=len(images))
+    share = np.divide(reached, wanted, out=np.ones(len(images)), where=wanted > 0)
+    return images[count > 1], 1 - share[count > 1]
+
+
+class _Rows(NamedTuple):
+    """Boxes to be matched: row numbers in their table, and their columns."""
+
+    rows: Ints
+    image: Ids
+    frame: Ints
+    label: Ints
+    box: NDArray[np.float64]
+    score: NDArray[np.float64]
+    ignore: Flags
+
+
+def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> _Rows:
     table, corners = boxes.table, boxes.corners
     scores = table["score"].fill_null(1.0).to_numpy().astype(float)
     label = pc.index_in(table["label"], value_set=pa.array(labels, pa.string()), skip_nulls=True)
@@ -136,10 +308,19 @@ def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> tuple[Any
     valid &= np.isfinite(corners).all(axis=1) & (scores >= score)
     numbers = (np.asarray(c.fill_null(0)).astype(np.int64) for c in (table["frame"], label))
     ignore = np.asarray(table["ignore"].combine_chunks().to_numpy(zero_copy_only=False), bool)
-    columns = (to_numbers(table["image"]), *numbers, corners, scores, ignore)
-    return tuple(column[valid] for column in columns)
+    rows = np.arange(len(boxes))
+    columns = (rows, to_numbers(table["image"]), *numbers, corners, scores, ignore)
+    return _Rows(*(column[valid] for column in columns))
 
 
-def _to_side(image: Any, label: Any, box: Any, score: Any, ignore: Any) -> Side:
-    order = np.lexsort((*box.T[::-1], -score, label, image))
-    return Side(image[order], label[order], box[order], score[order], ignore[order])
+class _Sorted(NamedTuple):
+    """A side of a matching, and the row number of each of its boxes."""
+
+    rows: Ints
+    side: Side
+
+
+def _to_side(unit: Ints, rows: _Rows) -> _Sorted:
+    order = np.lexsort((*rows.box.T[::-1], -rows.score, rows.label, unit))
+    label, score, ignore = rows.label[order], rows.score[order], rows.ignore[order]
+    return _Sorted(rows.rows[order], Side(unit[order], label, rows.box[order], score, ignore))

@@ -11,6 +11,7 @@ from wetread.errors import UsageError
 from wetread.viewer.catalogue import RowQuery
 from wetread.viewer.images import parse_window
 
+MAX_COLUMNS = 32
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -23,12 +24,17 @@ def read_row_query(request: Request) -> RowQuery:
     where, search, order = (parameters.get(name, "") for name in ("where", "search", "order"))
     if "\0" in where + search + order:
         raise UsageError("the query contains a zero byte")
-    return RowQuery(where, search, order, desc == "1")
+    iou = read_number(request, "iou", 0.5, 0.0, 1.0)
+    score = read_number(request, "score", 0.0, 0.0, 1e9)
+    return RowQuery(where, search, order, desc == "1", iou, score)
 
 
 def read_names(request: Request) -> list[str]:
-    """Requested columns."""
-    return [name for name in request.query_params.get("columns", "").split(",") if name]
+    """Requested columns, at most `MAX_COLUMNS`."""
+    names = [name for name in request.query_params.get("columns", "").split(",") if name]
+    if len(names) > MAX_COLUMNS:
+        raise UsageError(f"at most {MAX_COLUMNS} columns per request")
+    return names
 
 
 def read_integer(request: Request, name: str, default: int, low: int, high: int) -> int:

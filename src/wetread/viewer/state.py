@@ -15,11 +15,12 @@ from wetread.display.render import PRESETS
 from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows
-from wetread.viewer.catalogue import Catalogue, memoize
+from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.facets import column_type
 from wetread.viewer.header import MASK
 from wetread.viewer.images import ImageServer
-from wetread.viewer.marks import BoxesByImage, count_misses
+from wetread.viewer.marks import Marks
+from wetread.viewer.memo import memoize
 from wetread.viewer.thumbnails import ThumbnailCache
 
 PRESET_KEYS = {
@@ -53,35 +54,35 @@ class State:
         self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(index.root).name
         self.masked = not show_phi
-        self.method = consensus
-        self.truth, self.predictions = BoxesByImage(boxes), BoxesByImage(predictions)
-        self.catalogue = Catalogue(index, settings)
+        self.marks = Marks(boxes, predictions, consensus)
+        self.catalogue = Catalogue(index, settings, self.marks)
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
         cache = ThumbnailCache(thumbnails, index.root, settings.thumb_bytes)
         self.images = ImageServer(self.catalogue, cache, self.executor, settings)
-        self._ground_truth = memoize(lambda: self.truth.ground_truth(self.method))
-        self.misses = memoize(self._count_misses, 16)
+        self.misses = memoize(self.marks.misses, 16)
         self.report = memoize(self._build_report)
 
     def close(self) -> None:
         """Stop processes and threads."""
         self.images.close()
+        self.catalogue.close()
         self.executor.shutdown(wait=True, cancel_futures=True)
 
     def is_masked(self, column: str) -> bool:
-        """True if the values of a column are masked."""
-        field = self.catalogue.index.schema.field(column)
-        return self.masked and kind_of_column(field) is not None
-
-    def _count_misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
-        """False positives and false negatives by image; see `count_misses`."""
-        return count_misses(self._ground_truth(), self.predictions.boxes, iou, score)
+        """True if the values of a column of the index are masked."""
+        schema = self.catalogue.index.schema
+        if column not in schema.names:  # of the boxes
+            return False
+        return self.masked and kind_of_column(schema.field(column)) is not None
 
     def _build_report(self) -> str:
         """Report of the index as HTML."""
         from wetread.reports.build import build
 
-        boxes = [side.boxes if side.available else None for side in (self.truth, self.predictions)]
+        boxes = [
+            side.boxes if side.available else None
+            for side in (self.marks.truth, self.marks.predictions)
+        ]
         return build(self.catalogue.index, *boxes, show_phi=not self.masked, links="viewer").html
 
 
@@ -93,9 +94,10 @@ def describe(state: State) -> dict[str, Any]:
         for field in state.catalogue.index.schema
         if field.name not in ("path_bytes", "member_bytes")
     ]
-    sides = (state.truth.boxes, state.predictions.boxes)
+    marks = state.marks
+    sides = (marks.truth.boxes, marks.predictions.boxes)
     labels = list(dict.fromkeys(label for boxes in sides for label in boxes.labels))
-    readers = list(state.truth.boxes.readers)
+    readers = list(marks.truth.boxes.readers)
     presets = [
         {"key": key, "name": name, "center": PRESETS[name][0], "width": PRESETS[name][1]}
         for name, key in PRESET_KEYS.items()
@@ -108,8 +110,11 @@ def describe(state: State) -> dict[str, Any]:
         "columns": columns,
         "readers": readers,
         "labels": labels,
-        "boxes": state.truth.available,
-        "predictions": state.predictions.available,
+        "box_columns": state.catalogue.box_columns,
+        "image_columns": state.catalogue.image_columns,
+        "boxes": marks.truth.available,
+        "predictions": marks.predictions.available,
+        "start": marks.start if marks.predictions.available else None,
         "consensus": len(readers) > 1,
         "report": f"report?key={state.report_key}",
         "presets": presets,
@@ -119,7 +124,7 @@ def describe(state: State) -> dict[str, Any]:
 
 def to_rows(state: State, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows as sent to the page."""
-    counts = state.truth.count([row["id"] for row in rows])
+    counts = state.marks.truth.count([row["id"] for row in rows])
     tiles = []
     for row, boxes in zip(rows, counts, strict=True):
         pixels = row.pop("pixel_length") is not None

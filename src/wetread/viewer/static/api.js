@@ -14,6 +14,16 @@ export class ApiError extends Error {
   }
 }
 
+/** Status of a proxy whose viewer has stopped. */
+const GONE = new Set([502, 503, 504]);
+/** @type {(status: number) => void} */
+let report = () => {};
+
+/** Calls a listener with the status of every response, 0 for none. @param {(status: number) => void} listener */
+export function whenReached(listener) {
+  report = listener;
+}
+
 const KEY = `wetread ${location.pathname}`;
 let token = "";
 
@@ -51,8 +61,10 @@ export async function fetchFrom(path, query, signal) {
     });
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError(0, "The server does not respond. Is `wetread view` still running?");
+    report(0);
+    throw new ApiError(0, "The viewer does not respond.");
   }
+  report(GONE.has(response.status) ? 0 : response.status);
   if (response.ok) return response;
   /** @type {{error?: string, code?: string}} */
   let body = {};

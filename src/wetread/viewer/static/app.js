@@ -1,6 +1,7 @@
 // The application: the address holds the state; the grid and the image display it.
 
 import { ApiError, fetchJson, findToken } from "./api.js";
+import { Banner } from "./banner.js";
 import { debounce, h, iconButton } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
@@ -17,19 +18,26 @@ export class App {
   /** @param {About} about @param {HTMLElement} root */
   constructor(about, root) {
     this.about = about;
+    this.score = about.start?.score ?? 0;
     /** @type {Route} */
-    this.route = parse(location.hash);
+    this.route = parse(location.hash, this.score);
     this.help = new Help();
     this.grid = new Grid(this);
     this.image = new ImageView(this);
-    root.replaceChildren(this.grid.element, this.image.element, this.help.element);
+    this.banner = new Banner(() => this.reconnected());
+    root.replaceChildren(this.banner.element, this.grid.element, this.image.element, this.help.element);
     this.saveSoon = debounce(() => this.save(), 200);
     addEventListener("popstate", () => this.follow());
     addEventListener("hashchange", () => this.follow());
     addEventListener("keydown", (event) => this.key(event));
     addEventListener("pagehide", () => this.save());
-    history.replaceState(null, "", format(this.route));
+    history.replaceState(null, "", this.address());
     this.render();
+  }
+
+  /** Fragment of the state. */
+  address() {
+    return format(this.route, this.score);
   }
 
   /** Follows a change of the address: back, forward, or typed. */
@@ -39,9 +47,9 @@ export class App {
       location.reload();
       return;
     }
-    if (location.hash === format(this.route)) return;
+    if (location.hash === this.address()) return;
     this.saveSoon.cancel();
-    this.route = parse(location.hash);
+    this.route = parse(location.hash, this.score);
     this.render();
   }
 
@@ -49,7 +57,7 @@ export class App {
   go(patch, replace = false) {
     this.save();
     this.route = { ...this.route, ...patch };
-    history[replace ? "replaceState" : "pushState"](null, "", format(this.route));
+    history[replace ? "replaceState" : "pushState"](null, "", this.address());
     this.render();
   }
 
@@ -61,7 +69,14 @@ export class App {
 
   save() {
     this.saveSoon.cancel();
-    if (location.hash !== format(this.route)) history.replaceState(null, "", format(this.route));
+    if (location.hash !== this.address()) history.replaceState(null, "", this.address());
+  }
+
+  /** Loads again what failed while the server did not respond. */
+  reconnected() {
+    if (this.route.page === "image") this.image.id = "";
+    this.grid.retry();
+    this.render();
   }
 
   /** @param {string[]} terms conditions */

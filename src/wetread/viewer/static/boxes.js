@@ -110,11 +110,19 @@ export function chipsOf(marks) {
   return chips;
 }
 
+/** Marks in the order in which they get a label: the selected one, missed boxes, then by score. @param {Mark[]} marks @param {string} selected */
+function byWeight(marks, selected) {
+  const weight = (/** @type {Mark} */ mark) => (mark.key === selected ? 3 : mark.role === "fn" ? 2 : mark.box.score ?? 1);
+  return [...marks].sort((a, b) => weight(b) - weight(a));
+}
+
 /** Line width and dashes by role, to be distinguishable without colours. @type {Record<Role, [number, string]>} */
 const STROKES = {
   reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
 };
 const CHIP = 17;
+/** More labels than this hide the image: those of lower scores are only in the list. */
+const MOST_CHIPS = 20;
 
 export class BoxLayer {
   /** @param {SVGSVGElement} layer @param {(x: number, y: number) => [number, number]} toScreen */
@@ -150,23 +158,30 @@ export class BoxLayer {
     }
     /** @type {[number, number, number][]} chips already placed: left, top, width */
     const taken = [];
-    if (chips) this.group.append(...chipsOf(marks).map((chip) => this.chip(chip, width, taken)));
+    if (!chips) return;
+    const chosen = marks.find((mark) => mark.key === selected)?.box;
+    for (const chip of chipsOf(byWeight(marks, selected)).slice(0, MOST_CHIPS)) {
+      const drawn = this.chip(chip, width, taken, chosen !== undefined && chip.x0 <= chosen.x0 && chip.y1 >= chosen.y1 && chip.label === chosen.label);
+      if (drawn) this.group.append(drawn);
+    }
   }
 
   /**
-   * Draws a label outside of its boxes, without overlapping other labels.
+   * Draws a label outside of its boxes, without overlapping other labels; null where boxes crowd.
    * @param {Chip} chip @param {number} limit @param {[number, number, number][]} taken
+   * @param {boolean} always even over other labels
    */
-  chip({ label, colour, names, x0, y0, y1 }, limit, taken) {
+  chip({ label, colour, names, x0, y0, y1 }, limit, taken, always) {
     const [left, top] = this.toScreen(x0, y0);
     const [, bottom] = this.toScreen(x0, y1);
     const width = textWidth([label, ...names.map(([name]) => name)].join("  ")) + 13;
     const x = Math.max(0, Math.min(left, limit - width));
     const free = (/** @type {number} */ y) => !taken.some(([a, b, w]) => x < a + w && a < x + width && Math.abs(y - b) < CHIP);
-    const steps = [0, 1, 2, 3, 4, 5];
+    const steps = [0, 1, 2];
     const above = steps.map((n) => top - CHIP - 3 - n * (CHIP + 1)).filter((y) => y >= 0);
     const below = steps.map((n) => bottom + 3 + n * (CHIP + 1));
-    const y = [...above, ...below].find(free) ?? Math.max(top, 0);
+    const y = [...above, ...below].find(free) ?? (always ? Math.max(top, 0) : null);
+    if (y === null) return null;
     taken.push([x, y, width]);
     names.sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
     const words = names.map(([name, tint]) => s("tspan", { fill: tint, dx: 6 }, name));

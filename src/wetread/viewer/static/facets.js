@@ -1,7 +1,8 @@
 // Facets: value counts and histograms of columns, which set filter conditions.
 
 import { fetchJson, isAbort } from "./api.js";
-import { count, h, icon, iconButton, s, set } from "./dom.js";
+import { count, debounce, h, icon, iconButton, plural, s, set } from "./dom.js";
+import { setSliders, slider, startNote } from "./thresholds.js";
 import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within } from "./where.js";
 
 /** @typedef {import("./types").Column} Column */
@@ -17,6 +18,10 @@ const DEFAULT_COLUMNS = [
 ];
 const OPEN = 4;
 const FEW = 8;
+/** Facets of the boxes and their names. @type {Record<string, string>} */
+const BOX_FACETS = { label: "Label", reader: "Reader", boxes: "Number of boxes", outcome: "TP, FP, FN", score: "Score" };
+/** @type {Record<string, import("./types").Column["type"]>} */
+const BOX_TYPES = { label: "text", reader: "text", boxes: "number", outcome: "text", score: "number" };
 
 export class Facets {
   /** @param {App} app */
@@ -28,11 +33,32 @@ export class Facets {
     this.entries = [];
     this.list = h("div", { class: "facet-list" });
     this.more = h("select", { class: "add-facet", "aria-label": "Add a column", onchange: () => this.add() });
-    this.element = h("aside", { class: "facets", "aria-label": "Facets" }, this.list, this.more);
+    const change = debounce(() => app.go(this.moved, true), 250);
+    /** @type {Partial<Route>} */
+    this.moved = {};
+    const move = (/** @type {Partial<Route>} */ patch) => {
+      this.moved = { ...this.moved, ...patch };
+      change();
+    };
+    this.thresholds = about.predictions && h(
+      "section", { class: "thresholds", "aria-label": "Predictions" }, h("h2", {}, "Predictions"),
+      slider("Minimum score", "score", app.score, move), h("p", { class: "quiet" }, startNote(about.start)),
+      about.boxes && slider("Minimum IoU", "iou", 0.5, move),
+    );
+    const masked = about.columns.filter((column) => about.masked && column.phi).length;
+    this.element = h(
+      "aside", { class: "facets", "aria-label": "Facets" }, this.thresholds, this.list, this.more,
+      masked > 0 && h("p", { class: "masked-note quiet" }, `${plural(masked, "column")} that may identify a patient ${masked === 1 ? "is" : "are"} masked. `, h("code", {}, "wetread view --show-phi"), ` shows ${masked === 1 ? "it" : "them"}.`),
+    );
     const byName = new Map(this.columns.map((column) => [column.name, column]));
+    const own = [...about.box_columns, ...about.image_columns];
+    for (const [name, type] of Object.entries(BOX_TYPES)) {
+      if (own.includes(name)) this.show({ name, type, phi: false }, true, BOX_FACETS[name]);
+    }
+    const open = this.entries.length + OPEN;
     for (const name of DEFAULT_COLUMNS) {
       const column = byName.get(name);
-      if (column) this.show(column, this.entries.length < OPEN);
+      if (column) this.show(column, this.entries.length < open);
     }
     this.fillMore();
     this.controller = new AbortController();
@@ -52,10 +78,10 @@ export class Facets {
     entry.element.scrollIntoView({ block: "nearest" });
   }
 
-  /** @param {Column} column @param {boolean} open */
-  show(column, open) {
+  /** @param {Column} column @param {boolean} open @param {string} [title] */
+  show(column, open, title = column.name) {
     const id = `facet-${this.entries.length}`;
-    const head = h("button", { type: "button", class: "facet-head", "aria-expanded": String(open), "aria-controls": id, onclick: () => this.toggle(entry) }, icon("right"), h("span", { class: "grow" }, column.name));
+    const head = h("button", { type: "button", class: "facet-head", "aria-expanded": String(open), "aria-controls": id, onclick: () => this.toggle(entry) }, icon("right"), h("span", { class: "grow" }, title));
     const body = h("div", { class: "facet-body", id, hidden: !open });
     const element = h("section", { class: "facet", "data-column": column.name }, h("h2", {}, head), body);
     /** @type {Entry} */
@@ -63,6 +89,11 @@ export class Facets {
     this.entries.push(entry);
     this.list.append(element);
     return entry;
+  }
+
+  /** Loads every open facet again at the next `fill`. */
+  forget() {
+    for (const entry of this.entries) entry.key = "";
   }
 
   /** @param {Entry} entry */
@@ -78,6 +109,8 @@ export class Facets {
     this.controller.abort();
     this.controller = new AbortController();
     const terms = split(route.where);
+    this.moved = {};
+    setSliders(this.element, route);
     for (const entry of this.entries) {
       const chosen = terms.some((term) => isOf(term, entry.column));
       entry.element.classList.toggle("chosen", chosen);
@@ -88,26 +121,26 @@ export class Facets {
 
   /** Loads facets: one request for all columns without conditions, one for each other column. @param {Entry[]} outdated */
   async load(outdated) {
-    const { where, search } = this.app.route;
+    const { where, search, iou, score } = this.app.route;
     const terms = split(where);
     /** @type {Map<string, Entry[]>} */
     const groups = new Map();
     for (const entry of outdated) {
       const rest = join(terms.filter((term) => !isOf(term, entry.column)));
-      const key = JSON.stringify([where, rest, search]);
+      const key = JSON.stringify([where, rest, search, iou, score]);
       if (entry.key === key) continue;
       entry.key = key;
       groups.set(rest, [...(groups.get(rest) ?? []), entry]);
     }
-    await Promise.all([...groups].map(([rest, group]) => this.request(group, rest, search)));
+    await Promise.all([...groups].map(([rest, group]) => this.request(group, { where: rest, search, iou, score })));
   }
 
-  /** @param {Entry[]} group @param {string} where @param {string} search */
-  async request(group, where, search) {
+  /** @param {Entry[]} group @param {{where: string, search: string, iou: number, score: number}} query */
+  async request(group, query) {
     const columns = group.map(({ column }) => column.name).join(",");
     try {
       /** @type {Record<string, Facet>} */
-      const response = await fetchJson("facets", { columns, where, search }, this.controller.signal);
+      const response = await fetchJson("facets", { columns, ...query }, this.controller.signal);
       for (const entry of group) {
         const facet = response[entry.column.name];
         if (facet) this.draw(entry, facet);

@@ -2,10 +2,16 @@
 
 import { fetchJson } from "./api.js";
 import { debounce, h, icon, iconButton, set } from "./dom.js";
-import { join, split } from "./where.js";
+import { rowQuery } from "./route.js";
+import { join, quoteValue, split } from "./where.js";
 
 /** @typedef {import("./types").Route} Route */
 /** @typedef {import("./app.js").App} App */
+
+/** Orders by the boxes, from the highest value. @type {Record<string, string>} */
+export const BOX_ORDERS = {
+  boxes: "number of boxes", disagreement: "disagreement of readers", false_positive: "highest false positive", missed: "missed boxes",
+};
 
 export class Filter {
   /** @param {App} app */
@@ -14,7 +20,7 @@ export class Filter {
     this.searchInput = h("input", { type: "search", placeholder: "Search", "aria-label": "Search paths and descriptions", autocomplete: "off", spellcheck: "false" });
     this.searchInput.addEventListener("input", debounce(() => app.go({ search: this.searchInput.value.trim() }, true), 220));
     this.search = h("label", { class: "box" }, icon("search"), this.searchInput, h("kbd", {}, "/"));
-    this.sqlInput = h("input", { type: "text", placeholder: "Rows > 2000 AND Modality = 'CR'", "aria-label": "Filter by SQL", autocomplete: "off", spellcheck: "false", "aria-describedby": "filter-error" });
+    this.sqlInput = h("input", { type: "text", placeholder: app.about.labels.length ? `label = ${quoteValue(app.about.labels[0])} AND boxes > 3` : "Rows > 2000 AND Modality = 'CR'", "aria-label": "Filter by SQL", autocomplete: "off", spellcheck: "false", "aria-describedby": "filter-error" });
     this.sqlInput.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.enter();
       if (event.key === "Escape") this.sqlInput.blur();
@@ -27,7 +33,13 @@ export class Filter {
     this.sql = h("div", { class: "sql" }, h("label", { class: "box" }, icon("filter"), this.sqlInput, h("kbd", {}, "F")), this.error);
     this.chips = h("ul", { class: "chips", "aria-label": "Conditions" });
     const names = app.about.columns.filter((column) => column.type !== "list" && !(app.about.masked && column.phi)).map(({ name }) => name);
-    this.order = h("select", { "aria-label": "Order", onchange: () => app.go({ order: this.order.value }) }, h("option", { value: "" }, "path"), ...names.filter((name) => name !== "path").map((name) => h("option", { value: name }, name)));
+    const own = Object.entries(BOX_ORDERS).filter(([name]) => app.about.image_columns.includes(name));
+    this.order = h(
+      "select", { "aria-label": "Order", onchange: () => app.go({ order: this.order.value, desc: this.order.value in BOX_ORDERS }) },
+      h("option", { value: "" }, "path"),
+      own.length > 0 && h("optgroup", { label: "Boxes" }, ...own.map(([name, text]) => h("option", { value: name }, text))),
+      h("optgroup", { label: "Columns" }, ...names.filter((name) => name !== "path").map((name) => h("option", { value: name }, name))),
+    );
     this.way = iconButton("down", "Ascending", () => app.go({ desc: !app.route.desc }));
     this.sort = h("div", { class: "group sort" }, this.order, this.way);
   }
@@ -61,7 +73,7 @@ export class Filter {
     if (!typed) return;
     const where = join([...split(this.app.route.where), ...split(typed)]);
     try {
-      await fetchJson("rows", { where, search: this.app.route.search, limit: 0 });
+      await fetchJson("rows", { ...rowQuery(this.app.route), where, order: "", limit: 0 });
     } catch (error) {
       return this.showError(/** @type {Error} */ (error).message);
     }

@@ -1,11 +1,13 @@
 // Grid of all rows: only visible tiles exist, and rows are loaded in pages.
 
 import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
-import { count, h, iconButton, plural, set } from "./dom.js";
+import { count, h, iconButton, plural, set, short } from "./dom.js";
 import { Facets } from "./facets.js";
 import { Cache } from "./pixels.js";
 import { clampOffset, GAP, layOut, reveal, toContent, toScroll, visibleTiles } from "./scroll.js";
-import { Filter } from "./filter.js";
+import { BOX_ORDERS, Filter } from "./filter.js";
+import { drawOutlines } from "./outlines.js";
+import { rowQuery } from "./route.js";
 
 /** @typedef {import("./types").Row} Row */
 /** @typedef {import("./types").Rows} Rows */
@@ -43,6 +45,10 @@ export class Grid {
     this.scroller = h("div", { class: "scroller", tabindex: 0, role: "listbox", "aria-label": "Images" }, this.spacer);
     this.empty = h("div", { class: "empty", role: "status", hidden: true });
     this.count = h("span", { class: "total", role: "status" });
+    this.outlined = app.about.boxes || app.about.predictions;
+    this.outlines = iconButton("boxes", "Boxes on the thumbnails (B)", () => this.flipOutlines(), { hidden: !this.outlined });
+    const natural = (/** @type {string} */ a, /** @type {string} */ b) => a.localeCompare(b, "en", { numeric: true });
+    this.readers = [...app.about.readers].sort(natural);
     this.filter = new Filter(app);
     this.facets = new Facets(app);
     this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Thumbnail size", class: "tile-size" });
@@ -54,7 +60,7 @@ export class Grid {
       h("header", { class: "bar" }, unfold, h("h1", { class: "title" }, app.about.title), this.filter.search, this.filter.sql, h("span", { class: "bar-end" }, ...app.tools())),
       h(
         "div", { class: "grid-body" }, this.facets.element,
-        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.filter.sort, this.zoom), this.scroller, this.empty),
+        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.outlines, this.filter.sort, this.zoom), this.scroller, this.empty),
       ),
     );
     this.scroller.addEventListener("scroll", () => this.scrolled());
@@ -67,8 +73,9 @@ export class Grid {
   async show(route) {
     this.element.hidden = false;
     document.title = `${this.app.about.title} · wetread`;
-    const { where, search, order, desc } = route;
-    const key = JSON.stringify([where, search, order, desc]);
+    const outlines = this.outlined && route.outlines;
+    set(this.outlines, { "aria-pressed": String(outlines) });
+    const key = JSON.stringify([rowQuery(route), outlines]);
     this.filter.fill(route);
     if (key === this.key_) {
       this.layOut(true);
@@ -102,10 +109,9 @@ export class Grid {
 
   /** Selects an image that was open. @param {string} id */
   async find(id) {
-    const { where, search, order, desc } = this.app.route;
     try {
       /** @type {Position} */
-      const { offset } = await fetchJson("position", { id, where, search, order, desc });
+      const { offset } = await fetchJson("position", { id, ...rowQuery(this.app.route) });
       if (offset !== null) this.select(offset);
     } catch { /* the grid keeps its selection */ }
   }
@@ -117,17 +123,19 @@ export class Grid {
     if (this.underWay.has(page) || this.pages.get(String(page))) return;
     const controller = new AbortController();
     this.underWay.set(page, controller);
-    const { where, search, order, desc } = this.app.route;
+    const { route } = this.app;
+    const outlines = this.outlined && route.outlines;
     const key = this.key_;
     try {
       /** @type {Rows} */
-      const answer = await fetchJson("rows", { where, search, order, desc, offset: page * PAGE, limit: PAGE, columns: order }, controller.signal);
+      const answer = await fetchJson("rows", { ...rowQuery(route), offset: page * PAGE, limit: PAGE, columns: route.order, outlines }, controller.signal);
       if (key !== this.key_) return;
       this.pages.put(String(page), answer.rows);
       this.setTotal(answer.total);
       this.filter.showError("");
     } catch (error) {
       if (isAbort(error) || key !== this.key_) return;
+      if (/** @type {ApiError} */ (error).status === 0) return; // reported by the banner
       this.setTotal(0);
       this.filter.showError(/** @type {Error} */ (error).message);
       this.key_ = "";
@@ -142,11 +150,29 @@ export class Grid {
     const all = this.app.about.rows;
     this.count.textContent = total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
     this.empty.hidden = total > 0;
-    this.empty.textContent = all ? "No rows match the filter." : "The index is empty.";
+    this.empty.replaceChildren(...(total ? [] : this.explainEmpty(all)));
     if (total !== this.total) {
       this.total = total;
       this.layOut(true);
     }
+  }
+
+  /** @param {number} all @returns {Node[]} */
+  explainEmpty(all) {
+    const { where, search } = this.app.route;
+    if (!all) return [h("p", {}, "The index is empty.")];
+    const masked = this.app.about.masked && search !== "";
+    return [
+      h("p", {}, search && !where ? `Nothing matches “${search}”.` : "No rows match the filter."),
+      masked && h("p", { class: "quiet" }, "The search covers paths, descriptions and UIDs. Names, dates and other values that may identify a patient are masked: a condition such as PatientName = '…' finds them, and ", h("code", {}, "wetread view --show-phi"), " shows them."),
+      h("button", { type: "button", class: "wide", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all"),
+    ].filter((node) => node instanceof Node);
+  }
+
+  /** Loads again what failed while the server did not respond. */
+  retry() {
+    this.key_ = "";
+    this.facets.forget();
   }
 
   /** @param {number} index */
@@ -268,13 +294,14 @@ export class Grid {
   fillTile(tile, row) {
     tile.row = row;
     const [picture, text] = tile.element.children;
-    const name = (row.member || row.path).split("/").at(-1) ?? "";
+    const [folder, name] = nameOf(row);
     set(tile.element, { "aria-label": describe(row, name), title: `${row.path} ${row.member ?? ""}`.trim() });
     const { order } = this.app.route;
     const extra = row.columns && order in row.columns ? row.columns[order] : undefined;
-    const facts = [row.Modality, extra === undefined ? row.Columns && `${row.Columns} × ${row.Rows}` : `${order} ${extra ?? "–"}`];
+    const value = typeof extra === "number" ? short(extra, 3) : extra;
+    const facts = extra === undefined ? factsOf(row) : [row.Modality, `${BOX_ORDERS[order] ?? order} ${value ?? "–"}`];
     text.replaceChildren(
-      h("span", { class: "name" }, name),
+      h("span", { class: "name-line" }, folder && h("span", { class: "folder" }, folder), h("span", { class: "name" }, name)),
       h("span", { class: "facts-line" }, h("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")), ...badges(row)),
     );
     picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
@@ -286,18 +313,30 @@ export class Grid {
     const size = this.geometry.tile * window.devicePixelRatio > 270 ? 512 : this.geometry.tile > 135 ? 256 : 128;
     const key = `${row.id} ${size}`;
     const known = this.pictures.get(key);
-    if (known) return void to.replaceChildren(h("img", { src: known, alt: "", draggable: "false" }));
+    if (known) return this.put(known, row, to);
     tile.controller = this.queue.add(async (signal) => {
       try {
         const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size }, signal));
         this.pictures.put(key, url);
-        if (tile.row === row) to.replaceChildren(h("img", { src: url, alt: "", draggable: "false" }));
+        if (tile.row === row) this.put(url, row, to);
       } catch (error) {
         if (isAbort(error)) return;
-        const { message, code } = /** @type {ApiError} */ (error);
+        const { message, code, status } = /** @type {ApiError} */ (error);
+        if (status === 0) return; // loaded again once the server responds
         to.replaceChildren(h("span", { class: "no-thumbnail", title: message }, "no image", code && h("code", {}, code)));
       }
     });
+  }
+
+  /** Shows a thumbnail, with its boxes. @param {string} url @param {Row} row @param {Element} to */
+  put(url, row, to) {
+    const image = h("img", { src: url, alt: "", draggable: "false" });
+    to.replaceChildren(image);
+    if (row.outlines?.length) image.addEventListener("load", () => to.append(drawOutlines(row, image.naturalWidth, image.naturalHeight, this.readers)), { once: true });
+  }
+
+  flipOutlines() {
+    if (this.outlined) this.app.go({ outlines: !this.app.route.outlines }, true);
   }
 
   // -- input ----------------------------------------------------------------------------------
@@ -335,6 +374,7 @@ export class Grid {
       const next = this.selected + steps[key];
       if (Math.abs(steps[key]) !== across || (next >= 0 && next < this.total)) this.select(Math.min(Math.max(next, 0), this.total - 1));
     } else if (key === "Enter") this.openSelected();
+    else if (key.toLowerCase() === "b") this.flipOutlines();
     else if (key === "/") this.filter.focusSearch();
     else if (key.toLowerCase() === "f") this.filter.focusSql();
     else if (key === "+" || key === "=") this.resizeTo(this.size + 1);
@@ -342,6 +382,23 @@ export class Grid {
     else return false;
     return true;
   }
+}
+
+/** Folder or archive, and name, of a file. @param {Row} row @returns {[string, string]} */
+function nameOf(row) {
+  const parts = row.path.split("/");
+  const name = parts.pop() ?? "";
+  if (row.member) return [name, row.member.split("/").at(-1) ?? ""];
+  return [parts.at(-1) ?? "", name];
+}
+
+/** What tells images apart: modality, size, slice, frames. @param {Row} row */
+function factsOf(row) {
+  return [
+    row.Modality, row.Columns && `${row.Columns} × ${row.Rows}`,
+    row.InstanceNumber !== null && row.InstanceNumber !== undefined && `no. ${row.InstanceNumber}`,
+    (row.frames ?? 0) > 1 && plural(row.frames ?? 0, "frame"),
+  ];
 }
 
 /** @param {Row} row */

@@ -45,7 +45,8 @@ export class Header {
     const words = this.search.value.trim().toLowerCase();
     const rows = this.rows(this.elements, words);
     const all = countAll(this.elements);
-    this.note.textContent = words ? `${plural(rows.count, "element")} of ${all}` : plural(all, "element");
+    const hidden = words && !rows.count && anyMasked(this.elements) ? ". Masked values are not searched: wetread view --show-phi shows them." : "";
+    this.note.textContent = (words ? `${plural(rows.count, "element")} of ${all}` : plural(all, "element")) + hidden;
     this.tree.replaceChildren(...rows.nodes);
   }
 
@@ -77,6 +78,11 @@ export class Header {
     }
     return { nodes, count: total };
   }
+}
+
+/** @param {Element[]} elements @returns {boolean} */
+function anyMasked(elements) {
+  return elements.some((element) => element.masked || (element.items ?? []).some(anyMasked));
 }
 
 /** @param {Element[]} elements @returns {number} */

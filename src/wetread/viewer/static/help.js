@@ -16,6 +16,7 @@ export const KEYS = [
     ["Enter", "open the selected image"],
     ["+ −", "larger or smaller thumbnails"],
     ["F", "filter by SQL"],
+    ["B", "show or hide the boxes on thumbnails"],
   ]],
   ["Image", [
     ["← →", "previous or next image of the filtered list"],

@@ -10,6 +10,7 @@ import { Info } from "./info.js";
 import { findMiss } from "./misses.js";
 import { bestPlane, Cache, loadPlane, plan, scaleFor } from "./pixels.js";
 import { Readers } from "./readers.js";
+import { rowQuery } from "./route.js";
 import { distance, drawRuler } from "./ruler.js";
 import { press } from "./shortcuts.js";
 import { Stage } from "./stage.js";
@@ -308,7 +309,7 @@ export class ImageView {
     this.layer.draw(marks, readers.selected, chips, stage.element.clientWidth);
     this.layer.fade(readers.opacity);
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
-    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text);
+    drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text, [stage.element.clientWidth, stage.element.clientHeight]);
   }
 
   /** @param {[number, number]} from @param {[number, number]} to */
@@ -399,10 +400,9 @@ export class ImageView {
 
   /** @param {Route} route @param {AbortSignal} signal */
   async loadPosition(route, signal) {
-    const { where, search, order, desc } = route;
     try {
       /** @type {Position} */
-      const position = await fetchJson("position", { id: route.id, where, search, order, desc }, signal);
+      const position = await fetchJson("position", { id: route.id, ...rowQuery(route) }, signal);
       this.position = position;
       this.controls.setPosition(position);
     } catch { /* the image is displayed without its position */ }
@@ -434,7 +434,7 @@ export class ImageView {
       this.pendingMiss = 0;
       this.drawBoxes();
     } catch (error) {
-      if (!isAbort(error)) this.controls.showMessage(/** @type {Error} */ (error).message);
+      if (!isAbort(error) && /** @type {ApiError} */ (error).status !== 0) this.controls.showMessage(/** @type {Error} */ (error).message);
     }
   }
 
@@ -464,7 +464,7 @@ export class ImageView {
 
   /** @param {unknown} error */
   showError(error) {
-    if (isAbort(error)) return;
+    if (isAbort(error) || (error instanceof ApiError && error.status === 0)) return; // the banner reports it
     this.fail(/** @type {Error} */ (error).message);
     if (!(error instanceof ApiError)) console.error(error);
   }

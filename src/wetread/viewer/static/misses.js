@@ -1,6 +1,7 @@
 // Images with false positives or false negatives, in the order of the list.
 
 import { fetchJson } from "./api.js";
+import { rowQuery } from "./route.js";
 
 /** @typedef {import("./types").Route} Route */
 /** @typedef {import("./types").Misses} Misses */
@@ -11,9 +12,8 @@ import { fetchJson } from "./api.js";
  * @returns {Promise<string | undefined>}
  */
 export async function findMiss(route, here, way) {
-  const { iou, score, where, search, order, desc } = route;
   /** @type {Misses} */
-  const { images } = await fetchJson("misses", { iou, score, where, search, order, desc });
+  const { images } = await fetchJson("misses", rowQuery(route));
   const others = images.filter(({ id }) => id !== route.id);
   const next = way > 0
     ? others.find(({ offset }) => offset > here) ?? others[0]

@@ -2,6 +2,7 @@
 
 import { JUDGED, huesOf, isDrawn, marksOf } from "./boxes.js";
 import { count, h, s } from "./dom.js";
+import { hiddenNote, setSliders, slider, startNote } from "./thresholds.js";
 
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {import("./types").About} About */
@@ -35,6 +36,7 @@ export class Readers {
     this.hidden = null;
     this.element = h("div", { class: "panel-body", id: "panel-boxes", role: "tabpanel", "aria-label": "Boxes" });
     this.list = h("ul", { class: "marks-list" });
+    this.hiddenNote = h("p", { class: "quiet note", role: "status" });
     this.tally = h("div", { class: "tally", role: "status" });
   }
 
@@ -96,8 +98,9 @@ export class Readers {
     if (about.predictions) {
       sections.push(section(
         "Matching",
-        this.slider("Minimum score", "score", route.score),
-        this.slider("Minimum IoU", "iou", route.iou),
+        slider("Minimum score", "score", route.score, this.change),
+        this.hiddenNote,
+        slider("Minimum IoU", "iou", route.iou, this.change),
         this.tally,
       ));
     }
@@ -126,19 +129,6 @@ export class Readers {
       input, swatch, h("span", { class: "grow" }, name),
       h("span", { class: "number" }, number), key && h("kbd", {}, key),
     );
-  }
-
-  /** @param {string} name @param {"iou" | "score"} field @param {number} value */
-  slider(name, field, value) {
-    const output = h("output", {}, value.toFixed(2));
-    const [min, max] = field === "iou" ? [0.1, 0.9] : [0, 1];
-    const input = h("input", { type: "range", min, max, step: 0.01, "data-field": field, "aria-label": name });
-    input.value = String(value);
-    input.addEventListener("input", () => {
-      output.textContent = Number(input.value).toFixed(2);
-      this.change({ [field]: Number(input.value) });
-    });
-    return h("label", { class: "slider" }, h("span", { class: "grow" }, name), input, output);
   }
 
   fader() {
@@ -202,12 +192,9 @@ export class Readers {
       else if (kind === "label") input.checked = !route.labels || route.labels.includes(value);
       else input.checked = show.includes("r") && (!route.readers || route.readers.includes(value));
     }
-    for (const input of this.element.querySelectorAll("input[data-field]")) {
-      if (!(input instanceof HTMLInputElement) || input === document.activeElement) continue;
-      input.value = String(route[/** @type {"iou" | "score"} */ (input.dataset.field)]);
-      const output = input.parentElement?.querySelector("output");
-      if (output) output.textContent = Number(input.value).toFixed(2);
-    }
+    setSliders(this.element, route);
+    const hidden = hiddenNote(this.boxes.predictions.filter(isDrawn), route.score);
+    this.hiddenNote.textContent = hidden || (route.score === this.about.start?.score ? startNote(this.about.start) : "");
     this.tally.replaceChildren(
       this.score("tp", "TP", "true positive", tp), this.score("fp", "FP", "false positive", fp), this.score("fn", "FN", "false negative", fn),
       h("button", { type: "button", class: "wide", onclick: () => this.nextMiss(1) }, "Next miss", h("kbd", {}, "N")),

@@ -6,15 +6,16 @@
 export const START = {
   page: "grid", id: "", where: "", search: "", order: "", desc: false,
   frame: 0, window: "", invert: false, zoom: null, x: null, y: null,
-  readers: null, labels: null, show: null, iou: 0.5, score: 0.3, tab: "",
+  readers: null, labels: null, show: null, iou: 0.5, score: 0, tab: "", outlines: true,
 };
 
 /**
  * Parses a fragment; missing values have their defaults.
  * @param {string} fragment with or without its #
+ * @param {number} [score] default of the minimum score
  * @returns {Route}
  */
-export function parse(fragment) {
+export function parse(fragment, score = START.score) {
   const [path, query = ""] = splitOnce(fragment.replace(/^#/, ""), "?");
   const parameters = new URLSearchParams(query);
   const image = /^\/image\/([0-9a-f]{16})$/.exec(path);
@@ -35,22 +36,26 @@ export function parse(fragment) {
     labels: list(parameters, "labels"),
     show: parameters.get("show"),
     iou: clamp(number(parameters, "iou") ?? START.iou),
-    score: clamp(number(parameters, "score") ?? START.score),
+    score: clamp(number(parameters, "score") ?? score),
     tab: parameters.get("tab") ?? "",
+    outlines: parameters.get("outlines") !== "0",
   };
 }
 
 /**
  * Formats a state as a fragment, without default values.
- * @param {Route} route
+ * @param {Route} route @param {number} [score] default of the minimum score
  * @returns {string}
  */
-export function format(route) {
+export function format(route, score = START.score) {
   const query = new URLSearchParams();
   for (const name of /** @type {const} */ (["where", "search", "order"])) {
     if (route[name]) query.set(name, route[name]);
   }
   if (route.desc) query.set("desc", "1");
+  if (route.iou !== START.iou) query.set("iou", String(route.iou));
+  if (route.score !== score) query.set("score", String(route.score));
+  if (!route.outlines) query.set("outlines", "0");
   if (route.page === "image") {
     if (route.frame) query.set("frame", String(route.frame));
     if (route.window) query.set("window", route.window);
@@ -64,13 +69,16 @@ export function format(route) {
       if (value) query.set(name, value.map((one) => encodeURIComponent(one)).join(","));
     }
     if (route.show !== null) query.set("show", route.show);
-    if (route.iou !== START.iou) query.set("iou", String(route.iou));
-    if (route.score !== START.score) query.set("score", String(route.score));
     if (route.tab) query.set("tab", route.tab);
   }
   const text = query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
   const path = route.page === "image" ? `/image/${route.id}` : "/grid";
   return `#${path}${text && `?${text}`}`;
+}
+
+/** Filter and order of a state, as query of the server. @param {Route} route */
+export function rowQuery({ where, search, order, desc, iou, score }) {
+  return { where, search, order, desc, iou, score };
 }
 
 /**

@@ -25,8 +25,9 @@ export function distance(from, to, spacing) {
 
 /**
  * @param {SVGGElement} group @param {[Point, Point] | null} ends on the screen @param {string} text
+ * @param {Point} size of the screen, inside which the text stays
  */
-export function drawRuler(group, ends, text) {
+export function drawRuler(group, ends, text, size) {
   group.replaceChildren();
   if (!ends) return;
   const [[x1, y1], [x2, y2]] = ends;
@@ -34,11 +35,13 @@ export function drawRuler(group, ends, text) {
   const [nx, ny] = [(-(y2 - y1) / length) * 6, ((x2 - x1) / length) * 6];
   const path = `M${x1} ${y1}L${x2} ${y2}M${x1 - nx} ${y1 - ny}l${2 * nx} ${2 * ny}M${x2 - nx} ${y2 - ny}l${2 * nx} ${2 * ny}`;
   const width = textWidth(text) + 12;
+  const x = Math.max(0, Math.min(x2 + 10 + width <= size[0] ? x2 + 10 : x2 - 10 - width, size[0] - width));
+  const y = Math.max(0, Math.min(y2 - 9, size[1] - 18));
   group.append(
     s("path", { d: path, class: "halo", "stroke-width": 4 }),
     s("path", { d: path, class: "ruler-line" }),
     s(
-      "g", { class: "chip", transform: `translate(${x2 + 10} ${y2 - 9})` },
+      "g", { class: "chip", transform: `translate(${x} ${y})` },
       s("rect", { width, height: 18, rx: 3, class: "chip-back" }),
       s("text", { x: 6, y: 13, class: "ruler-text" }, text),
     ),

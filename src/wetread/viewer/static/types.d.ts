@@ -9,6 +9,7 @@ export interface Preset { key: string; name: string; center: number; width: numb
 export interface About {
   title: string; version: string; rows: number; images: number; columns: Column[];
   readers: string[]; labels: string[]; boxes: boolean; predictions: boolean; consensus: boolean;
+  box_columns: string[]; image_columns: string[]; start: { score: number; f1: number | null } | null;
   report: string | null; presets: Preset[]; masked: boolean;
 }
 
@@ -17,7 +18,10 @@ export interface Row {
   Rows: number | null; Columns: number | null; PhotometricInterpretation: string | null;
   frames: number | null; problems: string[]; worst?: Severity | null; boxes: number;
   part: string | null; has_pixels: boolean; columns?: Record<string, unknown>;
+  InstanceNumber: number | null; outlines?: Outline[];
 }
+/** Corners in stored pixels; TP, FP or the name of a reader. */
+export type Outline = [number, number, number, number, string];
 export interface Rows { total: number; offset: number; rows: Row[] }
 export interface Position { offset: number | null; total: number; previous: string | null; next: string | null }
 
@@ -73,4 +77,5 @@ export interface Route {
   zoom: number | null; x: number | null; y: number | null;
   readers: string[] | null; labels: string[] | null; show: string | null; iou: number; score: number;
   tab: string;
+  outlines: boolean;
 }
