@@ -85,7 +85,8 @@ def parse_stroke(data: Any) -> Stroke:
     _check(isinstance(image, str) and _IMAGE.fullmatch(image), "image", image, "not an image id")
     _check(_is_uuid(item) or item == VERDICT, "item", item, "neither a UUID nor 'verdict'")
     _check(_is_count(base), "base", base, "not a revision")
-    stroke = Stroke(*(data[name] for name in _UNIQUE), blind=data.get("blind", True) is not False)
+    stroke = Stroke(*(data[name] for name in _UNIQUE))
+    stroke = stroke._replace(blind=data.get("blind", True) is not False)
     return _parse_content(stroke, data) if op == "put" else stroke
 
 

@@ -15,8 +15,8 @@ def make_stroke(op: str = "put", **values: Any) -> dict[str, Any]:
     >>> stroke["op"], stroke["base"], "label" in stroke
     ('delete', 2, False)
     """
-    stroke = {"uuid": str(uuid.uuid4()), "op": op, "image": IMAGE, "item": str(uuid.uuid4())}
-    stroke |= {"base": 0}
+    made, item = str(uuid.uuid4()), str(uuid.uuid4())
+    stroke: dict[str, Any] = {"uuid": made, "op": op, "image": IMAGE, "item": item, "base": 0}
     if op == "put" and values.get("item") != "verdict":
         stroke |= {"kind": "box", "label": "Nodule/Mass", "corners": [1, 2, 3.5, 4]}
     return stroke | values

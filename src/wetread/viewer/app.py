@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wetread.common.text import to_plain
 from wetread.errors import NotFoundError, UsageError, WetreadError
+from wetread.viewer.annotation_routes import STROKES, AnnotationRoutes
 from wetread.viewer.guard import Guard
 from wetread.viewer.parameters import (
     check_id,
@@ -27,6 +26,10 @@ from wetread.viewer.parameters import (
     read_row_query,
     read_window,
 )
+from wetread.viewer.responses import to_binary as _binary
+from wetread.viewer.responses import to_jpeg as _jpeg
+from wetread.viewer.responses import to_json as _json
+from wetread.viewer.responses import until_disconnect
 from wetread.viewer.state import State, describe, to_rows
 from wetread.viewer.worker import ProblemError
 
@@ -71,6 +74,7 @@ def make_app(
         Route("/api/images/{id}/table", server.table),
         Route("/api/images/{id}/modality", server.modality),
         Route("/api/images/{id}/boxes", server.boxes),
+        *(AnnotationRoutes(state, state.annotations).routes if state.annotations else ()),
     ]
 
     @contextlib.asynccontextmanager
@@ -80,7 +84,8 @@ def make_app(
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=_HANDLERS)
     app.router.redirect_slashes = False
-    return Guard(app, token, state.report_key, allow_hosts, frame_ancestors)
+    posts = [STROKES] if state.annotations else []
+    return Guard(app, token, state.report_key, allow_hosts, frame_ancestors, posts)
 
 
 class _Server:
@@ -224,38 +229,6 @@ class _Server:
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._state.executor, function, *args)
-
-
-async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """Await `work`; cancel it if the browser disconnects."""
-    task = asyncio.ensure_future(work)
-    message = asyncio.ensure_future(request.receive())
-    try:
-        while not task.done():
-            await asyncio.wait({task, message}, return_when=asyncio.FIRST_COMPLETED)
-            if message.done() and not task.done():
-                if message.result()["type"] == "http.disconnect":
-                    raise HTTPException(499, "the browser has disconnected")
-                message = asyncio.ensure_future(request.receive())
-        return await task
-    finally:
-        for pending in (task, message):
-            pending.cancel()
-        await asyncio.gather(task, message, return_exceptions=True)
-
-
-def _binary(data: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(data, headers=headers, media_type="application/octet-stream")
-
-
-def _jpeg(data: bytes) -> Response:
-    return Response(data, headers={"Content-Type": "image/jpeg"})
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    text = json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    data = text.encode("utf-8", "backslashreplace")  # a name may not be UTF-8
-    return Response(data, status, headers={"Content-Type": "application/json"})
 
 
 async def _http(request: Request, error: Exception) -> Response:
