@@ -123,15 +123,15 @@ def test_counts_and_styles_follow_the_sliders(page: Any, phantoms: Any) -> None:
     boxes = fetch(phantoms, f"images/{phantoms.images[name].id}/boxes")
     seen = set()
     for iou, score in ((0.5, 0.3), (0.9, 0.0), (0.1, 0.0), (0.4, 0.8)):
-        page.fill("[data-field=iou]", str(iou))
-        page.fill("[data-field=score]", str(score))
+        page.fill(".panel [data-field=iou]", str(iou))
+        page.fill(".panel [data-field=score]", str(score))
         counts = page.locator(".tally b").all_inner_texts()
         assert counts == count_by_hand(boxes, iou, score)
         assert counts == [str(rects(page, role)) for role in ("tp", "fp", "fn")]
         seen.add(tuple(counts))
     assert len(seen) > 1
-    page.fill("[data-field=iou]", "0.9")
-    page.fill("[data-field=score]", "0")
+    page.fill(".panel [data-field=iou]", "0.9")
+    page.fill(".panel [data-field=score]", "0")
     dashes = {
         role: page.locator(f".marks .{role} rect").last.get_attribute("stroke-dasharray")
         for role in ("fp", "fn")

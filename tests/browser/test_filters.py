@@ -11,6 +11,7 @@ import pytest
 
 import wetread as wr
 from wetread.boxes import Boxes
+from wetread.testing.dicom import changed, dicom_file, element, picture
 from wetread.viewer.handle import serve
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
@@ -189,6 +190,22 @@ def test_tiles_tell_files_apart(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?search=movie"))
     page.wait_for_selector(".tile .name")
     assert page.inner_text(".facts-line .quiet") == "DX · 24 × 24 · no. 90 · 6 frames"
+
+
+def test_frames_missing_from_the_file_are_reported(
+    page: Any, tmp_path: Path, open_site: Any
+) -> None:
+    values = np.repeat(np.arange(3, dtype="<u2") * 500, 24 * 24).tobytes()  # 3 of 6 frames
+    more = [element("NumberOfFrames", "6"), element("PixelData", values, vr="OW")]
+    (tmp_path / "cut.dcm").write_bytes(dicom_file(changed(picture(1, 24, 24), *more)))
+    page.goto(open_site(wr.scan(tmp_path, progress=False)).image("cut"))
+    page.wait_for_selector(".stage:is([data-drawn^=smooth], [data-drawn^=exact])")
+    page.keyboard.press("End")
+    page.wait_for_selector(".no-image:not([hidden]) >> text=frame 5 is missing")
+    assert page.locator(".frames").is_visible()
+    page.keyboard.press("Home")
+    page.until("document.querySelector('.no-image').hidden")
+    page.wait_for_selector(".stage:is([data-drawn^=smooth], [data-drawn^=exact])")
 
 
 @pytest.mark.parametrize("width", [360, 600, 900, 1300, 2560])

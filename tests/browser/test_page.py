@@ -123,8 +123,13 @@ def test_unreachable_server(page: Any, mixed: Any) -> None:
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     page.route("**/api/**", lambda route: route.abort())
     page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
-    page.wait_for_selector(".no-image:not([hidden])")
-    assert "does not respond" in page.inner_text(".no-image")
+    page.wait_for_selector(".banner:not([hidden]) >> text=does not respond")
+    assert page.locator(".no-image:not([hidden])").count() == 0
+    page.unroute("**/api/**")
+    page.click(".banner-button")
+    page.wait_for_selector(".stage[data-drawn^='smooth'], .stage[data-drawn^='exact']")
+    assert page.inner_text(".path") == "linear.dcm"
+    assert page.locator(".banner:not([hidden])").count() == 0
 
 
 @pytest.mark.apt("npm", "npm")

@@ -18,10 +18,10 @@ import pytest
 import wetread as wr
 from wetread.errors import StorageError, UnknownNameError, UsageError
 from wetread.reports.build import Report, build
-from wetread.reports.sections import SECTIONS
 from wetread.table.query import query
 
-KEYS = [
+LABELLED = ["labels", "readers", "predictions", "groups"]
+OTHERS = [
     "problems",
     "files",
     "hierarchy",
@@ -34,10 +34,6 @@ KEYS = [
     "privacy",
     "pixels",
     "split",
-    "labels",
-    "readers",
-    "predictions",
-    "groups",
 ]
 
 
@@ -76,11 +72,36 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
     }
 
 
-def test_sections_in_order(report: Report) -> None:
-    assert list(report.data["sections"]) == KEYS
-    assert len(SECTIONS) == len(KEYS) == 16
-    found = re.findall(r'<section id="(\w+)"', report.html)
-    assert found == [*KEYS, "appendix"]
+def test_pictures_and_labels_come_first(report: Report, real: Any) -> None:
+    keys = ["pictures", *LABELLED, *OTHERS]
+    assert list(report.data["sections"]) == keys
+    assert re.findall(r'<section id="(\w+)"', report.html) == [*keys, "appendix"]
+    assert list(real[1]) == ["pictures", *OTHERS, *LABELLED]  # without labels
+
+
+def test_the_sample_shows_boxes_of_readers(report: Report, boxes: wr.Boxes) -> None:
+    sample = report.data["sections"]["pictures"]["sample"]
+    rows = [row for row in boxes.table.to_pylist() if row["kind"] == "box"]
+    assert len(sample) == 12
+    assert set(sample) <= {row["image"] for row in rows}
+    (section,) = re.findall(r'<section id="pictures".*?</section>', report.html, re.DOTALL)
+    drawn = sum(row["image"] in sample for row in rows)
+    assert section.count('class="truth"') == drawn
+
+
+def test_readers_in_natural_order(report: Report) -> None:
+    readers = [row["reader"] for row in report.data["sections"]["readers"]["readers"]]
+    assert readers == sorted(readers, key=lambda name: int(name[1:]))
+    places = [report.html.index(f'<th scope="row">{name}</th>') for name in readers]
+    assert places == sorted(places)
+
+
+def test_no_commands_outside_of_the_queries(report: Report, real: Any) -> None:
+    for page in (report.html, real[2]):
+        visible = re.sub(r"<(head|details|script).*?</\1>", "", page, flags=re.DOTALL)
+        text = re.sub(r"<[^>]+>", " ", visible).replace("wetread report", "", 1)  # the title
+        assert not re.search(r"wetread (view|query|scan|measure|report|split|evaluate)\b", text)
+        assert "--" not in text
 
 
 def test_totals_and_statuses(sections: dict[str, Any], frame: pd.DataFrame) -> None:
@@ -380,7 +401,7 @@ def test_queries_of_an_index_in_memory_are_python(
 
 def test_first_query_gives_the_first_figures(report: Report, reported: Path) -> None:
     index = wr.Index.open(reported / "train.index")
-    first = re.search(r"<pre[^>]*><code>(.*?)</code>", report.html, re.S)
+    first = re.search(r'id="problems".*?<pre[^>]*><code>(.*?)</code>', report.html, re.S)
     assert first
     (row,) = query(index, shlex.split(html.unescape(first[1]))[3]).to_pylist()
     assert row == report.data["sections"]["problems"]["totals"]
@@ -416,7 +437,7 @@ def test_index_without_images(tmp_path: Path) -> None:
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         report = build(index)
         assert report.data["sections"]["problems"]["totals"]["images"] == 0
-        assert len(re.findall("<section", report.html)) == 17
+        assert len(re.findall("<section", report.html)) == 18
 
 
 def test_predictions_that_cannot_be_scored(reported: Path, boxes: wr.Boxes) -> None:

@@ -191,10 +191,12 @@ class Tile:
     """File name."""
     note: str
     link: Html
-    """Link or command that opens the image in the viewer."""
+    """Link that opens the image in the viewer, if a viewer serves the report."""
     marks: Sequence[Mark] = ()
     hidden: str = ""
     """Reason why the image must not be shown."""
+    command: str = ""
+    """Command that opens the image in the viewer, shown with the query."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,9 @@ class Gallery:
         tiles = [el("li", _tile(tile, pictures.get(tile.request))) for tile in self.tiles]
         drawn = el("ul", tiles, class_="tiles")
         caption = el("p", self.caption, class_="caption")
-        return el("div", caption, drawn, query(self.command), class_="gallery")
+        lines = [self.command, *(tile.command for tile in self.tiles)]
+        commands = "\n".join(line for line in lines if line)
+        return el("div", caption, drawn, query(commands or None), class_="gallery")
 
 
 def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:

@@ -16,7 +16,7 @@ from wetread.boxes.join import joined
 from wetread.common.files import written
 from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
-from wetread.reports.sections import SECTIONS
+from wetread.reports.sections import list_sections
 from wetread.reports.subject import Links, Subject
 from wetread.table.query import RunQuery, open_queries
 from wetread.table.rows import IndexLike, IndexRows, check_files
@@ -134,7 +134,7 @@ def build(
     index = IndexRows.of(index)
     with open_queries(index) as run_query:
         subject = _subject(index, run_query, boxes, predictions, split, show_phi, links)
-        sections = [describe(subject) for describe in SECTIONS]
+        sections = [describe(subject) for describe in list_sections(subject)]
         provenance = _provenance(subject)
     requests = [r for section in sections for block in section.blocks for r in block.requests()]
     data: dict[str, Any] = {

@@ -160,10 +160,10 @@ class Subject:
         return "" if any(name and name in text for name in names) else text
 
     def link(self, id_: str) -> Html:
-        """Link or command that opens an image in the viewer."""
+        """Link that opens an image in the viewer; empty without a viewer."""
         if self.links == "viewer":
             return el("a", "open", href=f"./#/image/{id_}", aria_label=f"open image {id_}")
-        return el("code", f"wetread view {shlex.quote(self.name)} --at {id_}", class_="open")
+        return Html()
 
     def tile(
         self,
@@ -178,7 +178,10 @@ class Subject:
         hidden = "not shown: text may be burned in" if risky else ""
         request = Request(row["id"], crop, frame)
         path = self.shown_path(row)
-        return Tile(request, path, cut(note, 120), self.link(row["id"]), marks, hidden)
+        command = ""
+        if self.links == "command" and self.index.folder is not None:
+            command = f"wetread view {shlex.quote(self.name)} --at {row['id']}"
+        return Tile(request, path, cut(note, 120), self.link(row["id"]), marks, hidden, command)
 
     def counts(self, expression: str, where: str = PIXELS) -> Counts:
         """Counts of the values of an SQL expression, most frequent first."""

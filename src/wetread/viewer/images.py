@@ -44,7 +44,7 @@ PREVIEW = 700
 """A preview is made from the smallest resolution of at least this longest side, in pixels."""
 _OPEN = 64
 """Headers in the cache."""
-_COLUMNS = ("Modality", "Rows", "Columns", "PhotometricInterpretation")
+_COLUMNS = ("Modality", "Rows", "Columns", "PhotometricInterpretation", "NumberOfFrames")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +320,7 @@ def _undecoded(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": row.get("Rows"),
         "columns": row.get("Columns"),
-        "frames": 0,
+        "frames": row.get("NumberOfFrames") or 0,  # others of the file may be there
         "varies": False,
         "aspect": 1.0,
         "spacing": None,

@@ -1,4 +1,4 @@
-"""Sections of the report, in order; each module has one function `describe`."""
+"""Sections of the report; each module has one function `describe`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wetread.reports.sections import (
     measured,
     origin,
     parts,
+    pictures,
     predicted,
     problems,
     protection,
@@ -25,7 +26,15 @@ from wetread.reports.sections import (
 )
 from wetread.reports.subject import Subject
 
-SECTIONS: tuple[Callable[[Subject], Section], ...] = (
+Describe = Callable[[Subject], Section]
+LABELLED: tuple[Describe, ...] = (
+    labels.describe,
+    readers.describe,
+    predicted.describe,
+    groups.describe,
+)
+"""Sections that need labels: the first ones after the images if there are any."""
+OTHERS: tuple[Describe, ...] = (
     problems.describe,
     sources.describe,
     hierarchy.describe,
@@ -38,9 +47,11 @@ SECTIONS: tuple[Callable[[Subject], Section], ...] = (
     protection.describe,
     measured.describe,
     parts.describe,
-    labels.describe,
-    readers.describe,
-    predicted.describe,
-    groups.describe,
 )
-"""All sections except the last one, the JSON data."""
+
+
+def list_sections(subject: Subject) -> tuple[Describe, ...]:
+    """All sections in order, except the last one, the JSON data."""
+    if subject.boxes is None and subject.predictions is None:
+        return (pictures.describe, *OTHERS, *LABELLED)
+    return (pictures.describe, *LABELLED, *OTHERS)

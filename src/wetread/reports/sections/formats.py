@@ -1,4 +1,4 @@
-"""Section 5: pixel formats and transfer syntaxes, and available decoders."""
+"""Section: pixel formats and transfer syntaxes, and available decoders."""
 
 from __future__ import annotations
 

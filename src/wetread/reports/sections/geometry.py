@@ -1,4 +1,4 @@
-"""Section 6: image sizes and pixel spacing."""
+"""Section: image sizes and pixel spacing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 15: scores by subgroup, and calibration of the scores."""
+"""Section: scores by subgroup, and calibration of the scores."""
 
 from __future__ import annotations
 

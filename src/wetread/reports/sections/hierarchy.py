@@ -1,4 +1,4 @@
-"""Section 3: patients, studies, series and images, and inconsistencies between them."""
+"""Section: patients, studies, series and images, and inconsistencies between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 13: labels, positions and sizes of boxes, and their problems."""
+"""Section: labels, positions and sizes of boxes, and their problems."""
 
 from __future__ import annotations
 

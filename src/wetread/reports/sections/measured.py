@@ -1,4 +1,4 @@
-"""Section 11: pixel statistics, if the index has been measured."""
+"""Section: pixel statistics, if the index has been measured."""
 
 from __future__ import annotations
 

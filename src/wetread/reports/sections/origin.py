@@ -1,15 +1,13 @@
-"""Section 4: acquisition: modality, machines, body parts, patients' ages, dates."""
+"""Section: acquisition: modality, machines, body parts, patients' ages, dates."""
 
 from __future__ import annotations
 
 from wetread.reports import blocks, charts
-from wetread.reports.blocks import Gallery, Section
+from wetread.reports.blocks import Section
 from wetread.reports.markup import cut
 from wetread.reports.subject import PIXELS, Subject
 from wetread.table.summary import name_uid
 
-SAMPLE = 12
-"""Number of sample images, evenly spaced over the index."""
 _MACHINES = f"""
 SELECT Manufacturer, ManufacturerModelName, count(*) AS n FROM index WHERE {PIXELS}
 GROUP BY ALL ORDER BY n DESC, Manufacturer, ManufacturerModelName LIMIT 20
@@ -30,14 +28,6 @@ FROM index WHERE {PIXELS} AND patient_age_years IS NOT NULL GROUP BY ALL ORDER B
 NO_AGES = f"""
 SELECT count(*) AS n FROM index WHERE {PIXELS} AND PatientAge <> '' AND patient_age_years IS NULL
 """
-_SAMPLE = f"""
-SELECT id, path, member, Modality, photometric FROM (
-    SELECT id, path, member, Modality, PhotometricInterpretation AS photometric,
-        row_number() OVER (ORDER BY path, member) AS place, count(*) OVER () AS n
-    FROM index WHERE {PIXELS} AND {{shown}})
-WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n) ORDER BY path, member
-"""
-_NO_RISK = "id NOT IN (SELECT id FROM problems WHERE code = 'BURNED_IN_RISK')"
 _CODES = (
     ("BodyPartExamined", "Body part"),
     ("ViewPosition", "View position"),
@@ -49,13 +39,6 @@ _CODES = (
 def describe(subject: Subject) -> Section:
     """Modalities, machines, body parts, sexes, ages, years."""
     section = Section("origin", "Acquisition", ["headers"])
-    sql = _SAMPLE.format(shown="true" if subject.show_phi else _NO_RISK)
-    sample = [
-        subject.tile(row, " ".join(filter(None, (row["Modality"], row["photometric"]))))
-        for row in subject.query(sql)
-    ]
-    if sample:
-        section.add(Gallery("Sample of the images, evenly spaced", sample, subject.command(sql)))
     kinds = subject.query(_KINDS)
     rows = [
         (row["Modality"] or "missing", name_uid(row["class"]) or "missing",

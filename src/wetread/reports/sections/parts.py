@@ -1,4 +1,4 @@
-"""Section 12: parts of a split, leakage between them, and distribution shift."""
+"""Section: parts of a split, leakage between them, and distribution shift."""
 
 from __future__ import annotations
 

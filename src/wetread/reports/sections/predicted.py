@@ -1,4 +1,4 @@
-"""Section 15: scores of the predictions, false positives and false negatives."""
+"""Section: scores of the predictions, false positives and false negatives."""
 
 from __future__ import annotations
 

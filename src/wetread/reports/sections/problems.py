@@ -1,4 +1,4 @@
-"""Section 1: totals and problems."""
+"""Section: totals and problems."""
 
 from __future__ import annotations
 

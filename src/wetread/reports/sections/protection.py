@@ -1,4 +1,4 @@
-"""Section 10: identifying information (PHI)."""
+"""Section: identifying information (PHI)."""
 
 from __future__ import annotations
 

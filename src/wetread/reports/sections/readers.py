@@ -1,4 +1,4 @@
-"""Section 14: images and boxes per reader, and inter-reader agreement."""
+"""Section: images and boxes per reader, and inter-reader agreement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from wetread.reports.subject import MAX_LENGTH, Subject
 
 IOU = 0.4
 """Matching threshold of two boxes, as in the metric of VinBigData."""
-_SHOWN_READERS = 12
+_SHOWN_READERS, MAX_READERS = 12, 40
+"""Readers with the most images: in the figure of pairs, and in the table."""
 _READERS = """
 SELECT reader, count(DISTINCT coalesce(image, key)) AS images,
     count(*) FILTER (WHERE kind <> 'nothing') AS boxes,
@@ -57,13 +58,13 @@ def describe(subject: Subject) -> Section:
         section.add(blocks.prose("Agreement needs labels of two or more readers."))
         return section
     tables = {"boxes": boxes.table}
-    each = subject.query(_READERS, **tables)
-    each.sort(key=lambda row: (-row["images"], natural_key(row["reader"])))
+    most = subject.query(_READERS, **tables)  # by falling number of images
+    each = sorted(most[:MAX_READERS], key=lambda row: natural_key(row["reader"]))
     rows = [
         (cut(row["reader"], MAX_LENGTH), row["images"], row["boxes"],
          Fixed(row["boxes"] / row["images"]),
          blocks.share(row["images"] - row["with_boxes"], row["images"]))
-        for row in each[:40]
+        for row in each
     ]  # fmt: skip
     head: tuple[str, ...] = ("reader", "images", "boxes", "boxes per image", "without a box")
     command = in_python(subject, 'boxes.to_pandas().groupby("reader")["image"].nunique()')
@@ -74,12 +75,13 @@ def describe(subject: Subject) -> Section:
     by_pair = subject.query(_BY.format(keys="reader_a, reader_b"), **agreement)
     section.data = {
         "iou": IOU,
-        "readers": each[:MAX_IN_JSON],
+        "readers": sorted(most[:MAX_IN_JSON], key=lambda row: natural_key(row["reader"])),
         "by_label": by_label[:MAX_IN_JSON],
         "by_pair": by_pair[:MAX_IN_JSON],
     }
     _show_labels(subject, section, by_label)
-    names: list[str] = sorted((row["reader"] for row in each[:_SHOWN_READERS]), key=natural_key)
+    shown = {row["reader"] for row in most[:_SHOWN_READERS]}
+    names: list[str] = [row["reader"] for row in each if row["reader"] in shown]
     _show_pairs(subject, section, names, by_pair)
     confused = subject.query(_CONFUSED, **tables)
     section.data["confused"] = [list(row.values()) for row in confused]

@@ -1,4 +1,4 @@
-"""Section 7: series, their volumes and the problems of their slices."""
+"""Section: series, their volumes and the problems of their slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 2: read status of the files, sizes, duplicates."""
+"""Section: read status of the files, sizes, duplicates."""
 
 from __future__ import annotations
 

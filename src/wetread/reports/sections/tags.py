@@ -1,4 +1,4 @@
-"""Section 9: data elements, their coverage and most frequent values."""
+"""Section: data elements, their coverage and most frequent values."""
 
 from __future__ import annotations
 

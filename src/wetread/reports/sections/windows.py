@@ -1,4 +1,4 @@
-"""Section 8: grey-scale pipeline: windows, rescale, padding."""
+"""Section: grey-scale pipeline: windows, rescale, padding."""
 
 from __future__ import annotations
 

@@ -166,6 +166,7 @@ export class Facets {
     const most = Math.max(1, facet.missing, ...facet.values.map(([, n]) => n));
     /** @type {FacetValue[]} */
     const values = facet.missing ? [...facet.values, [null, facet.missing]] : facet.values;
+    if (column.name === "reader") values.sort(([a], [b]) => String(a).localeCompare(String(b), "en", { numeric: true }));
     const first = all ? values : values.slice(0, FEW);
     const missing = column.name === "problems" ? "none" : "missing";
     const rows = first.map(([value, n, condition]) => {
