@@ -133,6 +133,11 @@ export class Annotator {
     return [...this.items.of(this.view.id).items.values()].some(({ stroke }) => stroke?.target && JSON.stringify(sorted(stroke.target)) === target);
   }
 
+  /** Boxes of others to accept or reject. */
+  get others() {
+    return this.view.readers.marks.filter((mark) => mark.role !== "hit" && !this.hides(mark));
+  }
+
   // -- selection ------------------------------------------------------------------------------
 
   /** @param {string} id of an own item; "" for none */
@@ -158,7 +163,7 @@ export class Annotator {
     this.settle();
     const { readers, stage } = this.view;
     const own = this.own;
-    const others = readers.marks.filter((mark) => mark.role !== "hit");
+    const { others } = this;
     const all = own.length + others.length;
     if (!all) return;
     const at = this.selected ? own.findIndex(({ id }) => id === this.selected) : others.findIndex(({ key }) => key === readers.selected) + (readers.selected ? own.length : 0);

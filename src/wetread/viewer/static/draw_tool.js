@@ -123,8 +123,7 @@ export class DrawTool {
       .map(({ id, content }) => ({ id, screen: annotator.screen(content.corners ?? [0, 0, 0, 0]) }))
       .filter(({ screen }) => isWithin(screen, at, 0)).sort((a, b) => area(a.screen) - area(b.screen));
     if (own.length) return annotator.select(own[0].id);
-    const others = annotator.view.readers.marks
-      .filter(({ role }) => role !== "hit")
+    const others = annotator.others
       .map((mark) => ({ mark, screen: annotator.screen([mark.box.x0, mark.box.y0, mark.box.x1, mark.box.y1]) }))
       .filter(({ mark, screen }) => isWithin(screen, at, mark.box.kind === "point" ? NEAR + 2 : 0)).sort((a, b) => area(a.screen) - area(b.screen));
     if (others.length) return annotator.selectOther(others[0].mark);
