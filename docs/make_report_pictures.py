@@ -21,7 +21,7 @@ from wetread.testing.chromium import launch
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
 IMAGES, WIDTH, HEIGHT = 160, 1400, 1120
-SHOWN = {"light": "#predictions", "dark": "#predictions .beside ~ .beside"}
+SHOWN = {"light": "#pictures", "dark": "#predictions"}
 """CSS selector of the element at the top of each picture."""
 
 

@@ -113,6 +113,7 @@ def draw_grid(url: str, theme: str, name: str) -> None:
         incomplete = "[...document.querySelectorAll('.tile')].some(t => !t.querySelector('img'))"
         while page.evaluate(incomplete):
             page.wait_for_timeout(200)
+        page.evaluate("document.querySelector('.facets').scrollTop = 0")
         page.locator(".scroller").focus()
         page.keyboard.press("ArrowRight")
         save(page, name)

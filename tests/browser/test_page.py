@@ -148,7 +148,17 @@ def test_axe_reports_no_violations(page: Any, phantoms: Any, axe: str, scheme: s
     found["header"] = run_axe(page, axe)
     page.keyboard.press("?")
     found["help"] = run_axe(page, axe)
-    assert found == {"grid": [], "image": [], "header": [], "help": []}
+    page.keyboard.press("Escape")
+    page.goto("about:blank")
+    page.goto(phantoms.url("/grid?search=nobody"))
+    page.wait_for_selector(".empty button")
+    page.route("**/api/**", lambda route: route.abort())
+    page.click("[data-column=label] .facet-head")
+    page.click("[data-column=BitsStored] .facet-head")
+    page.wait_for_selector(".banner:not([hidden])")
+    found["empty, server gone"] = run_axe(page, axe)
+    assert list(found) == ["grid", "image", "header", "help", "empty, server gone"]
+    assert not any(found.values()), found
 
 
 def run_axe(page: Any, axe: str) -> list[str]:

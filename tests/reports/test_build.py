@@ -20,22 +20,6 @@ from wetread.errors import StorageError, UnknownNameError, UsageError
 from wetread.reports.build import Report, build
 from wetread.table.query import query
 
-LABELLED = ["labels", "readers", "predictions", "groups"]
-OTHERS = [
-    "problems",
-    "files",
-    "hierarchy",
-    "origin",
-    "formats",
-    "geometry",
-    "series",
-    "windows",
-    "tags",
-    "privacy",
-    "pixels",
-    "split",
-]
-
 
 @pytest.fixture(scope="module")
 def report(reported: Path) -> Report:
@@ -70,38 +54,6 @@ def counted(values: pd.Series[Any]) -> dict[Any, int]:
     return {
         None if key != key else key: int(n) for key, n in values.value_counts(dropna=False).items()
     }
-
-
-def test_pictures_and_labels_come_first(report: Report, real: Any) -> None:
-    keys = ["pictures", *LABELLED, *OTHERS]
-    assert list(report.data["sections"]) == keys
-    assert re.findall(r'<section id="(\w+)"', report.html) == [*keys, "appendix"]
-    assert list(real[1]) == ["pictures", *OTHERS, *LABELLED]  # without labels
-
-
-def test_the_sample_shows_boxes_of_readers(report: Report, boxes: wr.Boxes) -> None:
-    sample = report.data["sections"]["pictures"]["sample"]
-    rows = [row for row in boxes.table.to_pylist() if row["kind"] == "box"]
-    assert len(sample) == 12
-    assert set(sample) <= {row["image"] for row in rows}
-    (section,) = re.findall(r'<section id="pictures".*?</section>', report.html, re.DOTALL)
-    drawn = sum(row["image"] in sample for row in rows)
-    assert section.count('class="truth"') == drawn
-
-
-def test_readers_in_natural_order(report: Report) -> None:
-    readers = [row["reader"] for row in report.data["sections"]["readers"]["readers"]]
-    assert readers == sorted(readers, key=lambda name: int(name[1:]))
-    places = [report.html.index(f'<th scope="row">{name}</th>') for name in readers]
-    assert places == sorted(places)
-
-
-def test_no_commands_outside_of_the_queries(report: Report, real: Any) -> None:
-    for page in (report.html, real[2]):
-        visible = re.sub(r"<(head|details|script).*?</\1>", "", page, flags=re.DOTALL)
-        text = re.sub(r"<[^>]+>", " ", visible).replace("wetread report", "", 1)  # the title
-        assert not re.search(r"wetread (view|query|scan|measure|report|split|evaluate)\b", text)
-        assert "--" not in text
 
 
 def test_totals_and_statuses(sections: dict[str, Any], frame: pd.DataFrame) -> None:

@@ -227,7 +227,8 @@ def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:
         shown = el("div", el("span", reason), class_="blank")
     else:
         size = {"width": drawn.width, "height": drawn.height}
-        image = el("img", src=drawn.source, alt=f"{tile.name} {tile.note}".strip(), **size)
+        alt = f"{tile.name} {tile.note}" if tile.note else f"Image {tile.name}"
+        image = el("img", src=drawn.source, alt=alt, **size)
         shown = el("div", image, _overlay(tile), class_="picture")
     caption = [(tile.name, "name"), (tile.note, "note-text")]
     spans = [el("span", text, class_=kind) for text, kind in caption if text]

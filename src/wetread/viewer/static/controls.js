@@ -122,7 +122,11 @@ export class Controls {
     }
     const [low, high] = endsOf(now);
     const values = { center: now.center, width: now.width, low, high };
-    for (const name of /** @type {Field[]} */ (Object.keys(values))) this.fields[name].value = String(+values[name].toPrecision(9));
+    for (const name of /** @type {Field[]} */ (Object.keys(values))) {
+      const text = String(+values[name].toPrecision(9));
+      this.fields[name].value = text;
+      this.fields[name].style.width = `calc(${Math.max(5, text.length)}ch + 16px)`;
+    }
   }
 
   /** Clears everything that describes the previous image. */
