@@ -31,7 +31,6 @@ export class AnnotationPanel {
       h("div", { class: "annotate-head" }, h("b", { class: "reader" }, annotator.about.reader), this.progress, h("span", { class: "grow" }), this.saved, this.retry),
       this.labels, this.input,
       h("div", { class: "choices", role: "group", "aria-label": "Verdict on the image" }, ...this.verdicts),
-      this.list,
       h(
         "div", { class: "choices" },
         this.action("Accept", "Y", "Accept the selected box of others", () => annotator.accept()),
@@ -41,6 +40,7 @@ export class AnnotationPanel {
         this.action("Redo", "", "Redo (Ctrl+Shift+Z)", () => annotator.step("redo")),
         this.action("Next unread", "U", "Next unread image", () => annotator.nextUnread()),
       ),
+      this.list,
     );
   }
 

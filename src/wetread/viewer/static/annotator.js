@@ -1,6 +1,5 @@
 // Annotation of the image by one reader: selection, drawing, verdicts, other people's boxes.
 
-import { BoxLayer } from "./boxes.js";
 import { AnnotationPanel } from "./annotation_panel.js";
 import { fetchJson } from "./api.js";
 import { s } from "./dom.js";
@@ -34,7 +33,6 @@ export class Annotator {
     /** Box that is being drawn, moved or resized. @type {{id: string, content: Content} | null} */
     this.draft = null;
     this.timer = 0;
-    this.layer = new BoxLayer(view.stage.layer, (x, y) => view.stage.toScreen(x, y));
     this.handles = s("g", { class: "handles" });
     view.stage.layer.append(this.handles);
     this.tool = new DrawTool(this);
@@ -101,17 +99,20 @@ export class Annotator {
     this.view.drawBoxes();
   }
 
+  /** Boxes of others that are not decided, and those of the reader. @param {Mark[]} others @returns {Mark[]} */
+  combine(others) {
+    const conflicts = this.items.of(this.view.id).conflicts.filter((stroke) => stroke.corners);
+    return [
+      ...others.filter((mark) => !this.hides(mark)),
+      ...this.own.map(({ id, content, waiting }) => markOf(id, content, waiting ? "waiting" : "own")),
+      ...conflicts.map(({ uuid, kind = "box", label, corners }) => markOf(uuid, { kind, label, corners }, "conflict")),
+    ];
+  }
+
+  /** Draws the handles of the selected box. */
   draw() {
-    const { view } = this;
     this.handles.replaceChildren();
-    const shown = view.meta && !view.meta.error ? this.own : [];
-    /** @type {Mark[]} */
-    const marks = shown.map(({ id, content, waiting }) => markOf(id, content, waiting ? "waiting" : "own"));
-    for (const { uuid, kind = "box", label, corners } of shown.length || view.meta ? this.items.of(view.id).conflicts : []) {
-      if (corners) marks.push(markOf(uuid, { kind, label, corners }, "conflict"));
-    }
-    const chips = view.readers.layers(view.route).includes("l");
-    this.layer.draw(marks, this.selected, chips, view.stage.element.clientWidth);
+    if (!this.view.meta || this.view.meta.error) return;
     const selected = this.selectedOwn;
     if (selected?.content.kind !== "box" || !selected.content.corners) return;
     const screen = this.screen(selected.content.corners);
@@ -158,19 +159,17 @@ export class Annotator {
     this.refresh();
   }
 
-  /** Selects the next or previous box, own boxes first. @param {1 | -1} way */
+  /** Selects the next or previous box, those of others first. @param {1 | -1} way */
   turn(way) {
     this.settle();
     const { readers, stage } = this.view;
-    const own = this.own;
-    const { others } = this;
-    const all = own.length + others.length;
-    if (!all) return;
-    const at = this.selected ? own.findIndex(({ id }) => id === this.selected) : others.findIndex(({ key }) => key === readers.selected) + (readers.selected ? own.length : 0);
-    const none = !this.selected && !readers.selected;
-    const next = none ? (way > 0 ? 0 : all - 1) : (at + way + all) % all;
-    if (next < own.length) this.select(own[next].id);
-    else this.selectOther(others[next - own.length]);
+    const { own, others } = this;
+    const keys = [...others.map(({ key }) => key), ...own.map(({ id }) => id)];
+    if (!keys.length) return;
+    const at = keys.indexOf(this.selected || readers.selected);
+    const next = at < 0 ? (way > 0 ? 0 : keys.length - 1) : (at + way + keys.length) % keys.length;
+    if (next < others.length) this.selectOther(others[next]);
+    else this.select(keys[next]);
     const corners = this.selectedOwn?.content.corners;
     if (corners) stage.reveal({ x0: corners[0], y0: corners[1], x1: corners[2], y1: corners[3] });
     else if (readers.selectedMark) stage.reveal(readers.selectedMark.box);
@@ -182,6 +181,7 @@ export class Annotator {
   commit(changes) {
     const finding = changes.some(([id, content]) => id !== VERDICT && content?.corners);
     if (finding && this.verdict === "nothing") changes.push([VERDICT, null]);
+    this.say("");
     this.items.commit(this.view.id, changes);
   }
 

@@ -306,9 +306,9 @@ export class ImageView {
 
   drawBoxes() {
     const { stage, readers } = this;
-    const marks = this.meta && !this.meta.error ? readers.marks.filter((mark) => !this.annotator?.hides(mark)) : [];
+    const marks = this.meta && !this.meta.error ? (this.annotator?.combine(readers.marks) ?? readers.marks) : [];
     const chips = readers.layers(this.route).includes("l");
-    this.layer.draw(marks, readers.selected, chips, stage.element.clientWidth);
+    this.layer.draw(marks, this.annotator?.selected || readers.selected, chips, stage.element.clientWidth);
     this.layer.fade(readers.opacity);
     this.annotator?.draw();
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
