@@ -24,7 +24,7 @@ _ROUNDING = 1e-6
 
 
 class Writing(NamedTuple):
-    """What a reader writes, and what they choose from."""
+    """Log of a reader, and the labels to choose from."""
 
     log: StrokeLog
     labels: tuple[str, ...]

@@ -37,7 +37,7 @@ export class Annotator {
     view.stage.layer.append(this.handles);
     this.tool = new DrawTool(this);
     this.panel = new AnnotationPanel(this);
-    this.items = new Items(() => this.refresh(), (text) => this.say(text), (read) => (this.read = read));
+    this.items = new Items(about.reader, () => this.refresh(), (text) => this.say(text), (read) => (this.read = read));
     addEventListener("keydown", (event) => this.undoKey(event));
     this.refresh();
   }

@@ -14,8 +14,8 @@ export const VERDICT = "verdict";
 const MOST_STEPS = 200;
 
 export class Items {
-  /** @param {() => void} changed @param {(text: string) => void} report @param {(read: number) => void} counted */
-  constructor(changed, report, counted) {
+  /** @param {string} reader @param {() => void} changed @param {(text: string) => void} report @param {(read: number) => void} counted */
+  constructor(reader, changed, report, counted) {
     this.changed = changed;
     /** @type {Map<string, State>} */
     this.images = new Map();
@@ -23,7 +23,7 @@ export class Items {
     this.done = [];
     /** @type {Step[]} */
     this.undone = [];
-    this.outbox = new Outbox({
+    this.outbox = new Outbox(reader, {
       saved: (stroke, saved) => {
         const item = this.images.get(stroke.image)?.items.get(stroke.item);
         if (item) item.waiting--;

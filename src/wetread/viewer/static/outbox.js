@@ -12,7 +12,6 @@ import { ApiError, postJson } from "./api.js";
  * @property {() => void} changed the number or the state of the waiting strokes
  */
 
-const KEY = `wetread strokes ${location.pathname}`;
 /** Seconds between attempts while the server does not respond, or its disk is full. */
 const WAITS = [0.5, 1, 2, 4];
 /** Answers after which the same stroke may be saved later. */
@@ -28,11 +27,12 @@ export function makeUuid() {
 }
 
 export class Outbox {
-  /** @param {Answers} answers */
-  constructor(answers) {
+  /** @param {string} reader whose strokes they are: another reader may follow at the same address @param {Answers} answers */
+  constructor(reader, answers) {
     this.answers = answers;
+    this.key = `wetread strokes ${location.pathname} ${reader}`;
     /** @type {Stroke[]} */
-    this.waiting = restore();
+    this.waiting = restore(this.key);
     /** Reason why the first stroke waits; "" while it is being sent. */
     this.reason = "";
     /** Number of strokes added and answered, to notice that a state is outdated. */
@@ -99,16 +99,16 @@ export class Outbox {
   /** Keeps what waits over a reload of the page. */
   store() {
     this.changes++;
-    if (this.waiting.length) sessionStorage.setItem(KEY, JSON.stringify(this.waiting));
-    else sessionStorage.removeItem(KEY);
+    if (this.waiting.length) sessionStorage.setItem(this.key, JSON.stringify(this.waiting));
+    else sessionStorage.removeItem(this.key);
     this.answers.changed();
   }
 }
 
-/** @returns {Stroke[]} */
-function restore() {
+/** @param {string} key @returns {Stroke[]} */
+function restore(key) {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY) ?? "[]");
+    return JSON.parse(sessionStorage.getItem(key) ?? "[]");
   } catch {
     return [];
   }
