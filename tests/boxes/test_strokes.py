@@ -54,7 +54,7 @@ def test_json_round_trip() -> None:
         ({"frame": -1}, "not a frame number"),
         ({"kind": "reject"}, "name the box"),
         ({"target": {"from": "R2"}}, "not an object of from, label and corners"),
-        ({"path": "x"}, "unknown value 'path'"),
+        ({"path": "x"}, "no value 'path'"),
     ],
 )
 def test_invalid_strokes(values: dict[str, Any], message: str) -> None:

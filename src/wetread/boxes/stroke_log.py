@@ -44,7 +44,7 @@ def log_name(reader: str) -> str:
     """File name of the log of a reader; the hash tells apart names that a file system does not.
 
     >>> log_name("R1"), log_name("r1") == log_name("R1"), log_name("Ann Müller")
-    ('R1-95eea0ed.strokes.jsonl', False, 'Ann-M-ller-7ba4d9de.strokes.jsonl')
+    ('R1-63943b94.strokes.jsonl', False, 'Ann-M-ller-d9542357.strokes.jsonl')
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", reader).strip("-")[:24]
     digest = hashlib.blake2b(reader.encode(), digest_size=4).hexdigest()

@@ -71,13 +71,13 @@ def parse_stroke(data: Any) -> Stroke:
 
     >>> parse_stroke({"op": "put"})
     Traceback (most recent call last):
-    wetread.errors.UsageError: stroke: uuid None is not a UUID in lower case
+    wetread.errors.UsageError: uuid None is not a UUID in lower case
     """
     if not isinstance(data, Mapping):
-        raise UsageError("stroke: not a JSON object")
+        raise UsageError("a stroke is a JSON object")
     unknown = sorted(set(data) - {*_UNIQUE, *_CONTENT})
     if unknown:
-        raise UsageError(f"stroke: unknown value {unknown[0][:40]!r}")
+        raise UsageError(f"a stroke has no value {unknown[0][:40]!r}")
     op, item, base = (data.get(name) for name in ("op", "item", "base"))
     _check(_is_uuid(data.get("uuid")), "uuid", data.get("uuid"), "not a UUID in lower case")
     _check(op in OPERATIONS, "op", op, f"none of {', '.join(OPERATIONS)}")
@@ -153,7 +153,7 @@ def check_reader(name: Any) -> str:
 
     >>> check_reader("../R1")
     Traceback (most recent call last):
-    wetread.errors.UsageError: stroke: reader '../R1' has one of the characters / \ ^ =
+    wetread.errors.UsageError: reader '../R1' has one of the characters / \ ^ =
     """
     reader = check_name(name, "reader", MOST_READER)
     _check(not set(reader) & set("/\\^="), "reader", reader, "has one of the characters / \\ ^ =")
@@ -163,7 +163,7 @@ def check_reader(name: Any) -> str:
 def _check(valid: Any, name: str, value: Any, reason: str) -> None:
     if not valid:
         verb = "" if reason.startswith("has ") else "is "
-        raise UsageError(f"stroke: {name} {repr(value)[:80]} {verb}{reason}")
+        raise UsageError(f"{name} {repr(value)[:80]} {verb}{reason}")
 
 
 def _is_uuid(value: Any) -> bool:

@@ -30,6 +30,7 @@ export class Annotator {
     this.label = this.labels[0] ?? "";
     this.read = about.read;
     this.selected = "";
+    this.shown = { id: "", frame: 0 };
     /** Box that is being drawn, moved or resized. @type {{id: string, content: Content} | null} */
     this.draft = null;
     this.timer = 0;
@@ -47,11 +48,13 @@ export class Annotator {
     this.view.controls.showMessage(text);
   }
 
-  /** Loads the items of an image that is shown. @param {string} image @param {AbortSignal} signal */
-  async load(image, signal) {
+  /** Loads the items of an image that is shown; those of its other frames are known. @param {import("./types").Route} route @param {AbortSignal} signal */
+  async load({ id, frame }, signal) {
     this.settle();
     this.select("");
-    await this.items.load(image, signal);
+    const { shown } = this;
+    this.shown = { id, frame };
+    if (shown.id !== id || shown.frame === frame || !this.items.images.has(id)) await this.items.load(id, signal);
   }
 
   /** Frame of new items; null for an image of one frame. */
@@ -103,7 +106,7 @@ export class Annotator {
   combine(others) {
     const conflicts = this.items.of(this.view.id).conflicts.filter((stroke) => stroke.corners);
     return [
-      ...others.filter((mark) => !this.hides(mark)),
+      ...this.undecided(others),
       ...this.own.map(({ id, content, waiting }) => markOf(id, content, waiting ? "waiting" : "own")),
       ...conflicts.map(({ uuid, kind = "box", label, corners }) => markOf(uuid, { kind, label, corners }, "conflict")),
     ];
@@ -128,15 +131,18 @@ export class Annotator {
     return [...stage.toScreen(x0, y0), ...stage.toScreen(x1, y1)];
   }
 
-  /** True if the reader has accepted or rejected a box of others: it is no longer shown. @param {Mark} mark */
-  hides(mark) {
-    const target = JSON.stringify(targetOf(mark));
-    return [...this.items.of(this.view.id).items.values()].some(({ stroke }) => stroke?.target && JSON.stringify(sorted(stroke.target)) === target);
+  /** Boxes of others without those that the reader has accepted or rejected. @param {Mark[]} marks */
+  undecided(marks) {
+    const decided = new Set();
+    for (const { stroke } of this.items.of(this.view.id).items.values()) {
+      if (stroke?.target) decided.add(keyOf(stroke.target));
+    }
+    return marks.filter((mark) => !decided.has(keyOf(targetOf(mark))));
   }
 
   /** Boxes of others to accept or reject. */
   get others() {
-    return this.view.readers.marks.filter((mark) => mark.role !== "hit" && !this.hides(mark));
+    return this.undecided(this.view.readers.marks.filter((mark) => mark.role !== "hit"));
   }
 
   // -- selection ------------------------------------------------------------------------------
@@ -432,7 +438,7 @@ function targetOf({ role, box }) {
   return { from, label: box.label, corners: [box.x0, box.y0, box.x1, box.y1] };
 }
 
-/** Target with its values in the order of `targetOf`. @param {Target} target @returns {Target} */
-function sorted({ from, label, corners }) {
-  return { from, label, corners };
+/** @param {Target} target */
+function keyOf({ from, label, corners }) {
+  return JSON.stringify([from, label, corners]);
 }

@@ -428,7 +428,7 @@ export class ImageView {
   /** @param {Route} route @param {AbortSignal} signal */
   async loadBoxes(route, signal) {
     const { about } = this.app;
-    this.annotator?.load(route.id, signal).catch((error) => this.showError(error));
+    this.annotator?.load(route, signal).catch((error) => this.showError(error));
     if (!about.boxes && !about.predictions) return this.readers.clear(route);
     try {
       const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
