@@ -72,11 +72,11 @@ class State:
 
     def close(self) -> None:
         """Stop processes and threads."""
-        if self.annotations is not None:
-            self.annotations.close()
         self.images.close()
         self.catalogue.close()
         self.executor.shutdown(wait=True, cancel_futures=True)
+        if self.annotations is not None:
+            self.annotations.close()
 
     def is_masked(self, column: str) -> bool:
         """True if the values of a column of the index are masked."""
