@@ -16,7 +16,7 @@ from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
 from wetread.table.rows import IndexRows
 from wetread.viewer.catalogue import Catalogue, RowQuery
-from wetread.viewer.marks import BoxesByImage, Marks, best_score, disagreement
+from wetread.viewer.marks import BoxesByImage, Marks, best_score, disagreement, match
 
 IMAGES, LABELS, READERS = 60, ("Mass", "Nodule", "it's"), ("R1", "R2", "R10")
 Row = dict[str, Any]
@@ -226,9 +226,13 @@ def test_disagreement_of_readers() -> None:
     assert got == pytest.approx({a: 0.0, b: 1.0, c: 1 - 2 / 8})
 
 
+def scores_of(boxes: Boxes) -> Any:
+    return boxes.table["score"].to_numpy()
+
+
 def test_best_score_maximises_f1() -> None:
     truth, found = to_boxes(TRUTH), to_boxes(FOUND)
-    best = best_score(truth, found, 0.5)
+    best = best_score(match(truth, found, 0.5).above(scores_of(found), -np.inf), scores_of(found))
     assert best is not None
     f1 = {}
     for score in {row["score"] for row in FOUND}:
@@ -238,7 +242,8 @@ def test_best_score_maximises_f1() -> None:
     assert best[1] == pytest.approx(max(f1.values()))
     assert f1[best[0]] == pytest.approx(best[1])
     none_right = to_boxes([{**row, "label": "ILD"} for row in FOUND])
-    assert best_score(truth, none_right, 0.5) is None
+    judged = match(truth, none_right, 0.5).above(scores_of(none_right), -np.inf)
+    assert best_score(judged, scores_of(none_right)) is None
     alone = Marks(None, to_boxes(FOUND * 9), "wbf").start
     scores = sorted((row["score"] for row in FOUND * 9), reverse=True)
     assert alone["f1"] is None

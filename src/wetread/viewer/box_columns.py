@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wetread.boxes.table import CORNERS
 from wetread.viewer.filter import BOX, NUMBER
 from wetread.viewer.ids import Ids
-from wetread.viewer.marks import BoxesByImage, Marks, disagreement
+from wetread.viewer.marks import BoxesByImage, Marks
 
 OUTCOMES = ("TP", "FP", "FN")
 """Values of the column `outcome`; null for the boxes of readers."""
@@ -65,29 +65,35 @@ def _outlines(boxes: pa.Table) -> list[list[Any]]:
 
 
 def make_columns(
-    rows: int, find: Callable[[Ids], Numbers], marks: Marks, iou: float, score: float
+    rows: int,
+    find: Callable[[Ids], Numbers],
+    place: Callable[[BoxesByImage], Numbers],
+    marks: Marks,
+    iou: float,
+    score: float,
 ) -> BoxColumns:
     """Build the columns of the boxes of an index.
 
     Args:
         rows: number of rows of the index.
         find: row number of each id, -1 for none.
+        place: row number of each box, likewise, cached.
         marks: the boxes.
         iou: minimum IoU of a match.
         score: minimum score of a prediction.
     """
     truth, predictions = marks.truth, marks.predictions
-    drawn, predicted = find(truth.ids), find(predictions.ids)
+    drawn, predicted = place(truth), place(predictions)
     outcome = np.full(len(predicted), -1)
     shown = predictions.scores >= score
     counts = np.bincount(drawn[(drawn >= 0) & truth.positive], minlength=rows).astype(np.int32)
-    images = {"boxes": pa.array(counts), "disagreement": _spread(rows, find, truth, iou)}
+    images = {"boxes": pa.array(counts), "disagreement": _spread(rows, find, marks, iou)}
     parts = [_part(truth, drawn, np.full(len(drawn), -1))]
     if marks.judging:
         expected = marks.ground_truth()
         judged = marks.judge(iou, score)
         outcome[judged.predicted] = np.where(judged.hit, 0, np.where(judged.counted, 1, -1))
-        at = find(expected.ids)[judged.missed]
+        at = place(expected)[judged.missed]
         parts.append(_missed(expected, at, judged.missed))
         missed = np.bincount(at[at >= 0], judged.misses[at >= 0], rows).astype(np.int32)
         images["missed"] = pa.array(missed)
@@ -135,9 +141,9 @@ def _outcomes(codes: Numbers) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, pa.array(OUTCOMES))
 
 
-def _spread(rows: int, find: Callable[[Ids], Numbers], truth: BoxesByImage, iou: float) -> pa.Array:
+def _spread(rows: int, find: Callable[[Ids], Numbers], marks: Marks, iou: float) -> pa.Array:
     """Disagreement of the readers of every row; null for fewer than two readers."""
-    ids, values = disagreement(truth, iou)
+    ids, values = marks.disagreement(iou)
     at = find(ids)
     spread = np.full(rows, np.nan, np.float32)
     spread[at[at >= 0]] = values[at >= 0]

@@ -95,6 +95,7 @@ class Catalogue:
         self._column = memoize(self._read_column, _CACHED // 2)
         self._matched = memoize(self._match, _CACHED)
         self._boxes = memoize(self._make_boxes, 4)
+        self._place = memoize(lambda boxes: self._find_rows(boxes.ids), 3)
         self._tiles = memoize(self._read_tiles)
         self._ids = memoize(self._sort_ids)
         self._series_numbers = memoize(self._number_series)
@@ -318,7 +319,7 @@ class Catalogue:
         return self._rows.match(where, pa.table(rows), boxes, joined=bool(own))
 
     def _make_boxes(self, iou: float, score: float) -> BoxColumns:
-        return make_columns(len(self), self._find_rows, self._marks, iou, score)
+        return make_columns(len(self), self._find_rows, self._place, self._marks, iou, score)
 
     def _find_rows(self, ids: Ids) -> NDArray[np.int64]:
         """Row number of each id; -1 for none."""

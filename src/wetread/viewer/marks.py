@@ -115,7 +115,8 @@ class Marks:
         self.truth, self.predictions = BoxesByImage(truth), BoxesByImage(predictions)
         self.method = method
         self.ground_truth = memoize(self._merge)
-        self.judge = memoize(self._judge, 16)
+        self.disagreement = memoize(lambda iou: disagreement(self.truth, iou), 4)
+        self._match = memoize(self._match_all, 4)
 
     @property
     def judging(self) -> bool:
@@ -148,8 +149,12 @@ class Marks:
     def _merge(self) -> BoxesByImage:
         return BoxesByImage(self.truth.ground_truth(self.method))
 
-    def _judge(self, iou: float, score: float) -> Judgement:
-        return judge(self.ground_truth().boxes, self.predictions.boxes, iou, score)
+    def _match_all(self, iou: float) -> Matched:
+        return match(self.ground_truth().boxes, self.predictions.boxes, iou)
+
+    def judge(self, iou: float, score: float) -> Judgement:
+        """Predictions of at least `score`, matched to the ground truth."""
+        return self._match(iou).above(self.predictions.scores, score)
 
     def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
         """False positives and false negatives by image; see `count_misses`."""
@@ -163,7 +168,7 @@ class Marks:
         right, the score that leaves ten predictions per image on average.
         """
         if self.judging:
-            best = best_score(self.ground_truth().boxes, self.predictions.boxes, 0.5)
+            best = best_score(self.judge(0.5, -np.inf), self.predictions.scores)
             if best is not None:
                 return {"score": _floor(best[0]), "f1": best[1]}
         return {"score": _floor(tenth_score(self.predictions)), "f1": None}
@@ -189,15 +194,39 @@ class Judgement(NamedTuple):
     """(m,): number of false negatives of each of them."""
 
 
-def judge(truth: Boxes, predictions: Boxes, iou: float, score: float) -> Judgement:
+class Matched(NamedTuple):
+    """All predictions matched to ground truth; each minimum score keeps the matches above it."""
+
+    predicted: Ints
+    """(n,): row number of each prediction in its table."""
+    hit: Flags
+    counted: Flags
+    cell: Ints
+    """(n,): number of the image, frame and label in `first`; -1 if it has no ground truth."""
+    first: Ints
+    """(m,): row number of one ground-truth box of each image, frame and label."""
+    expected: Ints
+    """(m,): number of ground-truth boxes of each."""
+
+    def above(self, scores: NDArray[np.float64], score: float) -> Judgement:
+        """Judgement of the predictions of at least `score`; `scores` are of their table."""
+        shown = scores[self.predicted] >= score
+        hit = self.hit[shown]
+        hits = np.bincount(self.cell[shown][hit], minlength=len(self.first))
+        left = self.expected - hits
+        some = left > 0
+        missed = self.first[some]
+        return Judgement(self.predicted[shown], hit, self.counted[shown], missed, left[some])
+
+
+def match(truth: Boxes, predictions: Boxes, iou: float) -> Matched:
     """Match predictions to ground truth, as in COCO.
 
     Per frame and label, in order of descending score, each prediction takes the free ground-truth
-    box with the highest IoU of at least `iou`; predictions below `score` are ignored. A box of all
-    frames counts as one of the first frame.
+    box with the highest IoU of at least `iou`. A box of all frames counts as one of the first.
     """
     labels = tuple(dict.fromkeys([*truth.labels, *predictions.labels]))
-    sides = [_read_side(truth, labels, -np.inf), _read_side(predictions, labels, score)]
+    sides = [_read_side(side, labels) for side in (truth, predictions)]
     frames = np.concatenate([side.frame for side in sides])
     _, image = np.unique(np.concatenate([side.image for side in sides]), return_inverse=True)
     unit = image * (1 + frames.max(initial=0)) + frames
@@ -214,11 +243,11 @@ def judge(truth: Boxes, predictions: Boxes, iou: float, score: float) -> Judgeme
     cell, first, count = np.unique(
         cells(expected.side)[real], return_index=True, return_counts=True
     )
-    found, hits = np.unique(cells(predicted.side)[hit], return_counts=True)
-    count[np.searchsorted(cell, found)] -= hits
-    some = count > 0
-    missed = expected.rows[real][first[some]]
-    return Judgement(predicted.rows, hit, counted, missed, count[some])
+    own = cells(predicted.side)
+    at = np.minimum(np.searchsorted(cell, own), max(0, len(cell) - 1))
+    known = cell[at] == own if len(cell) else np.zeros(len(own), bool)
+    at = np.where(known, at, -1)
+    return Matched(predicted.rows, hit, counted, at, expected.rows[real][first], count)
 
 
 def count_misses(
@@ -232,14 +261,15 @@ def count_misses(
     return {to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in range(len(ids))}
 
 
-def best_score(truth: Boxes, predictions: Boxes, iou: float) -> tuple[float, float] | None:
+def best_score(judged: Judgement, scores: NDArray[np.float64]) -> tuple[float, float] | None:
     """Lowest score to show for the best F1, and that F1; None if no prediction is right.
 
-    Matching is greedy by score, so that each threshold keeps the matches above it.
+    Args:
+        judged: all predictions.
+        scores: of the table of the predictions.
     """
-    judged = judge(truth, predictions, iou, -np.inf)
     counted = judged.counted
-    scores = predictions.table["score"].fill_null(1.0).to_numpy()[judged.predicted][counted]
+    scores = scores[judged.predicted][counted]
     hit = judged.hit[counted]
     total = int(hit.sum() + judged.misses.sum())
     if not hit.any():
@@ -275,7 +305,7 @@ def disagreement(boxes: BoxesByImage, iou: float) -> tuple[Ids, NDArray[np.float
     several = len(names.dictionary)
     own = distinct(image * several + readers)
     count = np.bincount(own // several, minlength=len(images))
-    side = _read_side(boxes.boxes, boxes.boxes.labels, -np.inf)
+    side = _read_side(boxes.boxes, boxes.boxes.labels)
     at, who = image[side.rows], readers[side.rows]
     unit = at * (1 + side.frame.max(initial=0)) + side.frame
     cell = unit * len(boxes.boxes.labels) + side.label
@@ -300,12 +330,12 @@ class _Rows(NamedTuple):
     ignore: Flags
 
 
-def _read_side(boxes: Boxes, labels: tuple[str, ...], score: float) -> _Rows:
+def _read_side(boxes: Boxes, labels: tuple[str, ...]) -> _Rows:
     table, corners = boxes.table, boxes.corners
     scores = table["score"].fill_null(1.0).to_numpy().astype(float)
     label = pc.index_in(table["label"], value_set=pa.array(labels, pa.string()), skip_nulls=True)
     valid = np.asarray(pc.equal(table["kind"], "box"), bool) & np.asarray(label.is_valid(), bool)
-    valid &= np.isfinite(corners).all(axis=1) & (scores >= score)
+    valid &= np.isfinite(corners).all(axis=1)
     numbers = (np.asarray(c.fill_null(0)).astype(np.int64) for c in (table["frame"], label))
     ignore = np.asarray(table["ignore"].combine_chunks().to_numpy(zero_copy_only=False), bool)
     rows = np.arange(len(boxes))
