@@ -57,6 +57,7 @@ Every other public top-level element before Pixel Data is a column too, after th
 | several values allowed | the same | list |
 | a repeating group | `OverlayRows_6002` | by VR |
 | no keyword in the dictionary | `x_gggg_eeee` | string, or `x_gggg_eeee_length` |
+| functional groups of multi-frame images | `Keyword`, if equal in all frames: see [series](series.md#columns-that-a-scan-fills-for-series) | |
 | sequences | `sequences`, with `sequences=True` | |
 | private elements | `private`, with `private=True` | |
 

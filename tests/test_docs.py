@@ -107,6 +107,14 @@ def test_links_have_targets(page: Path) -> None:
         assert not anchor or anchor in anchors(there), target
 
 
+@BY_NAME
+def test_source_files_named_on_a_page_exist(page: Path) -> None:
+    named = re.findall(r"`((?:[\w.]+/)+\w+\.(?:py|js|sh|mjs))`", page.read_text())
+    there = [ROOT, ROOT / "src" / "wetread"]
+    missing = [name for name in named if not any((root / name).exists() for root in there)]
+    assert not missing
+
+
 def test_anchors_as_on_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A, b: `c_d`\n```sh\n# no heading\n```\n## e - f\n## e - f\n")

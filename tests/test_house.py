@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "wetread"
 MOST_LINES = 500
-"""A longer file is two rooms not told apart yet."""
+"""A longer file should be two modules."""
 MOST_IN_FUNCTION = 60
 """Without the docstring, which is as long as users need it."""
 

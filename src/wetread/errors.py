@@ -191,6 +191,7 @@ _CODES: _Codes = (
     ("VALUE_LIMIT", "warning", "A value longer than the limit; its first bytes in `invalid`."),
     ("VM_MISMATCH", "info", "More values than the dictionary allows."),
     ("CHARSET", "warning", "Text that is not in the stated character set."),
+    ("FRAMES_VARY", "info", "Frames of one image that differ in a value that most images share."),
     # the pixels, according to the header
     ("PIXELS_ABSENT", "warning", "Rows and Columns, but no Pixel Data."),
     ("PIXELS_SHORT", "error", "Fewer pixel bytes than the header declares."),

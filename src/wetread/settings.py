@@ -52,6 +52,8 @@ class Settings:
     """Maximum size of an archive member."""
     member_ratio: int = 1000
     """Maximum compression ratio of an archive member."""
+    gzip_checkpoints: int = 512
+    """Positions in a gzipped tar from which members can be read, of 40 KiB of memory each."""
     slow_open_seconds: float = 0.0005
     """Mean time to open a file above which a block of files is read by threads."""
     io_threads: int = 32

@@ -185,12 +185,17 @@ def test_an_annotation_that_cannot_be_read_is_a_problem(
     assert boxes.corners[0].tolist() == [1, 1, 3, 3]
     assert boxes.check()["text"].tolist() == ["annotation 2: no bbox of four numbers"]
     wrong = [{"category_id": 9}, {"image_id": [1]}, {"bbox": [1, 2, 3, "x"]}, {"bbox": None}]
+    wrong += [{"score": "high"}, {"frame": 2.5}, {"frame": -1}, {"frame": 1 << 40}, {"kind": "x"}]
     annotations = [ONE["annotations"][0] | change for change in [{}, *wrong]]
     (tmp_path / "a.json").write_text(json.dumps({**ONE, "annotations": annotations}))
     problems = wr.read_boxes(tmp_path / "a.json").check()
-    assert problems["code"].tolist() == ["BOX_UNREADABLE"] * 4
+    assert problems["code"].tolist() == ["BOX_UNREADABLE"] * 9
     assert problems["text"][0] == "annotation number 1: no or an unknown category_id 9"
-    assert problems["key"].tolist() == ["a", "", "a", "a"]
+    assert problems["key"].tolist() == ["a", "", *["a"] * 7]
+    (tmp_path / "a.json").write_text(
+        json.dumps({**ONE, "annotations": [annotations[0] | {"reader": 3}]})
+    )
+    assert wr.read_boxes(tmp_path / "a.json").readers == ("3",)
 
 
 def test_boxes_that_cannot_be_written(tmp_path: Path, make_index: Make) -> None:

@@ -64,6 +64,19 @@ def test_no_matching_key_is_an_error_with_examples(make_index: Make) -> None:
         matches(["x", "y"], make_index({"a.dcm": {}}))
 
 
+def test_leading_zeros_that_a_spreadsheet_removed_are_not_guessed(make_index: Make) -> None:
+    index = make_index({"0007.dcm": {}, "0012.dcm": {}})
+    for key in ("7", "7.0", "7.png"):
+        with pytest.raises(UsageError, match=f"'{key}' seems to be '0007' without its leading"):
+            Boxes.from_columns({"key": [key]}).join(index)
+    problems = Boxes.from_columns({"key": ["7", "0012", "8"]}).check(index)
+    texts = problems[problems["code"] == "NO_FILE"].set_index("key")["text"]
+    assert texts.to_dict() == {
+        "7": "no image of the index has this key; '0007' has leading zeros",
+        "8": "no image of the index has this key",
+    }
+
+
 def test_archive_members(tmp_path: Path, make_index: Make) -> None:
     make_index({"one/a.dcm": {}, "two/b.dcm": {}})
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:

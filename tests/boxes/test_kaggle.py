@@ -318,7 +318,7 @@ def test_result_does_not_depend_on_the_chunk_size(
     vindr = read(LONG.format(4).replace("class_id", "other"))
     assert vindr.classes == (("0", "Aortic enlargement"), ("1", "Cardiomegaly"))
     for text, reason in (
-        ("four", "y_max of line 6 is not a number"),
+        ("four", "y_max of line 6 is not a number: 'four'"),
         ("4,5", "line 6 has 9 fields, the first line 8; quote texts that contain the delimiter"),
     ):
         assert read(LONG.format(text)).table["flags"].to_pylist()[-1] == [f"unreadable: {reason}"]

@@ -108,6 +108,20 @@ READ: dict[str, tuple[str | bytes, Any]] = {
         [*ONE, ("b", "mass", *(None,) * 4), ("c", "mass", 1, 2, 4, 6)],
     ),
     "a short row": (XY + "b,mass,1\n", [*ONE, ("b", "mass", *(None,) * 4)]),
+    "no label": ("image,x,y,w,h,mass\na,1,2,3,4,1\n", [("a", None, 1, 2, 4, 6)]),
+    "zeros kept for Excel": (
+        XY.replace("a,", '"=""007""",'),
+        [("007", "mass", 1, 2, 4, 6)],
+    ),
+    "one bad frame": (
+        XY.replace("h\n", "h,frame\n").replace("4\n", "4,\n")
+        + "".join(f"b,mass,1,2,3,4,{frame}\n" for frame in ("2.5", "-1", "9999999999", "x")),
+        [*ONE, *[("b", "mass", *(None,) * 4)] * 4],
+    ),
+    "one bad list": (
+        f'image,label,boxes\na,mass,"{FIRST}"\nb,mass,"(1, 2)(3, 4)"\n',
+        [*ONE, ("b", "mass", *(None,) * 4)],
+    ),
     "non-ASCII": (XY.replace("mass", "Größe 肺"), [("a", "Größe 肺", 1, 2, 4, 6)]),
 }
 REFUSED: dict[str, tuple[str | bytes, str]] = {
@@ -120,9 +134,20 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "misspelled": ("image,label,xmn,ymin,xmax,ymax\na,m,1,2,3,4\n", "'xmin': did you mean xmn"),
     "no image": ("label,x,y,w,h\nm,1,2,3,4\n", "no column names the image.*its columns: label, x"),
     "no box": ("image,label\na,m\n", "no columns of a box.*its columns: image, label"),
-    "no header": ("a,mass,1,2,3,4\nb,mass,1,2,3,4\n", "no column names the image"),
+    "no header": ("a,mass,1,2,3,4\nb,mass,1,2,3,4\n", "the first line must name the columns"),
     "same name twice": ("image,x,x\na,1,2\n", "two columns have the same name"),
     "no row": (XY.replace("1,2,3,4", "a,b,c,d"), "no row can be read: x of line 2 is not a number"),
+    "percentages": (XY.replace("1,2,3,4", "1%,2%,3%,4%"), "x of line 2 is not a number: '1%'"),
+    "text that is no list": (
+        'image,label,boxes\na,mass,"(1, 2)(3, 4)"\n',
+        r"boxes of line 2: '\(1, 2\)\(3, 4\)' is not a list or dictionary",
+    ),
+    "JSON lines": (
+        '{"image": "a", "x": 1}\n{"image": "b", "x": 1}\n',
+        "give the DataFrame, pandas.read_json",
+    ),
+    "workbook": (b"PK\x03\x04\x14\0\xff", "is an Excel workbook .*read_excel"),
+    "older workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Excel workbook"),
     "empty": ("", "is empty"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\xff", "UTF-8"),
 }
@@ -196,6 +221,9 @@ def test_shares_of_the_image(make_index: Make, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="normalised=True needs images=index"):
         wr.read_boxes(tmp_path / "own.csv", normalised=True)
     assert wr.read_boxes(tmp_path / "own.csv", normalised=False).corners[0, 0] == 0.25
+    (tmp_path / "own.csv").write_text("image,label,cx,cy,w,h\na,mass,50,50,50,25\n")
+    with pytest.raises(UsageError, match=r"coordinates are up to 75: .* divide percentages by 100"):
+        wr.read_boxes(tmp_path / "own.csv", index, normalised=True)
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(UsageError, match="unknown size of image 'b'"):
         wr.read_boxes(tmp_path / "own.csv", index, normalised=True)
@@ -243,6 +271,22 @@ def test_other_columns_are_kept() -> None:
         assert boxes.table[name].to_pylist() == values
 
 
+def test_json_lines_by_pandas(tmp_path: Path) -> None:
+    """What the error says to do."""
+    line = '{"image": "007", "label": "mass", "bbox": [1, 2, 3, 4]}'
+    (tmp_path / "own.jsonl").write_text(f"{line}\n{line}\n")
+    frame = pd.read_json(tmp_path / "own.jsonl", lines=True, dtype=False)
+    assert rows(wr.read_boxes(frame, form="xywh")) == [("007", "mass", 1, 2, 4, 6)] * 2
+
+
+def test_a_column_of_any_name_and_many_bad_rows(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("image,{x},y,w,h\n" + "a,one,2,3,4\n" * 30_000 + "b,1,2,3,4")
+    boxes = wr.read_boxes(tmp_path / "own.csv", columns={"x": "{x}", "y": "y", "w": "w", "h": "h"})
+    flags = boxes.table["flags"].to_pylist()
+    assert flags[0] == ["unreadable: {x} of line 2 is not a number: 'one'"]
+    assert [bool(f) for f in flags] == [True] * 30_000 + [False]
+
+
 number = st.floats(-1e6, 1e6)
 box = st.tuples(
     st.text("abc ,;'\"=ß", min_size=1, max_size=5).map(str.strip).filter(bool),
@@ -266,6 +310,16 @@ def test_to_pandas_and_back(drawn: list[Any]) -> None:
         wr.read_boxes(boxes.to_pandas()),
     ):
         assert again.table.to_pylist() == boxes.table.to_pylist()
+
+
+@pytest.mark.parametrize("column", ["kind", "ignore", "flags", "frame", "score", "x0"])
+def test_one_odd_cell_of_to_pandas_is_one_row(column: str) -> None:
+    frame = Boxes.from_pandas(pd.DataFrame([ONE[0]] * 2, columns=["image", "label", *"xywh"]))
+    odd = frame.to_pandas().astype(object)
+    odd.loc[0, column] = "(1"
+    boxes = Boxes.from_pandas(odd)
+    assert rows(boxes) == [("a", "mass", *(None,) * 4), ("a", "mass", 1, 2, 5, 8)]
+    assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]
 
 
 @settings(max_examples=40)

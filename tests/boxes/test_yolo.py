@@ -117,7 +117,7 @@ def test_invalid_lines(tmp_path: Path, index: wr.Index, lines: str, message: str
     (tmp_path / "a.txt").write_text(lines)
     with pytest.raises(UsageError, match=f"a.txt: .*{message}"):
         wr.read_boxes(tmp_path, index, format="yolo")
-    (tmp_path / "a.txt").write_text("0 .5 .5 1 1\n" + lines)
+    (tmp_path / "a.txt").write_text("0.0 .5 .5 1 1\n" + lines)
     boxes = wr.read_boxes(tmp_path, index, format="yolo")
     assert boxes.corners[0].tolist() == [0, 0, 80, 40]
     assert boxes.check()["code"].tolist() == ["BOX_UNREADABLE"]

@@ -22,7 +22,6 @@ from imagecodecs import jpeg8_encode
 
 import wetread as wr
 from wetread.cache import prepare as module
-from wetread.cache import shards
 from wetread.cache.cache import MARKER, Cache
 from wetread.cache.folder import STORE
 from wetread.cache.prepare import prepare
@@ -353,10 +352,9 @@ def test_concurrent_prepare_is_an_error(few: Path, tmp_path: Path) -> None:
         make(index, to, 64)
 
 
-def test_images_per_shard(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "SHARD_FRAMES", 2)
+def test_images_per_shard(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
-    writer = ShardWriter(tmp_path)
+    writer = ShardWriter(tmp_path, frames=2)
     places = [writer.write(np.full((2, 3), number, "u2")) for number in range(5)]
     writer.close()
     assert [line["place"] for line in places] == [0, 6, 0, 6, 0]

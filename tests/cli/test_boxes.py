@@ -184,6 +184,9 @@ def test_any_table_by_a_map_of_its_columns() -> None:
     assert result.exit_code == 0, result.output
     assert Boxes.open("own.parquet").corners.tolist() == [[15, 15, 45, 25]]
     assert "give --normalised" in run("own.csv", *columns).output
+    pixels = run("own.csv", *columns, "--pixels", "-o", "own.parquet")
+    assert pixels.exit_code == 0, pixels.output
+    assert Boxes.open("own.parquet").corners.tolist() == [[0.25, 0.375, 0.75, 0.625]]
     Path("list.csv").write_text('image,label,bbox\na,Mass,"[1, 2, 3, 4]"\n')
     assert "give --form xywh" in run("list.csv", *IMAGES).output
     assert run("list.csv", "--form", "xywh").exit_code == 0

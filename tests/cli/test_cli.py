@@ -104,6 +104,13 @@ def test_shared_options_have_equal_form_and_help() -> None:
         ("boxes", "shares; give images=index", "shares; give --images INDEX"),
         ("boxes", "it has none; give format=", "it has none; give --format"),
         ("boxes", "say allow_train=True", "say allow_train=True"),  # another command's
+        ("boxes", "say normalised=False if", "say --pixels if"),
+        ("evaluate", "allow_train=False", "allow_train=False"),  # no such flag
+        ("evaluate", "threshold_from='valid' needs", "--threshold-from valid needs"),
+        ("evaluate", "threshold_from='my part'", "--threshold-from 'my part'"),
+        ("evaluate", 'goes with metric="coco"', "goes with --metric coco"),
+        ("mosaic", "open it with root=FOLDER", "open it with --root FOLDER"),
+        ("scan", "with replace=True; root=FOLDER", "with --replace; root=FOLDER"),
         ("predict", "Run.open(path, model=...)", "Run.open(path, model=...)"),
     ],
 )

@@ -99,18 +99,18 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
 def test_every_long_command_shows_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_LINE_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "_LINE_SHARE", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
     write_sample(tmp_path, 5, size=64, test=1)
-    assert "wetread: 6 of 6 images" in capsys.readouterr().err
+    assert "6 of 6 images" in capsys.readouterr().err
     index = wetread.scan(tmp_path / "train", workers=0, progress=False)
     index.measure(workers=1)
-    assert "wetread: 5 of 5 images" in capsys.readouterr().err
+    assert "5 of 5 images" in capsys.readouterr().err
     index.export(tmp_path / "png", 32, workers=1)
-    assert "wetread: 5 of 5 images" in capsys.readouterr().err
+    assert "5 of 5 images" in capsys.readouterr().err
     wetread.prepare(index, tmp_path / "cache", 32, workers=1)
-    assert "wetread: 5 of 5 images" in capsys.readouterr().err
+    assert "5 of 5 images" in capsys.readouterr().err
     wetread.report(index, to=tmp_path / "report.html", workers=1)
-    assert "wetread: 5 of 5 images" in capsys.readouterr().err
+    assert "5 of 5 images" in capsys.readouterr().err
     index.export(tmp_path / "png", 32, workers=1, progress=False)
     assert capsys.readouterr().err == ""

@@ -331,14 +331,9 @@ def test_names_that_are_not_unique_are_ids(make_index: Make, tmp_path: Path) -> 
 
 def test_bad_boxes_are_counted_not_written(make_index: Make, tmp_path: Path) -> None:
     index = make_index({"a.dcm": {"rows": 40, "columns": 60}})
-    columns = {
-        "key": ["a"] * 5,
-        "label": ["X", "X", None, "X", "X"],
-        "x0": [1, 5, 5, 70, None],
-        "y0": [1, 5, 5, 1, 1],
-        "x1": [100, 5, 9, 90, 9],
-        "y1": [9, 9, 9, 9, 9],
-    }
+    columns = {"key": ["a"] * 5, "label": ["X", "X", None, "X", "X"]}
+    columns |= {"x0": [1, 5, 5, 70, None], "x1": [100, 5, 9, 90, 9]}
+    columns |= {"y0": [1, 5, 5, 1, 1], "y1": [9] * 5}
     lines = export(index, tmp_path, Boxes.from_columns(columns), "yolo")
     assert lines[["boxes", "clipped", "left_out"]].iloc[0].to_list() == [1, 1, 4]
     assert (tmp_path / "labels" / "a.txt").read_text().split()[1:] == [
@@ -357,14 +352,22 @@ def test_an_image_without_a_usable_box_is_not_normal(make_index: Make, tmp_path:
         "y1": [9, 9, 9, 9],
     }
     lines = export(index, tmp_path / "a", Boxes.from_columns(columns), "yolo")
-    status = dict(zip(lines["path"], lines["status"], strict=True))
-    assert status == {
-        **{f"{n}.dcm": "bad_label" for n in "abc"},
-        "d.dcm": "ok",
-        "e.dcm": "no_label",
+    status = [*["bad_label"] * 3, "ok", "no_label"]
+    assert dict(zip(lines["path"], lines["status"], strict=True)) == {
+        f"{name}.dcm": one for name, one in zip("abcde", status, strict=True)
     }
     cut = export(index, tmp_path / "b", Boxes.from_columns(columns), "yolo", crop=(55, 0, 60, 9))
     assert cut[cut["status"] == "ok"][["boxes", "left_out"]].to_numpy().tolist() == [[0, 1]]
+
+
+def test_a_frame_without_a_usable_box_is_not_normal(index: wr.Index, tmp_path: Path) -> None:
+    rows = [("box", "X", 1, 1, 9, 9), ("box", None, 1, 1, 9, 9), ("nothing", *(None,) * 5)]
+    names = ("kind", "label", "x0", "y0", "x1", "y1")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    boxes = Boxes.from_columns({**columns, "key": ["cine"] * 3, "frame": [0, 1, 2]})
+    lines = export(index, tmp_path, boxes, "yolo").query("path == 'cine.dcm'")
+    assert lines["status"].tolist() == ["ok", "bad_label", "ok"]
+    assert sorted(file.stem for file in tmp_path.glob("labels/*")) == ["cine_0000", "cine_0002"]
 
 
 def test_predictions_on_the_pictures_are_read_back(

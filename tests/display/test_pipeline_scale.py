@@ -13,7 +13,7 @@ from pydicom.pixels.processing import apply_modality_lut
 import wetread as wr
 from wetread.display.pipeline import read_pipeline
 from wetread.errors import DecodeError, UsageError
-from wetread.testing.dicom import Element, changed, dicom_file, element
+from wetread.testing.dicom import EXPLICIT, IMPLICIT, Element, changed, dicom_file, element
 from wetread.testing.dicom import picture as radiograph
 
 pytestmark = pytest.mark.filterwarnings("ignore:::pydicom")
@@ -67,6 +67,9 @@ UNREADABLE: list[Any] = [
     element("RescaleIntercept", "N/A"),
     element("RescaleIntercept", "-1 024"),
     Element(0x00281053, "FD", b"\0\0\0\0"),
+    element("RescaleSlope", "1e308"),  # beyond float32
+    element("RescaleSlope", "1e-300"),
+    element("RescaleIntercept", "1e20"),  # all values are equal
 ]
 
 
@@ -157,6 +160,22 @@ def test_padding_has_the_sign_of_the_pixels(vr: str, sign: int, padding: int) ->
     )
     header = pydicom.dcmread(BytesIO(dicom_file(elements)), stop_before_pixels=True)
     assert read_pipeline(header).padding == (padding, padding)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize(("sign", "value"), [(0, 63536), (1, -2000)])
+def test_words_of_unknown_vr_have_the_sign_of_the_pixels(
+    tmp_path: Path, syntax: str, sign: int, value: int
+) -> None:
+    """In the table and in the header, as pydicom reads them."""
+    keywords = ("PixelPaddingValue", "SmallestImagePixelValue", "LargestPixelValueInSeries")
+    words = [element(keyword, b"\x30\xf8", vr="UN") for keyword in keywords]
+    elements = changed(radiograph(), element("PixelRepresentation", sign), *words)
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom_file(elements, syntax))
+    image, expected = wr.scan(path, progress=False)[0], pydicom.dcmread(path)
+    for keyword in keywords:
+        assert image.row[keyword] == image.header[keyword].value == expected[keyword].value == value
 
 
 def test_an_unreadable_padding_is_noted() -> None:

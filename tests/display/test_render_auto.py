@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import wetread as wr
-from wetread.display.pipeline import Pipeline, Window
+from wetread.display.pipeline import Lut, Pipeline, Window
 from wetread.display.render import auto_window, render
 from wetread.pixels import Frame
 from wetread.sample.phantom import draw_phantom
@@ -134,6 +134,12 @@ def test_masks_and_label_maps_show_every_label(number: int) -> None:
     values.ravel()[:number] = np.arange(number)
     window = auto_window(values, Pipeline("MONOCHROME2", "SEG"), 8)
     assert ends(window) == (0, number - 1)
+
+
+def test_a_constant_modality_lut_has_no_contrast() -> None:
+    pipeline = Pipeline("MONOCHROME2", "OT", modality_lut=Lut(0, 8, np.full(256, 7)))
+    window = auto_window(np.arange(256, dtype="u1"), pipeline, 8)
+    assert (window.center, window.width) == (7, 0)
 
 
 # --- CT -----------------------------------------------------------------------------------------

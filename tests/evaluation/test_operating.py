@@ -196,3 +196,8 @@ def test_several_other_parts_are_one() -> None:
 def test_wrong_goals_are_errors(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         evaluate(*split(*make_classified(20)), "classification", **options)
+
+
+def test_images_without_parts_have_no_threshold() -> None:
+    with pytest.raises(UsageError, match="are of: no part; split the index and give it"):
+        evaluate(*make_classified(20), "classification", sensitivity=0.9, threshold_from="valid")

@@ -63,6 +63,7 @@ def test_adjusted_p_is_that_of_statsmodels() -> None:
 @pytest.mark.parametrize("metric", [*METRICS, "classification"])
 def test_a_group_scores_as_its_images_alone(metric: str) -> None:
     found, truth = make_boxes(40, 3, labels=2, seed=5)
+    found = found.replace({"score": np.round(found.table["score"].to_numpy(), 1)})  # with ties
     keys = sorted(set(truth.table["key"].to_pylist()))
     vendor = ["A" if n % 3 else "B" for n in range(40)]
     index = make_index(keys, {"Manufacturer": vendor})
@@ -211,7 +212,7 @@ def test_the_p_value_is_uniform_if_groups_do_not_differ() -> None:
         patients = np.repeat(np.arange(24), 2)
         effect = random.normal(size=24)[patients]  # images of a patient are alike
         group = Grouping("g", ("a", "b"), random.permutation(np.repeat([0, 1], 12))[patients])
-        table = score_groups(mean_score(effect), patients, [group], 99, seed=number)
+        table, _ = score_groups(mean_score(effect), patients, [group], 99, seed=number)
         assert table["p"][0] == table["p"][1] == table["p_holm"][0]  # one comparison
         p.append(table["p"][0])
     assert np.mean(np.array(p) <= 0.05) < 0.1
@@ -224,7 +225,7 @@ def test_a_difference_within_patients_is_found() -> None:
     patients = np.repeat(np.arange(30), 2)
     view = np.tile([0, 1], 30)
     values = random.normal(size=30)[patients] + 0.3 * view + random.normal(0, 0.1, 60)
-    table = score_groups(
+    table, _ = score_groups(
         mean_score(values), patients, [Grouping("v", ("AP", "PA"), view)], 199, seed=0
     )
     assert table["p"][0] == 1 / 200
@@ -236,7 +237,7 @@ def test_a_group_without_an_error_has_no_interval_and_is_not_significant() -> No
     values[12::20] = 0.0  # 5 % errors, none in the first 12 patients
     number = (np.arange(200) >= 12).astype(np.int64)
     grouping = Grouping("g", ("few", "others"), number)
-    table = score_groups(mean_score(values), np.arange(200), [grouping], 500, seed=0)
+    table, _ = score_groups(mean_score(values), np.arange(200), [grouping], 500, seed=0)
     assert table["value"][0] == 1
     assert np.isnan([table["low"][0], table["high"][0]]).all()
     assert table["p"][0] > 0.2
@@ -262,7 +263,7 @@ def test_the_p_value_is_that_of_scipy() -> None:
     values = random.normal(size=60)
     values[:20] += 0.5
     number = (np.arange(60) >= 20).astype(np.int64)
-    table = score_groups(
+    table, _ = score_groups(
         mean_score(values), np.arange(60), [Grouping("g", ("a", "b"), number)], 4000, seed=0
     )
     expected = permutation_test(
@@ -274,6 +275,22 @@ def test_the_p_value_is_that_of_scipy() -> None:
         rng=1,
     ).pvalue
     assert table["p"][0] == pytest.approx(expected, abs=0.03)
+
+
+def test_too_few_resamples_for_the_number_of_comparisons_are_a_note() -> None:
+    """With 19 shuffles p is at least 1 / 20; two groups of an expression are one comparison."""
+    found, truth = make_boxes(60, 1, labels=1, seed=1)
+    keys = sorted(set(truth.table["key"].to_pylist()))
+    values = {"Manufacturer": ["AB"[n % 2] for n in range(60)], "Rows": [n % 3 for n in range(60)]}
+    index = make_index(keys, values)
+    for by, resamples, notes in (
+        ("Manufacturer", 19, ()),
+        ("Manufacturer", 18, ("18 resamples are too few: no p_holm can be below 0.053",)),
+        ("Rows", 49, ("49 resamples are too few: no p_holm can be below 0.06",)),
+        ("Rows", 0, ()),
+    ):
+        result = evaluate(found, truth, "froc", by=by, index=index, resamples=resamples)
+        assert tuple(note for note in result.notes if "too few" in note) == notes
 
 
 def test_a_shuffle_keeps_patients_together() -> None:

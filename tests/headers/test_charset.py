@@ -8,7 +8,16 @@ import pytest
 
 import wetread as wr
 from wetread.headers.charset import decode_text, is_defined
-from wetread.testing.dicom import Element, dicom_file, element
+from wetread.testing.dicom import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    IMPLICIT,
+    Element,
+    changed,
+    dicom_file,
+    element,
+    picture,
+)
 
 NAME = b"\\^="
 PYTHON_CODECS = [
@@ -103,6 +112,50 @@ def test_names_of_codecs_are_no_defined_terms(term: str, tmp_path: Path) -> None
     assert {("CHARSET", "0008,0005"), ("CHARSET", "0010,0010")} <= codes
     assert row["PatientName"] == "Müller"
     assert row["sequences"]
+
+
+TEXTS: list[tuple[str, bytes, str, object]] = [
+    (
+        "PatientName",
+        b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab",
+        "\\ISO 2022 IR 58",
+        "Zhang^XiaoDong=张^小东",
+    ),
+    ("StudyDescription", b"\x1b$)A\xd0\xd8\xb2\xbf CT ", "\\ISO 2022 IR 58", "胸部 CT"),
+    ("PatientComments", b"a\x1b$)A\xd0\xd8\r\nb", "\\ISO 2022 IR 58", "a胸\r\nb"),
+    (
+        "OtherPatientIDs",
+        b"\x1b-L\xbb\\\xe4",
+        "ISO 2022 IR 100\\ISO 2022 IR 144",
+        ["Л", "ä"],
+    ),
+    ("InstitutionName", b"5 \xa4", "ISO_IR 203", "5 €"),
+    ("InstitutionName", b"M\xc3\xbcller", "", "Müller"),
+]
+"""Texts that pydicom decodes to something else, or not at all."""
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+@pytest.mark.parametrize(("keyword", "raw", "stated", "expected"), TEXTS)
+def test_the_header_has_the_texts_of_the_table(
+    keyword: str, raw: bytes, stated: str, expected: object, syntax: str, tmp_path: Path
+) -> None:
+    inside = element("ReferencedPatientSequence", [[element(keyword, raw)]])
+    elements = changed(picture(), Element(0x00080005, "CS", stated), element(keyword, raw), inside)
+    (tmp_path / "a.dcm").write_bytes(dicom_file(elements, syntax))
+    image = wr.scan(tmp_path, progress=False)[0]
+    assert image.row[keyword] == expected
+    for data_set in (image.header, image.header.ReferencedPatientSequence[0]):
+        value = data_set[keyword].value
+        assert (str(value) if keyword == "PatientName" else value) == expected
+
+
+def test_a_text_that_was_not_read_is_saved_with_its_bytes(tmp_path: Path) -> None:
+    keyword, raw, stated, _ = TEXTS[0]
+    elements = changed(picture(), Element(0x00080005, "CS", stated), element(keyword, raw))
+    (tmp_path / "a.dcm").write_bytes(dicom_file(elements))
+    wr.read(tmp_path / "a.dcm").header.save_as(tmp_path / "b.dcm")
+    assert raw in (tmp_path / "b.dcm").read_bytes()
 
 
 def test_another_spelling_of_a_defined_term_is_read_and_said(tmp_path: Path) -> None:

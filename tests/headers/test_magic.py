@@ -92,6 +92,8 @@ FILES = [
     (b"\n <!doctype HTML><title>404</title>", "HTML page"),
     ("﻿<html>".encode(), "HTML page"),
     (b'<?xml version="1.0"?><a/>', "XML file"),
+    (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG picture"),
+    (b"%!PS-Adobe-3.0", "PostScript document"),
     (json.dumps({"a": 1}).encode(), "JSON file"),
     (json.dumps([{"a": 1}], indent=1).encode(), "JSON file"),
     (b"BMI,Age\n22,61\n", "text file"),

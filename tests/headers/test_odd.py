@@ -98,6 +98,19 @@ def test_a_value_that_does_not_convert_stops_no_other(tmp_path: Path) -> None:
     assert "0.264" in str(wr.read(tmp_path / "a.dcm").header)
 
 
+@pytest.mark.parametrize("tag", [0x00020000, 0x00020001, 0x00020002, 0x00020012, 0x00020102])
+@pytest.mark.parametrize("vr", ["UL", "FD", "UN"])
+def test_a_value_of_file_meta_that_does_not_convert(tag: int, vr: str, tmp_path: Path) -> None:
+    elements = [*picture()[:-1], element("PixelData", PIXELS.tobytes(), vr="OW")]
+    meta = {e.tag: e for e in [*file_meta(elements), Element(tag, vr, b"1.2.8")]}
+    start = bytes(128) + b"DICM" + pack([meta[tag] for tag in sorted(meta)])
+    (tmp_path / "a.dcm").write_bytes(start + pack(elements))
+    header = wr.read(tmp_path / "a.dcm").header
+    assert "1.2.8" in str(header)
+    assert "PatientID" in header._repr_html_()
+    assert np.array_equal(wr.read(tmp_path / "a.dcm").pixels(), PIXELS)
+
+
 @pytest.mark.parametrize("tail", [(0x00280010, "US"), (0x7FE10010, "LO")], ids=["moved", "private"])
 def test_elements_behind_the_pixels(tail: tuple[int, str], tmp_path: Path) -> None:
     first = [e for e in picture() if e.tag != tail[0]]

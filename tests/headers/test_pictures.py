@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import wetread as wr
+from wetread.errors import DecodeError
 from wetread.headers.encodings import GE_PRIVATE, KINDS, NATIVE
 from wetread.testing import dicom_file, element, picture
-from wetread.testing.dicom import EXPLICIT
+from wetread.testing.dicom import DEFLATED, EXPLICIT, Element, changed
 
 SC, US, CR = (f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("7", "6.1", "1"))
 
@@ -45,6 +46,28 @@ def test_decodable_is_right_for_real_files(tmp_path: Path, real_files: list[Path
 )
 def test_decodable_by_transfer_syntax(tmp_path: Path, syntax: str, word: str) -> None:
     assert scan_one(tmp_path, syntax)["decodable"] == word
+
+
+@pytest.mark.parametrize(
+    ("wrong", "syntax"),
+    [
+        (element("Rows", 9), EXPLICIT),  # the frame is truncated
+        (element("Rows", 65535), EXPLICIT),
+        (Element(0x00280103, "US", b"\1"), EXPLICIT),
+        (Element(0x00280103, "US", b"\1"), DEFLATED),
+        (Element(0x00280101, "OB", b"\1\2\3"), EXPLICIT),
+        (Element(0x00280002, "LO", b"three"), DEFLATED),
+    ],
+)
+def test_undecodable_by_size_or_by_an_unreadable_element(
+    tmp_path: Path, wrong: Element, syntax: str
+) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom_file(changed(picture(), wrong), syntax))
+    image = wr.scan(path, workers=0, progress=False)[0]
+    assert image.row["decodable"] == "no"
+    with pytest.raises(DecodeError):
+        image.pixels()
 
 
 def test_every_standard_syntax_that_decodes_is_known(tmp_path: Path) -> None:

@@ -86,6 +86,34 @@ def test_frames_that_change_sign_are_not_reduced(case: str) -> None:
     assert (levels > 0, scale) == (same, 4 if same else 1)
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("end", [0, 4095])
+@pytest.mark.parametrize("signed", [False, True])
+def test_bright_padding_is_no_outline_of_a_smaller_version(
+    tmp_path: Path, photometric: str, end: int, signed: bool
+) -> None:
+    """Padding is black in the picture, whichever end of the range its value is at."""
+    values = np.round(2000 + 1000 * WAVES).astype("u2")
+    values[:16], values[-16:], values[:, :16], values[:, -16:] = end, end, end, end
+    low = 2048 * signed
+    shifted = (values.astype("i4") - low).astype("i2" if signed else "u2")
+    stream = j2k(shifted) if signed else j2k(shifted, bitspersample=12)
+    tags = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": photometric}
+    data = pixel_file(
+        shifted, [b"", stream], JPEG2000, PixelPaddingValue=end - low & 0xFFFF, **tags
+    )
+    image = scan_one(tmp_path, data)[0]
+    window = (2048.0 - low, 4096.0)
+    full, small = image.display(window), image.display(window, size=48)
+    assert not full[:16].any()
+    assert np.abs(shrink(full, 48).astype(float) - small).mean() < 6
+    with open_frames(data) as frames:
+        bright = (end > 0) == (photometric == "MONOCHROME2")
+        assert frames.form.bright_padding == bright
+        if not signed:  # 16 bits in a signed stream are not reduced either
+            assert (count_levels(frames.read(), frames.form) == 0) == bright
+
+
 def test_a_signed_stream_is_signed_and_noted() -> None:
     _, data = make("signed in the stream")
     with open_frames(data) as frames:

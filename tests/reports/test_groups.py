@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import wetread as wr
 from wetread.boxes.table import CORNERS
 from wetread.reports.build import build
+from wetread.reports.sections import groups
 from wetread.testing.boxes import make_boxes, make_classified, make_index
 
 
@@ -51,6 +53,25 @@ def test_labels_of_images_are_classified() -> None:
         assert section["groups"]["value"] == expected.value
         ece = expected.calibration.table["ece"].iloc[-1]
         assert section["calibration"]["expected_error"] == pytest.approx(ece)
+
+
+def test_a_large_difference_is_significant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is found in F; after adjustment for 20 comparisons, 100 shuffles could not tell."""
+    found, truth = make_boxes(200, 2, labels=1, seed=1)
+    keys = sorted(set(truth.table["key"].to_pylist()))
+    sex = {key: "F" if number % 2 else "M" for number, key in enumerate(keys)}
+    found = found.select(np.array([sex[key] == "M" for key in found.table["key"].to_pylist()]))
+    vendor = [f"vendor {number % 18:02}" for number in range(200)]
+    index = make_index(keys, {"PatientSex": [*sex.values()], "Manufacturer": vendor})
+    report = build(index, truth, found, workers=1)
+    rows = report.data["sections"]["groups"]["groups"]["rows"]
+    assert [row["p_holm"] for row in rows if row["by"] == "PatientSex"] == [19 / 1001] * 2
+    assert "too few" not in report.html
+    monkeypatch.setattr(groups, "BUDGET", 1)
+    assert (
+        "100 resamples are too few: no p_holm can be below 0.19"
+        in build(index, truth, found, workers=1).html
+    )
 
 
 def test_predictions_on_training_images_have_no_subgroups() -> None:

@@ -222,15 +222,12 @@ def test_a_hundred_thousand_rows_and_five_hundred_columns() -> None:
     assert made.data["sections"]["problems"]["totals"]["files"] == 100_000
 
 
-def test_thumbnails_stay_within_the_limit(reported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wetread.reports import build as module
-
+def test_thumbnails_stay_within_the_limit(reported: Path) -> None:
     index = wr.Index.open(reported / "train.index")
     empty = len(build(index[:0]).html.encode())
     whole = len(build(index, workers=1).html.encode())
     assert empty < whole < MAX_BYTES
-    monkeypatch.setattr(module, "MAX_BYTES", whole - 20_000)
-    less = build(index, workers=1).html
+    less = build(index, workers=1, size=whole - 20_000).html
     assert len(less.encode()) <= whole - 20_000
     assert "size limit of the report" in less
 

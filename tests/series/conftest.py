@@ -60,13 +60,14 @@ def decimals(values: Any) -> list[str]:
 
 
 def write(folder: Path, slices: Rows, name: str = "{:03}.dcm") -> None:
-    """Write slices as files; a value of None leaves an element out."""
+    """Write slices as files; a value of None leaves an element out, `private` is a list of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, given in enumerate(slices):
         values = dict(given)
         pixels, rows, columns = (values.pop(key) for key in ("pixels", "rows", "columns"))
         elements = changed(
             picture(1, rows, columns),
+            *values.pop("private", ()),
             element("PixelData", pixels, vr="OW"),
             *(element(key, value) for key, value in values.items() if value is not None),
             without=[key for key, value in values.items() if value is None],

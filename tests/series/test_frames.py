@@ -141,6 +141,17 @@ def test_b_values_and_echoes(scan_files: Any) -> None:
     assert problem["text"] == "frames differ in EffectiveEchoTime, DiffusionBValue"
 
 
+def test_attributes_of_the_image_divide_too(scan_files: Any) -> None:
+    """Two images of one series, whose frames state no acquisition of their own."""
+    files = [
+        enhanced(frames(), SOPInstanceUID=f"2.25.7.{n}", AcquisitionNumber=str(n)) for n in (1, 2)
+    ]
+    (series,) = scan_files(*files).series
+    assert [volume.divided_by for volume in series.volumes] == [
+        {"AcquisitionNumber": 1}, {"AcquisitionNumber": 2},
+    ]  # fmt: skip
+
+
 def test_concatenations_are_one_object(scan_files: Any) -> None:
     every = frames(20)
     files = [
@@ -187,14 +198,28 @@ def test_fewer_groups_than_frames(scan_files: Any) -> None:
     assert "FRAMES_UNPLACED" in index.series.problems()["code"].tolist()
 
 
+def test_a_copy_of_an_image(scan_files: Any) -> None:
+    """Equal frames are dropped, others make the stack irregular."""
+    one = enhanced(frames())
+    index = scan_files(one, one)
+    assert index.series["volumes"].tolist() == [1]
+    assert index.series.problems()["text"].str.endswith("the pixels are equal").all()
+    assert len(index.series.problems("SLICE_DUPLICATED")) == 10
+    for other in (one[:-1] + b"\1", enhanced(frames(RescaleSlope="2"), {"RescaleSlope": "2"})):
+        index = scan_files(one, other)
+        assert index.series["volumes"].tolist() == [0]
+        assert "SLICE_DUPLICATED" in index.series.problems()["code"].tolist()
+
+
 def test_equal_positions_without_an_attribute_are_no_volume(scan_files: Any) -> None:
     index = scan_files(enhanced(frames() + frames()[:1]))
     assert index.series["volumes"].tolist() == [0]
     assert index.series.problems()["code"].tolist() == ["SLICE_DUPLICATED"]
 
 
-def test_ultrasound_is_not_opened(scan_files: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wetread.headers.dataset.read_dataset", None)
+def test_ultrasound_is_not_opened(scan_files: Any) -> None:
+    """Otherwise the positions of its frames would be found."""
+    assert not len(scan_files(enhanced(frames(3))).series.problems())
     index = scan_files(enhanced(frames(3), SOPClassUID="1.2.840.10008.5.1.4.1.1.3.1"))
     assert index.series.problems()["code"].tolist() == ["FRAMES_UNPLACED"]
 
@@ -258,6 +283,7 @@ def test_case_33(shared_case: Callable[[str], Path]) -> None:
     (series,) = [one for one in index.series if one.row["slices"]]
     check_frames(index, folder)
     assert series.row["PixelSpacing"] is not None
+    assert len(index.where("PixelSpacing[1] < 3.5 AND RescaleSlope IS NOT NULL")) == 1
 
 
 @pytest.mark.parametrize(
@@ -330,3 +356,38 @@ def test_legacy_converted(tmp_path: Path) -> None:
     assert ours.spacing == pytest.approx(volume.spacing)
     last = volume.affine @ [volume.spatial_shape[0] - 1, 0, 0, 1]  # the other end
     assert series.row["origin_patient"] == pytest.approx(last[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("EchoTime", [10, 20]),
+        ("TemporalPositionIdentifier", [1, 2]),
+        ("TriggerTime", [0, 20]),
+        ("DiffusionBValue", [0.0, 800.0]),
+    ],
+)
+def test_what_divides_converted_images(name: str, values: list[Any], tmp_path: Path) -> None:
+    """highdicom keeps such attributes of the classic images in a sequence of each frame."""
+    pytest.importorskip("highdicom")
+    from highdicom.legacy import LegacyConvertedEnhancedMRImage
+
+    if not (SHARED / "series" / "mr-clean").is_dir():
+        pytest.skip("no series beside the project")
+    files = []
+    for value in values:
+        for path in sorted((SHARED / "series" / "mr-clean").iterdir()):
+            file = pydicom.dcmread(path)
+            file.FrameOfReferenceUID, file.SOPInstanceUID = "2.25.4", f"2.25.9.{len(files)}"
+            file.InstanceNumber, file.AcquisitionNumber = len(files) + 1, 1
+            setattr(file, name, value)
+            files.append(file)
+    random.Random(4).shuffle(files)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = LegacyConvertedEnhancedMRImage(files, "2.25.5", 9, "2.25.6", 1)
+        made.save_as(tmp_path / "a.dcm")
+    (series,) = wr.scan(tmp_path, workers=0, progress=False).series
+    key = "b_value" if name == "DiffusionBValue" else name
+    assert [volume.divided_by for volume in series.volumes] == [{key: one} for one in values]
+    assert [volume.shape[0] for volume in series.volumes] == [4, 4]

@@ -17,6 +17,7 @@ from wetread.series.geometry import find_starts, measure, order
 from wetread.series.slices import Slices
 from wetread.series.stacks import DIVIDERS, Member, divide
 from wetread.settings import Settings
+from wetread.testing.dicom import Element
 
 Rows = list[dict[str, Any]]
 Scan = Callable[..., wr.Index]
@@ -199,6 +200,15 @@ def test_mosaics_are_no_slices(scan_series: Scan, ct: Make) -> None:
     assert index.series.problems()["code"].tolist() == ["MOSAIC"]
 
 
+def test_grids_of_uih_are_no_slices(scan_series: Scan, ct: Make) -> None:
+    """Their Image Type does not say MOSAIC; a private element has the number of slices."""
+    grid = [Element(0x00650010, "LO", "Image Private Header"), Element(0x00651050, "DS", "25")]
+    index = scan_series(ct(5, SOPClassUID=MR, Manufacturer="UIH", private=grid))
+    assert index["mosaic_tiles"].tolist() == [25] * 5
+    assert not index.series[0].stacks
+    assert index.series.problems()["code"].tolist() == ["MOSAIC"]
+
+
 def test_reprojections_are_no_slices(scan_series: Scan, ct: Make) -> None:
     rows = ct(
         6, SOPClassUID="1.2.840.10008.5.1.4.1.1.128", SeriesType=["WHOLE BODY", "REPROJECTION"]
@@ -279,6 +289,20 @@ def test_the_short_way_and_the_division_agree(
     assert find_starts(ordered.series).tolist() == [0]
     (stack,) = stacks
     assert (np.diff(stack.depth) >= 0).all()
+
+
+def test_private_b_values_divide(scan_series: Scan, ct: Make, tmp_path: Path) -> None:
+    """The scan has read them: the files may be gone."""
+    rows = []
+    for b in (0, 800):
+        private = [Element(0x00190010, "LO", "SIEMENS MR HEADER"), Element(0x0019100C, "IS", b)]
+        rows += ct(6, SOPClassUID=MR, Manufacturer="SIEMENS", private=private)
+    rows = [{**row, "SOPInstanceUID": f"2.25.9.{n}"} for n, row in enumerate(rows)]
+    index = scan_series(random.Random(5).sample(rows, len(rows)))
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    (series,) = index.series
+    assert [stack.divided_by for stack in series.volumes] == [{"b_value": 0}, {"b_value": 800}]
 
 
 def test_b_values_of_a_manufacturer() -> None:

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pydicom.data
 import pytest
 
 import wetread as wr
 from wetread.errors import SERIES_PROBLEMS, QueryError, UnknownNameError
+from wetread.headers.schema import CORE
+from wetread.series.table import SeriesTable
+from wetread.table.rows import IndexRows
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 Rows = list[dict[str, Any]]
@@ -274,3 +278,24 @@ def test_tables_are_computed_when_they_are_named(
     with pytest.raises(QueryError):
         index.query("DELETE FROM slices")
     assert calls == ["series"]
+
+
+def test_lists_that_differ_at_the_start_differ() -> None:
+    """Among thousands of distinct values, too: no rounding makes them equal."""
+    kinds = [["X0", *"ABCDE"], ["X1", *"ABCDE"], *([f"Q{n}"] for n in range(5000))]
+    rows = [
+        {
+            "id": f"{n:016x}",
+            "path": f"{n}",
+            "member": "",
+            "read_status": "ok",
+            "SeriesInstanceUID": f"2.25.{max(n, 1)}",
+            "Modality": "CT",
+            "ImageType": kind,
+        }
+        for n, kind in enumerate(kinds)
+    ]
+    table = pa.Table.from_pylist(rows, CORE)
+    series = SeriesTable(IndexRows("", table.schema, rows=table), progress=False)
+    assert series.table["ImageType"][0].as_py() is None
+    assert series.table["ImageType"][1].as_py() == ["Q0"]

@@ -20,7 +20,6 @@ import pytest
 import wetread as wr
 from wetread.cache.prepare import prepare
 from wetread.settings import MIB, Settings
-from wetread.sources import archives
 from wetread.sources.archives import ArchiveError
 from wetread.sources.find import find, open_source
 from wetread.testing.dicom import dicom_file, element, picture
@@ -380,10 +379,8 @@ def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
-def test_any_order_from_many_threads(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(archives._GzipFile, "_CHECKPOINTS", 4)
+def test_any_order_from_many_threads(tmp_path: Path, name: str) -> None:
+    few = Settings(gzip_checkpoints=4)
     chance = random.Random(3)
     members = {f"{i:03}": chance.randbytes(chance.randrange(1, 300_000)) for i in range(80)}
     path = make(tmp_path / name, members)
@@ -394,7 +391,7 @@ def test_any_order_from_many_threads(
     chance.shuffle(order)
 
     def read(member: str) -> bool:
-        data = read_member(str(tmp_path), name.encode(), member.encode(), MIB)
+        data = read_member(str(tmp_path), name.encode(), member.encode(), MIB, few)
         return data == members[member]
 
     with ThreadPoolExecutor(8) as pool:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +169,15 @@ def test_a_folder_that_cannot_be_listed(
 
 def test_a_file_deleted_before_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a", "b", "c")
-    stats = module._Walk._stats
+    scandir = os.scandir
 
-    def vanish(*args: Any) -> Any:
-        (tmp_path / "b").unlink(missing_ok=True)
-        return stats(*args)
+    @contextmanager
+    def vanish(path: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
+        with scandir(path) as entries:
+            yield entries
+        (tmp_path / "b").unlink()
 
-    monkeypatch.setattr(module._Walk, "_stats", vanish)
+    monkeypatch.setattr(os, "scandir", vanish)
     found = rows(tmp_path, stat=True)
     assert [(row["path"], row["file_size"], row["problem"]) for row in found] == [
         (b"a", 1, None),

@@ -49,7 +49,7 @@ def test_every_command_reports_it_once_and_takes_the_new_folder(moved: Path, exi
         code, output = run(*command)
         assert code == 2, output
         assert output.count("none of the 4 files of the index is in") == 1
-        assert "--root FOLDER" in output
+        assert output.endswith("if they were moved, open the index with --root FOLDER\n")
         assert run(*command, "--root", moved / "new")[0] == 0
     code, output = run("view", to, "--no-browser")
     assert (code, "--root FOLDER" in output) == (2, True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -19,7 +20,7 @@ import wetread
 from wetread.errors import IndexFormatError, NotFoundError, StorageError, UsageError
 from wetread.index import Index, scan
 from wetread.settings import Settings
-from wetread.table import merge, parts
+from wetread.table import parts
 from wetread.table import scan as rooms
 
 SMALL = Settings(part_files=8, compact_rows=32)
@@ -71,17 +72,15 @@ def test_parts_are_compacted_in_order(folder: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "to" / "commits").iterdir())) == 1
 
 
-def test_large_parts_stay_as_they_were_written(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(merge, "_LARGE", 8)
-    whole = scan_to(folder, tmp_path / "to")
+def test_large_parts_stay_as_they_were_written(folder: Path, tmp_path: Path) -> None:
+    settings = Settings(part_files=8, compact_rows=16)
+    whole = scan_to(folder, tmp_path / "to", settings)
     generation = parts.read_state(tmp_path / "to").generation
     assert generation is not None
     assert [part.rows for part in generation.parts] == [8] * 11 + [12]
     (folder / "a.b" / "new").write_bytes(b"new")
     before = names_of_parts(tmp_path / "to")
-    again = scan_to(folder, tmp_path / "to")
+    again = scan_to(folder, tmp_path / "to", settings)
     assert len(names_of_parts(tmp_path / "to") - before) == 1
     assert again.table == scan(folder, progress=False).table != whole
 
@@ -157,7 +156,7 @@ def test_other_options_or_another_root_read_all_again(folder: Path, tmp_path: Pa
     assert read(private) == 100
     assert "private" in private.columns
     moved = folder.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match=r"--replace.*--root"):
+    with pytest.raises(UsageError, match=r"replace=True.*root=FOLDER"):
         scan_to(moved, tmp_path / "to", private=True)
     assert read(scan_to(moved, tmp_path / "to", private=True, replace=True)) == 100
 
@@ -385,13 +384,8 @@ def test_a_lost_part_is_read_again(folder: Path, tmp_path: Path) -> None:
     assert read(again) == 50
 
 
-def test_a_source_that_ends_the_worker_is_a_row(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_that_ends_the_worker_is_a_row(folder: Path, tmp_path: Path) -> None:
     class Engine:
-        def __init__(self, workers: int | None) -> None:
-            pass
-
         def limited(self, timeout: float) -> Engine:
             return self
 
@@ -403,8 +397,8 @@ def test_a_source_that_ends_the_worker_is_a_row(
                 yield failed(task.slice(0, 1), "crashed", "SIGSEGV")  # type: ignore[operator]
                 yield rooms.scan_part(task.slice(1), options)
 
-    monkeypatch.setattr(rooms, "Threads", Engine)
-    for index in (scan_to(folder, tmp_path / "to"), scan(folder, progress=False, settings=SMALL)):
+    options: dict[str, Any] = {"engine": Engine(), "settings": SMALL, "progress": False}
+    for index in (scan(folder, tmp_path / "to", **options), scan(folder, **options)):
         assert len(index) == 100
         assert index.summary()["read_status"]["crashed"] == 13
         assert (

@@ -334,8 +334,7 @@ def test_unreachable_scheduler_and_invisible_folder(client: Client) -> None:
         wr.DaskEngine(client).check("/nowhere", None)
 
 
-def test_scheduler_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wetread.workers.dask._CONNECT_SECONDS", 0.1)
+def test_scheduler_that_dies_is_an_error(tmp_path: Path) -> None:
     address_file = tmp_path / "scheduler.json"
     command = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     command += ["--scheduler-file", str(address_file)]
@@ -347,7 +346,7 @@ def test_scheduler_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
             assert scheduler.poll() is None
             time.sleep(0.05)
         with Client(scheduler_file=str(address_file), timeout=250) as lonely:
-            engine = wr.DaskEngine(lonely)
+            engine = wr.DaskEngine(lonely, start_seconds=0.1)
             with pytest.raises(UsageError, match="has no workers"):
                 engine.check(str(tmp_path), None)
             results = engine.map(OBEY, [task(0, None)], {}, failed)

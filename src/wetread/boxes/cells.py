@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,15 +27,24 @@ ClassSet = dict[tuple[str, str], None]
 """(id, name) of classes, unordered."""
 Chunk = tuple[pa.Table, ClassSet | None]
 """Rows of a part of the table, and its classes; None if they have no ids."""
+_SHOWN = 60
+"""Characters of a cell that an error shows."""
+_LAST_FRAME = (1 << 31) - 1
 PARSE_ERRORS = (ValueError, SyntaxError, LookupError, TypeError, RecursionError, MemoryError)
 
 
-def mark(frame: pd.DataFrame, rows: Any, text: str) -> None:
-    """Give a reason to rows of a boolean mask that have none; `{place}` is the line or row."""
+def mark(frame: pd.DataFrame, rows: Any, text: str, values: Sequence[Any] = ()) -> None:
+    """Give a reason to rows of a boolean mask that have none.
+
+    `{place}` in the text is the line or row, `{value}` that of `values`, which has one per row.
+    """
     import numpy as np
 
-    for place in frame.index[np.asarray(rows, bool) & (frame[REASON] == "").to_numpy()]:
-        frame.loc[place, REASON] = text.format(place=f"{frame.index.name} {place}")
+    reasons = frame[REASON].to_numpy(object, copy=True)
+    for number in np.flatnonzero(np.asarray(rows, bool) & (reasons == "")).tolist():
+        reason = text.replace("{place}", f"{frame.index.name} {frame.index[number]}")
+        reasons[number] = reason.replace("{value}", str(values[number])) if values else reason
+    frame[REASON] = reasons
 
 
 def parse_numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
@@ -46,7 +55,8 @@ def parse_numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     empty = frame[name].str.lower().isin(EMPTY)
     numbers = pd.to_numeric(frame[name].where(~empty), errors="coerce").astype(float)
     numbers = numbers.where(np.isfinite(numbers))
-    mark(frame, numbers.isna() & ~empty, f"{name} of {{place}} is not a number")
+    texts = [repr(text[:_SHOWN]) for text in frame[name]] if numbers.isna().any() else ()
+    mark(frame, numbers.isna() & ~empty, f"{name} of {{place}} is not a number: {{value}}", texts)
     return numbers
 
 
@@ -54,18 +64,17 @@ def parse_cells(frame: pd.DataFrame, name: str, parse: Callable[[str], Any]) -> 
     """Apply a function to each cell; where it fails the row is marked and the value None."""
     import pandas as pd
 
-    values = []
-    for place, text in frame[name].items():
+    values, reasons = [], []
+    for text in frame[name]:
+        reason = ""
         try:
-            values.append(parse(text))
+            value = parse(text)
         except PARSE_ERRORS as error:
-            mark(frame, frame.index == place, f"{name} of {{place}}: {_escape(error)}")
-            values.append(None)
+            value, reason = None, str(error)[:200]
+        values.append(value)
+        reasons.append(reason)
+    mark(frame, [bool(reason) for reason in reasons], f"{name} of {{place}}: {{value}}", reasons)
     return pd.Series(values, frame.index, dtype=object)
-
-
-def _escape(error: BaseException) -> str:
-    return str(error).replace("{", "{{").replace("}", "}}")[:200]
 
 
 def parse_number(text: str) -> float:
@@ -75,16 +84,37 @@ def parse_number(text: str) -> float:
     return number
 
 
+def parse_frame(text: str) -> int | None:
+    """Frame number, counted from 0; None for an empty cell.
+
+    Raises:
+        ValueError: not a whole number from 0.
+
+    >>> parse_frame("3.0"), parse_frame("")
+    (3, None)
+    """
+    if text.lower() in EMPTY:
+        return None
+    number = float(text)
+    if not 0 <= number <= _LAST_FRAME or number % 1:
+        raise ValueError(f"{text[:_SHOWN]!r} is not a frame number from 0")
+    return int(number)
+
+
 def parse_literal(text: str) -> Any:
     """Python or JSON literal, never executed; other text unchanged.
+
+    Raises ValueError for text that begins like a list but is none.
 
     >>> parse_literal("['Mass', 'ILD']"), parse_literal("Mass")
     (['Mass', 'ILD'], 'Mass')
     """
     if not text.startswith(("[", "{", "(")):
         return text
-    text = re.sub(r"\b(nan|NaN|null)\b", "None", text)
-    return ast.literal_eval(text)
+    try:
+        return ast.literal_eval(re.sub(r"\b(nan|NaN|null)\b", "None", text))
+    except PARSE_ERRORS as error:
+        raise ValueError(f"{text[:_SHOWN]!r} is not a list or dictionary") from error
 
 
 def optional(frame: pd.DataFrame, name: str, renamed: Mapping[str, str] | None = None) -> Any:

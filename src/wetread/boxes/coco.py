@@ -7,10 +7,10 @@ import os
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from wetread.boxes.cells import check_readable, parse_number
+from wetread.boxes.cells import check_readable, parse_frame, parse_number
 from wetread.boxes.formats import check_complete, read_text
 from wetread.boxes.sizes import Size, check_sizes, sizes_of
-from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
+from wetread.boxes.table import CORNERS, KINDS, UNREADABLE, BoxTable, PathLike
 from wetread.common.files import written
 from wetread.errors import UsageError
 
@@ -44,7 +44,8 @@ def parse_coco(data: Any, path: PathLike, images: IndexRows | None = None) -> Bo
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         raise UsageError(
             f"{path} is not a COCO data set: it needs images, annotations and categories (a list "
-            "of results does not name its images: give manifest= of the exported images)"
+            "of results does not name its images: give manifest= of the exported images; of any "
+            "other list give the DataFrame, pandas.read_json(path, dtype=False))"
         )
     rows: list[Json] = []
     try:
@@ -52,7 +53,7 @@ def parse_coco(data: Any, path: PathLike, images: IndexRows | None = None) -> Bo
         keys = {i["id"]: _key(i) for i in data["images"]}
         rows += [_to_row(n, a, keys, names) for n, a in enumerate(data["annotations"])]
         rows += [
-            {"key": keys[n["image_id"]], "kind": "nothing"} | {k: n.get(k) for k in _EXTRA}
+            {"key": keys[n["image_id"]], "kind": "nothing"} | _parse_extra(n)
             for n in data.get("nothing", ())
         ]
         classes = [(str(c["id"]), str(c["name"])) for c in data["categories"]]
@@ -119,13 +120,24 @@ def _parse_annotation(annotation: Json, keys: dict[Any, str], names: dict[Any, s
     for name, value, known in (("image_id", image, keys), ("category_id", category, names)):
         if not isinstance(value, Hashable) or value not in known:
             raise KeyError(f"{name} {value!r}")
-    kind = annotation.get("kind", "box")
+    if (kind := annotation.get("kind", "box")) not in KINDS:
+        raise ValueError(f"unknown kind {kind!r}")
     crowd, ignore = (str(annotation.get(name)) in _TRUE for name in ("iscrowd", "ignore"))
     flags = annotation.get("flags") or ["iscrowd"] * crowd
+    flags = [flags] if isinstance(flags, str) else flags
     row: Json = {"key": keys[annotation["image_id"]], "label": names[annotation["category_id"]]}
     row |= {"ignore": crowd or ignore, "flags": [str(flag) for flag in flags]}
     corners = dict(zip(CORNERS, (x, y, x + width, y + height), strict=True))
-    return row | corners | {"kind": kind} | {name: annotation.get(name) for name in _EXTRA}
+    return row | corners | {"kind": kind} | _parse_extra(annotation)
+
+
+def _parse_extra(annotation: Json) -> Json:
+    reader, score, frame = (annotation.get(name) for name in _EXTRA)
+    return {
+        "reader": None if reader is None else str(reader),
+        "score": None if score is None else parse_number(str(score)),
+        "frame": None if frame is None else parse_frame(str(frame)),
+    }
 
 
 def write_coco(boxes: BoxTable, path: PathLike, index: IndexRows | None = None) -> None:

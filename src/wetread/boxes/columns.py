@@ -154,4 +154,6 @@ def _explain(columns: Sequence[str], usual: Mapping[str, str], has_image: bool) 
         have = sum(name in usual for name in best)
         detail = f" ({', '.join(missing)} are missing{'; ' * bool(near)}{' '.join(near)})"
         parts.append("no columns of a box" + detail * (have > 0))
-    return f"{' and '.join(parts)}; {listed}; name them with columns="
+    numeric = any(re.fullmatch(r"[+-]?[\d.]+", column) for column in columns)
+    hint = "the first line must name the columns" if numeric else "name them with columns="
+    return f"{' and '.join(parts)}; {listed}; {hint}"

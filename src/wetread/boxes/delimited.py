@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROWS = 1 << 15
 """Rows per chunk of a file; limits the memory used by Python objects."""
 _DELIMITERS = (",", ";", "\t", "|")
+_EXCEL_TEXT = re.compile(r'^="([^"]*)"$')
+"""Formula by which a file for Excel keeps leading zeros: ="007"."""
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
 
 
@@ -38,6 +40,11 @@ def read_delimited(path: str) -> Generator[pd.DataFrame]:
             first = next(lines, None)
             if first is None:
                 raise UsageError(f"{path} is empty")
+            if first[1][0].startswith(("{", "[{")):
+                raise UsageError(
+                    f"{path} is JSON, not a table: give the DataFrame, pandas.read_json(path, "
+                    "lines=True, dtype=False)"
+                )
             names = _check_names(path, first[1])
             if any("\0" in name for name in names):
                 raise UsageError(f"{path} is not a text file in UTF-8: save it as UTF-8")
@@ -70,6 +77,7 @@ def _split(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(start, delimiter=delimiter)
     for fields in reader:
         cells = [unguard_cell(field.strip()) for field in fields]
+        cells = [_EXCEL_TEXT.sub(r"\1", c) if c.startswith("=") else c for c in cells]
         if delimiter != ",":
             cells = [_DECIMAL_COMMA.sub(r"\1.\2", c) if _is_decimal(c) else c for c in cells]
         if any(cells):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from wetread.table.rows import IndexRows
 
 Row = dict[str, Any]
+_ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of zip files, such as .xlsx, and of the older .xls."""
 
 
 class Picture(NamedTuple):
@@ -49,6 +51,11 @@ def open_text(path: PathLike) -> Iterator[TextIO]:
     """
     try:
         with open(path, "rb") as file:
+            if file.peek(4).startswith(_ARCHIVES):
+                raise UsageError(
+                    f"{path} is an Excel workbook or a zip archive: save the table as CSV in "
+                    "UTF-8, or give the DataFrame, pandas.read_excel(path, dtype=str)"
+                )
             zipped = file.peek(2).startswith(b"\x1f\x8b")
             data = BufferedReader(cast(Any, gzip.GzipFile(fileobj=file))) if zipped else file
             wide = data.peek(2).startswith((b"\xff\xfe", b"\xfe\xff"))

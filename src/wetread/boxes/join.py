@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
         known = ", ".join(map(repr, rows["path"][:_SHOWN].to_pylist())) or "no image"
         raise UsageError(
             f"no image of the index matches a key of the label file, such as "
-            f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}"
+            f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}{_hint_zeros(keys, rows)}"
         )
     groups = pa.array(group_images(rows).names, pa.string())
     if "group" in extra:  # null for images added after the split
@@ -131,6 +131,21 @@ def find_rows(keys: list[str], rows: pa.Table) -> dict[str, int]:
             f"{', '.join(map(repr, paths))}; name images by path or SOP Instance UID"
         )
     return numbers
+
+
+def find_padded(keys: Iterable[str], rows: pa.Table) -> dict[str, str]:
+    """File stem by key, for keys that are whole numbers and the stem with leading zeros."""
+    stems = {text.lstrip("0"): text for text, _ in _names(rows, "stem") if text.isdecimal()}
+    return {key: stems[short] for key in keys if (short := parse_id(stem(key))) in stems}
+
+
+def _hint_zeros(keys: Iterable[str], rows: pa.Table) -> str:
+    for key, name in find_padded(keys, rows).items():
+        return (
+            f"; {key!r} seems to be {name!r} without its leading zeros: export the table again "
+            "with this column as text"
+        )
+    return ""
 
 
 def _find_nearest(key: str, candidates: list[int], rows: pa.Table) -> int | None:

@@ -15,6 +15,7 @@ from wetread.boxes.cells import (
     mark,
     optional,
     parse_cells,
+    parse_frame,
     parse_literal,
     parse_number,
     parse_numbers,
@@ -97,15 +98,14 @@ def _read_siim(frame: pd.DataFrame) -> Chunk:
     """Parse one row per image: `label` has corners, `boxes` has sizes; both must agree."""
     found = parse_cells(frame, "label", _parse_siim)
     listed = parse_cells(frame, "boxes", lambda text: parse_literal(text) if text else None)
-    for place, boxes, sizes in zip(frame.index, found, listed, strict=True):
+    different = []
+    for boxes, sizes in zip(found, listed, strict=True):
         corners = [box[2:] for box in boxes or () if box[0]]
         try:
-            same = not sizes or _same_boxes(corners, sizes)
+            different.append(bool(sizes) and not _same_boxes(corners, sizes))
         except (TypeError, LookupError):
-            same = False
-        if not same:
-            text = "the columns label and boxes of {place} do not agree"
-            mark(frame, frame.index == place, text)
+            different.append(True)
+    mark(frame, different, "the columns label and boxes of {place} do not agree")
     return _list_boxes(frame, "id", found, [("1", OPACITY)])
 
 
@@ -167,7 +167,7 @@ def _parse_point(text: str) -> tuple[float, float, int | None]:
         raise UsageError(f"{text[:60]!r}: expected a dictionary with x and y")
     frame = value.get("f")
     x, y = (parse_number(str(value[name])) for name in ("x", "y"))
-    return x, y, None if frame is None else int(frame)
+    return x, y, None if frame is None else parse_frame(str(frame))
 
 
 def _points(x: Any, y: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wetread.boxes.join import joined
+from wetread.boxes.join import find_padded, joined, named_rows
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CHANGED, CONFLICTING, CORNERS, UNREADABLE, BoxTable
 from wetread.errors import BOX_PROBLEMS
@@ -147,21 +147,23 @@ def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
     sizes = image_sizes(index)
     sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
     images = {image["id"]: image for image in query(index, sql).to_pylist()}
-    unmatched: dict[str, Row] = {}
     changed = {row["image"]: row for row in reversed(rows) if CHANGED in row["flags"]}
     for row in reversed(changed.values()):
         yield "IMAGE_CHANGED", row, "its file has another size than at the last annotation"
+    unmatched: dict[str, None] = {}
     for row in rows:
         if row["image"] is None:
-            unmatched.setdefault(row["key"], row)
+            unmatched[row["key"]] = None
         elif row["image"] in sizes and (text := _outside(row, sizes[row["image"]])):
             yield "BOX_OUTSIDE", row, text
         elif row["frame"] and row["frame"] >= (
             frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
         ):
             yield "BOX_OUTSIDE", row, f"frame {row['frame']} (counted from 0) of {frames}"
-    for row in unmatched.values():
-        yield "NO_FILE", {"key": row["key"]}, "no image of the index has this key"
+    padded = find_padded(filter(None, unmatched), named_rows(index)) if unmatched else {}
+    for key in unmatched:
+        hint = f"; {padded[key]!r} has leading zeros" if key in padded else ""
+        yield "NO_FILE", {"key": key}, f"no image of the index has this key{hint}"
     labelled = {row["image"] for row in rows}
     for id_, image in images.items():
         if id_ not in labelled:

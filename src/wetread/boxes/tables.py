@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +21,7 @@ from wetread.boxes.cells import (
     mark,
     optional,
     parse_cells,
+    parse_frame,
     parse_literal,
     parse_number,
     parse_numbers,
@@ -29,7 +30,7 @@ from wetread.boxes.columns import Form, map_roles, normal_name
 from wetread.boxes.delimited import from_frame, read_delimited
 from wetread.boxes.kaggle import DIALECTS, Dialect
 from wetread.boxes.sizes import Size
-from wetread.boxes.table import BOX_SCHEMA, CORNERS, BoxTable, PathLike
+from wetread.boxes.table import BOX_SCHEMA, CORNERS, KINDS, BoxTable, PathLike
 from wetread.common.text import parse_id
 from wetread.errors import UnknownNameError, UsageError, suggest
 
@@ -42,11 +43,13 @@ TABLE = "table"
 """Name of the format of tables that are not of a known data set."""
 _MOST_SHARE = 1.01
 """Coordinates up to it may be shares of the image, with rounding."""
+_NO_SHARE = 2.0
+"""If all boxes end beyond it, coordinates are no shares of the image."""
 _TRUE, _FALSE = ("1", "1.0", "true", "yes"), (*EMPTY, "0", "0.0", "false", "no")
 
 
 class Layout(NamedTuple):
-    """Meaning of the columns of a table, where it is not of a known data set."""
+    """Meaning of the columns of a table that is not in the format of a known data set."""
 
     columns: Mapping[str, str] | None = None
     """Column by role; see `columns.map_roles`."""
@@ -104,7 +107,7 @@ def _once(frame: pd.DataFrame) -> Any:
 
 
 def _class_key(pair: tuple[str, str]) -> tuple[bool, int, str, str]:
-    """Sort key of (id, name): by number if the id is one."""
+    """Sort key of (id, name); ids that are numbers are sorted as numbers."""
     number = int(pair[0]) if re.fullmatch(r"\d{1,18}", pair[0]) else 0
     return (not pair[0].isdecimal(), number, *pair)
 
@@ -141,6 +144,8 @@ def _recognise(path: str, columns: Sequence[str], format: str | None) -> Dialect
 
 def _read_any(frame: pd.DataFrame, columns: Sequence[str], layout: Layout) -> Chunk:
     """Parse a table by the roles of its columns."""
+    import pandas as pd
+
     if set(columns) >= _OWN and not layout.given:
         return _read_own(frame)
     roles = map_roles(columns, layout.columns, layout.form)
@@ -153,10 +158,10 @@ def _read_any(frame: pd.DataFrame, columns: Sequence[str], layout: Layout) -> Ch
         frame, form = _explode(frame, names["box"], names.get("label"), roles.form)
     numbers = [frame[f"\0{n}"] for n in range(2 if form == "xy" else 4)]
     corners = _to_corners(numbers, form, 0.0 if layout.normalised else 0.5)
-    label = frame[names["label"]] if "label" in names else frame[REASON].where(False, "")
+    label = frame[names["label"]] if "label" in names else frame[REASON].map(lambda _: "")
     label = label.astype(object)  # without rows, pandas has made it numbers
     absent = label.str.lower().isin(EMPTY)
-    blank = corners["x0"].isna() & corners["y0"].isna() & corners["x1"].isna()
+    blank = pd.DataFrame(corners).isna().all(axis=1)
     nothing = label.str.lower().isin(NOTHING) | (absent & blank)
     label = label.map(parse_id).where(~nothing & ~absent, None)
     mark(frame, frame[names["image"]].isin(EMPTY), "{place} names no image")
@@ -172,9 +177,7 @@ def _read_any(frame: pd.DataFrame, columns: Sequence[str], layout: Layout) -> Ch
     if "score" in names:
         columns_["score"] = parse_numbers(frame, names["score"])
     if "frame" in names:
-        columns_["frame"] = [
-            None if v != v else int(v) for v in parse_numbers(frame, names["frame"])
-        ]
+        columns_["frame"] = parse_cells(frame, names["frame"], parse_frame)
     if "ignore" in names:
         columns_["ignore"] = parse_cells(frame, names["ignore"], _parse_flag)
     if layout.sizes is not None:
@@ -210,23 +213,36 @@ def _read_own(frame: pd.DataFrame) -> Chunk:
     for field in BOX_SCHEMA:
         if field.name not in frame:
             continue
-        if pa.types.is_string(field.type):
+        if field.name in _OWN_CELLS:
+            columns[field.name] = parse_cells(frame, field.name, _OWN_CELLS[field.name])
+        elif pa.types.is_string(field.type):
             columns[field.name] = optional(frame, field.name)
-        elif field.name == "ignore":
-            columns[field.name] = parse_cells(frame, field.name, _parse_flag)
-        elif field.name == "flags":
-            columns[field.name] = parse_cells(frame, field.name, _parse_flags)
         else:
             numbers = parse_numbers(frame, field.name)
             columns[field.name] = numbers.astype(object).where(numbers.notna(), None)
-    if "frame" in columns:
-        columns["frame"] = [None if n is None else int(n) for n in columns["frame"]]
     return make_rows(frame, columns, None)
 
 
 def _parse_flags(text: str) -> list[str]:
     value = parse_literal(text)
-    return [str(flag) for flag in value] if isinstance(value, list) else [value] * bool(value)
+    if isinstance(value, str):
+        return [value] * bool(value)
+    return [str(flag) for flag in value]
+
+
+def _parse_kind(text: str) -> str:
+    if text.lower() not in KINDS:
+        raise ValueError(f"{text!r} is none of {', '.join(KINDS)}")
+    return text.lower()
+
+
+_OWN_CELLS: Mapping[str, Callable[[str], Any]] = {
+    "kind": _parse_kind,
+    "ignore": _parse_flag,
+    "flags": _parse_flags,
+    "frame": parse_frame,
+}
+"""Parsers of columns of `Boxes.to_pandas` that are neither text nor numbers."""
 
 
 def _to_corners(numbers: Sequence[pd.Series[float]], form: Form, centre: float) -> dict[str, Any]:
@@ -243,13 +259,18 @@ def _to_corners(numbers: Sequence[pd.Series[float]], form: Form, centre: float) 
 
 
 def _check_range(corners: Mapping[str, Any], nothing: Any, normalised: bool | None) -> None:
-    """Refuse coordinates that are shares of the image, unless they are declared."""
+    """Refuse shares of the image that are not declared, and declared ones that are none."""
     values = [corners[name][~nothing].dropna() for name in CORNERS]
     fractions = any((v % 1 != 0).any() for v in values)
     if normalised is None and fractions and max(v.max() for v in values) <= _MOST_SHARE:
         raise UsageError(
             "all coordinates are at most 1: give normalised=True if they are shares of the image, "
             "normalised=False if they are pixels"
+        )
+    if normalised and len(values[2]) and values[2].min() > _NO_SHARE < values[3].min():
+        raise UsageError(
+            f"normalised=True, but the coordinates are up to {max(v.max() for v in values):g}: "
+            "shares of the image are from 0 to 1; divide percentages by 100"
         )
 
 

@@ -73,7 +73,11 @@ def _read_object(item: ElementTree.Element, name: str) -> tuple[Any, ...]:
     try:
         return _parse_object(item)
     except (ArithmeticError, ValueError) as error:
-        return _unreadable(item.findtext("name"), f"an object of {name}: {error}")
+        return _unreadable(_name(item), f"an object of {name}: {error}")
+
+
+def _name(item: ElementTree.Element) -> str | None:
+    return (item.findtext("name") or "").strip() or None
 
 
 def _unreadable(label: str | None, reason: str) -> tuple[Any, ...]:
@@ -81,13 +85,16 @@ def _unreadable(label: str | None, reason: str) -> tuple[Any, ...]:
 
 
 def _parse_object(item: ElementTree.Element) -> tuple[Any, ...]:
-    x0, y0, x1, y1 = (parse_number(item.findtext(f"bndbox/{name}") or "") for name in _TAGS)
+    texts = [item.findtext(f"bndbox/{name}") for name in _TAGS]
+    if None in texts:
+        raise ValueError(f"no {_TAGS[texts.index(None)]}")
+    x0, y0, x1, y1 = (parse_number(text or "") for text in texts)
     text = item.findtext("score")
     score = None if text is None else parse_number(text)
     flags = [*_flags(item), *(flag.text or "" for flag in item.findall("flag"))]
     corners = x0 - 1, y0 - 1, x1, y1
     return (
-        *(item.findtext("name"), "box", item.findtext("reader"), score),
+        *(_name(item), "box", item.findtext("reader"), score),
         *(IGNORED in flags, flags, *corners),
     )
 

@@ -18,6 +18,7 @@ from wetread.boxes.formats import (
 )
 from wetread.boxes.sizes import Size, stored_sizes
 from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
+from wetread.common.text import parse_id
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,9 +116,10 @@ def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, .
     rows, columns = size or (0, 0)
     for words in lines:
         try:
-            number, (x, y, w, h, *score) = int(words[0]), map(parse_number, words[1:])
-            if len(score) > 1 or not 0 <= number < len(names):
+            number, numbers = int(parse_id(words[0])), [*map(parse_number, words[1:])]
+            if len(numbers) not in (4, 5) or not 0 <= number < len(names):
                 raise ValueError(f"{len(words)} numbers, class {number} of {len(names)}")
+            x, y, w, h, *score = numbers
         except ValueError as error:
             line = " ".join(words)[:60]
             reason = f"{UNREADABLE}{file.name}: {line!r} is not a YOLO box: {error}"

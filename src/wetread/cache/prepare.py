@@ -18,6 +18,7 @@ from wetread.cache.encode import encode_frame
 from wetread.cache.folder import STORE, committed, finish, latest, reusable
 from wetread.cache.shards import PIXEL, ShardWriter, hash_pixels
 from wetread.common.files import storage_errors
+from wetread.common.progress import Progress
 from wetread.common.text import format_bytes
 from wetread.errors import StorageError, UsageError
 from wetread.images import batch
@@ -140,10 +141,7 @@ def _check_disk(
         raise StorageError(
             f"{summary}, where {format_bytes(free)} are free: choose another disk or size"
         )
-    if progress:
-        print(
-            f"wetread: {summary}, where {format_bytes(free)} are free", file=sys.stderr, flush=True
-        )
+    Progress(progress).say(f"{summary}, where {format_bytes(free)} are free")
 
 
 def _count_frames(row: dict[str, Any]) -> int:

@@ -96,10 +96,11 @@ class ShardReader:
 
 
 class ShardWriter:
-    """Append frames to shards of its own; one writer per worker process."""
+    """Append frames to shards of its own, `frames` to each; one writer per worker process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, frames: int = SHARD_FRAMES) -> None:
         self._folder = folder
+        self._most = frames
         self._file: BinaryIO | None = None
         self._name = ""
         self._pixels = self._frames = 0
@@ -107,7 +108,7 @@ class ShardWriter:
     def write(self, pixels: np.ndarray[Any, Any]) -> dict[str, Any]:
         """Append a frame; its shard and offset, as the table has them."""
         with storage_errors(self._folder):
-            if self._file is None or self._frames >= SHARD_FRAMES:
+            if self._file is None or self._frames >= self._most:
                 self._begin()
             assert self._file is not None
             start = self._pixels

@@ -7,6 +7,7 @@ Exit codes: 0 success, with or without problems; 1 failure; 2 usage error; 3 a p
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from typing import Any, TextIO
 
@@ -63,7 +64,7 @@ class _Commands(click.Group):
                 raise
 
 
-_ARGUMENT = re.compile(r"\b([a-z_]+)=(?!\.)(?:\((\d+), (\d+)\)|(\w+))?")
+_ARGUMENT = re.compile(r"""\b([a-z_]+)=(?!\.)(?:\((\d+), (\d+)\)|(\w+)|(["'])(.*?)\5)?""")
 
 
 def name_flags(text: str, command: click.Command) -> str:
@@ -72,14 +73,21 @@ def name_flags(text: str, command: click.Command) -> str:
     >>> option = click.Option(["--allow-train"], is_flag=True)
     >>> name_flags("use allow_train=True", click.Command("evaluate", params=[option]))
     'use --allow-train'
+    >>> option = click.Option(["--metric"])
+    >>> name_flags("needs metric='coco'", click.Command("evaluate", params=[option]))
+    'needs --metric coco'
     """
     flags = {flag for parameter in command.params for flag in parameter.opts}
+    opposite = {p.opts[0]: p.secondary_opts[0] for p in command.params if p.secondary_opts}
 
     def flag(found: re.Match[str]) -> str:
         name = f"--{found[1].replace('_', '-')}"
         if name not in flags:
             return found[0]
         value = f"{found[2]}x{found[3]}" if found[2] else (found[4] or "").replace("index", "INDEX")
+        value = shlex.quote(found[6]) if found[6] else value
+        if value == "False":
+            return opposite.get(name, found[0])
         return name if value in ("", "True") else f"{name} {value}"
 
     return _ARGUMENT.sub(flag, text)

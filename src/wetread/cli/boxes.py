@@ -89,7 +89,11 @@ def _columns_of(
     metavar="xyxy|xywh|cxcywh|xy",
     help="Numbers of a box: corners; corner and size; centre and size; a point.",
 )
-@click.option("--normalised", is_flag=True, help="Coordinates are shares of the image size.")
+@click.option(
+    "--normalised/--pixels",
+    default=None,
+    help="Coordinates are shares of the image size, or pixels although all are at most 1.",
+)
 @click.option("--check", is_flag=True, help="List the problems of the boxes.")
 @click.option("--agreement", is_flag=True, help="Report the agreement of the readers.")
 @consensus_option()
@@ -120,7 +124,7 @@ def boxes(
     manifest: str | None,
     columns: dict[str, str] | None,
     box_form: Form | None,
-    normalised: bool,
+    normalised: bool | None,
     check: bool,
     agreement: bool,
     consensus: Any,
@@ -149,7 +153,7 @@ def boxes(
         to = _check_output(out, to, images)
     elif to is not None:
         raise UsageError("--to is the format of OUT: add -o OUT")
-    layout: Any = {"columns": columns, "form": box_form, "normalised": normalised or None}
+    layout: Any = {"columns": columns, "form": box_form, "normalised": normalised}
     read = [read_boxes(file, images, form, image_size, manifest, **layout) for file in files]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     result: dict[str, Any] = _count(found)

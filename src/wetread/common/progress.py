@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from wetread.common.text import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -81,7 +83,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Show a remark: next to the bar, or as a separate line."""
         if self._bar:
-            self._note = text
+            self._note = printable(text)
             self.reach(self.done)
         elif self._shown and text:
             self._print(text)
@@ -96,7 +98,7 @@ class Progress:
         return ", ".join([*parts, self._note] if self._note else parts)
 
     def _print(self, text: str) -> None:
-        print(f"wetread: {text}", file=sys.stderr, flush=True)
+        print(f"wetread: {printable(text)}", file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, _: object, __: TracebackType | None

@@ -176,6 +176,8 @@ def export_dataset(
         files = write_labels(root, to, placed, labels)
     for line in lines:
         entry, one = entries[line["id"]], placed.get(line["file"])
+        if line["status"] == "no_label" and line["frame"] in entry.bad_frames:
+            line |= _BAD
         line |= {"key": entry.key, "part": entry.part, "labels": files.get(line["file"])}
         if one is not None:
             line |= {"boxes": len(one.picture.rows), "clipped": one.clipped}
@@ -214,12 +216,15 @@ def _left_out(index: IndexRows, labelled: set[str], used: set[str]) -> list[dict
     """Rows of the manifest for images that are not written: without labels, or with bad ones."""
     sql = "SELECT id, path, member FROM index WHERE pixel_length IS NOT NULL"
     absent = {"status": "no_label", "text": "NO_LABEL: no row in the label file"}
-    bad = {"status": "bad_label", "text": "BOX_EMPTY: no row of the label file has a box inside"}
     return [
-        row | (bad if row["id"] in labelled else absent)
+        row | (_BAD if row["id"] in labelled else absent)
         for row in query(index, sql).to_pylist()
         if row["id"] not in used
     ]
+
+
+_BAD = {"status": "bad_label", "text": "BOX_EMPTY: no row of the label file has a box inside"}
+"""Status of images and frames whose rows cannot be written."""
 
 
 def _files(folder: Path) -> set[str]:

@@ -31,12 +31,13 @@ class Entry(NamedTuple):
     """File name, without frame number and suffix."""
     rows: list[Row]
     """Rows of BOX_SCHEMA."""
+    frames: list[int] | None
+    """Frames with a row that can be written; None if such a row is of the whole image."""
 
     @property
-    def frames(self) -> list[int] | None:
-        """Frames that the labels mention; None if they are of the whole image."""
-        frames = {row["frame"] for row in self.rows}
-        return None if None in frames else sorted(frames)
+    def bad_frames(self) -> set[int]:
+        """Frames with rows of which none can be written."""
+        return {row["frame"] for row in self.rows} - {None, *(self.frames or ())}
 
 
 def plan_images(
@@ -44,8 +45,8 @@ def plan_images(
 ) -> dict[str, Entry]:
     """Images with a row in the labels that can be written, by id.
 
-    An image of which no row can be written, for want of a label, coordinates or area inside it, is
-    left out: without its boxes a trainer would take it for normal.
+    An image or a frame of which no row can be written, for want of a label, coordinates or area
+    inside it, is left out: without its boxes a trainer would take it for normal.
 
     Args:
         index: the images.
@@ -63,15 +64,16 @@ def plan_images(
         if row["image"] is not None:
             rows[row["image"]].append(row)
     found, sizes = _parts(index, parts), image_sizes(index)
-    usable = {id_ for id_ in rows if any(_is_usable(row, sizes.get(id_)) for row in rows[id_])}
-    keys = {id_: rows[id_][0]["key"] for id_ in found if id_ in usable}
+    usable = {i: {r["frame"] for r in rows[i] if _is_usable(r, sizes.get(i))} for i in rows}
+    keys = {id_: rows[id_][0]["key"] for id_ in found if usable.get(id_)}
     if parts == PART and PART not in index.schema.names:
         found |= {id_: next((r["part"] for r in rows[id_] if r["part"]), None) for id_ in keys}
     for part in {found[id_] for id_ in keys} - {None}:
         if not is_file_name(part):
             raise UsageError(f"part {part!r} cannot be the name of a folder")
     files = name_files(keys) if names == "key" else {id_: id_ for id_ in keys}
-    return {id_: Entry(key, found[id_], files[id_], rows[id_]) for id_, key in keys.items()}
+    frames = {id_: None if None in usable[id_] else sorted(usable[id_]) for id_ in keys}
+    return {i: Entry(key, found[i], files[i], rows[i], frames[i]) for i, key in keys.items()}
 
 
 def _is_usable(row: Row, size: Size | None) -> bool:

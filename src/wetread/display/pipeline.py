@@ -188,7 +188,7 @@ def read_pipeline(header: Dataset, frame: int = 0) -> Pipeline:
         "RescaleIntercept",
         sources,
     )
-    slope, intercept, error = _read_rescale(header, scale, notes)
+    slope, intercept, error = _read_rescale(header, scale, stored, notes)
     modality_luts = _read_luts(header, "ModalityLUTSequence", stored, swapped, notes)
     if modality_luts:
         error = ""  # the LUT takes precedence
@@ -253,7 +253,9 @@ def _group(
     return None
 
 
-def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple[float, float, str]:
+def _read_rescale(
+    header: Dataset, scale: Dataset | None, stored: tuple[float, float], notes: Notes
+) -> tuple[float, float, str]:
     """Read slope and intercept, 1 and 0 if absent, and the reason if they are unusable."""
     slope = _numbers(scale, "RescaleSlope", notes)
     intercept = _numbers(scale, "RescaleIntercept", notes)
@@ -264,11 +266,14 @@ def _read_rescale(header: Dataset, scale: Dataset | None, notes: Notes) -> tuple
             return 1.0, 0.0, numbers.problem
     if slope.first == 0:
         return 1.0, 0.0, "Rescale Slope is 0"
-    return (
-        1.0 if slope.first is None else slope.first,
-        0.0 if intercept.first is None else intercept.first,
-        "",
-    )
+    factor = 1.0 if slope.first is None else slope.first
+    offset = 0.0 if intercept.first is None else intercept.first
+    with np.errstate(over="ignore"):
+        ends = (np.array(stored) * factor + offset).astype(np.float32)
+    if ends[0] == ends[1] or not np.isfinite(ends).all():
+        text = f"Rescale Slope {factor:g} and Intercept {offset:g}"
+        return 1.0, 0.0, f"{text}: values exceed the range of float32, or are all equal"
+    return factor, offset, ""
 
 
 def _is_for_measuring(header: Dataset) -> bool:

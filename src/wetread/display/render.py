@@ -275,9 +275,10 @@ def auto_window(stored: Array, pipeline: Pipeline, bits: int = 16) -> Window:
         values, counts = values[values >= _AIR], counts[values >= _AIR]
     if not len(values):
         return Window(0.0, 1.0, "LINEAR_EXACT", "auto")
-    used = np.ones(len(values), bool) if len(values) < _FEW else ~_find_ends(values, counts)
+    few = len(values) < _FEW or values[0] == values[-1]
+    used = np.ones(len(values), bool) if few else ~_find_ends(values, counts)
     low, median, high = percentiles(values[used], counts[used], (0.01, 0.5, 0.99))
-    if len(values) < _FEW or low == high:
+    if few or low == high:
         return _between(values[0], values[-1], "auto")
     if pipeline.units != "HU":
         first, last = percentiles(values, counts, (0.01, 0.99))

@@ -127,8 +127,8 @@ def evaluate(
     groupings: list[Grouping] = []
     if expressions and images is not None:
         groupings, notes = read_groupings(images, expressions, cases.names)
-        groups = score_groups(scores.score, cases.group, groupings, resamples, seed)
-        result = replace(result, groups=groups, notes=(*result.notes, *notes))
+        groups, more = score_groups(scores.score, cases.group, groupings, resamples, seed)
+        result = replace(result, groups=groups, notes=(*result.notes, *notes, *more))
     if threshold_from is not None:
         limits = choose_thresholds(scored[0][1], parts[0].images, sensitivity, false_positives)
         points = tabulate_points(scored, limits, groupings, resamples, seed)

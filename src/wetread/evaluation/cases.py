@@ -92,7 +92,7 @@ class Curve:
     """Predictions of one label by falling score: boxes, or images.
 
     Those of equal score enter together, as at any threshold, so a curve depends neither on the
-    order of rows nor on the names of images.
+    order of rows nor on the names of images; unless `tied` is False.
     """
 
     image: Ints
@@ -105,6 +105,8 @@ class Curve:
     """(t,): image of every ground-truth box that is a target, or every positive image."""
     counted: Floats = field(default_factory=lambda: np.ones((1, 1)))
     """(n, m), (n, 1) or (1, 1): 0 if the prediction is neither right nor wrong."""
+    tied: bool = True
+    """False if predictions of equal score enter one after the other, as in COCO's kit."""
 
     @cached_property
     def known(self) -> Flags:
@@ -113,7 +115,9 @@ class Curve:
 
     @cached_property
     def ends(self) -> Ints:
-        """(k,): last prediction of every score."""
+        """(k,): last prediction of every score, or all of them."""
+        if not self.tied:
+            return np.arange(len(self.score))
         return np.flatnonzero(np.append(self.score[1:] != self.score[:-1], len(self.score) > 0))
 
     def count(self, weights: Floats) -> tuple[Floats, Floats, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,15 @@ def score_coco(cases: Cases) -> Scores:
     """
     whole, columns, details = _evaluate(cases)
     judged = match_free(pair_boxes(cases), cases, tuple(THRESHOLDS), at_threshold=True, most=MOST)
-    curves = draw_curves(cases, judged, rank_in_cell(cases) < MOST)
+    used = rank_in_cell(cases) < MOST
+    curves = [replace(curve, tied=False) for curve in draw_curves(cases, judged, used)]
 
     def score(weights: Floats) -> Floats:
         if np.all(weights == 1):
             return whole
         return np.array([_read(curve, weights) for curve in curves])
 
-    first = draw_curves(cases, judged.first(), rank_in_cell(cases) < MOST)
+    first = draw_curves(cases, judged.first(), used)
     return Scores("ap", score, columns, first, details=details)
 
 

@@ -52,9 +52,10 @@ def split_cases(cases: Cases, part: str) -> tuple[Cases, Cases]:
     chosen = np.asarray(cases.part == part, bool)
     if not chosen.any() or chosen.all():
         parts = ", ".join(sorted({str(one) or "no part" for one in cases.part}))
+        hint = "" if any(cases.part) else "; split the index and give it, or boxes joined to it"
         raise UsageError(
             f"threshold_from={part!r} needs predictions on that part, and on another to apply the "
-            f"thresholds to; the evaluated images are of: {parts}"
+            f"thresholds to; the evaluated images are of: {parts}{hint}"
         )
     return cases.select(chosen), cases.select(~chosen)
 

@@ -167,7 +167,7 @@ def score_groups(
     groupings: Sequence[Grouping],
     resamples: int,
     seed: int,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Score of each group, and its difference to the images outside of it.
 
     The difference is the mean over labels that have a score on both sides. p is that of a
@@ -186,7 +186,7 @@ def score_groups(
         One row per group: by, group, images, patients, status ("ok", or the reason why there is no
         score), value, low, high, difference, difference_low, difference_high, p, and p_holm, which
         is adjusted for the number of comparisons (Holm 1979). An interval without width, as of a
-        group without an error, is null.
+        group without an error, is null. And a note, if no p_holm can be below .05.
     """
     import pandas as pd
 
@@ -216,9 +216,14 @@ def score_groups(
     adjusted = dict(zip(tests, adjust_holm(list(tests.values())), strict=True))
     for row, pair in zip(rows, pairs, strict=True):
         row["p_holm"] = adjusted[frozenset(pair)]
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    least = int(np.isfinite([*tests.values()]).sum()) / (resamples + 1)
+    note = f"{resamples} {TOO_FEW} {least:.2g}"
+    notes = (note,) * (resamples > 0 and least > _SIGNIFICANT)
+    return pd.DataFrame(rows, columns=list(_COLUMNS)), notes
 
 
+TOO_FEW = "resamples are too few: no p_holm can be below"
+_SIGNIFICANT = 0.05
 _COLUMNS = (
     *("by", "group", "images", "patients", "status", "value", "low", "high"),
     *("difference", "difference_low", "difference_high", "p", "p_holm"),

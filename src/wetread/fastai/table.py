@@ -124,7 +124,7 @@ def _read(names: list[str], private: bool) -> pa.Table:
     columns["member"] = pa.repeat(pa.scalar(b"", pa.binary()), len(names))
     arrays = [columns.get(f.name, pa.nulls(len(names), f.type)) for f in SOURCE_SCHEMA]
     sources = pa.Table.from_arrays(arrays, schema=SOURCE_SCHEMA)
-    return read_headers("/", sources, private=private, empties=True)
+    return read_headers("/", sources, private=private, empties=True, groups=False)
 
 
 def _warn(what: str, reasons: list[Any], bad: Bools) -> None:

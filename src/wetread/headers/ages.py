@@ -21,7 +21,7 @@ _ZERO_YEARS = r"^0{1,3}Y$"
 
 
 def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
-    """Rows whose Patient's Age is suspect, and why; `columns` loses these years.
+    """Rows with a suspect Patient's Age, and the reason; their years in `columns` become null.
 
     `000Y` is no age: below one year it is given in days, weeks or months (PS3.5 6.2, AS), and in
     public data sets it stands for an unknown one. It and ages above OLDEST become null in

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled, scalar, whole_array
 from wetread.headers.core.constants import (
+    ENTRY,
     R_COLUMNS,
     R_HEAD,
     R_MTIME,
@@ -56,7 +57,7 @@ _reused = _Reused()
 
 @dataclass(slots=True)
 class Block:
-    """Walked sources: the first ones of those given."""
+    """Walked sources; the first of the given ones if memory is short."""
 
     sources: pa.RecordBatch | pa.Table
     walked: Walked
@@ -64,7 +65,7 @@ class Block:
 
 
 def thread_registry() -> Registry:
-    """Columns of this thread; new ones once there are many."""
+    """Column registry of this thread; replaced once it is nearly full."""
     if _reused.registry.full:
         _reused.registry = Registry()
     return _reused.registry
@@ -94,7 +95,12 @@ def walk_block(
         nul, nothing = scalar(b"\0", pa.binary()), scalar(b"", pa.binary())
         names = pc.binary_join_element_wise(prefix, path, nul, nothing)
         block.walk_plain(np.flatnonzero(reads & ~is_member), names)
+        begun = block.size()
         for i in np.flatnonzero(reads & is_member).tolist():
+            if block.size() - begun > settings.block_bytes:
+                block.rows = block.rows[:, :i]
+            if i >= block.rows.shape[1]:
+                break
             block.walk_member(i, root, path[i].as_py(), member[i].as_py())
     return Block(sources.slice(0, block.rows.shape[1]), block.walked(), memory)
 
@@ -107,13 +113,24 @@ class _Gathering:
         self.problems: dict[int, tuple[str, str]] = {}
         self.inferred: dict[int, str | None] = {}
         self.slow = False
+        self.count = 0
         self.elements: list[Elements] = []
         self.found: list[Found] = []
 
     def walked(self) -> Walked:
         """All rows, elements and problems."""
         elements, found = Elements.join(self.elements), Found.join(self.found)
-        return Walked(self.rows, elements, found, self.problems, self.inferred, self.slow)
+        rows = self.rows.shape[1]
+        if max(elements.row.max(initial=0), found.row.max(initial=0)) >= rows:
+            elements = elements.take(np.flatnonzero(elements.row < rows))
+            found = found.take(np.flatnonzero(found.row < rows))
+        problems = {row: problem for row, problem in self.problems.items() if row < rows}
+        inferred = {row: syntax for row, syntax in self.inferred.items() if row < rows}
+        return Walked(self.rows, elements, found, problems, inferred, self.slow)
+
+    def size(self) -> int:
+        """Bytes of the values and of the table of elements."""
+        return self.memory.used + ENTRY * self.count
 
     def take(
         self, index: Sequence[int] | npt.NDArray[np.intp], walked: Walked, shift: int = 0
@@ -134,9 +151,10 @@ class _Gathering:
             elements.start[elements.start >= 0] += shift
         self.elements.append(elements)
         self.found.append(found)
+        self.count += len(elements.row)
 
     def walk_plain(self, index: npt.NDArray[np.intp], names: pa.BinaryArray) -> None:
-        """The rows `index` of `names`; rows from the first one that is left out on are left out."""
+        """Walk the files `index` of `names`, up to the first one for which there is no memory."""
         names = names if len(index) == len(names) else names.take(array(index, pa.int64()))
         walked = walk_files(names, self.memory, self.settings, whole=self.whole)
         done = walked.rows.shape[1]
@@ -160,8 +178,6 @@ class _Gathering:
 
     def walk_member(self, row: int, root: str, path: bytes, member: bytes) -> None:
         """A member of an archive."""
-        if row >= self.rows.shape[1]:
-            return
         try:
             with open_source(root, path, member, self.settings) as stream:
 
@@ -188,7 +204,7 @@ class _Gathering:
             return walked, memory
 
         for row, (walked, memory) in zip(index, bucket.pool.map(walk, index), strict=True):
-            if self.memory.used > self.settings.block_bytes:
+            if self.size() > self.settings.block_bytes:
                 self.rows = self.rows[:, :row]
                 break
             self.take([row], walked, self.memory.append(memory))

@@ -97,7 +97,7 @@ class Work:
         return self.memory.arena[start : start + int(self.values.size[i])].tobytes()
 
     def charset(self, i: int) -> str:
-        """Specific Character Set of an element's row, "" where it states none."""
+        """Specific Character Set of an element's row; "" if it states none."""
         return self.charsets.get(int(self.elements.row[i]), "")
 
     def delimiters(self, i: int) -> bytes:

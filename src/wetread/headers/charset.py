@@ -1,4 +1,4 @@
-r"""Text in the character sets that a file states (PS3.5 6.1, PS3.3 C.12.1.1.2), never an exception.
+r"""Decoding of text in the stated character sets (PS3.5 6.1, PS3.3 C.12.1.1.2); never raises.
 
 ISO 2022 escapes are followed here, as the codecs of Python and pydicom 3.0 do not know all sets of
 the standard: G0 holds the bytes below 0x80, G1 those above, and each escape puts a set into one.
@@ -14,9 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from wetread.headers.gather import Bytes, gather_strings
+from wetread.headers.schema import UNSPLIT_VRS
 from wetread.headers.walks import Elements
 
 CHARSET = 0x00080005
+ENCODED_VRS = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
+"""VRs in the stated character set; the others are ASCII (PS3.5 6.1.2.3)."""
 
 _LATIN = {
     "100": ("latin_1", b"-A"),
@@ -76,7 +79,7 @@ _MISSPELT = re.compile(r"(ISO)[ _-]?(2022)?[ _-]?(IR)[ _-]?(\d+)")
 
 
 def decode_text(value: bytes, stated: str, delimiters: bytes = b"") -> tuple[str, bool]:
-    r"""Decode as stated, else as UTF-8, else as Latin-1; and whether it was as stated.
+    r"""Decode as stated, else as UTF-8, else as Latin-1; return also True if it was as stated.
 
     `stated` is the value of Specific Character Set, with backslashes. `delimiters` are the
     characters after which its first value counts again, beside control characters: the backslash
@@ -102,9 +105,19 @@ def decode_text(value: bytes, stated: str, delimiters: bytes = b"") -> tuple[str
         return value.decode("latin-1"), False
 
 
+def decode_element(value: bytes, vr: str, stated: str) -> str:
+    r"""Text of an element with one of `ENCODED_VRS`, with its backslashes; see `decode_text`.
+
+    >>> decode_element(b"\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1", "PN", "\\ISO 2022 IR 58")
+    '张^小'
+    """
+    delimiters = b"\\^=" if vr == "PN" else b"" if vr in UNSPLIT_VRS else b"\\"
+    return decode_text(value, stated, delimiters)[0]
+
+
 @lru_cache(maxsize=256)
 def settle_terms(stated: str) -> tuple[str, ...] | None:
-    """Defined terms of a value of Specific Character Set; None where one of them is unknown.
+    """Defined terms of a value of Specific Character Set; None if one of them is unknown.
 
     Terms of the standard with another separator ("ISO-IR 100") are taken for what they resemble.
     """
@@ -131,7 +144,7 @@ def _respell(term: str) -> str | None:
 
 
 def _decode_strictly(value: bytes, terms: tuple[str, ...], delimiters: bytes) -> str:
-    """Text of a value; UnicodeError where a byte is in no set that is in use."""
+    """Decode a value; UnicodeError if a byte is in none of the active sets."""
     if terms[0] in _WHOLE:
         return value.decode(_WHOLE[terms[0]])
     g0, g1 = first = _DEFINED[terms[0]]
@@ -180,7 +193,7 @@ def _decode_run(run: bytes, used: _Set) -> str:
 
 @lru_cache(maxsize=256)
 def pydicom_encodings(stated: str) -> tuple[str, ...]:
-    """Python's names of the character sets, for pydicom; Latin-1 where one is unknown."""
+    """Python codec names for pydicom; Latin-1 for an unknown set."""
     from pydicom.charset import convert_encodings
 
     terms = settle_terms(stated) or ("ISO_IR 100",)

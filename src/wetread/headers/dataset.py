@@ -13,13 +13,14 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from wetread.errors import DecodeError
-from wetread.headers.charset import CHARSET, pydicom_encodings
+from wetread.headers.charset import CHARSET, ENCODED_VRS, decode_element, pydicom_encodings
 from wetread.headers.core.constants import (
     F_CLIPPED,
     F_IMPLICIT,
@@ -27,8 +28,9 @@ from wetread.headers.core.constants import (
     R_ENCODING,
     R_PIXEL_OFFSET,
 )
+from wetread.headers.encodings import UNDEFINED
 from wetread.headers.problems import KINDS
-from wetread.headers.schema import unpack_vr
+from wetread.headers.schema import UNSPLIT_VRS, column_of, unpack_vr
 from wetread.headers.walks import (
     Bytes,
     Elements,
@@ -46,10 +48,18 @@ _SEQUENCES = {"SQ", "UN", ""}
 
 
 class Item(Dataset):
-    """A pydicom data set in which a value that does not convert is its bytes."""
+    """A pydicom data set with the texts of the table; a value that does not convert is its bytes.
+
+    pydicom does not decode all character sets. Elements that are not read keep their bytes.
+    """
+
+    charset = ""
+    """Specific Character Set, with backslashes; of an item, also that of the data set around it."""
 
     def __getitem__(self, key: Any) -> Any:
         """Element of a tag or keyword, as pydicom has it."""
+        if not isinstance(key, slice):
+            self._decode(key)
         try:
             return super().__getitem__(key)
         except (KeyError, TypeError):
@@ -60,6 +70,28 @@ class Item(Dataset):
                 raise
             self._dict[raw.tag] = element = DataElement(raw.tag, "OB", raw.value)
             return element
+
+    def _decode(self, key: Any) -> None:
+        """Convert an element if it is a text that is not ASCII."""
+        try:
+            raw = self._dict.get(Tag(key))
+        except Exception:  # noqa: BLE001 - no tag; pydicom raises a KeyError later
+            return
+        if not isinstance(raw, RawDataElement) or raw.length == UNDEFINED or not raw.value:
+            return
+        if raw.value.isascii() and b"\x1b" not in raw.value:
+            return
+        vr = raw.VR or ("" if raw.tag.is_private else column_of(raw.tag).vrs[0])
+        if vr in ENCODED_VRS:
+            text = decode_element(raw.value, vr, self.charset)
+            parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
+            values = [part.rstrip(" \0") for part in parts]
+            value = values if len(values) > 1 else values[0]
+            self._dict[raw.tag] = DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
+
+
+class _Meta(FileMetaDataset, Item):
+    """File Meta in which a value that does not convert is its bytes."""
 
 
 class Header(FileDataset, Item):
@@ -112,10 +144,11 @@ def read_header(file: BinaryIO, settings: Settings) -> Header:
         file,
         data_set,
         preamble=start[:128] if start[128:] == b"DICM" else None,
-        file_meta=FileMetaDataset(meta),
+        file_meta=_Meta(meta),
         is_implicit_VR=bool(encoding & 1),
         is_little_endian=not encoding & 2,
     )
+    header.charset = data_set.charset
     was = data_set.original_encoding
     header.set_original_encoding(was[0], was[1], data_set.original_character_set)
     return header
@@ -149,7 +182,7 @@ def _walk(
     return walked, memory, read
 
 
-def build_dataset(elements: Elements, arena: Bytes, encoding: int) -> Dataset:
+def build_dataset(elements: Elements, arena: Bytes, encoding: int) -> Item:
     """Data set of the elements of one file, which were walked whole.
 
     `encoding` has the bits 1, implicit, and 2, big endian.
@@ -167,12 +200,12 @@ class _Builder:
     def __init__(self, elements: Elements, arena: Bytes, encoding: int) -> None:
         self._elements, self._arena = elements, arena
         self._little = not encoding & 2
-        self._encodings: list[tuple[str, ...]] = [("iso8859",)]
+        self._charsets = [""]
         self._open: list[Any] = [self._make(bool(encoding & 1))]
         self._sequences: list[tuple[Dataset, BaseTag, list[Dataset], bool]] = []
         self._fragments: list[tuple[Dataset, RawDataElement, list[bytes | Dataset]]] = []
 
-    def build(self) -> Dataset:
+    def build(self) -> Item:
         """The data set of the top level."""
         columns = ("tag", "vr", "depth", "bits", "start", "length", "offset")
         for element in zip(*(getattr(self._elements, n).tolist() for n in columns), strict=True):
@@ -184,12 +217,14 @@ class _Builder:
             made = DataElement(tag, "SQ", Sequence(items))
             made.is_undefined_length = undefined
             data_set._dict[tag] = made
-        top: Dataset = self._open[0]
+        top: Item = self._open[0]
         return top
 
-    def _make(self, implicit: bool) -> Dataset:
+    def _make(self, implicit: bool) -> Item:
         data_set = Item()
-        data_set.set_original_encoding(implicit, self._little, list(self._encodings[-1]))
+        data_set.charset = self._charsets[-1]
+        encodings = list(pydicom_encodings(self._charsets[-1]))
+        data_set.set_original_encoding(implicit, self._little, encodings)
         return data_set
 
     def _take(
@@ -197,13 +232,13 @@ class _Builder:
     ) -> None:
         if depth >= len(self._open):
             return  # below what is kept
-        del self._open[depth + 1 :], self._encodings[depth + 1 :]
+        del self._open[depth + 1 :], self._charsets[depth + 1 :]
         if depth & 1:
             self._take_item(depth, bits, start, length, offset)
             return
         data_set, name, key = self._open[depth], unpack_vr(vr), BaseTag(tag)
         undefined, implicit = bool(bits & F_UNDEFINED), bool(bits & F_IMPLICIT)
-        self._encodings.append(self._encodings[-1])
+        self._charsets.append(self._charsets[-1])
         if name == "SQ" or (start < 0 and name in _SEQUENCES and (length or undefined)):
             items: list[Dataset] = []
             self._open.append(items)
@@ -214,9 +249,9 @@ class _Builder:
             return
         value = self._arena[start : start + length].tobytes() if start >= 0 else b""
         if tag == CHARSET:
-            self._encodings[depth] = pydicom_encodings(value.decode("latin-1").strip(" \0"))
-            was = data_set.original_encoding
-            data_set.set_original_encoding(was[0], was[1], list(self._encodings[depth]))
+            data_set.charset = self._charsets[depth] = value.decode("latin-1").strip(" \0")
+            was, encodings = data_set.original_encoding, pydicom_encodings(data_set.charset)
+            data_set.set_original_encoding(was[0], was[1], list(encodings))
         stated = 0xFFFFFFFF if undefined else length
         raw = RawDataElement(key, name or None, stated, value, offset, implicit, self._little, True)
         data_set._dict[key] = raw
@@ -235,7 +270,7 @@ class _Builder:
         item.seq_item_tell = offset - 8
         self._open[depth].append(item)
         self._open.append(item)
-        self._encodings.append(self._encodings[-1])
+        self._charsets.append(self._charsets[-1])
 
 
 def _to_html(dataset: Dataset, depth: int = 0) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydicom._uid_dict import UID_dictionary
 
 UNDEFINED = 0xFFFFFFFF
-"""The length of what ends with a delimiter (PS3.5 7.5)."""
+"""Length of a value that ends with a delimiter (PS3.5 7.5)."""
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
@@ -24,7 +24,7 @@ JXL = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
 JXL_BARE = b"\xff\x0a"
 SOC = b"\xff\x4f\xff\x51"
 STREAM_STARTS = (b"\xff\xd8\xff", SOC, JP2, JXL)
-"""First bytes of a code-stream, but for the two (`JXL_BARE`) that may stand anywhere."""
+"""First bytes of code-streams, except `JXL_BARE`, whose two bytes may occur anywhere."""
 NATIVE = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, GE_PRIVATE})
 """Transfer syntaxes whose Pixel Data are not encapsulated; GE's has big-endian pixels."""
 
@@ -41,7 +41,7 @@ KINDS: dict[str, str] = {
     **{f"1.2.840.10008.1.2.4.{n}": "htj2k" for n in (201, 202, 203)},
     **{f"1.2.840.10008.1.2.4.{n}": "jpegxl" for n in (110, 111, 112)},
 }
-"""Transfer Syntax UID -> how its pixels are kept. A code-stream of another kind is decoded too."""
+"""Transfer Syntax UID -> encoding of its pixels; other code-streams are decoded as well."""
 
 KNOWN_SYNTAXES = frozenset(
     {uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
@@ -59,7 +59,7 @@ class Encoding:
 
 
 def encoding_of(syntax: str) -> Encoding:
-    """The encoding that a Transfer Syntax UID stands for; unknown ones are explicit LE.
+    """Encoding of a Transfer Syntax UID; explicit little endian for unknown ones.
 
     >>> encoding_of("1.2.840.10008.1.2")
     Encoding(implicit=True, big=False, deflated=False)
@@ -86,7 +86,7 @@ def is_decodable(syntax: str) -> bool:
 
 
 def infer_compression(read: Callable[[int, int], bytes], offset: int) -> str | None:
-    """The transfer syntax that the first fragment after `offset` shows by its markers.
+    """Transfer syntax of the first fragment after `offset`, by its markers.
 
     `read` gives bytes from a position on.
     """
@@ -117,7 +117,7 @@ _BY_MARKER = {
 
 
 def _infer_jpeg(stream: bytes) -> str | None:
-    """The process that the start-of-frame marker names (ISO 10918-1 table B.1)."""
+    """JPEG process of a start-of-frame marker (ISO 10918-1 table B.1)."""
     pos = 2
     while pos + 4 <= len(stream) and stream[pos] == 0xFF:
         if (syntax := _BY_MARKER.get(stream[pos + 1])) is not None:

@@ -34,7 +34,7 @@ class Stated:
 
     @classmethod
     def of(cls, columns: dict[str, pa.Array], count: int) -> Stated:
-        """From the columns of a block, by keyword; what stands for an element that is not there."""
+        """Create from the columns of a block, by keyword; absent elements have default values."""
 
         def number(keyword: str, default: int = 0) -> Int64s:
             column = columns.get(keyword, pa.nulls(count)).cast(pa.int64())

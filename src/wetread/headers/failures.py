@@ -35,7 +35,7 @@ def failed_row(sources: pa.Table | pa.RecordBatch, status: str, text: str) -> pa
 
 
 def describe_exception(error: Exception) -> str:
-    """Type, place and message of an exception that no code expected."""
+    """Type, location and message of an unexpected exception."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" in {os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}"
     return f"{type(error).__name__}{place if frames else ''}: {error}"[:_MOST_TEXT]

@@ -18,7 +18,7 @@ from wetread.headers.walks import (
 from wetread.sources.archives import ArchiveError
 
 FEW = 16
-"""Frames announced up to which fragments are counted at the scan: each costs a read."""
+"""Maximum Number of Frames for which a scan counts the fragments, with one read each."""
 _MOST = 65_536
 """Fragments at which counting ends."""
 _ITEM = b"\xfe\xff\x00\xe0"
@@ -27,7 +27,7 @@ _SIZE_HEADER = 5
 
 
 def in_many_fragments(offset: Int64s, rows: Int64s) -> Int64s:
-    """Rows whose first fragment, by the first bytes of the file, does not end the pixels.
+    """Rows with several fragments, as far as the first bytes of the file show.
 
     `offset` is the start of encapsulated pixels, -1 for rows without any; `rows` that of the walk.
     """
@@ -37,7 +37,7 @@ def in_many_fragments(offset: Int64s, rows: Int64s) -> Int64s:
 
 
 def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:
-    """Fragments from `offset` on that start a frame; 0 where that cannot be seen."""
+    """Number of fragments from `offset` on that start a frame; 0 if it cannot be determined."""
     count, prefix, at = 0, b"", offset
     try:
         with source() as stream:

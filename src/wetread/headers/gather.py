@@ -19,6 +19,15 @@ def trim(arena: Bytes, start: Int64s, length: Int64s) -> Int64s:
     return length
 
 
+def gather_bytes(arena: Bytes, start: Int64s, length: Int64s) -> pa.BinaryArray:
+    """Bytes of ranges.
+
+    Raises:
+        OverflowError: they have 2 GiB or more.
+    """
+    return _gather(arena, start, length, pa.binary())
+
+
 def gather_strings(arena: Bytes, start: Int64s, length: Int64s) -> pa.StringArray:
     """Trimmed texts of ranges; a byte that is not ASCII becomes a question mark.
 
@@ -29,10 +38,15 @@ def gather_strings(arena: Bytes, start: Int64s, length: Int64s) -> pa.StringArra
     Raises:
         OverflowError: they have 2 GiB or more.
     """
-    length = trim(arena, start, length)
+    return _gather(arena, start, trim(arena, start, length), pa.string())
+
+
+def _gather(arena: Bytes, start: Int64s, length: Int64s, kind: pa.DataType) -> pa.Array:
     data = np.empty(int(length.sum()), np.uint8)
     if len(data) > 2**31 - 1:
         raise OverflowError(f"{len(data)} bytes in one array")
     bounds = np.empty(len(start) + 1, np.int32)
     texts.copy(arena, start, length, data, bounds)
-    return pa.StringArray.from_buffers(len(start), pa.py_buffer(bounds), pa.py_buffer(data))
+    if kind == pa.string():
+        data[data >= 0x80] = ord("?")
+    return pa.Array.from_buffers(kind, len(start), [None, pa.py_buffer(bounds), pa.py_buffer(data)])

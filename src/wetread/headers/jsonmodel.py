@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from wetread.headers.charset import CHARSET, decode_text
+from wetread.headers.charset import CHARSET, ENCODED_VRS, decode_element
 from wetread.headers.core.constants import (
     F_CLIPPED,
     F_UNDEFINED,
@@ -20,9 +20,7 @@ from wetread.headers.walks import (
     Elements,
 )
 
-_ENCODED = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
-"""VRs in the stated character set; the others are ASCII (PS3.5 6.1.2.3)."""
-_TEXTS = frozenset(["AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"]) | _ENCODED
+_TEXTS = frozenset(["AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"]) | ENCODED_VRS
 _FORMS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _SEQUENCES = frozenset(["SQ", "UN", ""])
 _NAMES = ("Alphabetic", "Ideographic", "Phonetic")
@@ -133,11 +131,10 @@ def _whole(text: str) -> int:
 
 
 def _read_texts(vr: str, raw: bytes, charset: str) -> list[Any]:
-    if vr not in _ENCODED or (raw.isascii() and b"\x1b" not in raw):
+    if vr not in ENCODED_VRS or (raw.isascii() and b"\x1b" not in raw):
         text = raw.decode("latin-1")
     else:
-        delimiters = b"\\^=" if vr == "PN" else b"" if vr in UNSPLIT_VRS else b"\\"
-        text = decode_text(raw, charset, delimiters)[0]
+        text = decode_element(raw, vr, charset)
     if vr in UNSPLIT_VRS:
         return [text.rstrip(" \0") or None]
     parts = [part.rstrip(" \0") for part in text.rstrip(" \0").split("\\")]

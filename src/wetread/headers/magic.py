@@ -1,4 +1,4 @@
-"""File types by their first bytes, to name what a file is that is not DICOM."""
+"""Types of files that are not DICOM, by their first bytes."""
 
 from __future__ import annotations
 
@@ -48,10 +48,12 @@ _SIGNS = {
     rb"BZh": "bzip2 file",
     rb"\xfd7zXZ\0": "xz file",
     rb"\(\xb5/\xfd": "Zstandard file",
+    rb"\x04\"M\x18": "LZ4 file",
     rb"7z\xbc\xaf'\x1c": "7-Zip archive",
     rb"Rar!\x1a\x07": "RAR archive",
     # documents and other files
     rb"%PDF-": "PDF document",
+    rb"%!PS": "PostScript document",
     rb"\{\\rtf": "RTF document",
     rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "Windows compound file, such as Thumbs.db or .doc",
     rb"\0\x05\x16\x07": "AppleDouble file of macOS",
@@ -62,7 +64,12 @@ _SIGNS = {
     rb"#!": "script",
 }
 """Pattern of the first bytes and name of the type; the first that fits counts."""
-_MARKUP = {"<!doctype html": "HTML page", "<html": "HTML page", "<?xml": "XML file"}
+_MARKUP = {
+    "<!doctype html": "HTML page",
+    "<html": "HTML page",
+    "<svg": "SVG picture",
+    "<?xml": "XML file",
+}
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _CONTROL = re.compile(r"[^\t\n\f\r -~\x80-\U0010ffff]")
 

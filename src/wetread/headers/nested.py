@@ -1,4 +1,4 @@
-"""Private elements, a column on request, converted by pydicom."""
+"""The optional column `private`: private elements, converted by pydicom."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from wetread.headers.walks import Syntaxes
 
 Bools = npt.NDArray[np.bool_]
 
-# PS3.4 B.5: the storage classes of captured screens and of ultrasound, which draw names.
+# Storage classes (PS3.4 B.5) of screen captures and ultrasound, with burned-in names.
 _CAPTURES = tuple(f"1.2.840.10008.5.1.4.1.1.7{n}" for n in ("", ".1", ".2", ".3", ".4"))
 _SOUNDS = tuple(f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("3", "3.1", "6", "6.1", "6.2"))
 _KINDS = [*_CAPTURES, *_SOUNDS]
@@ -34,7 +34,8 @@ def find_decodable(
     """Texts "yes" or "no" for rows with pixels, null for the others.
 
     "no" is a transfer syntax that has no decoder, such as video; a form that cannot be: no size,
-    more bits stored than allocated, more than four samples; or an uncompressed frame that is `cut`.
+    more bits stored than allocated, more than four samples; or a row of `cut`, whose first frame is
+    truncated and uncompressed or whose form is unreadable.
     Without a transfer syntax only pixels of undefined length are decoded, by what they hold.
     """
     yes = ~syntax.where(bool) & open_ended
@@ -49,9 +50,9 @@ def find_decodable(
 
 
 def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
-    """Rows whose pictures may show names, and why: the tag says so, or the kind of picture does.
+    """Rows whose images may contain burned-in names, and the reason: the tag or the kind of image.
 
-    Burned In Annotation NO is believed only where the header says it; nothing here reads pixels.
+    Burned In Annotation NO is trusted; the pixels are not read.
     """
 
     def holds(keyword: str, wanted: list[str]) -> Bools:

@@ -18,16 +18,18 @@ from wetread.headers.endian import swap_values
 from wetread.headers.failures import describe_exception, failed_row
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
+from wetread.headers.vendors import vendor_columns
 from wetread.settings import Settings
 from wetread.sources.find import open_source
 
 
 class _Extra(NamedTuple):
-    """Columns on request."""
+    """Optional columns."""
 
     private: bool
     sequences: bool
     empties: bool
+    groups: bool
 
 
 def read_headers(
@@ -37,19 +39,21 @@ def read_headers(
     private: bool = False,
     sequences: bool = False,
     empties: bool = False,
+    groups: bool = True,
     settings: Settings = Settings(),
 ) -> pa.Table:
     """Read the headers of sources (`sources.find.SOURCE_SCHEMA`): one row each, in their order.
 
     What the bytes hold never raises: it becomes `read_status`, `problems` and `invalid`.
     The schema is `headers.schema.CORE`, then the other elements by tag; with `empties` a column
-    `empties` lists the columns whose element is there without a value.
+    `empties` lists the columns whose element is there without a value; without `groups` no column
+    is filled from functional groups.
 
     >>> from wetread.sources.find import SOURCE_SCHEMA
     >>> read_headers("/", SOURCE_SCHEMA.empty_table()).num_rows
     0
     """
-    return _read_all(root, sources, _Extra(private, sequences, empties), settings)
+    return _read_all(root, sources, _Extra(private, sequences, empties, groups), settings)
 
 
 def _read_all(
@@ -117,8 +121,11 @@ def _read_block(
     if extra.private or extra.sequences:
         answer.convert_nested(walked, arena, extra.private, extra.sequences)
     elements = walked.elements
+    if extra.groups:
+        elements = answer.fill_from_groups(walked, arena, settings)
     swap_values(arena, elements, walked)
     built = build_columns(block.memory, elements, rows, registry)
+    answer.extra |= vendor_columns(walked, arena, built)
     answer.check_frames(partial(_open_row, root, block.sources, settings), built.arrays, walked)
     if extra.empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)

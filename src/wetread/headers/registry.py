@@ -1,4 +1,4 @@
-"""The columns met so far, numbered."""
+"""Registry of the columns found so far, with their numbers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wetread.headers.schema import Column, column_of, pack_vr
 from wetread.headers.walks import Elements
 
 _MOST_STRANGE = 4000
-"""Tags beside the dictionary's that get a column; all overlays and curves have under 1,000."""
+"""Maximum number of columns for tags that are not in the dictionary."""
 _TRIM = {"AE": TRIM_LEFT, "PN": TRIM_EQUALS}
 NO_CODE = 65535
-"""The number of a tag that gets none."""
+"""Number of a tag without a column."""
 
 
 class Registry:
-    """A dense number for every public tag met so far, found by one gather.
+    """Dense column numbers of the public tags found so far; a lookup is one gather.
 
     A hash of the tag gives its slot; a tag that shares a slot with another goes through a
     dictionary instead.
@@ -37,10 +37,10 @@ class Registry:
         self._slot_code = np.zeros(65536, np.uint16)
 
     def codes_of(self, elements: Elements) -> npt.NDArray[np.uint16]:
-        """The numbers of elements; new ones are added, those of rows with few new ones first.
+        """Column numbers of elements; new tags are added, those of rows with few new tags first.
 
-        So a data set of made-up tags takes the room for them from no other. SKIPPED for elements
-        that are no column.
+        A data set of invented tags therefore takes no columns from others. SKIPPED for elements
+        without a column.
         """
         tags, rows = elements.tag, elements.row
         codes = np.empty(len(tags), np.uint16)

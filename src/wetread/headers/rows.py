@@ -38,8 +38,10 @@ from wetread.headers.core.constants import (
 from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Stated, check_extent, is_cut
 from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
+from wetread.headers.groups import fill_columns
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
+from wetread.headers.macros import PER_FRAME_GROUPS
 from wetread.headers.magic import name_file_type
 from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
@@ -55,6 +57,7 @@ from wetread.headers.schema import (
 from wetread.headers.walks import (
     SYNTAXES,
     Bytes,
+    Elements,
     Syntaxes,
     Walked,
     read_syntaxes,
@@ -66,7 +69,7 @@ RowProblem = tuple[int, str, str | None, int | None, str]
 """Row, code, tag, position in the file, text."""
 
 STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
-"""From the mildest to the one that takes precedence."""
+"""In order of precedence, the lowest first."""
 
 _STATUS_OF = {
     **dict.fromkeys(
@@ -106,6 +109,8 @@ _OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _AGE = 0x00101010
 _BURNED_IN = 0x00280301
 _FLOATS = (0x7FE00008, 0x7FE00009)
+_REQUIRED = {"SamplesPerPixel", "BitsStored", "PixelRepresentation"}
+"""Elements without which pixels cannot be decoded if unreadable; absent ones have a default."""
 
 
 @dataclass(slots=True)
@@ -142,7 +147,7 @@ class Answer:
         self.problems.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
     def note_walked(self, walked: Walked, arena: Bytes) -> None:
-        """Problems that the walk met."""
+        """Add the problems found by the walk."""
         found, elements = walked.found, walked.elements
         kinds = list(KINDS.values())
         for row, kind, tag, offset, a, b in zip(
@@ -174,7 +179,7 @@ class Answer:
         arrays: dict[str, tuple[pa.Field, pa.Array]],
         walked: Walked,
     ) -> None:
-        """More encapsulated frames than announced; with many announced, left to decoding."""
+        """Find more encapsulated frames than stated; if many are stated, decoding finds them."""
         offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
         offset[walked.rows[R_ENCODING] & DEFLATED > 0] = -1
         _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
@@ -186,6 +191,15 @@ class Answer:
             if count > announced:
                 text = f"{count} frames are there, the header announces {announced}"
                 self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
+
+    def fill_from_groups(self, walked: Walked, arena: Bytes, settings: Settings) -> Elements:
+        """Elements of the walk, with values of functional groups as elements of the top level."""
+        filled = fill_columns(walked.elements, arena, walked.rows.shape[1], settings)
+        self.extra["from_functional_groups"] = filled.names
+        for row, offset, names in filled.varying:
+            text = f"frames differ in {', '.join(names)}"
+            self.find(row, "FRAMES_VARY", PER_FRAME_GROUPS, offset, text)
+        return filled.elements
 
     def convert_nested(self, walked: Walked, arena: Bytes, private: bool, sequences: bool) -> None:
         """The columns `private` and `sequences`, of rows that were walked whole."""
@@ -231,7 +245,9 @@ def assemble(
     arrays = {name: array for name, (_, array) in built.arrays.items()}
     for row, (code, text) in walked.problems.items():
         answer.find(row, code, None, None, text)
-    _check_pixels(answer, arrays, walked, arena, rows)
+    unreadable = np.zeros(rows, np.bool_)
+    unreadable[[row for row, keyword, _ in built.invalid if keyword in _REQUIRED]] = True
+    _check_pixels(answer, arrays, walked, arena, unreadable)
     for row, text in check_ages(arrays):
         answer.find(row, "AGE_SUSPECT", _AGE, None, text)
     identity = identify(sources)
@@ -318,8 +334,13 @@ def _column(
 
 
 def _check_pixels(
-    answer: Answer, arrays: dict[str, pa.Array], walked: Walked, arena: Bytes, rows: int
+    answer: Answer,
+    arrays: dict[str, pa.Array],
+    walked: Walked,
+    arena: Bytes,
+    unreadable: npt.NDArray[np.bool_],
 ) -> None:
+    rows = len(unreadable)
     native = answer.syntax.where(lambda uid: not is_encapsulated(uid)).astype(np.int64)
     native[~answer.syntax.where(bool)] = -1
     deflated = answer.syntax.where(lambda uid: encoding_of(uid).deflated)
@@ -344,12 +365,12 @@ def _check_pixels(
         answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
     open_ended = pixels & (answer.pixel_length < 0)
     arrays["decodable"] = find_decodable(
-        stated, answer.syntax, pixels, answer.floats, cut, open_ended
+        stated, answer.syntax, pixels, answer.floats, cut | unreadable, open_ended
     )
 
 
 def _statuses(problems: list[RowProblem], rows: int) -> npt.NDArray[np.int8]:
-    """Number of the gravest status that a row's problems call for."""
+    """Number of the most severe status that a row's problems imply."""
     rank = np.zeros(rows, np.int8)
     for row, code, *_ in problems:
         rank[row] = max(rank[row], _RANK_OF.get(code, 0))

@@ -52,7 +52,7 @@ LONG_FORM_VRS = frozenset(
 )
 """VRs whose explicit length has 32 bits (PS3.5 7.1.2)."""
 SWAPPED_VRS = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8}
-"""VRs of binary numbers, and the bytes that big endian turns round (PS3.5 7.3)."""
+"""VRs of binary numbers, and the size of their words in bytes (PS3.5 7.3)."""
 UNSPLIT_VRS = frozenset(["LT", "ST", "UR", "UT"])
 """VRs in which a backslash is no separator (PS3.5 6.2)."""
 
@@ -140,7 +140,7 @@ class Column:
         return pa.field(self.name, self.type, metadata=self._metadata())
 
     def derived_field(self) -> pa.Field | None:
-        """The field beside it that holds the parsed time or age, or None."""
+        """Field with the parsed time or age; None for other columns."""
         if self.is_list or self.family != TEXT:
             return None
         if self.vrs[0] == "TM":
@@ -235,8 +235,11 @@ OWN_FIELDS: tuple[pa.Field, ...] = (
     pa.field("pixel_offset", pa.int64(), metadata={"unit": "byte"}),
     pa.field("pixel_length", pa.int64(), metadata={"unit": "byte"}),
     pa.field("header_hash", pa.int64()),
+    pa.field("b_value", pa.float64(), metadata={"unit": "s/mm2"}),
+    pa.field("mosaic_tiles", pa.int64()),
+    pa.field("from_functional_groups", pa.list_(pa.string())),
 )
-"""The columns that are ours, in every table."""
+"""wetread's own columns, in every table."""
 
 OWN_MEANINGS = {
     "id": "16 hex digits of BLAKE2b(path, NUL, member): the key of boxes, predictions and links",
@@ -255,6 +258,9 @@ OWN_MEANINGS = {
     "pixel_offset": "offset of the value of the pixel element; null without one or if deflated",
     "pixel_length": "length of that value; -1 if undefined (encapsulated)",
     "header_hash": "upper half of XXH64 of the first bytes of the header, at most 8 KiB",
+    "b_value": "diffusion b-value, from DiffusionBValue or the manufacturer's element",
+    "mosaic_tiles": "number of slices that a mosaic holds as tiles (Siemens, UIH), else null",
+    "from_functional_groups": "columns filled from functional groups: shared, or equal per frame",
     "private": "the private elements of the top level, on request",
     "sequences": "the sequences of the top level as DICOM JSON, on request",
     "patient_age_years": "PatientAge in years; null if unknown (000Y) or impossible",
@@ -295,7 +301,7 @@ def fields_of(columns: Iterable[Column]) -> list[pa.Field]:
 
 
 CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(_TAG_OF[keyword]) for keyword in CORE_KEYWORDS)
-"""The DICOM columns that are always there, null or not."""
+"""DICOM columns of every table."""
 
 CORE: pa.Schema = pa.schema([*OWN_FIELDS, *fields_of(CORE_COLUMNS)])
 """The schema that every table starts with."""

@@ -20,9 +20,11 @@ from wetread.headers import problems
 from wetread.headers.core.constants import (
     BIG,
     D_BULK,
+    D_GROUP,
     D_KNOWN,
     D_LISTED,
     D_REPEATED,
+    D_VENDOR,
     DEFLATED,
     DONE,
     ENCAPSULATED,
@@ -55,7 +57,9 @@ from wetread.headers.encodings import (
     infer_compression,
 )
 from wetread.headers.gather import gather_strings
+from wetread.headers.macros import GROUP_TAGS
 from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, column_of, pack_vr
+from wetread.headers.vendors import VENDOR_TAGS
 from wetread.settings import MIB, Settings
 from wetread.sources.archives import ArchiveError
 from wetread.sources.find import PASSING
@@ -93,6 +97,10 @@ class Standard:
             self._add(tag, D_LISTED)
         for mask in RepeatersDictionary:
             self._add(int(mask.replace("x", "0"), 16), D_REPEATED)
+        for tag in GROUP_TAGS:
+            self._add(tag, D_GROUP)
+        for tag in VENDOR_TAGS:
+            self._add(tag, D_VENDOR)
         uids = sorted(KNOWN_SYNTAXES)
         self.uids = np.zeros((len(uids), 65), np.uint8)
         self.uid_bits = np.zeros(len(uids), np.uint8)
@@ -192,6 +200,10 @@ class Found:
     def empty(cls, count: int) -> Found:
         """Zeros for `count` entries."""
         return cls(*(np.zeros(count, kind) for kind in ("i4", "u1", "i8", "i8", "i8", "i8")))
+
+    def take(self, index: npt.NDArray[np.integer[Any]]) -> Found:
+        """Problems at some positions."""
+        return Found(*(getattr(self, f.name).take(index) for f in fields(self)))
 
     def first(self, count: int) -> Found:
         """The first problems, without a copy."""
@@ -463,7 +475,7 @@ def _describe(number: int) -> tuple[str, str]:
 
 
 def passing(walked: Walked) -> list[int]:
-    """Rows with a transient error, which another attempt may not have."""
+    """Rows with a transient error, for another attempt."""
     return [
         i
         for i in np.flatnonzero(walked.rows[R_ERROR]).tolist()

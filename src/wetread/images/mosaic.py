@@ -85,9 +85,9 @@ def _make_tile(image: Image, names: list[str], window: WindowLike) -> _Tile:
 
 
 def _caption(image: Image, name: str) -> str:
-    """Value as text; for the path, which is too long for a tile, the file name."""
+    """Value as text; for the path, the whole one, of the member if it is in an archive."""
     if name == "path":
-        return Path(image.row["member"] or image.path).name
+        return image.row["member"] or image.path
     return to_text(image.row[name])
 
 

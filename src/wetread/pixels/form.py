@@ -51,6 +51,8 @@ class Form:
     """Keyword of the pixel element."""
     embedded: bool = False
     """Unused high bits hold an overlay."""
+    bright_padding: bool = False
+    """Padding values are at the bright end of the range, though padding is displayed black."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -138,6 +140,7 @@ def read_form(header: Dataset, element: str = "PixelData") -> Form:
         planar=samples > 1 and integer(header, "PlanarConfiguration") == 1,
         element=element,
         embedded=_has_embedded_overlay(header),
+        bright_padding=_has_bright_padding(header, stored),
     )
 
 
@@ -153,6 +156,17 @@ def describe(header: Dataset) -> str:
     meta = getattr(header, "file_meta", None)  # the only source for a DICOMDIR
     name = UID(text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")).name
     return f"this is {name}" if name else "neither Rows and Columns nor a SOP Class UID"
+
+
+def _has_bright_padding(header: Dataset, stored: int) -> bool:
+    value = read_numbers(header, "PixelPaddingValue").first
+    if value is None:
+        return False
+    low = 1 << stored - 1 if read_numbers(header, "PixelRepresentation").first == 1 else 0
+    half = (int(value) + low & 0xFFFF) >> stored - 1  # 0 or 1; above if no pixel can have it
+    inverted = text(header, "PhotometricInterpretation") == "MONOCHROME1"
+    inverted |= text(header, "PresentationLUTShape") == "INVERSE"
+    return half < 2 and (half == 1) != inverted
 
 
 def _has_embedded_overlay(header: Dataset) -> bool:

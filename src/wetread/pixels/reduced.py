@@ -37,8 +37,8 @@ def decode_reduced(
     """Decode a frame at the smallest resolution whose longest side is at least `size` pixels.
 
     JPEG 2000, HTJ2K and 8-bit JPEG support lower resolutions; all else is decoded in full, with
-    `scale` 1. So are palette indices, which cannot be averaged, and values whose sign differs from
-    that of the stream.
+    `scale` 1. So are palette indices, which cannot be averaged, values whose sign differs from that
+    of the stream, and images whose padding values are bright.
     """
     kind = KINDS.get(form.syntax, "native")
     if kind in ("native", "rle") or form.photometric not in GREYS | COLOURS:
@@ -78,8 +78,11 @@ def _levels(stream: Stream, form: Form) -> int:
     """Number of halvings that the decoder supports for a stream.
 
     None if values are masked or sign-extended afterwards: the average of words on both sides of a
-    wrap (0 and 65535 for 0 and -1) is wrong, as is one with overlay bits.
+    wrap (0 and 65535 for 0 and -1) is wrong, as is one with overlay bits. Nor if padding is bright:
+    its average with the image would be a white outline.
     """
+    if form.bright_padding:
+        return 0
     above = stream.precision > form.stored
     if form.signed > stream.signed or (above and (form.embedded or stream.signed)):
         return 0

@@ -116,6 +116,7 @@ def build(
     links: Links = "command",
     workers: int | None = None,
     progress: bool = False,
+    size: int = MAX_BYTES,
 ) -> Report:
     """Build a report in memory; see `report`.
 
@@ -129,6 +130,7 @@ def build(
             to the viewer that serves the report.
         workers: as in `report`.
         progress: as in `report`.
+        size: maximum size of the report in bytes; thumbnails are left out if it is exceeded.
     """
     start = time.perf_counter()
     index = IndexRows.of(index)
@@ -152,7 +154,7 @@ def build(
     def assemble(pictures: blocks.Thumbnails) -> str:
         return page.assemble(subject.title, subtitle, sections, pictures, data)
 
-    room = MAX_BYTES - len(assemble({}).encode())
+    room = size - len(assemble({}).encode())
     pictures = thumbnails.draw(subject.index, requests, room, workers, progress)
     data["provenance"]["report_seconds"] = round(time.perf_counter() - start, 2)
     return Report(assemble(pictures), data)

@@ -49,14 +49,15 @@ def draw(
     workers: int | None = None,
     progress: bool = False,
     settings: Settings = Settings(),
+    most: int = MAX_COUNT,
 ) -> dict[Request, Thumbnail]:
-    """Thumbnails by request, in order, until the budget is used.
+    """Thumbnails by request, in order, at most `most`, until the budget is used.
 
     `room` is the number of bytes by which the file may grow. An image that cannot be decoded, or
     that crashes its worker, gets the reason instead.
     """
     times = Counter(requests)  # a repeated thumbnail is stored repeatedly
-    unique = list(times)[:MAX_COUNT]
+    unique = list(times)[:most]
     if not unique:
         return {}
     images = _rows(index, unique)

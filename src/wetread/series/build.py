@@ -16,16 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.common.arrays import filled
+from wetread.headers.macros import VARYING
 from wetread.series.checks import Found
 from wetread.series.copies import compare_pairs
 from wetread.series.dividers import Dividers, encode
-from wetread.series.frames import SCHEMA, VARYING, read_frames
+from wetread.series.frames import SCHEMA, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import (
     FUNCTIONAL,
-    MR_IMAGE,
     Images,
-    is_any,
     read_images,
     select_slices,
     vectors,
@@ -103,8 +102,14 @@ class Collection:
     def compare(self, pairs: Ints, exact: int) -> list[str]:
         """Compare the pixels of pairs of slices, (pairs, 2); see `copies.compare_pairs`."""
         rows = self.images.row[self.slices.row[pairs]]
-        frames = bool((self.slices.record[pairs] >= 0).any())
-        return compare_pairs(self.index, rows, exact, frames)
+        first, second = self.slices.record[pairs].T
+        number, other = self.slices.frame[pairs].T
+        alike = (first < 0) & (second < 0)
+        both = (first >= 0) & (second >= 0) & (number == other)
+        for name in ("RescaleSlope", "RescaleIntercept") if both.any() else ():
+            codes = encode(self.frames[name].combine_chunks())
+            both &= codes[first] == codes[second]
+        return compare_pairs(self.index, rows, exact, alike | both)
 
 
 def collect(
@@ -112,8 +117,7 @@ def collect(
 ) -> Collection:
     """Find the series of an index and divide them into stacks.
 
-    Only multi-frame images are opened, and slices that repeat a position: for their pixels, and for
-    the b-value of MR images that no column tells apart.
+    Only multi-frame images are opened, and slices that repeat a position, to compare their pixels.
 
     Args:
         index: the rows; those without a header belong to no series.
@@ -219,16 +223,7 @@ def _divide_others(result: Collection, irregular: Bools) -> None:
             return result.compare(pairs + first, exact)
 
         stacks, found = divide(series, result.settings, compare)
-        if any(stack.blocked for stack in stacks) and _is_magnetic(slices, result.images):
-            inside = slice(low, low + len(slices))
-            if dividers.read_b_values(inside, result.settings):  # `keys` is a view of them
-                stacks, found = divide(series, result.settings, compare)
         _enter(result, int(result.names[at]), first, stacks, found)
-
-
-def _is_magnetic(slices: Slices, images: Images) -> bool:
-    """True if all slices are MR images with one frame."""
-    return bool(is_any(images.columns["SOPClassUID"], [MR_IMAGE])[slices.row].all())
 
 
 def _may_repeat(result: Collection) -> Bools:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wetread.series.slices import Ints
+from wetread.series.slices import Bools, Ints
 from wetread.table.pixel_bytes import SOURCE_COLUMNS, describe_extent, digest_pixels
 from wetread.table.rows import IndexRows, fetch_rows
 
@@ -16,10 +16,10 @@ _VALUES = ("transfer_syntax", "RescaleSlope", "RescaleIntercept", "PixelRepresen
 ALL_COMPARED = 16
 """Most copies of one file whose pixels are compared as a whole."""
 DIFFERENT, UNREADABLE = "the pixels differ", "the pixels cannot be read"
-NOT_COMPARED, FRAMES = "not compared, as others differ", "the pixels of frames are not compared"
+NOT_COMPARED, FRAMES = "not compared, as others differ", "the pixels of the frames are not compared"
 
 
-def compare_pairs(index: IndexRows, pairs: Ints, exact: int, frames: bool) -> list[str]:
+def compare_pairs(index: IndexRows, pairs: Ints, exact: int, alike: Bools) -> list[str]:
     """Compare the stored pixels of pairs of images; "" for equal ones, else the reason.
 
     Of more than 16 copies with equal UID, header and size, a sample of the bytes is compared.
@@ -28,20 +28,25 @@ def compare_pairs(index: IndexRows, pairs: Ints, exact: int, frames: bool) -> li
         index: the index of the images.
         pairs: row numbers, (n, 2).
         exact: number of pairs, at the end, with equal UID, header and size.
-        frames: True if the pairs are frames of multi-frame images.
+        alike: False for pairs of frames with different numbers or rescale, which are not compared;
+            of other frames, all pixels of their images are compared.
     """
-    if frames:
-        return [FRAMES] * len(pairs)
     names = [*SOURCE_COLUMNS, *_VALUES]
     numbers, where = np.unique(pairs, return_inverse=True)
     rows = fetch_rows(index, numbers, names).to_pylist()
     reasons: list[str] = []
+    known: dict[tuple[int, int, bool], str] = {}
     for count, (one, other) in enumerate(where.reshape(-1, 2).tolist()):
         if any(reasons):
             reasons.append(NOT_COMPARED)
             continue
-        sample = exact > ALL_COMPARED and count >= len(pairs) - exact
-        reasons.append(_compare(index.root, rows[one], rows[other], sample))
+        if not alike[count]:
+            reasons.append(FRAMES)
+            continue
+        pair = one, other, exact > ALL_COMPARED and count >= len(pairs) - exact
+        if pair not in known:
+            known[pair] = _compare(index.root, rows[one], rows[other], pair[-1])
+        reasons.append(known[pair])
     return reasons
 
 

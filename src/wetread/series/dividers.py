@@ -7,26 +7,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from wetread.common.arrays import filled
-from wetread.headers.diffusion import read_b_value
-from wetread.series.frames import SOURCE, read_source
 from wetread.series.reading import Images
 from wetread.series.slices import Ints, Slices
 from wetread.series.stacks import DIVIDERS
-from wetread.settings import Settings
 from wetread.table.rows import IndexRows, fetch_rows
 
 _FRAME_NAMES = {
-    "AcquisitionNumber": "FrameAcquisitionNumber",
-    "ImageType": "FrameType",
-    "ContentTime": "FrameReferenceDateTime",
-    "TriggerTime": "NominalCardiacTriggerDelayTime",
-    "b_value": "DiffusionBValue",
+    "AcquisitionNumber": ("FrameAcquisitionNumber",),
+    "ImageType": ("FrameType",),
+    "ContentTime": ("FrameReferenceDateTime", "ContentTime"),
+    "TriggerTime": ("NominalCardiacTriggerDelayTime", "TriggerTime"),
+    "b_value": ("DiffusionBValue",),
 }
-"""Columns of the table of frames with the value of an attribute, if the name differs."""
-_B_VALUES = ("b_value", "DiffusionBValue")
+"""Columns of the table of frames with the value of an attribute; the first that has one."""
 _COPY = ("SOPInstanceUID", "header_hash", "file_size", "pixel_length")
 """Columns that are equal for copies of one file."""
 
@@ -36,22 +31,21 @@ class Dividers:
 
     def __init__(self, index: IndexRows, images: Images, slices: Slices, frames: pa.Table) -> None:
         rows = images.row[slices.row]
-        self._index, self._rows = index, rows
-        names = [*DIVIDERS, *_B_VALUES[1:], *_COPY]
-        table = fetch_rows(index, rows, names)
+        table = fetch_rows(index, rows, [*DIVIDERS, *_COPY])
         record = pa.array(slices.record, mask=slices.record < 0)
         self._values: dict[str, pa.Array] = {}
-        self._b_values: dict[int, float | None] = {}
         self.keys = np.full((len(slices), len(DIVIDERS)), -1, np.int64)
         """Code of each value, ascending with the values; -1 for null, (n, attributes)."""
         for column, name in enumerate(DIVIDERS):
             values = table[name].combine_chunks()
-            if name == _B_VALUES[0]:
-                values = _first_known([table[n].combine_chunks() for n in _B_VALUES])
-            of_frames = _FRAME_NAMES.get(name, name)
-            if of_frames in frames.column_names and frames.num_rows:
-                taken = frames[of_frames].combine_chunks().take(record)
-                values = _either(values, taken, slices.record >= 0)
+            of_frames = [
+                frames[frame_name].combine_chunks()
+                for frame_name in _FRAME_NAMES.get(name, (name,))
+                if frame_name in frames.column_names
+            ]
+            if of_frames and frames.num_rows:
+                taken = pc.coalesce(*of_frames).take(record)
+                values = _coalesce(taken, values)
             self.keys[:, column] = encode(values)
             self._values[name] = values
         copies = [encode(table[name].combine_chunks()) for name in _COPY]
@@ -60,23 +54,8 @@ class Dividers:
         self.copy = np.where(copies[0] < 0, len(slices) + np.arange(len(slices)), self.copy.ravel())
         """Equal for copies of one file, (n,)."""
 
-    def read_b_values(self, inside: slice, settings: Settings) -> bool:
-        """Fill the b-values of some slices from their headers; False if none has one."""
-        column = DIVIDERS.index(_B_VALUES[0])
-        if (self.keys[inside, column] >= 0).any():
-            return False
-        sources = fetch_rows(self._index, self._rows[inside], SOURCE).to_pylist()
-        headers = (read_source(self._index.root, source, settings) for source in sources)
-        found = [None if header is None else read_b_value(header) for header in headers]
-        values = pa.array(found, pa.float64())
-        self.keys[inside, column] = encode(values)
-        self._b_values |= dict(zip(range(inside.start, inside.stop), found, strict=True))
-        return bool(values.null_count < len(values))
-
     def value(self, name: str, number: int) -> Any:
         """Value of an attribute in one slice."""
-        if name == _B_VALUES[0] and number in self._b_values:
-            return self._b_values[number]
         return self._values[name][number].as_py()
 
 
@@ -106,19 +85,14 @@ def _join(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.list_value_length(column), 0), None, joined)
 
 
-def _first_known(columns: list[pa.Array]) -> pa.Array:
-    known = [column for column in columns if not pa.types.is_null(column.type)]
-    return pc.coalesce(*(pc.cast(c, pa.float64()) for c in known)) if known else columns[0]
-
-
-def _either(values: pa.Array, other: pa.Array, use_other: NDArray[np.bool_]) -> pa.Array:
-    """The values, or the others where `use_other`; as texts if the types differ."""
-    if pa.types.is_null(values.type):
-        return other
+def _coalesce(values: pa.Array, other: pa.Array) -> pa.Array:
+    """The values, or the others where they are null; as texts if the types differ."""
+    if pa.types.is_null(other.type):
+        return values
     if values.type != other.type:
         kind = _common_type(values.type, other.type)
         values, other = values.cast(kind), other.cast(kind)
-    return pc.if_else(pa.array(use_other), other, values)
+    return pc.coalesce(values, other)
 
 
 def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from wetread.common.arrays import array
 from wetread.common.progress import Progress
+from wetread.headers.macros import MACROS, tag_of
+from wetread.headers.schema import column_of
 from wetread.pixels.access import items, read_numbers, texts
 from wetread.settings import Settings
 from wetread.sources.find import path_and_member
@@ -24,50 +26,18 @@ if TYPE_CHECKING:
 
     from wetread.series.slices import Ints
 
-_F, _I, _T = pa.float64(), pa.int64(), pa.string()
-_CONTENT = "FrameContentSequence"
-FIELDS: dict[str, tuple[str, pa.DataType]] = {
-    "ImagePositionPatient": ("PlanePositionSequence", pa.list_(_F)),
-    "ImageOrientationPatient": ("PlaneOrientationSequence", pa.list_(_F)),
-    "PixelSpacing": ("PixelMeasuresSequence", pa.list_(_F)),
-    "SliceThickness": ("PixelMeasuresSequence", _F),
-    "SpacingBetweenSlices": ("PixelMeasuresSequence", _F),
-    "StackID": (_CONTENT, _T),
-    "InStackPositionNumber": (_CONTENT, _I),
-    "TemporalPositionIndex": (_CONTENT, _I),
-    "DimensionIndexValues": (_CONTENT, pa.list_(_I)),
-    "FrameAcquisitionNumber": (_CONTENT, _I),
-    "FrameAcquisitionDateTime": (_CONTENT, _T),
-    "FrameReferenceDateTime": (_CONTENT, _T),
-    "FrameType": ("", pa.list_(_T)),
-    "EffectiveEchoTime": ("MREchoSequence", _F),
-    "DiffusionBValue": ("MRDiffusionSequence", _F),
-    "DiffusionDirectionality": ("MRDiffusionSequence", _T),
-    "DiffusionGradientOrientation": (
-        "MRDiffusionSequence/DiffusionGradientDirectionSequence",
-        pa.list_(_F),
-    ),
-    "NominalPercentageOfCardiacPhase": ("CardiacSynchronizationSequence", _F),
-    "NominalCardiacTriggerDelayTime": ("CardiacSynchronizationSequence", _F),
-    "WindowCenter": ("FrameVOILUTSequence", pa.list_(_F)),
-    "WindowWidth": ("FrameVOILUTSequence", pa.list_(_F)),
-    "RescaleSlope": ("PixelValueTransformationSequence", _F),
-    "RescaleIntercept": ("PixelValueTransformationSequence", _F),
-    "RescaleType": ("PixelValueTransformationSequence", _T),
-}
-"""Columns of the table: the macro with the element, and the type (PS3.3 C.7.6.16.2, C.8.13.5)."""
-VARYING = (
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "FrameType", "EffectiveEchoTime",
-    "DiffusionBValue", "WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept",
-    "RescaleType",
-)  # fmt: skip
-"""Columns that most images share among their frames."""
-_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence",
-          "XRay3DFrameTypeSequence", "ParametricMapFrameTypeSequence")  # fmt: skip
-SCHEMA = pa.schema(
-    [("id", _T), ("frame", pa.int32()), *((name, kind) for name, (_, kind) in FIELDS.items())]
-)
-SOURCE = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "etag")
+
+def _widest(kind: pa.DataType) -> pa.DataType:
+    """Type of a column of the table; integers have 64 bits."""
+    if pa.types.is_list(kind):
+        return pa.list_(_widest(kind.value_type))
+    return pa.int64() if pa.types.is_integer(kind) else kind
+
+
+FIELDS = {name: _widest(column_of(tag_of(name)).type) for name in MACROS}
+"""Columns of the table: the elements of the macros, and their types."""
+SCHEMA = pa.schema([("id", pa.string()), ("frame", pa.int32()), *FIELDS.items()])
+_SOURCE = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "etag")
 """Columns of the index with which a file is opened."""
 _ABSENT = object()
 """Element that is not there; None stands for one that cannot be read."""
@@ -91,7 +61,7 @@ def read_frames(
     Returns:
         `id`, `frame` from 0, and the columns `FIELDS`; null for absent and unreadable values.
     """
-    sources = fetch_rows(index, rows, SOURCE).to_pylist()
+    sources = fetch_rows(index, rows, _SOURCE).to_pylist()
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for source in Progress(progress and len(sources) > 1, len(sources)).track(sources):
         for record in _read_image(index.root, source, settings):
@@ -101,8 +71,8 @@ def read_frames(
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def read_source(root: str, source: Mapping[str, Any], settings: Settings) -> Dataset | None:
-    """Read the header of a file with the columns `SOURCE`; None if it cannot be read."""
+def _read_source(root: str, source: Mapping[str, Any], settings: Settings) -> Dataset | None:
+    """Read the header of a file with the columns `_SOURCE`; None if it cannot be read."""
     from wetread.headers.dataset import read_dataset
 
     path, member = path_and_member(source)
@@ -115,7 +85,7 @@ def read_source(root: str, source: Mapping[str, Any], settings: Settings) -> Dat
 def _read_image(
     root: str, source: Mapping[str, Any], settings: Settings
 ) -> Iterator[dict[str, Any]]:
-    header = read_source(root, source, settings)
+    header = _read_source(root, source, settings)
     if header is None:
         return
     with warnings.catch_warnings():
@@ -137,22 +107,22 @@ def _read_image(
 
 def _read(name: str, levels: list[Dataset]) -> Any:
     """Value of a column in the first data set that has it; None if it cannot be read there."""
-    macro, kind = FIELDS[name]
     for level in levels:
-        for group in _groups(level, macro):
-            value = _convert(group, name, kind)
+        for group in _groups(level, name):
+            value = _convert(group, name, FIELDS[name])
             if value is not _ABSENT:
                 return value
     return _ABSENT
 
 
-def _groups(level: Dataset, macro: str) -> list[Dataset]:
-    """Items in which an element of a macro may be; the data set itself is the last."""
-    if not macro:
-        return [item for sequence in _TYPES for item in items(level, sequence)[:1]]
-    found = [level]
-    for sequence in macro.split("/"):
-        found = [item for one in found for item in items(one, sequence)[:1]]
+def _groups(level: Dataset, name: str) -> list[Dataset]:
+    """Items in which an element may be; the data set itself is the last."""
+    found = []
+    for macro in MACROS[name]:
+        inner = [level]
+        for sequence in macro.split("/"):
+            inner = [item for one in inner for item in items(one, sequence)[:1]]
+        found += inner
     return [*found, level]
 
 

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.common.arrays import filled, whole_array
+from wetread.headers.values import bytes_of
 from wetread.series.slices import Bools, Floats, Ints, Slices
 from wetread.table.rows import IndexRows, encoded_columns, fetch_rows
 from wetread.table.summary import WITH_HEADER
 
-MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 VOLUMETRIC = (
     "1.2.840.10008.5.1.4.1.1.2",
-    MR_IMAGE,
+    "1.2.840.10008.5.1.4.1.1.4",
     "1.2.840.10008.5.1.4.1.1.128",
 )
 """CT, MR and PET Image Storage: Image Position (Patient) is required (type 1)."""
@@ -49,11 +49,14 @@ SHARED = (
 """Columns that the series table has for what all files of a series share."""
 _GUESS = ("PatientID", "StudyInstanceUID", "Modality", "SeriesNumber", "SeriesDescription")
 """Columns that identify a series without Series Instance UID, together with the folder."""
+_FACTOR = 0x9E3779B97F4A7C15
+"""Odd factor of a polynomial hash modulo 2^64, by which lists are compared."""
 _THREADS = 4
 """Threads that encode columns; Arrow releases Python's lock."""
 _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MATRIX = ("Rows", "Columns", "SamplesPerPixel")
-_OTHERS = ("read_status", "pixel_length", "NumberOfFrames", "SOPInstanceUID", "SeriesType")
+_OTHERS = ("read_status", "pixel_length", "NumberOfFrames", "SeriesType", "mosaic_tiles")
+_UID = "SOPInstanceUID"
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Images:
     """Columns of the index, (n,); texts are dictionary-encoded."""
     codes: dict[str, Ints]
     """Code of each value of texts and lists, equal for equal values; -1 for null, (n,)."""
+    instance: Ints
+    """Number of the SOP Instance UID of each file; one of its own without a UID, (n,)."""
 
     def is_class(self, classes: Sequence[str]) -> Bools:
         """True for files of some SOP classes."""
@@ -108,10 +113,11 @@ def read_images(index: IndexRows) -> Images:
     with equal patient, study, modality, series number and description.
     """
     names = dict.fromkeys((*IDENTITY, *SHARED, *_GEOMETRY, *_MATRIX, *_OTHERS))
-    table = encoded_columns(index, list(names))
+    table = encoded_columns(index, [*names, _UID])
     coded = (*IDENTITY, *SHARED, "SeriesType")
     with ThreadPoolExecutor(_THREADS) as pool:
         columns = dict(zip(names, pool.map(_encode, map(table.column, names)), strict=True))
+        columns[_UID] = whole_array(table.column(_UID))
         named = filled(pc.is_valid(columns["SeriesInstanceUID"]), False)  # a DICOMDIR is not
         read = is_any(columns["read_status"], WITH_HEADER) & (named | _are_images(columns))
         if not read.all():
@@ -138,6 +144,7 @@ def read_images(index: IndexRows) -> Images:
         np.array([not uid for uid in uids], bool),
         columns,
         codes,
+        _instances(columns.pop(_UID)),
     )
 
 
@@ -212,9 +219,8 @@ def _list_codes(column: pa.Array) -> Ints:
     lengths = filled(pc.list_value_length(column), 0).astype(np.int64)
     values = _codes(column.flatten()) + 2
     starts = np.cumsum(lengths) - lengths
-    power = (values.max(initial=0) + 1) ** np.minimum(
-        np.arange(len(values)) - np.repeat(starts, lengths), 20
-    ).astype(np.uint64)
+    powers = np.cumprod(np.full(lengths.max(initial=0), _FACTOR, np.uint64))
+    power = powers[np.arange(len(values)) - np.repeat(starts, lengths)]
     sums = np.zeros(len(lengths), np.uint64)
     some = lengths > 0
     if some.any():
@@ -285,6 +291,7 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         for name in (*_GEOMETRY, *_MATRIX)
     }
     mosaic = images.has_item("ImageType", "MOSAIC")[chosen]
+    mosaic |= filled(images.columns["mosaic_tiles"], 0)[chosen] > 1
     return Slices(
         chosen,
         np.zeros(len(chosen), np.int64),
@@ -294,7 +301,7 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         vectors(columns["ImageOrientationPatient"], 6),
         vectors(columns["PixelSpacing"], 2),
         np.stack([filled(columns[name], -1) for name in _MATRIX], axis=1).astype(np.int64),
-        _instances(images.columns["SOPInstanceUID"])[chosen],
+        images.instance[chosen],
         images.has_item("ImageType", "LOCALIZER")[chosen],
         mosaic,
         mosaic | images.has_item("SeriesType", "REPROJECTION", 1)[chosen],
@@ -303,6 +310,22 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
 
 
 def _instances(uids: pa.Array) -> Ints:
-    """Number of the SOP Instance UID of each file; a number of its own for a file without one."""
-    codes = _codes(uids)
-    return np.where(codes < 0, len(codes) + np.arange(len(codes)), codes)
+    """Number of the SOP Instance UID of each file; a number of its own for a file without one.
+
+    Only UIDs with equal ends are compared as a whole: almost all are used once.
+    """
+    numbers = np.arange(len(uids))
+    if not pa.types.is_string(uids.type):
+        return numbers
+    data, bounds = bytes_of(uids)
+    ends = bounds[1:].astype(np.int64)
+    words = np.ndarray(max(len(data) - 7, 0), "<u8", data, strides=(1,))
+    long = np.diff(bounds) >= 16
+    keys = np.zeros(len(uids), np.uint64)
+    keys[long] = words[ends[long] - 8] * np.uint64(_FACTOR) + words[ends[long] - 16]
+    ordered = np.sort(keys)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    some = np.flatnonzero(~long | np.isin(keys, repeated))
+    codes = _codes(uids.take(pa.array(some)))
+    numbers[some] = np.where(codes < 0, some, len(uids) + codes)
+    return numbers

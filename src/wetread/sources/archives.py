@@ -326,11 +326,10 @@ class _GzipFile:
     raises ArchiveError.
     """
 
-    _CHECKPOINTS = 512  # of 40 KB each
-
     def __init__(self, path: bytes, settings: Settings) -> None:
         self._stored = _PlainFile(path)
         self._ratio = settings.member_ratio
+        self._most = settings.gzip_checkpoints
         self._lock = threading.Lock()
         self._spacing = MIB
         self._inflater = zlib.decompressobj(31)
@@ -385,7 +384,7 @@ class _GzipFile:
             raise ArchiveError("BOMB", f"expands more than {self._ratio}-fold")
         if self._out >= self._checkpoints[-1][0] + self._spacing:
             self._checkpoints.append((self._out, self._in, self._inflater.copy()))
-            if len(self._checkpoints) > self._CHECKPOINTS:
+            if len(self._checkpoints) > self._most:
                 self._checkpoints = self._checkpoints[::2]
                 self._spacing *= 2
         return True

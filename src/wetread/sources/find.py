@@ -58,7 +58,7 @@ class Origin:
     root: str
     """Absolute path or URL of the folder that paths are relative to."""
     batches: Iterator[pa.RecordBatch]
-    """SOURCE_SCHEMA, sorted by the bytes of (path, member), listed while it is consumed."""
+    """Sources (SOURCE_SCHEMA), sorted by the bytes of (path, member); files are listed lazily."""
     items: tuple[str, ...]
     """Arguments of `find`: absolute paths and globs, or a URL."""
 

@@ -41,8 +41,6 @@ _STATE_COLUMNS = ["file_size", "mtime_ns", "etag", "read_status"]
 KEY_COLUMNS = ["path", "path_bytes", "member", "member_bytes", *_STATE_COLUMNS]
 _BATCH_ROWS = 4096
 """Rows that a merge reads from each part at once; twice as many if it reads the keys alone."""
-_LARGE = GROUP_ROWS // 2
-"""Minimum number of rows of a part that is not merged with others."""
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -241,7 +239,7 @@ def compact(
 
     ordered, fresh = ([s for s in stored if s.keep.any()] for stored in (ordered, fresh))
     schema = unify([known, *(pq.read_schema(stored.path) for stored in fresh)])
-    standing = _standing(ordered, fresh)
+    standing = _standing(ordered, fresh, min(GROUP_ROWS, rows) // 2)
     ordered = sorted([*ordered, *standing], key=lambda s: s.part.first)
     feeds = [Feed(s, keep=s.keep) for s in fresh if s not in standing]
     # The range of a part ends with its last key, that of the last part is open.
@@ -261,8 +259,8 @@ def compact(
     return tuple(parts), used_schema(schema, (name for part in parts for name in part.columns))
 
 
-def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored]) -> list[Stored]:
-    """Fresh parts that need no merge: large ones that overlap no other part."""
+def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored], large: int) -> list[Stored]:
+    """Fresh parts that need no merge: those of `large` or more rows that overlap no other part."""
     parts = sorted([*ordered, *fresh], key=lambda s: s.part.first)
     standing = []
     before: bytes | None = None
@@ -270,7 +268,7 @@ def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored]) -> list[Stored
         part = stored.part
         alone = before is None or before < part.first
         alone &= following is None or part.last < following.part.first
-        if alone and stored in fresh and stored.keep.all() and part.rows >= _LARGE:
+        if alone and stored in fresh and stored.keep.all() and part.rows >= large:
             standing.append(stored)
         before = part.last if before is None else max(before, part.last)
     return standing

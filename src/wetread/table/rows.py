@@ -173,7 +173,7 @@ def check_files(index: IndexRows) -> None:
     For an index of a bucket, 16 objects are looked for.
 
     Raises:
-        NotFoundError: none is there; names the option `--root`.
+        NotFoundError: none is there; names the parameter `root`.
     """
     paths = _select(index, "SELECT DISTINCT path, path_bytes FROM index ORDER BY ALL")
     rows = paths.to_pylist()
@@ -182,8 +182,7 @@ def check_files(index: IndexRows) -> None:
     if rows and not any(_exists(index.root, row["path_bytes"] or row["path"]) for row in rows):
         raise NotFoundError(
             f"none of the {len(paths):,} files of the index is in {index.root}, such as "
-            f"{rows[0]['path']}: if they were moved, give their folder, --root FOLDER or "
-            "Index.open(..., root=FOLDER)"
+            f"{rows[0]['path']}: if they were moved, open the index with root=FOLDER"
         )
 
 

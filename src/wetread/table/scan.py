@@ -183,8 +183,8 @@ def _check_items(folder: Path, before: Generation | None, origin: Origin) -> Non
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise UsageError(
             f"{folder} is the index of {', '.join(lost[:3])}{more}, which this scan would replace: "
-            "choose another folder for the index, or replace it (--replace, replace=True); if the "
-            "files were moved, open the index with --root or Index.open(..., root=)"
+            "choose another folder for the index, or replace it with replace=True; if the files "
+            "were moved, open the index with root=FOLDER (--root FOLDER on the command line)"
         )
 
 

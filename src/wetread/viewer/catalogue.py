@@ -112,7 +112,7 @@ class Catalogue:
         return len(self.index)
 
     def _read_tiles(self) -> pa.Table:
-        """Columns of the tiles for all rows, in memory: pages of any order come at once."""
+        """Load the columns of the tiles for all rows, so that pages in any order need no query."""
         available = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
         codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
         names = ", ".join(map(name_column, available))

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Failed = Callable[[pa.Table, Literal["crashed", "timeout"], str], pa.Table]
 _AHEAD = 2
 """Queued tasks per thread of the cluster, so that none is idle."""
-_CONNECT_SECONDS = 60
-"""Time limit for the first worker, which may be starting, or be restarted by its nanny."""
 
 
 class DaskEngine:
@@ -45,10 +43,17 @@ class DaskEngine:
         timeout: seconds per row if `each`; None: no limit.
         each: process rows one by one, in a separate process per Dask worker, so that a decoder
             that crashes does not end the Dask worker.
+        start_seconds: seconds to wait for the first worker, which may be starting, or be
+            restarted by its nanny.
     """
 
     def __init__(
-        self, client: Client | str, timeout: float | None = None, *, each: bool = False
+        self,
+        client: Client | str,
+        timeout: float | None = None,
+        *,
+        each: bool = False,
+        start_seconds: float = 60.0,
     ) -> None:
         try:
             from distributed import Client
@@ -60,17 +65,18 @@ class DaskEngine:
             raise EngineError(f"cannot connect to a scheduler at {client}: {error}") from error
         self.timeout = timeout
         self.each = each
+        self.start_seconds = start_seconds
 
     def limited(self, timeout: float | None, *, each: bool = False) -> DaskEngine:
         """The same cluster with other limits."""
-        return DaskEngine(self.client, timeout, each=each)
+        return DaskEngine(self.client, timeout, each=each, start_seconds=self.start_seconds)
 
     def check(self, root: str, to: str | None) -> None:
         """Check that every worker can read below `root` and write to `to`, before any work.
 
         Raises:
-            UsageError: no worker appears within a minute, or one has another version of wetread
-                or Python, or cannot see a folder.
+            UsageError: no worker appears within `start_seconds`, or one has another version of
+                wetread or Python, or cannot see a folder.
             EngineError: the scheduler does not respond.
         """
         probe = None
@@ -80,7 +86,7 @@ class DaskEngine:
             probe.touch()
         try:
             with contextlib.suppress(TimeoutError):
-                self.client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+                self.client.wait_for_workers(1, timeout=self.start_seconds)
             checks = self.client.run(_preflight, root, None if probe is None else str(probe))
         except (OSError, TimeoutError) as error:
             raise EngineError(f"the scheduler does not respond: {error}") from error

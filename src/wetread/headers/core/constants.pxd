@@ -54,6 +54,8 @@ cpdef enum:  # of the data dictionary
     D_LISTED = 2
     D_KNOWN = 4
     D_REPEATED = 8
+    D_GROUP = 16  # of a functional group
+    D_VENDOR = 32  # private, with a column
 
 cpdef enum:
     SKIPPED = 65534  # the number of no column
@@ -63,6 +65,7 @@ cpdef enum:
     HASHED = 8192  # first bytes of a file, of which the header's hash is
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
     PIXEL_HEAD = 12  # first bytes of pixels
+    ENTRY = 36  # bytes of an element in the table
     TIMED = 16  # files whose mean time to open counts
     SHORT = 64  # bytes of a value that has room in any row
     MOST_RAW = 65536  # bytes that are stored of a value that does not become one
@@ -139,6 +142,8 @@ cdef extern from *:
     #define WETREAD_ITEM 0xFFFEE000U
     #define WETREAD_ITEM_END 0xFFFEE00DU
     #define WETREAD_SEQUENCE_END 0xFFFEE0DDU
+    #define WETREAD_SHARED_GROUPS 0x52009229U
+    #define WETREAD_PER_FRAME_GROUPS 0x52009230U
     #define WETREAD_SQ 0x5153
     #define WETREAD_UN 0x4E55
     #define WETREAD_MACHO_32 0xCEFAEDFELL
@@ -151,6 +156,8 @@ cdef extern from *:
     const unsigned int ITEM "WETREAD_ITEM"
     const unsigned int ITEM_END "WETREAD_ITEM_END"
     const unsigned int SEQUENCE_END "WETREAD_SEQUENCE_END"
+    const unsigned int SHARED_GROUPS "WETREAD_SHARED_GROUPS"
+    const unsigned int PER_FRAME_GROUPS "WETREAD_PER_FRAME_GROUPS"
     const int VR_SQ "WETREAD_SQ"
     const int VR_UN "WETREAD_UN"
     const long long MACHO_32 "WETREAD_MACHO_32"

@@ -17,10 +17,13 @@ DEEPEST: int
 DEFLATED: int
 DONE: int
 D_BULK: int
+D_GROUP: int
 D_KNOWN: int
 D_LISTED: int
 D_REPEATED: int
+D_VENDOR: int
 ENCAPSULATED: int
+ENTRY: int
 FD: int
 FILLED: int
 FL: int

@@ -156,7 +156,7 @@ class DataSet(Sequences):
         if self.whole:
             return 1
         if self.tag & 0x10000:
-            return 0
+            return self.is_vendor()
         vr = self.vr if self.vr else self.vr_of(self.tag)
         return not (self.unit[vr] == 0 and self.bits_of(self.tag) & D_BULK)
 
@@ -165,7 +165,7 @@ class DataSet(Sequences):
         place: cython.longlong = -1
         have: cython.longlong = self.size - value
         bits: cython.int = F_IMPLICIT if self.plain else 0
-        enter: cython.int = self.whole and self.length > 0 and self.is_sequence()
+        enter: cython.int = self.length > 0 and self.is_kept() and self.is_sequence()
         wanted: cython.int = self.is_wanted() and not enter
         cut: cython.int = self.length > have
         kept: cython.longlong = min(self.length, have)
@@ -187,7 +187,7 @@ class DataSet(Sequences):
                 kind = self.limit_of(place)
         if place >= 0:
             self.taken += kept
-            self.valued += kept
+            self.valued += 0 if self.tag & 0x10000 else kept
         self.note_order()
         if self.length & 1:
             self.find(K_ODD_LENGTH, self.tag, value, self.length, 0)
@@ -213,7 +213,7 @@ class DataSet(Sequences):
         """
         if self.whole or self.tag & 0x10000:
             return 0
-        if self.count - self.first_element >= self.most_values:
+        if self.count - self.first_element - self.nested >= self.most_values:
             self.find(K_FULL_ELEMENTS, -1, self.pos, self.most_values, 0)
             return 1
         if kept > SHORT and self.valued + kept > self.most_row:

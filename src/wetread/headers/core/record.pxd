@@ -39,6 +39,7 @@ cdef class Record(Source):
     cdef long long taken
     cdef long long valued
     cdef long long elements
+    cdef long long nested  # elements in sequences that are kept
     cdef long long first_element
     cdef long long first_problem
     cdef long long pos
@@ -65,4 +66,5 @@ cdef class Record(Source):
     cdef int slot(self, unsigned int tag) except? -1 nogil
     cdef int slot_of(self, unsigned int tag) except? -1 nogil
     cdef int vr_of(self, unsigned int tag) except? -1 nogil
+    cdef int is_vendor(self) except? -1 nogil
     cdef int bits_of(self, unsigned int tag) except? -1 nogil

@@ -36,12 +36,14 @@ class Record(Source):
     def add(self, base, offset, length, bits):
         """Note the current element; its value is at `base` in the arena, -1 if it was not read."""
         i: cython.longlong = self.count
-        if not self.whole and not bits & F_KEPT and (self.tag & 0x10000 or not self.tag & 0xFFFF):
-            return OK  # private, or a group length: no column
+        if not self.whole and not bits & F_KEPT and self.depth == 0:
+            if not self.tag & 0xFFFF or (self.tag & 0x10000 and not self.is_vendor()):
+                return OK  # a group length, or private: no column
         self.e_row[i], self.e_tag[i], self.e_vr[i] = self.row, self.tag, self.vr
         self.e_depth[i], self.e_bits[i] = min(self.depth, 255), bits
         self.e_start[i], self.e_length[i], self.e_offset[i] = base, length, offset
         self.count += 1
+        self.nested += self.depth > 0
         return OK
 
     def no_room(self):
@@ -126,6 +128,15 @@ class Record(Source):
                 return i
             i = (i + 1) & 0xFFFF
         return -2
+
+    def is_vendor(self):
+        """True for a private element with a column, and for the creators of its group."""
+        i: cython.int
+        if not self.tag & 0xFF00:
+            i = self.slot_of(self.tag - (self.tag & 0xFFFF))
+        else:
+            i = self.slot_of(self.tag - (self.tag & 0xFF00))
+        return i >= 0 and self.slot_bits[i] & D_VENDOR != 0 and self.length <= self.most_length
 
     def vr_of(self, tag):
         """First value representation that the dictionary has; UN for unknown elements."""

@@ -8,9 +8,15 @@ cdef class Sequences(Meta):
     cdef long long[::1] f_end
     cdef unsigned char[::1] f_implicit
     cdef long long[::1] f_entry
+    # the outermost one
+    cdef int deep  # its elements are kept
+    cdef long long outer_elements
+    cdef long long outer_taken
 
+    cdef int end_early(self) except? -1 nogil
     cdef int note_order(self) except? -1 nogil
     cdef int is_sequence(self) except? -1 nogil
+    cdef int is_kept(self) except? -1 nogil
     cdef int enter(self, long long value, long long end, int implicit) except? -1 nogil
     cdef int open_outer(self, long long value) except? -1 nogil
     cdef int opaque(self) except? -1 nogil
@@ -27,4 +33,5 @@ cdef class Sequences(Meta):
     cdef int overruns(self, long long end, long long bound) except? -1 nogil
     cdef int pass_delimiter(self, long long bound) except? -1 nogil
     cdef int add_item(self, long long place, long long offset, long long length, int bits) except? -1 nogil
+    cdef int keeps_items(self) except? -1 nogil
     cdef int take_nested(self, long long bound) except? -1 nogil

@@ -25,6 +25,15 @@ K_UN_SEQUENCE = cython.declare(cython.int, NUMBER["UN_SEQUENCE"])
 class Sequences(Meta):
     """Sequences of items (PS3.5 7.5)."""
 
+    def end_early(self):
+        """End the row early; of a sequence with a length, go on behind it."""
+        if self.depth == 0 or self.whole or self.f_end[1] < 0:
+            return Meta.end_early(self)
+        self.elements, self.taken = self.outer_elements, self.outer_taken
+        self.close_outer(self.f_end[1], 1)
+        self.e_bits[self.outer_entry] |= F_CLIPPED
+        return OK
+
     def note_order(self):
         if self.tag < self.last:
             self.find(K_ORDER, self.tag, self.pos, 0, self.last)
@@ -37,8 +46,14 @@ class Sequences(Meta):
             (self.vr == 0 or self.vr == VR_UN) and self.vr_of(self.tag) == VR_SQ
         )
 
+    def is_kept(self):
+        """True if the content of the sequence is kept, such as that of functional groups."""
+        return self.whole or self.tag == SHARED_GROUPS or self.tag == PER_FRAME_GROUPS
+
     def enter(self, value, end, implicit):
         """Enter the sequence of the element added last; `end` is -2 for an undefined length."""
+        self.deep = self.is_kept()
+        self.outer_elements, self.outer_taken = self.elements, self.taken
         self.outer_tag, self.outer_start = self.tag, value
         self.outer_entry = self.count - 1
         self.depth = 1
@@ -136,7 +151,7 @@ class Sequences(Meta):
     def pop(self):
         """Close a sequence or an item."""
         entry: cython.longlong
-        if self.whole and 0 < self.depth <= DEEPEST:
+        if self.deep and 0 < self.depth <= DEEPEST:
             entry = self.f_entry[self.depth]
             self.e_length[entry] = self.pos - self.e_offset[entry]
         self.depth -= 1
@@ -225,6 +240,7 @@ class Sequences(Meta):
         """An item or a delimiter; missing ones are closed by what follows them."""
         after: cython.longlong = self.pos + 8
         place: cython.longlong
+        opaque: cython.int
         defined: cython.int = self.end_of_frame() >= 0
         if not self.depth & 1 and not defined and self.tag != ITEM_END:
             if self.tag == ITEM or self.tag == SEQUENCE_END:
@@ -242,13 +258,14 @@ class Sequences(Meta):
             if self.overruns(after + self.length, bound):
                 return OK
             place = -1
-            if self.whole and self.f_implicit[self.frame()] >= OPAQUE:
+            opaque = self.f_implicit[self.frame()] >= OPAQUE
+            if self.whole and opaque:
                 place = self.at(self.pos, 8 + self.length)
                 if place == -2:
                     return NEED
                 place += 8
             self.add_item(place, after, self.length, 0)
-            if self.whole and self.depth < DEEPEST and place < 0:
+            if not opaque and self.keeps_items():
                 self.push(after + self.length, self.f_implicit[self.frame()])
                 self.pos = after
             else:
@@ -263,8 +280,16 @@ class Sequences(Meta):
         self.find(K_ODD_DELIMITER, self.tag, after - 8, 0, 0)
         return OK
 
+    def keeps_items(self):
+        """True if the items of the innermost open sequence are entered by their length."""
+        if not self.deep or self.depth >= DEEPEST:
+            return 0
+        if self.whole or self.depth == 1:
+            return 1
+        return self.bits_of(self.e_tag[self.f_entry[self.depth]]) & D_GROUP
+
     def add_item(self, place, offset, length, bits):
-        if self.whole:
+        if self.deep:
             self.add(place, offset, length, bits)
         return OK
 
@@ -275,6 +300,7 @@ class Sequences(Meta):
         bits: cython.int = F_IMPLICIT if self.plain else 0
         implicit: cython.int = self.plain
         enter: cython.int = self.length == UNDEFINED
+        wanted: cython.int = self.whole or (self.deep and self.bits_of(self.tag) & D_GROUP != 0)
         if enter and self.vr == VR_UN:
             implicit = self.looks_implicit(value)
             if implicit == NEED:
@@ -282,11 +308,11 @@ class Sequences(Meta):
             implicit = implicit != 10
         if not enter and self.overruns(value + self.length, bound):
             return OK
-        if self.whole and not enter:
+        if wanted and not enter:
             enter = self.is_sequence() and self.depth < DEEPEST and self.length > 0
             if enter:
                 implicit = 1 if self.vr == VR_UN else self.plain
-            else:
+            elif self.whole or self.length <= self.most_values:
                 if self.taken + self.length > self.most_bytes:
                     self.over_limit(self.length)
                     return OK
@@ -294,7 +320,7 @@ class Sequences(Meta):
                 if place == -2:
                     return NEED
                 self.taken += self.length
-        if self.whole:
+        if wanted or (self.deep and enter):
             if self.length == UNDEFINED:
                 bits |= F_UNDEFINED
                 if self.vr == 0:

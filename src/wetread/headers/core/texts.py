@@ -24,7 +24,7 @@ def copy(
     data: cython.uchar[::1],
     bounds: cython.int[::1],
 ):
-    """Concatenate ranges, with n + 1 bounds; a byte that is not ASCII becomes a question mark."""
+    """Concatenate ranges, with n + 1 bounds."""
     i: cython.Py_ssize_t
     k: cython.longlong
     at: cython.int = 0
@@ -32,6 +32,6 @@ def copy(
         bounds[0] = 0
         for i in range(start.shape[0]):
             for k in range(start[i], start[i] + length[i]):
-                data[at] = arena[k] if arena[k] < 0x80 else 0x3F
+                data[at] = arena[k]
                 at += 1
             bounds[i + 1] = at

@@ -125,7 +125,9 @@ class Walk(DataSet):
         while self.row < self.last_row:
             status = OK
             if self.phase == P_OPEN:
-                if (self.used > self.block_bytes and self.row > 0) or self.is_slow():
+                if self.row > 0 and self.used + ENTRY * self.count > self.block_bytes:
+                    return DONE
+                if self.is_slow():
                     return DONE
                 status = self.open()
             if status == OK:
@@ -147,7 +149,7 @@ class Walk(DataSet):
         self.first_element, self.first_problem = self.count, self.p_count
         self.row_base, self.row_head = self.used, 0
         self.windows = self.current = 0
-        self.taken = self.fetched = self.elements = self.valued = 0
+        self.taken = self.fetched = self.elements = self.valued = self.nested = 0
         self.depth = self.behind = self.exact = 0
         self.implicit = self.big = self.deflated = 0
         self.last = 0

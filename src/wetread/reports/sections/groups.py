@@ -12,6 +12,7 @@ from wetread.errors import UsageError
 from wetread.evaluation import Result, evaluate
 from wetread.evaluation.calibration import ALL
 from wetread.evaluation.result import format_interval
+from wetread.evaluation.subgroups import TOO_FEW
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.charts import Effect
@@ -21,8 +22,10 @@ from wetread.reports.subject import MAX_LENGTH, Subject
 
 BY = ("PatientSex", "patient_age_decade", "Manufacturer", "ViewPosition", "Modality")
 """Subgroups of the report; others are in `wetread evaluate --by`."""
-RESAMPLES = 100
-"""Bootstrap resamples and permutations; fewer than the default of `evaluate`, for speed."""
+_FEWEST, _MOST = 100, 1000
+"""Bootstrap resamples and permutations: the default of `evaluate`, fewer for speed."""
+BUDGET = 1_000_000
+"""Images times resamples."""
 _LISTED = 12
 """Largest groups that are listed per column."""
 
@@ -47,8 +50,10 @@ def _score(subject: Subject, predictions: Boxes, left: int, truth: Boxes) -> Res
     if left and not len(predictions):
         return None
     metric = "classification" if _are_classified(predictions, truth) else f"voc2010@{IOU}"
+    images = len(truth.images.unique())
+    resamples = min(max(BUDGET // max(images, 1), _FEWEST), _MOST)
     try:
-        return evaluate(predictions, truth, metric, by=BY, index=subject.index, resamples=RESAMPLES)
+        return evaluate(predictions, truth, metric, by=BY, index=subject.index, resamples=resamples)
     except UsageError:
         return None
 
@@ -106,11 +111,13 @@ def _show_groups(subject: Subject, section: Section, result: Result) -> None:
     section.add(
         blocks.prose(
             "A difference is to all images outside of the group. Intervals are bootstrap intervals "
-            f"of {RESAMPLES} resamples by patient, p is that of a permutation test, adjusted for "
-            "the number of comparisons. Groups of fewer than 10 patients have no score. Groups may "
-            "differ in more than the column: see Split and Labels."
+            f"of {result.resamples:,} resamples by patient, p is that of a permutation test, "
+            "adjusted for the number of comparisons. Groups of fewer than 10 patients have no "
+            "score. Groups may differ in more than the column: see Split and Labels."
         )
     )
+    for note in (note for note in result.notes if TOO_FEW in note):
+        section.add(blocks.note(f"{note}. The command below the plot has {_MOST:,}."))
 
 
 def _tabulate(by: str, name: str, row: dict[str, Any]) -> tuple[Any, ...]:
