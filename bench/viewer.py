@@ -1,4 +1,4 @@
-"""The viewer on loopback: first preview, thumbnails, and queries over a million rows.
+"""The viewer on loopback: first preview, thumbnails, a CT, and queries over a million rows.
 
 python bench/viewer.py
 """
@@ -35,9 +35,12 @@ from wetread.table.query import query
 from wetread.table.rows import IndexRows
 from wetread.testing import dicom_file, element
 from wetread.testing.dicom import changed, radiograph
+from wetread.testing.series import stack, write
 from wetread.viewer import Handle, serve
 
 ROWS, COLUMNS = 2952, 2744
+CT = (275, 512, 512)
+"""Slices, rows and columns of a CT."""
 JPEG2000 = "1.2.840.10008.1.2.4.90"
 THUMBS = "48 thumbnails, 4 at a time"
 PEER_SECONDS = 300
@@ -48,15 +51,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0, help="factor for images and rows")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=["images", "rows"])
+    parser.add_argument("--only", choices=["images", "volume", "rows"])
     parser.add_argument("--dcmview", default="dcmview", help="command of dcmview-py")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = parser.parse_args()
     measured: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        if options.only != "rows":
+        if options.only in (None, "images"):
             measured["images"] = measure_images(Path(folder), options)
-        if options.only != "images":
+        if options.only in (None, "volume"):
+            measured["volume"] = measure_volume(Path(folder), options)
+        if options.only in (None, "rows"):
             measured["rows"] = measure_rows(Path(folder), options)
     if options.json:
         options.json.write_text(json.dumps(measured, indent=1))
@@ -93,6 +98,49 @@ def measure_images(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     peer = shutil.which(options.dcmview)
     measured["dcmview"] = None if peer is None else measure_dcmview(peer, files, options.rounds)
     return measured
+
+
+def measure_volume(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Slices of a CT in order, and planes of it, the first of which loads the volume."""
+    shape = (max(8, int(CT[0] * options.scale)), *CT[1:])
+    write_ct(folder / "ct", shape)
+    index = wr.scan(folder / "ct", progress=False)
+    took: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        with running(index) as (client, _):
+            first = client.get("api/rows?limit=1").json()["rows"][0]["id"]
+            seconds(client, f"api/images/{first}/preview")  # the decoders are warm
+            add(took, "series: first tile", seconds(client, "api/series?limit=200"))
+            row = client.get("api/series").json()["rows"][0]
+            add(took, "first slice: preview", seconds(client, f"api/images/{row['id']}/preview"))
+            add(took, "its stack", seconds(client, f"api/images/{row['id']}/stack"))
+            found = client.get(f"api/images/{row['id']}/stack").json()
+            for id_, *_ in found["slices"][:40]:
+                add(took, "next slice", seconds(client, f"api/images/{id_}/pixels"))
+            plane = f"api/series/{found['series']['id']}/{found['stack']}/plane"
+            add(
+                took,
+                "first plane, loads the volume",
+                seconds(client, f"{plane}?plane=coronal&at=9"),
+            )
+            for name in ("axial", "coronal", "sagittal"):
+                for at in range(1, shape[0], max(1, shape[0] // 20)):
+                    spent = seconds(client, f"{plane}?plane={name}&at={at}")
+                    add(took, f"{name} plane", spent)
+    return {"took": took, "size": shape[1:]}
+
+
+def write_ct(folder: Path, shape: tuple[int, ...], seed: int = 0) -> None:
+    """Write a CT with film noise, uncompressed, one file per slice."""
+    count, rows, columns = shape
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
+    body = np.where(x**2 / 0.7 + y**2 / 0.4 < 1, 1064, 24) + 300 * np.sin(9 * x) * np.cos(7 * y)
+    slices = stack(count, rows=rows, columns=columns, RescaleIntercept="-1024", RescaleSlope="1")
+    for n, one in enumerate(slices):
+        values = np.clip(body + n + random.normal(0, 20, body.shape), 0, 4095)
+        one["pixels"] = values.astype("<u2").tobytes()
+    write(folder, slices)
 
 
 def measure_dcmview(command: str, files: Path, rounds: int) -> dict[str, list[float]] | str:

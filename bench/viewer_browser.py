@@ -1,6 +1,6 @@
 """Time until a browser shows a large radiograph, and time of a step of a window drag.
 
-    python bench/viewer_browser.py [--size 2952] [--repeat 5] [--json FILE]
+    python bench/viewer_browser.py [--size 2952] [--repeat 5] [--only images|series] [--json FILE]
 
 Headless Chromium without a GPU over loopback, with a canvas of 1600 x 1000 pixels. The images are
 phantoms of 15 bits with noise, JPEG 2000 lossless, in separate files. Times start when an image is
@@ -8,6 +8,9 @@ opened, with a warm server: "fresh" is an image that was not prefetched, opened 
 its preview and its first 16-bit values are on the canvas; "next" is the next image of the list,
 which the page has prefetched, opened by a key. A drag step is the main thread's work for one move
 of the pointer: the table of 65,536 greys and the canvas. Shown is the median of the repeats.
+
+Series: a CT of 275 x 512 x 512, "first slice" from its URL to the paint of 16-bit values, and the
+slices painted per second while the wheel turns one slice per animation frame for 5 seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 import wetread as wr
+from viewer import CT, write_ct
 from wetread.sample.phantom import draw_phantom
 from wetread.sample.write import make_file
 from wetread.testing.chromium import launch
@@ -51,6 +55,25 @@ WATCH = """
     }
 """
 STEPS = 100
+TURNS = """
+    async (milliseconds) => {
+        const stage = document.querySelector(".stage");
+        const context = CanvasRenderingContext2D.prototype, put = context.putImageData;
+        const painted = new Set();
+        context.putImageData = function (...values) {
+            put.apply(this, values);
+            painted.add(document.querySelector(".path").textContent);
+        };
+        const start = performance.now();
+        while (performance.now() - start < milliseconds) {
+            const turn = {deltaY: 50, bubbles: true, cancelable: true};
+            stage.dispatchEvent(new WheelEvent("wheel", turn));
+            await new Promise((done) => setTimeout(done, 1000 / 30));
+        }
+        context.putImageData = put;
+        return (1000 * painted.size) / (performance.now() - start);
+    }
+"""
 
 
 def write_images(folder: Path, count: int, size: int) -> None:
@@ -119,12 +142,56 @@ def measure_drag(page: Any) -> dict[str, float]:
     return {"drag": (after - before) / STEPS, "drag, wall": took / STEPS}
 
 
+def measure_series(playwright: Any, folder: Path, repeat: int) -> dict[str, list[float]]:
+    """Time to the first slice of a CT, and slices per second while the wheel turns."""
+    write_ct(folder, CT)
+    index = wr.scan(folder, progress=False)
+    ids = [image.id for image in index]
+    times: dict[str, list[float]] = {}
+    browser = launch(playwright)
+    for round_ in range(repeat):
+        with serve(index) as viewer:
+            page = browser.new_page(viewport={"width": 1600, "height": 1076}, bypass_csp=True)
+            page.set_default_timeout(120_000)
+            page.add_init_script(WATCH)
+            page.goto(f"http://127.0.0.1:{viewer.port}/#/image/{ids[-1]}?token={viewer.token}")
+            page.wait_for_function("window.seen.pixels")  # the decoders are warm
+            page.wait_for_timeout(1500)
+            page.evaluate("id => window.open_(id)", ids[40 + 9 * round_])
+            page.wait_for_function("window.seen.pixels")
+            seen = page.evaluate("window.seen")
+            for name in ("preview", "pixels"):
+                if name in seen:
+                    took = seen[name] - seen["start"]
+                    times.setdefault(f"first slice, {name} (ms)", []).append(took)
+            page.wait_for_timeout(1000)
+            rate = page.evaluate(TURNS, 5000)
+            times.setdefault("slices per second", []).append(rate)
+            page.close()
+    browser.close()
+    return times
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=2952)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--only", choices=["images", "series"])
     parser.add_argument("--json", type=Path, help="write all times to this file")
     options = parser.parse_args()
+    if options.only != "images":
+        with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+            found = measure_series(playwright, Path(name), options.repeat)
+        print(
+            json.dumps({key: round(statistics.median(v), 1) for key, v in found.items()}, indent=2)
+        )
+    if options.only == "series":
+        return
+    measure_images(options)
+
+
+def measure_images(options: argparse.Namespace) -> None:
+    """Measure large radiographs; see the module."""
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         write_images(Path(name), 3 * options.repeat + 2, options.size)

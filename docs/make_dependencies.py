@@ -53,6 +53,7 @@ FOR = {
     "fastai": "DataBlock and Learner",
     "highdicom": "boxes as DICOM SR",
     "nibabel": "volumes as NIfTI",
+    "scipy": "agreement of segments",
     "distributed": "Dask clusters",
     "boto3": "AWS credentials",
     "obstore": "object stores",
@@ -77,8 +78,8 @@ a tool. If a version older than the fix is allowed, the reason is given.
 
 ## Used in tests only
 
-`ensemble-boxes`, `map-boxes`, `pycocotools`, `supervision`, `scikit-image`, `scikit-learn`, `scipy`, \
-`kornia`, `simpleitk`, `dcm2niix`, `moto`, `playwright`, `hypothesis` and pytest's plug-ins are never imported by wetread. `pylibjpeg-libjpeg` (GPL-3) is a reference for \
+`ensemble-boxes`, `map-boxes`, `pycocotools`, `supervision`, `scikit-image`, `scikit-learn`, \
+`kornia`, `simpleitk`, `dcm2niix`, `dcmqi`, `nnunetv2`, `moto`, `playwright`, `hypothesis` and pytest's plug-ins are never imported by wetread. `pylibjpeg-libjpeg` (GPL-3) is a reference for \
 decoders in tests and is not part of an installation. MkDocs and its plug-ins (extra `docs`) build the documentation.
 """
 

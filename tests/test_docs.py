@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 import wetread
 from wetread.cli import main
-from wetread.errors import PROBLEMS, SERIES_PROBLEMS
+from wetread.errors import PROBLEMS, SEGMENT_PROBLEMS, SERIES_PROBLEMS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -140,6 +140,13 @@ def test_series_has_a_paragraph_per_code_in_order() -> None:
     text = (ROOT / "docs" / "series.md").read_text()
     assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == list(SERIES_PROBLEMS)
     for code in SERIES_PROBLEMS.values():
+        assert f"### {code.code}\n**{code.severity}** · {code.meaning} " in text
+
+
+def test_segments_has_a_paragraph_per_code_in_order() -> None:
+    text = (ROOT / "docs" / "segments.md").read_text()
+    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == list(SEGMENT_PROBLEMS)
+    for code in SEGMENT_PROBLEMS.values():
         assert f"### {code.code}\n**{code.severity}** · {code.meaning} " in text
 
 

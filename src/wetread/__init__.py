@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wetread.learn.run import Run
     from wetread.learn.training import train
     from wetread.reports.build import report
+    from wetread.segments.reading import read_segments
+    from wetread.segments.segment import Segment
+    from wetread.segments.table import Segments
     from wetread.series.volume import Volume
     from wetread.settings import Settings
     from wetread.viewer import view
@@ -34,6 +37,8 @@ __all__ = [
     "Image",
     "Index",
     "Run",
+    "Segment",
+    "Segments",
     "Settings",
     "Volume",
     "errors",
@@ -44,6 +49,7 @@ __all__ = [
     "prepare",
     "read",
     "read_boxes",
+    "read_segments",
     "report",
     "scan",
     "shortcuts",
@@ -59,6 +65,8 @@ _HOMES = {
     "Image": "images.image",
     "Index": "index",
     "Run": "learn.run",
+    "Segment": "segments.segment",
+    "Segments": "segments.table",
     "Settings": "settings",
     "Volume": "series.volume",
     "evaluate": "evaluation",
@@ -67,6 +75,7 @@ _HOMES = {
     "prepare": "cache.prepare",
     "read": "index",
     "read_boxes": "boxes.reading",
+    "read_segments": "segments.reading",
     "report": "reports.build",
     "scan": "index",
     "shortcuts": "evaluation.shortcuts",

@@ -12,14 +12,15 @@ Wrong *usage* raises:
     ├── StorageError (also an OSError)     the disk is full or the folder cannot be written
     ├── EngineError                        the connection to the execution engine is lost
     ├── MissingExtraError (also an ImportError)    an extra is not installed
-    ├── GeometryError                      slices that are no volume; the message names them
+    ├── GeometryError                      slices or masks that are on no common grid of voxels
     └── DecodeError                        a file without header or pixels, or damaged ones
         ├── NoPixelsError                  an object that is no image, such as a report or a plan
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
         └── LimitError                     pixels beyond a limit of `Settings`
 
 Bad *data* never raises from a scan: it is a problem in the table, with a code of `PROBLEMS`; of
-labels and splits, one of `BOX_PROBLEMS`; of series, one of `SERIES_PROBLEMS`.
+labels and splits, one of `BOX_PROBLEMS`; of series, one of `SERIES_PROBLEMS`; of masks and
+contours, one of `SEGMENT_PROBLEMS`.
 """
 
 from __future__ import annotations
@@ -92,7 +93,10 @@ class MissingExtraError(WetreadError, ImportError):
 
 
 class GeometryError(WetreadError):
-    """Slices that are no regularly spaced volume; the message names the problems and slices."""
+    """Slices that are no regularly spaced volume, or a mask that is not aligned with its images.
+
+    The message names the problems.
+    """
 
 
 class DecodeError(WetreadError):
@@ -271,3 +275,40 @@ _SERIES_CODES: _Codes = (
 
 SERIES_PROBLEMS = _by_code(_SERIES_CODES)
 """All problem codes of series, in the order of `docs/series.md`."""
+
+_SEGMENT_CODES: _Codes = (
+    # the file and its contents
+    ("SEGMENT_UNREADABLE", "error", "A file, segment or frame that cannot be read."),
+    ("SEGMENT_LIMIT", "error", "Values beyond a limit of Settings; left out."),
+    ("SEGMENT_EMPTY", "warning", "A segment without voxels."),
+    ("SEGMENT_UNDESCRIBED", "warning", "Pixels of a segment that the header does not describe."),
+    ("SEGMENT_TWICE", "error", "Several segments with the same number."),
+    ("SEGMENTS_OVERLAP", "info", "Segments of one file that share voxels."),
+    # the images it refers to
+    ("SERIES_ABSENT", "error", "Images that are not in the index."),
+    ("SERIES_AMBIGUOUS", "error", "Several volumes that a mask without references fits."),
+    ("SERIES_NO_VOLUME", "error", "Images that are no regularly spaced volume."),
+    ("SLICE_ABSENT", "error", "A slice of the segment that the images do not have."),
+    ("SLICE_DOUBLED", "error", "Several masks or equal contours of a segment on one slice."),
+    # its place in space
+    ("FRAME_OF_REFERENCE_DIFFERS", "error", "Coordinates of another frame of reference."),
+    ("AFFINES_DIFFER", "error", "A NIfTI file whose sform and qform disagree."),
+    ("GRID_UNPLACED", "error", "A mask without a usable position, orientation or spacing."),
+    ("ORIENTATION_DIFFERS", "error", "Axes that are rotated, or exchanged with each other."),
+    ("ORIENTATION_FLIPPED", "error", "An axis that runs against that of the images."),
+    ("GRID_SCALED", "error", "Another voxel size than that of the images."),
+    ("GRID_SHIFTED", "error", "Voxels between those of the images, or displaced by some."),
+    ("GRID_SIZE_DIFFERS", "error", "Another number of voxels than the images have."),
+    # contours
+    ("CONTOUR_OPEN", "warning", "A curve or a point, which has no area."),
+    ("CONTOUR_UNREADABLE", "error", "A contour that is no list of three or more points."),
+    ("CONTOUR_CROSSED", "warning", "A contour that crosses or overlaps itself; filled even-odd."),
+    ("CONTOURS_NESTED", "warning", "Contours of a slice that overlap; their union is taken."),
+    ("CONTOUR_OFF_SLICE", "error", "A contour that lies in no slice of the images."),
+    ("CONTOUR_OUTSIDE", "error", "A contour that extends outside the images."),
+    ("CONTOUR_GAP", "info", "A slice without contour between slices with contours."),
+    ("CONTOURS_UNVERIFIED", "info", "Contours on the right slices; shifts within them are unseen."),
+)
+
+SEGMENT_PROBLEMS = _by_code(_SEGMENT_CODES)
+"""All problem codes of masks and contours, in the order of `docs/segments.md`."""

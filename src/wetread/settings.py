@@ -99,6 +99,18 @@ class Settings:
     A hundredth of the slice distance, if that is larger.
     """
 
+    grid_tolerance: float = 0.05
+    """Distance of a mask's voxels from those of the images, in voxels, up to which they are equal.
+
+    Coordinates of DICOM are decimals, those of NIfTI float32.
+    """
+    contour_tolerance: float = 0.1
+    """Distance of a contour from its slice, as a fraction of the slice distance."""
+    contour_points: int = 100_000
+    """Maximum number of points of a contour; a longer one is left out."""
+    segments: int = 65_536
+    """Maximum number of segments of a file, of which further ones are left out."""
+
     filter_seconds: float = 10.0
     """Time limit for a filter in the viewer."""
     filter_bytes: int = 2 * GIB
@@ -107,6 +119,8 @@ class Settings:
     """Time limit for the arrival of a request to the viewer; the connection is closed then."""
     viewer_bytes: int = 384 * MIB
     """Size of the viewer's cache of decoded frames."""
+    volume_cache_bytes: int = 1 * GIB
+    """Size of the viewer's cache of volumes; a larger volume has no planes."""
     thumb_bytes: int = 512 * MIB
     """Size of the viewer's disk cache of thumbnails."""
 

@@ -122,6 +122,23 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
+@pytest.fixture
+def violations(page: Any, axe: str) -> Callable[[], list[str]]:
+    """Violations of WCAG 2.1 A and AA on the page."""
+
+    def find() -> list[str]:
+        page.evaluate(axe)  # not a script element: the page's policy would refuse it
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+        result = page.evaluate("tags => axe.run({runOnly: tags})", tags)
+        return [
+            f"{one['id']}: {one['help']} ({node['html'][:120]}) {node['failureSummary'][:200]}"
+            for one in result["violations"]
+            for node in one["nodes"]
+        ]
+
+    return find
+
+
 class Site:
     """A viewer, and its images by file name."""
 
@@ -149,6 +166,12 @@ class Site:
 
 def start(index: wr.Index, *sides: Any, **options: Any) -> Site:
     return Site(serve(index, *sides, **options), index)
+
+
+@pytest.fixture(scope="session")
+def start_site() -> Callable[..., Site]:
+    """Start a viewer that the caller stops."""
+    return start
 
 
 @pytest.fixture
@@ -179,7 +202,8 @@ def stack(number: int, of: int = 4) -> bytes:
     values = np.full((32, 32), 100 * number, "<u2").tobytes()
     return dicom_file(
         changed(
-            picture(50 + number, 32, 32),
+            picture(50, 32, 32),
+            element("SOPInstanceUID", f"2.25.78.{number}"),
             element("SeriesInstanceUID", "2.25.77"),
             element("InstanceNumber", str(number)),
             element("PixelData", values, vr="OW"),

@@ -238,11 +238,13 @@ def test_address_restores_the_view(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small", window="-600,1500", zoom=5.5, x=60, y=70, tab="header", invert=1)
     before = page.address()
     page.wait_for_selector(".tree .element")
+    page.wait_for_selector(".corner div")  # the series is known
     page.evaluate("document.querySelector('.stage').focus()")
     shot = still(page)
     page.reload()
     page.wait_for_selector(DRAWN)
     page.wait_for_selector(".tree .element")
+    page.wait_for_selector(".corner div")  # the series is known
     page.evaluate("document.querySelector('.stage').focus()")
     assert page.address() == before
     page.until(lambda: page.screenshot() == shot)

@@ -27,7 +27,7 @@ def test_help_lists_commands_in_order_of_use() -> None:
     printed = run("--help")
     places = [printed.index(f"\n  {verb} ") for verb in main.commands]
     verbs = (
-        "demo scan header query problems series merge show mosaic measure export "
+        "demo scan header query problems series segments merge show mosaic measure export "
         "boxes split sample prepare train predict evaluate shortcuts submit report view"
     )
     assert list(main.commands) == verbs.split()

@@ -389,7 +389,7 @@ def test_index_without_images(tmp_path: Path) -> None:
     for index in (wr.scan(tmp_path, progress=False), wr.scan(tmp_path, progress=False)[:0]):
         report = build(index)
         assert report.data["sections"]["problems"]["totals"]["images"] == 0
-        assert len(re.findall("<section", report.html)) == 18
+        assert len(re.findall("<section", report.html)) == 19
 
 
 def test_predictions_that_cannot_be_scored(reported: Path, boxes: wr.Boxes) -> None:

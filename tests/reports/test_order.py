@@ -24,6 +24,7 @@ OTHERS = [
     "privacy",
     "pixels",
     "split",
+    "masks",
 ]
 
 

@@ -338,11 +338,29 @@ def test_images_without_pixels_have_an_error(
     description = get(client, image).json()
     assert description["error"]
     assert description["levels"] == []
-    assert any(problem["severity"] for problem in description["problems"])
     for path in ("thumb", "preview", "pixels", "table"):
         answer = client.get(f"api/images/{image.id}/{path}")
         assert answer.status_code == 422
         assert answer.json()["code"] in ("UNDECODABLE",)
+
+
+@pytest.mark.parametrize(
+    ("name", "absent", "text"),
+    [
+        ("rtplan.dcm", "No image in this file", "RT Plan Storage"),
+        ("notes.txt", "Not a DICOM file", "Text"),
+    ],
+)
+def test_files_that_are_no_image_by_design_have_no_error(
+    client: httpx.Client, index: wr.Index, name: str, absent: str, text: str
+) -> None:
+    description = get(client, find(index, name)).json()
+    assert description["absent"] == absent
+    assert description["error"].startswith(text)
+    assert "error" not in {problem["severity"] for problem in description["problems"]}
+    broken = get(client, find(index, "broken.dcm")).json()
+    assert "absent" not in broken
+    assert "UNDECODABLE" in {problem["code"] for problem in broken["problems"]}
 
 
 def test_truncated_files_are_shown_in_part(client: httpx.Client, index: wr.Index) -> None:

@@ -33,6 +33,7 @@ from wetread.cli.output import (
     help="Output file.",
 )
 @marks_options
+@click.option("--segments", type=click.Path(), metavar="FILES", help="Masks and contours.")
 @click.option(
     "--split",
     is_flag=False,
@@ -50,6 +51,7 @@ def report(
     to: str,
     boxes: str | None,
     predictions: str | None,
+    segments: str | None,
     split: str | None,
     show_phi: bool,
     workers: int | None,
@@ -74,6 +76,7 @@ def report(
         Index.of(rows),
         boxes,
         predictions,
+        segments=segments,
         split=split,
         show_phi=show_phi,
         workers=workers,

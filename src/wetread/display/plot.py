@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,16 @@ BoxLike = Sequence[Any]
 x0 = x1 and y0 = y1."""
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")
 """Palette of Okabe and Ito, distinguishable with colour blindness."""
+
+
+class Outline(NamedTuple):
+    """Mask to draw: outline, and area with some opacity."""
+
+    mask: NDArray[np.bool_]
+    """(rows, columns) of a picture, or (slices, rows, columns) of a volume."""
+    label: str
+    colour: str
+    """Colour of matplotlib, such as #e69f00."""
 
 
 class Box(NamedTuple):
@@ -53,6 +63,43 @@ def show(
     # Text from files may contain dollar signs, which are not math here.
     ax.set_title(title, fontsize="small", parse_math=False)
     return ax
+
+
+def draw_outline(
+    ax: Axes, mask: NDArray[np.bool_], colour: str, size: tuple[float, float], opacity: float
+) -> None:
+    """Draw the outline of a mask, and its area with an opacity from 0 to 1.
+
+    `size` is the height and width of the picture in the coordinates of the Axes.
+    """
+    from matplotlib.colors import to_rgb
+
+    if not mask.any():
+        return
+    height, width = size
+    area = np.zeros((*mask.shape, 4))
+    area[mask] = (*to_rgb(colour), opacity)
+    ax.imshow(area, extent=(0, width, height, 0), aspect=ax.get_aspect(), interpolation="nearest")
+    ring = np.pad(mask, 1).astype(float)  # closed at the borders of the picture
+    rows, columns = mask.shape
+    x = (np.arange(-1, columns + 1) + 0.5) * width / columns
+    y = (np.arange(-1, rows + 1) + 0.5) * height / rows
+    ax.contour(x, y, ring, [0.5], colors=[colour], linewidths=1.0)
+
+
+def name_outlines(ax: Axes, outlines: Sequence[tuple[str, str]]) -> None:
+    """Legend of outlines: label and colour of each."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=label) for label, colour in outlines]
+    if handles:
+        place: Literal["lower left", "lower right"] = "lower right"
+        if (readers := ax.get_legend()) is not None:  # of boxes
+            ax.add_artist(readers)
+            place = "lower left"
+        legend = ax.legend(handles=handles, loc=place, fontsize="x-small", framealpha=0.8)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _figure_size(ratio: float, longest: float = 6.4) -> tuple[float, float]:

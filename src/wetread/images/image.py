@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pydicom import Dataset
 
-    from wetread.display.plot import BoxLike
+    from wetread.display.plot import BoxLike, Outline
     from wetread.display.render import Picture, WindowLike
     from wetread.display.spacing import Spacing
     from wetread.pixels import Frame, Frames
@@ -41,6 +41,13 @@ class Drawable(Protocol):
 
     def on(self, image: Image, frame: int = 0) -> Iterable[BoxLike]:
         """Return the boxes on one frame of an image."""
+
+
+class Segmented(Protocol):
+    """Segments of many images, as `wetread.read_segments` returns them."""
+
+    def on(self, image: Image, frame: int = 0) -> Iterable[Outline]:
+        """Return the outlines on one frame of an image."""
 
 
 class Image:
@@ -259,6 +266,8 @@ class Image:
         *,
         size: int | None = None,
         short: bool = False,
+        segments: Segmented | None = None,
+        opacity: float = 0.3,
     ) -> Axes:
         """Plot the image with matplotlib at its physical aspect ratio.
 
@@ -270,17 +279,24 @@ class Image:
             frame: frame number, from 0.
             size: as in `display`; Axes coordinates remain stored pixels.
             short: accept a truncated frame.
+            segments: masks from `wetread.read_segments`; those that are not aligned are left out.
+            opacity: of their area, 0 to 1.
 
         Returns:
             The Axes.
         """
-        from wetread.display.plot import show
+        from wetread.display.plot import draw_outline, name_outlines, show
 
         picture = self.render(window, size, frame, short=short)
         rows, columns = self.shape[:2]
         title = f"{os.path.basename(self.name)}\n{self._caption(picture, frame)}"
         drawn = () if boxes is None else boxes.on(self, frame) if hasattr(boxes, "on") else boxes
-        return show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
+        ax = show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
+        outlines = [] if segments is None else list(segments.on(self, frame))
+        for outline in outlines:
+            draw_outline(ax, outline.mask, outline.colour, (rows, columns), opacity)
+        name_outlines(ax, [(outline.label, outline.colour) for outline in outlines])
+        return ax
 
     def _caption(self, picture: Picture, frame: int) -> str:
         """Caption with modality, size, spacing, frame and window."""

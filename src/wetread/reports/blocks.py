@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wetread.reports import charts
 from wetread.reports.markup import Html, cut, el, percent, to_html
 
 Severity = Literal["info", "warning", "error"]
 SIGNS: dict[str, str] = {"error": "✕", "warning": "▲", "info": "●"}
 """Symbol of every severity, shown beside its colour."""
-Needs = Literal["headers", "pixels", "labels", "split", "predictions"]
+Needs = Literal["headers", "pixels", "labels", "split", "predictions", "segments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,8 @@ class Tile:
     link: Html
     """Link that opens the image in the viewer, if a viewer serves the report."""
     marks: Sequence[Mark] = ()
+    outlines: Sequence[NDArray[np.float64]] = ()
+    """Closed lines (n, 2) of x and y, in image coordinates."""
     hidden: str = ""
     """Reason why the image must not be shown."""
     command: str = ""
@@ -236,8 +241,8 @@ def _tile(tile: Tile, drawn: Thumbnail | None) -> Html:
 
 
 def _overlay(tile: Tile) -> Html:
-    """SVG boxes over the crop of an image, distinguished by dash, width and colour."""
-    if not tile.marks or tile.request.crop is None:
+    """SVG boxes and outlines over the crop of an image."""
+    if not (tile.marks or tile.outlines) or tile.request.crop is None:
         return Html()
     left, top, right, bottom = tile.request.crop
     boxes = []
@@ -247,6 +252,9 @@ def _overlay(tile: Tile) -> Html:
             at = {"x": _n(x0 - left), "y": _n(y0 - top)}
             at |= {"width": _n(max(x1 - x0, 0)), "height": _n(max(y1 - y0, 0))}
             boxes.append(el("rect", class_=kind or mark.kind, **at))
+        for line in tile.outlines:
+            points = " ".join(f"{_n(x - left)},{_n(y - top)}" for x, y in line.tolist())
+            boxes.append(el("polygon", class_=kind or "hit", points=points))
     view = f"0 0 {_n(right - left)} {_n(bottom - top)}"
     return el("svg", boxes, viewBox=view, preserveAspectRatio="none", aria_hidden="true")
 

@@ -23,6 +23,7 @@ from wetread.table.rows import IndexLike, IndexRows, check_files
 
 if TYPE_CHECKING:
     from wetread.boxes.collection import Boxes
+    from wetread.segments.table import Segments
 
 SCHEMA = "wetread.report/2"
 """Version of the JSON format, described in docs/report.md."""
@@ -62,6 +63,7 @@ def report(
     predictions: Boxes | PathLike | None = None,
     to: PathLike = "report.html",
     *,
+    segments: Segments | PathLike | None = None,
     split: str | None = None,
     show_phi: bool = False,
     workers: int | None = None,
@@ -78,6 +80,7 @@ def report(
         predictions: predicted boxes, or a file of them; scored against `boxes`, or against the
             consensus of several readers.
         to: path of the report.
+        segments: masks and contours, or a file or folder of them.
         split: column with the part of each image (default: `part`, else `fold`).
         show_phi: show values that may identify patients, and images with burned-in text.
         workers: number of processes that decode thumbnails (default: one per core).
@@ -98,6 +101,7 @@ def report(
         index,
         boxes,
         predictions,
+        segments=segments,
         split=split,
         show_phi=show_phi,
         workers=workers,
@@ -111,6 +115,7 @@ def build(
     boxes: Boxes | PathLike | None = None,
     predictions: Boxes | PathLike | None = None,
     *,
+    segments: Segments | PathLike | None = None,
     split: str | None = None,
     show_phi: bool = False,
     links: Links = "command",
@@ -124,6 +129,7 @@ def build(
         index: as in `report`.
         boxes: as in `report`.
         predictions: as in `report`.
+        segments: as in `report`.
         split: as in `report`.
         show_phi: as in `report`.
         links: `"command"` shows the command that opens an image, `"viewer"` links to it, relative
@@ -136,6 +142,7 @@ def build(
     index = IndexRows.of(index)
     with open_queries(index) as run_query:
         subject = _subject(index, run_query, boxes, predictions, split, show_phi, links)
+        subject.segments = _open_segments(segments, index)
         sections = [describe(subject) for describe in list_sections(subject)]
         provenance = _provenance(subject)
     requests = [r for section in sections for block in section.blocks for r in block.requests()]
@@ -196,6 +203,15 @@ def _open(boxes: Boxes | PathLike | None, index: IndexRows) -> Boxes | None:
     parts = "part" in index.schema.names and table["part"].null_count == len(boxes)
     keys = not table["key"].null_count
     return boxes.join(index) if keys and parts else joined(boxes, index)
+
+
+def _open_segments(segments: Segments | PathLike | None, index: IndexRows) -> Segments | None:
+    """Segments on the volumes of the index."""
+    if isinstance(segments, str | os.PathLike):
+        from wetread.segments.reading import read_segments
+
+        return read_segments(segments, images=index, progress=False)
+    return segments
 
 
 def _find_part(index: IndexRows, run_query: RunQuery, split: str | None) -> str | None:

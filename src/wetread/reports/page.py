@@ -20,6 +20,7 @@ NEEDS = {
     "labels": ("L", "needs a label file"),
     "split": ("S", "needs a split"),
     "predictions": ("M", "needs predictions of a model"),
+    "segments": ("C", "needs masks or contours"),
 }
 """Sign and description of the inputs of a section."""
 

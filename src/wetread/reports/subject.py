@@ -20,7 +20,11 @@ from wetread.table.query import RunQuery, name_column
 from wetread.table.rows import IndexRows
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wetread.boxes.collection import Boxes
+    from wetread.segments.table import Segments
 
 Links = Literal["command", "viewer"]
 """Way to open an image: a command, or a link to the viewer that serves the report."""
@@ -64,6 +68,8 @@ class Subject:
     links: Links = "command"
     sources: Mapping[str, str] = field(default_factory=dict)
     """File names of boxes and predictions, for displayed commands."""
+    segments: Segments | None = None
+    """Masks and contours on the volumes of the index."""
 
     def query(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
         """Rows of a SELECT statement; further tables may be passed by name."""
@@ -172,6 +178,7 @@ class Subject:
         crop: tuple[float, float, float, float] | None = None,
         marks: Sequence[Mark] = (),
         frame: int = 0,
+        outlines: Sequence[NDArray[np.float64]] = (),
     ) -> Tile:
         """Thumbnail of a row with `id` and `path`, hidden if names may be burned in."""
         risky = row["id"] in self._risky and not self.show_phi
@@ -181,7 +188,9 @@ class Subject:
         command = ""
         if self.links == "command" and self.index.folder is not None:
             command = f"wetread view {shlex.quote(self.name)} --at {row['id']}"
-        return Tile(request, path, cut(note, 120), self.link(row["id"]), marks, hidden, command)
+        return Tile(
+            request, path, cut(note, 120), self.link(row["id"]), marks, outlines, hidden, command
+        )
 
     def counts(self, expression: str, where: str = PIXELS) -> Counts:
         """Counts of the values of an SQL expression, most frequent first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.common.html import PICTURE
 from wetread.display.pipeline import View, read_pipeline
+from wetread.display.plot import Outline, draw_outline, name_outlines
 from wetread.display.render import WindowLike, apply
 from wetread.imaging import resize
 from wetread.series.affine import find_axes, read_spacing
@@ -47,12 +48,15 @@ class Plane(NamedTuple):
     """Side of the patient at the left, right, top and bottom."""
 
 
-def cut_planes(voxels: Array, affine: Floats) -> list[tuple[str, Array, tuple[float, float], str]]:
-    """Cut a volume through its middle; the axes are the nearest of the patient.
+def cut_planes(
+    voxels: Array, affine: Floats, at: tuple[int, int, int] | None = None
+) -> list[tuple[str, Array, tuple[float, float], str]]:
+    """Cut a volume through one voxel; the axes are the nearest of the patient.
 
     Args:
         voxels: (slices, rows, columns), or with colours.
         affine: voxels to mm, 4 x 4.
+        at: the voxel: slice, row, column (default: the middle).
 
     Returns:
         Name, plane, size in mm and sides of the axial, the coronal and the sagittal plane.
@@ -61,9 +65,12 @@ def cut_planes(voxels: Array, affine: Floats) -> list[tuple[str, Array, tuple[fl
     z, y, x = (read_spacing(affine)[axis] * voxels.shape[axis] for axis in axes)
     turned = np.moveaxis(voxels, axes, (0, 1, 2))
     # from the head down, from front to back, from right to left
-    order = [slice(None, None, step) for step in _steps(against)]
-    turned = turned[tuple(order)]
+    steps = _steps(against)
+    turned = turned[tuple(slice(None, None, step) for step in steps)]
     middle = [size // 2 for size in turned.shape[:3]]
+    if at is not None:
+        sizes = zip((at[axis] for axis in axes), steps, turned.shape[:3], strict=True)
+        middle = [n if step > 0 else size - 1 - n for n, step, size in sizes]
     planes = turned[middle[0]], turned[:, middle[1]], turned[:, :, middle[2]]
     return list(zip(_NAMES, planes, ((y, x), (z, x), (z, y)), _SIDES, strict=True))
 
@@ -74,7 +81,12 @@ def _steps(against: Sequence[bool]) -> tuple[int, int, int]:
 
 
 def render_planes(
-    voxels: Array, affine: Floats, image: Image, frame: int, window: WindowLike
+    voxels: Array,
+    affine: Floats,
+    image: Image,
+    frame: int,
+    window: WindowLike,
+    at: tuple[int, int, int] | None = None,
 ) -> tuple[list[Plane], View | None]:
     """Render the planes of a volume with one window.
 
@@ -84,8 +96,9 @@ def render_planes(
         image: image of the middle slice, which has the windows of the file.
         frame: its frame.
         window: see `Image.display`; "auto" is computed from the middle slice.
+        at: voxel that the planes go through (default: the middle).
     """
-    planes = cut_planes(voxels, affine)
+    planes = cut_planes(voxels, affine, at)
     if voxels.ndim == 4:
         return [Plane(*plane) for plane in planes], None
     view = image.render(window, None, frame).view
@@ -122,6 +135,22 @@ def draw_planes(planes: list[Plane], title: str, axes: Sequence[Axes] | None) ->
             ax.set_title(plane.name, fontsize="small")
             _name_sides(ax, plane)
     return axes
+
+
+def draw_masks(
+    axes: Sequence[Axes],
+    outlines: Iterable[Outline],
+    affine: Floats,
+    at: tuple[int, int, int] | None,
+    opacity: float,
+) -> None:
+    """Draw masks over the planes of `draw_planes`, and a legend in the first."""
+    names = []
+    for outline in outlines:
+        names.append((outline.label, outline.colour))
+        for ax, (_, mask, size, _) in zip(axes, cut_planes(outline.mask, affine, at), strict=True):
+            draw_outline(ax, mask, outline.colour, size, opacity)
+    name_outlines(axes[0], names)
 
 
 def _name_sides(ax: Axes, plane: Plane) -> None:

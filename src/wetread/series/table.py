@@ -165,6 +165,8 @@ class SeriesStack:
     """Distance in mm between slices, rows and columns; None for slices that are no volume."""
     orientation: tuple[float, ...]
     """Image Orientation (Patient): row, then column vector."""
+    origin: tuple[float, ...]
+    """Image Position (Patient) of the first slice: the centre of its first pixel, LPS mm."""
     divided_by: dict[str, Any]
     """Attributes that tell the stack from others at the same positions, with their values."""
     _make: Callable[[], Volume] = field(repr=False, compare=False)
@@ -279,8 +281,9 @@ class Series:
                 values,
             )
         orientation = tuple(stack.orientation.tolist())
+        origin = tuple(s.position[first].tolist())
         return SeriesStack(
-            slices, stack.regular, shape, (step, row, column), orientation, values, make
+            slices, stack.regular, shape, (step, row, column), orientation, origin, values, make
         )
 
     def _refuse(self) -> NoReturn:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.images.image import Image
 from wetread.series.affine import read_spacing
-from wetread.series.planes import Plane, draw_planes, join_planes, render_planes
+from wetread.series.planes import Plane, draw_masks, draw_planes, join_planes, render_planes
 from wetread.series.slices import Floats, Ints
 from wetread.series.voxels import COLUMNS, Part, Voxels, read_voxels
 from wetread.settings import GIB, Settings
@@ -25,6 +25,7 @@ from wetread.workers.heartbeat import heartbeat
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from wetread.display.plot import Outline
     from wetread.display.render import WindowLike
 
 _FLOAT_BYTES = 4
@@ -63,6 +64,13 @@ class Saved(NamedTuple):
     slope: float | None
     """None for modality values and colours."""
     intercept: float | None
+
+
+class Overlay(Protocol):
+    """Masks of many volumes, as `wetread.read_segments` returns them."""
+
+    def over(self, volume: Volume) -> Iterable[Outline]:
+        """Return the masks on a volume."""
 
 
 class Volume:
@@ -191,7 +199,15 @@ class Volume:
         save_nifti(target, voxels.values, self.grid.affine, scale)
         return Saved(str(voxels.values.dtype), *(scale or (None, None)))
 
-    def show(self, window: WindowLike = None, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    def show(
+        self,
+        window: WindowLike = None,
+        axes: Sequence[Axes] | None = None,
+        *,
+        segments: Overlay | Iterable[Outline] | None = None,
+        opacity: float = 0.3,
+        at: tuple[int, int, int] | None = None,
+    ) -> Sequence[Axes]:
         """Plot the axial, coronal and sagittal plane through the middle with matplotlib.
 
         The planes are those of the array nearest to the patient's axes, in their physical aspect
@@ -200,12 +216,20 @@ class Volume:
         Args:
             window: as in `Image.display`; "auto" is computed from the middle slice.
             axes: three Axes to draw on (default: a new pyplot figure).
+            segments: masks from `wetread.read_segments`, outlined; those of other volumes and those
+                that are not aligned are left out.
+            opacity: of their area, 0 to 1.
+            at: slice, row and column that the planes go through (default: the middle).
 
         Returns:
             The Axes.
         """
-        planes, caption = self._render(window)
-        return draw_planes(planes, caption, axes)
+        planes, caption = self._render(window, at)
+        axes = draw_planes(planes, caption, axes)
+        if segments is not None:
+            outlines = segments.over(self) if hasattr(segments, "over") else segments
+            draw_masks(axes, outlines, self.grid.affine, at, opacity)
+        return axes
 
     def render(self, window: WindowLike = None) -> NDArray[np.uint8]:
         """Render the three planes of `show` as one picture, (height, width), at one scale.
@@ -218,15 +242,17 @@ class Volume:
         """
         return join_planes(self._render(window)[0])
 
-    def _render(self, window: WindowLike = None) -> tuple[list[Plane], str]:
+    def _render(
+        self, window: WindowLike = None, at: tuple[int, int, int] | None = None
+    ) -> tuple[list[Plane], str]:
         """Planes, and a caption with shape, spacing and window."""
-        middle = len(self.slices) // 2
+        middle = len(self.slices) // 2 if at is None else at[0]
         row = self._rows[middle]
         image = Image(self._index.root, {"problems": None, **row}, self._settings)
         colour = self.grid.samples > 1
         voxels = self.stored if colour else self.array
         frame = self.slices[middle].frame
-        planes, view = render_planes(voxels, self.grid.affine, image, frame, window)
+        planes, view = render_planes(voxels, self.grid.affine, image, frame, window, at)
         return planes, self._caption() + (f", window {view.label}" if view else "")
 
     def _caption(self) -> str:

@@ -47,6 +47,11 @@ _UNKNOWN_COLUMN = re.compile(r'column "(.+?)" not found|not have a column named 
 _UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
+def _has_records(kind: pa.DataType) -> bool:
+    """True for the problems of an index; other tables have a column of codes."""
+    return bool(pa.types.is_list(kind) and pa.types.is_struct(kind.value_type))
+
+
 @contextlib.contextmanager
 def open_database(
     source: pa.Table | ds.Dataset,
@@ -75,7 +80,8 @@ def open_database(
         database.register("all_rows", source)
         database.register("problem_codes", pa.table(codes))
         database.execute(f'CREATE VIEW "index" AS {view}')
-        if set(COLUMNS) <= set(columns):  # an index, not another table
+        is_index = set(COLUMNS) <= set(columns)
+        if is_index and _has_records(source.schema.field("problems").type):
             database.execute(make_view(columns))
         try:
             with _time_limit(seconds, database.interrupt):

@@ -19,6 +19,7 @@ from wetread.viewer.annotation_routes import STROKES, AnnotationRoutes
 from wetread.viewer.guard import Guard
 from wetread.viewer.parameters import (
     check_id,
+    read_group,
     read_id,
     read_image,
     read_integer,
@@ -30,6 +31,7 @@ from wetread.viewer.responses import to_binary as _binary
 from wetread.viewer.responses import to_jpeg as _jpeg
 from wetread.viewer.responses import to_json as _json
 from wetread.viewer.responses import until_disconnect
+from wetread.viewer.series_routes import SeriesRoutes
 from wetread.viewer.state import State, describe, to_rows
 from wetread.viewer.worker import ProblemError
 
@@ -75,6 +77,7 @@ def make_app(
         Route("/api/images/{id}/modality", server.modality),
         Route("/api/images/{id}/boxes", server.boxes),
         *(AnnotationRoutes(state, state.annotations).routes if state.annotations else ()),
+        *SeriesRoutes(state).routes,
     ]
 
     @contextlib.asynccontextmanager
@@ -136,7 +139,10 @@ class _Server:
     async def position(self, request: Request) -> Response:
         """Return the position of an image in the order, and its neighbours."""
         id_ = check_id(request.query_params.get("id", ""))
-        return _json(await self._run(self._state.catalogue.position, read_row_query(request), id_))
+        row_query, state = read_row_query(request), self._state
+        if kind := read_group(request):
+            return _json(await self._run(state.series.position, kind, row_query, id_))
+        return _json(await self._run(state.catalogue.position, row_query, id_))
 
     async def facets(self, request: Request) -> Response:
         """Return the distributions of columns."""

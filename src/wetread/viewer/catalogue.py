@@ -215,6 +215,39 @@ class Catalogue:
         (row,) = fetch(self.index, [number], list(dict.fromkeys(names))).to_pylist()
         return row
 
+    def ordered(self, row_query: RowQuery) -> RowNumbers:
+        """Row numbers of the rows that match a query, in order."""
+        return self._ordered(row_query)
+
+    def number(self, id_: str) -> int | None:
+        """Row number of an image; None for an unknown id."""
+        return self._row_number(id_)
+
+    def ids(self, numbers: Sequence[int]) -> list[str]:
+        """Ids of rows."""
+        ids: list[str] = self._tiles()["id"].take(pa.array(numbers, pa.int64())).to_pylist()
+        return ids
+
+    def names(self, numbers: Sequence[int]) -> list[str]:
+        """Paths of rows, each with its archive member."""
+        rows = self._tiles().select(["path", "member"]).take(pa.array(numbers, pa.int64()))
+        return [f"{row['path']} {row['member'] or ''}".strip() for row in rows.to_pylist()]
+
+    def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Columns of the tiles of rows."""
+        tiles = self._tiles()
+        names = [name for name in (*TILE, "problems") if name in tiles.column_names]
+        rows: list[dict[str, Any]] = (
+            tiles.select(names).take(pa.array(numbers, pa.int64())).to_pylist()
+        )
+        return rows
+
+    def problems(self, numbers: Sequence[int]) -> list[str]:
+        """Distinct problem codes of rows."""
+        codes = self._tiles()["problems"].take(pa.array(numbers, pa.int64()))
+        found: list[str] = pc.unique(pc.list_flatten(codes)).to_pylist()
+        return found
+
     def series(self, id_: str) -> dict[str, Any]:
         """Position of an image in its series, by Instance Number."""
         number = self._row_number(id_)

@@ -96,6 +96,18 @@ class Decoder:
         _, data = await self._run(row, request, LATER)
         return bytes(data)
 
+    async def slab(self, task: pa.Table) -> tuple[dict[str, Any], memoryview]:
+        """Slices of a volume; see `slabs`. Not cached, and not retried after a crash.
+
+        Raises:
+            ProblemError: a slice cannot be decoded.
+        """
+        future = asyncio.wrap_future(self._pool.submit(task, SOON))
+        try:
+            return read_result(await future)
+        except WorkerEndedError as error:
+            raise ProblemError(*batch.explain_exit(error.status, str(error))) from None
+
     async def _run(
         self, row: dict[str, Any], request: dict[str, Any], priority: int
     ) -> tuple[dict[str, Any], memoryview]:

@@ -42,6 +42,8 @@ SMALLEST = 64
 """Minimum longest side of a reduced resolution, in pixels."""
 PREVIEW = 700
 """A preview is made from the smallest resolution of at least this longest side, in pixels."""
+NO_PIXELS = "no pixels: this is "
+"""Start of the error of a file of a class without pixels, such as a report."""
 _OPEN = 64
 """Headers in the cache."""
 _COLUMNS = ("Modality", "Rows", "Columns", "PhotometricInterpretation", "NumberOfFrames")
@@ -67,7 +69,7 @@ class ImageServer:
     ) -> None:
         self._catalogue, self._thumbnails = catalogue, thumbnails
         self._executor, self._settings = executor, settings
-        self._decoder = Decoder(catalogue.index.root, settings)
+        self.decoder = self._decoder = Decoder(catalogue.index.root, settings)
         self._opened = LRUCache[str, OpenImage](_OPEN)
 
     def warm(self) -> None:
@@ -93,6 +95,8 @@ class ImageServer:
             decoded = await self._sample(opened, frame)
             details = await self._run(_describe, opened.image, decoded, frame)
         except ProblemError as problem:
+            if absent := _explain_absence(opened.row, str(problem)):
+                return {**_undecoded(opened.row), **description, **absent}
             description["problems"].append(_problem(problem.code, str(problem)))
             return {**_undecoded(opened.row), **description, "error": str(problem)}
         except UsageError:  # a frame that does not exist
@@ -344,6 +348,16 @@ def _undecoded(row: dict[str, Any]) -> dict[str, Any]:
         "sampled": 1,
         "steps": [],
     }
+
+
+def _explain_absence(row: dict[str, Any], text: str) -> dict[str, str]:
+    """Title and text for a file that is no image by design: a document, or no DICOM at all."""
+    if row["read_status"] == "not_dicom":
+        kind = next((p["text"] for p in row["problems"] or () if p["code"] == "NOT_DICOM"), "")
+        return {"absent": "Not a DICOM file", "error": kind[:1].upper() + kind[1:]}
+    if text.startswith(NO_PIXELS):
+        return {"absent": "No image in this file", "error": text.removeprefix(NO_PIXELS)}
+    return {}
 
 
 def _problem(code: str, text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from wetread.errors import UsageError
 from wetread.viewer.catalogue import RowQuery
 from wetread.viewer.images import parse_window
+from wetread.viewer.series import Kind, check_kind
 
 MAX_COLUMNS = 32
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -57,6 +58,12 @@ def read_number(request: Request, name: str, default: float, low: float, high: f
     if not low <= value <= high:
         raise UsageError(f"{name} must be a number from {low:g} to {high:g}")
     return value
+
+
+def read_group(request: Request) -> Kind | None:
+    """Kind of groups of rows; None without `group`."""
+    text = request.query_params.get("group", "")
+    return check_kind(text) if text else None
 
 
 def read_image(request: Request) -> tuple[str, int]:

@@ -14,7 +14,6 @@ from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
 from wetread.common.privacy import kind_of_column
 from wetread.display.render import PRESETS
-from wetread.errors import PROBLEMS
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows
 from wetread.viewer.annotations import Annotations, Writing
@@ -24,7 +23,9 @@ from wetread.viewer.header import MASK
 from wetread.viewer.images import ImageServer
 from wetread.viewer.marks import Marks
 from wetread.viewer.memo import memoize
+from wetread.viewer.series import SeriesCatalogue, severity_of
 from wetread.viewer.thumbnails import ThumbnailCache
+from wetread.viewer.volumes import VolumeServer
 
 PRESET_KEYS = {
     "soft": "3",
@@ -67,6 +68,8 @@ class State:
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
         cache = ThumbnailCache(thumbnails, index.root, settings.thumb_bytes)
         self.images = ImageServer(self.catalogue, cache, self.executor, settings)
+        self.series = SeriesCatalogue(self.catalogue, settings)
+        self.volumes = VolumeServer(self.series, self.images.decoder, self.executor, settings)
         self.misses = memoize(self.marks.misses, 16)
         self.report = memoize(self._build_report)
 
@@ -160,5 +163,5 @@ def to_rows(state: State, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _worst(codes: list[str]) -> str | None:
     """Highest severity of some problems."""
-    severities = {PROBLEMS[code].severity for code in codes if code in PROBLEMS}
+    severities = {severity_of(code) for code in codes}
     return next((name for name in ("error", "warning", "info") if name in severities), None)

@@ -23,6 +23,7 @@ from wetread.images.image import Image
 from wetread.pixels import Frame, Frames, read_frame
 from wetread.pixels.reduced import count_levels
 from wetread.settings import Settings
+from wetread.viewer import slabs
 from wetread.viewer.encoding import to_jpeg
 from wetread.workers.heartbeat import heartbeat
 
@@ -40,6 +41,8 @@ def run_task(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     settings = Settings.from_json(options["settings"])
     (row,) = task.to_pylist()
     request = json.loads(row["request"])
+    if request["kind"] == slabs.KIND:
+        return _to_table(*slabs.run(task, options["root"], request, settings))
     try:
         with batch.open_image(options["root"], row, settings) as (image, frames):
             heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)
@@ -50,6 +53,10 @@ def run_task(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     except BaseException as error:  # noqa: BLE001 - classified by `explain`
         status, code, text = batch.explain(error)
         metadata, data = {"problem": (status, code, _strip_name(row, text))}, b""
+    return _to_table(metadata, data)
+
+
+def _to_table(metadata: dict[str, Any], data: Any) -> pa.Table:
     columns = {"metadata": [json.dumps(metadata)], "data": pa.array([data], pa.large_binary())}
     return pa.table(columns)
 

@@ -11,6 +11,7 @@ from wetread.reports.sections import (
     groups,
     hierarchy,
     labels,
+    masks,
     measured,
     origin,
     parts,
@@ -47,6 +48,7 @@ OTHERS: tuple[Describe, ...] = (
     protection.describe,
     measured.describe,
     parts.describe,
+    masks.describe,
 )
 
 

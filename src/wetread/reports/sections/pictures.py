@@ -1,17 +1,21 @@
-"""Section: a sample of the images, with the boxes of the readers."""
+"""Section: a sample of the images or series, with the boxes of the readers."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from wetread.boxes.table import CORNERS
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Mark, Section, Tile
 from wetread.reports.markup import cut
 from wetread.reports.subject import PIXELS, Subject
+from wetread.series.table import SeriesTable
+from wetread.series.tables import slice_table
 
 SAMPLE = 12
-"""Number of sample images, evenly spaced over the index."""
+"""Number of sample images or series, evenly spaced over the index."""
 _SAMPLE = f"""
 SELECT id, path, member, Modality, photometric, Rows, "Columns" FROM (
     SELECT id, path, member, Modality, PhotometricInterpretation AS photometric, Rows, "Columns",
@@ -19,6 +23,21 @@ SELECT id, path, member, Modality, photometric, Rows, "Columns" FROM (
     FROM index WHERE {PIXELS} AND {{shown}})
 WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n) ORDER BY path, member
 """
+_SERIES = f"""
+SELECT id, path, member, Modality, photometric, Rows, "Columns", frame, slices FROM (
+    SELECT i.id, i.path, i.member, i.Modality, i.PhotometricInterpretation AS photometric, i.Rows,
+        i."Columns", s.frame, s.slices,
+        row_number() OVER (ORDER BY i.path, i.member, s.frame) AS place, count(*) OVER () AS n
+    FROM (
+        SELECT id, frame, count(*) OVER one AS slices,
+            row_number() OVER (one ORDER BY slice_index, id) AS at
+        FROM slices WHERE coalesce(stack_index, 0) = 0 WINDOW one AS (PARTITION BY series_id)) s
+        JOIN "index" i USING (id)
+    WHERE s.at = s.slices // 2 + 1 AND i.{PIXELS} AND i.{{shown}})
+WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n)
+ORDER BY path, member, frame
+"""
+"""Middle slice of the largest stack of each series."""
 _NO_RISK = "id NOT IN (SELECT id FROM problems WHERE code = 'BURNED_IN_RISK')"
 _WITH_BOXES = "id IN (SELECT id FROM boxes WHERE kind = 'box')"
 _BOXES = f"""
@@ -29,10 +48,12 @@ WHERE kind = 'box' AND coalesce(frame, 0) = 0 AND isfinite(x0 + y0 + x1 + y1)
 
 
 def describe(subject: Subject) -> Section:
-    """Sample of the images; of those with boxes, if there are labels."""
+    """Sample of the images with boxes; without labels of the series, or of the images."""
     marked = subject.boxes is not None and len(subject.boxes) > 0
     section = Section("pictures", "Images", ["headers", "labels"] if marked else ["headers"])
     conditions = ["true" if subject.show_phi else _NO_RISK, *([_WITH_BOXES] if marked else [])]
+    if not marked and (found := _sample_series(subject, conditions[0])):
+        return _add(section, subject, found[0], {}, found[1])
     sql = _SAMPLE.format(shown=" AND ".join(conditions))
     tables = {"boxes": subject.boxes.sql_table} if subject.boxes is not None else {}
     rows = subject.query(sql, **tables)
@@ -45,6 +66,16 @@ def describe(subject: Subject) -> Section:
             boxes.setdefault(box["id"], []).append(box)
     command = subject.command(sql, boxes=marked)
     return _add(section, subject, rows, boxes, command)
+
+
+def _sample_series(subject: Subject, shown: str) -> tuple[list[dict[str, Any]], str] | None:
+    """Middle slices of a sample of the series, and the command; None if none has two slices."""
+    collection = SeriesTable(subject.index, progress=False).collection
+    if not (np.bincount(collection.slices.series, minlength=1) > 1).any():
+        return None
+    sql = _SERIES.format(shown="id IS NOT NULL" if shown == "true" else shown)
+    rows = subject.query(sql, slices=slice_table(collection))
+    return rows, subject.command(sql)
 
 
 def _add(
@@ -60,6 +91,8 @@ def _add(
         section.add(blocks.prose("No image can be shown."))
         return section
     caption = "Sample of the images, evenly spaced"
+    if "slices" in rows[0]:
+        caption = "Sample of the series, the middle slice of each"
     if boxes:
         caption = "Sample of the images with boxes, as the readers drew them"
     section.add(Gallery(caption, tiles, command or None))
@@ -69,9 +102,11 @@ def _add(
 def _tile(subject: Subject, row: dict[str, Any], boxes: list[dict[str, Any]]) -> Tile:
     labels = dict.fromkeys(box["label"] for box in boxes if box["label"])
     form = " ".join(filter(None, (row["Modality"], row["photometric"])))
+    if row.get("slices", 1) > 1:
+        form = f"{form}, {row['slices']} slices"
     note = ", ".join(cut(label, 28) for label in labels) or form
     if not (boxes and row["Rows"] and row["Columns"]):
-        return subject.tile(row, note)
+        return subject.tile(row, note, frame=row.get("frame", 0))
     whole = (0.0, 0.0, float(row["Columns"]), float(row["Rows"]))
     marks = [Mark("truth", tuple(box[corner] for corner in CORNERS)) for box in boxes]
     return subject.tile(row, note, whole, marks)

@@ -7,6 +7,7 @@ import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { ImageView } from "./image.js";
 import { format, parse } from "./route.js";
+import { VolumeView } from "./volume.js";
 import { join } from "./where.js";
 
 /** @typedef {import("./types").About} About */
@@ -24,6 +25,8 @@ export class App {
     this.help = new Help();
     this.grid = new Grid(this);
     this.image = new ImageView(this);
+    this.volume = new VolumeView(this);
+    this.root = root;
     this.banner = new Banner(() => this.reconnected());
     root.replaceChildren(this.banner.element, this.grid.element, this.image.element, this.help.element);
     this.saveSoon = debounce(() => this.save(), 200);
@@ -85,22 +88,17 @@ export class App {
   }
 
   render() {
-    const page = this.route.page;
+    const { page } = this.route;
     const focused = document.activeElement;
-    if (page === "image") {
-      this.grid.leave();
-      this.grid.opened = this.route.id;
-      this.image.show(this.route);
-      if (!focused || focused === document.body || this.grid.element.contains(focused)) this.image.stage.element.focus({ preventScroll: true });
-    } else {
-      if (this.image.id) this.image.leave();
-      this.image.element.hidden = true;
-      this.grid.show(this.route);
-      if (!focused || focused === document.body || this.image.element.contains(focused)) this.grid.scroller.focus({ preventScroll: true });
-    }
+    const views = { grid: this.grid, image: this.image, volume: this.volume };
+    const others = Object.entries(views).filter(([name]) => name !== page).map(([, view]) => view);
+    for (const view of others) if (!view.element.hidden) view.leave();
+    if (page === "image") this.grid.opened = this.route.id;
+    views[page].show(this.route);
+    if (!focused || focused === document.body || others.some((view) => view.element.contains(focused))) views[page].focus();
   }
 
-  /** Buttons of both pages. */
+  /** Buttons of all pages. */
   tools() {
     return [
       // The opener passes the token on, for the links from the report into the viewer.
@@ -118,7 +116,7 @@ export class App {
     if (event.key === "?") this.help.toggle();
     else if (this.help.element.open) return;
     else {
-      const page = this.route.page === "image" ? this.image : this.grid;
+      const page = { grid: this.grid, image: this.image, volume: this.volume }[this.route.page];
       if (!page.key(event)) return;
     }
     event.preventDefault();

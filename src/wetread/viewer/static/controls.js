@@ -1,6 +1,6 @@
 // Toolbar and status bar of the image: window, tools, frames, value under the pointer.
 
-import { count, h, icon, iconButton, set, short } from "./dom.js";
+import { count, h, iconButton, set, short } from "./dom.js";
 import { endsOf, windowOf } from "./lut.js";
 import { choices, nameOf } from "./windows.js";
 
@@ -75,12 +75,7 @@ export class Controls {
     this.caption = h("span", { class: "caption" });
     this.level = h("span", { class: "quiet" });
     this.message = h("span", { class: "message", role: "status" });
-    this.playButton = iconButton("play", "Play (Space)", () => view.play());
-    this.slider = h("input", { type: "range", min: 0, step: 1, "aria-label": "Frame" });
-    this.slider.addEventListener("input", () => view.toFrame(Number(this.slider.value)));
-    this.frameText = h("span", { class: "number" });
-    this.frames = h("div", { class: "frames", hidden: true }, this.playButton, this.slider, this.frameText);
-    this.status = h("footer", { class: "status" }, this.probe, this.message, this.frames, this.caption, this.zoom, this.level, this.open);
+    this.status = h("footer", { class: "status" }, this.probe, this.message, view.stack.element, this.caption, this.zoom, this.level, this.open);
     this.setTool("window");
   }
 
@@ -136,16 +131,20 @@ export class Controls {
     this.caption.textContent = "";
     this.level.textContent = "";
     this.zoom.textContent = "";
-    this.frames.hidden = true;
     this.problems.hidden = true;
     this.showMessage("");
     this.setProbe(null);
   }
 
+  /** @param {string} path */
+  setTitle(path) {
+    this.title.textContent = path;
+    this.title.title = path;
+  }
+
   /** @param {Meta} meta */
   setMeta(meta) {
-    this.title.textContent = meta.path;
-    this.title.title = meta.path;
+    this.setTitle(meta.path);
     const worst = ["error", "warning", "info"].find((severity) => meta.problems.some((one) => one.severity === severity));
     set(this.problems, { class: `badge ${worst ?? ""}`, hidden: !meta.problems.length });
     this.problems.textContent = String(meta.problems.length);
@@ -154,9 +153,7 @@ export class Controls {
     const options = choices(meta, this.view.app.about.presets).map(([value, text]) => h("option", { value }, text));
     this.own = h("option", { value: "", disabled: true }, "custom");
     this.list.replaceChildren(...options, this.own);
-    this.frames.hidden = meta.frames < 2;
-    this.slider.max = String(meta.frames - 1);
-    this.setFrame(this.view.frame);
+    if (!this.view.stack.slices) this.view.stack.setAt(this.view.frame);
   }
 
   /** @type {HTMLOptionElement | undefined} */
@@ -194,20 +191,6 @@ export class Controls {
     this.view.stage.tool = tool;
     this.view.stage.element.dataset.tool = tool;
     for (const [name, button] of Object.entries(this.tools)) set(button, { "aria-pressed": String(name === tool) });
-  }
-
-  /** @param {number} frame */
-  setFrame(frame) {
-    this.slider.value = String(frame);
-    const frames = this.view.meta?.frames ?? 1;
-    this.frameText.textContent = `${frame + 1} / ${frames}`;
-    set(this.slider, { "aria-valuetext": `frame ${frame + 1} of ${frames}` });
-  }
-
-  /** @param {boolean} playing */
-  setPlaying(playing) {
-    this.playButton.replaceChildren(icon(playing ? "pause" : "play"));
-    set(this.playButton, { "aria-pressed": String(playing) });
   }
 
   /** @param {{x: number, y: number, mm: string | null, text: string} | null} probe */

@@ -4,10 +4,12 @@ import { ApiError, fetchJson, fetchPicture, isAbort, Queue } from "./api.js";
 import { count, h, iconButton, plural, set, short } from "./dom.js";
 import { Facets } from "./facets.js";
 import { Cache } from "./pixels.js";
+import { join, split } from "./where.js";
 import { clampOffset, GAP, layOut, reveal, toContent, toScroll, visibleTiles } from "./scroll.js";
 import { BOX_ORDERS, Filter } from "./filter.js";
 import { drawOutlines } from "./outlines.js";
 import { rowQuery } from "./route.js";
+import { groupFacts, groupNoun, GroupSelect, noPicture, pathOfGroup } from "./groups.js";
 
 /** @typedef {import("./types").Row} Row */
 /** @typedef {import("./types").Rows} Rows */
@@ -50,6 +52,7 @@ export class Grid {
     const natural = (/** @type {string} */ a, /** @type {string} */ b) => a.localeCompare(b, "en", { numeric: true });
     this.readers = [...app.about.readers].sort(natural);
     this.filter = new Filter(app);
+    this.group = new GroupSelect(app);
     this.facets = new Facets(app);
     this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Thumbnail size", class: "tile-size" });
     this.zoom.addEventListener("input", () => this.resizeTo(Number(this.zoom.value)));
@@ -60,7 +63,7 @@ export class Grid {
       h("header", { class: "bar" }, unfold, h("h1", { class: "title" }, app.about.title), this.filter.search, this.filter.sql, h("span", { class: "bar-end" }, ...app.tools())),
       h(
         "div", { class: "grid-body" }, this.facets.element,
-        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.outlines, this.filter.sort, this.zoom), this.scroller, this.empty),
+        h("div", { class: "mosaic" }, h("div", { class: "under-bar" }, this.count, this.filter.chips, h("span", { class: "grow" }), this.group.element, this.outlines, this.filter.sort, this.zoom), this.scroller, this.empty),
       ),
     );
     this.scroller.addEventListener("scroll", () => this.scrolled());
@@ -77,6 +80,7 @@ export class Grid {
     set(this.outlines, { "aria-pressed": String(outlines) });
     const key = JSON.stringify([rowQuery(route), outlines]);
     this.filter.fill(route);
+    this.group.fill(route);
     if (key === this.key_) {
       this.layOut(true);
       if (this.opened) await this.find(this.opened);
@@ -88,6 +92,10 @@ export class Grid {
     this.restart();
     if (this.opened) await this.find(this.opened);
     this.opened = "";
+  }
+
+  focus() {
+    this.scroller.focus({ preventScroll: true });
   }
 
   leave() {
@@ -128,7 +136,7 @@ export class Grid {
     const key = this.key_;
     try {
       /** @type {Rows} */
-      const answer = await fetchJson("rows", { ...rowQuery(route), offset: page * PAGE, limit: PAGE, columns: route.order.startsWith("random:") ? "" : route.order, outlines }, controller.signal);
+      const answer = await fetchJson(route.group ? "series" : "rows", { ...rowQuery(route), offset: page * PAGE, limit: PAGE, columns: route.group || route.order.startsWith("random:") ? "" : route.order, outlines }, controller.signal);
       if (key !== this.key_) return;
       this.pages.put(String(page), answer.rows);
       this.setTotal(answer.total);
@@ -148,7 +156,8 @@ export class Grid {
   /** @param {number} total */
   setTotal(total) {
     const all = this.app.about.rows;
-    this.count.textContent = total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
+    const { group } = this.app.route;
+    this.count.textContent = group ? groupNoun(group, total) : total === all ? plural(total, "row") : `${count(total)} of ${plural(all, "row")}`;
     this.empty.hidden = total > 0;
     this.empty.replaceChildren(...(total ? [] : this.explainEmpty(all)));
     if (total !== this.total) {
@@ -294,29 +303,30 @@ export class Grid {
   fillTile(tile, row) {
     tile.row = row;
     const [picture, text] = tile.element.children;
-    const [folder, name] = nameOf(row);
+    const [folder, name] = row.group && row.group.kind !== "file" ? ["", pathOfGroup(row)] : nameOf(row);
     set(tile.element, { "aria-label": describe(row, name), title: `${row.path} ${row.member ?? ""}`.trim() });
     const { order } = this.app.route;
     const extra = row.columns && order in row.columns ? row.columns[order] : undefined;
     const value = typeof extra === "number" ? short(extra, 3) : extra;
-    const facts = extra === undefined ? factsOf(row) : [row.Modality, `${BOX_ORDERS[order] ?? order} ${value ?? "–"}`];
+    const facts = row.group ? groupFacts(row) : extra === undefined ? factsOf(row) : [row.Modality, `${BOX_ORDERS[order] ?? order} ${value ?? "–"}`];
     text.replaceChildren(
       h("span", { class: "name-line" }, folder && h("span", { class: "folder" }, folder), h("span", { class: "name" }, name)),
       h("span", { class: "facts-line" }, h("span", { class: "quiet" }, facts.filter(Boolean).join(" · ")), ...badges(row)),
     );
-    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, row.read_status === "ok" ? "no pixels" : row.read_status.replaceAll("_", " "))]));
+    picture.replaceChildren(...(row.has_pixels ? [] : [h("span", { class: "no-thumbnail" }, noPicture(row))]));
     if (row.has_pixels) this.picture(tile, row, picture);
   }
 
   /** @param {Tile} tile @param {Row} row @param {Element} to */
   picture(tile, row, to) {
     const size = this.geometry.tile * window.devicePixelRatio > 270 ? 512 : this.geometry.tile > 135 ? 256 : 128;
-    const key = `${row.id} ${size}`;
+    const frame = row.group?.frame ?? 0;
+    const key = `${row.id} ${frame} ${size}`;
     const known = this.pictures.get(key);
     if (known) return this.put(known, row, to);
     tile.controller = this.queue.add(async (signal) => {
       try {
-        const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size }, signal));
+        const url = URL.createObjectURL(await fetchPicture(`images/${row.id}/thumb`, { size, frame }, signal));
         this.pictures.put(key, url);
         if (tile.row === row) this.put(url, row, to);
       } catch (error) {
@@ -359,8 +369,9 @@ export class Grid {
   openSelected() {
     const row = this.rowAt(this.selected);
     if (!row) return;
+    if (row.group?.where) return this.app.go({ group: "series", where: join([...split(this.app.route.where), row.group.where]) });
     this.opened = row.id;
-    this.app.go({ page: "image", id: row.id, frame: 0, window: "", invert: false, zoom: null, x: null, y: null });
+    this.app.go({ page: "image", id: row.id, frame: row.group?.frame ?? 0, window: "", invert: false, zoom: null, x: null, y: null });
   }
 
   /** @param {KeyboardEvent} event */
@@ -377,6 +388,7 @@ export class Grid {
     else if (key.toLowerCase() === "b") this.flipOutlines();
     else if (key === "/") this.filter.focusSearch();
     else if (key.toLowerCase() === "f") this.filter.focusSql();
+    else if (key.toLowerCase() === "s") this.group.turn();
     else if (key === "+" || key === "=") this.resizeTo(this.size + 1);
     else if (key === "-") this.resizeTo(this.size - 1);
     else return false;

@@ -8,12 +8,15 @@ import { h, s, short } from "./dom.js";
 import { coloursOf, valueAt } from "./greys.js";
 import { Header } from "./header.js";
 import { Info } from "./info.js";
+import { findMeta, isKnown } from "./metas.js";
 import { findMiss } from "./misses.js";
-import { bestPlane, Cache, loadPlane, plan, scaleFor } from "./pixels.js";
+import { bestPlane, loadPlane, plan, scaleFor } from "./pixels.js";
 import { Readers } from "./readers.js";
 import { rowQuery } from "./route.js";
 import { distance, drawRuler } from "./ruler.js";
+import { cornerOf, Overlay, sidesOf } from "./orientation.js";
 import { press } from "./shortcuts.js";
+import { Stack } from "./stack.js";
 import { Stage } from "./stage.js";
 import { dragged, label, resolve } from "./windows.js";
 
@@ -23,11 +26,8 @@ import { dragged, label, resolve } from "./windows.js";
 /** @typedef {import("./types").Window} Window */
 /** @typedef {import("./app.js").App} App */
 
-const RATE = 15;
 const PREVIEW = 1024;
 
-/** @type {Cache<Meta>} */
-const metas = new Cache(512, () => 1);
 export class ImageView {
   /** @param {App} app */
   constructor(app) {
@@ -43,12 +43,14 @@ export class ImageView {
     this.layer = new BoxLayer(this.stage.layer, (x, y) => this.stage.toScreen(x, y));
     this.rulerGroup = s("g", { class: "ruler" });
     this.stage.layer.append(this.rulerGroup);
+    this.overlay = new Overlay(this.stage.layer);
+    this.stack = new Stack(this);
     this.controls = new Controls(this);
     this.readers = new Readers(app.about, (patch) => this.change(patch), () => this.drawBoxes(), (way) => this.nextMiss(way));
     this.header = new Header();
     this.info = new Info();
     this.message = h("div", { class: "no-image", role: "status", hidden: true });
-    this.stage.element.append(this.message);
+    this.stage.element.append(this.overlay.corner, this.message);
     this.panel = h("aside", { class: "panel", "aria-label": "Image details" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
     this.element = h(
       "main", { class: "image-page", hidden: true },
@@ -71,7 +73,6 @@ export class ImageView {
     this.frame = -1;
     /** @type {[[number, number], [number, number]] | null} */
     this.ruler = null;
-    this.playing = 0;
     this.hover = 0;
     /** @type {1 | -1 | 0} direction of the miss to select once the boxes are loaded */
     this.pendingMiss = 0;
@@ -90,13 +91,20 @@ export class ImageView {
     const other = route.id !== this.id;
     if (other) await this.open(route);
     else if (this.meta) {
-      if (route.frame !== this.frame) await this.toFrame(route.frame);
+      if (route.frame !== this.frame) {
+        const at = this.stack.find(route.id, route.frame);
+        await (at < 0 ? this.toFrame(route.frame) : this.stack.moveTo(at));
+      }
       this.follow(route);
     }
   }
 
+  focus() {
+    this.stage.element.focus({ preventScroll: true });
+  }
+
   leave() {
-    this.stop();
+    this.stack.clear();
     this.element.hidden = true;
     this.controller.abort();
     this.pixelsController.abort();
@@ -105,7 +113,7 @@ export class ImageView {
 
   /** @param {Route} route */
   async open(route) {
-    this.stop();
+    this.stack.stop();
     this.controller.abort();
     this.pixelsController.abort();
     const { signal } = (this.controller = new AbortController());
@@ -119,43 +127,45 @@ export class ImageView {
     this.controls.setTab(route.tab, this);
     this.message.hidden = true;
     this.readers.clear(route);
-    const known = metas.get(this.metaKey(route.frame));
-    if (!known) this.loadPreview(route, signal);
+    if (!isKnown(route.id, route.frame)) this.loadPreview(route, signal);
     this.positionLoaded = this.loadPosition(route, signal);
+    this.stack.load(route.id, route.frame);
     const boxes = this.loadBoxes(route, signal);
     try {
-      this.setMeta(known ?? (await this.fetchMeta(route.frame, signal)), this.app.route);
+      this.setMeta(await this.fetchMeta(route.frame, signal), this.app.route);
       await boxes;
     } catch (error) {
       this.showError(error);
     }
   }
 
-  /** @param {number} frame */
-  metaKey(frame) {
-    return `${this.id} ${frame}`;
-  }
-
-  /** @param {number} frame @param {AbortSignal} signal @returns {Promise<Meta>} */
+  /** @param {number} frame @param {AbortSignal} signal */
   fetchMeta(frame, signal) {
-    return fetchJson(`images/${this.id}`, { frame }, signal);
+    return findMeta(this.id, frame, signal);
   }
 
   /** @param {Meta} meta @param {Route} route */
   setMeta(meta, route) {
-    this.meta = meta;
-    metas.put(this.metaKey(this.frame), meta);
-    this.controls.setMeta(meta);
-    this.info.fill(meta);
+    this.meta = this.stack.share(meta);
+    this.controls.setMeta(this.meta);
+    this.describe();
     document.title = `${meta.path} · wetread`;
     this.message.hidden = !meta.error;
     if (meta.error) {
       this.fail(meta.error);
-      this.follow(route);
-      return;
+      return this.follow(route);
     }
     this.stage.element.setAttribute("aria-label", `${meta.modality || "image"} ${meta.path}, ${meta.columns} by ${meta.rows} pixels`);
-    this.follow(route);
+    return this.follow(route);
+  }
+
+  /** Shows what is known of the image and its series. */
+  describe() {
+    const { meta, stack } = this;
+    if (!meta) return;
+    this.info.fill(meta, stack.info?.series ?? null, (id, frame) => this.app.go({ id, frame }, true));
+    const series = stack.info?.series;
+    this.overlay.setCorner(series ? cornerOf(series.description, series.modality) : []);
   }
 
   /** Updates everything except for the image itself. @param {Route} route */
@@ -167,8 +177,9 @@ export class ImageView {
     this.stage.setView(meta.error ? { rows: 1, columns: 1, aspect: 1 } : meta, route);
     this.controls.setWindow(this.window, route, label);
     this.readers.refresh(route);
-    if (!meta.error) this.paint(true);
+    const painted = meta.error ? undefined : this.paint(true);
     this.viewed();
+    return painted;
   }
 
   /** Changes the view; the address follows without a history entry. @param {Partial<Route>} patch */
@@ -228,7 +239,7 @@ export class ImageView {
         if (cached && scale >= cached.scale) continue;
         await this.put(await loadPlane(meta.id, frame, scale, window, signal), false, signal);
       }
-      await this.prefetch(signal).catch(() => {});
+      this.prefetch(signal).catch(() => {});
     } catch (error) {
       this.showError(error);
     }
@@ -265,14 +276,11 @@ export class ImageView {
   async prefetch(signal) {
     await this.positionLoaded;
     const { meta, position } = this;
-    if (!meta || signal.aborted || this.playing || meta.dtype === "display8") return;
+    if (!meta || signal.aborted || this.stack.playing || (this.stack.slices?.length ?? 0) > 1 || meta.dtype === "display8") return;
     if (this.frame + 1 < meta.frames) {
       await loadPlane(meta.id, this.frame + 1, this.requiredScale, this.planeWindow, signal);
     } else if (position?.next && meta.frames === 1) {
-      const key = `${position.next} 0`;
-      /** @type {Meta} */
-      const next = metas.get(key) ?? (await fetchJson(`images/${position.next}`, { frame: 0 }, signal));
-      metas.put(key, next);
+      const next = await findMeta(position.next, 0, signal);
       if (next.error || next.dtype === "display8") return;
       const scale = scaleFor(next.levels, this.stage.fitZoom(next) * Math.max(1, next.aspect));
       await loadPlane(next.id, 0, scale, "", signal);
@@ -312,6 +320,8 @@ export class ImageView {
     this.layer.fade(readers.opacity);
     this.annotator?.draw();
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
+    const perMm = this.meta?.spacing && !this.meta.error ? stage.zoom / stage.ratio / this.meta.spacing.column : 0;
+    this.overlay.draw(this.meta?.error ? [] : sidesOf(this.stack.info?.orientation), perMm, stage.element.clientWidth, stage.element.clientHeight);
     drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text, [stage.element.clientWidth, stage.element.clientHeight]);
   }
 
@@ -343,22 +353,10 @@ export class ImageView {
 
   /** @param {number} steps @returns {boolean} true if handled */
   wheel(steps) {
-    const { meta } = this;
-    if (!meta) return true;
-    if (meta.frames < 2 && meta.series.count < 2) return false;
-    if (steps) this.step(steps);
+    if (!this.meta) return true;
+    if (!this.stack.pending && this.stack.count < 2) return false;
+    if (steps) this.stack.step(steps);
     return true;
-  }
-
-  /** Steps through the frames, or through the series for single-frame images. @param {number} steps */
-  step(steps) {
-    const { meta } = this;
-    if (!meta) return;
-    if (meta.frames > 1) this.toFrame(Math.min(Math.max(this.frame + steps, 0), meta.frames - 1));
-    else {
-      const id = steps > 0 ? meta.series.next : meta.series.previous;
-      if (id) this.app.go({ id }, true);
-    }
   }
 
   /** @param {number} frame */
@@ -367,12 +365,12 @@ export class ImageView {
     if (!meta || frame === this.frame || frame >= meta.frames) return;
     this.frame = frame;
     this.app.update({ frame });
-    this.controls.setFrame(frame);
+    this.stack.setAt(frame);
     if (meta.varies || !meta.colour) {
       // "auto" and "full" depend on the frame, as in Image.display.
       const { signal } = this.controller;
       try {
-        const own = metas.get(this.metaKey(frame)) ?? (await this.fetchMeta(frame, signal));
+        const own = await this.fetchMeta(frame, signal);
         if (this.frame !== frame) return;
         this.setMeta(own, this.route);
       } catch (error) {
@@ -380,25 +378,6 @@ export class ImageView {
       }
     }
     await Promise.all([this.paint(), this.loadBoxes(this.route, this.controller.signal)]);
-  }
-
-  play() {
-    if (this.playing) return this.stop();
-    const { meta } = this;
-    if (!meta || meta.frames < 2) return;
-    this.controls.setPlaying(true);
-    const turn = async () => {
-      const start = performance.now();
-      await this.toFrame((this.frame + 1) % meta.frames);
-      if (this.playing) this.playing = setTimeout(turn, Math.max(0, 1000 / RATE - (performance.now() - start)));
-    };
-    this.playing = setTimeout(turn, 0);
-  }
-
-  stop() {
-    clearTimeout(this.playing);
-    this.playing = 0;
-    this.controls?.setPlaying(false);
   }
 
   /** @param {Route} route @param {AbortSignal} signal */
@@ -414,13 +393,13 @@ export class ImageView {
   /** Opens the previous or next image of the filtered list. @param {"previous" | "next"} way */
   neighbour(way) {
     const id = this.position?.[way];
-    if (id) this.openOther(id);
+    if (id) this.openOther(id, this.position?.[`${way}_frame`] ?? 0);
   }
 
-  /** Opens another image; keeps a named window, resets numeric windows and zoom. @param {string} id */
-  openOther(id) {
+  /** Opens another image; keeps a named window, resets numeric windows and zoom. @param {string} id @param {number} [frame] */
+  openOther(id, frame = 0) {
     const window = this.route.window.includes(",") ? "" : this.route.window;
-    this.app.go({ id, frame: 0, window, zoom: null, x: null, y: null });
+    this.app.go({ id, frame, window, zoom: null, x: null, y: null });
   }
 
   // -- boxes ----------------------------------------------------------------------------------
@@ -432,7 +411,7 @@ export class ImageView {
     if (!about.boxes && !about.predictions) return this.readers.clear(route);
     try {
       const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
-      if (route.frame !== this.frame) return;
+      if (route.frame !== this.frame || route.id !== this.id) return;
       this.readers.load(boxes, this.route);
       if (this.pendingMiss) this.readers.selectMiss(this.pendingMiss);
       this.pendingMiss = 0;
@@ -476,6 +455,7 @@ export class ImageView {
     this.stage.draw();
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
+    if (this.meta?.absent) return this.message.replaceChildren(h("h2", {}, this.meta.absent), h("p", {}, text));
     const problems = (this.meta?.problems ?? []).filter(({ severity }) => severity === "error");
     const listed = problems.some((problem) => problem.text === text);
     this.message.replaceChildren(

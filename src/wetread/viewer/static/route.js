@@ -4,7 +4,8 @@
 
 /** @type {Route} */
 export const START = {
-  page: "grid", id: "", where: "", search: "", order: "", desc: false,
+  page: "grid", id: "", where: "", search: "", order: "", desc: false, group: "",
+  series: "", stack: 0, at: null,
   frame: 0, window: "", invert: false, zoom: null, x: null, y: null,
   readers: null, labels: null, show: null, iou: 0.5, score: 0, tab: "", outlines: true,
 };
@@ -19,9 +20,15 @@ export function parse(fragment, score = START.score) {
   const [path, query = ""] = splitOnce(fragment.replace(/^#/, ""), "?");
   const parameters = new URLSearchParams(query);
   const image = /^\/image\/([0-9a-f]{16})$/.exec(path);
+  const volume = /^\/volume\/([0-9a-f]{16})\/(\d{1,6})$/.exec(path);
+  const group = parameters.get("group");
   return {
-    page: image ? "image" : "grid",
+    page: image ? "image" : volume ? "volume" : "grid",
     id: image ? image[1] : "",
+    series: volume ? volume[1] : "",
+    stack: volume ? Number(volume[2]) : 0,
+    at: point(parameters.get("at")),
+    group: group === "series" || group === "study" ? group : "",
     where: parameters.get("where") ?? "",
     search: parameters.get("search") ?? "",
     order: parameters.get("order") ?? "",
@@ -53,17 +60,21 @@ export function format(route, score = START.score) {
     if (route[name]) query.set(name, route[name]);
   }
   if (route.desc) query.set("desc", "1");
+  if (route.group) query.set("group", route.group);
   if (route.iou !== START.iou) query.set("iou", String(route.iou));
   if (route.score !== score) query.set("score", String(route.score));
   if (!route.outlines) query.set("outlines", "0");
-  if (route.page === "image") {
-    if (route.frame) query.set("frame", String(route.frame));
+  if (route.page !== "grid") {
+    if (route.page === "image" && route.frame) query.set("frame", String(route.frame));
+    if (route.page === "volume" && route.at) query.set("at", route.at.map((mm) => String(+mm.toFixed(4))).join(","));
     if (route.window) query.set("window", route.window);
     if (route.invert) query.set("invert", "1");
     for (const name of /** @type {const} */ (["zoom", "x", "y"])) {
       const value = route[name];
       if (value !== null) query.set(name, String(+value.toFixed(4)));
     }
+  }
+  if (route.page === "image") {
     for (const name of /** @type {const} */ (["readers", "labels"])) {
       const value = route[name];
       if (value) query.set(name, value.map((one) => encodeURIComponent(one)).join(","));
@@ -72,13 +83,13 @@ export function format(route, score = START.score) {
     if (route.tab) query.set("tab", route.tab);
   }
   const text = query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
-  const path = route.page === "image" ? `/image/${route.id}` : "/grid";
+  const path = route.page === "image" ? `/image/${route.id}` : route.page === "volume" ? `/volume/${route.series}/${route.stack}` : "/grid";
   return `#${path}${text && `?${text}`}`;
 }
 
 /** Filter and order of a state, as query of the server. @param {Route} route */
-export function rowQuery({ where, search, order, desc, iou, score }) {
-  return { where, search, order, desc, iou, score };
+export function rowQuery({ where, search, order, desc, iou, score, group }) {
+  return { where, search, order, desc, iou, score, group };
 }
 
 /**
@@ -108,6 +119,12 @@ function number(parameters, name) {
   const text = parameters.get(name);
   const value = text === null || text.trim() === "" ? NaN : Number(text);
   return Number.isFinite(value) ? value : null;
+}
+
+/** Position in mm: "x,y,z". @param {string | null} text @returns {[number, number, number] | null} */
+function point(text) {
+  const [x, y, z, ...rest] = (text ?? "").split(",").map((part) => (part.trim() ? Number(part) : NaN));
+  return [x, y, z].every(Number.isFinite) && !rest.length ? [x, y, z] : null;
 }
 
 /** @param {number | null} value */

@@ -17,13 +17,22 @@ export interface Row {
   id: string; path: string; member: string; read_status: string; Modality: string | null;
   Rows: number | null; Columns: number | null; PhotometricInterpretation: string | null;
   frames: number | null; problems: string[]; worst?: Severity | null; boxes: number;
-  part: string | null; has_pixels: boolean; columns?: Record<string, unknown>;
-  InstanceNumber: number | null; outlines?: Outline[];
+  part: string | null; has_pixels: boolean; columns?: Record<string, unknown>; group?: Group;
+  InstanceNumber?: number | null; outlines?: Outline[];
+}
+/** Series or study that a tile stands for; `file` for a file without a series. */
+export interface Group {
+  kind: "series" | "study" | "file"; frame: number; matching: number; files: number;
+  series?: number; slices?: number; stacks?: number; volumes?: number; where?: string;
+  description?: Record<string, unknown>;
 }
 /** Corners in stored pixels; TP, FP or the name of a reader. */
 export type Outline = [number, number, number, number, string];
 export interface Rows { total: number; offset: number; rows: Row[] }
-export interface Position { offset: number | null; total: number; previous: string | null; next: string | null }
+export interface Position {
+  offset: number | null; total: number; previous: string | null; next: string | null;
+  previous_frame?: number | null; next_frame?: number | null;
+}
 
 export type FacetValue = [string | number | boolean | null, number, string?];
 export type Facet =
@@ -42,7 +51,7 @@ export interface Meta {
   invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
   padding: [number, number] | null; auto: { center: number; width: number } | null;
   full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
-  problems: Problem[]; error: string | null;
+  problems: Problem[]; error: string | null; absent?: string;
   series: { previous: string | null; next: string | null; position: number; count: number };
 }
 
@@ -72,6 +81,36 @@ export interface Annotation { reader: string; labels: string[]; blind: boolean; 
 
 export interface Misses { total: number; images: { id: string; offset: number; fp: number; fn: number }[] }
 
+/** Id of the image, frame, position in mm, path. */
+export type Slice = [string, number, number | null, string];
+export interface Mark { at: number; code: string; severity: Severity; text: string }
+export interface StackEntry {
+  id: string; frame: number; slices: number; volume: boolean; plane: string; divided_by: Record<string, string>;
+}
+export interface SeriesProblem extends Problem { id: string; frame: number | null; path: string; slice_position_mm: number | null }
+export interface Series {
+  id: string; modality: string | null; files: number; slices: number; volumes: number;
+  description: Record<string, unknown>; problems: SeriesProblem[];
+}
+/** Slices around an image; `slices` is null for frames in the order of the file. */
+export interface Stack {
+  series: Series | null; slices: Slice[] | null; marks: Mark[]; stacks: StackEntry[];
+  stack?: number; volume?: boolean; orientation?: number[]; alike?: boolean;
+}
+
+/** Axis of the array: voxels of `step` pixels, from the last one if flipped. */
+export interface Axis { axis: number; flipped: boolean; step: number }
+export interface PlaneGeometry { name: string; rows: number; columns: number; through: Axis; down: Axis; right: Axis }
+export interface Volume {
+  series: string; stack: number; image: { id: string; frame: number }; shape: number[]; affine: number[][];
+  spacing: number[]; pixel: number; planes: PlaneGeometry[]; oblique: number; acquired: string;
+  slices: [string, number][]; limit: string; others: VolumeEntry[];
+}
+export interface VolumeEntry {
+  series: string; stack: number; modality: string | null; description: Record<string, unknown>;
+  number: number | null; plane: string; slices: number; divided_by: Record<string, string>;
+}
+
 /** A window in modality values; `lut` if the file has a look-up table instead. */
 export interface Window {
   center: number; width: number; function: VoiFunction; name: string; lut: boolean;
@@ -85,8 +124,11 @@ export interface Plane {
 
 /** State encoded in the address. */
 export interface Route {
-  page: "grid" | "image";
+  page: "grid" | "image" | "volume";
   id: string;
+  group: "" | "series" | "study";
+  /** Volume, and the position of its crosshair in mm. */
+  series: string; stack: number; at: [number, number, number] | null;
   where: string; search: string; order: string; desc: boolean;
   frame: number; window: string; invert: boolean;
   zoom: number | null; x: number | null; y: number | null;

@@ -1,0 +1,305 @@
+"""Series in the browser: grid by series, slices, gaps, cine, and planes with a crosshair."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK
+
+import wetread as wr
+from wetread.testing.dicom import changed, dicom_file, element, picture
+from wetread.testing.series import stack, write
+
+pytestmark = pytest.mark.apt("chromium", "chromium")
+
+DRAWN = ".stage[data-drawn^='exact'], .stage[data-drawn^='smooth']"
+SIZE, COUNT, STEP = 64, 40, 2.5
+
+
+def ct(**more: Any) -> list[dict[str, Any]]:
+    """CT whose stored value is 1000 + slice + column + 10 x row (modulo 100)."""
+    slices = stack(COUNT, step=STEP, rows=SIZE, columns=SIZE, RescaleIntercept="-1024", **more)
+    row, column = np.mgrid[:SIZE, :SIZE]
+    for n, one in enumerate(slices):
+        values = 1000 + n + column + 10 * (row % 100)
+        one |= {"pixels": values.astype("<u2").tobytes(), "RescaleSlope": "1", "RescaleType": "HU"}
+    return slices
+
+
+def cine(frames: int = 75) -> bytes:
+    values = np.repeat(np.arange(frames, dtype="<u2") * 40, 24 * 24).tobytes()
+    more = [
+        element("NumberOfFrames", str(frames)),
+        element("PixelData", values, vr="OW"),
+        element("Modality", "XA"),
+    ]
+    return dicom_file(changed(picture(90, 24, 24), *more))
+
+
+@pytest.fixture(scope="module")
+def series(
+    tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path], start_site: Any
+) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("series")
+    write(folder / "whole", ct(SeriesInstanceUID="2.25.70"))
+    other = ct(SeriesInstanceUID="2.25.71", SeriesDescription="other")[::4]
+    write(
+        folder / "other", [{**one, "SOPInstanceUID": f"2.25.72.{n}"} for n, one in enumerate(other)]
+    )
+    damaged = ct(FrameOfReferenceUID="2.25.5")
+    copy = {**damaged[5], "SOPInstanceUID": "2.25.99"}
+    write(folder / "damaged", [*damaged[:20], *damaged[21:], copy])
+    (folder / "cine.dcm").write_bytes(cine())
+    shutil.copy(real_file("reportsi.dcm"), folder)
+    (folder / "notes.txt").write_text("no DICOM")
+    site = start_site(wr.scan(folder, progress=False), title="series")
+    site.images = {image.path: image for image in site.index}
+    site.volume = whole(site).volume
+    yield site
+    site.handle.stop()
+
+
+def whole(site: Any) -> Any:
+    """The series of 40 slices without a gap."""
+    return next(one for one in site.index.series if one.files == COUNT and one.volumes)
+
+
+def show(page: Any, site: Any, path: str, **state: Any) -> None:
+    page.goto(site.image(path, **state))
+    page.wait_for_selector(DRAWN)
+    page.wait_for_selector(".frames:not([hidden])")
+
+
+def number(page: Any) -> str:
+    return str(page.inner_text(".frames .number"))
+
+
+def test_one_tile_per_series_opens_its_middle_slice(page: Any, series: Any) -> None:
+    page.goto(series.url())
+    page.wait_for_selector(".tile img")
+    page.keyboard.press("s")
+    page.until("document.querySelector('.total').textContent === '6 series'")
+    page.wait_for_selector(".tile >> text=40 slices")
+    texts = page.locator(".tile").all_inner_texts()
+    assert any(re.search(r"whole\s+CT · 40 slices", text) for text in texts)
+    damaged = page.locator(".tile", has_text="damaged")
+    assert damaged.locator(".badge.error").get_attribute("title").startswith("SLICE_DUPLICATED")
+    page.locator(".tile", has_text="whole").click()
+    page.until("document.querySelector('.frames .number').textContent === '21 / 40'")
+    assert page.inner_text(".path") == "whole/020.dcm"
+    page.keyboard.press("ArrowLeft")  # the previous series
+    page.until("!document.querySelector('.path').textContent.startsWith('whole')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".tile[aria-selected='true']")
+    assert "group=series" in page.address()
+
+
+def test_studies_open_as_their_series(page: Any, series: Any) -> None:
+    page.goto(series.url("/grid?group=study"))
+    page.locator(".tile", has_text="3 series").click()
+    page.until("document.querySelector('.total').textContent === '3 series'")
+    assert "md5(StudyInstanceUID)" in page.inner_text(".chips")
+
+
+def test_slices_by_keys_wheel_and_slider(page: Any, series: Any, fetch_log: Any) -> None:
+    show(page, series, "whole/010.dcm")
+    page.until("document.querySelector('.frames .number').textContent === '11 / 40'")
+    assert page.inner_text(".slice-note") == "125 mm"
+    page.keyboard.press("ArrowDown")
+    page.until("document.querySelector('.path').textContent === 'whole/011.dcm'")
+    page.until(lambda: any(series.images["whole/014.dcm"].id in u for u, _ in fetch_log("/pixels")))
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 150)
+    page.until("document.querySelector('.frames .number').textContent === '15 / 40'")
+    page.keyboard.press("End")
+    page.until("document.querySelector('.path').textContent === 'whole/039.dcm'")
+    page.fill(".frames input", "3")
+    page.until("document.querySelector('.path').textContent === 'whole/003.dcm'")
+    assert series.images["whole/003.dcm"].id in page.address()
+    page.reload()
+    page.wait_for_selector(DRAWN)
+    page.until("document.querySelector('.frames .number').textContent === '4 / 40'")
+
+
+def test_every_slice_shows_its_own_pixels(page: Any, series: Any) -> None:
+    show(page, series, "whole/000.dcm", zoom=8)
+    page.mouse.move(400, 300)
+    for n in range(1, 6):
+        page.keyboard.press("ArrowDown")
+        page.until(f"document.querySelector('.path').textContent === 'whole/00{n}.dcm'")
+        page.mouse.move(400 + n % 2, 300)
+        page.until("/HU/.test(document.querySelector('.probe').textContent)")
+        text = page.inner_text(".probe")
+        found = re.search(r"stored (\d+).*?x (\d+), y (\d+)", text, re.DOTALL)
+        stored, x, y = map(int, found.groups())
+        assert series.images[f"whole/00{n}.dcm"].pixels()[y, x] == stored
+
+
+def test_a_missing_and_a_doubled_slice_are_marked(page: Any, series: Any) -> None:
+    show(page, series, "damaged/019.dcm", tab="info")
+    page.wait_for_selector(".slice-note .badge >> text=SLICE_MISSING")
+    assert page.locator(".slice-mark.error").count() == 1
+    assert page.locator(".slice-mark.warning").count() == 1
+    page.click("li.problem:has-text('SLICE_DUPLICATED') button")
+    page.wait_for_selector(".slice-note .badge >> text=SLICE_DUPLICATED")
+    page.until("document.querySelector('.path').textContent === 'damaged/039.dcm'")
+    assert page.is_hidden(".frames button.word")  # no volume, no planes
+
+
+def test_cine_of_75_frames(page: Any, series: Any) -> None:
+    show(page, series, "cine.dcm")
+    assert number(page) == "1 / 75"
+    page.keyboard.press("Space")
+    page.until("document.querySelector('.frames .number').textContent === '6 / 75'")
+    page.keyboard.press("Space")
+    page.keyboard.press("PageDown")
+    assert int(number(page).split()[0]) > 15
+
+
+def test_sides_of_the_patient(page: Any, series: Any) -> None:
+    show(page, series, "whole/010.dcm")
+    page.wait_for_selector(".overlay .side >> nth=3")
+    sides = page.locator(".overlay .side").all_text_contents()
+    assert sides[:4] == ["R", "L", "A", "P"]
+
+
+def open_planes(page: Any, site: Any, **state: Any) -> None:
+    series_id = whole(site).series_id
+    query = "&".join(f"{name}={value}" for name, value in state.items())
+    page.goto(site.url(f"/volume/{series_id}/0" + (f"?{query}" if query else "")))
+    for name in ("axial", "coronal", "sagittal"):
+        page.wait_for_selector(f".{name} .stage[data-slice]")
+
+
+def position(page: Any) -> list[float]:
+    text = page.inner_text(".volume-page .probe span").replace("−", "-")
+    return [float(v) for v in re.findall(r"-?[\d.]+", text)]
+
+
+def test_a_click_gives_the_position_and_value_of_simpleitk(page: Any, series: Any) -> None:
+    volume = series.volume
+    image = SimpleITK.GetImageFromArray(volume.array)
+    image.SetOrigin(volume.affine[:3, 3])
+    image.SetSpacing(volume.spacing[::-1])
+    image.SetDirection((volume.affine[:3, 2::-1] / volume.spacing[::-1]).ravel())
+    open_planes(page, series)
+    for name in ("axial", "coronal", "sagittal"):
+        box = page.locator(f".{name} .stage").bounding_box()
+        at = round(box["x"] + 0.45 * box["width"]), round(box["y"] + 0.4 * box["height"])
+        page.mouse.click(*at)
+        page.until(f"document.querySelector('.{name} .stage').contains(document.activeElement)")
+        found = re.search(r"at=([-\d.,]+)", page.address())
+        mm = [float(value) for value in found.group(1).split(",")]
+        index = clicked_index(page, name, at, volume)
+        assert mm == pytest.approx(image.TransformContinuousIndexToPhysicalPoint(index), abs=1e-3)
+        assert position(page) == pytest.approx(mm, abs=0.006)
+        value = image.GetPixel(*(int(np.floor(v + 0.5)) for v in index))
+        text = f"→ {value:g} HU".replace("-", "−")
+        page.until(f"document.querySelector('.volume-page b').textContent.includes('{text}')")
+
+
+def clicked_index(page: Any, name: str, at: Any, volume: Any) -> list[float]:
+    """Continuous index (column, row, slice) of a click on the fitted plane."""
+    here = page.inner_text(".volume-page .probe .quiet")
+    slice_, row, column = (int(v) - 1 for v in re.findall(r"\d+", here))
+    pixel, box = min(volume.spacing[1:]), page.locator(f".{name} .stage").bounding_box()
+    height = {"axial": SIZE}.get(name, int(np.ceil((COUNT - 0.5) * STEP / pixel)))
+    wide, high = page.eval_on_selector(f".{name} canvas", "one => [one.width, one.height]")
+    zoom = min((wide - 24) / SIZE, (high - 24) / height)
+    left = -round(SIZE / 2 * zoom - wide / 2)
+    top = -round(height / 2 * zoom - high / 2)
+    x = (at[0] - box["x"] - left) / zoom - 0.5
+    y = (at[1] - box["y"] - top) / zoom - 0.5
+    if name == "axial":
+        return [x, y, slice_]
+    depth = (height - 1 - y) * pixel / STEP
+    return [x, row, depth] if name == "coronal" else [column, x, depth]
+
+
+def test_wheel_and_keys_move_the_planes(page: Any, series: Any) -> None:
+    open_planes(page, series)
+    assert page.inner_text(".axial .corner") == "axial 20 / 40"
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 100)
+    page.until("document.querySelector('.axial .corner').textContent === 'axial 22 / 40'")
+    page.until("document.querySelector('.axial .stage').dataset.slice === '18'")
+    page.focus(".axial .stage")
+    page.keyboard.press("PageUp")
+    page.until("document.querySelector('.axial .corner').textContent === 'axial 21 / 40'")
+    page.keyboard.press("ArrowRight")
+    page.until("document.querySelector('.sagittal .corner').textContent === 'sagittal 34 / 64'")
+    page.keyboard.press("ArrowUp")
+    page.until("document.querySelector('.coronal .corner').textContent === 'coronal 32 / 64'")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # past the slider
+    page.keyboard.press("Home")
+    page.until("document.querySelector('.coronal .corner').textContent === 'coronal 1 / 64'")
+
+
+def test_the_window_is_shared_and_the_address_restores_planes(page: Any, series: Any) -> None:
+    open_planes(page, series, window="40,400", zoom=6, at="-10,-20,130")
+    assert page.inner_text(".volume-page .caption") == "40/400"
+    page.keyboard.press("4")
+    page.until("document.querySelector('.volume-page .caption').textContent === 'lung −600/1500'")
+    page.keyboard.press("w")
+    page.mouse.move(300, 300)
+    page.mouse.down()
+    page.mouse.move(340, 320)
+    page.mouse.up()
+    page.wait_for_timeout(400)
+    before, caption = page.address(), page.inner_text(".volume-page .caption")
+    assert caption.startswith("−")
+    assert "zoom=6" in before
+    assert "at=-10,-20,130" in before
+    page.reload()
+    page.wait_for_selector(".sagittal .stage[data-slice]")
+    assert page.address() == before
+    assert page.inner_text(".volume-page .caption") == caption
+    page.keyboard.press("v")  # the slice through the crosshair
+    page.until("document.querySelector('.path').textContent === 'whole/012.dcm'")
+    page.wait_for_selector(".frames button.word:not([hidden])")
+    page.keyboard.press("v")
+    page.wait_for_selector(".axial .stage[data-slice='12']")
+
+
+def test_another_volume_keeps_the_crosshair(page: Any, series: Any) -> None:
+    open_planes(page, series, at="-10,-20,130")
+    names = page.locator(".volume-list option").all_inner_texts()
+    assert len(names) == 2
+    page.select_option(".volume-list", label=next(name for name in names if "10 slices" in name))
+    page.until("document.querySelector('.axial .corner').textContent.endsWith('/ 10')")
+    page.wait_for_selector(".axial .stage[data-slice='3']")
+    assert position(page) == [-10, -20, 130]
+
+
+def test_a_volume_above_the_limit_says_so(page: Any, series: Any, start_site: Any) -> None:
+    settings = wr.Settings(volume_cache_bytes=1000)
+    site = start_site(series.index, settings=settings)
+    try:
+        page.goto(site.url(f"/volume/{whole(series).series_id}/0"))
+        page.wait_for_selector(".status .message >> text=only its slices are shown")
+    finally:
+        site.handle.stop()
+
+
+@pytest.mark.apt("npm", "npm")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_axe_reports_no_violations(page: Any, series: Any, violations: Any, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    show(page, series, "damaged/019.dcm", tab="info")
+    page.wait_for_selector(".slice-note .badge")
+    found = {"slices": violations()}
+    page.goto("about:blank")
+    page.goto(series.url("/grid?group=series"))
+    page.wait_for_selector(".tile img")
+    found["series"] = violations()
+    page.goto("about:blank")
+    open_planes(page, series)
+    found["planes"] = violations()
+    assert found == {"slices": [], "series": [], "planes": []}
