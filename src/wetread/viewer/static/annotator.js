@@ -302,25 +302,33 @@ export class Annotator {
     this.commit([[makeUuid(), { kind: "reject", frame: this.frame, target: targetOf(mark) }]]);
   }
 
-  /** Copies the boxes and points of the frame before, or of the image before in the series. */
+  /** Image and frame of the slice before: in the stack, else in the file or the series. @returns {[string, number] | null} */
+  get before() {
+    const { meta, id, frame, stack } = this.view;
+    const at = stack.find(id, frame);
+    if (stack.slices && at >= 0) return at > 0 ? [stack.slices[at - 1][0], stack.slices[at - 1][1]] : null;
+    if (meta && meta.frames > 1) return frame > 0 ? [id, frame - 1] : null;
+    return meta?.series.previous ? [meta.series.previous, 0] : null;
+  }
+
+  /** Copies the boxes and points of the slice before. */
   async copy() {
     this.settle();
-    const { meta, id, frame } = this.view;
-    if (!meta || !this.ready) return;
-    const before = meta.frames > 1 ? id : meta.series.previous;
-    if (!before || (meta.frames > 1 && frame === 0)) return this.say("There is no slice before this one.");
+    const { id } = this.view;
+    const { before } = this;
+    if (!this.ready) return;
+    if (!before) return this.say("There is no slice before this one.");
     try {
-      if (before !== id) await this.items.load(before);
+      if (before[0] !== id) await this.items.load(before[0]);
     } catch (error) {
       return this.say(/** @type {Error} */ (error).message);
     }
     if (this.view.id !== id) return;
-    const from = meta.frames > 1 ? frame - 1 : null;
     /** @type {[string, Content][]} */
     const copies = [];
-    for (const { stroke } of this.items.of(before).items.values()) {
-      if (stroke?.corners && stroke.frame !== undefined && stroke.frame === from) copies.push([makeUuid(), { ...stroke, frame: this.frame, target: undefined }]);
-      else if (stroke?.corners && from === null) copies.push([makeUuid(), { ...stroke, frame: this.frame, target: undefined }]);
+    for (const { stroke } of this.items.of(before[0]).items.values()) {
+      const there = stroke?.frame === before[1] || (before[0] !== id && (stroke?.frame ?? null) === null);
+      if (stroke?.corners && there) copies.push([makeUuid(), { ...stroke, frame: this.frame, target: undefined }]);
     }
     if (copies.length) this.commit(copies);
     else this.say("The slice before has no boxes of yours.");
