@@ -139,6 +139,15 @@ def draw_header(url: str, theme: str, name: str) -> None:
         save(page, name)
 
 
+def draw_annotation(index: wr.Index, readers: wr.Boxes) -> None:
+    """Take a screenshot of a reader who merges the boxes of others."""
+    with tempfile.TemporaryDirectory() as folder:
+        options: Any = {"reader": "Ann Lee", "write": folder, "show_others": True}
+        with wr.view(index, readers, title="phantoms", **options) as viewer:
+            keys = ". y . x r Enter"
+            draw_image(at(viewer, richest(readers)), "dark", "annotate.png", keys)
+
+
 def main() -> None:
     """Take all screenshots."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -156,6 +165,7 @@ def main() -> None:
             draw_grid(viewer.url, "light", "viewer-grid-light.png")
             draw_image(at(viewer, richest(readers)), "dark", "viewer-readers.png")
             draw_image(at(viewer, richest(readers)), "light", "viewer-readers-light.png")
+        draw_annotation(index, readers)
         with wr.view(index, readers, model, title="phantoms") as viewer:
             draw_image(at(viewer, worst(viewer)), "dark", "viewer-misses.png")
     real = Path(data_store.__file__).parent / "data" / "eCT_Supplemental.dcm"

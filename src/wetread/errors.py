@@ -223,6 +223,7 @@ _BOX_CODES: _Codes = (
     # the label file and the images
     ("NO_FILE", "error", "A label of an image that is not in the index."),
     ("NO_LABEL", "info", "An image of the index without a row in the label file."),
+    ("IMAGE_CHANGED", "warning", "An image that has changed since it was annotated."),
     # each box
     ("BOX_OUTSIDE", "error", "A bounding box that extends outside its image."),
     ("BOX_UNREADABLE", "error", "A row of the label file that cannot be read."),
@@ -232,6 +233,7 @@ _BOX_CODES: _Codes = (
     ("TWO_LABELS", "info", "A bounding box with several labels by one reader."),
     ("BOX_TWICE", "warning", "The same box, label and reader more than once."),
     ("NOTHING_AND_BOX", "warning", "A box and a 'No finding' row by one reader."),
+    ("BOX_CONFLICT", "warning", "A box that two windows of its reader changed at once."),
     # the whole file
     ("LABEL_SPELLING", "warning", "Labels that differ in spelling only."),
     ("CLASS_CLASH", "warning", "A label with two ids, or an id with two labels."),

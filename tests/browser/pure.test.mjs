@@ -7,6 +7,7 @@ const static_ = new URL("../../src/wetread/viewer/static/", import.meta.url);
 const { chipsOf, HUES, huesOf, marksOf } = await import(new URL("boxes.js", static_));
 const { decode } = await import(new URL("decode.js", static_));
 const { endsOf, makeTable, toColours, windowOf } = await import(new URL("lut.js", static_));
+const { boxOf, handleAt, isArea, isOnBorder, moved, resized } = await import(new URL("marking.js", static_));
 const { iou, judge } = await import(new URL("match.js", static_));
 const { format, parse, START, takeToken } = await import(new URL("route.js", static_));
 const { drawNearest, drawSmooth, OUTSIDE } = await import(new URL("sampler.js", static_));
@@ -197,4 +198,22 @@ test("boxes: readers of an image have distinct hues", () => {
   const hues = huesOf(["R1", `R${HUES.length + 1}`, "R3"], all);
   assert.equal(new Set(hues.values()).size, 3);
   assert.equal(hues.get("R1"), HUES[0]);
+});
+
+test("marking: boxes stay in the image, whatever the direction of the drag", () => {
+  const size = { columns: 100, rows: 50 };
+  assert.deepEqual(boxOf([30, 40], [-5, 60], size), [0, 40, 30, 50]);
+  assert.deepEqual(moved([10, 10, 20, 20], 200, -200, size), [90, 0, 100, 10]);
+  assert.deepEqual(resized([10, 10, 20, 20], [1, 1], 5, -3, size), [10, 10, 25, 17]);
+  assert.deepEqual(resized([10, 10, 20, 20], [-1, 0], 15, 9, size), [20, 10, 25, 20]); // inside out
+  assert.equal(isArea([1, 1, 1.2, 9]), false);
+});
+
+test("marking: handles and borders", () => {
+  const screen = [10, 10, 110, 60];
+  assert.deepEqual(handleAt(screen, [112, 58], 6), [1, 1]);
+  assert.deepEqual(handleAt(screen, [60, 12], 6), [0, -1]);
+  assert.equal(handleAt(screen, [80, 30], 6), null);
+  assert.equal(isOnBorder(screen, [80, 12], 6), true);
+  assert.equal(isOnBorder(screen, [80, 35], 6), false);
 });

@@ -66,6 +66,22 @@ def test_view_a_folder(small_folder: Path) -> None:
         assert about["rows"] == 6
 
 
+def test_annotate(small_folder: Path, tmp_path: Path) -> None:
+    reads = str(tmp_path / "reads")
+    options = ["--reader", "R1", "--write", reads, "--label", "A", "--label", "B"]
+    with viewing(str(small_folder), "--no-browser", *options) as (url, token, _):
+        about = httpx.get(f"{url}api/about", headers={"X-Wetread-Token": token}).json()
+        assert about["annotation"] == {
+            "reader": "R1",
+            "labels": ["A", "B"],
+            "blind": True,
+            "read": 0,
+        }
+        second = CliRunner().invoke(main, ["view", str(small_folder), "--no-browser", *options])
+        assert second.exit_code == 1
+        assert "another viewer writes the boxes of reader 'R1'" in second.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,6 +89,8 @@ def test_view_a_folder(small_folder: Path) -> None:
         (["train", "--boxes", "none.csv"], "none.csv: no such file"),
         (["train", "--port", "70000"], "--port"),
         (["train", "--consensus", "mean"], "wbf"),
+        (["train", "--reader", "R1"], "give both"),
+        (["train", "--reader", "a/b", "--write", "reads"], "has one of the characters"),
     ],
 )
 def test_errors(

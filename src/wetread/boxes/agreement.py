@@ -37,7 +37,7 @@ def compare_readers(boxes: BoxTable, iou: float = 0.4) -> pd.DataFrame:
     """
     import pandas as pd
 
-    boxes_of, read = _collect(boxes)
+    boxes_of, read = _collect(boxes.decided())
     rows = []
     for label in boxes.labels:
         for a, b in combinations(sorted(read, key=natural_key), 2):

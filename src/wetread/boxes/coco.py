@@ -152,6 +152,7 @@ def write_coco(boxes: BoxTable, path: PathLike, index: IndexRows | None = None) 
         StorageError: the file cannot be written.
         UsageError: a box without coordinates or label, which COCO cannot store.
     """
+    boxes = boxes.decided()
     sizes = {} if index is None else sizes_of(boxes, index)
     rows = boxes.table.to_pylist()
     numbers = {key: n for n, key in enumerate(dict.fromkeys(row["key"] for row in rows), 1)}

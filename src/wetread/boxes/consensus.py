@@ -80,6 +80,7 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
+    boxes = boxes.decided()
     incomplete = ~have_corners(boxes)
     if incomplete.any():
         key = boxes.table["key"][int(incomplete.argmax())].as_py()

@@ -100,6 +100,7 @@ def group_by_file(boxes: BoxTable, index: IndexRows) -> list[Picture]:
             same file name, an image of unknown size, a point, a box on one frame, or a box without
             a label or coordinates.
     """
+    boxes = boxes.decided()
     sizes = sizes_of(boxes, index)
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in boxes.table.to_pylist():

@@ -10,7 +10,7 @@ import numpy as np
 
 from wetread.boxes.join import find_padded, joined, named_rows
 from wetread.boxes.sizes import Size, image_sizes
-from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable
+from wetread.boxes.table import CHANGED, CONFLICTING, CORNERS, UNREADABLE, BoxTable
 from wetread.errors import BOX_PROBLEMS
 from wetread.table.query import query
 
@@ -67,6 +67,8 @@ def list_problems(problems: Iterable[Problem]) -> pd.DataFrame:
 def _check_corners(rows: list[Row]) -> Iterator[Problem]:
     for row in rows:
         x0, y0, x1, y1 = (row[name] for name in CORNERS)
+        if CONFLICTING in row["flags"]:
+            yield "BOX_CONFLICT", row, "open the image in the viewer to resolve it"
         if row["kind"] == "nothing":
             if x0 is not None:
                 yield "NOTHING_AND_BOX", row, "the row itself has a box"
@@ -145,6 +147,9 @@ def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
     sizes = image_sizes(index)
     sql = "SELECT id, path, NumberOfFrames FROM index WHERE pixel_length IS NOT NULL"
     images = {image["id"]: image for image in query(index, sql).to_pylist()}
+    changed = {row["image"]: row for row in reversed(rows) if CHANGED in row["flags"]}
+    for row in reversed(changed.values()):
+        yield "IMAGE_CHANGED", row, "its file has another size than at the last annotation"
     unmatched: dict[str, None] = {}
     for row in rows:
         if row["image"] is None:

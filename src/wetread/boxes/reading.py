@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from wetread.boxes.annotations import read_annotations
 from wetread.boxes.coco import parse_coco, parse_json, read_coco
 from wetread.boxes.collection import Boxes
 from wetread.boxes.columns import Form
@@ -41,6 +42,7 @@ Format = Literal[
     "yolo",
     "voc",
     "dicom-sr",
+    "annotations",
 ]
 ImageSize = int | Size | Mapping[str, Size]
 _SHARES: Size = (1, 1)
@@ -63,11 +65,12 @@ def read_boxes(
 
     The format is recognised by the columns or the type of the file: VinBigData and VinDr (CSV with
     corners), RSNA Pneumonia (x, y, width, height), SIIM-COVID, competition submissions
-    (PredictionString), COCO JSON, a folder of YOLO text files, of Pascal VOC XML or of DICOM SR, or
-    a Parquet file written by `Boxes.save`. CSV and JSON may be gzipped. A column `score` or
-    `confidence` holds the scores of predictions. Any other table is read by the usual names of its
-    columns (`filename, class, xmin, ymin, xmax, ymax`, `image, label, x, y, w, h`, ...), or by
-    `columns` and `form`. A row that cannot be read is kept, with a problem BOX_UNREADABLE.
+    (PredictionString), COCO JSON, a folder of YOLO text files, of Pascal VOC XML, of DICOM SR or of
+    annotations made in the viewer, or a Parquet file written by `Boxes.save`. CSV and JSON may be
+    gzipped. A column `score` or `confidence` holds the scores of predictions. Any other table is
+    read by the usual names of its columns (`filename, class, xmin, ymin, xmax, ymax`, `image,
+    label, x, y, w, h`, ...), or by `columns` and `form`. A row that cannot be read is kept, with a
+    problem BOX_UNREADABLE.
 
     Args:
         path: file or folder, or a DataFrame.
@@ -199,9 +202,21 @@ def _read_coco(path: Path, exported: Manifest) -> BoxTable:
     return parse_coco(data, path)
 
 
-_READERS = {"coco": read_coco, "yolo": read_yolo, "voc": read_voc, "dicom-sr": read_sr}
-_FOLDERS = {".txt": "yolo", ".xml": "voc", ".dcm": "dicom-sr"}
-_FILES = {".parquet": "wetread", ".json": "coco", ".xml": "voc", ".dcm": "dicom-sr"}
+_READERS = {
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "voc": read_voc,
+    "dicom-sr": read_sr,
+    "annotations": read_annotations,
+}
+_FOLDERS = {".txt": "yolo", ".xml": "voc", ".dcm": "dicom-sr", ".jsonl": "annotations"}
+_FILES = {
+    ".parquet": "wetread",
+    ".json": "coco",
+    ".jsonl": "annotations",
+    ".xml": "voc",
+    ".dcm": "dicom-sr",
+}
 
 
 def _recognise(path: Path, exported: Manifest | None) -> str:
@@ -209,12 +224,14 @@ def _recognise(path: Path, exported: Manifest | None) -> str:
         if exported is not None and exported.data_sets(path):
             return "coco"
         suffixes = {file.suffix.lower() for file in path.rglob("*")}
-        labels = suffixes & {".txt", ".xml"} or suffixes & {".dcm"}  # .dcm beside labels are images
+        labels = suffixes & {".txt", ".xml", ".jsonl"} or suffixes & {
+            ".dcm"
+        }  # .dcm beside labels are images
         if len(labels) != 1:
             present = " and ".join(sorted(labels)) or "none of them"
             raise UsageError(
-                f"{path}: expected .txt files (YOLO), .xml files (Pascal VOC) or .dcm files (DICOM "
-                f"SR), found {present}; give format="
+                f"{path}: expected .txt files (YOLO), .xml files (Pascal VOC), .jsonl files "
+                f"(annotations) or .dcm files (DICOM SR), found {present}; give format="
             )
         return _FOLDERS[labels.pop()]
     name = path.name.lower().removesuffix(".gz")
@@ -224,7 +241,7 @@ def _recognise(path: Path, exported: Manifest | None) -> str:
 def _check_scaling(name: str, image_size: ImageSize, images: IndexRows | None) -> None:
     if images is None:
         raise UsageError("image_size needs images=index for the sizes of the stored images")
-    if name in ("yolo", "dicom-sr", "wetread"):
+    if name in ("yolo", "dicom-sr", "annotations", "wetread"):
         raise UsageError(f"image_size does not apply to {name}")
     sizes = image_size.values() if isinstance(image_size, Mapping) else [image_size]
     for size in sizes:

@@ -67,7 +67,7 @@ def write_sr(
     if boxes.flags:
         text = f"DICOM SR cannot store flags: {', '.join(boxes.flags)} are not written"
         warnings.warn(f"{text}; COCO and Pascal VOC store them", stacklevel=3)
-    for row in joined(boxes, index).table.to_pylist():
+    for row in joined(boxes.decided(), index).table.to_pylist():
         if row["image"] not in images:
             raise UsageError(f"{row['key']}: no image of the index has this key")
         if row["kind"] != "nothing":

@@ -46,11 +46,16 @@ BOX_SCHEMA = pa.schema(
 """`image` is the id of an index row and `key` the image's name in the label file. Coordinates are
 edges of stored pixels (0 is the left edge of the first column). `kind` is box, point or nothing.
 `ignore` marks a box that metrics count neither as right nor as wrong (`difficult` of Pascal VOC,
-`iscrowd` of COCO); `flags` are the marks of the label file by name."""
+`iscrowd` of COCO), or a row of kind nothing that is no reading: the reader was unsure, or the
+image is bad. `flags` are the marks of the label file by name."""
 CORNERS = ("x0", "y0", "x1", "y1")
 KINDS = ("box", "point", "nothing")
 UNREADABLE = "unreadable: "
 """Start of the flag of a row of the label file that could not be read; the reason follows."""
+CHANGED = "image changed"
+"""Flag of a row whose image has changed since it was annotated."""
+CONFLICTING = "conflict"
+"""Flag of a box for which two windows of its reader disagree."""
 METADATA = b"wetread.boxes"
 _SHARED = ("run", "dialect", "index")
 Classes = tuple[tuple[str, str], ...]
@@ -284,6 +289,15 @@ class BoxTable:
     def select(self, mask: NDArray[np.bool_] | pa.BooleanArray) -> Self:
         """Rows where the mask is true."""
         return type(self)(self.table.filter(pa.array(mask, pa.bool_())))
+
+    def decided(self) -> Self:
+        """Rows without those of kind "nothing" that are ignored: these are no readings.
+
+        >>> BoxTable.from_columns({"key": ["a"], "kind": ["nothing"], "ignore": [True]}).decided()
+        <Boxes: 0 on 0 images, 0 labels>
+        """
+        undecided = pc.and_(pc.equal(self.table["kind"], "nothing"), self.table["ignore"])
+        return self.select(pc.invert(undecided).combine_chunks())
 
     def replace(
         self, columns: Mapping[str, Any], dialect: str | None = None, index: str | None = None

@@ -68,6 +68,7 @@ wetread export train.index -o nifti --to nifti   the volumes as NIfTI
 wetread header FILE PatientAge Rows      header of one file, or some elements
 wetread show FILE -o picture.png         its image; wetread mosaic train.index: many
 wetread sample phantoms                  200 phantoms with bounding boxes
+wetread view train.index --reader ME --write reads/ --label Nodule   draw boxes in the browser
 """
 
 

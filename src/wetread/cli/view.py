@@ -58,6 +58,17 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Additional host name, for example of a proxy; may be given more than once.",
 )
+@click.option("--reader", metavar="NAME", help="Annotate as this reader; goes with --write.")
+@click.option(
+    "--write",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="Write the reader's annotations to this folder, which may hold those of other readers.",
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME", help="Label; may be given more than once."
+)
+@click.option("--show-others", is_flag=True, help="Show the boxes of other readers to the reader.")
 @root_option
 @phi_option
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
@@ -71,6 +82,10 @@ def view(
     port: int,
     host: str,
     allow_hosts: tuple[str, ...],
+    reader: str | None,
+    write: str | None,
+    labels: tuple[str, ...],
+    show_others: bool,
     show_phi: bool,
     no_browser: bool,
     quiet: bool,
@@ -82,6 +97,7 @@ def view(
     \b
     wetread view train.index --boxes train.csv
     wetread view train.index --boxes train.csv --predictions predictions.parquet --port 8000
+    wetread view train.index --reader R1 --write reads/ --label Nodule --label Effusion
     """
     from wetread.boxes.reading import read_boxes
     from wetread.index import Index
@@ -97,6 +113,10 @@ def view(
         port=port,
         host=host,
         allow_hosts=allow_hosts,
+        reader=reader,
+        write=write,
+        labels=labels,
+        show_others=show_others,
         show_phi=show_phi,
         title=Path(what).name,
     ) as viewer:

@@ -157,7 +157,7 @@ def export_dataset(
         if value not in get_args(known):
             raise UnknownNameError(kind, value, get_args(known))
     form.check()
-    labels = boxes if isinstance(boxes, BoxTable) else read_boxes(boxes, index)
+    labels = (boxes if isinstance(boxes, BoxTable) else read_boxes(boxes, index)).decided()
     labels = joined(labels, index)
     entries = plan_images(index, labels, names, parts)
     _check_labels(labels, to, set(entries))

@@ -115,7 +115,7 @@ def evaluate(
         raise UsageError('prevalence goes with metric="classification"')
     check_goal(sensitivity, false_positives, threshold_from)
     expressions = [by] if isinstance(by, str) else list(dict.fromkeys(by))
-    predicted, expected = open_boxes(predictions), open_boxes(truth)
+    predicted, expected = open_boxes(predictions), open_boxes(truth).decided()
     images = _open_index(index, expressions, predicted, expected)
     if images is not None:
         predicted, expected = joined(predicted, images), joined(expected, images)

@@ -113,7 +113,7 @@ def check_truth(truth: Boxes, images: IndexRows | Cache) -> Boxes:
     Raises:
         UsageError: no image is known, several readers per image, or no box.
     """
-    boxes = joined(truth, images.index if isinstance(images, Cache) else images)
+    boxes = joined(truth.decided(), images.index if isinstance(images, Cache) else images)
     check_readers(boxes.table)
     if not pc.any(pc.not_equal(boxes.table["kind"], "nothing")).as_py():
         raise UsageError("the ground truth has no boxes to train on")

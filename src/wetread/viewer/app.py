@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from wetread.errors import NotFoundError, UsageError, WetreadError
+from wetread.viewer.annotation_routes import STROKES, AnnotationRoutes
 from wetread.viewer.guard import Guard
 from wetread.viewer.parameters import (
     check_id,
@@ -75,6 +76,7 @@ def make_app(
         Route("/api/images/{id}/table", server.table),
         Route("/api/images/{id}/modality", server.modality),
         Route("/api/images/{id}/boxes", server.boxes),
+        *(AnnotationRoutes(state, state.annotations).routes if state.annotations else ()),
         *SeriesRoutes(state).routes,
     ]
 
@@ -85,7 +87,8 @@ def make_app(
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=_HANDLERS)
     app.router.redirect_slashes = False
-    return Guard(app, token, state.report_key, allow_hosts, frame_ancestors)
+    posts = [STROKES] if state.annotations else []
+    return Guard(app, token, state.report_key, allow_hosts, frame_ancestors, posts)
 
 
 class _Server:

@@ -6,7 +6,7 @@ Internally a row is its row number in the index, a uint32; orders of a million r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from wetread.viewer.filter import BOX, NUMBER, Matches, RowFilter
 from wetread.viewer.ids import Ids, to_number, to_numbers
 from wetread.viewer.marks import Marks
 from wetread.viewer.memo import memoize
-from wetread.viewer.orders import sort_stably
+from wetread.viewer.orders import read_seed, sort_stably
 
 RowNumbers = NDArray[np.uint32]
 TILE = (
@@ -186,6 +186,25 @@ class Catalogue:
         matches = self._tiles()["id"].take(pa.array(ordered[offsets])).to_pylist()
         return list(zip(matches, offsets.tolist(), strict=True))
 
+    def count_known(self, ids: Collection[str]) -> int:
+        """Number of the ids that are rows."""
+        numbers = to_numbers(pa.array(list(ids), pa.string()))
+        return int(np.count_nonzero(self._find_rows(numbers) >= 0))
+
+    def next_image(self, row_query: RowQuery, id_: str, without: Collection[str]) -> str | None:
+        """First image after a row, in the order of a query and around its end, but for some."""
+        ordered = self._ordered(row_query)
+        left_out = self._find_rows(to_numbers(pa.array(list(without), pa.string())))
+        wanted = ~np.isin(ordered, left_out)
+        wanted &= np.asarray(self._tiles()["pixel_length"].is_valid())[ordered]
+        at = self._offset(ordered, id_)
+        candidates = np.flatnonzero(wanted)
+        if not len(candidates):
+            return None
+        first = 0 if at is None else int(np.searchsorted(candidates, at + 1))
+        number = ordered[candidates[first % len(candidates)]]
+        return str(self._tiles()["id"][int(number)].as_py())
+
     def row(self, id_: str, columns: Sequence[str] = ()) -> dict[str, Any] | None:
         """One row with the columns needed for decoding; None for an unknown id."""
         number = self._row_number(id_)
@@ -281,14 +300,17 @@ class Catalogue:
     def _make_order(self, row_query: RowQuery) -> RowNumbers:
         """Uncached `_ordered`."""
         order, desc = row_query.order, row_query.desc
-        if order:
+        seed = read_seed(order)
+        if order and seed is None:
             self.check(order)
         numbers = self._matched(*self._filter_key(row_query)).rows
         if row_query.search:
             numbers = numbers[self._matches(row_query.search)[numbers]]
         if order in ("", "path"):  # the order of the index
             return numbers[::-1] if desc else numbers
-        if order in self.image_columns:
+        if seed is not None:
+            keys = pa.chunked_array([np.random.default_rng(seed).permutation(len(self))])
+        elif order in self.image_columns:
             keys = self._boxes(row_query.iou, row_query.score).images[order]
         else:
             keys = query(self.index, f"SELECT {self._key(order)} AS key FROM index")["key"]

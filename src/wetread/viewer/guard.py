@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Guard:
         hosts: additional names accepted in the Host header, which is checked against DNS
             rebinding; "*" accepts all.
         frame_ancestors: origins that may embed the page in a frame.
+        posts: paths that also accept POST, from the page itself.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Guard:
         report_key: str = "",
         hosts: Iterable[str] = (),
         frame_ancestors: Iterable[str] = (),
+        posts: Iterable[str] = (),
     ) -> None:
+        self._posts = frozenset(posts)
         self._app, self._token = app, token.encode()
         self._hosts = {host.lower() for host in (*LOCAL, *hosts)}
         self._ancestors = " ".join(["'self'", *frame_ancestors])
@@ -76,7 +79,7 @@ class Guard:
             size = str(len(body)).encode()
             headers = [(b"content-type", b"application/json"), (b"content-length", size)]
             if status == 405:
-                headers.append((b"allow", b"GET, HEAD"))
+                headers.append((b"allow", b"GET, HEAD" + b", POST" * bool(self._posts)))
             await respond({"type": "http.response.start", "status": status, "headers": headers})
             await respond({"type": "http.response.body", "body": body})
             return
@@ -89,8 +92,11 @@ class Guard:
             headers.setdefault(name.lower(), []).append(value)
         if not self._is_allowed(headers.get(b"host", [])):
             return 421, "unknown host name; start the viewer with --allow-host NAME"
-        if scope["method"] not in ("GET", "HEAD"):
+        post = scope["method"] == "POST" and _local_path(scope) in self._posts
+        if scope["method"] not in ("GET", "HEAD") and not post:
             return 405, "only GET and HEAD are allowed"
+        if post and not _is_own(headers):
+            return 403, "request from another site"
         if len(scope.get("query_string", b"")) > MAX_QUERY:
             return 414, f"the query string is longer than {MAX_QUERY} bytes"
         path = _local_path(scope)
@@ -116,6 +122,18 @@ class Guard:
         if not colon or text.endswith("]"):  # no port; the last is an IPv6 address
             name, port = text, ""
         return name in self._hosts and (not port or port.isdecimal())
+
+
+def _is_own(headers: Mapping[bytes, Sequence[bytes]]) -> bool:
+    """True for a request of the page itself, or of a program that is no browser.
+
+    Browsers state the relation only over HTTPS and to this machine; else the origin decides.
+    """
+    sites, origins = headers.get(b"sec-fetch-site", []), headers.get(b"origin", [])
+    if sites:
+        return all(site == b"same-origin" for site in sites)
+    hosts = headers.get(b"host", [])
+    return all(origin.partition(b"://")[2] in hosts for origin in origins)
 
 
 def _local_path(scope: Scope) -> str:

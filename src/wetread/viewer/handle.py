@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import threading
@@ -19,6 +20,7 @@ from wetread.errors import UnknownNameError, UsageError
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
 from wetread.table.rows import IndexLike, IndexRows, check_files
+from wetread.viewer.annotations import Writing, open_writing
 from wetread.viewer.environment import (
     COLAB_ORIGINS,
     detect_environment,
@@ -121,6 +123,10 @@ def view(
     allow_hosts: Iterable[str] = (),
     show_phi: bool = False,
     title: str = "",
+    reader: str | None = None,
+    write: PathLike | None = None,
+    labels: Iterable[str] = (),
+    show_others: bool = False,
 ) -> Handle:
     """Start the viewer of an index in a thread; in a notebook the handle displays the viewer.
 
@@ -139,9 +145,18 @@ def view(
         allow_hosts: additional host names that browsers use, as that of a JupyterHub.
         show_phi: show values that may identify a patient, which are masked otherwise.
         title: title of the page (default: the name of the folder).
+        reader: name of the reader who annotates the images; goes with `write`.
+        write: folder of the annotations, which `wetread.read_boxes` reads: one log per reader.
+            Without it, the viewer writes nothing.
+        labels: labels to choose from, before those of the boxes and predictions.
+        show_others: show the boxes of other readers to the reader, for example to merge them;
+            without it, `boxes` give only their labels.
 
     Raises:
-        UsageError: the port is in use, or no box belongs to an image of the index.
+        UsageError: the port is in use, no box belongs to an image of the index, or an invalid name
+            of a reader or a label.
+        StorageError: the folder of the annotations cannot be written, or another viewer writes
+            those of this reader.
 
     >>> import pathlib, tempfile, wetread
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -153,10 +168,11 @@ def view(
     if consensus not in METHODS:
         raise UnknownNameError("consensus", consensus, METHODS)
     environment = detect_environment()
+    sides = [None if side is None else open_boxes(side) for side in (boxes, predictions)]
     return serve(
         IndexRows.of(index),
-        open_boxes(boxes) if boxes is not None else None,
-        open_boxes(predictions) if predictions is not None else None,
+        *sides,
+        writing=open_writing(write, reader, labels, sides, show_others),
         port=port,
         host=host,
         allow_hosts=[*allow_hosts, *proxy_hosts(environment)],
@@ -182,12 +198,13 @@ def serve(
     at: str | None = None,
     thumbnails: Path | None = None,
     settings: Settings = Settings(),
+    writing: Writing | None = None,
     **options: Any,
 ) -> Handle:
     """Start a viewer in a thread; `options` are those of `State`, all others as in `view`.
 
     `token` is the access token, by default a new one of 256 random bits; `thumbnails` is the folder
-    of the thumbnail cache, None to disable it.
+    of the thumbnail cache, None to disable it; `writing` is closed with the viewer.
     """
     import uvicorn
 
@@ -195,17 +212,22 @@ def serve(
     from wetread.viewer.protocol import limited
     from wetread.viewer.state import State
 
-    if index.folder is not None:
-        check_files(index)
     token = token or secrets.token_urlsafe(32)
-    sides = [_joined(side, index) for side in (boxes, predictions)]
-    listener = _listen(host, port)
-    app = make_app(
-        State(index, *sides, thumbnails=thumbnails, settings=settings, **options),
-        token,
-        [*allow_hosts, url_host(listener.getsockname()[0])],
-        frame_ancestors,
-    )
+    with contextlib.ExitStack() as opened:
+        if writing is not None:
+            opened.callback(writing.log.close)
+        if index.folder is not None:
+            check_files(index)
+        sides = [_joined(side, index) for side in (boxes, predictions)]
+        listener = opened.enter_context(_listen(host, port))
+        options |= {"thumbnails": thumbnails, "settings": settings, "writing": writing}
+        app = make_app(
+            State(index, *sides, **options),
+            token,
+            [*allow_hosts, url_host(listener.getsockname()[0])],
+            frame_ancestors,
+        )
+        opened.pop_all()
     config = uvicorn.Config(
         app,
         http=limited(settings.client_seconds),

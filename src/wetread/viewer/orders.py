@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+_RANDOM = re.compile(r"random:([0-9]{1,9})")
+
+
+def read_seed(order: str) -> int | None:
+    """Seed of a random order; None for the name of a column.
+
+    >>> read_seed("random:7"), read_seed("Modality")
+    (7, None)
+    """
+    match = _RANDOM.fullmatch(order)
+    return int(match[1]) if match else None
 
 
 def sort_stably(keys: pa.ChunkedArray, desc: bool = False) -> NDArray[np.int64]:

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from wetread import __version__
 from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method
@@ -14,6 +16,7 @@ from wetread.common.privacy import kind_of_column
 from wetread.display.render import PRESETS
 from wetread.settings import Settings
 from wetread.table.rows import IndexRows
+from wetread.viewer.annotations import Annotations, Writing
 from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.facets import column_type
 from wetread.viewer.header import MASK
@@ -51,12 +54,17 @@ class State:
         show_phi: bool = False,
         thumbnails: Path | None = None,
         settings: Settings = Settings(),
+        writing: Writing | None = None,
     ) -> None:
+        if writing is not None and boxes is not None:
+            others = pc.not_equal(boxes.table["reader"], writing.log.reader).fill_null(True)
+            boxes = None if writing.blind else boxes.select(others.combine_chunks())
         self.report_key = secrets.token_urlsafe(32)
         self.title = title or Path(index.root).name
         self.masked = not show_phi
         self.marks = Marks(boxes, predictions, consensus)
         self.catalogue = Catalogue(index, settings, self.marks)
+        self.annotations = Annotations(writing, self.catalogue, settings) if writing else None
         self.executor = ThreadPoolExecutor(_THREADS, "wetread-viewer")
         cache = ThumbnailCache(thumbnails, index.root, settings.thumb_bytes)
         self.images = ImageServer(self.catalogue, cache, self.executor, settings)
@@ -70,6 +78,8 @@ class State:
         self.images.close()
         self.catalogue.close()
         self.executor.shutdown(wait=True, cancel_futures=True)
+        if self.annotations is not None:
+            self.annotations.close()
 
     def is_masked(self, column: str) -> bool:
         """True if the values of a column of the index are masked."""
@@ -122,6 +132,7 @@ def describe(state: State) -> dict[str, Any]:
         "report": f"report?key={state.report_key}",
         "presets": presets,
         "masked": state.masked,
+        "annotation": state.annotations.describe() if state.annotations else None,
     }
 
 

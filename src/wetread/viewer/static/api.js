@@ -51,13 +51,16 @@ function address(path, query = {}) {
 
 /**
  * @param {string} path @param {Query} [query] @param {AbortSignal} [signal]
+ * @param {string} [json] to send by POST
  * @returns {Promise<Response>}
  */
-export async function fetchFrom(path, query, signal) {
+export async function fetchFrom(path, query, signal, json) {
+  const type = json === undefined ? undefined : { "Content-Type": "application/json" };
   let response;
   try {
     response = await fetch(address(path, query), {
-      headers: { "X-Wetread-Token": token }, signal, cache: "no-store", credentials: "same-origin",
+      method: json === undefined ? "GET" : "POST", body: json,
+      headers: { "X-Wetread-Token": token, ...type }, signal, cache: "no-store", credentials: "same-origin",
     });
   } catch (error) {
     if (isAbort(error)) throw error;
@@ -81,6 +84,11 @@ export async function fetchFrom(path, query, signal) {
  */
 export async function fetchJson(path, query, signal) {
   return (await fetchFrom(path, query, signal)).json();
+}
+
+/** @template T @param {string} path @param {unknown} value @returns {Promise<T>} */
+export async function postJson(path, value) {
+  return (await fetchFrom(path, {}, undefined, JSON.stringify(value))).json();
 }
 
 /** @param {string} path @param {Query} [query] @param {AbortSignal} [signal] */

@@ -5,7 +5,7 @@ import { iou, judge } from "./match.js";
 
 /** @typedef {import("./types").Box} Box */
 /** @typedef {import("./types").Boxes} Boxes */
-/** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn"} Role */
+/** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn" | "own" | "waiting" | "conflict"} Role */
 /** A box to draw; `text` follows the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
 /** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
 /** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} BoxFilter  judging: predictions were loaded, even if there are none on this image */
@@ -119,6 +119,7 @@ function byWeight(marks, selected) {
 /** Line width and dashes by role, to be distinguishable without colours. @type {Record<Role, [number, string]>} */
 const STROKES = {
   reader: [1.5, ""], consensus: [3, ""], hit: [1.25, "1 4"], tp: [2.25, ""], fp: [2.25, "9 5"], fn: [2.75, "2 4"],
+  own: [2.25, ""], waiting: [2.25, "6 3"], conflict: [2.25, "2 4"],
 };
 const CHIP = 17;
 /** More labels than this hide the image: those of lower scores are only in the list. */

@@ -42,6 +42,10 @@ export class Controls {
       pan: iconButton("pan", "Pan by dragging (D)", () => this.setTool("pan")),
       ruler: iconButton("ruler", "Measure distances (M)", () => this.setTool("ruler")),
     };
+    if (view.app.about.annotation) {
+      this.tools.box = iconButton("box", "Draw a box (R)", () => this.setTool("box"));
+      this.tools.point = iconButton("point", "Set a point (O)", () => this.setTool("point"));
+    }
     this.zoom = h("span", { class: "zoom" });
     this.fit = iconButton("fit", "Fit to the screen (=)", () => view.stage.move({ zoom: null }));
     this.bar = h(

@@ -65,6 +65,8 @@ const ICONS = {
   down: "M8 3v10 M4 9l4 4 4-4",
   filter: "M2 3h12l-4.7 5.5v4.5l-2.6-1.3v-3.2z",
   report: "M3.5 1.8h6l3 3v9.4h-9z M6 8h4 M6 11h4",
+  box: "M2.5 4.5h11v7h-11z M2 4h1 M13 4h1 M2 12h1 M13 12h1",
+  point: "M8 2v4 M8 10v4 M2 8h4 M10 8h4",
   boxes: "M2.5 2.5h7v7h-7z M6.5 6.5h7v7h-7z",
 };
 /** Filled, not drawn. */

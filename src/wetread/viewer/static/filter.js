@@ -37,6 +37,7 @@ export class Filter {
     this.order = h(
       "select", { "aria-label": "Order", onchange: () => app.go({ order: this.order.value, desc: this.order.value in BOX_ORDERS }) },
       h("option", { value: "" }, "path"),
+      h("option", { value: "random:1" }, "random"),
       own.length > 0 && h("optgroup", { label: "Boxes" }, ...own.map(([name, text]) => h("option", { value: name }, text))),
       h("optgroup", { label: "Columns" }, ...names.filter((name) => name !== "path").map((name) => h("option", { value: name }, name))),
     );

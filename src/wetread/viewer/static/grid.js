@@ -136,7 +136,7 @@ export class Grid {
     const key = this.key_;
     try {
       /** @type {Rows} */
-      const answer = await fetchJson(route.group ? "series" : "rows", { ...rowQuery(route), offset: page * PAGE, limit: PAGE, columns: route.group ? "" : route.order, outlines }, controller.signal);
+      const answer = await fetchJson(route.group ? "series" : "rows", { ...rowQuery(route), offset: page * PAGE, limit: PAGE, columns: route.group || route.order.startsWith("random:") ? "" : route.order, outlines }, controller.signal);
       if (key !== this.key_) return;
       this.pages.put(String(page), answer.rows);
       this.setTotal(answer.total);

@@ -60,6 +60,21 @@ export const KEYS = [
     ["L", "show or hide the labels on boxes"],
     ["N ⇧N", "next or previous miss, across images"],
   ]],
+  ["Annotate", [
+    ["R", "draw boxes; drag inside a selected box to move it"],
+    ["O", "set points"],
+    ["Enter", "put a box or a point at the pointer, or in the middle"],
+    ["1 – 9", "label, of the selected and of new boxes"],
+    [", .", "select the previous or next box"],
+    ["← → ↑ ↓", "move the selected box"],
+    ["⇧← ⇧→ ⇧↑ ⇧↓", "size the selected box"],
+    ["Del", "delete the selected box"],
+    ["Ctrl+Z Ctrl+⇧+Z", "undo or redo"],
+    ["C", "copy your boxes from the slice before"],
+    ["Y X", "accept or reject the selected box of others; a label accepts it too"],
+    ["E S Q", "no finding, unsure, bad image"],
+    ["U", "next unread image"],
+  ]],
 ];
 
 export class Help {

@@ -1,6 +1,7 @@
 // Image page: window, frames and panels, following the address.
 
 import { ApiError, fetchJson, fetchPicture, isAbort } from "./api.js";
+import { annotate } from "./annotator.js";
 import { BoxLayer } from "./boxes.js";
 import { Controls } from "./controls.js";
 import { h, s, short } from "./dom.js";
@@ -75,6 +76,7 @@ export class ImageView {
     this.hover = 0;
     /** @type {1 | -1 | 0} direction of the miss to select once the boxes are loaded */
     this.pendingMiss = 0;
+    this.annotator = annotate(this);
   }
 
   get route() {
@@ -312,10 +314,11 @@ export class ImageView {
 
   drawBoxes() {
     const { stage, readers } = this;
-    const marks = this.meta && !this.meta.error ? readers.marks : [];
+    const marks = this.meta && !this.meta.error ? (this.annotator?.combine(readers.marks) ?? readers.marks) : [];
     const chips = readers.layers(this.route).includes("l");
-    this.layer.draw(marks, readers.selected, chips, stage.element.clientWidth);
+    this.layer.draw(marks, this.annotator?.selected || readers.selected, chips, stage.element.clientWidth);
     this.layer.fade(readers.opacity);
+    this.annotator?.draw();
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
     const perMm = this.meta?.spacing && !this.meta.error ? stage.zoom / stage.ratio / this.meta.spacing.column : 0;
     this.overlay.draw(this.meta?.error ? [] : sidesOf(this.stack.info?.orientation), perMm, stage.element.clientWidth, stage.element.clientHeight);
@@ -404,6 +407,7 @@ export class ImageView {
   /** @param {Route} route @param {AbortSignal} signal */
   async loadBoxes(route, signal) {
     const { about } = this.app;
+    this.annotator?.load(route, signal).catch((error) => this.showError(error));
     if (!about.boxes && !about.predictions) return this.readers.clear(route);
     try {
       const boxes = await fetchJson(`images/${route.id}/boxes`, { frame: route.frame }, signal);
@@ -423,11 +427,8 @@ export class ImageView {
     const show = this.readers.layers(this.route);
     const hidden = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
     if (hidden) this.change({ show: show + hidden });
-    if (this.readers.selectMiss(way)) {
-      const mark = this.readers.selectedMark;
-      if (mark) this.stage.reveal(mark.box);
-      return;
-    }
+    const found = this.readers.selectMiss(way) && this.readers.selectedMark;
+    if (found) return this.stage.reveal(found.box);
     let next;
     try {
       next = await findMiss(this.route, this.position?.offset ?? -1, way);
@@ -464,10 +465,9 @@ export class ImageView {
   }
 
   escape() {
-    if (this.ruler) {
-      this.ruler = null;
-      this.drawBoxes();
-    } else this.toGrid();
+    if (!this.ruler) return this.toGrid();
+    this.ruler = null;
+    this.drawBoxes();
   }
 
   toGrid() {

@@ -247,7 +247,7 @@ export class Readers {
   /** Sample of the line style of a role. @param {Role} role @param {string} [colour] */
   sample(role, colour) {
     const stroke = colour ?? (role === "tp" || role === "fp" || role === "fn" ? JUDGED[role] : "currentColor");
-    const [width, dashes] = { reader: [2, ""], consensus: [3.5, ""], hit: [2, "1 4"], tp: [3, ""], fp: [3, "6 3"], fn: [3, "2 3"] }[role];
+    const [width, dashes] = { reader: [2, ""], consensus: [3.5, ""], hit: [2, "1 4"], tp: [3, ""], fp: [3, "6 3"], fn: [3, "2 3"], own: [3, ""], waiting: [3, "6 3"], conflict: [3, "2 3"] }[role];
     return s("svg", { viewBox: "0 0 22 10", class: "sample", "aria-hidden": "true" }, s("path", { d: "M1 5h20", stroke, "stroke-width": width, "stroke-dasharray": dashes }));
   }
 }

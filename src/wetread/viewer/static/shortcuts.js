@@ -44,6 +44,7 @@ const ACTIONS = {
  */
 export function press(view, event) {
   const { key, code } = event;
+  if (view.annotator?.key(event)) return true;
   if (event.shiftKey && /^Digit[1-9]$/.test(code)) {
     view.readers.flipReader(Number(code[5]) - 1);
     return true;

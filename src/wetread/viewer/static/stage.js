@@ -14,6 +14,7 @@ import { h, s, set } from "./dom.js";
  * @property {(x: number | null, y: number | null) => void} pointed at stored edge coordinates
  * @property {(from: [number, number], to: [number, number]) => void} measured
  * @property {(steps: number) => boolean} wheeled returns true if handled
+ * @property {(tool: string, at: [number, number], pointer: string) => import("./draw_tool.js").Drag | null} [marked] with a tool that draws
  */
 
 const STOPS = [1 / 16, 1 / 8, 1 / 6, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
@@ -245,6 +246,8 @@ export class Stage {
     const from = this.toImage(...start);
     const stop = new AbortController();
     if (tool === "window") this.listener.grabbed();
+    const drawing = tool === "box" || tool === "point";
+    const marking = drawing ? this.listener.marked?.(tool, start, event.pointerType) : null;
     /** @param {PointerEvent} move */
     const drag = (move) => {
       const now = this.at(move);
@@ -253,13 +256,16 @@ export class Stage {
         const [x, y] = this.toImage(...now);
         const [cx, cy] = this.toImage(this.element.clientWidth / 2, this.element.clientHeight / 2);
         this.move({ zoom: this.zoom, x: cx + from[0] - x, y: cy + from[1] - y });
-      } else if (tool === "ruler") this.listener.measured(from, this.toImage(...now));
+      } else if (drawing) marking?.move(now);
+      else if (tool === "ruler") this.listener.measured(from, this.toImage(...now));
       else this.listener.dragged(dx, dy);
     };
     this.element.dataset.dragging = tool;
     this.element.addEventListener("pointermove", drag, { signal: stop.signal });
-    const end = () => {
+    /** @param {PointerEvent} last */
+    const end = (last) => {
       stop.abort();
+      marking?.end(last.type === "pointerup");
       delete this.element.dataset.dragging;
     };
     this.element.addEventListener("pointerup", end, { signal: stop.signal });

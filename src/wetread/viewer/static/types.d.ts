@@ -10,7 +10,7 @@ export interface About {
   title: string; version: string; rows: number; images: number; columns: Column[];
   readers: string[]; labels: string[]; boxes: boolean; predictions: boolean; consensus: boolean;
   box_columns: string[]; image_columns: string[]; start: { score: number; f1: number | null } | null;
-  report: string | null; presets: Preset[]; masked: boolean;
+  report: string | null; presets: Preset[]; masked: boolean; annotation: Annotation | null;
 }
 
 export interface Row {
@@ -64,6 +64,21 @@ export interface Box {
   reader?: string; score?: number | null; kind?: string;
 }
 export interface Boxes { truth: Box[]; consensus: Box[] | null; predictions: Box[]; nothing?: string[] }
+
+/** What a reader says about an image: a box, a point, the rejection of a box of others, or a verdict. */
+export interface Content {
+  kind: "box" | "point" | "reject" | "nothing" | "unsure" | "bad image";
+  label?: string; frame?: number | null; corners?: [number, number, number, number]; target?: Target;
+}
+/** Box of a reader, the consensus or the model. */
+export interface Target { from: string; label: string; corners: number[] }
+export interface Stroke extends Partial<Content> {
+  uuid: string; op: "put" | "delete" | "resolve"; image: string; item: string; base: number;
+}
+export interface Saved { status: string; revision: number; read: number }
+export interface Annotations { items: { item: string; revision: number; stroke: Stroke | null }[]; conflicts: Stroke[] }
+export interface Annotation { reader: string; labels: string[]; blind: boolean; read: number }
+
 export interface Misses { total: number; images: { id: string; offset: number; fp: number; fn: number }[] }
 
 /** Id of the image, frame, position in mm, path. */
