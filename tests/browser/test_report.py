@@ -84,7 +84,7 @@ def test_no_horizontal_scrolling(opened: Any, width: int) -> None:
 
 def test_without_javascript(opened: Any) -> None:
     page = opened("full", java_script_enabled=False)
-    assert page.locator("section").count() == 18
+    assert page.locator("section").count() == 19
     assert page.locator("h2").first.inner_text().split()[1] == "Images"
 
 

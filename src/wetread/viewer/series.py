@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wetread.errors import PROBLEMS, SERIES_PROBLEMS, NotFoundError, UsageError
 from wetread.series.build import Collection
-from wetread.series.table import Series, SeriesStack, SeriesTable
+from wetread.series.table import Series, SeriesTable
 from wetread.settings import Settings
 from wetread.table.rows import fetch_rows
 from wetread.viewer.catalogue import Catalogue, RowNumbers, RowQuery
@@ -330,19 +330,19 @@ def _label(series: Series) -> list[dict[str, Any]]:
             "slices": len(stack.slices),
             "volume": stack.is_volume,
             "divided_by": {name: _short(value) for name, value in stack.divided_by.items()},
-            "plane": name_plane(stack),
+            "plane": name_plane(stack.orientation),
         }
         for stack in series.stacks[:_MOST_LABELS]
     ]
 
 
-def name_plane(stack: SeriesStack) -> str:
-    """Plane of a stack: that whose normal is nearest.
+def name_plane(orientation: Sequence[float]) -> str:
+    """Plane whose normal is nearest to that of an Image Orientation (Patient); "" without one.
 
-    >>> name_plane(SeriesStack([], True, (2, 1, 1), (1, 1, 1), (0, 1, 0, 0, 0, -1), {}, None))
+    >>> name_plane((0, 1, 0, 0, 0, -1))
     'sagittal'
     """
-    row, column = np.reshape(stack.orientation, (2, 3))
+    row, column = np.reshape(orientation, (2, 3))
     if not np.isfinite([row, column]).all():
         return ""
     return ("sagittal", "coronal", "axial")[int(np.abs(np.cross(row, column)).argmax())]

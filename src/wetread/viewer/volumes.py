@@ -132,7 +132,7 @@ class VolumeServer:
             "pixel": _pixel(volume),
             "planes": planes,
             "oblique": _obliquity(volume.affine),
-            "acquired": name_plane(series.stacks[stack]),
+            "acquired": name_plane(series.stacks[stack].orientation),
             "slices": [(one.id, one.frame) for one in volume.slices],
             "limit": _refuse(volume, self._limit),
             "others": [_label(one) for one in self._others(series)],
@@ -247,9 +247,8 @@ def cut_plane(values: Array, affine: NDArray[np.float64], name: str, at: int) ->
         UsageError: no such plane.
 
     >>> cut_plane(np.arange(4).reshape(2, 1, 2), np.diag([2, 1.0, 1, 1]), "coronal", 0)
-    array([[2, 3],
-           [2, 3],
-           [0, 1]])
+    array([[1, 3, 3],
+           [0, 2, 2]])
     """
     if name not in PLANES:
         raise UsageError(f"plane must be one of {', '.join(PLANES)}")
@@ -348,7 +347,7 @@ def _label(volume: tuple[Series, int]) -> dict[str, Any]:
         "modality": series.modality,
         "description": {"SeriesDescription": series.row["SeriesDescription"]},
         "number": series.row["SeriesNumber"],
-        "plane": name_plane(stack),
+        "plane": name_plane(stack.orientation),
         "slices": len(stack.slices),
         "divided_by": {name: str(value) for name, value in stack.divided_by.items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import pyarrow.compute as pc
 
 from wetread.boxes.table import CORNERS
 from wetread.reports import blocks
@@ -31,13 +31,14 @@ SELECT id, path, member, Modality, photometric, Rows, "Columns", frame, slices F
     FROM (
         SELECT id, frame, count(*) OVER one AS slices,
             row_number() OVER (one ORDER BY slice_index, id) AS at
-        FROM slices WHERE coalesce(stack_index, 0) = 0 WINDOW one AS (PARTITION BY series_id)) s
+        FROM slices WHERE coalesce(stack_index, 0) = 0
+        WINDOW one AS (PARTITION BY CASE WHEN stack_index = 0 THEN series_id ELSE id END)) s
         JOIN "index" i USING (id)
     WHERE s.at = s.slices // 2 + 1 AND i.{PIXELS} AND i.{{shown}})
 WHERE floor(place * {SAMPLE} / n) > floor((place - 1) * {SAMPLE} / n)
 ORDER BY path, member, frame
 """
-"""Middle slice of the largest stack of each series."""
+"""Middle slice of the largest stack of each series, and every image without a stack."""
 _NO_RISK = "id NOT IN (SELECT id FROM problems WHERE code = 'BURNED_IN_RISK')"
 _WITH_BOXES = "id IN (SELECT id FROM boxes WHERE kind = 'box')"
 _BOXES = f"""
@@ -71,10 +72,11 @@ def describe(subject: Subject) -> Section:
 def _sample_series(subject: Subject, shown: str) -> tuple[list[dict[str, Any]], str] | None:
     """Middle slices of a sample of the series, and the command; None if none has two slices."""
     collection = SeriesTable(subject.index, progress=False).collection
-    if not (np.bincount(collection.slices.series, minlength=1) > 1).any():
+    slices = slice_table(collection)
+    if not pc.any(pc.greater(slices["slice_index"], 0)).as_py():
         return None
     sql = _SERIES.format(shown="id IS NOT NULL" if shown == "true" else shown)
-    rows = subject.query(sql, slices=slice_table(collection))
+    rows = subject.query(sql, slices=slices)
     return rows, subject.command(sql)
 
 
