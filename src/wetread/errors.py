@@ -261,6 +261,7 @@ _SERIES_CODES: _Codes = (
     ("ORIENTATION_MIXED", "warning", "A slice with another orientation."),
     ("MATRIX_MIXED", "warning", "A slice with another number of rows or columns."),
     ("PIXEL_SPACING_MIXED", "error", "A slice with another pixel spacing."),
+    ("FRAME_OF_REFERENCE_MIXED", "error", "A slice with another frame of reference."),
     ("PIXEL_SPACING_MISSING", "error", "Slices without a usable pixel spacing."),
     # positions
     ("POSITION_MISSING", "error", "A slice without a usable position or orientation."),

@@ -254,6 +254,7 @@ def slices_of(position: Any, orientation: Any = (1, 0, 0, 0, 1, 0), **arrays: An
         "spacing": np.ones((count, 2)),
         "matrix": np.tile([8, 8, 1], (count, 1)),
         "uid": np.arange(count),
+        "reference": np.zeros(count, int),
         **{name: np.zeros(count, bool) for name in ("localizer", "mosaic", "composed")},
         "volumetric": np.ones(count, bool),
         **arrays,

@@ -189,6 +189,25 @@ def test_slice_twice_with_another_slope(scan_series: Scan, ct: Make) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 20, 39])
+def test_frame_of_reference_of_one_differs(n: int, scan_series: Scan, ct: Make) -> None:
+    rows = ct()
+    rows[n]["FrameOfReferenceUID"] = "2.25.77"
+    index = scan_series(rows)
+    assert_refused(index)
+    assert codes(index) == ["FRAME_OF_REFERENCE_MIXED"]
+    assert files(index, "FRAME_OF_REFERENCE_MIXED") == [f"0-{n:03}.dcm"]
+
+
+def test_frame_of_reference_of_some_is_absent(scan_series: Scan, ct: Make) -> None:
+    rows = ct()
+    for row in rows[::2]:
+        row["FrameOfReferenceUID"] = None
+    index = scan_series(rows)
+    assert codes(index) == []
+    assert index.series[0].volume.shape[0] == len(rows)
+
+
+@pytest.mark.parametrize("n", [0, 20, 39])
 def test_pixel_spacing_of_one_differs(n: int, scan_series: Scan, ct: Make) -> None:
     rows = ct()
     rows[n]["PixelSpacing"] = ["0.7", "0.8"]

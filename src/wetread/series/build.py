@@ -191,7 +191,9 @@ def _stack_regular(result: Collection) -> None:
     counts = result.ends - starts
     usable = geometry.placed & ~s.composed
     clean = ~np.logical_or.reduceat(s.localizer | ~usable, starts)
-    regular = geometry.regular.value & clean
+    known = np.where(s.reference < 0, np.iinfo(np.int64).max, s.reference)
+    one_reference = np.maximum.reduceat(s.reference, starts) <= np.minimum.reduceat(known, starts)
+    regular = geometry.regular.value & clean & one_reference
     single = (counts == 1) & usable[starts]
     simple = np.repeat(regular | single, counts)
     within = np.arange(len(s)) - np.repeat(starts, counts)

@@ -302,6 +302,7 @@ def select_slices(images: Images, chosen: Ints) -> Slices:
         vectors(columns["PixelSpacing"], 2),
         np.stack([filled(columns[name], -1) for name in _MATRIX], axis=1).astype(np.int64),
         images.instance[chosen],
+        images.codes["FrameOfReferenceUID"][chosen],
         images.has_item("ImageType", "LOCALIZER")[chosen],
         mosaic,
         mosaic | images.has_item("SeriesType", "REPROJECTION", 1)[chosen],

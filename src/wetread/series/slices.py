@@ -35,6 +35,8 @@ class Slices:
     """Rows, Columns and Samples per Pixel, (n, 3)."""
     uid: Ints
     """Number of the SOP Instance UID, (n,)."""
+    reference: Ints
+    """Number of the Frame of Reference UID; -1 without one, (n,)."""
     localizer: Bools
     """LOCALIZER in Image Type, (n,)."""
     mosaic: Bools

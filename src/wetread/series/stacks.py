@@ -365,7 +365,20 @@ def _check(stack: Stack, others: list[list[Stack]], s: Slices, settings: Setting
             )
     scout = stack.localizer and any(not other.localizer for group in others for other in group)
     known = bool((s.spacing[first] > 0).all() and (s.matrix[first] > 0).all())
-    return check.regular and known and not scout
+    strange = _find_references(stack, s)
+    stack.found += strange
+    return check.regular and known and not scout and not strange
+
+
+def _find_references(stack: Stack, s: Slices) -> list[Found]:
+    """Slices with another frame of reference than most, whose positions cannot be compared."""
+    stated = stack.slices[s.reference[stack.slices] >= 0]
+    if not len(stated) or (s.reference[stated] == s.reference[stated[0]]).all():
+        return []
+    usual = _commonest(s.reference[stated])
+    text = "another Frame of Reference UID than most slices of the stack"
+    others = stated[s.reference[stated] != usual].tolist()
+    return [Found("FRAME_OF_REFERENCE_MIXED", (n,), text) for n in others]
 
 
 def _confirm(stack: Stack, others: list[list[Stack]], s: Slices, settings: Settings) -> bool:
