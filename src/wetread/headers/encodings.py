@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydicom._uid_dict import UID_dictionary
+from wetread.headers.dictionary import UIDS
 
 UNDEFINED = 0xFFFFFFFF
 """Length of a value that ends with a delimiter (PS3.5 7.5)."""
@@ -44,7 +44,7 @@ KINDS: dict[str, str] = {
 """Transfer Syntax UID -> encoding of its pixels; other code-streams are decoded as well."""
 
 KNOWN_SYNTAXES = frozenset(
-    {uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax"}
+    {uid for uid, entry in UIDS.items() if entry[1] == "Transfer Syntax"}
     | {uid for uid in KINDS if uid.startswith("1.2.840.10008.")}  # newer ones than pydicom knows
 )
 

@@ -17,14 +17,15 @@ import pyarrow as pa
 
 from wetread.common.arrays import array, filled
 from wetread.headers.core.constants import DATE, DECIMAL, F_CLIPPED, INTEGER
+from wetread.headers.dictionary import TAG_OF
 from wetread.headers.gather import gather_bytes, trim
-from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING, tag_of
+from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING
 from wetread.headers.schema import column_of
 from wetread.headers.walks import Bytes, Elements, Int64s
 from wetread.settings import Settings
 
-_FRAMES = tag_of("NumberOfFrames")
-_VARYING = frozenset(map(tag_of, VARYING))
+_FRAMES = TAG_OF["NumberOfFrames"]
+_VARYING = frozenset(TAG_OF[name] for name in VARYING)
 _TAGS = np.array([*PATHS, _FRAMES], np.uint32)
 _TEXTS = np.array([tag for tag in _TAGS.tolist() if column_of(tag).family <= DATE], np.uint32)
 Bools = npt.NDArray[np.bool_]

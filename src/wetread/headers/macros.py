@@ -6,7 +6,7 @@ parametric maps (C.8.32.3) and converted images (C.7.6.16.2.25).
 
 from __future__ import annotations
 
-from pydicom.datadict import tag_for_keyword
+from wetread.headers.dictionary import TAG_OF
 
 SHARED_GROUPS, PER_FRAME_GROUPS = 0x52009229, 0x52009230
 _CONTENT = ("FrameContentSequence",)
@@ -62,19 +62,8 @@ VARYING = (
 """Elements that most images share among their frames; the others tell frames apart."""
 
 
-def tag_of(keyword: str) -> int:
-    """Tag of a keyword of the dictionary.
-
-    >>> hex(tag_of("PixelSpacing"))
-    '0x280030'
-    """
-    tag = tag_for_keyword(keyword)
-    assert tag is not None, keyword
-    return int(tag)
-
-
 PATHS: dict[int, tuple[tuple[int, ...], ...]] = {
-    tag_of(keyword): tuple(tuple(map(tag_of, path.split("/"))) for path in paths)
+    TAG_OF[keyword]: tuple(tuple(TAG_OF[name] for name in path.split("/")) for path in paths)
     for keyword, paths in MACROS.items()
 }
 """`MACROS` as tags."""

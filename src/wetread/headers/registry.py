@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from pydicom._dicom_dict import DicomDictionary
 
 from wetread.headers.core.columns import number_tags
 from wetread.headers.core.constants import TRIM_EQUALS, TRIM_LEFT
+from wetread.headers.dictionary import DICTIONARY
 from wetread.headers.schema import Column, column_of, pack_vr
 from wetread.headers.walks import Elements
 
@@ -61,7 +61,7 @@ class Registry:
     def _code_of(self, tag: int) -> int:
         if tag in self._codes:
             return self._codes[tag]
-        if tag not in DicomDictionary:
+        if tag not in DICTIONARY:
             if self._strange == _MOST_STRANGE:
                 return NO_CODE
             self._strange += 1

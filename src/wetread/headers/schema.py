@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import pyarrow as pa
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom.datadict import mask_match
 
 from wetread.headers.core.constants import (
     AT,
@@ -27,6 +25,7 @@ from wetread.headers.core.constants import (
     US,
     UV,
 )
+from wetread.headers.dictionary import DICTIONARY, REPEATERS, TAG_OF, find_mask
 
 FAMILY_OF_VR: dict[str, int] = {
     **dict.fromkeys(
@@ -196,18 +195,18 @@ def column_of(tag: int) -> Column:
 
 def _look_up(tag: int) -> tuple[str, str, str, bool]:
     """VR, VM, name and whether the dictionary knows the tag."""
-    entry = DicomDictionary.get(tag)
+    entry = DICTIONARY.get(tag)
     if entry is not None and entry[4] and entry[0] in _USUAL_VRS:
         return entry[0], entry[1], entry[4], True
-    mask = mask_match(tag)
-    if mask is not None and RepeatersDictionary[mask][4]:
-        vr, vm, _, _, keyword = RepeatersDictionary[mask]
+    mask = find_mask(tag)
+    if mask is not None and REPEATERS[mask][4]:
+        vr, vm, _, _, keyword = REPEATERS[mask]
         varying = tag >> 16 if "x" in mask[:4] else tag & 0xFFFF
         return vr, vm, f"{keyword}_{varying:04x}", True
     return "UN", "1", f"x_{tag >> 16:04x}_{tag & 0xFFFF:04x}", False
 
 
-_USUAL_VRS = {entry[0] for entry in DicomDictionary.values()} - {"NONE", "OB or OW or NONE", ""}
+_USUAL_VRS = {entry[0] for entry in DICTIONARY.values()} - {"NONE", "OB or OW or NONE", ""}
 
 
 def unknown_column(tag: int, *, text: bool) -> Column:
@@ -287,8 +286,6 @@ CORE_KEYWORDS = (
 )
 # fmt: on
 
-_TAG_OF: dict[str, int] = {entry[4]: tag for tag, entry in DicomDictionary.items() if entry[4]}
-
 
 def fields_of(columns: Iterable[Column]) -> list[pa.Field]:
     """The fields of columns in order of tag, each followed by its parsed form."""
@@ -300,7 +297,7 @@ def fields_of(columns: Iterable[Column]) -> list[pa.Field]:
     return fields
 
 
-CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(_TAG_OF[keyword]) for keyword in CORE_KEYWORDS)
+CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(TAG_OF[keyword]) for keyword in CORE_KEYWORDS)
 """DICOM columns of every table."""
 
 CORE: pa.Schema = pa.schema([*OWN_FIELDS, *fields_of(CORE_COLUMNS)])

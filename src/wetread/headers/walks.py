@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 
 from wetread.common.arrays import array, filled
 from wetread.headers import problems
@@ -47,6 +46,7 @@ from wetread.headers.core.constants import (
     SLACK,
 )
 from wetread.headers.core.walk import Walk
+from wetread.headers.dictionary import DICTIONARY, REPEATERS
 from wetread.headers.encodings import (
     EXPLICIT_BE,
     EXPLICIT_LE,
@@ -93,9 +93,9 @@ class Standard:
         self.slot_tag = np.full(65536, NO_TAG, np.uint32)
         self.slot_vr = np.zeros(65536, np.uint16)
         self.slot_bits = np.zeros(65536, np.uint8)
-        for tag in DicomDictionary:
+        for tag in DICTIONARY:
             self._add(tag, D_LISTED)
-        for mask in RepeatersDictionary:
+        for mask in REPEATERS:
             self._add(int(mask.replace("x", "0"), 16), D_REPEATED)
         for tag in GROUP_TAGS:
             self._add(tag, D_GROUP)

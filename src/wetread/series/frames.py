@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from wetread.common.arrays import array
 from wetread.common.progress import Progress
-from wetread.headers.macros import MACROS, tag_of
+from wetread.headers.dictionary import TAG_OF
+from wetread.headers.macros import MACROS
 from wetread.headers.schema import column_of
 from wetread.pixels.access import items, read_numbers, texts
 from wetread.settings import Settings
@@ -34,7 +35,7 @@ def _widest(kind: pa.DataType) -> pa.DataType:
     return pa.int64() if pa.types.is_integer(kind) else kind
 
 
-FIELDS = {name: _widest(column_of(tag_of(name)).type) for name in MACROS}
+FIELDS = {name: _widest(column_of(TAG_OF[name]).type) for name in MACROS}
 """Columns of the table: the elements of the macros, and their types."""
 SCHEMA = pa.schema([("id", pa.string()), ("frame", pa.int32()), *FIELDS.items()])
 _SOURCE = ("id", "path", "path_bytes", "member", "member_bytes", "file_size", "etag")
