@@ -272,7 +272,7 @@ def test_other_columns_are_kept() -> None:
 
 
 def test_json_lines_by_pandas(tmp_path: Path) -> None:
-    """What the error says to do."""
+    """Lines of JSON, read as the error for them recommends."""
     line = '{"image": "007", "label": "mass", "bbox": [1, 2, 3, 4]}'
     (tmp_path / "own.jsonl").write_text(f"{line}\n{line}\n")
     frame = pd.read_json(tmp_path / "own.jsonl", lines=True, dtype=False)

@@ -95,11 +95,6 @@ def whole_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def filled_flags(values: pa.Array) -> Bools:
-    """Flags of the values that are not null."""
-    return _unpack(values.buffers()[0], values.offset, len(values))
-
-
 def _texts(values: list[Any], kind: pa.DataType, validity: pa.Buffer | None) -> pa.Array:
     """Array of texts or bytes; the nulls of `validity` may be None."""
     is_text = pa.types.is_string(kind)

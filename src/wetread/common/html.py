@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 PICTURE = 1024
@@ -68,6 +69,13 @@ def table_html(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
         for row in rows
     )
     return f"<table>{f'<thead><tr>{top}</tr></thead>' if top else ''}<tbody>{body}</tbody></table>"
+
+
+def preview_html(rows: pa.Table, noun: str) -> str:
+    """Number of the rows of a table, and the first five of them."""
+    more = ", the first 5:" if len(rows) > 5 else ":"
+    first = table_html(rows.column_names, (row.values() for row in rows.slice(0, 5).to_pylist()))
+    return f"<p>{len(rows):,} {noun}{more}</p>{first}"
 
 
 def to_text(value: Any) -> str:

@@ -30,7 +30,6 @@ from wetread.images.export import (
     write_images,
     write_manifest,
 )
-from wetread.series.export import VolumeFormat, export_volumes
 from wetread.table.query import query
 from wetread.table.rows import IndexRows
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.display.render import WindowLike
+    from wetread.series.export import VolumeFormat
 
 LABELLED = pa.schema(
     [
@@ -119,6 +119,8 @@ class Exporting(IndexRows):
         if to == "nifti":
             if any(option is not None for option in (size, window, crop, boxes)):
                 raise UsageError("size, window, crop and boxes are for pictures, not for volumes")
+            from wetread.series.export import export_volumes
+
             kind: Any = format or "nii.gz"
             return to_frame(export_volumes(self, folder, kind, workers, progress))
         if (boxes is None) != (to is None):

@@ -56,6 +56,7 @@ from wetread.headers.encodings import (
     encoding_of,
     infer_compression,
 )
+from wetread.headers.families import families
 from wetread.headers.gather import gather_strings
 from wetread.headers.macros import GROUP_TAGS
 from wetread.headers.schema import FAMILY_OF_VR, LONG_FORM_VRS, column_of, pack_vr
@@ -77,7 +78,6 @@ _ENDLESS = 1 << 60
 """Size of a deflated data set beyond the limit, whose end is unknown."""
 _INFLATED = 4
 """Maximum size of a deflated data set, as a multiple of `header_bytes`."""
-_UNIT = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "UV": 8, "SV": 8, "FD": 8}
 
 
 class Standard:
@@ -89,7 +89,7 @@ class Standard:
         for vr, family in FAMILY_OF_VR.items():
             self.form[pack_vr(vr)] = 2 if vr in LONG_FORM_VRS else 1
             if family not in (LENGTH, SEQUENCE):
-                self.unit[pack_vr(vr)] = _UNIT.get(vr, 1)
+                self.unit[pack_vr(vr)] = families().unit[family]
         self.slot_tag = np.full(65536, NO_TAG, np.uint32)
         self.slot_vr = np.zeros(65536, np.uint16)
         self.slot_bits = np.zeros(65536, np.uint8)

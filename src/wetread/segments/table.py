@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
 from wetread.common.dataframe import to_frame
-from wetread.common.html import table_html
+from wetread.common.html import preview_html
 from wetread.common.progress import Progress
 from wetread.display.plot import Outline
 from wetread.errors import SEGMENT_PROBLEMS, UnknownNameError, WetreadError
@@ -23,6 +23,7 @@ from wetread.segments.match import Images
 from wetread.segments.segment import Segment, find_alignment
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
+from wetread.table.query import find_rows
 from wetread.table.rows import IndexRows
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ _PROBLEM_SCHEMA = pa.schema(
     + [("number", _I), ("label", _T), ("text", _T)]
 )
 _PREVIEW = ("path", "number", "label", "aligned", "voxels", "volume_ml", "slices", "problems")
-_ROW = "row of the table of segments"
 
 
 @dataclass
@@ -196,15 +196,10 @@ class Segments:
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        from wetread.table.query import where
-
-        numbered = self.table.append_column(_ROW, pa.array(np.arange(len(self))))
-        found = where(IndexRows("", numbered.schema, rows=numbered), expression)
-        assert found.rows is not None
+        numbers = find_rows(self.table, expression)
         selected = type(self)(
             self._files, self.root, self.images, self._settings, accepted=self._accepted
         )
-        numbers = found.rows[_ROW].to_numpy()
         selected._whole = self._whole
         selected._chosen = numbers if self._chosen is None else self._chosen[numbers]
         return selected
@@ -357,10 +352,7 @@ class Segments:
         return f"<Segments: {len(self):,} segments in {len(self._files):,} files of {self.root}>"
 
     def _repr_html_(self) -> str:
-        rows = self.table.slice(0, 5).select(_PREVIEW).to_pylist()
-        more = ", the first 5:" if len(self) > 5 else ":"
-        table = table_html(_PREVIEW, (row.values() for row in rows))
-        return f"<p>{len(self):,} segments{more}</p>{table}"
+        return preview_html(self.table.select(_PREVIEW), "segments")
 
 
 def _name_hidden(count: int, shape: tuple[int, ...]) -> Outline:

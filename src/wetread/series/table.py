@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from wetread.common.dataframe import to_frame
-from wetread.common.html import table_html
+from wetread.common.html import preview_html
 from wetread.errors import SERIES_PROBLEMS, GeometryError, UnknownNameError, UsageError
 from wetread.series import tables
 from wetread.series.affine import make_affine, read_spacing
@@ -20,6 +20,7 @@ from wetread.series.build import Collection, collect
 from wetread.series.stacks import Stack
 from wetread.series.volume import Grid, Slice, Volume
 from wetread.settings import Settings
+from wetread.table.query import find_rows
 from wetread.table.rows import IndexRows, fetch_rows
 
 if TYPE_CHECKING:
@@ -85,13 +86,8 @@ class SeriesTable:
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        from wetread.table.query import where
-
-        rows = self.table
-        found = where(IndexRows("", rows.schema, rows=_numbered(rows)), expression)
-        assert found.rows is not None
+        numbers = find_rows(self.table, expression)
         selected = type(self)(self._index, self._settings)
-        numbers = found.rows[_ROW].to_numpy()
         selected._whole = self._whole
         selected._chosen = numbers if self._chosen is None else self._chosen[numbers]
         return selected
@@ -144,11 +140,7 @@ class SeriesTable:
         return f"<SeriesTable: {len(self):,} series in {self._index.root}>"
 
     def _repr_html_(self) -> str:
-        rows = self.table.slice(0, 5).select(_PREVIEW).to_pylist()
-        more = ", the first 5:" if len(self) > 5 else ":"
-        return f"<p>{len(self):,} series{more}</p>" + table_html(
-            _PREVIEW, (row.values() for row in rows)
-        )
+        return preview_html(self.table.select(_PREVIEW), "series")
 
 
 @dataclass(frozen=True)
@@ -314,10 +306,3 @@ def _place(row: dict[str, Any]) -> str:
     """File, archive member and frame of a problem."""
     frame = "" if row["frame"] is None else f" frame {row['frame']}"
     return f"{row['path']} {row['member'] or ''}".strip() + frame
-
-
-_ROW = "row of the series table"
-
-
-def _numbered(rows: pa.Table) -> pa.Table:
-    return rows.append_column(_ROW, pa.array(np.arange(len(rows))))

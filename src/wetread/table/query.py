@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from wetread.errors import PROBLEMS, QueryError, UnknownNameError
 from wetread.table.database import ALL_ROWS
@@ -75,6 +76,25 @@ def open_queries(index: IndexRows) -> Iterator[RunQuery]:
             return connection.sql(sql).to_arrow_table()
 
         yield run_query
+
+
+_PLACE = "place in the table"
+
+
+def find_rows(rows: pa.Table, expression: str) -> NDArray[np.int64]:
+    """Numbers of the rows of a table that fulfil an SQL expression over its columns.
+
+    >>> find_rows(pa.table({"label": ["a", "b", "b"]}), "label = 'b'").tolist()
+    [1, 2]
+
+    Raises:
+        QueryError: not one expression, or an unknown column.
+    """
+    numbered = rows.append_column(_PLACE, pa.array(np.arange(len(rows))))
+    found = where(IndexRows("", rows.schema, rows=numbered), expression)
+    assert found.rows is not None
+    numbers: NDArray[np.int64] = found.rows[_PLACE].to_numpy()
+    return numbers
 
 
 def where(

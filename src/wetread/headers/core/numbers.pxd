@@ -9,8 +9,10 @@ cdef class Numbers:
     # the last number that was parsed
     cdef double real
     cdef long long whole
+    cdef int minus
 
     cdef int parse_decimal(self, long long first, long long end) except? -1 nogil
+    cdef long long skip_sign(self, long long first, long long end) except? -1 nogil
     cdef long long skip_digits(self, long long first, long long end) except? -1 nogil
     cdef int parse_power(self, long long first, long long end) except? -1 nogil
     cdef int parse_integer(self, long long first, long long end) except? -1 nogil

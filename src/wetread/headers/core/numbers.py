@@ -42,16 +42,15 @@ class Numbers:
 
         Parsed is what is exact: digits below 2**53 and a power of ten up to 22 (Clinger 1990).
         """
-        k: cython.longlong = first
+        k: cython.longlong
         after: cython.longlong
         digits: cython.int
         scale: cython.int = 0
-        minus: cython.int = 0
+        minus: cython.int
         if first == end:
             return EMPTY
-        if self.arena[k] == 0x2D or self.arena[k] == 0x2B:
-            minus = self.arena[k] == 0x2D
-            k += 1
+        k = self.skip_sign(first, end)
+        minus = self.minus
         self.whole = 0
         after = self.skip_digits(k, end)
         digits = after - k
@@ -78,6 +77,14 @@ class Numbers:
             self.real = -self.real
         return PARSED
 
+    def skip_sign(self, first, end):
+        """End of a sign, if there is one; `minus` is true for that of a negative number."""
+        self.minus = 0
+        if first < end and (self.arena[first] == 0x2D or self.arena[first] == 0x2B):
+            self.minus = self.arena[first] == 0x2D
+            return first + 1
+        return first
+
     def skip_digits(self, first, end):
         """End of the digits, which are appended to `whole` as long as it is exact."""
         k: cython.longlong = first
@@ -88,12 +95,8 @@ class Numbers:
 
     def parse_power(self, first, end):
         """Power of ten after the letter E; NO_POWER if there is none or it is too large."""
-        k: cython.longlong = first
+        k: cython.longlong = self.skip_sign(first, end)
         power: cython.int = 0
-        minus: cython.int = 0
-        if k < end and (self.arena[k] == 0x2D or self.arena[k] == 0x2B):
-            minus = self.arena[k] == 0x2D
-            k += 1
         if k == end:
             return NO_POWER
         while k < end:
@@ -101,17 +104,13 @@ class Numbers:
                 return NO_POWER
             power = power * 10 + self.arena[k] - 0x30
             k += 1
-        return -power if minus else power
+        return -power if self.minus else power
 
     def parse_integer(self, first, end):
         """Parse a whole number (IS) of up to 18 digits into `whole`."""
-        k: cython.longlong = first
-        minus: cython.int = 0
+        k: cython.longlong = self.skip_sign(first, end)
         if first == end:
             return EMPTY
-        if self.arena[k] == 0x2D or self.arena[k] == 0x2B:
-            minus = self.arena[k] == 0x2D
-            k += 1
         if k == end or end - k > 18:
             return UNPARSED
         self.whole = 0
@@ -120,7 +119,7 @@ class Numbers:
                 return UNPARSED
             self.whole = self.whole * 10 + self.arena[k] - 0x30
             k += 1
-        if minus:
+        if self.minus:
             self.whole = -self.whole
         return PARSED
 
