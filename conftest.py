@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent
 BUILD = runpy.run_path(str(ROOT / "hatch_build.py"))
 
-collect_ignore = [str(path) for path in BUILD["find_modules"](ROOT)]
+collect_ignore = [str(path) for path in BUILD["find_sources"](ROOT)]
 
 
 def pytest_configure() -> None:

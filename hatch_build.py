@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -41,8 +43,8 @@ class CompileHook(BuildHookInterface):  # type: ignore[misc, type-arg]
         build_data["artifacts"] += [f"/{path.as_posix()}" for path in libraries]
 
 
-def find_modules(root: Path) -> list[Path]:
-    """Sources of the compiled modules, relative to `root`: with `# cython:` or a .pxd beside."""
+def find_sources(root: Path) -> list[Path]:
+    """Compiled sources, relative to `root`: with `# cython:` or a .pxd beside."""
     return [
         path.relative_to(root)
         for path in sorted(root.glob("src/**/*.py"))
@@ -50,9 +52,44 @@ def find_modules(root: Path) -> list[Path]:
     ]
 
 
+def joined_sources(path: Path) -> list[Path]:
+    """The sources that a module's comment `# joins:` names: of the classes below its own."""
+    line = re.search(r"^# joins: (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    return [path.with_name(f"{name}.py") for name in line[1].split()] if line else []
+
+
+def find_modules(root: Path) -> list[Path]:
+    """Compiled sources that become modules: those that no other one joins."""
+    sources = find_sources(root)
+    joined = {part for path in sources for part in joined_sources(root / path)}
+    return [path for path in sources if root / path not in joined]
+
+
+def write_joined(path: Path) -> Path:
+    """Path of the source to compile; joined ones become one class, whose calls are direct.
+
+    Every source ends with its class. Cython calls the methods of another class through a table.
+    """
+    parts = joined_sources(path)
+    if not parts:
+        return path
+    heads, bodies = [], []
+    for part in (*parts, path):
+        text = part.read_text("utf-8")
+        last = ast.parse(text).body[-1]
+        assert isinstance(last, ast.ClassDef), f"{part} does not end with a class"
+        lines = text.splitlines(keepends=True)
+        heads += lines[: last.lineno - 1]
+        bodies += lines[last.body[0].end_lineno :]  # without the docstring
+    joined = Path("build/cython/joined", path)
+    joined.parent.mkdir(parents=True, exist_ok=True)
+    joined.write_text("".join([*heads, f"class {last.name}:\n", *bodies]), "utf-8")
+    return joined
+
+
 def hash_sources(root: Path) -> str:
     """Hash of all compiled sources; the library has it, which tells an edit that was not built."""
-    files = [*(root / path for path in find_modules(root)), *sorted(root.glob("src/**/*.pxd"))]
+    files = [*(root / path for path in find_sources(root)), *sorted(root.glob("src/**/*.pxd"))]
     return hashlib.blake2b(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
@@ -109,8 +146,8 @@ def _compile(root: Path) -> list[Path]:
     macros = [*MACROS, ("WETREAD_SOURCE", f'"{hash_sources(root)}"')]
     common = {"py_limited_api": True, "define_macros": macros}
     modules = [
-        Extension(".".join(path.with_suffix("").parts[1:]), [path.as_posix()], **common)
-        for path in find_modules(root)
+        Extension(".".join(path.with_suffix("").parts[1:]), [source.as_posix()], **common)
+        for path, source in ((path, write_joined(path)) for path in find_modules(root))
     ]
     shared = Extension(SHARED, [f"build/cython/{SHARED.rpartition('.')[2]}.c"], **common)
     Path("build/cython").mkdir(parents=True, exist_ok=True)

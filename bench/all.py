@@ -77,7 +77,7 @@ FRONT = (
         "million.py --files 200000",
         "200,000 files of (b) into",
         "",
-        "mixed real files into an index, one worker per core",
+        "mixed real files into an index, one thread per core",
     ),
     ("pixels.py", "display", "pydicom", "display of a 16-bit radiograph, 3.6 MP"),
     ("drop_in.py", "`from_dicoms` of 1,000", "fastai", "fastai tutorial: `from_dicoms`, per file"),

@@ -2,7 +2,7 @@
 
     python bench/kills.py --n 200 --files 100000
 
-The seed of run `n` determines what is killed (the parent, a worker, or all of them) and when.
+The seed of run `n` determines when the scan is killed: one process, whose workers are threads.
 After a kill the same command resumes in the same folder until a run completes: its table must
 equal that of an undisturbed scan. Then the next scan starts in an empty folder.
 """
@@ -13,7 +13,6 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pyarrow.parquet as pq
 
 import wetread as wr
@@ -40,7 +38,6 @@ DAMAGED = 100
 """One in 100 files is damaged."""
 ENDS = "completed scans"
 MOST = "most files read again after one kill"
-KINDS = ("all", "all", "parent", "worker")
 
 
 def make_files(folder: Path, count: int) -> None:
@@ -59,38 +56,26 @@ def make_files(folder: Path, count: int) -> None:
 
 
 class Run:
-    """Scan in a separate process, in one process group with its workers."""
+    """Scan in a separate process."""
 
     def __init__(self, folder: Path, to: Path, workers: int) -> None:
         command = [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.process.stdout
         self.process.stdout.readline()
         self.begun = time.monotonic()
 
-    def kill(self, kind: str, rng: random.Random) -> str:
-        """Send SIGKILL; return what was killed, the parent if it has no workers, "" if ended."""
+    def kill(self) -> bool:
+        """Send SIGKILL; false if the process has ended."""
         if self.process.poll() is not None:
-            return ""
-        if kind == "all":
-            os.killpg(self.process.pid, signal.SIGKILL)
-            return kind
-        workers = psutil.Process(self.process.pid).children()
-        if kind == "parent" or not workers:
-            self.process.kill()
-            return "parent"
-        try:
-            rng.choice(workers).kill()
-        except psutil.NoSuchProcess:
-            return ""
-        return kind
+            return False
+        self.process.kill()
+        return True
 
     def wait(self) -> tuple[int, str]:
-        """Exit status and stderr, once the parent and all workers have ended."""
+        """Exit status and stderr, once the process has ended."""
         assert self.process.stderr
-        errors = self.process.stderr.read().decode()  # ends when all processes have ended
+        errors = self.process.stderr.read().decode()
         return self.process.wait(), errors
 
 
@@ -133,20 +118,17 @@ def run_kills(folder: Path, to: Path, kills: int, workers: int, start: int) -> C
     assert reads.count() == files, "this file system does not record access times"
     shutil.rmtree(to)
     print(f"{files:,} files, {workers} workers, {longest:.1f} s undisturbed", flush=True)
-    number, safe, settled = start, 0, True
+    number, safe = start, 0
     while (more := counts["kills"] < kills) or safe:
-        rng = random.Random(number)
-        kind, after = rng.choice(KINDS), rng.random() * longest
+        after = random.Random(number).random() * longest
         reads.forget()
-        run, before, quiet = Run(folder, to, workers), safe, settled
+        run, before = Run(folder, to, workers), safe
         if more:
             time.sleep(after)
-        killed = run.kill(kind, rng) if more else ""
-        if killed:
-            counts.update(["kills", f"kills of {killed}"])
-        settled = killed != "parent"
-        status, errors = run.wait() if settled else (run.process.wait(), "")
-        safe = check_files(to)  # unsettled: workers of a killed parent may still write
+        killed = more and run.kill()
+        counts["kills"] += killed
+        status, errors = run.wait()
+        safe = check_files(to)
         if status == 0:
             found = wr.Index.open(to)
             again = found.summary()["read"] > files - before
@@ -158,8 +140,8 @@ def run_kills(folder: Path, to: Path, kills: int, workers: int, start: int) -> C
             print(f"{counts['kills']} kills, {counts[ENDS]} completed scans", flush=True)
         elif not killed or errors:
             counts["errors"] += 1
-            print(f"run {number}, {kind} after {after:.2f} s: {status}\n{errors}", flush=True)
-        elif settled and quiet:
+            print(f"run {number}, after {after:.2f} s: {status}\n{errors}", flush=True)
+        else:
             again = reads.count() - (safe - before)
             counts[MOST] = max(counts[MOST], again)
         number += 1

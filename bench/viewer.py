@@ -237,10 +237,22 @@ def measure_boxes(content: IndexRows, took: dict[str, list[float]], rounds: int)
     truth, predictions = make_marks(content)
     with running(content, truth, predictions) as (client, _):
         add(took, "start with boxes: about", seconds(client, "api/about"))
+        first = "api/rows?limit=200&outlines=1&score=0.5"
+        add(took, "start with boxes: first page", seconds(client, first))
         for n in range(rounds):
             score = 0.5 + n / 1000
-            wheres = {
+            firsts = {
                 "first filter at a score": "outcome = 'FN'",
+                "label, first at a score": f"label = 'label {n}'",
+                "score, first at a score": "score > 0.9",
+            }
+            for step, (name, where) in enumerate(firsts.items()):
+                at = score - 0.1 - step / 100
+                ask = httpx.QueryParams(where=where, limit=200, score=at, outlines=1)
+                add(took, name, seconds(client, f"api/rows?{ask}"))
+            ask = httpx.QueryParams(order="missed", desc=1, limit=200, score=score - 0.2)
+            add(took, "order by missed, first at a score", seconds(client, f"api/rows?{ask}"))
+            wheres = {
                 "filter by label": f"label = 'label {n}'",
                 "filter by reader": f"reader = 'R{n + 1}'",
                 "filter by score": f"score > {0.9 + n / 1000}",

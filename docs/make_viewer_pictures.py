@@ -16,16 +16,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 import data_store
+import highdicom as hd
 import httpx
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.csv
+import pydicom
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from pydicom.sr.codedict import codes
 
 import wetread as wr
 from wetread.sample import write_sample
 from wetread.testing.chromium import launch
+from wetread.testing.series import stack, write
 from wetread.viewer import Handle
 
 PICTURES = Path(__file__).resolve().with_name("pictures")
@@ -144,12 +148,75 @@ def draw_annotation(index: wr.Index, readers: wr.Boxes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         options: Any = {"reader": "Ann Lee", "write": folder, "show_others": True}
         with wr.view(index, readers, title="phantoms", **options) as viewer:
-            keys = ". y . x r Enter"
+            keys = ". y . x . y"
             draw_image(at(viewer, richest(readers)), "dark", "annotate.png", keys)
+
+
+def write_phantom(folder: Path) -> None:
+    """Write a CT of ellipsoids and a SEG of three of them."""
+    shape = (110, 200, 240)
+    z, y, x = np.mgrid[: shape[0], : shape[1], : shape[2]].astype(np.float32)
+
+    def ellipsoid(centre: Any, radii: Any) -> np.ndarray:
+        axes = zip((z, y, x), centre, radii, strict=True)
+        return np.asarray(sum(((axis - c) / r) ** 2 for axis, c, r in axes) < 1)
+
+    body = ellipsoid((55, 100, 120), (1e3, 84, 112))
+    liver = ellipsoid((62, 92, 78), (40, 48, 52)) & (x + 0.4 * y < 150)
+    lesion = ellipsoid((64, 96, 62), (12, 11, 13))
+    kidney = ellipsoid((48, 132, 170), (30, 18, 16)) & ~ellipsoid((48, 128, 156), (12, 8, 9))
+    spine = ellipsoid((55, 150, 120), (1e3, 17, 17))
+    values = np.select([~body, spine, lesion, liver, kidney], [-1000, 260, 30, 75, 130], 15)
+    values = values + np.random.default_rng(0).normal(0, 14, shape)
+    geometry = {"PixelSpacing": ["1.4", "1.4"], "RescaleIntercept": "-1024", "RescaleSlope": "1"}
+    names = {"SeriesDescription": "phantom", "StudyDate": "20260101", "RescaleType": "HU"}
+    window = {"WindowCenter": "50", "WindowWidth": "400", "BitsStored": 16, "HighBit": 15}
+    slices = stack(shape[0], step=2.5, **geometry, **names, **window)
+    for one, plane in zip(slices, values, strict=True):
+        pixels = (plane + 1024).clip(0, 4095).astype("<u2").tobytes()
+        one |= {"rows": shape[1], "columns": shape[2], "pixels": pixels}
+    write(folder, slices)
+    images = [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
+    absent = ("PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyTime")
+    for one in images:
+        for keyword in (*absent, "AccessionNumber", "ReferringPhysicianName", "Manufacturer"):
+            one.setdefault(keyword, "")
+        one.setdefault("PositionReferenceIndicator", "")
+    organ = codes.SCT.Organ
+    kinds = {"Liver": codes.SCT.Liver, "Lesion": codes.SCT.Lesion, "Left kidney": codes.SCT.Kidney}
+    manual = hd.seg.SegmentAlgorithmTypeValues.MANUAL
+    described = [
+        hd.seg.SegmentDescription(number, label, organ, kind, manual)
+        for number, (label, kind) in enumerate(kinds.items(), 1)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        seg = hd.seg.Segmentation(
+            images, np.stack([liver, lesion, kidney], -1), "BINARY", described,
+            hd.UID(), 2, hd.UID(), 1, "wetread", "phantom", "1", "1",
+        )  # fmt: skip
+    seg.save_as(folder / "seg.dcm")
+
+
+def draw_masks() -> None:
+    """Take a screenshot of three planes with the segments of a SEG."""
+    with tempfile.TemporaryDirectory() as temporary:
+        write_phantom(Path(temporary))
+        index = wr.scan(temporary, progress=False)
+        series = index.series.where("volumes > 0")[0].series_id
+        with wr.view(index, show_phi=True) as viewer:
+            url = f"http://127.0.0.1:{viewer.port}/#/volume/{series}/0?token={viewer.token}"
+            with opened(url, "dark") as page:
+                page.wait_for_selector(".sagittal .stage[data-slice]")
+                page.wait_for_selector(".mask-row:has-text('kidney')")
+                page.locator(".axial .stage").click(position={"x": 250, "y": 360})
+                page.wait_for_timeout(3000)
+                save(page, "viewer-masks.png")
 
 
 def main() -> None:
     """Take all screenshots."""
+    draw_masks()
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_sample(Path(temporary, "phantoms"), 60, size=900, test=0, progress=False)
         predictions = write_predictions(folder / "train.csv", Path(temporary, "predictions.csv"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from wetread.images import batch
 from wetread.testing.dicom import changed, dicom_file, element, picture
 
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHON_CPU_COUNT": "1"}  # pytest-xdist uses all cores
+if "WETREAD_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # on the CPU results are equal bit for bit
 settings.register_profile("wetread", deadline=None)  # a busy machine takes longer
 settings.load_profile("wetread")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -182,7 +186,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wr.scan(folder / "train", folder / "train.index", progress=False)
     index = wr.Index.open(folder / "train.index").measure(progress=False)
     boxes = wr.read_boxes(folder / "train.csv", images=index)
-    with pytest.warns(UserWarning, match="split by id"):
+    with pytest.warns(UserWarning, match="split by image"):
         index = wr.split(index, boxes, {"train": 0.5, "valid": 0.5})
     truth = wr.read_boxes(folder / "train.csv", images=index).consensus()
     chance = np.random.default_rng(0)
@@ -286,3 +290,54 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield client
     open_bucket.cache_clear()
     server.stop()
+
+
+_LIMITED = """
+import asyncio, resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import wetread as wr
+from wetread.settings import Settings
+from wetread.viewer.catalogue import Catalogue
+from wetread.viewer.decoder import Decoder
+from wetread.viewer.masks import MaskServer
+from wetread.viewer.series import SeriesCatalogue
+from wetread.viewer.volumes import VolumeCache, VolumeServer
+
+LIMIT, SLACK = int(sys.argv[2]), int(sys.argv[3])
+settings = Settings(volume_cache_bytes=LIMIT)
+index = wr.scan(sys.argv[1], workers=0, progress=False)
+catalogue = Catalogue(index, settings)
+series = SeriesCatalogue(catalogue, settings)
+executor = ThreadPoolExecutor(1)
+decoder = Decoder(index.root, settings)
+cache = VolumeCache(LIMIT)
+
+def limit_memory():
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + LIMIT + SLACK
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+{body}
+try:
+    asyncio.run(main())
+finally:
+    decoder.close()
+"""
+
+
+@pytest.fixture
+def run_limited() -> Callable[..., str]:
+    """Function that runs `main` of some code on a viewer's parts, with a cache of `limit` bytes.
+
+    The code calls `limit_memory()`, after which the process may take `slack` bytes more.
+    """
+
+    def run(body: str, folder: Path, limit: int, slack: int) -> str:
+        code = _LIMITED.replace("{body}", body)
+        command = [sys.executable, "-c", code, str(folder), str(limit), str(slack)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

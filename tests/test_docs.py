@@ -199,6 +199,18 @@ def test_dependencies_names_every_requirement() -> None:
             assert one.name == "wetread" or row in page, "run python docs/make_dependencies.py"
 
 
+def test_the_extra_all_has_every_extra_of_users() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    todo, found = ["all"], {"docs", "test"}
+    while todo:
+        found.add(name := todo.pop())
+        own = [one for one in map(Requirement, extras[name]) if one.name == "wetread"]
+        todo += [extra for one in own for extra in one.extras]
+    assert found == set(extras)
+
+
 def test_extras_are_installed_from_the_clone() -> None:
     """No release is published: an extra is installed from the clone."""
     files = [

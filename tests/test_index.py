@@ -3,9 +3,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from wetread.boxes.collection import Boxes
 from wetread.errors import DecodeError, NotFoundError, UsageError
 from wetread.index import Index, read, scan
 
@@ -48,6 +51,16 @@ def test_images_are_the_rows_with_pixels(index: Index) -> None:
     assert index.images.table["path"].to_pylist() == [
         "CT_small.dcm", "JPEG2000.dcm", "MR_small.dcm", "MR_truncated.dcm",
     ]  # fmt: skip
+
+
+def test_other_libraries_read_the_rows(index: Index) -> None:
+    for rows in (index, index.where("Rows > 64"), index.where("Rows < 0")):
+        assert pa.table(rows) == rows.table
+        assert pa.table(rows).schema.metadata == rows.table.schema.metadata
+    assert duckdb.sql("SELECT count(Rows) AS n FROM index").fetchall() == [(4,)]
+    assert pa.table(index.series) == index.series.table
+    boxes = Boxes.from_columns({"key": ["a"], "x0": [1]})
+    assert pa.table(boxes) == boxes.table
 
 
 def test_repr(index: Index) -> None:
@@ -96,6 +109,9 @@ def test_a_member_of_an_archive_is_read_by_its_name(small_folder: Path, tmp_path
         read(f"{archive}::b")
     with pytest.raises(UsageError, match=r"holds 2 files.*scans.zip::a/CT_small.dcm"):
         read(archive)
+    with pytest.raises(UsageError, match="scan or view it, or name one as") as error:
+        read(tmp_path)  # the name is that of a file below the folder
+    assert read(str(error.value).partition("name one as ")[2]).row["Modality"] == "CT"
     with pytest.raises(NotFoundError):
         read(f"{tmp_path}/absent.zip::a")
     (tmp_path / "a::b.dcm").write_bytes((small_folder / "CT_small.dcm").read_bytes())

@@ -140,8 +140,8 @@ def test_deflated_pixels_of_undefined_length(tmp_path: Path, make_index: Make) -
         ({"PatientID": "X"}, "StudyInstanceUID", "PatientID is the same everywhere; images of one"),
         (
             {"PatientID": "", "StudyInstanceUID": None},
-            "id",
-            "PatientID is absent or blank; StudyInstanceUID is absent or blank; images of one",
+            "image",
+            "PatientID and StudyInstanceUID are absent or blank; images of one patient may be in",
         ),
     ],
 )

@@ -14,7 +14,7 @@ Wrong *usage* raises:
     ├── MissingExtraError (also an ImportError)    an extra is not installed
     ├── GeometryError                      slices or masks that are on no common grid of voxels
     └── DecodeError                        a file without header or pixels, or damaged ones
-        ├── NoPixelsError                  an object that is no image, such as a report or a plan
+        ├── NoPixelsError                  a report, a plan or another object without image
         ├── AccessError (also an OSError)  a file that cannot be opened or read now
         └── LimitError                     pixels beyond a limit of `Settings`
 
@@ -61,11 +61,11 @@ class NotFoundError(WetreadError, FileNotFoundError):
 
 
 class IndexFormatError(WetreadError):
-    """A folder that is no index, or a damaged index, or one of another version."""
+    """A folder that is not an index, or a damaged index, or one of another version."""
 
 
 class CacheError(WetreadError):
-    """A folder that is no training cache, or an unfinished, damaged or incompatible one."""
+    """A folder that is not a training cache, or an unfinished, damaged or incompatible one."""
 
 
 class StorageError(WetreadError, OSError):
@@ -93,7 +93,7 @@ class MissingExtraError(WetreadError, ImportError):
 
 
 class GeometryError(WetreadError):
-    """Slices that are no regularly spaced volume, or a mask that is not aligned with its images.
+    """Slices that are not a regularly spaced volume, or a mask that is not aligned with its images.
 
     The message names the problems.
     """
@@ -107,7 +107,7 @@ class DecodeError(WetreadError):
 
 
 class NoPixelsError(DecodeError):
-    """A valid DICOM object that is no image, such as a report or a plan."""
+    """A valid DICOM object that is not an image, such as a report or a plan."""
 
 
 class AccessError(DecodeError, OSError):
@@ -226,6 +226,7 @@ _BOX_CODES: _Codes = (
     ("IMAGE_CHANGED", "warning", "An image that has changed since it was annotated."),
     # each box
     ("BOX_OUTSIDE", "error", "A bounding box that extends outside its image."),
+    ("BOX_CORNER", "warning", "All bounding boxes are in the upper left quarter of their images."),
     ("BOX_UNREADABLE", "error", "A row of the label file that cannot be read."),
     ("BOX_EMPTY", "error", "A bounding box without area, or without coordinates."),
     ("BOX_UNLABELLED", "error", "A bounding box without a label."),
@@ -288,7 +289,7 @@ _SEGMENT_CODES: _Codes = (
     # the images it refers to
     ("SERIES_ABSENT", "error", "Images that are not in the index."),
     ("SERIES_AMBIGUOUS", "error", "Several volumes that a mask without references fits."),
-    ("SERIES_NO_VOLUME", "error", "Images that are no regularly spaced volume."),
+    ("SERIES_NO_VOLUME", "error", "Images that are not a regularly spaced volume."),
     ("SLICE_ABSENT", "error", "A slice of the segment that the images do not have."),
     ("SLICE_DOUBLED", "error", "Several masks or equal contours of a segment on one slice."),
     # its place in space
@@ -302,13 +303,13 @@ _SEGMENT_CODES: _Codes = (
     ("GRID_SIZE_DIFFERS", "error", "Another number of voxels than the images have."),
     # contours
     ("CONTOUR_OPEN", "warning", "A curve or a point, which has no area."),
-    ("CONTOUR_UNREADABLE", "error", "A contour that is no list of three or more points."),
+    ("CONTOUR_UNREADABLE", "error", "A contour that is not a list of three or more points."),
     ("CONTOUR_CROSSED", "warning", "A contour that crosses or overlaps itself; filled even-odd."),
     ("CONTOURS_NESTED", "warning", "Contours of a slice that overlap; their union is taken."),
     ("CONTOUR_OFF_SLICE", "error", "A contour that lies in no slice of the images."),
     ("CONTOUR_OUTSIDE", "error", "A contour that extends outside the images."),
     ("CONTOUR_GAP", "info", "A slice without contour between slices with contours."),
-    ("CONTOURS_UNVERIFIED", "info", "Contours on the right slices; shifts within them are unseen."),
+    ("CONTOURS_UNVERIFIED", "info", "Contours checked by slice only, not for shifts within it."),
 )
 
 SEGMENT_PROBLEMS = _by_code(_SEGMENT_CODES)

@@ -1,8 +1,10 @@
-"""The public `Index` and the functions that make or open one."""
+"""The public `Index` and the functions that make or open one.
+
+Modules that a scan does not need are imported by the functions that do: a third of its start.
+"""
 
 from __future__ import annotations
 
-import operator
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,23 +14,15 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import pyarrow as pa
 
-from wetread.boxes.reading import sql_tables
-from wetread.cache.cache import MARKER as CACHE_MARKER
-from wetread.cache.cache import Cache
-from wetread.cache.prepare import prepare
 from wetread.common.dataframe import Lists, to_frame
 from wetread.common.html import table_html
-from wetread.datasets.export import Exporting
+from wetread.common.text import counted, pick
+from wetread.datasets.exporting import Exporting
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
-from wetread.images.image import Image
-from wetread.images.mosaic import mosaic
-from wetread.measure.columns import measure_images
 from wetread.series.query import SeriesIndex
-from wetread.series.summary import summarise
 from wetread.settings import Settings
 from wetread.sources.buckets import is_url
 from wetread.sources.find import PathLike
-from wetread.splits import find_leaks, split_rows
 from wetread.table import scan as _scan
 from wetread.table.mirror import is_index
 from wetread.table.query import problems, where
@@ -42,7 +36,6 @@ from wetread.table.rows import (
     take_rows,
 )
 from wetread.table.scan import What
-from wetread.table.summary import Summary
 from wetread.workers import Engine
 
 if TYPE_CHECKING:
@@ -50,8 +43,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
     from wetread.boxes import Boxes
+    from wetread.cache.cache import Cache
     from wetread.display.render import WindowLike
+    from wetread.images.image import Image
     from wetread.learn.run import Run
+    from wetread.table.summary import Summary
     from wetread.viewer import Handle
 
 _PREVIEW = (
@@ -168,10 +164,20 @@ def read(path: PathLike) -> Image:
             raise NotFoundError(f"{archive} has no member {member!r}; it has {some}, ...")
         return index[members.index(member)]
     if len(index) != 1:
-        example = next(filter(None, index.table["member"].to_pylist()), None)
-        hint = f", or name one as {name}::{example}" if example else ""
-        raise UsageError(f"{name} holds {len(index)} files, not one: scan or view it{hint}")
+        hint = f", or name one as {_place(name, index)}" if len(index) else ""
+        raise UsageError(
+            f"{name} holds {counted(len(index), 'file')}, not one: scan or view it{hint}"
+        )
     return index[0]
+
+
+def _place(name: str, index: Index) -> str:
+    """Argument of `read` for the first readable file of the folder, archive or glob `name`."""
+    rows = index.table.select(["path", "member", "read_status"]).to_pylist()
+    row = next((r for r in rows if r["read_status"] in ("ok", "repaired")), rows[0])
+    folder = name if os.path.isdir(name) else index.root
+    file = name if os.path.isfile(name) else os.path.join(folder, row["path"])
+    return f"{file}::{row['member']}" if row["member"] else file
 
 
 def open(path: PathLike) -> Index | Cache | Boxes | Run | Image:  # noqa: A001
@@ -184,6 +190,7 @@ def open(path: PathLike) -> Index | Cache | Boxes | Run | Image:  # noqa: A001
         CacheError: a damaged or unfinished cache, or one of another version.
     """
     from wetread.boxes.reading import read_boxes
+    from wetread.cache.cache import MARKER, Cache
     from wetread.learn.run import Run
 
     name, folder = os.fsdecode(path), Path(os.fsdecode(path))
@@ -197,7 +204,7 @@ def open(path: PathLike) -> Index | Cache | Boxes | Run | Image:  # noqa: A001
             return read_boxes(path)
         except (UsageError, ValueError) as error:
             raise UsageError(f"{name} is neither DICOM nor a label file: {error}") from error
-    if (folder / CACHE_MARKER).exists():
+    if (folder / MARKER).exists():
         return Cache.open(path)
     if (folder / "config.json").exists():
         return Run.open(path)
@@ -239,6 +246,7 @@ def split(
         UserWarning: the patient of some images is unknown.
     """
     from wetread.boxes.reading import read_boxes
+    from wetread.splits import split_rows
 
     index = Index.of(index)
     if isinstance(boxes, str | os.PathLike):
@@ -295,6 +303,8 @@ class Index(Exporting, SeriesIndex):
         Raises:
             QueryError: not an expression, or an unknown column.
         """
+        from wetread.boxes.reading import sql_tables
+
         return where(self, expression, tables=sql_tables(self, boxes))
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
@@ -319,10 +329,14 @@ class Index(Exporting, SeriesIndex):
             UnknownNameError: there is no such column.
             UsageError: the column is empty; after a split into folds it is `"fold"`.
         """
+        from wetread.splits import find_leaks
+
         return to_frame(find_leaks(self, column, by))
 
     def summary(self) -> Summary:
         """Count files, statuses, modalities, transfer syntaxes, series and problems."""
+        from wetread.series.summary import summarise
+
         return summarise(self)
 
     def split(
@@ -338,6 +352,8 @@ class Index(Exporting, SeriesIndex):
 
     def prepare(self, to: PathLike | None = None, size: int = 1024, **options: Any) -> Cache:
         """Build a training cache; see `wetread.prepare`."""
+        from wetread.cache.prepare import prepare
+
         return prepare(self, to, size, **options)
 
     def report(
@@ -383,6 +399,8 @@ class Index(Exporting, SeriesIndex):
             UnknownNameError: there is no such column.
             UsageError: no row has pixels.
         """
+        from wetread.images.mosaic import mosaic
+
         return mosaic(self, n, columns, window)
 
     def measure(
@@ -412,9 +430,13 @@ class Index(Exporting, SeriesIndex):
             UsageError: `size` or `workers` below 1.
             StorageError: the index folder cannot be written, or another process writes it.
         """
+        from wetread.measure.columns import measure_images
+
         return measure_images(self, size, workers, progress, engine=engine)
 
     def __iter__(self) -> Iterator[Image]:
+        from wetread.images.image import Image
+
         for batch in batches(self):
             for row in batch.to_pylist():
                 yield Image(self.root, row)
@@ -439,7 +461,9 @@ class Index(Exporting, SeriesIndex):
         if isinstance(key, slice):
             return take_rows(self, range(len(self))[key])
         if hasattr(key, "__index__") and not isinstance(key, np.ndarray):
-            number = range(len(self))[operator.index(key)]
+            from wetread.images.image import Image
+
+            number = pick(key, len(self), "file")
             return Image(self.root, some_rows(self, number, number + 1).to_pylist()[0])
         if isinstance(key, list) and key and all(isinstance(name, str) for name in key):
             return self._columns(key)
@@ -455,11 +479,14 @@ class Index(Exporting, SeriesIndex):
 
     def __repr__(self) -> str:
         folder = f", stored in {self.folder}" if self.folder else ""
-        return f"<Index: {len(self):,} files in {self.root}, {len(self.columns)} columns{folder}>"
+        return (
+            f"<Index: {counted(len(self), 'file')} in {self.root}, {len(self.columns)} "
+            f"columns{folder}>"
+        )
 
     def _repr_html_(self) -> str:
         names = [name for name in _PREVIEW if name in self.columns]
         rows = some_rows(self, 0, 5).select(names).to_pylist()
         table = table_html(names, (row.values() for row in rows))
         more = ", the first 5:" if len(self) > 5 else ":"
-        return f"<p>{len(self):,} files, {len(self.columns)} columns{more}</p>{table}"
+        return f"<p>{counted(len(self), 'file')}, {len(self.columns)} columns{more}</p>{table}"

@@ -25,7 +25,7 @@ class Settings:
     """Number of files that are read and converted together."""
     block_bytes: int = 64 * MIB
     """Size of the headers in memory above which a block takes no more files."""
-    windows: tuple[int, int] = (8 * KIB, 64 * KIB)
+    windows: tuple[int, int] = (4 * KIB, 64 * KIB)
     """Bytes of a file in the first read, and in the further ones."""
     part_files: int = 8192
     """Maximum number of sources per task; a task writes one part of the index."""
@@ -128,8 +128,8 @@ class Settings:
     def from_json(cls, values: Mapping[str, Any]) -> Settings:
         """Convert from the result of `dataclasses.asdict`, after a round trip through JSON.
 
-        >>> Settings.from_json({"windows": [8192, 65536]}).windows
-        (8192, 65536)
+        >>> Settings.from_json({"windows": [4096, 65536]}).windows
+        (4096, 65536)
         """
         limits: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()

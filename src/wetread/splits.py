@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.groups import KEYS, group_images
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError, UsageError
 from wetread.table.extra_columns import join, join_index, joined_schema
 from wetread.table.parts import locked
@@ -158,7 +159,8 @@ def _assign_images(
     names, at = np.unique(np.array(sets, object), return_inverse=True)
     if len(names) < len(shares):
         raise UsageError(
-            f"{len(names)} groups cannot be split into {len(shares)} parts: images of one "
+            f"{counted(len(names), 'group')} cannot be split into {len(shares)} parts: images "
+            f"of one "
             "patient and duplicate images stay together"
         )
     counts = np.zeros((len(names), 1), np.int64)

@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from wetread.boxes import Boxes
 from wetread.boxes.agreement import cohen_kappa, match
-from wetread.boxes.iou import overlap
+from wetread.boxes.iou import overlap_pairs
 
 
 @settings(deadline=None)
@@ -68,7 +68,7 @@ def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]])
     found = match(a, b, 0.3)
     assert (found > 0.3).all()
     # a greedy matching has between half as many pairs as the optimum and as many
-    possible = overlap(a, b) > 0.3
+    possible = overlap_pairs(a[:, None], b) > 0.3
     best = possible[linear_sum_assignment(-possible.astype(int))].sum()
     assert best / 2 <= len(found) <= best
     assert np.allclose(found, match(b, a, 0.3))
@@ -76,7 +76,7 @@ def test_matching_is_one_to_one(first: list[list[int]], second: list[list[int]])
 
 def match_one_by_one(a: np.ndarray, b: np.ndarray, iou: float) -> list[float]:
     """Reference implementation: take the pair with the largest IoU, remove both boxes, repeat."""
-    ratios = overlap(a, b)
+    ratios = overlap_pairs(a[:, None], b)
     matched = []
     while ratios.size and (best := ratios.max()) > iou:
         matched.append(best)

@@ -9,11 +9,13 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import wetread as wr
 from wetread.boxes.stroke_log import StrokeLog
 from wetread.boxes.strokes import parse_stroke
 from wetread.boxes.table import CORNERS
+from wetread.cli import main
 from wetread.errors import NotFoundError, UsageError
 from wetread.testing import dicom_file
 from wetread.testing.dicom import picture
@@ -105,7 +107,9 @@ def test_agreement_and_consensus(reads: Path, index: wr.Index) -> None:
     bad = [flags == ["bad image"] for flags in boxes.table["flags"].to_pylist()]
     only_bad = boxes.select(np.array(bad))
     assert len(only_bad) == 1
-    assert len(only_bad.consensus()) == 0
+    (left,) = only_bad.consensus().table.to_pylist()
+    assert (left["kind"], left["ignore"], left["flags"]) == ("nothing", True, ["bad image"])
+    assert len(only_bad.consensus().decided()) == 0
 
 
 def test_evaluate(reads: Path, index: wr.Index) -> None:
@@ -114,6 +118,30 @@ def test_evaluate(reads: Path, index: wr.Index) -> None:
     drawn = one.select(np.asarray(one.table["kind"]) == "box")
     found = drawn.replace({"score": [0.9, 0.8], "reader": [None, None]})
     assert wr.evaluate(found, drawn, "voc2010@0.4", resamples=0).map == 1
+
+
+@pytest.mark.parametrize("metric", ["voc2010@0.4", "vinbigdata", "froc", "classification"])
+def test_evaluate_leaves_out_bad_images(reads: Path, index: wr.Index, metric: str) -> None:
+    """The same score as without them; before the consensus of the readers or after it."""
+    boxes = wr.read_boxes(reads, images=index)
+    boxes = boxes.select(np.asarray(boxes.table["kind"]) != "point")
+    one = boxes.select(np.asarray(boxes.table["reader"]) == "R1")
+    drawn = one.decided()
+    found = drawn.replace({"score": [0.9, 0.8], "reader": [None, None], "label": ["ILD"] * 2})
+    bad = found.table.slice(0, 1).to_pylist()[0] | {
+        "image": next(image.id for image in index if image.path == "c.dcm"),
+        "key": "c.dcm",
+    }
+    rows_ = [*found.table.to_pylist(), bad]
+    more = wr.Boxes.from_columns({name: [row[name] for row in rows_] for name in bad})
+    with pytest.raises(UsageError, match="is not in the ground truth: "):
+        wr.evaluate(more, drawn, metric, resamples=0)
+    plain = wr.evaluate(found, drawn, metric, resamples=0)
+    for truth in (one, one.consensus()):
+        result = wr.evaluate(more, truth, metric, resamples=0)
+        assert (result.value, result.images) == (plain.value, 2)
+        text = "1 image is left out: no reader could decide (unsure, bad image)"
+        assert [note for note in result.notes if note not in plain.notes] == [text]
 
 
 @pytest.mark.filterwarnings("ignore:.*the flags unsure are not written:UserWarning")
@@ -200,3 +228,104 @@ def test_bad_usage(reads: Path, index: wr.Index, tmp_path: Path) -> None:
     (reads / "copy.strokes.jsonl").write_bytes(log.read_bytes())
     with pytest.raises(UsageError, match="both logs of reader 'R1'"):
         wr.read_boxes(reads)
+
+
+@pytest.mark.filterwarnings("ignore:.*the flags unsure are not written:UserWarning")
+def test_export_to_yolo(reads: Path, index: wr.Index, tmp_path: Path) -> None:
+    """Images and labels for a trainer; the image that nobody could read is not written."""
+    boxes = wr.read_boxes(reads, images=index)
+    truth = boxes.select(np.asarray(boxes.table["kind"]) != "point").consensus()
+    index.export(tmp_path / "yolo", to="yolo", boxes=truth, workers=1, progress=False)
+    back = wr.read_boxes(tmp_path / "yolo", images=index)
+
+    def compare(some: wr.Boxes) -> set[Any]:
+        return {
+            (row["image"], row["label"], *(row[n] and round(row[n], 3) for n in CORNERS))
+            for row in some.decided().table.to_pylist()
+        }
+
+    assert compare(back) == compare(truth)
+    options = ["-o", str(tmp_path / "cli"), "--to", "yolo", "--boxes", str(reads), "--quiet"]
+    wr.scan(index.root, tmp_path / "train.index", workers=0, progress=False)
+    result = CliRunner().invoke(main, ["export", str(tmp_path / "train.index"), *options])
+    assert result.exit_code != 0
+    assert "yolo has no points" in result.output
+    truth.save(tmp_path / "truth.parquet")
+    options[-2] = str(tmp_path / "truth.parquet")
+    result = CliRunner().invoke(main, ["export", str(tmp_path / "train.index"), *options])
+    assert result.exit_code == 0, result.output
+    files = [
+        {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.txt")}
+        for folder in (tmp_path / "yolo", tmp_path / "cli")
+    ]
+    assert files[0] == files[1]
+    assert {path.stem for path in files[0]} >= {"a", "b"}
+
+
+OLDER = """image_id,class_name,rad_id,x_min,y_min,x_max,y_max
+a,ILD,R1,1,2,30,20
+a,ILD,R1,1,2,30,20
+b,No finding,R1,,,,
+c,Nodule/Mass,R2,5,6,9.5,10
+"""
+
+
+def test_evaluate_leaves_out_every_frame_of_a_bad_image() -> None:
+    verdict = {"key": ["m"], "kind": ["nothing"], "ignore": [True], "flags": [["bad image"]]}
+    place = {"x0": [0], "y0": [0], "x1": [9], "y1": [9]}
+    bad = wr.Boxes.from_columns(verdict)
+    drawn = wr.Boxes.from_columns({"key": ["a"], "frame": [1], "label": ["ILD"], **place})
+    truth = wr.Boxes.concat([bad, drawn]).replace({"reader": None})
+    two = {name: value * 3 for name, value in place.items()}
+    columns = {"key": ["m", "m", "a"], "frame": [0, 5, 1], "label": ["ILD"] * 3, **two}
+    found = wr.Boxes.from_columns({**columns, "score": [0.9, 0.8, 0.7]})
+    result = wr.evaluate(found, truth, "voc2010@0.4", resamples=0)
+    assert (result.map, result.images) == (1, 1)
+
+
+def test_boxes_of_an_older_file(index: wr.Index, tmp_path: Path) -> None:
+    """They are continued; what is written again is in the log, changed or deleted since."""
+    (tmp_path / "older.csv").write_text(OLDER)
+    older = wr.read_boxes(tmp_path / "older.csv", images=index)
+    reads = tmp_path / "reads"
+    older.to_annotations(reads, index)
+    boxes = wr.read_boxes(reads, images=index)
+    assert boxes.readers == ("R1", "R2")
+    assert sorted(map(str, rows(boxes))) == sorted(map(str, rows(older)))
+    with StrokeLog(reads, "R1") as log:
+        image = next(image.id for image in index if image.path == "a.dcm")
+        first, second = log.replay.marks(image)
+        for stroke in (
+            make_stroke("delete", image=image, item=first.item, base=1),
+            make_stroke(image=image, item=second.item, base=1, label="Effusion"),
+        ):
+            log.append(parse_stroke(stroke), {"key": "a.dcm"})
+    older.to_annotations(reads, index)
+    assert [row[3] for row in rows(wr.read_boxes(reads, images=index)) if row[0] == "a"] == [
+        "Effusion"
+    ]
+
+
+def test_verdicts_and_frames_are_written_and_read(
+    reads: Path, index: wr.Index, tmp_path: Path
+) -> None:
+    boxes = wr.read_boxes(reads, images=index)
+    boxes.to_annotations(tmp_path / "copy", index)
+    back = wr.read_boxes(tmp_path / "copy", images=index)
+    assert back.table.to_pylist() == boxes.table.to_pylist()
+    unnamed = boxes.select(np.asarray(boxes.table["reader"]) == "R1")
+    unnamed = unnamed.replace({"reader": [None] * len(unnamed)})
+    with pytest.raises(UsageError, match="a row without a reader"):
+        unnamed.to_annotations(tmp_path / "none", index)
+    unnamed.to_annotations(tmp_path / "named", index, reader="Z")
+    assert wr.read_boxes(tmp_path / "named").readers == ("Z",)
+    flagged = unnamed.replace({"flags": [["difficult"]] * len(unnamed), "ignore": None})
+    with pytest.warns(UserWarning, match="flags difficult are not written"):
+        flagged.to_annotations(tmp_path / "flags", index, reader="Z")
+    for columns, message in (
+        ({"x1": [0.0] * len(unnamed)}, "not a box"),
+        ({"label": [None] * len(unnamed)}, "no name"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            unnamed.replace(columns).to_annotations(tmp_path / "bad", index, reader="Z")
+    assert not (tmp_path / "bad").exists()

@@ -102,5 +102,5 @@ def test_boxes_on_an_image(make_index: Callable[..., wr.Index]) -> None:
 
 
 def test_repr_counts() -> None:
-    assert repr(one(reader=["R1"])) == "<Boxes: 1 on 1 images, 1 labels, 1 readers>"
+    assert repr(one(reader=["R1"])) == "<Boxes: 1 on 1 image, 1 label, 1 reader>"
     assert repr(Boxes.from_columns({})) == "<Boxes: 0 on 0 images, 0 labels>"

@@ -157,7 +157,7 @@ def test_check_readers() -> None:
     check({**one, "frame": 0}, {**two, "frame": 1})
     check({**one, "image": None}, {**two, "image": None})
     for other in (two, {**two, "frame": 1}, {**two, "reader": None}):
-        with pytest.raises(UsageError, match="1 images have truth of several readers"):
+        with pytest.raises(UsageError, match="1 image has truth of several readers"):
             check(one, other)
 
 
@@ -167,7 +167,7 @@ def test_wrong_usage() -> None:
     for iou in (-0.1, 1.0):
         with pytest.raises(UsageError, match="iou must be"):
             make(THREE).consensus(iou=iou)
-    with pytest.raises(UsageError, match="1 boxes have no coordinates, such as one on 'b'"):
+    with pytest.raises(UsageError, match="1 box has no coordinates, such as one on 'b'"):
         make([*THREE, {"key": "b", "label": "ILD", "kind": "box"}]).consensus()
 
 

@@ -34,7 +34,7 @@ def test_patient_absent_or_constant(patient: str | None, why: str) -> None:
 
 def test_neither_patient_nor_study() -> None:
     found = group(("X", None), ("X", None))
-    assert (found.names, found.by, found.certain) == (["id0", "id1"], "id", False)
+    assert (found.names, found.by, found.certain) == (["id0", "id1"], "image", False)
     assert found.why.startswith("PatientID is the same everywhere; StudyInstanceUID is absent")
 
 
@@ -46,7 +46,7 @@ def test_one_image_is_one_group() -> None:
 def test_images_without_patient_use_the_study() -> None:
     found = group(("B", "1"), (None, "1"), (None, "2"), (None, "2"), (None, None), ("A", "3"))
     assert found.names == ["B", "B", "2", "2", "id4", "A"]
-    assert found.why.startswith("4 of 6 images have no PatientID")
+    assert found.why.startswith("4 of 6 images without PatientID")
     assert not found.certain
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask
 
 from wetread.boxes import iou
-from wetread.boxes.iou import find_overlaps, overlap
+from wetread.boxes.iou import find_overlaps, overlap_pairs
 
 side = st.integers(0, 200)
 boxes = st.lists(st.tuples(side, side, side, side), min_size=1, max_size=8)
@@ -24,12 +24,12 @@ def test_as_pycocotools(first: list[tuple[int, ...]], second: list[tuple[int, ..
         return np.hstack([some[:, :2], some[:, 2:] - some[:, :2]])
 
     expected = mask.iou(as_xywh(a), as_xywh(b), [0] * len(b))
-    assert np.allclose(overlap(a, b), expected, rtol=1e-12, atol=0)
+    assert np.allclose(overlap_pairs(a[:, None], b), expected, rtol=1e-12, atol=0)
 
 
 def test_boxes_without_area_overlap_nothing() -> None:
     flat = np.array([[0.0, 0, 0, 5], [5, 5, 1, 1]])
-    assert not overlap(flat, np.array([[0.0, 0, 9, 9], [0, 0, 0, 5]])).any()
+    assert not overlap_pairs(flat[:, None], np.array([[0.0, 0, 9, 9], [0, 0, 0, 5]])).any()
 
 
 sides = st.floats(0, 30, width=16) | st.just(np.nan)
@@ -43,7 +43,7 @@ def test_find_overlaps_equals_brute_force(
 ) -> None:
     a, b = (np.array(rows, float).reshape(-1, 5) for rows in (first, second))
     group_a, group_b = a[:, 4].astype(np.int64), b[:, 4].astype(np.int64)
-    ratios = overlap(a[:, :4], b[:, :4])
+    ratios = overlap_pairs(a[:, None, :4], b[:, :4])
     i, j = np.nonzero((ratios > threshold) & (group_a[:, None] == group_b))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(iou, "_CHUNK", chunk)

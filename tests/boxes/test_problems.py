@@ -96,6 +96,18 @@ def test_boxes_outside_the_image(make_index: Make) -> None:
         assert codes(make({corner: value}), index) == ["BOX_OUTSIDE"]
 
 
+def test_percentages_and_pixels_of_smaller_copies(make_index: Make) -> None:
+    """All boxes of ten images in the upper left quarter: 100 x 150 pixels read as 40 x 60."""
+    index = make_index({f"{n}.dcm": {"rows": 100, "columns": 150} for n in range(10)})
+    columns = {"key": [str(n) for n in range(10)], "label": ["ILD"] * 10}
+    columns |= {"x0": [2.0] * 10, "y0": [2.0] * 10}
+    corner = Boxes.from_columns(columns | {"x1": [60.0] * 10, "y1": [40.0] * 10})
+    (row,) = corner.check(index).to_dict("records")
+    assert (row["code"], row["text"][:22]) == ("BOX_CORNER", "10 boxes on 10 images;")
+    inside = Boxes.from_columns(columns | {"x1": [60.0] * 9 + [80.0], "y1": [40.0] * 10})
+    assert not len(inside.check(index))
+
+
 def test_frames_outside_the_image(make_index: Make) -> None:
     index = make_index({"a.dcm": {"NumberOfFrames": 3}, "b.dcm": {}})
     found = make({"frame": 2}, {"frame": 3, "label": "X"}, {"frame": 9, "key": "b"}).check(index)

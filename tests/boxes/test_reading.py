@@ -56,9 +56,9 @@ def test_boxes_of_resized_images(
 def test_invalid_image_size(labels: Path, index: wr.Index) -> None:
     with pytest.raises(UsageError, match="image_size needs images=index"):
         wr.read_boxes(labels, image_size=50)
-    with pytest.raises(UsageError, match="1 boxes cannot be scaled: unknown size of image 'a'"):
+    with pytest.raises(UsageError, match="1 box cannot be scaled: unknown size of image 'a'"):
         wr.read_boxes(labels, index, image_size={"b": (5, 5)})
-    with pytest.raises(UsageError, match="1 boxes cannot be scaled: unknown size of image 'a'"):
+    with pytest.raises(UsageError, match="1 box cannot be scaled: unknown size of image 'a'"):
         wr.read_boxes(labels, index.where("path = 'b.dcm'"), image_size=50)
     for size in (0, (10, -1), (1, 2, 3), {"a": (0, 5)}):
         with pytest.raises(UsageError, match="give the longest side or"):

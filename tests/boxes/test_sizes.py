@@ -16,5 +16,5 @@ def test_sizes_are_rows_and_columns(make_index: Callable[..., wr.Index]) -> None
     boxes = Boxes.from_columns({"key": ["b", "a.dcm", "b"]})
     assert sizes_of(boxes, index) == {"b": (7, 5), "a.dcm": (40, 60)}
     assert sizes_of(boxes.join(index), index) == sizes_of(boxes, index)
-    with pytest.raises(UsageError, match="1 images of unknown size, such as 'z'"):
+    with pytest.raises(UsageError, match="1 image of unknown size, such as 'z'"):
         sizes_of(Boxes.from_columns({"key": ["a", "z"]}), index)

@@ -222,7 +222,7 @@ def test_shares_of_the_image(make_index: Make, tmp_path: Path) -> None:
         wr.read_boxes(tmp_path / "own.csv", normalised=True)
     assert wr.read_boxes(tmp_path / "own.csv", normalised=False).corners[0, 0] == 0.25
     (tmp_path / "own.csv").write_text("image,label,cx,cy,w,h\na,mass,50,50,50,25\n")
-    with pytest.raises(UsageError, match=r"coordinates are up to 75: .* divide percentages by 100"):
+    with pytest.raises(UsageError, match=r"coordinates are up to 75: .* image_size=\(100, 100\)"):
         wr.read_boxes(tmp_path / "own.csv", index, normalised=True)
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(UsageError, match="unknown size of image 'b'"):
@@ -336,7 +336,7 @@ def test_bad_usage(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image": ["a"], "label": ["m"], "x": [1], "y": [2], "w": [3], "h": [4]})
     for options, message in (
         ({"columns": {"image": "imag"}}, "unknown column 'imag'; did you mean image"),
-        ({"columns": {"picture": "image"}}, "unknown box column 'picture'"),
+        ({"columns": {"picture": "image"}}, "unknown role of a column 'picture'"),
         ({"form": "xyhw"}, "unknown form 'xyhw'; did you mean"),
         ({"columns": {"x0": "x", "y0": "y", "x1": "w"}}, "columns= lacks y1: a box has four"),
         ({"normalised": True, "image_size": 5}, "image_size does not apply"),

@@ -110,9 +110,7 @@ def test_flags_are_kept(tmp_path: Path, index: wr.Index) -> None:
     for path in (tmp_path / "voc", tmp_path / "boxes.json"):
         again = wr.read_boxes(path).table
         assert again.select(["ignore", "flags"]).equals(boxes.table.select(["ignore", "flags"]))
-    with pytest.warns(
-        UserWarning, match="1 boxes to ignore are left out, the flags difficult: may"
-    ):
+    with pytest.warns(UserWarning, match="1 box to ignore is left out, the flags difficult: may"):
         boxes.to_yolo(tmp_path / "yolo", index)
     assert len((tmp_path / "yolo" / "a.txt").read_text().splitlines()) == 1
 

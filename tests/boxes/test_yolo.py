@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wetread as wr
 from wetread.boxes import Boxes
-from wetread.errors import StorageError, UsageError
+from wetread.cli import main
+from wetread.errors import StorageError, UnknownNameError, UsageError
 
 Make = Callable[..., wr.Index]
 
@@ -56,6 +59,28 @@ def test_write_and_read(tmp_path: Path, index: wr.Index) -> None:
     assert (again.dialect, again.labels) == ("yolo", TWO.labels)
     (tmp_path / "labels" / "classes.txt").unlink()
     assert wr.read_boxes(tmp_path / "labels", index).labels == TWO.labels  # from data.yaml
+
+
+def test_folders_of_predictions_are_read_with_the_index(tmp_path: Path, make_index: Make) -> None:
+    index = make_index(
+        {f"{n}.dcm": {"rows": 40, "columns": 80} for n in "abc"}, tmp_path / "a.index"
+    )
+    truth = TWO.join(index)
+    truth.save(tmp_path / "truth.parquet")
+    truth.replace({"score": [0.5] * 3}).to_yolo(tmp_path / "found", index)
+    sides = [str(tmp_path / name) for name in ("found", "truth.parquet")]
+    expected = wr.evaluate(wr.read_boxes(sides[0], index), truth, "voc2010@0.4", resamples=0)
+    assert expected.value == 1
+    assert wr.evaluate(*sides, "voc2010@0.4", index=index, resamples=0).value == 1
+    command = ["evaluate", *sides, "--metric", "voc2010@0.4"]
+    done = CliRunner().invoke(main, [*command, "--index", str(tmp_path / "a.index"), "--json"])
+    assert json.loads(done.stdout)["value"] == 1
+    failed = CliRunner().invoke(main, command)
+    assert "give --index INDEX\n" in failed.stderr
+    with pytest.raises(UnknownNameError, match="unknown label of siim-covid 'Mass'"):
+        wr.submit(sides[0], tmp_path / "one.csv", "siim-covid", images=index)
+    with wr.view(index, sides[0], sides[0]) as viewer:
+        assert viewer.url
 
 
 def test_supervision_reads_it(tmp_path: Path, index: wr.Index, supervision: Any) -> None:
@@ -223,7 +248,7 @@ def test_boxes_that_yolo_cannot_store(tmp_path: Path, index: wr.Index, make_inde
         (make((*row, "box", 1)), "this format cannot store frames"),
         (make(("a.dcm", None, 1, 1, 5, 5)), "without a label"),
         (make(("a.dcm", "ILD", 1, 1, 5, None)), "without coordinates"),
-        (make(row, ("z.dcm", "ILD", 1, 1, 5, 5)), "1 images of unknown size, such as 'z.dcm'"),
+        (make(row, ("z.dcm", "ILD", 1, 1, 5, 5)), "1 image of unknown size, such as 'z.dcm'"),
     ):
         with pytest.raises(UsageError, match=message):
             boxes.to_yolo(tmp_path / "labels", index)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import random
 import shutil
 import subprocess
 import time
@@ -16,7 +19,8 @@ import pytest
 import wetread as wr
 from wetread.sample import write_sample
 from wetread.testing.chromium import launch
-from wetread.testing.dicom import Element, changed, dicom_file, element, picture
+from wetread.testing.dicom import Element, changed, dicom_file, element, picture, rgb_form
+from wetread.viewer.guard import Guard
 from wetread.viewer.handle import Handle, serve
 
 REAL = (
@@ -54,11 +58,18 @@ window.fetch = async (url, options) => {
 """
 
 
+@pytest.fixture
+def reads(tmp_path: Path) -> Path:
+    """Folder of the logs of the readers."""
+    return tmp_path / "reads"
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless; its pages have the methods `until` and `address`."""
-    from playwright.sync_api import Page, sync_playwright
+    from playwright.sync_api import Page, expect, sync_playwright
 
+    expect.set_options(timeout=1000 * SECONDS)
     Page.until, Page.address = until, address  # type: ignore[attr-defined]
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -105,6 +116,26 @@ def address(page: Any) -> str:
     """Return the fragment, after making the page write it at once instead of after 0.2 s."""
     page.evaluate("dispatchEvent(new Event('pagehide'))")
     return unquote_plus(str(page.evaluate("location.hash")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def delayed_responses() -> Iterator[None]:
+    """Delay every response with data at random, by up to WETREAD_DELAY seconds if that is set.
+
+    A test that waits for one element and then reads another at once fails with it.
+    """
+    seconds = float(os.environ.get("WETREAD_DELAY", 0))
+    respond = Guard.__call__
+
+    async def delay(self: Guard, scope: Any, *channel: Any) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith("/static/"):
+            await asyncio.sleep(random.uniform(0, seconds))
+        await respond(self, scope, *channel)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if seconds:
+            patch.setattr(Guard, "__call__", delay)
+        yield
 
 
 def is_error(message: Any) -> bool:
@@ -232,6 +263,24 @@ SYNTHETIC: dict[str, Callable[[], bytes]] = {
     **{f"stack{n}": (lambda n=n: stack(n)) for n in (1, 2, 3, 4)},
     f"hostile {HOSTILE.replace('/', '')}": lambda: ramp(9, element("PatientName", HOSTILE)),
 }
+
+
+def coordinates(number: int, *more: Element) -> bytes:
+    """RGB image whose red is the column and whose green is the row of each pixel."""
+    y, x = np.mgrid[:256, :256].astype("u1")
+    pixels = element("PixelData", np.stack([x, y, 0 * x], axis=-1).tobytes(), vr="OB")
+    return dicom_file(changed(picture(number, 256, 256), *rgb_form(), pixels, *more))
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> wr.Index:
+    """Index of images whose colours are their coordinates."""
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "places.dcm").write_bytes(coordinates(70))
+    aspect, spacing = element("PixelAspectRatio", "2\\1"), element("PixelSpacing", ["2", "1"])
+    (folder / "aspect.dcm").write_bytes(coordinates(71, aspect))
+    (folder / "spacing.dcm").write_bytes(coordinates(72, spacing))
+    return wr.scan(folder, progress=False)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ const { iou, judge } = await import(new URL("match.js", static_));
 const { format, parse, START, takeToken } = await import(new URL("route.js", static_));
 const { drawNearest, drawSmooth, OUTSIDE } = await import(new URL("sampler.js", static_));
 const { clampOffset, HIGHEST, layOut, reveal, toContent, toScroll, visibleTiles } = await import(new URL("scroll.js", static_));
+const { axesOf, rotated, toStored, turnSides, turnText } = await import(new URL("turns.js", static_));
 const { equal, isOf, join, rangeOf, split, toggle, within } = await import(new URL("where.js", static_));
 
 const box = (x0, y0, x1, y1, more = {}) => ({ label: "a", x0, y0, x1, y1, ...more });
@@ -57,7 +58,7 @@ test("where: names and values are quoted", () => {
 test("route: format and parse are inverse", () => {
   const route = {
     ...START, page: "image", id: "00ff00ff00ff00ff", where: "a = 'x, y & z' AND b > 1", search: "ü?", order: "Rows", desc: true,
-    frame: 3, window: "-600,1500.5", invert: true, zoom: 1.25, x: 100.5, y: 7, readers: ["R1", "a,b%"], labels: [], show: "gp",
+    frame: 3, window: "-600,1500.5", invert: true, zoom: 1.25, x: 100.5, y: 7, rotate: 270, flip: true, readers: ["R1", "a,b%"], labels: [], show: "gp",
     iou: 0.4, score: 0, tab: "header",
   };
   assert.deepEqual(parse(format(route)), route);
@@ -68,8 +69,8 @@ test("route: format and parse are inverse", () => {
 test("route: invalid addresses get defaults", () => {
   assert.equal(parse("#/image/../../etc/passwd").page, "grid");
   assert.equal(parse("#/image/00FF").page, "grid");
-  const route = parse("#/image/00ff00ff00ff00ff?frame=-2&zoom=0&x=abc&iou=7&readers=%E0%A4%A");
-  assert.deepEqual([route.frame, route.zoom, route.x, route.iou], [0, null, null, 1]);
+  const route = parse("#/image/00ff00ff00ff00ff?frame=-2&zoom=0&x=abc&iou=7&rotate=45&readers=%E0%A4%A");
+  assert.deepEqual([route.frame, route.zoom, route.x, route.iou, route.rotate], [0, null, null, 1, 0]);
 });
 
 test("route: the token is split from every form of address", () => {
@@ -121,6 +122,44 @@ test("sampler: 1:1 copies the plane, outside is the background", () => {
   drawNearest(out, 5, 4, plane, colours, { x: -1, y: -1, dx: 1, dy: 1, columns: 3, rows: 2 });
   const row = (...values) => [OUTSIDE, ...values, OUTSIDE];
   assert.deepEqual([...out], [...Array(5).fill(OUTSIDE), ...row(9, 10, 11), ...row(12, 13, 14), ...Array(5).fill(OUTSIDE)]);
+});
+
+/** Picture of letters after quarter turns clockwise, then a flip. */
+const turnedPicture = (lines, { rotate, flip }) => {
+  for (let n = 0; n < rotate / 90; n++) lines = [...lines[0]].map((_, x) => lines.map((line) => line[x]).reverse());
+  return flip ? lines.map((line) => [...line].reverse()) : lines;
+};
+const TURNS = [0, 90, 180, 270].flatMap((rotate) => [false, true].map((flip) => ({ rotate, flip })));
+
+test("sampler: rotated and flipped pictures", () => {
+  const plane = { rows: 2, columns: 3, scale: 1, shift: 0, dtype: "uint8", data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+  const greys = Uint32Array.from({ length: 256 }, (_, i) => grey(i));
+  for (const turn of TURNS) {
+    const expected = turnedPicture([[1, 2, 3], [4, 5, 6]], turn).map((line) => line.map(grey));
+    const { swapped, columns, rows } = axesOf(turn);
+    const viewport = { x: columns < 0 ? 3 : 0, y: rows < 0 ? 2 : 0, dx: columns, dy: rows, columns: 3, rows: 2, swapped };
+    for (const draw of [drawNearest, drawSmooth]) {
+      const out = new Uint32Array(6);
+      draw(out, ...(swapped ? [2, 3] : [3, 2]), plane, greys, viewport);
+      assert.deepEqual([...out], expected.flat());
+    }
+  }
+});
+
+test("turns: sides, keys and vectors agree with a turned picture", () => {
+  for (const turn of TURNS) {
+    const [[, top], [left, , right], [, bottom]] = turnedPicture(["-T-", "L-R", "-B-"].map((line) => [...line]), turn);
+    const axes = axesOf(turn);
+    assert.deepEqual(turnSides(axes, ["L", "R", "T", "B"]), [left, right, top, bottom]);
+    const [x, y] = toStored(axes, 1, 0); // to the right of the screen
+    assert.equal(right, x > 0 ? "R" : x < 0 ? "L" : y > 0 ? "B" : "T");
+    for (const way of [1, -1]) {
+      const next = axesOf(rotated(turn, way));
+      const around = [bottom, top, left, right]; // clockwise: left comes from the bottom
+      assert.deepEqual(turnSides(next, ["L", "R", "T", "B"]), way > 0 ? around : [top, bottom, right, left]);
+    }
+  }
+  assert.deepEqual(TURNS.map(turnText).slice(0, 4), ["", "flipped", "rotated 90°", "rotated 90°, flipped"]);
 });
 
 test("sampler: a whole zoom repeats every sample", () => {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 import wetread as wr
 from wetread.boxes.stroke_log import StrokeLog, log_name, read_log
@@ -45,12 +46,12 @@ def test_strokes_wait_while_the_network_is_gone(
     page.keyboard.press("Enter")
     page.keyboard.press("2")
     page.wait_for_selector(".saved[data-state=waiting]")
-    assert "2 changes waiting" in page.text_content(".saved")
-    assert page.locator(".marks .waiting").count() == 1
-    assert page.locator(".marks .own").count() == 0
+    expect(page.locator(".saved")).to_contain_text("2 changes waiting")
+    expect(page.locator(".marks .waiting")).to_have_count(1)
+    expect(page.locator(".marks .own")).to_have_count(0)
     page.wait_for_timeout(10_000)
     assert uuids(tmp_path) == []
-    assert page.get_attribute(".saved", "data-state") == "waiting"
+    expect(page.locator(".saved")).to_have_attribute("data-state", "waiting")
     page.context.set_offline(False)
     page.wait_for_selector(".saved[data-state=saved]")
     assert len(uuids(tmp_path)) == 2
@@ -94,7 +95,6 @@ def test_a_reload_keeps_what_waits(
     page.reload()
     page.wait_for_selector(".marks .waiting")
     page.unroute("**/api/strokes")
-    page.click(".annotate button:has-text('Try again')")
     page.wait_for_selector(".saved[data-state=saved]")
     assert len(uuids(tmp_path)) == 1
 
@@ -113,10 +113,10 @@ def test_a_full_disk(
     full[0] = True
     page.keyboard.press("Enter")
     page.wait_for_selector(".saved[data-state=waiting]")
-    assert "No space left on device; not saved" in page.text_content(".saved")
-    assert page.locator(".marks .own").count() == 0
+    expect(page.locator(".saved")).to_contain_text("No space left on device; not saved")
+    expect(page.locator(".marks .own")).to_have_count(0)
     full[0] = False
-    page.click(".annotate button:has-text('Try again')")
+    page.dispatch_event(".annotate button:has-text('Try again')", "click")
     page.wait_for_selector(".marks .own")
     assert len(uuids(tmp_path)) == 1
 
@@ -136,12 +136,12 @@ def test_two_windows(
     page.until(lambda: wr.read_boxes(tmp_path).labels == ("B",))
     page.keyboard.press("3")  # it still shows A
     page.wait_for_selector(".own-list .conflict")
-    assert "Other version: C" in page.text_content(".own-list")
-    assert page.locator(".marks .own").count() == 1
-    assert page.locator(".marks .conflict").count() == 1
+    expect(page.locator(".own-list")).to_contain_text("Other version: C")
+    expect(page.locator(".marks .own")).to_have_count(1)
+    expect(page.locator(".marks .conflict")).to_have_count(1)
     assert wr.read_boxes(tmp_path).labels == ("B",)
     assert wr.read_boxes(tmp_path).flags == ("conflict",)
     page.click(".conflict button:has-text('Use it')")
     page.until(lambda: wr.read_boxes(tmp_path).flags == ())
     assert wr.read_boxes(tmp_path).labels == ("C",)
-    assert page.locator(".own-list .conflict").count() == 0
+    expect(page.locator(".own-list .conflict")).to_have_count(0)

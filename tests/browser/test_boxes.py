@@ -8,6 +8,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -43,20 +44,20 @@ def test_readers_are_toggled_by_key_and_mouse(page: Any, phantoms: Any) -> None:
     truth = fetch(phantoms, f"images/{phantoms.images[name].id}/boxes")["truth"]
     readers = sorted({box["reader"] for box in truth}, key=lambda reader: int(reader[1:]))
     own = {reader: sum(box["reader"] == reader for box in truth) for reader in readers}
-    assert rects(page, "reader") == len(truth)
+    page.until(lambda: rects(page, "reader") == len(truth))
     colours = page.eval_on_selector_all(
         ".marks .reader rect:last-child",
         "all => [...new Set(all.map(r => r.getAttribute('stroke')))]",
     )
     assert len(colours) == 3
     page.keyboard.press("Shift+Digit1")
-    assert rects(page, "reader") == len(truth) - own[readers[0]]
+    page.until(lambda: rects(page, "reader") == len(truth) - own[readers[0]])
     page.click(f".toggle:has-text('{readers[1]}')")
-    assert rects(page, "reader") == own[readers[2]]
-    assert f"readers={readers[2]}" in page.address()
+    page.until(lambda: rects(page, "reader") == own[readers[2]])
+    page.until(lambda: f"readers={readers[2]}" in page.address())
     page.reload()
     page.wait_for_selector(".marks .mark")
-    assert rects(page, "reader") == own[readers[2]]
+    page.until(lambda: rects(page, "reader") == own[readers[2]])
 
 
 def test_labels_and_all_boxes(page: Any, phantoms: Any) -> None:
@@ -66,14 +67,14 @@ def test_labels_and_all_boxes(page: Any, phantoms: Any) -> None:
     assert 0 < len(chips) <= rects(page, "reader")  # one for what several readers marked
     assert sum(re.search(r"R\d+", text) is not None for text in chips) == len(chips)
     page.keyboard.press("l")
-    assert page.locator(".chip").count() == 0
+    expect(page.locator(".chip")).to_have_count(0)
     page.keyboard.press("b")
-    assert page.locator(".marks .mark").count() == 0
+    expect(page.locator(".marks .mark")).to_have_count(0)
     page.keyboard.press("b")
-    assert rects(page, "reader") > 0
+    page.until(lambda: rects(page, "reader") > 0)
     for box in page.locator("[data-kind=label]").all():
         box.uncheck()
-    assert page.locator(".marks .mark").count() == 0
+    expect(page.locator(".marks .mark")).to_have_count(0)
 
 
 def test_position_of_a_box(page: Any, phantoms: Any) -> None:
@@ -147,8 +148,8 @@ def test_next_miss_continues_on_the_next_image(page: Any, phantoms: Any) -> None
     show(page, phantoms, name, iou=0.9, score=0, show="r" if first["fn"] else "rp")
     for _ in range(first["fp"] + first["fn"]):
         page.keyboard.press("n")
-        assert page.locator(".mark.selected").count() == 1
-        assert page.locator(".mark.selected.fp, .mark.selected.fn").count() == 1
+        expect(page.locator(".mark.selected")).to_have_count(1)
+        expect(page.locator(".mark.selected.fp, .mark.selected.fn")).to_have_count(1)
     page.keyboard.press("n")
     page.until(f"location.hash.includes('{second['id']}')")
     page.wait_for_selector(".mark.selected")
@@ -161,4 +162,4 @@ def test_no_boxes_panel_without_boxes(page: Any, mixed: Any) -> None:
     page.goto(mixed.image("CT_small"))
     page.wait_for_selector(".facts")
     tabs = page.locator("[role=tab]").all()
-    assert [tab.get_attribute("data-tab") for tab in tabs] == ["header", "info"]
+    assert [tab.get_attribute("data-tab") for tab in tabs] == ["masks", "header", "info"]

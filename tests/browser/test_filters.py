@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import wetread as wr
 from wetread.boxes import Boxes
@@ -65,13 +66,13 @@ def test_outcomes_follow_the_minimum_score(page: Any, phantoms: Any) -> None:
     show(page, phantoms)
     best = float(page.input_value(".thresholds [data-field=score]"))
     assert 0 < best < 1
-    assert "the best F1" in page.inner_text(".thresholds")
+    expect(page.locator(".thresholds")).to_contain_text("the best F1")
     page.locator("[data-column=outcome] .facet-value", has_text="FP").click()
     page.wait_for_selector(".condition >> text=outcome = 'FP'")
     page.fill(".thresholds [data-field=score]", "1")
     total(page, 0, phantoms)
     page.wait_for_selector(".empty >> text=No rows match")
-    assert "score=1" in page.address()
+    page.until(lambda: "score=1" in page.address())
     page.click(".empty button")
     page.wait_for_selector(".tile .name")
 
@@ -102,10 +103,10 @@ def test_boxes_on_thumbnails_by_key(page: Any, phantoms: Any) -> None:
     assert inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 2
     page.keyboard.press("b")
     page.until("document.querySelectorAll('.outlines').length === 0")
-    assert "outlines=0" in page.address()
+    page.until(lambda: "outlines=0" in page.address())
     page.reload()
     page.wait_for_selector(".tile img")
-    assert page.locator(".outlines").count() == 0
+    expect(page.locator(".outlines")).to_have_count(0)
     page.click("[aria-label='Boxes on the thumbnails (B)']")
     page.wait_for_selector(".tile .outlines rect")
 
@@ -128,6 +129,9 @@ def test_all_predictions_below_the_minimum(page: Any, phantoms: Any, open_site: 
     name = Path(phantoms.index[0].path).stem
     page.goto(site.image(name, score=0.3))
     page.wait_for_selector(".note >> text=100 of 100 below 0.30, highest 0.16")
+    page.goto("about:blank")
+    page.goto(site.url("/grid?score=0.3"))
+    page.wait_for_selector(".thresholds >> text=100 of 100 below 0.30, highest 0.16")
     page.goto("about:blank")
     page.goto(site.image(name))  # none is right: ten per image
     page.wait_for_selector(".marks .fp")
@@ -162,10 +166,12 @@ def test_a_stopped_server_is_reported_once(page: Any, phantoms: Any) -> None:
     try:
         page.goto(f"http://127.0.0.1:{port}/#token={token}")
         page.wait_for_selector(".tile .outlines rect")
+        page.wait_for_selector("[data-column=label] .facet-value")
         handle.stop()
         page.locator("[data-column=label] .facet-value").first.click()
         page.wait_for_selector(".banner:not([hidden]) >> text=does not respond")
-        assert page.locator(".no-thumbnail, .filter-error:not([hidden])").count() == 0
+        expect(page.locator(".no-thumbnail, .filter-error:not([hidden])")).to_have_count(0)
+        assert page.locator("[data-column=label] .facet-value").count() > 0
         handle = serve(phantoms.index, phantoms.readers, phantoms.found, port=port, token=token)
         page.click(".banner-button")
         page.until("document.querySelector('.banner').hidden")
@@ -178,7 +184,7 @@ def test_a_stopped_server_is_reported_once(page: Any, phantoms: Any) -> None:
 def test_masked_values_say_how_to_show_them(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?search=onerror%3Dalert%282%29"))
     page.wait_for_selector(".empty >> text=--show-phi")
-    assert "--show-phi" in page.inner_text(".facets")
+    expect(page.locator(".facets")).to_contain_text("--show-phi")
     page.goto("about:blank")
     page.goto(mixed.image("linear", tab="header"))
     page.wait_for_selector(".tree .masked")
@@ -189,7 +195,13 @@ def test_masked_values_say_how_to_show_them(page: Any, mixed: Any) -> None:
 def test_tiles_tell_files_apart(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?search=movie"))
     page.wait_for_selector(".tile .name")
-    assert page.inner_text(".facts-line .quiet") == "DX · 24 × 24 · no. 90 · 6 frames"
+    expect(page.locator(".facts-line .quiet")).to_have_text("DX · 24 × 24 · no. 90 · 6 frames")
+    page.goto("about:blank")
+    page.goto(mixed.url("/grid?search=README"))
+    page.wait_for_selector(".tile >> text=not DICOM: text file")
+    page.goto("about:blank")
+    page.goto(mixed.url("/grid?search=CT_small"))
+    page.wait_for_selector(".facts-line >> text=CT · 128 × 128 · no. 1 · −75.7 mm")
 
 
 def test_frames_missing_from_the_file_are_reported(
@@ -202,7 +214,7 @@ def test_frames_missing_from_the_file_are_reported(
     page.wait_for_selector(".stage:is([data-drawn^=smooth], [data-drawn^=exact])")
     page.keyboard.press("End")
     page.wait_for_selector(".no-image:not([hidden]) >> text=frame 5 is missing")
-    assert page.locator(".frames").is_visible()
+    expect(page.locator(".frames")).to_be_visible()
     page.keyboard.press("Home")
     page.until("document.querySelector('.no-image').hidden")
     page.wait_for_selector(".stage:is([data-drawn^=smooth], [data-drawn^=exact])")

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlparse
 
 import pytest
+from playwright.sync_api import expect
 
 from wetread.settings import Settings
 
@@ -44,7 +45,7 @@ def test_every_row_has_a_tile_with_badges(page: Any, mixed: Any) -> None:
     page.keyboard.press("Home")
     broken.locator(".no-thumbnail").wait_for()
     assert "UNDECODABLE" in broken.inner_text()
-    assert broken.locator(".badge").count() == 1
+    expect(broken.locator(".badge")).to_have_count(1)
 
 
 def test_facets_toggle_conditions(page: Any, mixed: Any) -> None:
@@ -68,7 +69,7 @@ def test_problems_are_a_facet(page: Any, mixed: Any) -> None:
     show(page, mixed)
     page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
     total(page, f"1 of {len(mixed.index)} rows")
-    assert names(page) == ["README.txt"]
+    page.until(lambda: names(page) == ["README.txt"])
     page.locator("[data-column=problems] .facet-value", has_text="NOT_DICOM").click()
     page.locator("[data-column=problems] .facet-value", has_text="none").click()
     count = len(mixed.index.where("len(problems) = 0"))
@@ -99,12 +100,12 @@ def test_sql_and_its_errors(page: Any, mixed: Any) -> None:
     page.keyboard.press("Enter")
     count = len(mixed.index.where("Rows > 100 AND Modality = 'CT'"))
     total(page, f"{count} of {len(mixed.index)} rows")
-    assert page.locator(".condition").count() == 2
+    expect(page.locator(".condition")).to_have_count(2)
     page.keyboard.press("f")
     page.keyboard.type("Roows > 1")
     page.keyboard.press("Enter")
     page.wait_for_selector(".filter-error:not([hidden])")
-    assert "Roows" in page.inner_text(".filter-error")
+    expect(page.locator(".filter-error")).to_contain_text("Roows")
     total(page, f"{count} of {len(mixed.index)} rows")
 
 
@@ -113,12 +114,12 @@ def test_search_and_order(page: Any, mixed: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("stack")
     total(page, f"4 of {len(mixed.index)} rows")
-    assert "search=stack" in page.evaluate("location.hash")
+    page.until(lambda: "search=stack" in page.address())
     page.select_option("[aria-label=Order]", "InstanceNumber")
     page.click("[aria-label=Ascending]")
     page.until("document.querySelector('.tile .name')?.textContent === 'stack4.dcm'")
-    assert names(page) == [f"stack{n}.dcm" for n in (4, 3, 2, 1)]
-    assert "InstanceNumber 4" in page.inner_text(".tile >> nth=0")
+    page.until(lambda: names(page) == [f"stack{n}.dcm" for n in (4, 3, 2, 1)])
+    expect(page.locator(".tile >> nth=0")).to_contain_text("InstanceNumber 4")
     page.reload()
     page.until("document.querySelector('.tile .name')?.textContent === 'stack4.dcm'")
 
@@ -126,7 +127,7 @@ def test_search_and_order(page: Any, mixed: Any) -> None:
 def test_no_rows_match(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?where=Rows %3C 0"))
     page.wait_for_selector(".empty:not([hidden])")
-    assert page.locator(".tile").count() == 0
+    expect(page.locator(".tile")).to_have_count(0)
 
 
 def test_keys_open_an_image_and_return(page: Any, mixed: Any) -> None:
@@ -188,12 +189,12 @@ def test_a_million_rows(page: Any, mixed: Any, fetch_log: Any) -> None:
     page.route("**/thumb?*", lambda route: route.fulfill(body=PIXEL, content_type="image/gif"))
     page.goto(mixed.url())
     page.wait_for_selector(".tile .name")
-    assert names(page)[0] == "0.dcm"
+    page.until(lambda: names(page)[0] == "0.dcm")
     height = page.evaluate("document.querySelector('.spacer').offsetHeight")
     assert height <= 8_000_000
     page.keyboard.press("End")
     page.until("document.querySelector('.tile[data-index=\"999999\"] .name')")
-    assert names(page)[-1] == "999999.dcm"
+    page.until(lambda: names(page)[-1] == "999999.dcm")
     assert page.locator(".tile").count() < 100
     page.evaluate(
         "() => { const s = document.querySelector('.scroller'); s.scrollTop = s.scrollHeight / 2; }"
@@ -251,4 +252,4 @@ def test_slow_filter_shows_an_error(page: Any, mixed: Any, open_site: Any) -> No
     page.keyboard.press("Enter")
     count = len(mixed.index.where("Modality = 'CT'"))
     total(page, f"{count} of {len(mixed.index)} rows")
-    assert page.locator(".filter-error").is_hidden()
+    expect(page.locator(".filter-error")).to_be_hidden()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -18,6 +19,14 @@ DRAWN = ".stage[data-drawn^='exact'], .stage[data-drawn^='smooth']"
 def show(page: Any, site: Any, name: str, **state: Any) -> None:
     page.goto(site.image(name, **state))
     page.wait_for_selector(DRAWN)
+
+
+LOG_DRAWN = """() => {
+  const stage = document.querySelector(".stage"), log = window.drawn = [];
+  const observer = new MutationObserver(() => log.push(stage.dataset.drawn ?? ""));
+  observer.observe(stage, { attributes: true, attributeFilter: ["data-drawn"] });
+}"""
+"""A fast picture is soon replaced by a sharp one: both are in the list `drawn`."""
 
 
 def still(page: Any) -> bytes:
@@ -51,20 +60,20 @@ def test_dragging_changes_the_window_by_the_range(page: Any, mixed: Any) -> None
     drag(page, 64, -32)
     values = mixed.images["linear"].values()
     step = float(values.max() - values.min()) / 1024  # 1,024 pixels are the range of the image
-    assert field(page, "width") == pytest.approx(width + 64 * step, abs=step)
-    assert field(page, "center") == pytest.approx(center - 32 * step, abs=step)
-    assert f"window={page.input_value('[data-field=center]')}," in page.address()
+    page.until(lambda: field(page, "width") == pytest.approx(width + 64 * step, abs=step))
+    page.until(lambda: field(page, "center") == pytest.approx(center - 32 * step, abs=step))
+    page.until(lambda: f"window={page.input_value('[data-field=center]')}," in page.address())
 
 
 def test_drag_from_a_look_up_table_starts_at_auto(page: Any, mixed: Any) -> None:
     show(page, mixed, "vlut_04")
-    assert caption(page).startswith("VOI LUT")
+    page.until(lambda: caption(page).startswith("VOI LUT"))
     drag(page, 0, 64)
     values = mixed.images["vlut_04"].values()
     step = float(values.max() - values.min()) / 1024
     auto = mixed.images["vlut_04"].render("auto").view
-    assert field(page, "width") == pytest.approx(auto.width, abs=1)
-    assert field(page, "center") == pytest.approx(auto.center + 64 * step, abs=1)
+    page.until(lambda: field(page, "width") == pytest.approx(auto.width, abs=1))
+    page.until(lambda: field(page, "center") == pytest.approx(auto.center + 64 * step, abs=1))
 
 
 def test_drag_with_windowing_on_the_server(page: Any, mixed: Any) -> None:
@@ -73,7 +82,7 @@ def test_drag_with_windowing_on_the_server(page: Any, mixed: Any) -> None:
     stage = page.locator(".stage")
     before = stage.screenshot()
     drag(page, 150, 100)
-    assert field(page, "width") > width
+    page.until(lambda: field(page, "width") > width)
     page.until(lambda: stage.screenshot() != before)
     page.wait_for_selector(".stage:not([aria-busy])")
 
@@ -88,36 +97,36 @@ def test_typed_window(page: Any, mixed: Any) -> None:
     page.fill("[data-field=high]", "839")
     page.press("[data-field=high]", "Enter")
     assert (field(page, "center"), field(page, "width")) == (340, 1000)
-    assert "window=340,1000" in page.address()
+    page.until(lambda: "window=340,1000" in page.address())
     page.fill("[data-field=width]", "-5")
     page.press("[data-field=width]", "Enter")
-    assert field(page, "width") == 1000
+    page.until(lambda: field(page, "width") == 1000)
 
 
 def test_window_keys(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small")
     for key, text in (("4", "lung −600/1500"), ("3", "soft 40/400"), ("f", "full"), ("0", "auto")):
         page.keyboard.press(key)
-        assert caption(page).startswith(text)
+        page.until(lambda text=text: caption(page).startswith(text))
     page.keyboard.press("1")
-    assert "no window" in page.text_content(".status .message")
+    expect(page.locator(".status .message")).to_contain_text("no window")
 
 
 def test_ct_presets_are_for_ct_in_hu(page: Any, mixed: Any) -> None:
     show(page, mixed, "linear")
     before = caption(page)
     page.keyboard.press("4")
-    assert caption(page) == before
-    assert "CT in HU" in page.text_content(".status .message")
-    assert "lung" not in page.text_content(".window-list")
+    page.until(lambda: caption(page) == before)
+    expect(page.locator(".status .message")).to_contain_text("CT in HU")
+    expect(page.locator(".window-list")).not_to_contain_text("lung")
 
 
 def test_keys_are_ignored_while_typing(page: Any, mixed: Any) -> None:
     show(page, mixed, "CT_small")
     page.focus("[data-field=center]")
     page.keyboard.type("4i")
-    assert caption(page).startswith("auto")
-    assert page.get_attribute("[aria-label^=Invert]", "aria-pressed") == "false"
+    page.until(lambda: caption(page).startswith("auto"))
+    expect(page.locator("[aria-label^=Invert]")).to_have_attribute("aria-pressed", "false")
 
 
 def test_zoom_at_the_pointer_and_back(page: Any, mixed: Any) -> None:
@@ -133,12 +142,12 @@ def test_zoom_at_the_pointer_and_back(page: Any, mixed: Any) -> None:
     page.mouse.move(300, 250)
     assert page.inner_text(".probe").splitlines()[1] == before
     page.keyboard.press("z")
-    assert page.inner_text(".zoom") == "100 %"
+    expect(page.locator(".zoom")).to_have_text("100 %")
     page.keyboard.press("+")
-    assert page.inner_text(".zoom") == "150 %"
+    expect(page.locator(".zoom")).to_have_text("150 %")
     page.keyboard.press("=")
-    assert page.inner_text(".zoom") == fitted
-    assert "zoom" not in page.address()
+    expect(page.locator(".zoom")).to_have_text(fitted)
+    page.until(lambda: "zoom" not in page.address())
 
 
 def test_probe_shows_stored_and_modality_values(page: Any, mixed: Any) -> None:
@@ -165,16 +174,16 @@ def test_ruler_in_mm(page: Any, mixed: Any) -> None:
     page.keyboard.press("m")
     drag(page, 120, 160)  # 30 and 40 pixels of the image
     column = mixed.images["CT_small"].spacing.column
-    assert page.text_content(".ruler-text") == f"{50 * column:.1f} mm (PixelSpacing)"
+    expect(page.locator(".ruler-text")).to_have_text(f"{50 * column:.1f} mm (PixelSpacing)")
     page.keyboard.press("Escape")
-    assert page.locator(".ruler-text").count() == 0
+    expect(page.locator(".ruler-text")).to_have_count(0)
 
 
 def test_ruler_without_spacing_is_in_pixels(page: Any, mixed: Any) -> None:
     show(page, mixed, "linear", zoom=4)
     page.keyboard.press("m")
     drag(page, 40, 0)
-    assert page.text_content(".ruler-text") == "10.0 px (no spacing in the header)"
+    expect(page.locator(".ruler-text")).to_have_text("10.0 px (no spacing in the header)")
 
 
 def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
@@ -185,14 +194,14 @@ def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    assert frame() == "3 / 6"
+    page.until(lambda: frame() == "3 / 6")
     page.mouse.move(300, 300)
     page.mouse.wheel(0, 100)
     page.until("document.querySelector('.frames .number').textContent === '5 / 6'")
     page.keyboard.press("Home")
-    assert frame() == "1 / 6"
+    page.until(lambda: frame() == "1 / 6")
     page.keyboard.press("End")
-    assert "frame=5" in page.address()
+    page.until(lambda: "frame=5" in page.address())
     page.keyboard.press("Space")
     page.until("document.querySelector('.frames .number').textContent === '2 / 6'")
     page.keyboard.press("Space")
@@ -219,7 +228,7 @@ def test_series_in_order(page: Any, mixed: Any) -> None:
     page.mouse.move(300, 300)
     page.mouse.wheel(0, -50)
     page.until("document.querySelector('.path').textContent === 'stack2.dcm'")
-    assert "window=500,900" in page.address()
+    page.until(lambda: "window=500,900" in page.address())
 
 
 def test_next_image_follows_the_filter(page: Any, mixed: Any) -> None:
@@ -269,7 +278,7 @@ def test_header_with_search_and_sequences(page: Any, mixed: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("lutdescr")
     page.until("document.querySelectorAll('.tree .element').length === 1")
-    assert page.is_visible(".tree details[open] >> text=LUTDescriptor")
+    expect(page.locator(".tree details[open] >> text=LUTDescriptor")).to_be_visible()
     page.fill("[aria-label='Search the header']", "(0028,0010)"[1:-1])
     page.wait_for_selector(".tree .element:only-child .keyword >> text=Rows")
 
@@ -278,9 +287,9 @@ def test_header_masks_names_and_escapes_text(page: Any, mixed: Any) -> None:
     name = next(name for name in mixed.images if name.startswith("hostile"))
     show(page, mixed, name, tab="header")
     page.wait_for_selector(".tree .masked")
-    assert "onerror" not in page.inner_text(".tree")
-    assert "onerror" in page.inner_text(".path")
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator(".tree")).not_to_contain_text("onerror")
+    expect(page.locator(".path")).to_contain_text("onerror")
+    expect(page.locator("img[src=x]")).to_have_count(0)
 
 
 @pytest.mark.parametrize(
@@ -297,10 +306,11 @@ def test_a_broken_file_shows_its_problem(page: Any, mixed: Any, name: str, code:
 
 def test_dragging_draws_at_once(page: Any, phantoms: Any) -> None:
     show(page, phantoms, next(iter(phantoms.images)))
+    page.evaluate(LOG_DRAWN)
     page.mouse.move(400, 300)
     page.mouse.down()
     page.mouse.move(480, 330)
-    page.wait_for_selector(".stage[data-drawn^='nearest']")
+    page.until("drawn.some((one) => one.startsWith('nearest'))")
     page.mouse.up()
     page.wait_for_selector(".stage[data-drawn^='smooth']")
     assert np.isfinite(field(page, "width"))

@@ -7,11 +7,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from playwright.sync_api import expect
+
+import wetread as wr
+from wetread.boxes.stroke_log import StrokeLog
+from wetread.testing.strokes import make_stroke
+from wetread.viewer.annotations import Writing
+from wetread.viewer.environment import to_html
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -59,3 +67,51 @@ def test_behind_jupyter_server_proxy(page: Any, mixed: Any, jupyter: str) -> Non
     page.keyboard.press("Escape")
     page.wait_for_selector(".tile img")
     assert all(url.startswith((prefix, "blob:")) for url in requests)
+
+
+def test_in_the_output_of_a_cell(
+    page: Any, mixed: Any, jupyter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/me/")
+    fragment = f"#/grid?search=CT_small&token={mixed.token}"
+    output = to_html("jupyter", mixed.handle.port, fragment, "", running=True)
+    page.goto(f"{jupyter}api?token=hub")
+    page.goto(f"{jupyter}no-such-page")  # a page of Jupyter, with its policy
+    page.evaluate("html => { document.body.innerHTML = html }", output)
+    frame = page.frame_locator("iframe[title=viewer]")
+    frame.locator(".tile img").wait_for()
+    frame.locator(".scroller").press("Enter")
+    frame.locator(".stage[data-drawn^='smooth']").wait_for()
+    expect(frame.locator(".path")).to_have_text("CT_small.dcm")
+
+
+def test_annotations_behind_jupyter_server_proxy(
+    page: Any, mixed: Any, jupyter: str, tmp_path: Path, open_site: Callable[..., Any]
+) -> None:
+    """A box is drawn, moved and deleted; another origin is refused."""
+    site = open_site(mixed.index, writing=Writing(StrokeLog(tmp_path, "R1"), ("A",), blind=True))
+    page.goto(f"{jupyter}api?token=hub")
+    prefix = f"{jupyter}proxy/{site.handle.port}/"
+    image = site.images["CT_small"].id
+    page.goto(f"{prefix}#/image/{image}?token={site.token}")
+    page.wait_for_selector(".stage[data-drawn^='smooth'], .stage[data-drawn^='exact']")
+    page.keyboard.press("Enter")
+    page.until(lambda: len(wr.read_boxes(tmp_path)) == 1)
+    before = wr.read_boxes(tmp_path).corners.tolist()
+    page.keyboard.press("ArrowLeft")
+    page.until(lambda: wr.read_boxes(tmp_path).corners.tolist() != before)
+    page.keyboard.press("Delete")
+    page.until(lambda: len(wr.read_boxes(tmp_path)) == 0)
+    page.wait_for_selector(".saved[data-state=saved]")
+    head = {"Authorization": "token hub", "X-Wetread-Token": site.token}
+    for more, status in (
+        ({}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"X-Wetread-Token": "wrong"}, 401),
+    ):
+        stroke = make_stroke(image=image)
+        answer = httpx.post(
+            f"{prefix}api/strokes", json=stroke, headers=head | more, trust_env=False, timeout=60
+        )
+        assert answer.status_code == status, more

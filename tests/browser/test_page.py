@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -28,7 +29,7 @@ def test_the_token_moves_from_the_address_to_the_tab(page: Any, mixed: Any) -> N
 def test_missing_or_invalid_token(page: Any, mixed: Any) -> None:
     page.goto(f"{mixed.origin}/#/grid")
     page.wait_for_selector("[role=alert]")
-    assert "token is missing" in page.inner_text("[role=alert]")
+    expect(page.locator("[role=alert]")).to_contain_text("token is missing")
     page.goto("about:blank")
     page.goto(f"{mixed.origin}/#token=wrong")
     page.wait_for_selector("[role=alert] >> text=is invalid")
@@ -99,7 +100,7 @@ def test_help_lists_the_keys_of_the_documentation(page: Any, mixed: Any) -> None
     assert len(rows) > 30
     assert [row for row in rows if tuple(row) not in documented] == []
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    expect(page.locator("dialog[open]")).to_have_count(0)
 
 
 def test_dark_light_and_the_switch(page: Any, mixed: Any) -> None:
@@ -124,12 +125,12 @@ def test_unreachable_server(page: Any, mixed: Any) -> None:
     page.route("**/api/**", lambda route: route.abort())
     page.evaluate("id => { location.hash = `/image/${id}` }", mixed.images["linear"].id)
     page.wait_for_selector(".banner:not([hidden]) >> text=does not respond")
-    assert page.locator(".no-image:not([hidden])").count() == 0
+    expect(page.locator(".no-image:not([hidden])")).to_have_count(0)
     page.unroute("**/api/**")
     page.click(".banner-button")
     page.wait_for_selector(".stage[data-drawn^='smooth'], .stage[data-drawn^='exact']")
-    assert page.inner_text(".path") == "linear.dcm"
-    assert page.locator(".banner:not([hidden])").count() == 0
+    expect(page.locator(".path")).to_have_text("linear.dcm")
+    expect(page.locator(".banner:not([hidden])")).to_have_count(0)
 
 
 @pytest.mark.apt("npm", "npm")

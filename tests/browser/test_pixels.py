@@ -65,7 +65,6 @@ def shown(page: Any, site: Any, name: str, **state: Any) -> np.ndarray:
         ("mlut_18", "full"),
         ("vlut_04", None),
         ("vlut_04", "auto"),
-        ("liver_1frame", None),
         ("rtdose_1frame", None),
         ("rtdose_1frame", "full"),
         ("SC_rgb_small_odd", None),

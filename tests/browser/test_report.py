@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 import wetread as wr
 from wetread.reports.build import build
@@ -84,7 +85,7 @@ def test_no_horizontal_scrolling(opened: Any, width: int) -> None:
 
 def test_without_javascript(opened: Any) -> None:
     page = opened("full", java_script_enabled=False)
-    assert page.locator("section").count() == 19
+    expect(page.locator("section")).to_have_count(19)
     assert page.locator("h2").first.inner_text().split()[1] == "Images"
 
 
@@ -116,8 +117,8 @@ def test_print_is_light_and_without_navigation(opened: Any) -> None:
     page = opened("full", "dark")
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert not page.locator("nav").is_visible()
-    assert page.locator("h1").is_visible()
+    expect(page.locator("nav")).to_be_hidden()
+    expect(page.locator("h1")).to_be_visible()
     assert page.pdf(format="A4")[:4] == b"%PDF"
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
+from playwright.sync_api import expect
 
 import wetread as wr
+from wetread.boxes.stroke_log import StrokeLog
 from wetread.testing.dicom import changed, dicom_file, element, picture
 from wetread.testing.series import stack, write
+from wetread.viewer.annotations import Writing
 
 pytestmark = pytest.mark.apt("chromium", "chromium")
 
@@ -42,6 +45,33 @@ def cine(frames: int = 75) -> bytes:
     return dicom_file(changed(picture(90, 24, 24), *more))
 
 
+def enhanced_mr() -> bytes:
+    """One Enhanced MR file of two stacks: 6 axial and 4 sagittal slices of 64 x 64 pixels."""
+    stacks = {"1": (6, ["1", "0", "0", "0", "1", "0"], 2), "2": (4, [*list("0100"), "0", "-1"], 0)}
+    items = []
+    for name, (count, orientation, axis) in stacks.items():
+        for n in range(count):
+            position = ["0", "0", "0"]
+            position[axis] = str(4 * n)
+            groups = {
+                "FrameContentSequence": [element("StackID", name)],
+                "PlanePositionSequence": [element("ImagePositionPatient", position)],
+                "PlaneOrientationSequence": [element("ImageOrientationPatient", orientation)],
+                "PixelMeasuresSequence": [element("PixelSpacing", ["1", "1"])],
+            }
+            macros = (element(key, [changed([], *inner)]) for key, inner in groups.items())
+            items.append(sorted(macros, key=lambda one: one.tag))
+    more = [
+        element("SOPClassUID", "1.2.840.10008.5.1.4.1.1.4.1"),
+        element("Modality", "MR"),
+        element("SeriesInstanceUID", "2.25.90"),
+        element("NumberOfFrames", str(len(items))),
+        element("PerFrameFunctionalGroupsSequence", items),
+        element("PixelData", np.arange(len(items) * 64 * 64, dtype="<u2").tobytes(), vr="OW"),
+    ]
+    return dicom_file(changed(picture(90, 64, 64), *more))
+
+
 @pytest.fixture(scope="module")
 def series(
     tmp_path_factory: pytest.TempPathFactory, real_file: Callable[[str], Path], start_site: Any
@@ -56,6 +86,7 @@ def series(
     copy = {**damaged[5], "SOPInstanceUID": "2.25.99"}
     write(folder / "damaged", [*damaged[:20], *damaged[21:], copy])
     (folder / "cine.dcm").write_bytes(cine())
+    (folder / "enhanced.dcm").write_bytes(enhanced_mr())
     shutil.copy(real_file("reportsi.dcm"), folder)
     (folder / "notes.txt").write_text("no DICOM")
     site = start_site(wr.scan(folder, progress=False), title="series")
@@ -84,7 +115,7 @@ def test_one_tile_per_series_opens_its_middle_slice(page: Any, series: Any) -> N
     page.goto(series.url())
     page.wait_for_selector(".tile img")
     page.keyboard.press("s")
-    page.until("document.querySelector('.total').textContent === '6 series'")
+    page.until("document.querySelector('.total').textContent === '7 series'")
     page.wait_for_selector(".tile >> text=40 slices")
     texts = page.locator(".tile").all_inner_texts()
     assert any(re.search(r"whole\s+CT · 40 slices", text) for text in texts)
@@ -92,25 +123,25 @@ def test_one_tile_per_series_opens_its_middle_slice(page: Any, series: Any) -> N
     assert damaged.locator(".badge.error").get_attribute("title").startswith("SLICE_DUPLICATED")
     page.locator(".tile", has_text="whole").click()
     page.until("document.querySelector('.frames .number').textContent === '21 / 40'")
-    assert page.inner_text(".path") == "whole/020.dcm"
+    expect(page.locator(".path")).to_have_text("whole/020.dcm")
     page.keyboard.press("ArrowLeft")  # the previous series
     page.until("!document.querySelector('.path').textContent.startsWith('whole')")
     page.keyboard.press("Escape")
     page.wait_for_selector(".tile[aria-selected='true']")
-    assert "group=series" in page.address()
+    page.until(lambda: "group=series" in page.address())
 
 
 def test_studies_open_as_their_series(page: Any, series: Any) -> None:
     page.goto(series.url("/grid?group=study"))
     page.locator(".tile", has_text="3 series").click()
     page.until("document.querySelector('.total').textContent === '3 series'")
-    assert "md5(StudyInstanceUID)" in page.inner_text(".chips")
+    expect(page.locator(".chips")).to_contain_text("md5(StudyInstanceUID)")
 
 
 def test_slices_by_keys_wheel_and_slider(page: Any, series: Any, fetch_log: Any) -> None:
     show(page, series, "whole/010.dcm")
     page.until("document.querySelector('.frames .number').textContent === '11 / 40'")
-    assert page.inner_text(".slice-note") == "125 mm"
+    expect(page.locator(".slice-note")).to_have_text("125 mm")
     page.keyboard.press("ArrowDown")
     page.until("document.querySelector('.path').textContent === 'whole/011.dcm'")
     page.until(lambda: any(series.images["whole/014.dcm"].id in u for u, _ in fetch_log("/pixels")))
@@ -144,17 +175,17 @@ def test_every_slice_shows_its_own_pixels(page: Any, series: Any) -> None:
 def test_a_missing_and_a_doubled_slice_are_marked(page: Any, series: Any) -> None:
     show(page, series, "damaged/019.dcm", tab="info")
     page.wait_for_selector(".slice-note .badge >> text=SLICE_MISSING")
-    assert page.locator(".slice-mark.error").count() == 1
-    assert page.locator(".slice-mark.warning").count() == 1
+    expect(page.locator(".slice-mark.error")).to_have_count(1)
+    expect(page.locator(".slice-mark.warning")).to_have_count(1)
     page.click("li.problem:has-text('SLICE_DUPLICATED') button")
     page.wait_for_selector(".slice-note .badge >> text=SLICE_DUPLICATED")
     page.until("document.querySelector('.path').textContent === 'damaged/039.dcm'")
-    assert page.is_hidden(".frames button.word")  # no volume, no planes
+    expect(page.locator(".frames button.word")).to_be_hidden()  # no volume, no planes
 
 
 def test_cine_of_75_frames(page: Any, series: Any) -> None:
     show(page, series, "cine.dcm")
-    assert number(page) == "1 / 75"
+    page.until(lambda: number(page) == "1 / 75")
     page.keyboard.press("Space")
     page.until("document.querySelector('.frames .number').textContent === '6 / 75'")
     page.keyboard.press("Space")
@@ -162,11 +193,45 @@ def test_cine_of_75_frames(page: Any, series: Any) -> None:
     assert int(number(page).split()[0]) > 15
 
 
+def test_one_file_of_several_stacks(page: Any, series: Any) -> None:
+    show(page, series, "enhanced.dcm")
+    page.until("document.querySelector('.frames .number').textContent === '1 / 6'")
+    names = page.locator(".stack-list option").all_inner_texts()
+    assert [name.split(",")[0] for name in names] == ["1 · axial", "2 · sagittal"]
+    page.select_option(".stack-list", "1")
+    page.until("document.querySelector('.frames .number').textContent === '3 / 4'")
+    page.keyboard.press("Home")
+    page.until("document.querySelector('.frames .number').textContent === '1 / 4'")
+    page.until("document.querySelector('.overlay').textContent.startsWith('AP')")
+    page.keyboard.press("v")
+    page.until("document.querySelector('.sagittal .corner').textContent.endsWith('/ 4')")
+    page.wait_for_selector(".sagittal .stage[data-slice]")
+
+
 def test_sides_of_the_patient(page: Any, series: Any) -> None:
     show(page, series, "whole/010.dcm")
     page.wait_for_selector(".overlay .side >> nth=3")
     sides = page.locator(".overlay .side").all_text_contents()
     assert sides[:4] == ["R", "L", "A", "P"]
+    page.keyboard.press("a")
+    assert page.locator(".overlay .side").all_text_contents()[:4] == ["P", "A", "R", "L"]
+    page.keyboard.press("h")
+    assert page.locator(".overlay .side").all_text_contents()[:4] == ["A", "P", "R", "L"]
+
+
+def test_slices_keep_the_rotation(page: Any, series: Any) -> None:
+    show(page, series, "whole/010.dcm", rotate=90)
+    page.keyboard.press("ArrowDown")
+    page.until("document.querySelector('.frames .number').textContent.startsWith('12 /')")
+    page.wait_for_selector(DRAWN)
+    expect(page.locator(".turned")).to_have_text("rotated 90°")
+    page.until(lambda: "rotate=90" in page.address())
+    page.keyboard.press("v")
+    page.wait_for_selector(".axial .stage[data-slice]")
+    page.until(lambda: "rotate" not in page.address())
+    page.keyboard.press("v")
+    page.wait_for_selector(".image-page:not([hidden])")
+    expect(page.locator(".turned")).to_have_text("")
 
 
 def open_planes(page: Any, site: Any, **state: Any) -> None:
@@ -198,7 +263,7 @@ def test_a_click_gives_the_position_and_value_of_simpleitk(page: Any, series: An
         mm = [float(value) for value in found.group(1).split(",")]
         index = clicked_index(page, name, at, volume)
         assert mm == pytest.approx(image.TransformContinuousIndexToPhysicalPoint(index), abs=1e-3)
-        assert position(page) == pytest.approx(mm, abs=0.006)
+        page.until(lambda mm=mm: position(page) == pytest.approx(mm, abs=0.006))
         value = image.GetPixel(*(int(np.floor(v + 0.5)) for v in index))
         text = f"→ {value:g} HU".replace("-", "−")
         page.until(f"document.querySelector('.volume-page b').textContent.includes('{text}')")
@@ -224,7 +289,7 @@ def clicked_index(page: Any, name: str, at: Any, volume: Any) -> list[float]:
 
 def test_wheel_and_keys_move_the_planes(page: Any, series: Any) -> None:
     open_planes(page, series)
-    assert page.inner_text(".axial .corner") == "axial 20 / 40"
+    expect(page.locator(".axial .corner")).to_have_text("axial 20 / 40")
     page.mouse.move(300, 300)
     page.mouse.wheel(0, 100)
     page.until("document.querySelector('.axial .corner').textContent === 'axial 22 / 40'")
@@ -244,7 +309,7 @@ def test_wheel_and_keys_move_the_planes(page: Any, series: Any) -> None:
 
 def test_the_window_is_shared_and_the_address_restores_planes(page: Any, series: Any) -> None:
     open_planes(page, series, window="40,400", zoom=6, at="-10,-20,130")
-    assert page.inner_text(".volume-page .caption") == "40/400"
+    expect(page.locator(".volume-page .caption")).to_have_text("40/400")
     page.keyboard.press("4")
     page.until("document.querySelector('.volume-page .caption').textContent === 'lung −600/1500'")
     page.keyboard.press("w")
@@ -260,7 +325,7 @@ def test_the_window_is_shared_and_the_address_restores_planes(page: Any, series:
     page.reload()
     page.wait_for_selector(".sagittal .stage[data-slice]")
     assert page.address() == before
-    assert page.inner_text(".volume-page .caption") == caption
+    expect(page.locator(".volume-page .caption")).to_have_text(caption)
     page.keyboard.press("v")  # the slice through the crosshair
     page.until("document.querySelector('.path').textContent === 'whole/012.dcm'")
     page.wait_for_selector(".frames button.word:not([hidden])")
@@ -275,7 +340,7 @@ def test_another_volume_keeps_the_crosshair(page: Any, series: Any) -> None:
     page.select_option(".volume-list", label=next(name for name in names if "10 slices" in name))
     page.until("document.querySelector('.axial .corner').textContent.endsWith('/ 10')")
     page.wait_for_selector(".axial .stage[data-slice='3']")
-    assert position(page) == [-10, -20, 130]
+    page.until(lambda: position(page) == [-10, -20, 130])
 
 
 def test_a_volume_above_the_limit_says_so(page: Any, series: Any, start_site: Any) -> None:
@@ -303,3 +368,43 @@ def test_axe_reports_no_violations(page: Any, series: Any, violations: Any, sche
     open_planes(page, series)
     found["planes"] = violations()
     assert found == {"slices": [], "series": [], "planes": []}
+
+
+@pytest.fixture
+def writing(page: Any, series: Any, open_site: Callable[..., Any], tmp_path: Path) -> Any:
+    """Viewer of a reader who draws boxes, at the slice `whole/010.dcm`."""
+    site = open_site(series.index, writing=Writing(StrokeLog(tmp_path, "R1"), ("A",), blind=True))
+    site.images = series.images
+    show(page, site, "whole/010.dcm")
+    page.wait_for_selector(".annotate[aria-busy=false]")
+    page.until("document.querySelector('.frames .number').textContent === '11 / 40'")
+    page.click("[aria-label^='Draw a box']")
+    page.mouse.move(300, 300)
+    page.mouse.down()
+    page.mouse.move(380, 380)
+    return site
+
+
+def test_a_box_moved_by_keys_stays_on_its_slice(page: Any, writing: Any, tmp_path: Path) -> None:
+    """The step is saved 0.4 s later, when another slice may be shown."""
+    page.mouse.up()
+    page.until(lambda: len(wr.read_boxes(tmp_path)) == 1)
+    before = wr.read_boxes(tmp_path).corners
+    page.keyboard.press("ArrowRight")
+    page.mouse.wheel(0, 150)
+    page.until("document.querySelector('.path').textContent !== 'whole/010.dcm'")
+    page.until(lambda: (wr.read_boxes(tmp_path).corners != before).any())
+    boxes = wr.read_boxes(tmp_path, images=writing.index).table
+    assert boxes["image"].to_pylist() == [writing.images["whole/010.dcm"].id]
+
+
+def test_a_drag_is_dropped_if_the_slice_changes(page: Any, writing: Any, tmp_path: Path) -> None:
+    page.mouse.wheel(0, 150)
+    page.until("document.querySelector('.path').textContent !== 'whole/010.dcm'")
+    page.wait_for_selector(".annotate[aria-busy=false]")
+    page.mouse.move(420, 420)
+    page.mouse.up()
+    page.click(".annotate .choice:has-text('No finding')")
+    page.wait_for_selector(".saved[data-state=saved]")
+    page.until(lambda: len(wr.read_boxes(tmp_path)) == 1)
+    assert wr.read_boxes(tmp_path).table["kind"].to_pylist() == ["nothing"]

@@ -233,7 +233,7 @@ def test_another_size_or_data_set_is_an_error(few: Path, tmp_path: Path) -> None
     make(index, to, 64)
     with pytest.raises(UsageError, match="of size 64, not 32: choose another folder"):
         make(index, to, 32)
-    with pytest.raises(UsageError, match="1 images that the index does not have, such as CT_small"):
+    with pytest.raises(UsageError, match="1 image that the index does not have, such as CT_small"):
         make(index.where("path <> 'CT_small.dcm'"), to, 64)
     assert len(Cache.open(to)) == 3
 

@@ -50,6 +50,14 @@ def test_counts() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_boxes_without_a_label_are_counted() -> None:
+    Path("own.csv").write_text("file,xmin,ymin,xmax,ymax,ILD\na,1,2,3,4,1\n")
+    assert (
+        "1  without a label: name its column with --columns label=COLUMN" in run("own.csv").output
+    )
+
+
+@pytest.mark.usefixtures("folder")
 def test_json_output() -> None:
     result = run("labels.csv", *IMAGES, "--check", "--agreement", "--consensus", "wbf", "--json")
     assert result.exit_code == 0, result.output
@@ -91,10 +99,12 @@ def test_fail_on() -> None:
         ("out", "yolo"),
         ("out", "voc"),
         ("out", "dicom-sr"),
+        ("out", "annotations"),
     ],
 )
 def test_every_output_format(out: str, to: str | None) -> None:
     forms = [] if to is None else ["--to", to]
+    forms += ["--reader", "R1"] if to == "annotations" else []
     written = run("labels.csv", *IMAGES, "--consensus", "wbf", "-o", out, *forms)
     assert written.exit_code == 0, written.output
     assert f"Written to {out}" in written.output

@@ -38,7 +38,7 @@ def test_demo_shows_a_radiograph_and_problems(shown: tuple[Path, str]) -> None:
         "slice_spacing_mm",
         "ORIENTATION_MIXED",
         "<Volume: CT 'SmartScore - Gated 0.5 sec', 5 x 16 x 16, 2.5 x 0.488 x 0.488 mm>",
-        "is no volume: SPACING_UNEVEN: ",
+        "is not a volume: SPACING_UNEVEN: ",
         "Written to volume.png: axial, coronal, sagittal",
         "wetread scan FOLDER -o train.index",
         "Written to xray.png: window 15000/30000",
@@ -63,7 +63,7 @@ def test_demo_of_boxes_consensus_and_split(shown: tuple[Path, str]) -> None:
     assert 2 * kept < count + 0.2 * count
     train, valid = (int(n) for n in re.findall(r"│ (?:train|valid) +│ +(\d+)", output))
     assert (train + valid, valid) == (60, pytest.approx(12, abs=2))
-    assert "split by id: PatientID is absent" in output
+    assert "split by image: PatientID and StudyInstanceUID are absent" in output
     with Pillow.open(folder / "readers.png") as picture:
         coloured = np.ptp(np.asarray(picture.convert("RGB")).astype(int), axis=2) > 60
         assert 0.002 < coloured.mean() < 0.1  # the boxes; the film is grey

@@ -69,7 +69,7 @@ def test_a_data_set_in_one_step(kept: str, tmp_path: Path) -> None:
     result = run(kept, "-o", str(to), *labels, "--consensus", "wbf", "--size", "64", "-q")
     assert result.exit_code == 0, result.output
     assert "2 files in" in result.output
-    assert "1 boxes; 0 clipped at the edge of the image, 0 left out" in result.output
+    assert "1 box; 0 clipped at the edge of the image, 0 left out" in result.output
     assert "not written: 2 images or frames without a row in the label file" in result.output
     (box,) = wr.read_boxes(to, wr.Index.open(kept)).corners.tolist()[:1]
     assert box == pytest.approx([21, 29, 62, 70])

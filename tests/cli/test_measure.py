@@ -46,7 +46,7 @@ def test_stopped(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("wetread.index.measure_images", stop)
+    monkeypatch.setattr("wetread.measure.columns.measure_images", stop)
     result = run(kept)
     assert result.exit_code == 1
     assert "run the same command again to resume" in result.output

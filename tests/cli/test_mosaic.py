@@ -36,10 +36,10 @@ def test_image_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no terminal"),
+        ([], "stdout is not a terminal"),
         (["-o", "m.png", "--columns", "pth"], "did you mean path?"),
         (["-o", "m.png", "--where", "Rows >"], "not SQL"),
-        (["-o", "m.png", "--where", "Modality = 'XX'"], "none of these rows has pixels"),
+        (["-o", "m.png", "--where", "Modality = 'XX'"], "no row meets the condition"),
         (["-o", "m.png", "-n", "0"], "n must be between 1 and"),
         (["-o", "m.bmp2"], "unknown suffix"),
     ],

@@ -61,7 +61,7 @@ def test_index_without_problems(index: str, tmp_path: Path) -> None:
     clean = str(tmp_path / "clean.index")
     done = CliRunner().invoke(main, ["scan", str(tmp_path / "clean"), "-o", clean])
     assert "No problems." in done.stdout
-    assert ask(clean).stdout == "No problems in 1 files.\n"
+    assert ask(clean).stdout == "No problems in 1 file.\n"
     assert json.loads(ask(clean, "--json").stdout) == []
 
 

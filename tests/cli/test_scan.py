@@ -83,7 +83,7 @@ def test_fewer_files_than_before_are_reported(small_folder: Path, tmp_path: Path
     assert refused.exit_code == 2
     assert "--replace" in refused.stderr
     done = CliRunner().invoke(main, [*one, "--replace"], catch_exceptions=False)
-    assert "1 files, 6 before, none of them new or changed" in done.stdout
+    assert "1 file, 6 before, none of them new or changed" in done.stdout
 
 
 def test_invalid_transfer_syntax_is_counted_without_a_name(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_problems(folder: Path) -> None:
     options = (folder / "labels", "--images", folder / "index", "--problems", "-q")
     assert "displaced by 0.5 columns" in run(*options)
     assert [row["code"] for row in json.loads(run(*options, "--json"))] == ["GRID_SHIFTED"]
-    assert "No problems in 1 segments." in run(folder / "labels" / "R1", "--problems")
+    assert "No problems in 1 segment." in run(folder / "labels" / "R1", "--problems")
 
 
 def test_agreement(folder: Path) -> None:
@@ -72,7 +72,7 @@ def test_masks_are_written(folder: Path) -> None:
     assert "2 of 3 segments written" in run(*arguments, folder / "out")
     assert len(list((folder / "out").glob("*.nii.gz"))) == 2
     text = run(*arguments, folder / "nn", "--to", "nnunet", "--where", "reader = 'R1'")
-    assert "1 of 1 segments written" in text
+    assert "1 of 1 segment written" in text
     assert (folder / "nn" / "dataset.json").exists()
 
 

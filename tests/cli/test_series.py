@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from wetread.cli import main
+from wetread.testing.series import stack, write
 
 
 @pytest.fixture
@@ -27,6 +28,12 @@ def test_the_table(index: str) -> None:
     text = run("series", index)
     assert "slice_spacing_mm" in text
     assert "ORIENTATION_MIXED" in text
+
+
+def test_spacings_are_rounded_for_the_eye(tmp_path: Path) -> None:
+    write(tmp_path / "in", stack(3, step=0.6000047))
+    run("scan", str(tmp_path / "in"), "-o", str(tmp_path / "to"), "-q")
+    assert "│ 0.6 │" in " ".join(run("series", str(tmp_path / "to")).split())
 
 
 def test_json_and_where(index: str) -> None:

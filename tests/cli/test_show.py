@@ -58,7 +58,7 @@ def test_problems_go_to_stderr(real_file: Real, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [
-        ("CT_small.dcm", [], 2, "stdout is no terminal: write the picture with -o"),
+        ("CT_small.dcm", [], 2, "stdout is not a terminal: write the picture with -o"),
         ("CT_small.dcm", ["-o", "x.gif"], 2, "unknown suffix of a picture '.gif'"),
         ("CT_small.dcm", ["-o", "absent/x.png"], 2, "folder 'absent' does not exist"),
         ("CT_small.dcm", ["-o", "x.png", "--window", "lumg"], 2, "did you mean lung?"),

@@ -59,9 +59,7 @@ def test_parts_become_columns() -> None:
 def test_text_output() -> None:
     lines = run("--parts", "a=.5,b=.3,c=.2", "--seed", "7").output
     assert "│ a       │     10 │      5 │" in lines
-    assert lines.endswith(
-        "split by PatientID (every image has one), seed 7; stored in pictures.index\n"
-    )
+    assert lines.endswith("split by PatientID, seed 7; stored in pictures.index\n")
     assert "fold" in run("--folds", "5", "--boxes", "labels.csv").output
 
 
@@ -95,7 +93,7 @@ def test_warning_without_patients(tmp_path: Path, make_index: Callable[..., wr.I
     make_index(pictures, tmp_path / "pictures.index")
     result = run()
     assert "Warning: split by StudyInstanceUID: PatientID is absent or blank" in result.stderr
-    assert "split by StudyInstanceUID (PatientID is absent or blank; images of" in result.stdout
+    assert "split by StudyInstanceUID, seed 0; stored in" in result.stdout
 
 
 @pytest.mark.parametrize(

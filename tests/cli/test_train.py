@@ -19,7 +19,7 @@ from wetread.cli import main
 from wetread.cli.demo_train import show_training
 from wetread.learn.checkpoint import load_tensors
 
-pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:split by image:UserWarning")
 QUICK = ["--size", "64", "--batch", "4", "--epochs", "1.25", "-q"]
 
 
@@ -101,7 +101,7 @@ def test_from_run_to_submission(trained: dict[str, Path], phantoms: Path, tmp_pa
         (["train", "CACHE", "CSV", "--consensus", "wbf", "-o", "CACHE"], "a cache, not a run"),
         (["predict", "none", "CACHE", "-o", "out"], "none: no such folder"),
         (["predict", "none", "CACHE", "-o", "absent/out"], "folder 'absent' does not exist"),
-        (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run"),
+        (["predict", "CACHE", "CACHE", "-o", "out"], "is not a run of wetread train"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(

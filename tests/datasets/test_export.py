@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -370,38 +369,10 @@ def test_a_frame_without_a_usable_box_is_not_normal(index: wr.Index, tmp_path: P
     assert sorted(file.stem for file in tmp_path.glob("labels/*")) == ["cine_0000", "cine_0002"]
 
 
-def test_predictions_on_the_pictures_are_read_back(
-    index: wr.Index, truth: Boxes, tmp_path: Path
-) -> None:
-    lines = export(index, tmp_path / "data", truth, "coco", size=50)
-    data = json.loads((tmp_path / "data" / "annotations.json").read_text("utf-8"))
-    results = [
-        {
-            "image_id": a["image_id"],
-            "category_id": a["category_id"],
-            "bbox": a["bbox"],
-            "score": 0.5,
-        }
-        for a in data["annotations"]
-    ]
-    (tmp_path / "results.json").write_text(json.dumps(results))
-    with pytest.raises(UsageError, match="give manifest="):
-        wr.read_boxes(tmp_path / "results.json")
-    found = wr.read_boxes(tmp_path / "results.json", index, manifest=tmp_path / "data")
-    assert set(found.table["score"].drop_null().to_pylist()) == {0.5}
-    for a, b in zip(places(found), places(truth), strict=True):
-        assert a[:3] == b[:3]
-        assert a[3:] == pytest.approx(b[3:], abs=1e-9)
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "classes.txt").write_text("\n".join(LABELS))
-    name = Path(lines["file"][0]).stem
-    (tmp_path / "runs" / f"{name}.txt").write_text("1 0.5 0.5 0.5 0.5 0.9\n")
-    (row,) = wr.read_boxes(tmp_path / "runs", manifest=tmp_path / "data").table.to_pylist()
-    assert (row["image"], row["label"], row["score"]) == (lines["id"][0], "no", 0.9)
-    shape = dict(zip(index["id"], zip(index["Columns"], index["Rows"], strict=True), strict=True))
-    columns, rows = shape[row["image"]]
-    corners = [row[name] for name in ("x0", "y0", "x1", "y1")]
-    assert corners == pytest.approx([columns / 4, rows / 4, columns * 0.75, rows * 0.75])
+def test_images_are_not_written_into_an_index(index: wr.Index, tmp_path: Path) -> None:
+    wr.scan(index.root, to=tmp_path / "an.index", workers=0, progress=False)
+    with pytest.raises(UsageError, match="is an index or a cache: choose another folder"):
+        index.export(tmp_path / "an.index", progress=False)
 
 
 def test_a_second_export_leaves_no_files_of_the_first(
@@ -432,11 +403,11 @@ def test_what_a_trainer_would_not_expect_is_a_warning(
     texts = [path.read_text() for path in (tmp_path / "b" / "labels").iterdir()]
     assert {len(line.split()) for text in texts for line in text.splitlines()} == {5}
     marked = truth.replace({"ignore": [True] + [False] * (len(truth) - 1)})
-    with pytest.warns(UserWarning, match="1 boxes to ignore are left out"):
+    with pytest.warns(UserWarning, match="1 box to ignore is left out"):
         lines = export(index, tmp_path / "d", marked, "yolo")
     assert lines["boxes"].sum() == len(places(truth)) - 1
     more = Boxes.concat([truth, Boxes.from_columns({"key": ["elsewhere"], "kind": ["nothing"]})])
-    with pytest.warns(UserWarning, match="labels of 1 images are left out, such as 'elsewhere'"):
+    with pytest.warns(UserWarning, match="labels of 1 image are left out, such as 'elsewhere'"):
         export(index, tmp_path / "e", more, "voc")
 
 

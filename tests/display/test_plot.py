@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ def test_one_colour_per_reader(
         }
         assert named == {"R10": ten, "R9": nine}
         assert [text.get_text() for text in ax.texts] == ["ILD", "Mass", "Mass"]
+        assert "no boxes" not in ax.get_title()
+    ax = index[0].show(boxes=(), ax=canvas.figure.add_subplot())
+    assert ax.get_title().endswith(", no boxes")
 
 
 def test_one_colour_per_label_without_readers(canvas: FigureCanvasAgg, real_file: Real) -> None:
@@ -85,6 +89,16 @@ def test_one_colour_per_label_without_readers(canvas: FigureCanvasAgg, real_file
     first, second, third = (patch.get_edgecolor() for patch in ax.patches[:3])
     assert first == third != second
     assert ax.get_legend() is None
+
+
+def test_labels_of_boxes_at_one_place_do_not_overlap(
+    canvas: FigureCanvasAgg, real_file: Real
+) -> None:
+    boxes = [(20, 60, 90, 120, label) for label in ("Mass", "Lung Opacity", "ILD")]
+    ax = wr.read(real_file("CT_small.dcm")).show(boxes=boxes, ax=canvas.figure.add_subplot())
+    canvas.draw()
+    places = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(places, 2))
 
 
 def test_pixels_that_are_not_square(real_file: Real, canvas: FigureCanvasAgg) -> None:

@@ -114,3 +114,21 @@ def test_invalid_prevalence():
         evaluate(found, truth, "classification", prevalence=1.5)
     with pytest.raises(UsageError, match='metric="classification"'):
         evaluate(found, truth, "froc", prevalence=0.5)
+
+
+def test_scores_above_1_are_noted():
+    found, truth = make_boxes(30, 2, labels=2, seed=3)
+    percent = found.replace({"score": 100 * found.table["score"].to_numpy()})
+    notes = evaluate(percent, truth, "classification@0.5", resamples=0).notes
+    assert notes[-1].endswith("not 0 to 1: no calibration error; check the threshold 0.5")
+    assert evaluate(percent, truth, "froc", resamples=0).notes[-1].endswith("calibration error")
+    assert "scores" not in str(evaluate(found, truth, "classification", resamples=0).notes)
+
+
+def test_an_interval_without_width_is_null():
+    truth = make_boxes(20, 2, labels=2, seed=3)[1]
+    result = evaluate(truth.replace({"score": np.ones(len(truth))}), truth, "classification")
+    bounds = ["auc_low", "auc_high", "low", "high"]
+    assert (result.value, result.interval) == (1, None)
+    assert result.per_label[bounds].isna().all(axis=None)
+    assert result.per_label["sensitivity_low"].between(0.5, 0.99).all()  # Wilson's

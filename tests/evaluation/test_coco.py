@@ -80,7 +80,9 @@ def test_score_without_predictions_is_0():
     found, truth = make_boxes(5, 2, labels=2)
     none = found.select(np.zeros(len(found), bool))
     result = evaluate(none, truth, "coco", resamples=10)
-    assert (result.map, result.interval) == (0.0, (0.0, 0.0))
+    assert (result.map, result.interval, result.resamples) == (0.0, None, 10)
+    assert result.notes[-1] == "no confidence interval: every resample has the same score"
+    assert result.per_label[["low", "high"]].isna().all(axis=None)
 
 
 def test_missing_extra(monkeypatch):

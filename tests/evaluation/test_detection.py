@@ -331,7 +331,7 @@ def test_difficult_objects_of_pascal_voc(shared_case):
     result = evaluate(case / "found.csv", truth, "voc2010@0.5", resamples=0)
     assert result.map == 1.0
     assert result.per_label["truth"].tolist() == [1]
-    assert result.notes[-1].startswith("1 boxes to ignore")
+    assert result.notes[-1].startswith("1 box to ignore is no target")
 
 
 @pytest.mark.parametrize("metric", ["voc2010@0.4", "froc@0.4", "rsna-pneumonia", "coco"])

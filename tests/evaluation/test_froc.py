@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.iou import overlap
+from wetread.boxes.iou import overlap_pairs
 from wetread.evaluation import evaluate
 from wetread.evaluation.froc import RATES
 from wetread.testing.boxes import make_boxes
@@ -14,7 +14,7 @@ from wetread.testing.boxes import make_boxes
 
 def operating_points(found, truth, iou, images):
     """(false positives per image, sensitivity) of one label at every threshold."""
-    pairs = overlap(found.corners, truth.corners)
+    pairs = overlap_pairs(found.corners[:, None], truth.corners)
     keys = [np.array(side.table["key"].to_pylist()) for side in (found, truth)]
     pairs[keys[0][:, None] != keys[1]] = -1.0
     nearest, hits = pairs.argmax(axis=1), pairs.max(axis=1) >= iou

@@ -31,7 +31,7 @@ def test_images_match_by_id_if_both_sides_have_it_else_by_key():
     assert value(by_id, truth) == value(by_key, truth) == value(mixed, truth) == 1
     unjoined = boxes_of({"key": "a"}, {"key": "b"})
     assert value(boxes_of({"image": "i1", "key": "a"}, score=0.5), unjoined) == 0.5
-    with pytest.raises(UsageError, match="images with predictions are not in the ground truth"):
+    with pytest.raises(UsageError, match="1 image with predictions is not in the ground truth"):
         value(boxes_of({"image": "other", "key": "a"}, score=0.5), truth)
 
 
@@ -60,7 +60,7 @@ def test_image_missing_in_the_truth_is_an_error_with_examples():
 def test_training_images_are_an_error_unless_allowed():
     truth = boxes_of({"key": "a", "part": "train"}, {"key": "b", "part": "valid"})
     both = boxes_of({"key": "a"}, {"key": "b"}, score=0.5)
-    with pytest.raises(UsageError, match=r'1 images .* part "train" \(a\)'):
+    with pytest.raises(UsageError, match=r'1 image .* part "train" \(a\)'):
         value(both, truth)
     assert value(both, truth, allow_train=True) == 1
     with pytest.raises(UsageError, match="train"):
@@ -84,7 +84,7 @@ def test_parts_with_predictions_are_evaluated_completely():
 def test_several_readers_as_truth_are_an_error():
     truth = boxes_of({"reader": "R1"}, {"reader": "R2"}, key="a")
     with pytest.raises(
-        UsageError, match=r"1 images have truth of several readers, such as a; .*consensus"
+        UsageError, match=r"1 image has truth of several readers, such as a; .*consensus"
     ):
         value(boxes_of({"key": "a"}, score=0.5), truth)
     each = boxes_of({"key": "a", "reader": "R1"}, {"key": "b", "reader": "R2"})
@@ -96,7 +96,7 @@ def test_several_readers_as_truth_are_an_error():
 )
 def test_predictions_without_score_or_coordinates_are_an_error(wrong):
     found = boxes_of({"key": "a", "score": 0.5}, {"key": "b", "score": 0.5, **wrong})
-    with pytest.raises(UsageError, match="1 boxes of the predictions lack"):
+    with pytest.raises(UsageError, match="1 box of the predictions lacks"):
         value(found, boxes_of({"key": "a"}, {"key": "b"}))
 
 
@@ -106,5 +106,5 @@ def test_no_common_label_is_an_error():
 
 
 def test_truth_without_images_is_an_error():
-    with pytest.raises(UsageError, match="have neither image nor key"):
+    with pytest.raises(UsageError, match="neither image nor key"):
         value(boxes_of({"key": "a"}, score=0.5), boxes_of({"key": None}))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wetread.boxes.collection import Boxes
-from wetread.boxes.iou import overlap
+from wetread.boxes.iou import overlap_pairs
 from wetread.evaluation import evaluate
 from wetread.testing.boxes import make_boxes
 
@@ -19,7 +19,7 @@ def image_score(found, scores, truth):
     for threshold in (0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75):
         free, hits = set(range(len(truth))), 0
         for box in found[np.argsort(-scores)]:
-            near = {i: overlap(box[None], truth[i][None])[0, 0] for i in free}
+            near = {i: overlap_pairs(box, truth[i]) for i in free}
             best = max(near, key=near.get, default=None)
             if best is not None and near[best] > threshold:
                 free.remove(best)

@@ -181,7 +181,7 @@ def test_two_files_of_one_name_are_an_error(index, tmp_path):
 def test_unreadable_files_are_listed(index, tmp_path):
     (tmp_path / "test" / "d.dicom").write_bytes(dicom_file(picture(3))[:200])
     index = wr.scan(tmp_path / "test", progress=False)
-    with pytest.warns(UserWarning, match=r"1 files .* no row: d\.dicom"):
+    with pytest.warns(UserWarning, match=r"1 file .* no row: d\.dicom"):
         frame = submit(boxes_of({"key": "a"}), tmp_path / "s.csv", "vinbigdata", images=index)
     assert frame["image_id"].tolist() == ["a", "b", "c"]
 

@@ -33,7 +33,7 @@ import torch
 from PIL import Image
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
-from wetread.testing.dicom import JPEG2000, Element, changed, dicom_file, element, picture
+from wetread.testing.dicom import JPEG2000, Element, changed, dicom_file, element, picture, rgb_form
 
 DROP_IN = os.environ.get("WETREAD_TEST_DROP_IN", "wetread.fastai")
 drop = importlib.import_module(DROP_IN)
@@ -62,15 +62,7 @@ def film_elements(
 
 
 def colour_film(pixels: Any) -> bytes:
-    more = [
-        element("SamplesPerPixel", 3),
-        element("PhotometricInterpretation", "RGB"),
-        element("PlanarConfiguration", 0),
-        element("BitsAllocated", 8),
-        element("BitsStored", 8),
-        element("HighBit", 7),
-    ]
-    return film(*more, pixels=pixels)
+    return film(*rgb_form(), pixels=pixels)
 
 
 def compressed(*more: Element, stream: bytes | None = None) -> bytes:

@@ -77,6 +77,7 @@ FILES = [
     (picture("JPEG2000"), "JPEG 2000 picture"),
     (nifti(), "NIfTI volume"),
     (gzip.compress(nifti()), "gzip file of a NIfTI volume"),
+    (gzip.compress(b"II*\0" + bytes(124) + b"DICM\2\0"), "gzip file of a DICOM file"),
     (gzip.compress(bytes(range(128, 256))), "gzip file"),
     (gzip.compress(b"a,b\n1,2\n"), "gzip file of a text file"),
     (b"\x1f\x8b damaged", "gzip file"),

@@ -18,7 +18,7 @@ from wetread.headers.walks import Memory, walk_files, walk_others
 from wetread.settings import KIB, MIB, Settings
 from wetread.sources.find import find
 from wetread.testing import case, dicom_file, picture, seed_files
-from wetread.testing.dicom import BIG_ENDIAN, DEFLATED, IMPLICIT
+from wetread.testing.dicom import BIG_ENDIAN, DEFLATED, IMPLICIT, file_meta, pack_meta
 
 MUTANTS = 300
 WINDOWS = {"64 B": (64, 64), "8 KiB": (8 * KIB, 64 * KIB), "whole": (64 * MIB, 64 * MIB)}
@@ -69,6 +69,18 @@ def test_a_walk_depends_on_no_window_and_no_memory(folder: Path, whole: bool) ->
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
     for row in table.to_pylist():
         yield {k: v for k, v in row.items() if v is not None and k not in OF_THE_FILE}
+
+
+def test_a_search_for_a_delimiter_keeps_no_bytes() -> None:
+    """Found by `bench/bombs.py`: 119 MB for a header of 60 MiB."""
+    un = b"\x08\x00\x15\x11UN\0\0\xff\xff\xff\xff" + b"\xfe" * 4 * MIB
+    name = b"\x10\x00\x10\x00PN\x04\x00Test"
+    content = pack_meta(file_meta([])) + un + b"\xfe\xff\xdd\xe0\0\0\0\0" + name
+    memory = Memory()
+    walked = walk_others([len(content)], lambda _, at, n: content[at : at + n], memory, Settings())
+    start = int(walked.elements.start[-1])
+    assert memory.arena[start : start + 4].tobytes() == b"Test"
+    assert len(memory.arena) < MIB
 
 
 def test_a_row_depends_on_no_neighbour_and_no_thread(folder: Path) -> None:

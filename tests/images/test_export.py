@@ -165,3 +165,18 @@ def test_missing_frames_are_one_row(real_file: Callable[[str], Path], tmp_path: 
     assert lines["text"][1] == "UNDECODABLE: 999,999 of 1,000,000 frames are missing"
     measured = index.measure(workers=1, progress=False).to_pandas()
     assert measured["px_status"].to_list() == ["partial"]
+
+
+def test_files_of_an_earlier_export_are_replaced(index: Index, tmp_path: Path) -> None:
+    def files() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()}
+
+    (tmp_path / "own.png").write_bytes(b"mine")
+    pictures = index.where("path IN ('CT_small.dcm', 'MR_small.dcm')")
+    pictures.export(tmp_path, progress=False, workers=1)
+    assert len(files()) == 4
+    manifest = pictures[:1].export(tmp_path, format="jpg", progress=False, workers=1)
+    assert files() == {"own.png", "manifest.csv", *manifest["file"]}
+    (tmp_path / "manifest.csv").write_text("id,file\n1,own.png\n")  # of another program
+    pictures[1:].export(tmp_path, progress=False, workers=1)
+    assert {"own.png", *manifest["file"]} <= files()

@@ -81,7 +81,7 @@ def test_render_returns_the_steps(real_file: Real) -> None:
         ("CT_small.dcm", "lumg", 0, UnknownNameError, "did you mean lung"),
         ("CT_small.dcm", "9", 0, UsageError, "the file has "),
         ("CT_small.dcm", (40, -1), 0, UsageError, "a width above 0"),
-        ("CT_small.dcm", None, 1, UsageError, "frame 1 does not exist: 1 frames"),
+        ("CT_small.dcm", None, 1, UsageError, "frame 1 does not exist: 1 frame, "),
         ("CT_small.dcm", None, -1, UsageError, "frame -1 does not exist"),
         ("MR_truncated.dcm", None, 0, DecodeError, "truncated: 8,130 of 8,192 bytes"),
         ("rtstruct.dcm", None, 0, DecodeError, "no pixels: this is RT Structure Set Storage"),
@@ -240,3 +240,15 @@ def test_the_error_of_a_broken_link_gives_the_reason(tmp_path: Path) -> None:
     (tmp_path / "link.dcm").symlink_to("nowhere")
     with pytest.raises(DecodeError, match=r"no_access; BROKEN_LINK: A broken or circular"):
         wr.read(tmp_path / "link.dcm").pixels()
+
+
+def test_values_that_break_a_rule_give_no_warning(tmp_path: Path) -> None:
+    """The UID of VinBigData's files is a hash in hexadecimal digits; pydicom warns of it."""
+    uid = "11d685a4f759747f218b485a4596e66c"
+    long = element("SliceThickness", "0.12345678901234567")  # of 16 characters at most
+    data = dicom_file(changed(picture(1, 4, 4), element("SOPInstanceUID", uid), long))
+    (tmp_path / "a.dcm").write_bytes(data)
+    header = wr.read(tmp_path / "a.dcm").header  # a warning is an error in tests
+    assert header.SliceThickness == 0.12345678901234567
+    assert header.SOPInstanceUID == uid
+    assert uid in str(header)

@@ -8,7 +8,7 @@ import pytest
 
 import wetread as wr
 from wetread.errors import UnknownNameError, UsageError
-from wetread.images.mosaic import GAP, LINE, TILE, _choose, _make_tile
+from wetread.images.mosaic import GAP, LINE, TILE, _choose, _drawable, _list_glyphs, _make_tile
 
 
 @pytest.fixture(params=["memory", "disk", "chosen"])
@@ -52,6 +52,12 @@ def test_every_real_file_is_a_tile(real_files: list[Path]) -> None:
     index = wr.scan(real_files, progress=False)
     picture = index.mosaic(60, ["path", "PatientName", "WindowCenter", "problems"], "lung")
     assert picture.size[0] == GAP + 9 * (TILE + GAP)
+
+
+def test_characters_that_the_font_lacks_are_escaped() -> None:
+    glyphs = _list_glyphs()
+    assert _drawable("Müller Ωж a\n", glyphs) == "Müller Ωж a "
+    assert _drawable("胸部.dcm", glyphs) == r"\u80f8\u90e8.dcm"
 
 
 def test_captions_name_the_file(small_folder: Path, tmp_path: Path) -> None:

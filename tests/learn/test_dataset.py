@@ -57,6 +57,12 @@ def data(cache: Cache) -> CacheDataset:
     return CacheDataset(cache, truth(), window=BLOCKS)
 
 
+def test_labels_are_read_with_the_images_of_the_cache(cache: Cache, tmp_path: Path) -> None:
+    truth().to_yolo(tmp_path / "labels", cache.index)
+    data = CacheDataset(cache, tmp_path / "labels")
+    assert data.labels.tolist() == CacheDataset(cache, truth()).labels.tolist()
+
+
 def truth(**more: list[object]) -> Boxes:
     """Blocks 0 and 1, two boxes on 3, "nothing" on 2; no rows for 4 and 5."""
     columns: dict[str, list[object]] = {
@@ -261,7 +267,7 @@ def test_frames(real_files: list[Path], tmp_path: Path) -> None:
     everywhere = CacheDataset(cache, boxes.replace({"frame": [None, 7]}))
     assert len(everywhere) == 10
     assert everywhere[7][1]["labels"].tolist() == [1, 2]
-    with pytest.warns(UserWarning, match="1 images of the ground truth are not in the cache"):
+    with pytest.warns(UserWarning, match="1 image of the ground truth is not in the cache"):
         CacheDataset(cache, boxes.replace({"frame": [3, 99]}))
 
 
@@ -296,7 +302,7 @@ def test_different_parts_in_truth_and_cache_are_an_error(tmp_path: Path, cache: 
 
 def test_bad_usage(cache: Cache) -> None:
     readers = truth(reader=["R1", "R1", "R1", "R1", "R2"])
-    with pytest.raises(UsageError, match=r"1 images .* several readers.*consensus\(\).* --cons"):
+    with pytest.raises(UsageError, match=r"1 image .* several readers.*consensus\(\).* --cons"):
         CacheDataset(cache, readers)
     assert len(CacheDataset(cache, readers.consensus())) == 4
     with pytest.raises(UsageError, match="size 65: the cache has size 64"):
@@ -307,16 +313,16 @@ def test_bad_usage(cache: Cache) -> None:
         CacheDataset(cache, window=(40, 0))
     with pytest.raises(UsageError, match="no image of the ground truth is in the cache"):
         CacheDataset(cache, truth().join(cache.index).replace({"image": ["0123456789abcdef"] * 5}))
-    with pytest.raises(UsageError, match="1 boxes have no label"):
+    with pytest.raises(UsageError, match="1 box has no label"):
         CacheDataset(cache, truth(label=["Block", None, None, "Block", "Other"]))
-    with pytest.warns(UserWarning, match="1 images of the ground truth are not in the cache"):
+    with pytest.warns(UserWarning, match="1 image of the ground truth is not in the cache"):
         CacheDataset(cache, truth(key=["0", "1", "2", "3", "away"]))
     with pytest.raises(UsageError, match=r"shift must be from 0 to 0\.5, not 2"):
         Augment(shift=2)
-    with pytest.warns(UserWarning, match="1 boxes without an area"):
+    with pytest.warns(UserWarning, match="1 box without an area"):
         data = CacheDataset(cache, truth(x1=[30, 65, None, 75, 9.5]))
     assert tuple(data[0][1]["boxes"].shape) == (0, 4)
-    with pytest.warns(UserWarning, match="2 points have no extent"):
+    with pytest.warns(UserWarning, match="2 points without an extent"):
         points = CacheDataset(cache, truth(kind=["point", "box", "nothing", "box", "point"]))
     assert points.labels.tolist() == [[1, 0], [1, 0], [0, 0], [1, 1]]
     assert points[3][1]["labels"].tolist() == [1]

@@ -82,7 +82,7 @@ def test_wrong_usage() -> None:
     one = boxes([found("a")])
     with pytest.raises(UsageError, match="low must not be above high"):
         filter_normal(one, classified(a=0.5), 0.5, 0.4)
-    with pytest.raises(UsageError, match="1 images were not classified, such as 'a'"):
+    with pytest.raises(UsageError, match="1 image was not classified, such as 'a'"):
         filter_normal(one, classified(b=0.5), 0.4, 0.5)
     with pytest.raises(UsageError, match="not predictions of a classifier"):
         probabilities(one, "key")

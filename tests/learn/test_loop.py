@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wetread.errors import WetreadError
+from wetread.errors import UsageError, WetreadError
 from wetread.learn.checkpoint import load_tensors
 from wetread.learn.distributed import (
     ProcessGroup,
     count_threads,
+    explain_memory,
     find_device,
     free_cores,
     process_group,
@@ -241,12 +244,41 @@ def test_number_of_threads_is_restored() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_missing_device_is_an_error() -> None:
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match=r"no device 'cuda'.*\"cpu\" always works"):
-            find_device("cuda")
-    with pytest.raises(ValueError, match="no device 'tpu9'"):
-        find_device("tpu9")
+@pytest.mark.parametrize(
+    ("gpus", "given", "message"),
+    [
+        (0, ("tpu9",), "no device 'tpu9'"),
+        (0, ("cuda",), "no device 'cuda': PyTorch finds no GPU; \"cpu\" always works"),
+        (1, ("cuda:1",), "no device 'cuda:1': PyTorch finds 1 GPU;"),
+        (2, (None, 2, 3), "no device 'cuda': PyTorch finds 2 GPUs for 3 processes;"),
+        (8, ("cuda:0", 0, 2), "device='cuda:0' is one GPU for 2 processes: device='cuda'"),
+    ],
+)
+def test_missing_device_is_an_error(
+    gpus: int, given: tuple[Any, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        find_device(*given)
+
+
+def test_too_little_memory_is_an_error_that_keeps_no_tensor() -> None:
+    kept = []
+
+    def allocate(text: str) -> None:
+        tensor = torch.zeros(1)
+        kept.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError(text)
+
+    text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1.06 GiB free. See the rest."
+    message = r"batch=64 of 512 x 512 pixels: less \(CUDA out of memory.*1.06 GiB free\)"
+    with pytest.raises(WetreadError, match=message) as caught, explain_memory(64, 512, "less"):
+        allocate(text)
+    assert caught.value.__cause__ is not None
+    assert kept[0]() is None
+    with pytest.raises(RuntimeError, match="another error"), explain_memory(64, 512, "less"):
+        allocate("another error")
 
 
 SCRIPT = """

@@ -19,7 +19,7 @@ from wetread.sample import write_sample
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.filterwarnings("ignore:split by id:UserWarning"),
+    pytest.mark.filterwarnings("ignore:split by image:UserWarning"),
 ]
 QUIET: dict[str, Any] = {"augment": False, "progress": False}
 """A schedule so short learns more from pictures as they are."""

@@ -28,7 +28,7 @@ from wetread.learn.examples import check_truth, known_parts, read_data
 from wetread.learn.run import Run
 from wetread.testing.forks import Fork
 
-pytestmark = pytest.mark.filterwarnings("ignore:split by id:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:split by image:UserWarning")
 
 SMALL: dict[str, Any] = {
     "size": 64, "batch": 4, "epochs": 1.5, "augment": True, "progress": False,
@@ -393,7 +393,7 @@ def test_several_readers_are_an_error(phantoms: Path, cache: Cache, tmp_path: Pa
         ([0, 1], ["R1", "R2"], False),
     ],
 )
-@pytest.mark.filterwarnings("ignore:1 images of the ground truth are not in the cache:UserWarning")
+@pytest.mark.filterwarnings("ignore:1 image of the ground truth is not in the cache:UserWarning")
 def test_same_error_for_several_readers_everywhere(
     cache: Cache, truth: Boxes, frames: list[int | None], readers: list[str | None], several: bool
 ) -> None:
@@ -454,7 +454,7 @@ def test_boxes_of_other_images(cache: Cache, truth: Boxes, tmp_path: Path) -> No
 def test_folders_without_a_run(tmp_path: Path, detector: Run) -> None:
     with pytest.raises(NotFoundError, match="no such folder"):
         Run.open(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"is not a run: it has no config\.json"):
+    with pytest.raises(UsageError, match=r"is not a run of wetread train: it has no config\.json"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "wetread-run", "schema": 99}')
     with pytest.raises(UsageError, match=r"\(schema 99\)"):

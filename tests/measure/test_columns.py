@@ -104,6 +104,15 @@ def test_only_changed_files_are_measured_again(
     assert len(paths) == len(Index.open(to).images)
 
 
+def test_a_file_that_lost_its_pixels_loses_their_statistics(folder: Path, tmp_path: Path) -> None:
+    wr.scan(folder, tmp_path / "i", progress=False).measure(workers=1, progress=False)
+    (folder / "CT_small.dcm").write_text("replaced")
+    index = wr.scan(folder, tmp_path / "i", progress=False).measure(workers=1, progress=False)
+    (row,) = index.where("path = 'CT_small.dcm'").table.to_pylist()
+    assert row["read_status"] == "not_dicom"
+    assert not [name for name in SCHEMA.names if row[name] is not None]
+
+
 def test_columns_of_an_earlier_version_are_measured_again(
     folder: Path, tmp_path: Path, watch_decoding: Watch
 ) -> None:

@@ -18,7 +18,7 @@ import pytest
 import wetread as wr
 from wetread.errors import StorageError, UnknownNameError, UsageError
 from wetread.reports.build import Report, build
-from wetread.table.query import query
+from wetread.series.query import query
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +82,12 @@ def test_real_files_as_pandas(
         (r["severity"] for r in listed), key=worst.index
     )
     totals = sections["problems"]["totals"]
-    for name, column in (
-        ("patients", "PatientID"), ("studies", "StudyInstanceUID"), ("series", "SeriesInstanceUID")
-    ):  # fmt: skip
+    for name, column in (("patients", "PatientID"), ("studies", "StudyInstanceUID")):
         assert totals[name] == frame[column].replace("", None).nunique()
+    series = sections["series"]["totals"]
+    assert totals["series"] == series["series"] == len(index.series)
+    with_images = series["series"] - series["without_images"]
+    assert sections["hierarchy"]["levels"]["series"]["units"] == with_images
     source = sections["geometry"]["spacing_source"]["values"]
     has, imager = (images[c].notna() for c in ("PixelSpacing", "ImagerPixelSpacing"))
     assert dict(source)["no spacing"] == int((~has & ~imager).sum())
@@ -370,6 +372,9 @@ def test_write_the_file(reported: Path, tmp_path: Path) -> None:
     assert data["schema"] == "wetread.report/2"
     assert data["provenance"]["rows"] == 30
     assert "No label file was given." in page
+    command = "wetread report train.index --boxes train.csv -o report.html"
+    shown = f'<summary>Command</summary><pre tabindex="0"><code>{command}</code></pre>'
+    assert f'<details class="how" open="">{shown}' in page
     assert "No predictions were given." in page
     with pytest.raises(StorageError, match="cannot be written"):
         wr.report(index, to=tmp_path / "no" / "r.html", workers=1, progress=False)
@@ -465,3 +470,12 @@ def test_series(tmp_path: Path) -> None:
     codes = {row["code"]: row["n"] for row in section["problems"]}
     assert codes == counted(index.series.problems()["code"])
     assert "A slice with another orientation." in report.html
+
+
+def test_progress_covers_the_sections(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They take longer than the thumbnails if a series is large."""
+    monkeypatch.setattr("wetread.common.progress._LINE_SECONDS", 0)
+    build(wr.Index.open(reported / "train.index"), workers=1, progress=True)
+    assert "sections" in capsys.readouterr().err

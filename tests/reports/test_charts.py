@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,14 @@ def test_heights_of_bars(ns: list[int]) -> None:
         assert heights(drawn) == pytest.approx(expected, abs=0.06)
         assert parse(drawn).get("role") == "img"
         assert parse(drawn).get("aria-label")
+
+
+def test_labels_do_not_overlap() -> None:
+    drawn = charts.columns([(f"{2**n}.0 kB", 1) for n in range(12)], "x")
+    labels = [text for text in parse(drawn).iter("text") if "kB" in (text.text or "")]
+    assert 2 < len(labels) < 12
+    middles = [float(text.get("x", 0)) for text in labels]
+    assert min(b - a for a, b in pairwise(middles)) > 6 * max(len(t.text or "") for t in labels)
 
 
 def test_charts_are_small() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 import wetread as wr
@@ -124,7 +126,7 @@ def test_more_segments_than_the_limit(scan, write_seg, blob) -> None:
     path = write_seg(scan, np.stack([blob, ~blob, blob], axis=-1))
     segments = read(path, scan.index, settings=wr.Settings(segments=2))
     assert len(segments) == 2
-    assert segments.problems("SEGMENT_LIMIT")["text"].tolist() == ["1 segments are left out"]
+    assert segments.problems("SEGMENT_LIMIT")["text"].tolist() == ["1 segment is left out"]
 
 
 def test_references_to_nothing(scan, write_seg, write_rtstruct, outlines, blob) -> None:
@@ -200,3 +202,20 @@ def test_one_mask_is_in_memory_at_a_time(make_scan, write_seg) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 6 * one
+
+
+def test_a_dicomdir_is_no_label_file(scan, write_seg, blob) -> None:
+    """It has a SOP class in its File Meta group only."""
+    path = write_seg(scan, blob)
+    copied = Path(str(get_testdata_file("DICOMDIR"))).read_bytes()
+    (path.parent / "DICOMDIR").write_bytes(copied)
+    assert read(path.parent, scan.index)["path"].tolist() == [path.name]
+
+
+def test_a_nifti_file_without_nibabel_is_named(
+    scan, write_seg, write_nifti, blob, monkeypatch
+) -> None:
+    path = write_nifti(blob, scan.affine)
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(wr.errors.MissingExtraError, match=f"{path.name}, a NIfTI file, needs"):
+        read(path.parent, scan.index)

@@ -90,6 +90,14 @@ def test_the_layout_of_nnunet(data_set) -> None:
         assert wanted == points(segment.mask, segment.volume.affine)
 
 
+def test_an_earlier_form_in_the_folder_is_replaced(data_set, tmp_path) -> None:
+    folder = tmp_path / "out"
+    data_set[1].save(folder, "nnunet", progress=False)
+    manifest = data_set[1].save(folder, "nifti", progress=False)
+    files = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert files == {"manifest.csv", *manifest["file"].to_pylist()}
+
+
 def test_nnunet_accepts_it(data_set, tmp_path) -> None:
     folder, _ = data_set
     script = tmp_path / "verify.py"

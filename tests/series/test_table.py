@@ -66,7 +66,7 @@ def test_rows_and_where(scan_series: Scan, ct: Make) -> None:
     assert thick[0].description == "thick"
     assert thick[-1].volumes[0].spacing[0] == pytest.approx(3)
     assert len(thick.where("false").problems()) == 0
-    assert repr(thick[0]) == "<Series: CT 'thick', 5 slices, 1 stacks, 1 volumes>"
+    assert repr(thick[0]) == "<Series: CT 'thick', 5 slices, 1 stack, 1 volume>"
     assert "1 series" in thick._repr_html_()
     with pytest.raises(QueryError, match="did you mean files"):
         series.where("file > 1")
@@ -218,7 +218,7 @@ def test_summary(scan_series: Scan, ct: Make) -> None:
     summary = scan_series(ct(5), other(ct(5)[:2] + ct(5)[3:])).summary()
     assert (summary["series"], summary["volumes"]) == (2, 1)
     assert summary["series_problems"] == {"SLICE_MISSING": 1}
-    assert "2 series, 1 volumes" in str(summary)
+    assert "2 series, 1 volume" in str(summary)
 
 
 def test_every_code_is_raised_somewhere() -> None:

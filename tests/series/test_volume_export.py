@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 import wetread as wr
 from wetread.cli import main
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError, UsageError
 
 DICOMDIR = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
@@ -117,8 +118,8 @@ def test_command(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     count = len(list(to.glob("*.nii.gz")))
     assert count > 0
-    assert f"{count} volumes in {to}, listed in its manifest.csv" in result.output
-    assert "stacks that are no volume; the manifest has the reasons" in result.output
+    assert f"{counted(count, 'volume')} in {to}, listed in its manifest.csv" in result.output
+    assert "not written, because not a volume: 3 stacks; the manifest" in result.output
     rows = json.loads(run(*arguments, "--where", "Modality = 'CT'", "--json").stdout)
     assert sum(row["status"] == "ok" for row in rows) == count
     assert {row["status"] for row in rows} == {"ok", "no_volume"}

@@ -56,7 +56,7 @@ def test_right_or_refused(seed: int, scan_series: Any, ct: Callable[..., Rows]) 
     (series,) = index.series
     for stack in series.stacks:
         if not stack.is_volume:
-            with pytest.raises(GeometryError, match="is no volume: "):
+            with pytest.raises(GeometryError, match="is not a volume: "):
                 stack.volume  # noqa: B018
     assert seed % 3 or series.volumes
     for volume in series.volumes:

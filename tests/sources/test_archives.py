@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import random
+import re
 import subprocess
 import tarfile
 import time
@@ -37,7 +38,9 @@ def found(what: Path, settings: Settings = Settings()) -> Found:
     rows = [row for b in find(what, settings=settings).batches for row in b.to_pylist()]
     keys = [(row["path"], row["member"]) for row in rows]
     assert keys == sorted(set(keys))
-    return {(os.fsdecode(r["path"]), os.fsdecode(r["member"])): r["problem"] for r in rows}
+    names = [tuple(os.fsdecode(row[name]) for name in ("path", "member")) for row in rows]
+    codes = [row["problem"] and row["problem"].partition(": ")[0] for row in rows]
+    return dict(zip(names, codes, strict=True))
 
 
 def make_zip(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -252,6 +255,42 @@ def test_unreadable_members_of_a_zip(tmp_path: Path) -> None:
     assert found(path) == {("x.zip", "a"): "BAD_ARCHIVE"}
     path.write_bytes(bytes(data[:-30]))
     assert found(path) == {("x.zip", ""): "BAD_ARCHIVE"}
+
+
+def change_zip(path: Path, at: int, value: int) -> None:
+    """Set one byte of every entry of the directory."""
+    data = bytearray(path.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02", bytes(data)):
+        data[entry.start() + at] = value
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda path: change_zip(path, 8, 1), "encrypted: extract it with its password"),
+        (lambda path: change_zip(path, 8, 0x20), "a patch, not a file"),
+        (lambda path: change_zip(path, 10, 9), "compressed by deflate64; only deflate is read"),
+        (lambda path: change_zip(path, 10, 77), "compressed by method 77; only"),
+        (lambda path: change_zip(path, 16, 255), "Bad CRC-32 for file 'a'"),
+        (lambda path: os.truncate(path, 60), "not a readable zip: truncated: the directory"),
+        (lambda path: change_zip(path, 34, 1), "on another disk of a multi-disk archive"),
+    ],
+)
+def test_the_reason_of_a_bad_zip(
+    tmp_path: Path, damage: Callable[[Path], object], text: str
+) -> None:
+    path = make_zip(tmp_path / "x.zip", {"a": b"1" * 99})
+    damage(path)
+    (told,) = wr.scan(tmp_path, progress=False).problems("BAD_ARCHIVE")["text"]
+    assert re.search(text, told)
+
+
+def test_the_reason_of_a_bad_tar(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "x.tgz", {"1": random.Random(2).randbytes(99_999)})
+    os.truncate(path, 60_000)
+    (told,) = wr.scan(tmp_path, progress=False).problems("BAD_ARCHIVE")["text"]
+    assert told == "truncated: the compressed data end early"
 
 
 def test_a_wrong_checksum_in_a_zip(tmp_path: Path) -> None:

@@ -345,6 +345,18 @@ def test_bad_usage(s3: Client) -> None:
         wr.scan("s3://no-such-bucket-here", progress=False)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:9/a.dcm", "connection refused"),
+        ("http://a.invalid/a.dcm", "its host name"),
+    ],
+)
+def test_an_unreachable_store(url: str, reason: str) -> None:
+    with pytest.raises(StorageError, match=f"the store cannot be reached: {reason}"):
+        wr.scan(url, settings=Settings(retries=0, request_seconds=3))
+
+
 def test_missing_credentials_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("AWS_"):

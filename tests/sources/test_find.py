@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +76,13 @@ def test_a_file_a_list_and_a_glob(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_missing_sources(tmp_path: Path) -> None:
     for what in (tmp_path / "gone", f"{tmp_path}/*.dcm", [tmp_path, tmp_path / "gone"]):
-        with pytest.raises(NotFoundError, match="no such file or folder"):
+        with pytest.raises(NotFoundError, match=r"no such file or folder|no file matches"):
             find(what)
     assert paths(tmp_path) == paths([]) == []
+    fill(tmp_path, "a")
+    for name in ("", f"{tmp_path}/gone/..", f"{tmp_path}/gone/../a", f"{tmp_path}/a/"):
+        with pytest.raises(NotFoundError, match="no such file or folder"):
+            find([name])
 
 
 def test_an_index_is_no_source(tmp_path: Path) -> None:
@@ -152,32 +154,47 @@ def test_a_folder_that_cannot_be_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     fill(tmp_path, "a/1", "a-/2", "b/3")
-    scandir, tries = os.scandir, []
+    listed, tries = module._list_folder, []
 
     def fail(path: bytes) -> Any:
         if path.endswith(b"/a/"):
             tries.append(path)
-            raise OSError(code, "no")
-        return scandir(path)
+            return [], [], code
+        return listed(path)
 
-    monkeypatch.setattr(os, "scandir", fail)
+    monkeypatch.setattr(module, "_list_folder", fail)
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
     assert problems(tmp_path) == {"a-/2": None, "a/": "NO_ACCESS", "b/3": None}
     assert len(tries) == (3 if code == errno.EIO else 1)
     assert problems(tmp_path / "a") == {"./": "NO_ACCESS"}
 
 
+def test_folders_are_listed_alike_with_and_without_the_compiled_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, *(f"{i:03}{'x' * 200}" for i in range(300)), "folder/1", ".hidden", "\udcff")
+    for name, target in (("link", "001"), ("broken", "none"), ("circle", "circle"), ("to", ".")):
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / "pipe")
+    found = []
+    for lists in (module.LISTS, 0):
+        monkeypatch.setattr(module, "LISTS", lists)
+        folders = [tmp_path, tmp_path / "folder", tmp_path / "none", tmp_path / ".hidden"]
+        found.append([module._list_folder(os.fsencode(folder) + b"/") for folder in folders])
+    compiled, scanned = ([(sorted(f), sorted(o), e) for f, o, e in one] for one in found)
+    assert compiled == scanned
+
+
 def test_a_file_deleted_before_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a", "b", "c")
-    scandir = os.scandir
+    listed = module._list_folder
 
-    @contextmanager
-    def vanish(path: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
-        with scandir(path) as entries:
-            yield entries
+    def vanish(path: bytes) -> Any:
+        found = listed(path)
         (tmp_path / "b").unlink()
+        return found
 
-    monkeypatch.setattr(os, "scandir", vanish)
+    monkeypatch.setattr(module, "_list_folder", vanish)
     found = rows(tmp_path, stat=True)
     assert [(row["path"], row["file_size"], row["problem"]) for row in found] == [
         (b"a", 1, None),

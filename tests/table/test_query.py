@@ -77,6 +77,11 @@ def test_other_statements_are_rejected(index: Index, secret: Path, sql: str) -> 
     assert secret.read_text() == "a,b\n1,2\n"
 
 
+def test_a_file_in_sql_is_joined_in_pandas(index: Index, secret: Path) -> None:
+    with pytest.raises(QueryError, match=r"reads no files .* index.to_pandas\(\).merge"):
+        index.query(f"SELECT * FROM '{secret}'")
+
+
 @pytest.mark.parametrize("sql", ["SELECT Rowz FROM index", "SELECT i.rowz FROM index AS i"])
 def test_unknown_columns_are_suggested(index: Index, sql: str) -> None:
     with pytest.raises(QueryError, match=r"unknown column '[Rr]owz'; did you mean Rows"):

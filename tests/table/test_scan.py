@@ -6,7 +6,6 @@ import errno
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -77,7 +76,7 @@ def test_large_parts_stay_as_they_were_written(folder: Path, tmp_path: Path) -> 
     whole = scan_to(folder, tmp_path / "to", settings)
     generation = parts.read_state(tmp_path / "to").generation
     assert generation is not None
-    assert [part.rows for part in generation.parts] == [8] * 11 + [12]
+    assert [part.rows for part in generation.parts] == [8] * 12 + [4]
     (folder / "a.b" / "new").write_bytes(b"new")
     before = names_of_parts(tmp_path / "to")
     again = scan_to(folder, tmp_path / "to", settings)
@@ -107,8 +106,10 @@ def test_all_files_can_be_deleted(folder: Path, tmp_path: Path) -> None:
     scan_to(folder, tmp_path / "to")
     shutil.rmtree(folder)
     folder.mkdir()
+    with pytest.raises(UsageError, match=r"not mounted.* keeps its 100 rows; .*replace=True"):
+        scan_to(folder, tmp_path / "to")
     with pytest.warns(UserWarning, match="no files"):
-        assert len(scan_to(folder, tmp_path / "to")) == 0
+        assert len(scan_to(folder, tmp_path / "to", replace=True)) == 0
     assert names_of_parts(tmp_path / "to") == set()
 
 
@@ -216,26 +217,19 @@ wetread.scan(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), progress=False,
 """
 
 
-def killed(folder: Path, to: Path, workers: int, after: float, whole: bool) -> bool:
-    """Scan in a process that is killed some seconds after the start; true if it was.
-
-    `whole`: its workers with it.
-    """
+def killed(folder: Path, to: Path, workers: int, after: float) -> bool:
+    """Scan in a process that is killed some seconds after the start; true if it was."""
     home = Path(wetread.__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(folder), str(to), str(workers)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(home)},
-        start_new_session=whole,
     )
     with process:
         assert process.stdout
         process.stdout.readline()
         time.sleep(after)
-        if whole:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        process.kill()
     return process.returncode != 0
 
 
@@ -253,9 +247,8 @@ def test_a_scan_killed_at_any_moment_resumes(folder: Path, tmp_path: Path) -> No
             for path in choose.sample(sorted(folder.rglob("*.dcm")), 20):
                 path.write_bytes(b"%d" % moment)
             (folder / f"{choose.random()}").write_bytes(b"new")
-        # Workers of two scans write to one folder, where the killed one's have not ended yet.
         workers, after = 2 * (moment % 5 == 0), choose.random() * longest
-        if killed(folder, to, workers, after, whole=moment % 2 == 0):
+        if killed(folder, to, workers, after):
             kills += 1
         else:  # it takes less time than it did
             longest = after
@@ -332,7 +325,7 @@ def test_a_full_disk_in_a_worker(folder: Path, tmp_path: Path) -> None:
 def test_other_folders_are_left_alone(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IndexFormatError, match="is not an index"):
         scan_to(folder, folder)
-    with pytest.raises(StorageError, match="cannot read or write"):
+    with pytest.raises(IndexFormatError, match="is a file; an index is a folder"):
         scan_to(folder, folder / "README.txt")
     with pytest.raises(StorageError, match="cannot read or write"):
         scan_to(folder, folder / "README.txt" / "below")

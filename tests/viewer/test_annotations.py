@@ -280,7 +280,9 @@ def test_blind_to_other_readers(index: wr.Index, tmp_path: Path) -> None:
     truth = wr.Boxes.from_columns({**columns, **corners})
     options: dict[str, Any] = {"reader": "R1", "write": tmp_path, "labels": ["Nodule"]}
     path = f"images/{index.images[0].id}/boxes"
-    with wr.view(index, truth, **options) as handle:
+    with pytest.warns(UserWarning, match="1 row of reader R1 is not shown"):
+        viewer = wr.view(index, truth, **options)
+    with viewer as handle:
         about = get(handle, "about")
         assert about["annotation"]["labels"] == ["Nodule", "ILD", "Mass"]
         assert about["annotation"]["blind"] is True

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from wetread.boxes import Boxes
-from wetread.boxes.iou import overlap
+from wetread.boxes.iou import overlap_pairs
+from wetread.boxes.table import BOX_SCHEMA
 from wetread.errors import QueryError, UnknownNameError
 from wetread.headers.schema import CORE
 from wetread.table.rows import IndexRows
@@ -81,7 +82,7 @@ def outcomes(iou: float, score: float) -> list[Row]:
     free = [row for row in TRUTH if row["kind"] == "box"]
     for row in shown:
         fits = [
-            (overlap(corners(row), corners(box))[0, 0], -at)
+            (overlap_pairs(corners(row)[0], corners(box)[0]), -at)
             for at, box in enumerate(free)
             if (box["image"], box["label"]) == (row["image"], row["label"])
         ]
@@ -148,12 +149,25 @@ def test_filters_by_the_number_of_boxes(catalogue: Catalogue) -> None:
 
 
 def test_several_labels_on_one_image_by_a_subquery(catalogue: Catalogue) -> None:
-    where = "label = 'Mass' AND id IN (SELECT image FROM boxes WHERE label = 'Nodule')"
+    where = "label = 'Mass' AND id IN (SELECT id FROM boxes WHERE label = 'Nodule')"
     rows = outcomes(0.5, 0.0)
     masses, nodules = (images(rows, lambda r, x=x: r.get("label") == x) for x in ("Mass", "Nodule"))
     expected = [id_ for id_ in masses if id_ in nodules]
     assert expected
     assert ids(catalogue, RowQuery(where)) == expected
+
+
+def test_the_table_boxes_has_the_columns_of_every_table_of_boxes(catalogue: Catalogue) -> None:
+    names = ", ".join(f'"{name}"' for name in (*BOX_SCHEMA.names, "outcome"))
+    inner = f"SELECT id FROM (SELECT id, {names} FROM boxes) WHERE kind = 'nothing' AND key > '2'"
+    nothing = images(TRUTH, lambda r: r["kind"] == "nothing" and r["key"] > "2")
+    assert ids(catalogue, RowQuery(f"id IN ({inner})")) == nothing
+    assert ids(catalogue, RowQuery("kind = 'nothing' AND key > '2'")) == nothing
+    wrong = images(outcomes(0.5, 0.0), lambda r: r["outcome"] == "FP" and r["image"] in nothing)
+    expected = [id_ for id_ in wrong if id_ in nothing]
+    own = f"id IN ({inner}) AND outcome = 'FP'"
+    assert expected
+    assert ids(catalogue, RowQuery(own)) == expected
 
 
 def test_images_without_boxes(catalogue: Catalogue) -> None:
@@ -177,6 +191,12 @@ def test_facets_count_images(catalogue: Catalogue) -> None:
     assert readers == {r: len({x["image"] for x in TRUTH if x["reader"] == r}) for r in READERS}
     scores = catalogue.facet("score", RowQuery(score=0.25))
     assert scores["kind"] == "histogram"
+    below = [row["score"] for row in FOUND if row["score"] < 0.25]
+    noted = [scores[key] for key in ("predictions", "hidden", "highest")]
+    assert noted == [len(FOUND), len(below), max(below)]
+    some = set(ids(catalogue, RowQuery("Modality = 'CT'")))
+    noted = catalogue.facet("score", RowQuery("Modality = 'CT'", score=2.0))
+    assert noted["hidden"] == sum(row["image"] in some for row in FOUND) < len(FOUND)
     assert scores["bins"][0][0] >= 0.25
     assert dict(catalogue.facet("boxes", RowQuery())["values"])[0] > IMAGES // 2
 
@@ -226,13 +246,9 @@ def test_disagreement_of_readers() -> None:
     assert got == pytest.approx({a: 0.0, b: 1.0, c: 1 - 2 / 8})
 
 
-def scores_of(boxes: Boxes) -> Any:
-    return boxes.table["score"].to_numpy()
-
-
 def test_best_score_maximises_f1() -> None:
     truth, found = to_boxes(TRUTH), to_boxes(FOUND)
-    best = best_score(match(truth, found, 0.5).above(scores_of(found), -np.inf), scores_of(found))
+    best = best_score(match(truth, found, 0.5))
     assert best is not None
     f1 = {}
     for score in {row["score"] for row in FOUND}:
@@ -242,8 +258,7 @@ def test_best_score_maximises_f1() -> None:
     assert best[1] == pytest.approx(max(f1.values()))
     assert f1[best[0]] == pytest.approx(best[1])
     none_right = to_boxes([{**row, "label": "ILD"} for row in FOUND])
-    judged = match(truth, none_right, 0.5).above(scores_of(none_right), -np.inf)
-    assert best_score(judged, scores_of(none_right)) is None
+    assert best_score(match(truth, none_right, 0.5)) is None
     alone = Marks(None, to_boxes(FOUND * 9), "wbf").start
     scores = sorted((row["score"] for row in FOUND * 9), reverse=True)
     assert alone["f1"] is None

@@ -104,6 +104,20 @@ def test_pages_are_the_rows_in_order(catalogue: Catalogue, frame: pd.DataFrame) 
     assert catalogue.page(RowQuery(), ROWS, 10, [])["rows"] == []
 
 
+def test_tiles_of_many_rows_are_in_the_order_of_the_index() -> None:
+    ids = [f"{n:016x}" for n in range(200_000)]
+    columns = {
+        "id": ids,
+        "path": ids,
+        "ImagePositionPatient": [[0.0, 0.0, n] for n in range(200_000)],
+    }
+    arrays = [pa.array(columns.get(f.name, [None] * len(ids)), f.type) for f in CORE]
+    index = IndexRows("/data", CORE, rows=pa.table(arrays, schema=CORE))
+    with closing(Catalogue(index)) as catalogue:
+        rows = catalogue.page(RowQuery(), 150_000, 500, [])["rows"]
+    assert [row["id"] for row in rows] == ids[150_000:150_500]
+
+
 @pytest.mark.parametrize(
     ("where", "query"),
     [

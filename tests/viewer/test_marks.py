@@ -7,15 +7,17 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import wetread as wr
 from wetread.boxes import Boxes
-from wetread.boxes.iou import overlap
+from wetread.boxes.iou import overlap_pairs
 from wetread.testing import dicom_file
 from wetread.testing.boxes import make_boxes
 from wetread.testing.dicom import radiograph
 from wetread.viewer import serve
-from wetread.viewer.marks import BoxesByImage, Marks
+from wetread.viewer.marks import BoxesByImage, Marks, Matched, match
 
 A, B, C = "00000000000000aa", "00000000000000bb", "00000000000000cc"
 
@@ -129,7 +131,7 @@ def test_misses_agree_with_a_plain_loop(iou: float) -> None:
                 )
                 for side in (found, truth)
             )
-            shared = overlap(mine.corners, real.corners)
+            shared = overlap_pairs(mine.corners[:, None], real.corners)
             free = np.ones(len(real), bool)
             for at in np.argsort(-np.asarray(mine.table["score"]), kind="stable"):
                 best = np.where(free, shared[at], -1.0)
@@ -141,6 +143,47 @@ def test_misses_agree_with_a_plain_loop(iou: float) -> None:
         if fp or fn:
             expected[image] = {"fp": fp, "fn": fn}
     assert Marks(truth, found, "wbf").misses(iou, 0.0) == expected
+
+
+_BOXES = st.lists(
+    st.builds(
+        box,
+        st.sampled_from([A, B]),
+        st.sampled_from(["Nodule", "Mass"]),
+        st.integers(0, 12).map(float),
+        score=st.sampled_from([0.1, 0.2, 0.5, 0.9, None]),
+        frame=st.sampled_from([None, 0, 1]),
+        ignore=st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(_BOXES, _BOXES, st.sampled_from([0.3, 0.5, 0.9]))
+def test_one_matching_serves_every_minimum_score(
+    expected: list[dict[str, Any]], predicted: list[dict[str, Any]], iou: float
+) -> None:
+    truth = boxes_of(*({**row, "score": None} for row in expected))
+    found = boxes_of(*({**row, "ignore": False} for row in predicted))
+    scores = found.table["score"].fill_null(1.0).to_numpy()
+    once = match(truth, found, iou)
+    for score in (0.0, 0.1, 0.15, 0.2, 0.7, 1.0, 2.0):
+        shown = np.flatnonzero(scores >= score)
+        afresh = match(truth, found.select(scores >= score), iou)
+        selected = once.above(score)
+        assert describe(selected, np.arange(len(found))) == describe(afresh, shown)
+        assert missed_by_cell(selected, truth) == missed_by_cell(afresh, truth)
+
+
+def describe(matched: Matched, rows: Any) -> set[tuple[int, bool, bool]]:
+    columns = (rows[matched.predicted], matched.hit, matched.counted)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def missed_by_cell(matched: Matched, truth: Boxes) -> list[tuple[str, str, int]]:
+    rows = truth.table.take(matched.expected[np.isnan(matched.found)]).to_pylist()
+    return sorted((row["image"], row["label"], row["frame"] or 0) for row in rows)
 
 
 def test_over_http(tmp_path: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,44 +201,19 @@ def test_addresses_that_name_no_volume(tmp_path: Path) -> None:
             assert client.get(f"{address}/plane", params=query).status_code == 400
 
 
-LIMITED = """
-import asyncio, resource, sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-import wetread as wr
-from wetread.settings import Settings
-from wetread.viewer.catalogue import Catalogue
-from wetread.viewer.decoder import Decoder
-from wetread.viewer.series import SeriesCatalogue
-from wetread.viewer.volumes import VolumeServer
-
-LIMIT, SLACK = int(sys.argv[2]), int(sys.argv[3])
-settings = Settings(volume_cache_bytes=LIMIT)
-index = wr.scan(sys.argv[1], workers=0, progress=False)
-catalogue = Catalogue(index, settings)
-series = SeriesCatalogue(catalogue, settings)
-executor = ThreadPoolExecutor(1)
-decoder = Decoder(index.root, settings)
-small, *large = sorted(index.series, key=lambda one: one.row["Rows"])
-
+CUT_PLANES = """
 async def main():
-    server = VolumeServer(series, decoder, executor, settings)
+    small, *large = sorted(index.series, key=lambda one: one.row["Rows"])
+    server = VolumeServer(series, decoder, executor, cache)
     await server.plane(small.series_id, 0, "axial", 0, "")
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + LIMIT + SLACK
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    limit_memory()
     for one in (*large, *large):
         await server.plane(one.series_id, 0, "sagittal", 9, "")
-
-try:
-    asyncio.run(main())
-finally:
-    decoder.close()
-print("loaded", 2 * len(large))
+    print("loaded", 2 * len(large))
 """
 
 
-def test_memory_stays_within_the_limit(tmp_path: Path) -> None:
+def test_memory_stays_within_the_limit(tmp_path: Path, run_limited: Callable[..., str]) -> None:
     """Three volumes of 64 MiB in a cache of 96 MiB, under RLIMIT_AS: never two of them."""
     from imagecodecs import jpegls_encode
 
@@ -267,6 +240,4 @@ def test_memory_stays_within_the_limit(tmp_path: Path) -> None:
     compressed(1, 2, 16)
     for number in (2, 3, 4):
         compressed(number, 32, 1024)
-    command = [sys.executable, "-c", LIMITED, str(tmp_path), str(96 * MIB), str(56 * MIB)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.stdout.split() == ["loaded", "6"], done.stderr
+    assert run_limited(CUT_PLANES, tmp_path, 96 * MIB, 56 * MIB).split() == ["loaded", "6"]

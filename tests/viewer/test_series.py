@@ -15,6 +15,8 @@ import wetread as wr
 from wetread.testing.dicom import changed, dicom_file, element, picture
 from wetread.testing.series import stack, write
 from wetread.viewer import serve
+from wetread.viewer.catalogue import Catalogue
+from wetread.viewer.series import SeriesCatalogue
 
 MISSING, COPIED = 20, 5
 
@@ -113,6 +115,17 @@ def test_studies(client: httpx.Client, index: wr.Index) -> None:
         assert get(client, "series", where=where)["total"] == row["group"]["series"]
 
 
+def test_tiles_have_the_position_of_their_slice(client: httpx.Client, index: wr.Index) -> None:
+    rows = {row["id"]: row for row in get(client, "rows", limit=500)["rows"]}
+    slices = {one.id: one.position for s in index.series for k in s.stacks for one in k.slices}
+    assert len(slices) > 60
+    for id_, position in slices.items():
+        assert rows[id_]["slice_position_mm"] == pytest.approx(position)
+    alone = [row for row in rows.values() if row["Modality"] != "CT"]
+    assert alone
+    assert all(row["slice_position_mm"] is None for row in alone)
+
+
 def test_position_among_series(client: httpx.Client) -> None:
     rows = get(client, "series")["rows"]
     for at, row in enumerate(rows):
@@ -177,7 +190,7 @@ def test_missing_and_doubled_slices_are_marked(client: httpx.Client) -> None:
 def test_frames_without_positions_are_in_the_order_of_the_file(client: httpx.Client) -> None:
     found = get(client, f"images/{tiles(client)['cine.dcm']['id']}/stack")
     assert found["slices"] is None
-    assert [one["code"] for one in found["series"]["problems"]] == ["FRAMES_UNPLACED"]
+    assert found["series"]["problems"] == []  # a cine needs no positions
 
 
 @pytest.mark.parametrize("name", ["reportsi.dcm", "notes.txt"])
@@ -219,3 +232,14 @@ def test_bad_requests(client: httpx.Client) -> None:
     assert client.get("api/series?group=patient").status_code == 400
     assert client.get("api/series?order=nothing").status_code == 400
     assert client.get("api/images/0123456789abcdef/stack").status_code == 404
+
+
+def test_the_series_of_an_image_is_that_of_the_whole_index(index: wr.Index) -> None:
+    """The stack of the first image does not wait for the series of all others."""
+    first, whole = (SeriesCatalogue(Catalogue(index)) for _ in range(2))
+    assert len(whole.collection.images.ids) > 1
+    for id_, uid in index.to_pandas()[["id", "SeriesInstanceUID"]].itertuples(index=False):
+        if isinstance(uid, str):
+            for frame in (0, 3):
+                assert first.stack(id_, frame) == whole.stack(id_, frame)
+    assert not first.is_collected

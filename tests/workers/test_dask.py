@@ -120,7 +120,7 @@ def test_the_same_cache(client: Client, folder: Path, tmp_path: Path) -> None:
     there.verify()
 
 
-@pytest.mark.filterwarnings("ignore:split by id:UserWarning")
+@pytest.mark.filterwarnings("ignore:split by image:UserWarning")
 def test_the_same_predictions(
     client: Client,
     phantoms: Path,

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -51,6 +54,20 @@ def test_every_row_comes_back_once(workers: int, children: Children) -> None:
     assert [row["row"] for row in rows] == list(range(90))
     assert (os.getpid() in {row["pid"] for row in rows}) == (workers == 0)
     assert not children()
+
+
+def test_an_interrupt_does_not_end_a_starting_worker(
+    children: Children, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C reaches all processes of the terminal; it is the caller's to handle."""
+    with ThreadPoolExecutor(1) as pool:
+        rows = pool.submit(run, [task(0, None)], 1)
+        while not rows.done():
+            with suppress(psutil.NoSuchProcess):  # it has ended
+                for process in children():
+                    process.send_signal(signal.SIGINT)
+        assert [row["row"] for row in rows.result()] == [0]
+    assert not capfd.readouterr().err  # no traceback
 
 
 def test_no_task_starts_no_process() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from wetread.boxes.agreement import compare_readers
+from wetread.boxes.annotation_export import write_annotations
 from wetread.boxes.coco import write_coco
 from wetread.boxes.columns import Form
 from wetread.boxes.consensus import Method, merge_readers
@@ -106,6 +107,13 @@ class Boxes(BoxTable):
     def to_voc(self, folder: PathLike, index: IndexLike) -> None:
         """Write Pascal VOC labels: one XML file per image."""
         write_voc(self, folder, IndexRows.of(index))
+
+    def to_annotations(self, folder: PathLike, index: IndexLike, reader: str | None = None) -> None:
+        """Write one log per reader, to continue the boxes in the viewer.
+
+        See `wetread.boxes.annotation_export`.
+        """
+        write_annotations(self, folder, IndexRows.of(index), reader)
 
     def to_dicom_sr(
         self, folder: PathLike, index: IndexLike, progress: bool = True

@@ -86,7 +86,9 @@ def map_roles(columns: Sequence[str], given: Mapping[str, str] | None, form: For
     slots = {role: n for n, roles in enumerate(_SLOTS) for role in roles.split()}
     for role, column in given.items():
         if role not in (*ROLES, *slots):
-            raise UnknownNameError("box column", role, (*ROLES, "x0", "y0", "x1", "y1", "w", "h"))
+            raise UnknownNameError(
+                "role of a column", role, (*ROLES, "x0", "y0", "x1", "y1", "w", "h")
+            )
         if column not in columns:
             raise UnknownNameError("column", column, columns)
     usual = {normal_name(column): column for column in reversed(columns)}
@@ -156,4 +158,6 @@ def _explain(columns: Sequence[str], usual: Mapping[str, str], has_image: bool) 
         parts.append("no columns of a box" + detail * (have > 0))
     numeric = any(re.fullmatch(r"[+-]?[\d.]+", column) for column in columns)
     hint = "the first line must name the columns" if numeric else "name them with columns="
+    if has_image and not numeric and not any(name in usual for name in best):
+        hint += ", or give labels of whole images the size of the image as box"
     return f"{' and '.join(parts)}; {listed}; {hint}"

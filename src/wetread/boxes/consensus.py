@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wetread.boxes.table import BOX_SCHEMA, CORNERS, AnyBoxes, BoxTable
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError, UsageError
 
 Method = Literal["wbf", "nms", "union", "majority"]
@@ -64,7 +65,9 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         with a row on any of its frames. An image without boxes keeps one row of kind "nothing",
         whose score is the share of its readers who found nothing; if models gave such rows a
         score, the row has the mean score and is kept beside boxes. Points are kept unchanged. A
-        merged box has the flags of all its boxes, and is ignored if all of them are.
+        merged box has the flags of all its boxes, and is ignored if all of them are. Readers who
+        could not decide ("unsure", "bad image") are no readers of the image; if none could, it has
+        one row of kind "nothing" that is ignored, with their flags.
 
     Raises:
         UnknownNameError: unknown method.
@@ -80,12 +83,12 @@ def merge_readers(boxes: AnyBoxes, method: Method = "wbf", iou: float = 0.4) -> 
         raise UnknownNameError("consensus", method, METHODS)
     if not 0 <= iou < 1:
         raise UsageError(f"iou must be at least 0 and below 1, not {iou}")
-    boxes = boxes.decided()
     incomplete = ~have_corners(boxes)
     if incomplete.any():
         key = boxes.table["key"][int(incomplete.argmax())].as_py()
         raise UsageError(
-            f"{int(incomplete.sum())} boxes have no coordinates, such as one on {key!r}; "
+            f"{counted(int(incomplete.sum()), 'box', 'have')} no coordinates, such as one on "
+            f"{key!r}; "
             "Boxes.check() lists them, Boxes.select() removes them"
         )
     merge = _MERGES[method]
@@ -127,7 +130,7 @@ def check_readers(rows: pa.Table, what: str = "truth") -> None:
     )
     if several:
         raise UsageError(
-            f"{len(several)} images have {what} of several readers, such as "
+            f"{counted(len(several), 'image', 'have')} {what} of several readers, such as "
             f"{', '.join(several[:3])}; merge them first with Boxes.consensus(), on the command "
             "line --consensus wbf"
         )
@@ -149,6 +152,12 @@ def _merge_image(
 ) -> list[tuple[Any, ...]]:
     """Merged rows of one image, with the columns of BOX_SCHEMA."""
     image, key, group, part = (_first(rows, n) for n in ("image", "key", "group", "part"))
+    decided = [row for row in rows if not (row["kind"] == "nothing" and row["ignore"])]
+    if not decided:
+        reasons = sorted({flag for row in rows for flag in row["flags"]})
+        nobody = (None,) * 7  # frame, label, reader and corners
+        return [(image, key, *nobody, 0.0, "nothing", True, reasons, group, part)]
+    rows = decided
     readers = {row["reader"] or "" for row in rows}
     groups: dict[tuple[int, str], list[ReaderBox]] = defaultdict(list)
     merged: list[tuple[int, str, Sequence[float | None], float, str, bool, Sequence[str]]] = []

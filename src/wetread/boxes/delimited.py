@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wetread.boxes.cells import REASON
 from wetread.boxes.formats import open_text
-from wetread.common.text import unguard_cell
+from wetread.common.text import counted, unguard_cell
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _to_frame(rows: list[tuple[int, list[str]]], names: list[str]) -> pd.DataFra
     for number, fields in rows:
         extra = any(fields[len(names) :])
         wrong = extra or len(fields) < len(names)
-        text = f"line {number} has {len(fields)} fields, the first line {len(names)}"
+        text = f"line {number} has {counted(len(fields), 'field')}, the first line {len(names)}"
         hint = "; quote texts that contain the delimiter" if extra else ""
         reasons.append(text + hint if wrong else "")
         cells.append((fields + [""] * len(names))[: len(names)])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 from wetread.boxes.join import stem
 from wetread.boxes.sizes import Size, sizes_of
 from wetread.boxes.table import CORNERS, BoxTable, PathLike
+from wetread.common.text import counted
 from wetread.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def drop_flags(pictures: Iterable[Picture], form: str) -> list[Picture]:
     rows = [row for picture in pictures for row in picture.rows]
     ignored = sum(row["ignore"] for row in rows)
     flags = sorted({flag for row in rows if not row["ignore"] for flag in row["flags"]})
-    losses = [f"{ignored} boxes to ignore are left out"] * bool(ignored)
+    losses = [f"{counted(ignored, 'box to ignore', 'are')} left out"] * bool(ignored)
     losses += [f"the flags {', '.join(flags)} are not written"] * bool(flags)
     if not losses:
         return pictures

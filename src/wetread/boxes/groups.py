@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from wetread.common.text import counted
+
 KEYS = ("PatientID", "StudyInstanceUID")
 """Columns that identify the patient, in order of preference; else each image is its own group."""
 
@@ -17,7 +19,7 @@ class Grouping:
     names: list[str]
     """Key of the group, per image."""
     by: str
-    """Column of the keys; "id" if each image is its own group."""
+    """Column of the keys; "image" if each image is its own group."""
     why: str
     """Reasons why another column was not used, or why a patient may be in several groups."""
     certain: bool
@@ -39,13 +41,17 @@ def group_images(images: pa.Table, by: str | None = None) -> Grouping:
     values = {key: _texts(images[key]) for key in keys}
     distinct = {key: set(values[key]) - {""} for key in keys}
     usable = [key for key in keys if by or len(distinct[key]) > min(1, len(ids) - 1)]
+    unused: dict[str, list[str]] = {}
+    for key in keys[: keys.index(usable[0]) if usable else None]:
+        state = "the same everywhere" if distinct[key] else "absent or blank"
+        unused.setdefault(state, []).append(key)
     why = [
-        f"{key} is {'the same everywhere' if distinct[key] else 'absent or blank'}"
-        for key in keys[: keys.index(usable[0]) if usable else None]
+        f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} {state}"
+        for state, names in unused.items()
     ]
-    used = usable[0] if usable else "id"
+    used = usable[0] if usable else "image"
     if usable and (blank := values[used].count("")):
-        why.append(f"{blank} of {len(ids)} images have no {used}")
+        why.append(f"{blank} of {counted(len(ids), 'image')} without {used}")
     names = _fall_back([values[key] for key in usable], ids)
     certain = used == (by or "PatientID") and not why
     if not certain:

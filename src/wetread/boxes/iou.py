@@ -23,19 +23,15 @@ class Overlaps(NamedTuple):
     iou: NDArray[np.float64]
 
 
-def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """IoU of every pair: (n, 4) and (m, 4) of x0, y0, x1, y1 -> (n, m).
+def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """Elementwise IoU, with broadcasting: (..., 4) and (..., 4) of x0, y0, x1, y1 -> (...).
 
     Coordinates are edges (no +1). Boxes without an area have IoU 0.
 
-    >>> overlap(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2], [5, 5, 6, 6]])).round(3)
-    array([[0.333, 0.   ]])
+    >>> boxes = np.array([[1.0, 0, 3, 2], [5, 5, 6, 6]])
+    >>> overlap_pairs(np.array([0.0, 0, 2, 2]), boxes).round(3)
+    array([0.333, 0.   ])
     """
-    return overlap_pairs(first[:, None, :], second[None, :, :])
-
-
-def overlap_pairs(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """Elementwise IoU: (..., 4) and (..., 4) -> (...)."""
     width = np.minimum(first[..., 2], second[..., 2]) - np.maximum(first[..., 0], second[..., 0])
     height = np.minimum(first[..., 3], second[..., 3]) - np.maximum(first[..., 1], second[..., 1])
     shared = np.clip(width, 0, None) * np.clip(height, 0, None)

@@ -65,7 +65,8 @@ def join_boxes(boxes: AnyBoxes, index: IndexRows) -> AnyBoxes:
         known = ", ".join(map(repr, rows["path"][:_SHOWN].to_pylist())) or "no image"
         raise UsageError(
             f"no image of the index matches a key of the label file, such as "
-            f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}{_hint_zeros(keys, rows)}"
+            f"{', '.join(map(repr, keys[:_SHOWN]))}; the index has {known}"
+            f"{_hint_zeros(keys, rows)}: is it the index of these images?"
         )
     groups = pa.array(group_images(rows).names, pa.string())
     if "group" in extra:  # null for images added after the split

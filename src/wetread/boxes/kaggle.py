@@ -22,7 +22,7 @@ from wetread.boxes.cells import (
     parse_scores,
 )
 from wetread.boxes.table import CORNERS
-from wetread.common.text import parse_id
+from wetread.common.text import counted, parse_id
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _parse_sizes(text: str) -> list[Box]:
 def _split_numbers(text: str, count: int) -> list[list[str]]:
     words = text.split()
     if len(words) % count:
-        raise UsageError(f"{len(words)} numbers, which is not a multiple of {count}")
+        raise UsageError(f"{counted(len(words), 'number')}, which is not a multiple of {count}")
     groups = [words[at : at + count] for at in range(0, len(words), count)]
     return [[parse_id(group[0]), *group[1:]] for group in groups]
 

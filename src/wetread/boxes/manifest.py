@@ -122,8 +122,17 @@ class Manifest:
 
 
 def complete_results(results: Sequence[Any], data_sets: Sequence[Any]) -> dict[str, Any]:
-    """COCO data set from a list of results and the data sets that they are results of."""
-    images = [image for data in data_sets for image in data["images"]]
+    """COCO data set from a list of results and the data sets that they are results of.
+
+    A data set without any result, such as the part that the model was trained on, is left out.
+    """
+    seen = {one.get("image_id") for one in results if isinstance(one, dict)}
+    images = [
+        image
+        for data in data_sets
+        if any(image["id"] in seen for image in data["images"])
+        for image in data["images"]
+    ]
     categories = data_sets[0]["categories"] if data_sets else []
     return {"images": images, "categories": categories, "annotations": list(results)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from wetread.boxes.join import find_padded, joined, named_rows
 from wetread.boxes.sizes import Size, image_sizes
 from wetread.boxes.table import CHANGED, CONFLICTING, CORNERS, UNREADABLE, BoxTable
+from wetread.common.text import counted
 from wetread.errors import BOX_PROBLEMS
 from wetread.table.query import query
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("code", "severity", "image", "key", "label", "reader", "text")
 _FEW_IMAGES, _FEW_READERS = 10, 3
-"""Minimum images per reader, and minimum readers, for READER_OUTLIER."""
+"""Minimum images (per reader), and minimum readers, for READER_OUTLIER and BOX_CORNER."""
 _FAR = 3.0
 """Standard deviations (estimated from the median absolute deviation) that make an outlier."""
 Row = dict[str, Any]
@@ -93,7 +94,7 @@ def _check_readings(rows: list[Row]) -> Iterator[Problem]:
         boxes = [row for row in reading if row["kind"] == "box"]
         nothing = any(row["kind"] == "nothing" for row in reading)
         if nothing and boxes and boxes[0]["score"] is None:
-            yield "NOTHING_AND_BOX", reading[0], f"{len(boxes)} boxes"
+            yield "NOTHING_AND_BOX", reading[0], counted(len(boxes), "box")
         by_corners: dict[tuple[float, ...], list[Row]] = defaultdict(list)
         for row in boxes:
             by_corners[tuple(row[name] for name in CORNERS)].append(row)
@@ -160,6 +161,7 @@ def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
             frames := images.get(row["image"], {}).get("NumberOfFrames") or row["frame"] + 1
         ):
             yield "BOX_OUTSIDE", row, f"frame {row['frame']} (counted from 0) of {frames}"
+    yield from _check_scale(rows, sizes)
     padded = find_padded(filter(None, unmatched), named_rows(index)) if unmatched else {}
     for key in unmatched:
         hint = f"; {padded[key]!r} has leading zeros" if key in padded else ""
@@ -168,6 +170,21 @@ def _check_images(rows: list[Row], index: IndexRows) -> Iterator[Problem]:
     for id_, image in images.items():
         if id_ not in labelled:
             yield "NO_LABEL", {"image": id_, "key": image["path"]}, "no row in the label file"
+
+
+def _check_scale(rows: list[Row], sizes: Mapping[str, Size]) -> Iterator[Problem]:
+    """Boxes that are all in one corner, as percentages and pixels of smaller copies are."""
+    ends: dict[str, list[bool]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] == "box" and row["image"] in sizes and None not in (row["x1"], row["y1"]):
+            height, width = sizes[row["image"]]
+            ends[row["image"]].append(row["x1"] <= width / 2 and row["y1"] <= height / 2)
+    if len(ends) >= _FEW_IMAGES and all(map(all, ends.values())):
+        text = (
+            f"{counted(sum(map(len, ends.values())), 'box')} on "
+            f"{counted(len(ends), 'image')}; give image_size="
+        )
+        yield "BOX_CORNER", {}, text + " if they are percentages or pixels of smaller copies"
 
 
 def _outside(row: Row, size: Size) -> str:

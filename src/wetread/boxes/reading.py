@@ -23,6 +23,8 @@ from wetread.boxes.table import CORNERS, BoxTable, PathLike, describe
 from wetread.boxes.tables import Layout, read_table
 from wetread.boxes.voc import read_voc
 from wetread.boxes.yolo import read_yolo
+from wetread.common.store import is_store
+from wetread.common.text import counted
 from wetread.errors import NotFoundError, UnknownNameError, UsageError
 from wetread.table.rows import IndexLike, IndexRows
 
@@ -171,9 +173,14 @@ def sql_tables(index: IndexRows, boxes: BoxTable | PathLike | None) -> dict[str,
     return {"boxes": joined(found, index).sql_table}
 
 
-def open_boxes(boxes: Boxes | PathLike) -> Boxes:
-    """Read boxes from a path; return Boxes unchanged."""
-    return boxes if isinstance(boxes, Boxes) else read_boxes(boxes)
+def open_boxes(boxes: Boxes | PathLike, index: IndexRows | None = None) -> Boxes:
+    """Read boxes from a path, with the sizes and names of an index; return Boxes unchanged.
+
+    A file of `Boxes.save` keeps the images, groups and parts that it was saved with.
+    """
+    if isinstance(boxes, Boxes):
+        return boxes
+    return read_boxes(boxes, None if _FILES.get(Path(boxes).suffix) == "wetread" else index)
 
 
 def _read_exported(path: PathLike, exported: Manifest, name: str, layout: Layout) -> Boxes:
@@ -182,7 +189,7 @@ def _read_exported(path: PathLike, exported: Manifest, name: str, layout: Layout
     jsons = exported.data_sets(path)
     tables: list[BoxTable]
     if name == "yolo":
-        tables = [read_yolo(path, sizes=exported.sizes)]
+        tables = [read_yolo(path, sizes=exported.sizes, data=exported.folder)]
     elif name == "coco":
         tables = [_read_coco(file, exported) for file in jsons or [path]]
     elif name in _READERS:
@@ -221,6 +228,8 @@ _FILES = {
 
 def _recognise(path: Path, exported: Manifest | None) -> str:
     if path.is_dir():
+        if is_store(path):
+            raise UsageError(f"{path} is an index or a cache: give a label file, and images=index")
         if exported is not None and exported.data_sets(path):
             return "coco"
         suffixes = {file.suffix.lower() for file in path.rglob("*")}
@@ -266,7 +275,8 @@ def _scale(boxes: Boxes, stored: Mapping[str, Size], image_size: ImageSize) -> B
             unknown.append(key)
     if unknown:
         raise UsageError(
-            f"{len(unknown)} boxes cannot be scaled: unknown size of image {unknown[0]!r}; scan "
+            f"{counted(len(unknown), 'box')} cannot be scaled: unknown size of image "
+            f"{unknown[0]!r}; scan "
             "these images too, or remove their rows from the file"
         )
     scaled = corners * factors[:, [0, 1, 0, 1]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from wetread.boxes.join import find_rows, joined, named_rows
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.table.query import query
 
@@ -43,7 +44,8 @@ def check_sizes(stated: Mapping[str, Size], index: IndexRows) -> None:
     if different:
         key = different[0]
         raise UsageError(
-            f"{len(different)} images have another size than in the label file: {key!r} has "
+            f"{counted(len(different), 'image', 'have')} another size than in the label file: "
+            f"{key!r} has "
             f"{stored[key]} (rows, columns), in the file {stated[key]}; if images of that size "
             f"were annotated, give image_size={stated[key]}, or a dictionary by key"
         )
@@ -59,5 +61,7 @@ def sizes_of(boxes: BoxTable, index: IndexRows) -> dict[str, Size]:
     images = dict(zip(table["key"].to_pylist(), table["image"].to_pylist(), strict=True))
     unknown = [key for key, image in images.items() if image not in known]
     if unknown:
-        raise UsageError(f"{len(unknown)} images of unknown size, such as {unknown[0]!r}")
+        raise UsageError(
+            f"{counted(len(unknown), 'image')} of unknown size, such as {unknown[0]!r}"
+        )
     return {key: known[image] for key, image in images.items()}

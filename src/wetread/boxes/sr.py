@@ -19,6 +19,7 @@ from wetread.boxes.problems import list_problems
 from wetread.boxes.table import CORNERS, BoxTable, PathLike
 from wetread.common.files import written
 from wetread.common.progress import Progress
+from wetread.common.text import counted
 from wetread.errors import MissingExtraError, StorageError, UsageError
 from wetread.table.query import query
 
@@ -313,7 +314,7 @@ def _read_image(item: Any) -> Row:
     frames = source.get("ReferencedFrameNumber")
     frames = [] if frames is None else np.atleast_1d(frames).tolist()
     if len(frames) > 1:
-        raise UsageError(f"a region on {len(frames)} frames")
+        raise UsageError(f"a region on {counted(len(frames), 'frame')}")
     return {"key": str(source.ReferencedSOPInstanceUID), "frame": frames[0] - 1 if frames else None}
 
 

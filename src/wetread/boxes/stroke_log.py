@@ -50,6 +50,11 @@ def log_name(reader: str) -> str:
     return f"{words}-{digest}{SUFFIX}".lstrip("-")
 
 
+def image_key(row: Mapping[str, Any]) -> str:
+    """Key of an image in the lines of a log: its path, or the id of an archive member."""
+    return str(row["id"] if row["member"] else row["path"])
+
+
 def read_log(path: Path) -> tuple[str, Iterator[Line]]:
     """Reader and lines of a log; a torn last line is left out.
 

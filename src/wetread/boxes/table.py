@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.text import natural_key
+from wetread.common.text import counted, natural_key
 from wetread.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -122,6 +122,12 @@ def description(table: pa.Table) -> dict[str, Any]:
     values = json.loads(text) if text else {}
     defaults: dict[str, Any] = {"classes": [], "run": None, "dialect": "", "index": None}
     return {name: values.get(name, default) for name, default in defaults.items()}
+
+
+def is_undecided(table: pa.Table) -> NDArray[np.bool_]:
+    """Boolean mask of the rows that are no reading: of kind "nothing", and ignored."""
+    rows = pc.and_(pc.equal(table["kind"], "nothing"), table["ignore"])
+    return np.asarray(rows, bool)
 
 
 class BoxTable:
@@ -296,8 +302,7 @@ class BoxTable:
         >>> BoxTable.from_columns({"key": ["a"], "kind": ["nothing"], "ignore": [True]}).decided()
         <Boxes: 0 on 0 images, 0 labels>
         """
-        undecided = pc.and_(pc.equal(self.table["kind"], "nothing"), self.table["ignore"])
-        return self.select(pc.invert(undecided).combine_chunks())
+        return self.select(~is_undecided(self.table))
 
     def replace(
         self, columns: Mapping[str, Any], dialect: str | None = None, index: str | None = None
@@ -315,14 +320,21 @@ class BoxTable:
 
         return to_frame(self.table, "keep")
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Rows for polars, pyarrow, DuckDB and others (Arrow PyCapsule interface)."""
+        return self.table.__arrow_c_stream__(requested_schema)
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     def __repr__(self) -> str:
         count = len(set(self.images.to_pylist()))
         boxes = int(np.count_nonzero(np.asarray(self.table["kind"]) != "nothing"))
-        readers = f", {len(self.readers)} readers" if self.readers else ""
-        return f"<Boxes: {boxes:,} on {count:,} images, {len(self.labels)} labels{readers}>"
+        readers = f", {counted(len(self.readers), 'reader')}" if self.readers else ""
+        return (
+            f"<Boxes: {boxes:,} on {counted(count, 'image')}, "
+            f"{counted(len(self.labels), 'label')}{readers}>"
+        )
 
 
 AnyBoxes = TypeVar("AnyBoxes", bound=BoxTable)

@@ -31,7 +31,7 @@ from wetread.boxes.delimited import from_frame, read_delimited
 from wetread.boxes.kaggle import DIALECTS, Dialect
 from wetread.boxes.sizes import Size
 from wetread.boxes.table import BOX_SCHEMA, CORNERS, KINDS, BoxTable, PathLike
-from wetread.common.text import parse_id
+from wetread.common.text import counted, parse_id
 from wetread.errors import UnknownNameError, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _check_range(corners: Mapping[str, Any], nothing: Any, normalised: bool | No
     if normalised and len(values[2]) and values[2].min() > _NO_SHARE < values[3].min():
         raise UsageError(
             f"normalised=True, but the coordinates are up to {max(v.max() for v in values):g}: "
-            "shares of the image are from 0 to 1; divide percentages by 100"
+            "shares of the image are from 0 to 1; of percentages give image_size=(100, 100) instead"
         )
 
 
@@ -352,7 +352,7 @@ def parse_boxes(text: str) -> tuple[list[tuple[float, ...]], Form | None]:
     if isinstance(value, str):
         numbers = [parse_number(word) for word in re.split(r"[\s,;|]+", value) if word]
         if len(numbers) % 4 and len(numbers) != 2:
-            raise UsageError(f"{len(numbers)} numbers, which is not a multiple of 4")
+            raise UsageError(f"{counted(len(numbers), 'number')}, which is not a multiple of 4")
         step = 2 if len(numbers) == 2 else 4
         return [tuple(numbers[at : at + step]) for at in range(0, len(numbers), step)], None
     if isinstance(value, dict) or not any(isinstance(v, list | tuple | dict) for v in value):

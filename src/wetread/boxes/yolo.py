@@ -18,7 +18,7 @@ from wetread.boxes.formats import (
 )
 from wetread.boxes.sizes import Size, stored_sizes
 from wetread.boxes.table import CORNERS, UNREADABLE, BoxTable, PathLike
-from wetread.common.text import parse_id
+from wetread.common.text import counted, parse_id
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ _MAX_YAML = 1 << 18
 
 
 def read_yolo(
-    path: PathLike, images: IndexRows | None = None, sizes: Mapping[str, Size] | None = None
+    path: PathLike,
+    images: IndexRows | None = None,
+    sizes: Mapping[str, Size] | None = None,
+    data: Path | None = None,
 ) -> BoxTable:
     """Boxes of a folder of text files, one per image and named like it.
 
@@ -43,6 +46,7 @@ def read_yolo(
         path: folder.
         images: index for the sizes of the images.
         sizes: rows and columns of the images by file name without extension, in place of the index.
+        data: folder of the data set whose images these are, for the class names.
 
     Lines that cannot be read become rows with a flag that gives the reason.
 
@@ -52,7 +56,7 @@ def read_yolo(
     if images is None and sizes is None:
         raise UsageError(f"{path}: YOLO boxes are relative to the image size; give images=index")
     folder = Path(path)
-    names = _read_names(folder)
+    names = _read_names(folder, data)
     files = {key: f for key, f in list_files(folder, ".txt").items() if f.name != CLASSES}
     if images is not None and sizes is None:
         sizes = stored_sizes(list(files), images)
@@ -67,9 +71,9 @@ def read_yolo(
     return boxes
 
 
-def _read_names(folder: Path) -> list[str]:
+def _read_names(folder: Path, data: Path | None) -> list[str]:
     errors = []
-    for parent in (folder, *folder.absolute().parents[:2]):
+    for parent in (folder, *folder.absolute().parents[:2], *filter(None, [data])):
         if (path := parent / CLASSES).is_file():
             return [line.strip() for line in read_text(path).rstrip().splitlines()]
         for path in sorted(parent.glob("*.yaml")):
@@ -79,7 +83,7 @@ def _read_names(folder: Path) -> list[str]:
                 errors.append(f"; {error}")
     raise UsageError(
         f"{folder}: no {CLASSES} and no data.yaml with names, here or in the two folders above"
-        + "".join(errors[:1])
+        f"{''.join(errors[:1])}; copy the {DATA_YAML} of the training there"
     )
 
 
@@ -118,7 +122,7 @@ def _parse(file: Path, names: list[str], size: Size | None) -> list[tuple[Any, .
         try:
             number, numbers = int(parse_id(words[0])), [*map(parse_number, words[1:])]
             if len(numbers) not in (4, 5) or not 0 <= number < len(names):
-                raise ValueError(f"{len(words)} numbers, class {number} of {len(names)}")
+                raise ValueError(f"{counted(len(words), 'number')}, class {number} of {len(names)}")
             x, y, w, h, *score = numbers
         except ValueError as error:
             line = " ".join(words)[:60]

@@ -28,6 +28,7 @@ from wetread.boxes.collection import Boxes
 from wetread.cache.shards import ShardReader, hash_pixels, shard_path, shard_sizes
 from wetread.common.files import hash_file
 from wetread.common.stamp import Stamp
+from wetread.common.text import counted
 from wetread.errors import CacheError, NotFoundError, UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.splits import PIXEL_HASH, split_rows
@@ -255,7 +256,10 @@ class Cache:
 
     def __repr__(self) -> str:
         left = f", {len(self.left_out)} left out" if len(self.left_out) else ""
-        return f"<Cache: {len(self):,} frames of at most {self.size} pixels in {self.folder}{left}>"
+        return (
+            f"<Cache: {counted(len(self), 'frame')} of at most {self.size} pixels in "
+            f"{self.folder}{left}>"
+        )
 
 
 def open_cache(cache: Cache | str | os.PathLike[str]) -> Cache:

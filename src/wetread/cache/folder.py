@@ -22,6 +22,7 @@ from wetread.cache.cache import (
 from wetread.cache.shards import close_shard, shard_path, shard_sizes, sync_shard
 from wetread.common.files import hash_file, whole_file
 from wetread.common.store import Store
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.images import batch
 from wetread.settings import Settings
@@ -60,7 +61,8 @@ def reusable(folder: Path, rows: pa.Table, images: pa.Table) -> pa.Table:
         missing = rows.filter(at.is_null())
         example = missing["path"][0].as_py() or missing["id"][0].as_py()
         raise UsageError(
-            f"{folder} has {len(missing['id'].unique())} images that the index does not have, "
+            f"{folder} has {counted(len(missing['id'].unique()), 'image')} that the index "
+            f"does not have, "
             f"such as {example}: choose another folder"
         )
     now = images.take(at)

@@ -19,7 +19,7 @@ from wetread.cache.folder import STORE, committed, finish, latest, reusable
 from wetread.cache.shards import PIXEL, ShardWriter, hash_pixels
 from wetread.common.files import storage_errors
 from wetread.common.progress import Progress
-from wetread.common.text import format_bytes
+from wetread.common.text import counted, format_bytes
 from wetread.errors import StorageError, UsageError
 from wetread.images import batch
 from wetread.images.image import Image
@@ -136,7 +136,9 @@ def _check_disk(
         height, width = fit((row["Rows"], row["Columns"]), size) if known else (size, size)
         need += PIXEL.itemsize * height * width * _count_frames(row)
     free = shutil.disk_usage(folder).free
-    summary = f"{todo.num_rows:,} of {count:,} images take {format_bytes(need)} in {folder}"
+    summary = (
+        f"{todo.num_rows:,} of {counted(count, 'image')} take {format_bytes(need)} in {folder}"
+    )
     if need > free:
         raise StorageError(
             f"{summary}, where {format_bytes(free)} are free: choose another disk or size"

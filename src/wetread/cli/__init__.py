@@ -65,11 +65,16 @@ class _Commands(click.Group):
                 raise
 
 
+_READING = {"--columns", "--form", "--image-size", "--images", "--manifest", "--normalised"}
+"""Flags of `wetread boxes` that say how a label file is read."""
 _ARGUMENT = re.compile(r"""\b([a-z_]+)=(?!\.)(?:\((\d+), (\d+)\)|(\w+)|(["'])(.*?)\5)?""")
 
 
 def name_flags(text: str, command: click.Command) -> str:
     """Error message with the flags of a command instead of Python arguments.
+
+    Arguments of `read_boxes` that the command does not have are flags of `wetread boxes`; its index
+    of the images may be `--index`.
 
     >>> option = click.Option(["--allow-train"], is_flag=True)
     >>> name_flags("use allow_train=True", click.Command("evaluate", params=[option]))
@@ -79,19 +84,26 @@ def name_flags(text: str, command: click.Command) -> str:
     'needs --metric coco'
     """
     flags = {flag for parameter in command.params for flag in parameter.opts}
+    others = _READING - flags
+    used: set[str] = set()
     opposite = {p.opts[0]: p.secondary_opts[0] for p in command.params if p.secondary_opts}
 
     def flag(found: re.Match[str]) -> str:
         name = f"--{found[1].replace('_', '-')}"
-        if name not in flags:
+        if name == "--images" and name not in flags and "--index" in flags:
+            name = "--index"
+        if name not in flags | others:
             return found[0]
+        used.update({name} & others)
         value = f"{found[2]}x{found[3]}" if found[2] else (found[4] or "").replace("index", "INDEX")
         value = shlex.quote(found[6]) if found[6] else value
         if value == "False":
             return opposite.get(name, found[0])
         return name if value in ("", "True") else f"{name} {value}"
 
-    return _ARGUMENT.sub(flag, text)
+    text = _ARGUMENT.sub(flag, text)
+    hint = "; wetread boxes has this option, and writes a .parquet for this command"
+    return text + hint * bool(used)
 
 
 def _show_warning(

@@ -23,7 +23,7 @@ from wetread.cli.output import (
     print_json,
     print_table,
 )
-from wetread.common.text import printable
+from wetread.common.text import counted, printable
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _LINES, _PAIRS = 20, 3
 """Most problems printed per code, and pairs of readers per label."""
-FORMS = {"coco": ".json", "yolo": "", "voc": "", "dicom-sr": ""}
+FORMS = ("coco", "yolo", "voc", "dicom-sr", "annotations")
 
 
 def _size_of(ctx: click.Context, param: click.Parameter, text: str | None) -> ImageSize | None:
@@ -81,7 +81,7 @@ def _columns_of(
     "--columns",
     metavar="ROLE=COLUMN,...",
     callback=_columns_of,
-    help="Columns of a table, such as image=id,label=finding,x0=x,y0=y,x1=w,y1=h.",
+    help="Columns of a table, such as image=id,label=finding,x=left,y=top,w=width,h=height.",
 )
 @click.option(
     "--form",
@@ -111,7 +111,8 @@ def _columns_of(
     metavar="OUT",
     help="Output: a .parquet, a .json (COCO), or a folder in the format of --to.",
 )
-@click.option("--to", type=click.Choice([*FORMS]), help="Format of OUT.")
+@click.option("--to", type=click.Choice(FORMS), help="Format of OUT.")
+@click.option("--reader", metavar="NAME", help="Reader of the rows that name none.")
 @root_option
 @quiet_option
 @json_option
@@ -131,6 +132,7 @@ def boxes(
     iou: float,
     out: str | None,
     to: str | None,
+    reader: str | None,
     quiet: bool,
     as_json: bool,
     fail_on: list[str],
@@ -143,6 +145,7 @@ def boxes(
     wetread boxes train.csv --images train.index --check --agreement
     wetread boxes train.csv --images train.index --consensus wbf -o truth.parquet
     wetread boxes truth.parquet --images train.index -o truth.json
+    wetread boxes older.csv --images train.index -o reads/ --to annotations
     """
     from wetread.boxes import Boxes
     from wetread.boxes.reading import read_boxes
@@ -155,13 +158,14 @@ def boxes(
         raise UsageError("--to is the format of OUT: add -o OUT")
     layout: Any = {"columns": columns, "form": box_form, "normalised": normalised}
     read = [read_boxes(file, images, form, image_size, manifest, **layout) for file in files]
+    read = [_name(one, reader) for one in read]
     found = read[0] if len(read) == 1 else Boxes.concat(read)
     result: dict[str, Any] = _count(found)
     problems = [found.check(images)] if check or fail_on else []
     if agreement:
         result["agreement"] = found.agreement(iou)
     if consensus is not None:
-        found = found.consensus(consensus, iou)
+        found = _name(found.consensus(consensus, iou), reader)
         result["consensus"] = _count(found)
     if out is not None and to is not None:
         problems += _write(found, out, to, images, not quiet)
@@ -175,14 +179,22 @@ def boxes(
     exit_on(fail_on, (row["code"] for row in result.get("problems", ())))
 
 
+def _name(found: Boxes, reader: str | None) -> Boxes:
+    """Name the reader of the rows that have none."""
+    if reader is None:
+        return found
+    return found.replace({"reader": found.table["reader"].fill_null(reader)})
+
+
 def _check_output(out: str, to: str | None, images: Index | None) -> str:
     """Return the format of OUT; raise UsageError before anything is read."""
     known = {".parquet": "parquet", ".json": "coco"}
     ending = Path(out).suffix.lower()
     form = to or known.get(ending)
     if form is None or (ending in known and known[ending] != form):
-        raise UsageError(f"{out}: a .parquet, a .json, or a folder with --to {', '.join(FORMS)}")
-    if form in ("yolo", "voc", "dicom-sr") and images is None:
+        known_to = ", ".join(FORMS)
+        raise UsageError(f"{out}: OUT is a .parquet, a .json, or a folder with --to {known_to}")
+    if form in ("yolo", "voc", "dicom-sr", "annotations") and images is None:
         raise UsageError(f"--to {form} needs --images, the index of the annotated images")
     return form
 
@@ -198,13 +210,18 @@ def _write(
     elif images is not None:
         if to == "dicom-sr":
             return [found.to_dicom_sr(out, images, progress)]
-        (found.to_yolo if to == "yolo" else found.to_voc)(out, images)
+        write = {"yolo": found.to_yolo, "voc": found.to_voc, "annotations": found.to_annotations}
+        write[to](out, images)
     return []
 
 
 def _count(found: Boxes) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
     kinds = Counter(found.table["kind"].to_pylist())
     labels = Counter(found.table["label"].drop_null().to_pylist())
+    drawn = pc.not_equal(found.table["kind"], "nothing")
+    unlabelled = pc.and_(drawn, found.table["label"].is_null())
     readers = Counter(found.table["reader"].drop_null().to_pylist())
     return {
         "dialect": found.dialect,
@@ -213,6 +230,7 @@ def _count(found: Boxes) -> dict[str, Any]:
         "points": kinds["point"],
         "nothing": kinds["nothing"],
         "labels": {label: labels[label] for label in found.labels},
+        "unlabelled": pc.sum(unlabelled).as_py() or 0,
         "readers": {reader: readers[reader] for reader in found.readers},
     }
 
@@ -230,7 +248,7 @@ def _print(result: dict[str, Any]) -> None:
         _print_agreement(result["agreement"])
     if "consensus" in result:
         echo("\nConsensus of all readers:")
-        _print_counts({**result["consensus"], "dialect": "", "labels": {}})
+        _print_counts({**result["consensus"], "dialect": "", "labels": {}, "unlabelled": 0})
     if "file" in result:
         echo(f"\nWritten to {result['file']}")
 
@@ -244,23 +262,25 @@ def _print_agreement(frame: pd.DataFrame) -> None:
     echo()
     print_table(pa.Table.from_pandas(most.sort_index().round(3), preserve_index=False))
     if more := len(frame) - len(most):
-        echo(f"{more:,} more pairs; --json lists all")
+        echo(f"{counted(more, 'more pair')}; --json lists all")
 
 
 def _print_counts(result: dict[str, Any]) -> None:
-    points = f", {result['points']:,} points" if result["points"] else ""
+    points = f", {counted(result['points'], 'point')}" if result["points"] else ""
     form = f" ({result['dialect']})" if result["dialect"] else ""
     echo(
-        f'{result["boxes"]:,} boxes{points}, {result["nothing"]:,} "nothing found", on '
-        f"{result['images']:,} images{form}"
+        f'{counted(result["boxes"], "box")}{points}, {result["nothing"]:,} "nothing found", on '
+        f"{counted(result['images'], 'image')}{form}"
     )
     for label, count in result["labels"].items():
         echo(f"{count:9,}  {printable(label)}")
+    if count := result["unlabelled"]:
+        echo(f"{count:9,}  without a label: name its column with --columns label=COLUMN")
     if result["readers"]:
         each = ", ".join(
             f"{printable(name)} {count:,}" for name, count in result["readers"].items()
         )
-        echo(f"{len(result['readers'])} readers, by rows: {each}")
+        echo(f"{counted(len(result['readers']), 'reader')}, by rows: {each}")
 
 
 def _print_problems(rows: list[dict[str, Any]]) -> None:

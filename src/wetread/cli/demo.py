@@ -21,6 +21,7 @@ from wetread.cli.picture import to_bytes
 from wetread.cli.problems import print_problems
 from wetread.cli.scan_summary import print_summary
 from wetread.cli.series import print_series
+from wetread.common.text import counted
 from wetread.errors import GeometryError, MissingExtraError, StorageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ NEXT = """\
 wetread scan FOLDER -o train.index       one row per file, stored in a folder
 wetread problems train.index             the problems of each file
 wetread query train.index "SELECT PhotometricInterpretation, count(*) FROM index GROUP BY ALL"
-wetread series train.index               series: are they whole volumes?
+wetread series train.index               series: missing and misplaced slices
 wetread export train.index -o nifti --to nifti   the volumes as NIfTI
 wetread header FILE PatientAge Rows      header of one file, or some elements
 wetread show FILE -o picture.png         its image; wetread mosaic train.index: many
@@ -101,13 +102,13 @@ def demo(train: bool) -> None:
     console.print()
     print_summary(summarise(index))
     print_headline(console, "Every header in one typed table")
-    console.print(f"{len(index):,} rows, {len(index.schema):,} columns, for example:")
+    console.print(f"{counted(len(index), 'row')}, {len(index.schema):,} columns, for example:")
     print_table(query(index, HEAD))
-    print_headline(console, "Series: is each a whole volume?")
-    whole = SeriesTable(index, progress=False).where("slices > 3 AND Modality IN ('CT', 'MR')")
-    print_series(whole.table.slice(0, MOST_SERIES))
+    print_headline(console, "Series: slices, stacks, volumes and problems")
+    series = SeriesTable(index, progress=False).where("slices > 3 AND Modality IN ('CT', 'MR')")
+    print_series(series.table.slice(0, MOST_SERIES))
     print_headline(console, "A volume, or the reason why there is none")
-    _show_volumes(whole)
+    _show_volumes(series)
     print_headline(console, "A chest radiograph: several masses, MONOCHROME1, 15 bit")
     chest = Index.of(index).where(CHEST)[0]
     echo(str(chest.header))
@@ -176,7 +177,7 @@ def _show_boxes(console: Console, folder: Path) -> None:
     print_headline(console, "Agreement of readers: kappa, share of matched boxes, mean IoU")
     _print(AGREEMENT, pairs=boxes.agreement(), boxes=boxes.to_pandas())
     truth = boxes.consensus("wbf", iou=0.4)
-    print_headline(console, "Consensus, and a split by patient")
+    print_headline(console, "Consensus, and a split into parts")
     before, after = (sum(k == "box" for k in b.table["kind"].to_pylist()) for b in (boxes, truth))
     echo(f"{before} boxes of the readers become {after} by Weighted Boxes Fusion.")
     with warnings.catch_warnings(record=True) as caught:

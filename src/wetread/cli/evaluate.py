@@ -36,7 +36,7 @@ from wetread.cli.output import echo, open_index, print_json
     "--index",
     metavar="INDEX",
     type=click.Path(),
-    help="Index of the images, for --by (default: the one of the predictions).",
+    help="Index of the images, to match names and for --by (default: that of the predictions).",
 )
 @click.option(
     "--sensitivity",
@@ -48,7 +48,7 @@ from wetread.cli.output import echo, open_index, print_json
     "--false-positives",
     metavar="X",
     type=click.FloatRange(0),
-    help="Operating point with at most so many false positives per image.",
+    help="Operating point with at most this many false positives per image.",
 )
 @click.option(
     "--threshold-from",

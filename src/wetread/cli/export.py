@@ -9,6 +9,7 @@ import click
 from wetread.cli.options import consensus_option, job_options
 from wetread.cli.output import echo, exit_on, list_failures, open_index, print_json
 from wetread.cli.picture import size_option, window_option
+from wetread.common.text import counted
 from wetread.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ def _crop_of(
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(), help="Output folder.")
+@click.option(
+    "-o",
+    "--output",
+    "to",
+    metavar="FOLDER",
+    required=True,
+    type=click.Path(),
+    help="Output folder.",
+)
 @size_option
 @click.option(
     "--format",
@@ -102,7 +111,7 @@ def export(
     predictions of these images back.
 
     With --to nifti, it writes each volume of each series as one file, named by series id. Stacks
-    that are no volume are listed in manifest.csv, with the reason.
+    that are not volumes are listed in manifest.csv, with the reason.
 
     \b
     wetread export train.index -o png/ --size 1024
@@ -155,22 +164,27 @@ def export(
 def _print_volumes(lines: list[dict[str, Any]], to: str, failures: list[tuple[str, str]]) -> None:
     """Print the number of volumes, and of stacks that are none."""
     files = sum(line["file"] is not None for line in lines)
-    echo(f"{files:,} volumes in {to}, listed in its manifest.csv")
+    echo(f"{counted(files, 'volume')} in {to}, listed in its manifest.csv")
     for _, text in failures:
         echo(f"not written: {text}")
     if refused := sum(line["status"] == "no_volume" for line in lines):
-        echo(f"not written: {refused:,} stacks that are no volume; the manifest has the reasons")
+        echo(
+            f"not written, because not a volume: {counted(refused, 'stack')}; the manifest "
+            f"has the reasons"
+        )
 
 
 def _print(lines: list[dict[str, Any]], to: str) -> None:
     """Print the number of files, and of boxes that are not as in the label file."""
     files = sum(line["file"] is not None for line in lines)
-    echo(f"{files:,} files in {to}, listed in its manifest.csv")
+    echo(f"{counted(files, 'file')} in {to}, listed in its manifest.csv")
     if "labels" not in lines[0] if lines else True:
         return
     boxes, clipped, left = (
         sum(line[name] or 0 for line in lines) for name in ("boxes", "clipped", "left_out")
     )
-    echo(f"{boxes:,} boxes; {clipped:,} clipped at the edge of the image, {left:,} left out")
+    echo(
+        f"{counted(boxes, 'box')}; {clipped:,} clipped at the edge of the image, {left:,} left out"
+    )
     if unread := sum(line["status"] == "no_label" for line in lines):
         echo(f"not written: {unread:,} images or frames without a row in the label file")

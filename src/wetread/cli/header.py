@@ -11,6 +11,7 @@ from wetread.cli.output import (
     echo,
     print_json,
 )
+from wetread.common.text import counted
 from wetread.errors import DecodeError, UnknownNameError, WetreadError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _value(element: DataElement) -> Any:
     if element.VR == "SQ":
         return [_to_dict(item) for item in element.value]
     if isinstance(element.value, bytes):
-        return f"{len(element.value)} bytes"
+        return counted(len(element.value), "byte")
     many = isinstance(element.value, MultiValue)
     return [_single(v) for v in element.value] if many else _single(element.value)
 

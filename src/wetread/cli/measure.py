@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import engine_options, job_options
+from wetread.cli.options import engine_options, job_options, number_option
 from wetread.cli.output import echo, exit_on, open_index, print_json, resumable
+from wetread.common.text import counted
 
 if TYPE_CHECKING:
     from wetread.workers import Engine
@@ -21,7 +22,7 @@ FOUND = "SELECT f.code AS code, count(*) AS n FROM ({}) GROUP BY ALL ORDER BY n 
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("--size", type=click.IntRange(min=1), help="Longest side in pixels to measure at.")
+@number_option("--size", "Longest side in pixels to measure at.", least=1)
 @job_options
 @engine_options
 def measure(
@@ -55,7 +56,7 @@ def measure(
         print_json({"images": sum(counts.values()), "px_status": counts, "problems": problems})
     else:
         shown = ", ".join(f"{n:,} {status}" for status, n in counts.items())
-        echo(f"{sum(counts.values()):,} images: {shown or 'none'}")
+        echo(f"{counted(sum(counts.values()), 'image')}: {shown or 'none'}")
         for code, n in problems.items():
             echo(f"{n:9,}  {code}")
         for line in say_without_pixels(measured):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wetread.common.store import is_store
 from wetread.common.text import printable, to_plain
 from wetread.errors import PROBLEMS, IndexFormatError, UnknownNameError, UsageError
 
@@ -81,9 +82,14 @@ def open_index(path: str) -> IndexRows:
     except IndexFormatError as error:
         if Path(path, INDEX_MARKER).exists():
             raise
-        raise UsageError(
-            f"{error}; create one: wetread scan {shlex.quote(path)} -o INDEX"
-        ) from error
+        given = shlex.quote(path)
+        if is_store(path):
+            text = f"{given} is a cache, not an index: give the index that it was prepared from"
+        elif Path(path).is_file():
+            text = f"{error}: give the folder that wetread scan -o has written"
+        else:
+            text = f"{given} is not an index; create one: wetread scan {given} -o INDEX"
+        raise UsageError(text) from error
 
 
 def first_query(index: str) -> str:

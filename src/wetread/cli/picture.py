@@ -68,7 +68,7 @@ def parse_window(text: str) -> str | tuple[float, float]:
 def check_output(to: str | None) -> None:
     """Check that there is a file or a terminal for the picture."""
     if to is None and not sys.stdout.isatty():
-        raise UsageError("stdout is no terminal: write the picture with -o picture.png")
+        raise UsageError("stdout is not a terminal: write the picture with -o picture.png")
 
 
 def put_picture(pixels: NDArray[np.uint8], to: str | None) -> None:

@@ -21,6 +21,7 @@ from wetread.cli.output import (
     print_json,
 )
 from wetread.cli.train import device_option, load_builder, open_images
+from wetread.common.text import counted
 
 if TYPE_CHECKING:
     from wetread.learn.run_folder import Weights
@@ -91,6 +92,8 @@ def predict(
     """
     from wetread.learn.run import Run
 
+    if not quiet:
+        echo("loading PyTorch", err=True)  # which takes seconds
     trained = Run.open(run, load_builder(model) if model else None)
     classifier = Run.open(normal) if normal else None
     chosen = trained.thresholds(classifier) if classifier else None
@@ -114,7 +117,7 @@ def predict(
         thresholds = chosen and chosen._asdict()
         print_json({**summary, "nothing": kinds["nothing"], "filter": thresholds})
         return
-    echo(f"{kinds['box']:,} boxes on {count:,} images in {to}")
+    echo(f"{counted(kinds['box'], 'box')} on {counted(count, 'image')} in {to}")
     if chosen:
         echo(
             "filter: normal below {low:.3f}, uncertain below {high:.3f}; vinbigdata {before:.3f} "

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wetread.cli.options import engine_options, job_options
+from wetread.cli.options import engine_options, job_options, number_option
 from wetread.cli.output import echo, exit_on, list_failures, open_index, print_json, resumable
+from wetread.common.text import counted
 
 if TYPE_CHECKING:
     from wetread.workers import Engine
@@ -16,14 +17,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("index", type=click.Path())
-@click.option("-o", "--output", "to", required=True, type=click.Path(), help="Cache folder.")
 @click.option(
-    "--size",
-    type=click.IntRange(min=1),
-    default=1024,
-    show_default=True,
-    help="Longest side in pixels.",
+    "-o", "--output", "to", metavar="CACHE", required=True, type=click.Path(), help="Cache folder."
 )
+@number_option("--size", "Longest side in pixels.", 1024, least=1)
 @click.option("--verify", is_flag=True, help="Read every image and compare its hash.")
 @job_options
 @engine_options
@@ -60,7 +57,9 @@ def prepare(
     if as_json:
         print_json({"pictures": len(cache), "size": cache.size, "left_out": left})
     else:
-        echo(f"{len(cache):,} images of at most {cache.size} x {cache.size} pixels in {to}")
+        echo(
+            f"{counted(len(cache), 'image')} of at most {cache.size} x {cache.size} pixels in {to}"
+        )
         for _, text in failures:
             echo(f"left out: {text}")
         echo(f"\nNext: wetread train {shlex.quote(to)} BOXES --task detect -o run/")

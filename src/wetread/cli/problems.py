@@ -8,7 +8,7 @@ import click
 
 from wetread.cli.options import fail_on_option, json_option
 from wetread.cli.output import SEVERITY_COLOURS, code_of, echo, exit_on, open_index, print_json
-from wetread.common.text import printable
+from wetread.common.text import counted, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ def problems(index: str, code: str | None, as_json: bool, fail_on: list[str]) ->
         print_json(found.to_pylist())
     elif not len(found):
         name = code or "problems"
-        echo(f"No {name} in {len(opened):,} files.")
+        echo(f"No {name} in {counted(len(opened), 'file')}.")
     else:
         print_problems(found)
     exit_on(fail_on, found["code"].to_pylist())

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--private", is_flag=True, help="Add a column with the private elements.")
 @click.option("--sequences", is_flag=True, help="Add a column with the sequences.")
 @click.option("--shard", metavar="K/N", help="Read only shard K (from 0) of N; then merge.")
-@click.option("--replace", is_flag=True, help="Replace an INDEX of other files.")
+@click.option("--replace", is_flag=True, help="Replace an INDEX of other or deleted files.")
 @click.option("--anonymous", is_flag=True, help="Send no credentials (public buckets).")
 @engine_options
 @quiet_option

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from wetread.cli.output import SEVERITY_COLOURS, open_console
-from wetread.common.text import printable
+from wetread.common.text import counted, printable
 from wetread.errors import PROBLEMS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def print_summary(summary: Summary) -> None:
     from rich.columns import Columns
 
     console = open_console()
-    console.print(f"[bold]{summary['files']:,} files[/]{_pace(summary)}")
+    console.print(f"[bold]{counted(summary['files'], 'file')}[/]{_pace(summary)}")
     if not summary["files"]:
         return
     counts = [
@@ -62,7 +62,7 @@ def _counts(
     if not counts:
         table.add_row("[dim]in no file[/]", "")
     if rest := list(counts.values())[MOST:]:
-        table.add_row(f"[dim]{len(rest)} others[/]", f"{sum(rest):,}")
+        table.add_row(f"[dim]{counted(len(rest), 'other')}[/]", f"{sum(rest):,}")
     return table
 
 

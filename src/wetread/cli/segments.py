@@ -9,6 +9,7 @@ import click
 from wetread.cli.options import json_option, quiet_option, root_option
 from wetread.cli.output import echo, open_index, print_json, print_table
 from wetread.cli.problems import print_problems
+from wetread.common.text import counted
 
 if TYPE_CHECKING:
     from wetread.segments.table import Form, Segments
@@ -18,8 +19,8 @@ _SHOWN = ("path", "number", "label", "series_id", "aligned", "voxels", "volume_m
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
-@click.option("--images", metavar="INDEX", help="Index of the images that they refer to.")
-@click.option("--problems", is_flag=True, help="List the problems, with the segment.")
+@click.option("--images", metavar="INDEX", help="Index of the images of the masks.")
+@click.option("--problems", is_flag=True, help="List the problems of each segment.")
 @click.option("--where", metavar="SQL", help="Only rows for which this expression is true.")
 @click.option("--agreement", is_flag=True, help="Compare segments of one label and volume.")
 @click.option("--accept", metavar="CODE", multiple=True, help="Use segments with this problem.")
@@ -29,7 +30,7 @@ _SHOWN = ("path", "number", "label", "series_id", "aligned", "voxels", "volume_m
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Least fraction of a voxel of FRACTIONAL segments.",
+    help="Lowest fraction of a voxel in the mask of a FRACTIONAL segment.",
 )
 @click.option(
     "-o", "--output", "out", metavar="FOLDER", type=click.Path(), help="Write NIfTI masks."
@@ -57,7 +58,7 @@ def segments(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """List the masks and contours of FILES: size, alignment, problems.
+    """List masks and contours of FILES: size, alignment.
 
     FILES are DICOM SEG, RTSTRUCT and NIfTI, or folders of them.
 
@@ -77,7 +78,9 @@ def segments(
         if as_json:
             print_json(rows)
         else:
-            echo(f"{written:,} of {len(rows):,} segments written to {out}; see its manifest")
+            echo(
+                f"{written:,} of {counted(len(rows), 'segment')} written to {out}; see its manifest"
+            )
     elif problems:
         _print_problems(table, as_json)
     elif agreement:
@@ -95,7 +98,7 @@ def _print_problems(table: Segments, as_json: bool) -> None:
     elif len(rows):
         print_problems(rows)
     else:
-        echo(f"No problems in {len(table):,} segments.")
+        echo(f"No problems in {counted(len(table), 'segment')}.")
 
 
 def _print_agreement(table: Segments, as_json: bool) -> None:

@@ -61,4 +61,6 @@ def print_series(rows: pa.Table) -> None:
     import pyarrow.compute as pc
 
     codes = pc.binary_join(rows["problems"], " ")
-    print_table(rows.select(_SHOWN).append_column("problems", codes))
+    shown = rows.select(_SHOWN).append_column("problems", codes)
+    at, spacing = _SHOWN.index("slice_spacing_mm"), rows["slice_spacing_mm"]
+    print_table(shown.set_column(at, "slice_spacing_mm", pc.round(spacing, 4)))

@@ -111,7 +111,7 @@ def split(
         for name, side in result["parts"].items()
     ]
     print_table(pa.Table.from_pylist(rows))
-    echo(f"split by {result['by']} ({result['why']}), seed {result['seed']}; stored in {index}")
+    echo(f"split by {result['by']}, seed {result['seed']}; stored in {index}")
 
 
 def _count(index: Index, boxes: Boxes | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from wetread.cli.output import (
     open_index,
     print_json,
 )
+from wetread.common.text import counted
 
 
 @click.command()
@@ -56,14 +57,14 @@ def submit(predictions: str, to: str, format: str, images: str | None, as_json: 
     from wetread.index import Index
 
     index = None if images is None else Index.of(open_index(images))
-    boxes = open_boxes(predictions)
+    boxes = open_boxes(predictions, index)
     frame = write_submission(boxes, to, format, images=index)
     counts = count_entries(frame, format)
     spread = {name: float(getattr(counts, name)()) for name in ("min", "median", "max")}
     if as_json:
         print_json({"file": to, "format": format, "rows": len(frame), "entries_per_image": spread})
         return
-    echo(f"{len(frame):,} rows in {to}")
+    echo(f"{counted(len(frame), 'row')} in {to}")
     if len(counts):
         echo("entries per image: {min:g} to {max:g}, median {median:g}".format(**spread))
     nothing = boxes.table.filter(pc.equal(boxes.table["kind"], "nothing"))

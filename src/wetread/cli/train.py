@@ -23,6 +23,7 @@ from wetread.cli.output import (
     resumable,
 )
 from wetread.cli.picture import parse_window
+from wetread.common.text import counted
 from wetread.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -108,16 +109,19 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     torchrun --nproc-per-node 8 -m wetread train train.cache truth.parquet -o run/
     """
     from wetread.boxes.join import joined
-    from wetread.boxes.reading import read_boxes
+    from wetread.boxes.reading import open_boxes
     from wetread.cache.cache import Cache
     from wetread.learn.examples import check_truth
 
     method = options.pop("consensus")
     source = open_images(images)
-    boxes = joined(read_boxes(truth), source.index if isinstance(source, Cache) else source)
+    index = source.index if isinstance(source, Cache) else source
+    boxes = joined(open_boxes(truth, index), index)
     if method:
         boxes = boxes.consensus(method)
     check_truth(boxes, source)  # before PyTorch, which takes seconds to import
+    if not (quiet or _rank()):
+        echo("loading PyTorch", err=True)
     from wetread.learn.distributed import process_group
     from wetread.learn.models import find_recipe
     from wetread.learn.run_folder import require_torch
@@ -143,7 +147,10 @@ def train(images: str, truth: str, quiet: bool, as_json: bool, **options: Any) -
     echo(f"{run!r}")
     for name, value in scores["scores"].items():
         echo(f"{value:7.3f}  {name}")
-    held_out = f"{scores['images']:,} held-out images of {scores['patients']:,} patients or groups"
+    held_out = (
+        f"{counted(scores['images'], 'held-out image')} of {scores['patients']:,} "
+        f"patients or groups"
+    )
     echo(f"best epoch, on {held_out}")
     folder = shlex.quote(str(run.path))
     runs = f"DETECTOR INDEX --filter {folder}" if run.task == "classify" else f"{folder} INDEX"

@@ -90,6 +90,18 @@ def filled(column: pa.Array | pa.ChunkedArray, value: Any) -> npt.NDArray[Any]:
     return values
 
 
+def is_among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> Bools:
+    """True for the values that are among the sorted `known`, which is not empty.
+
+    `numpy.isin` imports `numpy.ma` where `known` is far apart, 15 ms of a scan's start.
+
+    >>> is_among(np.array([1, 2, 9]), np.array([2, 5])).tolist()
+    [False, True, False]
+    """
+    found: Bools = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+    return found
+
+
 def whole_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 from wetread.common.files import TEMPORARY, storage_errors, take_lock
 from wetread.common.stamp import Stamp
 from wetread.errors import StorageError
+
+
+def is_store(folder: str | os.PathLike[str]) -> bool:
+    """Return True for the folder of an index or a cache, which has a marker file."""
+    return next(Path(folder).glob("wetread-*.json"), None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Store:
             WetreadError: `stamp.failure`: the folder has other files, or is of another version.
             StorageError: it cannot be written, or another process is writing it.
         """
+        if folder.is_file():
+            raise self.stamp.failure(
+                f"{folder} is a file; {self.noun} is a folder: choose a new one"
+            )
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / self.marker).exists():

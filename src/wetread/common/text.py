@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 
 def natural_key(text: str) -> list[tuple[str, int]]:
@@ -15,6 +16,45 @@ def natural_key(text: str) -> list[tuple[str, int]]:
     """
     pieces = re.findall(r"([^0-9]*)([0-9]*)", text)
     return [(words, int(digits or -1)) for words, digits in pieces]
+
+
+def counted(count: int, noun: str, verb: str = "") -> str:
+    """Number with its noun and verb, given as a singular and a plural.
+
+    >>> counted(1, "box"), counted(1200, "box"), counted(1, "study of a patient", "have")
+    ('1 box', '1,200 boxes', '1 study of a patient has')
+    """
+    if count == 1:
+        singular = {"": "", "are": "is", "have": "has", "were": "was"}.get(verb, f"{verb}s")
+        return f"1 {noun} {singular}".rstrip()
+    head, rest = re.fullmatch(rf"(.*?)((?: (?:{_AFTER_NOUN}) .*)?)", noun).groups()  # type: ignore[union-attr]
+    if head.endswith(("s", "x", "ch", "sh")):
+        head += "es" * (not head.endswith("series"))
+    elif re.search("[^aeiou]y$", head):
+        head = f"{head[:-1]}ies"
+    else:
+        head += "s"
+    return f"{count:,} {head}{rest} {verb}".rstrip()
+
+
+_AFTER_NOUN = "by|in|of|on|that|to|with|without"
+"""Words after which a phrase goes on that describes the noun before."""
+
+
+def pick(key: SupportsIndex, count: int, noun: str) -> int:
+    """Position, from 0, of an item of a sequence of this length; negative keys count from the end.
+
+    Raises:
+        IndexError: there is no such item; the message has the length.
+
+    >>> pick(-1, 3, "file")
+    2
+    """
+    try:
+        return range(count)[operator.index(key)]
+    except IndexError:
+        there = "there is 1, number 0" if count == 1 else f"there are {count:,}, numbered from 0"
+        raise IndexError(f"no {noun} {key}: {there}") from None
 
 
 def to_plain(value: Any) -> Any:

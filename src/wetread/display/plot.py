@@ -118,11 +118,11 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
     if by_reader:
         groups.sort()
     colours = {group: COLOURS[n % len(COLOURS)] for n, group in enumerate(groups)}
-    # Labels of readers who agree would overlap: draw them above, below, and inside at the right.
-    corners = {group: n % 3 * by_reader for n, group in enumerate(groups)}
-    for box in boxes:
+    # Labels of boxes that agree would overlap: draw them above, below, and inside at the right.
+    for number, box in enumerate(boxes):
         group = box.reader if by_reader else box.label
-        colour, corner = colours[group], corners[group]
+        near = sum(_starts_near(box, other) for other in boxes[:number])
+        colour, corner = colours[group], (groups.index(group) if by_reader else near) % 3
         size = box.x1 - box.x0, box.y1 - box.y0
         if box.x0 == box.x1:
             ax.plot(box.x0, box.y0, "+", color=colour, markersize=10, mew=1.5)
@@ -144,6 +144,12 @@ def _draw(ax: Axes, boxes: list[Box]) -> None:
     if by_reader:
         lines = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
         ax.legend(handles=lines, loc="lower right", fontsize="x-small", framealpha=0.8)
+
+
+def _starts_near(box: Box, other: Box) -> bool:
+    """True if the upper left corners are nearer than a fifth of the size of the box."""
+    width, height = box.x1 - box.x0, box.y1 - box.y0
+    return abs(box.x0 - other.x0) < width / 5 and abs(box.y0 - other.y0) < height / 5
 
 
 def _check(box: BoxLike) -> Box:

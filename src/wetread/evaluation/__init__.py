@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,9 @@ def evaluate(
     Ground-truth boxes to ignore (`difficult`, `iscrowd`) are no targets, and predictions on them
     are neither right nor wrong. Boxes of equal score enter a curve together, so the order of rows
     never matters (`coco` sorts them by image and coordinates). Rows match on `image` if both sides
-    have it, else on `key`, and on `frame`. If the ground truth has parts, each part with
+    have it, else on `key`, and on `frame`. An image of which every reading is undecided ("unsure",
+    "bad image") has no ground truth: it is left out with its predictions, and `notes` has the
+    number. If the ground truth has parts, each part with
     predictions is evaluated completely.
 
     Args:
@@ -115,8 +117,10 @@ def evaluate(
         raise UsageError('prevalence goes with metric="classification"')
     check_goal(sensitivity, false_positives, threshold_from)
     expressions = [by] if isinstance(by, str) else list(dict.fromkeys(by))
-    predicted, expected = open_boxes(predictions), open_boxes(truth).decided()
-    images = _open_index(index, expressions, predicted, expected)
+    images = None if index is None else IndexRows.of(index)
+    predicted, expected = open_boxes(predictions, images), open_boxes(truth, images)
+    if images is None and expressions:
+        images = _find_index(predicted, expected)
     if images is not None:
         predicted, expected = joined(predicted, images), joined(expected, images)
     cases = _read_cases(predicted, expected, definition, allow_train)
@@ -161,13 +165,12 @@ def _read_cases(
     return read_cases(predicted, expected, nothing, by_image, allow_train, fill=not by_image)
 
 
-def _open_index(index: IndexLike | None, by: Sequence[str], *sides: Boxes) -> IndexRows | None:
-    """The index that is given, or that subgroups need: the one that boxes were joined to."""
-    if index is None and by:
-        index = next((boxes.index for boxes in sides if boxes.index), None)
-        if index is None:
-            raise UsageError("subgroups need the index of the images: give index=index")
-    return None if index is None else IndexRows.of(index)
+def _find_index(*sides: Boxes) -> IndexRows:
+    """Index that the boxes were joined to."""
+    folder = next((boxes.index for boxes in sides if boxes.index), None)
+    if folder is None:
+        raise UsageError("subgroups need the index of the images: give index=index")
+    return IndexRows.of(folder)
 
 
 def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: int) -> Result:
@@ -175,16 +178,21 @@ def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: 
     values = scores.score(np.ones(cases.images))
     value = float(mean(values))
     low, high = np.full((2, len(values)), np.nan)
-    interval = None
+    interval, drawn = None, 0
     patients = len(np.unique(cases.group))
     notes = cases.notes
     if resamples and patients > 1 and not np.isnan(value):
         samples = resample(scores.score, cases.group, resamples, seed)
+        drawn = resamples
         low, high = percentile_interval(samples)
         bounds = percentile_interval(mean(samples))
-        interval = (float(bounds[0]), float(bounds[1]))
+        if np.isnan(bounds[0]):
+            notes = (*notes, "no confidence interval: every resample has the same score")
+        else:
+            interval = (float(bounds[0]), float(bounds[1]))
     elif resamples:
         notes = (*notes, "no confidence interval: it needs ground truth and at least two groups")
+    notes = (*notes, *_note_range(cases, scores))
     return Result(
         metric,
         None if np.isnan(value) else value,
@@ -192,12 +200,21 @@ def _summarise(cases: Cases, scores: Scores, metric: str, resamples: int, seed: 
         _tabulate(cases, scores, {scores.name: values, "low": low, "high": high}),
         cases.images,
         patients,
-        resamples if interval else 0,
+        drawn,
         seed,
         scores.details,
         notes,
         calibration=measure_calibration(cases.labels, scores, cases.group, resamples, seed),
     )
+
+
+def _note_range(cases: Cases, scores: Scores) -> Iterator[str]:
+    """Note on scores that are not between 0 and 1."""
+    given = cases.predicted.score
+    if len(given) and (given.min() < 0 or given.max() > 1):
+        text = f"scores from {given.min():g} to {given.max():g}, not 0 to 1: no calibration error"
+        threshold = scores.details.get("threshold")
+        yield text if threshold is None else f"{text}; check the threshold {threshold:g}"
 
 
 def _tabulate(cases: Cases, scores: Scores, values: dict[str, Floats]) -> pd.DataFrame:

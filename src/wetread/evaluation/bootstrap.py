@@ -106,11 +106,23 @@ def mean(values: Floats) -> Floats:
 
 
 def percentile_interval(values: Floats) -> tuple[Floats, Floats]:
-    """95 % percentile interval along the first axis, ignoring NaN; NaN if all values are."""
+    """95 % percentile interval along the first axis, ignoring NaN; NaN if all values are.
+
+    NaN too for an interval without width, as of patients without an error: it would state a
+    certainty that the number of patients does not give.
+
+    >>> [float(end) for end in percentile_interval(np.array([1.0, 1.0, 1.0]))]
+    [nan, nan]
+    """
     columns = values.reshape(len(values), -1).T
     bounds = [
         np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(known) else [np.nan] * 2
         for known in (column[~np.isnan(column)] for column in columns)
     ]
-    low, high = np.array(bounds).reshape(-1, 2).T
+    low, high = drop_degenerate(*np.array(bounds).reshape(-1, 2).T)
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
+
+
+def drop_degenerate(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Bounds of intervals, NaN for those without width."""
+    return np.where(low < high, low, np.nan), np.where(low < high, high, np.nan)

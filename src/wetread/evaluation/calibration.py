@@ -112,7 +112,6 @@ def _measure(
         low, high = percentile_interval(_error(some))
         shares = some[:, 2] / np.where(some[:, 0] > 0, some[:, 0], np.nan)
         ends = np.array(percentile_interval(shares))
-        ends[:, ends[0] == ends[1]] = np.nan
         total = count.sum() or np.nan
         row = {"ece": float(_error(one.sum(axis=0).reshape(3, BINS)))}
         row |= {"low": float(low), "high": float(high), "predictions": int(count.sum())}

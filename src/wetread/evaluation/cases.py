@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wetread.boxes.table import CORNERS
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.images import match_images, show_some
@@ -36,7 +37,7 @@ class Side:
     """(n, 4): x0, y0, x1, y1, edge coordinates."""
     score: Floats
     ignore: Flags
-    """Ground truth that is no target; a prediction on it is neither right nor wrong."""
+    """Ground truth that is not a target; a prediction on it is neither right nor wrong."""
 
     def __len__(self) -> int:
         return len(self.image)
@@ -179,7 +180,8 @@ def read_cases(
     notes = images.notes
     if len(empty):
         note = (
-            f"{len(empty)} images without a prediction count as nothing found, as in a submission"
+            f"{counted(len(empty), 'image without a prediction', 'count')} as nothing "
+            f"found, as in a submission"
         )
         notes = (*notes, note)
     sides = []
@@ -201,7 +203,10 @@ def read_cases(
             f"the ground truth has {show_some(sorted(theirs))}"
         )
     if ignored := int(expected.ignore.sum()):
-        note = f"{ignored} boxes to ignore are no targets, and predictions on them do not count"
+        note = (
+            f"{counted(ignored, 'box to ignore', 'are')} no target, and predictions on "
+            f"them do not count"
+        )
         notes = (*notes, note)
     for side in sides:
         side.label[:] = np.searchsorted(used, side.label)
@@ -220,20 +225,27 @@ def _check_kinds(name: str, table: pa.Table, points: bool) -> None:
     count = pc.sum(pc.equal(table["kind"], "point")).as_py() or 0
     if count and not points:
         raise UsageError(
-            f"{count} rows of the {name} are points, which have no area; "
+            f"{counted(count, f'row of the {name}', 'are')} points, which have no area; "
             'use metric="classification" or leave them out'
         )
     boxes = table.filter(pc.equal(table["kind"], "box"))
     corners = _columns(boxes, CORNERS)
     invalid = ~np.isfinite(corners).all(axis=1) | (corners[:, :2] > corners[:, 2:]).any(axis=1)
     if name == "predictions":
-        invalid |= ~np.isfinite(_columns(boxes, ["score"])[:, 0])
+        scored = np.isfinite(_columns(boxes, ["score"])[:, 0])
+        if len(scored) and not scored.any():
+            raise UsageError(
+                "the predictions have no finite score: add a column score, or exchange predictions "
+                "and ground truth if they are swapped"
+            )
+        invalid |= ~scored
     invalid |= np.asarray(boxes["label"].is_null())
     if invalid.any():
         example = boxes.slice(int(invalid.argmax()), 1).to_pylist()[0]
         shown = {k: example[k] for k in ("image", "key", "label", *CORNERS, "score")}
         raise UsageError(
-            f"{int(invalid.sum())} boxes of the {name} lack a label, a finite coordinate or (in "
+            f"{counted(int(invalid.sum()), f'box of the {name}', 'lack')} a label, a finite "
+            f"coordinate or (in "
             f"predictions) a finite score, or have inverted edges, for example {shown}"
         )
 

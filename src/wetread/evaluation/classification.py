@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wetread.errors import UsageError
-from wetread.evaluation.bootstrap import QUANTILE, Flags, Floats, wilson
+from wetread.evaluation.bootstrap import QUANTILE, Flags, Floats, drop_degenerate, wilson
 from wetread.evaluation.cases import Cases, Curve, Scores
 
 
@@ -33,7 +33,7 @@ def score_classification(cases: Cases, threshold: float, prevalence: float | Non
 
     labels = zip(scores.T, positive.T, valid.T, strict=True)
     bounds = [delong(column[known], hit[known]) for column, hit, known in labels]
-    low, high = np.array(bounds).reshape(-1, 3).T[1:]
+    low, high = drop_degenerate(*np.array(bounds).reshape(-1, 3).T[1:])
     columns = {"auc_low": low, "auc_high": high}
     columns |= _tabulate(positive, scores >= threshold, valid, prevalence)
     labels = zip(scores.T, positive.T, valid.T, strict=True)

@@ -191,7 +191,7 @@ def _tabulate(
             patients = _count_patients(of_images[name][1], group)
             share = name != "false_positives"
             bounds = wilson(np.where(share, value, np.nan) * patients, patients)
-            low, high = np.where(low == high, bounds, (low, high))
+            low, high = np.where(np.isnan(low), bounds, (low, high))
         columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return columns
 

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from wetread.common.html import table_html
-from wetread.common.text import to_plain
+from wetread.common.text import counted, to_plain
 from wetread.evaluation.calibration import ALL, Calibration
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Result:
         interval = (
             f" (95 % CI: {self.interval[0]:.4f} to {self.interval[1]:.4f})" if self.interval else ""
         )
-        counts = f"{self.images:,} images of {self.patients:,} groups"
+        counts = f"{counted(self.images, 'image')} of {counted(self.patients, 'group')}"
         lines = [f"{self.metric}: {value}{interval}, {counts}", *self.notes]
         if self.calibration is not None:
             error = format_interval(*self.calibration.table.loc[ALL, ["ece", "low", "high"]])

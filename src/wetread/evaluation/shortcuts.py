@@ -13,6 +13,7 @@ import pyarrow as pa
 from wetread.boxes.join import joined
 from wetread.boxes.reading import open_boxes
 from wetread.common.progress import Progress
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Flags, Floats, Ints, percentile_interval, resample
 from wetread.evaluation.cases import Cases, read_cases
@@ -114,7 +115,7 @@ def shortcuts(
         UserWarning: images that are not in the index, and labels with a column near the model.
     """
     images = IndexRows.of(index)
-    cases = _read_cases(images, open_boxes(truth), predictions)
+    cases = _read_cases(images, open_boxes(truth, images), predictions)
     codes = _read_columns(images, columns, cases.names)
     positive, valid = label_images(cases)
     labels = np.flatnonzero(positive.any(axis=0))
@@ -141,11 +142,11 @@ def _read_cases(
     known = np.asarray(truth.table["image"].is_valid(), bool)
     if not known.all():
         lost = len(truth.table["key"].filter(pa.array(~known)).unique())
-        text = f"{lost:,} images of the ground truth are not in the index and are left out"
+        text = f"{counted(lost, 'image of the ground truth', 'are')} not in the index, and left out"
         warnings.warn(text, UserWarning, stacklevel=3)
         truth = truth.select(known)
     if predictions is not None:
-        return read_cases(joined(open_boxes(predictions), index), truth, points=True)
+        return read_cases(joined(open_boxes(predictions, index), index), truth, points=True)
     certain = truth.replace({"score": np.ones(len(truth))})
     return read_cases(certain, truth, points=True, allow_train=True)
 

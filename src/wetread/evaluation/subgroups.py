@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
-from wetread.common.text import natural_key
+from wetread.common.text import counted, natural_key
 from wetread.errors import UsageError
 from wetread.evaluation.bootstrap import Flags, Floats, Ints, mean, percentile_interval, resample
 from wetread.table.query import compute
@@ -87,7 +87,7 @@ def read_groupings(
         for name, column, (_, edges) in zip(by, columns, parsed, strict=True)
     ]
     missing = at.null_count
-    note = f"{missing:,} images are not in the index: their subgroups are unknown"
+    note = f"{counted(missing, 'image', 'are')} not in the index: their subgroups are unknown"
     return groupings, (note,) * bool(missing)
 
 
@@ -279,8 +279,6 @@ NO_SCORE = "no score: a label needs ground truth"
 def _with_interval(name: str, prefix: str, value: Floats, samples: Floats) -> dict[str, float]:
     """Value and its 95 % interval, by name."""
     low, high = percentile_interval(samples) if len(samples) else (np.nan, np.nan)
-    if low == high:
-        low = high = np.nan
     return {name: float(value), f"{prefix}low": float(low), f"{prefix}high": float(high)}
 
 

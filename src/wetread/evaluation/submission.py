@@ -16,7 +16,7 @@ from wetread.boxes.join import NAMES, find_rows, stem
 from wetread.boxes.kaggle import OPACITY, VINBIGDATA
 from wetread.boxes.reading import open_boxes
 from wetread.common.files import written
-from wetread.common.text import guard_cell
+from wetread.common.text import counted, guard_cell
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.bootstrap import Floats, Ints
 from wetread.evaluation.cases import STUDY
@@ -129,7 +129,9 @@ def submit(
     """
     if format not in FORMS:
         raise UnknownNameError("format of submission", format, FORMS)
-    boxes = open_boxes(predictions)
+    if isinstance(images, str | os.PathLike):
+        images = IndexRows.open(images)
+    boxes = open_boxes(predictions, images if isinstance(images, IndexRows) else None)
     targets = _list_targets(boxes, format, images)
     _check(boxes, targets, format)
     frame = _compose(boxes, targets, format)
@@ -156,10 +158,8 @@ def count_entries(frame: pd.DataFrame, format: str) -> pd.Series[int]:
     return words // (5 if format == "rsna-pneumonia" else 6)
 
 
-def _list_targets(boxes: Boxes, form: str, images: IndexLike | Iterable[str] | None) -> _Targets:
+def _list_targets(boxes: Boxes, form: str, images: IndexRows | Iterable[str] | None) -> _Targets:
     """Rows of the submission, and the row of each prediction."""
-    if isinstance(images, str | os.PathLike):
-        images = IndexRows.open(images)
     keys = boxes.table["key"].to_pylist()
     if form == "siim-covid":
         keys = [key and key.removesuffix(IMAGE) for key in keys]
@@ -186,7 +186,8 @@ def _list_rows(boxes: Boxes, keys: list[str], form: str, index: IndexRows) -> _T
     unreadable = query(index, UNREADABLE)["path"].to_pylist()
     if unreadable:
         warnings.warn(
-            f"{len(unreadable)} files of the index cannot be read as images and get no row: "
+            f"{counted(len(unreadable), 'file of the index')} cannot be read as images and "
+            f"get no row: "
             f"{show_some(unreadable)}; pass all names as images= if they must have one",
             stacklevel=4,
         )

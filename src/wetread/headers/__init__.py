@@ -1,6 +1,6 @@
 """Headers: the first bytes of many files become typed Arrow columns.
 
-`blocks` reads the bytes, `walk` steps through thousands of headers at once, `single` through the
-odd ones, `columns` turns the elements into Arrow arrays, `schema` says which column has which type,
-and `reading` puts the rows together.
+`core` is the compiled walk over the elements and the builder of the columns; `blocks` and `walks`
+call it for many files at once, `building` and `columns` make the Arrow arrays, `schema` has the
+type of each column, and `reading` puts the rows together.
 """

@@ -18,6 +18,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import VALIDATORS
 
 from wetread.errors import DecodeError
 from wetread.headers.charset import CHARSET, ENCODED_VRS, decode_element, pydicom_encodings
@@ -44,6 +45,8 @@ from wetread.sources.find import open_source
 
 _LONGEST_TEXT = 120
 _MOST_ITEMS, _DEEPEST = 8, 6
+_CHECKED_VRS = {"DS", "IS", "UI"}
+"""Value representations of which pydicom warns when it reads them."""
 _SEQUENCES = {"SQ", "UN", ""}
 
 
@@ -58,9 +61,9 @@ class Item(Dataset):
 
     def __getitem__(self, key: Any) -> Any:
         """Element of a tag or keyword, as pydicom has it."""
-        if not isinstance(key, slice):
-            self._decode(key)
         try:
+            if not isinstance(key, slice):
+                self._decode(key)
             return super().__getitem__(key)
         except (KeyError, TypeError):
             raise
@@ -72,22 +75,29 @@ class Item(Dataset):
             return element
 
     def _decode(self, key: Any) -> None:
-        """Convert an element if it is a text that is not ASCII."""
+        """Convert an element if it is a text that is not ASCII, or one of which pydicom warns."""
         try:
             raw = self._dict.get(Tag(key))
         except Exception:  # noqa: BLE001 - no tag; pydicom raises a KeyError later
             return
         if not isinstance(raw, RawDataElement) or raw.length == UNDEFINED or not raw.value:
             return
-        if raw.value.isascii() and b"\x1b" not in raw.value:
-            return
         vr = raw.VR or ("" if raw.tag.is_private else column_of(raw.tag).vrs[0])
-        if vr in ENCODED_VRS:
-            text = decode_element(raw.value, vr, self.charset)
-            parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
-            values = [part.rstrip(" \0") for part in parts]
-            value = values if len(values) > 1 else values[0]
-            self._dict[raw.tag] = DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
+        plain = raw.value.isascii() and b"\x1b" not in raw.value
+        if (vr not in _CHECKED_VRS or _is_valid(vr, raw.value)) if plain else vr not in ENCODED_VRS:
+            return
+        text = raw.value.decode() if plain else decode_element(raw.value, vr, self.charset)
+        parts = [text] if vr in UNSPLIT_VRS else text.split("\\")
+        values = [part.rstrip(" \0") for part in parts]
+        value = values if len(values) > 1 else values[0]
+        self._dict[raw.tag] = DataElement(raw.tag, vr, value, validation_mode=config.IGNORE)
+
+
+def _is_valid(vr: str, value: bytes) -> bool:
+    """True if pydicom does not warn of any of the values; the table has their problems."""
+    texts = value.decode().rstrip(" \0").split("\\")
+    check: Callable[[str, str], tuple[bool, str]] = VALIDATORS[vr]
+    return all(check(vr, text)[0] for text in texts)
 
 
 class _Meta(FileMetaDataset, Item):

@@ -9,12 +9,18 @@ from wetread.headers.core.constants import (
     F_CLIPPED,
     R_ENCODING,
 )
+from wetread.headers.core.texts import swap
 from wetread.headers.schema import SWAPPED_VRS, column_of, pack_vr
 from wetread.headers.walks import (
     Bytes,
     Elements,
     Walked,
 )
+
+_SIZES = np.zeros(65536, np.uint8)
+"""Bytes of a number, by packed VR; 0 for texts."""
+for _vr, _size in SWAPPED_VRS.items():
+    _SIZES[pack_vr(_vr)] = _size
 
 
 def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
@@ -26,17 +32,7 @@ def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     chosen = (big.start >= 0) & (big.tag >> 16 != 2)
     chosen &= (big.depth == 0) & (big.bits & F_CLIPPED == 0)
     chosen &= (big.tag & 0xFFFF != 0) & ((big.tag & 0x10000) == 0)
-    _swap(arena, big.take(np.flatnonzero(chosen)))
-
-
-def _swap(arena: Bytes, chosen: Elements) -> None:
-    vrs = chosen.vr.copy()
-    for i in np.flatnonzero(vrs == 0):
-        vrs[i] = pack_vr(column_of(int(chosen.tag[i])).vrs[0])
-    for vr, size in SWAPPED_VRS.items():
-        start, length = chosen.start[vrs == pack_vr(vr)], chosen.length[vrs == pack_vr(vr)]
-        count = length // size
-        step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        first = np.repeat(start, count) + step * size
-        places = first[:, None] + np.arange(size)
-        arena[places] = arena[places[:, ::-1]]
+    big = big.take(np.flatnonzero(chosen))
+    for i in np.flatnonzero(big.vr == 0).tolist():
+        big.vr[i] = pack_vr(column_of(int(big.tag[i])).vrs[0])
+    swap(arena, big.start, big.length, _SIZES[big.vr])

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled
+from wetread.common.text import counted
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -103,7 +104,7 @@ def _compare(row: int, length: int, expected: int, frame: int) -> Iterator[Found
         and length >= expected + frame
         and (length - length % 2) // frame * frame + 1 >= length
     ):
-        yield row, "FRAMES_UNDECLARED", f"{text}: room for {length // frame} frames"
+        yield row, "FRAMES_UNDECLARED", f"{text}: room for {counted(length // frame, 'frame')}"
     elif length > expected + 1:
         yield row, "PIXELS_LONG", text
 

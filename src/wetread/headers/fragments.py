@@ -11,6 +11,7 @@ from wetread.headers.core.constants import (
     R_FRAGMENT,
     R_SIZE,
 )
+from wetread.headers.core.frames import count_starts
 from wetread.headers.encodings import JXL_BARE, STREAM_STARTS
 from wetread.headers.walks import (
     Int64s,
@@ -19,8 +20,6 @@ from wetread.sources.archives import ArchiveError
 
 FEW = 16
 """Maximum Number of Frames for which a scan counts the fragments, with one read each."""
-_MOST = 65_536
-"""Fragments at which counting ends."""
 _ITEM = b"\xfe\xff\x00\xe0"
 _SIZE_HEADER = 5
 """Bytes of a bare JPEG XL stream that are the same for all frames of a file."""
@@ -36,25 +35,23 @@ def in_many_fragments(offset: Int64s, rows: Int64s) -> Int64s:
     return many
 
 
-def count_frames(source: Callable[[], BinaryIO], offset: int) -> int:
-    """Number of fragments from `offset` on that start a frame; 0 if it cannot be determined."""
-    count, prefix, at = 0, b"", offset
+def count_frames(path: bytes, offset: int) -> int:
+    """Number of fragments of a file, from `offset` on, that start a frame; 0 if unknown."""
+    return count_starts(path, None, offset, _frame_start)
+
+
+def count_frames_in(source: Callable[[], BinaryIO], offset: int) -> int:
+    """Number of fragments of a member or an object that start a frame; see `count_frames`."""
     try:
         with source() as stream:
             file = getattr(stream, "raw", stream)  # 20 bytes, not a whole buffer
-            for _ in range(_MOST):
+
+            def read(at: int) -> bytes:
                 file.seek(at)
-                head = file.read(20)
-                if not head.startswith(_ITEM):
-                    return count
-                length = int.from_bytes(head[4:8], "little")
-                if at > offset and length:
-                    prefix = prefix or _frame_start(head[8:])
-                    if not prefix:
-                        return 0
-                    count += head.startswith(prefix, 8)
-                at += 8 + length
-            return count
+                head: bytes = file.read(20)
+                return head
+
+            return count_starts(b"", read, offset, _frame_start)
     except (OSError, ArchiveError):
         return 0
 
@@ -68,8 +65,9 @@ def is_encoded(head: bytes) -> bool:
 
 def _frame_start(head: bytes) -> bytes:
     """Bytes with which every frame of a file starts, by the first; b"" for an unknown encoding."""
-    if start := next((s for s in STREAM_STARTS if head.startswith(s)), b""):
-        return start
+    for start in STREAM_STARTS:
+        if head.startswith(start):
+            return start
     if head.startswith(JXL_BARE):
         return head[:_SIZE_HEADER]
     if head[4:8] == b"\x40\0\0\0" and 1 <= int.from_bytes(head[:4], "little") <= 15:

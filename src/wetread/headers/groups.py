@@ -8,14 +8,14 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array, filled
+from wetread.common.arrays import array, filled, is_among
 from wetread.headers.core.constants import DATE, DECIMAL, F_CLIPPED, INTEGER
 from wetread.headers.dictionary import TAG_OF
 from wetread.headers.gather import gather_bytes, trim
@@ -26,7 +26,8 @@ from wetread.settings import Settings
 
 _FRAMES = TAG_OF["NumberOfFrames"]
 _VARYING = frozenset(TAG_OF[name] for name in VARYING)
-_TAGS = np.array([*PATHS, _FRAMES], np.uint32)
+_SEQUENCES = np.array([SHARED_GROUPS, PER_FRAME_GROUPS], np.uint32)
+_TAGS = np.array(sorted([*PATHS, _FRAMES]), np.uint32)
 _TEXTS = np.array([tag for tag in _TAGS.tolist() if column_of(tag).family <= DATE], np.uint32)
 Bools = npt.NDArray[np.bool_]
 
@@ -79,7 +80,7 @@ class _Sequences:
     def of(cls, elements: Elements) -> _Sequences:
         top = elements.depth == 0
         first = np.flatnonzero(top & (elements.tag >> 16 == PER_FRAME_GROUPS >> 16))
-        first = first[np.isin(elements.tag[first], (SHARED_GROUPS, PER_FRAME_GROUPS))]
+        first = first[is_among(elements.tag[first], _SEQUENCES)]
         row, shared = elements.row[first].astype(np.int64), elements.tag[first] == SHARED_GROUPS
         last = _last_of(row * 2 + shared)
         level = np.append(np.flatnonzero(top), len(top)) if len(first) else first
@@ -112,7 +113,7 @@ def _find_own(
     beside = np.zeros(rows, np.bool_)
     beside[sequences.row] = True
     index = np.flatnonzero(beside[elements.row] & (elements.depth == 0))
-    index = index[np.isin(elements.tag[index], _TAGS) & (elements.start[index] >= 0)]
+    index = index[is_among(elements.tag[index], _TAGS) & (elements.start[index] >= 0)]
     full = _lengths(elements, arena, index) > 0
     own, empty = (
         dict(
@@ -130,7 +131,7 @@ def _find_own(
 def _lengths(elements: Elements, arena: Bytes, index: Int64s) -> Int64s:
     """Lengths of values, of texts without padding."""
     length = elements.length[index]
-    texts = np.isin(elements.tag[index], _TEXTS)
+    texts = is_among(elements.tag[index], _TEXTS)
     length[texts] = trim(arena, elements.start[index[texts]], length[texts])
     return length
 
@@ -170,7 +171,7 @@ def _read(elements: Elements, arena: Bytes, sequences: _Sequences, settings: Set
     items = np.bincount(owner[depth == 1], minlength=len(sequences.first))
     item = np.cumsum(depth == 1) - 1 - (np.cumsum(items) - items)[owner]
     index = np.flatnonzero(
-        np.isin(tag, _TAGS)
+        is_among(tag, _TAGS)
         & (elements.start[inside] >= 0)
         & (elements.length[inside] <= settings.value_items)
     )
@@ -233,7 +234,8 @@ def _compare(
     complete = _count_complete(elements, sequences, values, frames)[row[begin]] == counts
     has_shared = np.logical_or.reduceat(shared, begin)
     texts = gather_bytes(arena, elements.start[index], _lengths(elements, arena, index))
-    code = filled(texts.dictionary_encode().indices, 0)
+    texts = texts.dictionary_encode()
+    code = filled(texts.indices, 0)
     used = ~shared | ~complete[group]
     least = np.minimum.reduceat(np.where(used, code, len(code)), begin)
     equal = least == np.maximum.reduceat(np.where(used, code, -1), begin)
@@ -245,7 +247,8 @@ def _compare(
     for n in np.flatnonzero(~equal & (complete | has_shared)).tolist():
         if column_of(int(tag[begin[n]])).family in (DECIMAL, INTEGER):
             own = places[begin[n] : end[n]]
-            equal[n] = _are_equal_numbers(texts.take(array(own[used[own]], pa.int64())))
+            codes = dict.fromkeys(code[own[used[own]]].tolist())
+            equal[n] = _are_equal_numbers(texts.dictionary[one].as_py() for one in codes)
     columns = (row[begin], tag[begin], index[first], equal)
     yield from map(_Parameter, *(column.tolist() for column in columns))
 
@@ -261,10 +264,10 @@ def _count_complete(
     return counts
 
 
-def _are_equal_numbers(texts: pa.BinaryArray) -> bool:
+def _are_equal_numbers(texts: Iterable[bytes]) -> bool:
     """True if texts are the same numbers, however they are written."""
     try:
-        numbers = (tuple(map(float, text.as_py().split(b"\\"))) for text in texts.unique())
+        numbers = (tuple(map(float, text.split(b"\\"))) for text in texts)
         first = next(numbers)
         return all(other == first for other in numbers)
     except ValueError:

@@ -71,7 +71,7 @@ _MARKUP = {
     "<?xml": "XML file",
 }
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-_CONTROL = re.compile(r"[^\t\n\f\r -~\x80-\U0010ffff]")
+_CONTROL = re.compile(r"[\0-\x08\x0b\x0e-\x1f\x7f]")
 
 
 def name_file_type(head: bytes) -> str | None:
@@ -95,9 +95,12 @@ def name_file_type(head: bytes) -> str | None:
 def _name_inside(head: bytes) -> str | None:
     """Type of the file that gzip compressed."""
     try:
-        return name_file_type(zlib.decompressobj(31).decompress(head, NAMED))
+        inside = zlib.decompressobj(31).decompress(head, NAMED)
     except zlib.error:
         return None
+    if inside[128:132] == b"DICM":  # the preamble may look like TIFF, PS3.10 section 7.1
+        return "DICOM file: decompress it to read it"
+    return name_file_type(inside)
 
 
 def _name_text(head: bytes) -> str | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.common.arrays import array, filled, whole_array
+from wetread.common.text import counted
 from wetread.headers.ages import check_ages
 from wetread.headers.building import Built
 from wetread.headers.core.constants import (
@@ -37,7 +37,7 @@ from wetread.headers.core.constants import (
 )
 from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Stated, check_extent, is_cut
-from wetread.headers.fragments import FEW, count_frames, in_many_fragments, is_encoded
+from wetread.headers.fragments import FEW, in_many_fragments, is_encoded
 from wetread.headers.groups import fill_columns
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
@@ -175,22 +175,25 @@ class Answer:
 
     def check_frames(
         self,
-        open_row: Callable[[int], BinaryIO],
+        count: Callable[[list[tuple[int, int]]], list[int]],
         arrays: dict[str, tuple[pa.Field, pa.Array]],
         walked: Walked,
     ) -> None:
-        """Find more encapsulated frames than stated; if many are stated, decoding finds them."""
+        """Find more encapsulated frames than stated; if many are stated, decoding finds them.
+
+        `count` counts those of rows and positions.
+        """
         offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
         offset[walked.rows[R_ENCODING] & DEFLATED > 0] = -1
-        _, frames = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
-        for row in in_many_fragments(offset, walked.rows).tolist():
-            announced = max(1, frames[row].as_py() or 1)
-            if announced > FEW:
-                continue
-            count = count_frames(partial(open_row, row), int(offset[row]))
-            if count > announced:
-                text = f"{count} frames are there, the header announces {announced}"
-                self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(offset[row]), text)
+        _, stated = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
+        frames = np.maximum(1, filled(stated, 1))
+        many = in_many_fragments(offset, walked.rows)
+        rows = many[frames[many] <= FEW]
+        places = list(zip(rows.tolist(), offset[rows].tolist(), strict=True))
+        for (row, at), found in zip(places, count(places), strict=True):
+            if found > (announced := int(frames[row])):
+                text = f"{counted(found, 'frame', 'are')} there, the header announces {announced}"
+                self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, at, text)
 
     def fill_from_groups(self, walked: Walked, arena: Bytes, settings: Settings) -> Elements:
         """Elements of the walk, with values of functional groups as elements of the top level."""
@@ -371,10 +374,11 @@ def _check_pixels(
 
 def _statuses(problems: list[RowProblem], rows: int) -> npt.NDArray[np.int8]:
     """Number of the most severe status that a row's problems imply."""
-    rank = np.zeros(rows, np.int8)
-    for row, code, *_ in problems:
-        rank[row] = max(rank[row], _RANK_OF.get(code, 0))
-    return rank
+    rank_of = np.zeros(rows, np.int8)
+    ranks = [(row, rank) for row, code, *_ in problems if (rank := _RANK_OF.get(code))]
+    if ranks:
+        np.maximum.at(rank_of, *np.array(ranks).T)
+    return rank_of
 
 
 def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:

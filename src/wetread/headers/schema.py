@@ -108,9 +108,9 @@ _UNITS = {
 UNIT_OF = {keyword: unit for unit, keywords in _UNITS.items() for keyword in keywords.split()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One DICOM element as a column."""
+    """One DICOM element as a column. Instances are cached and compared by identity."""
 
     tag: int
     name: str
@@ -167,6 +167,7 @@ def unpack_vr(number: int) -> str:
     return chr(number & 0xFF) + chr(number >> 8) if number else ""
 
 
+@lru_cache(maxsize=65536)
 def format_tag(tag: int) -> str:
     """A tag as text.
 
@@ -209,6 +210,7 @@ def _look_up(tag: int) -> tuple[str, str, str, bool]:
 _USUAL_VRS = {entry[0] for entry in DICTIONARY.values()} - {"NONE", "OB or OW or NONE", ""}
 
 
+@lru_cache(maxsize=65536)
 def unknown_column(tag: int, *, text: bool) -> Column:
     """The column of a public element without a keyword: its text, or the length of its bytes."""
     name = f"x_{tag >> 16:04x}_{tag & 0xFFFF:04x}"
@@ -302,6 +304,7 @@ CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(TAG_OF[keyword]) for keyword 
 
 CORE: pa.Schema = pa.schema([*OWN_FIELDS, *fields_of(CORE_COLUMNS)])
 """The schema that every table starts with."""
+_CORE_NAMES = frozenset(CORE.names)
 
 
 def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
@@ -312,8 +315,8 @@ def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """
     others: dict[str, pa.Field] = {}
     for schema in schemas:
-        for field in schema:
-            if CORE.get_field_index(field.name) < 0:
-                others.setdefault(field.name, field)
+        for number, name in enumerate(schema.names):
+            if name not in _CORE_NAMES and name not in others:
+                others[name] = schema.field(number)
     ordered = sorted(others.values(), key=lambda f: ((f.metadata or {}).get(b"tag", b"~"), f.name))
     return pa.schema([*CORE, *ordered])

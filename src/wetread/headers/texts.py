@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
+
 from wetread.headers.building import Work
 from wetread.headers.charset import decode_text
 from wetread.headers.core.builder import ColumnBuilder
@@ -17,13 +19,17 @@ _LONG = 256
 
 def decode_values(work: Work, builder: ColumnBuilder, index: list[int]) -> None:
     """Values that are not ASCII, in UTF-8; a problem where they are not in the stated set."""
+    if not index:
+        return
+    texts: list[bytes] = []
     for i in index:
         text, stated = _decode(work.trimmed(i), work.charset(i), work.delimiters(i))
         if not stated:
             work.reject(i, "CHARSET", "not in the stated character set")
-        data = text.rstrip("\0 ").encode()
-        start = work.memory.keep(data)
-        builder.replace(i, work.memory.arena, start, len(data))
+        texts.append(text.rstrip("\0 ").encode())
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    starts = work.memory.keep(b"".join(texts)) + np.cumsum(sizes) - sizes
+    builder.replace(np.array(index, np.int64), work.memory.arena, starts, sizes)
 
 
 def _decode(raw: bytes, charset: str, delimiters: bytes) -> tuple[str, bool]:

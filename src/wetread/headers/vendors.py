@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array, filled
+from wetread.common.arrays import array, filled, is_among
 from wetread.headers.core.constants import BIG, F_CLIPPED, R_ENCODING
 from wetread.headers.gather import gather_strings
 
@@ -86,6 +86,8 @@ def vendor_columns(walked: Walked, arena: Bytes, built: Built) -> dict[str, pa.A
     for one in _ELEMENTS if len(private.index) else ():
         column = b_values if one.column == B_VALUE else tiles
         index = private.find(one)
+        if not len(index):
+            continue
         rows = walked.elements.row[index]
         wanted = np.isnan(column[rows]) & _are_by(built, rows, one)
         index, rows = index[wanted], rows[wanted]
@@ -116,8 +118,8 @@ class _Private:
         index = index[whole & (elements.depth[index] == 0)]
         tag = elements.tag[index]
         is_creator = tag & 0xFF00 == 0
-        names = index[is_creator & np.isin(tag & 0xFFFF0000, _TAGS)]
-        index = index[~is_creator & np.isin(tag & 0xFFFF00FF, _TAGS)]
+        names = index[is_creator & is_among(tag & 0xFFFF0000, _TAGS)]
+        index = index[~is_creator & is_among(tag & 0xFFFF00FF, _TAGS)]
         blocks = _block_of(elements, names, elements.tag[names] & 0xFF)
         names = names[np.argsort(blocks, kind="stable")] if len(index) else names[:0]
         texts = gather_strings(arena, elements.start[names], elements.length[names])

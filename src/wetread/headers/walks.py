@@ -28,6 +28,7 @@ from wetread.headers.core.constants import (
     DONE,
     ENCAPSULATED,
     F_CLIPPED,
+    HASHED,
     IMPLICIT,
     INFLATE,
     LENGTH,
@@ -255,8 +256,9 @@ class Memory:
     def make_room(self, walk: Walk, most_problems: int) -> None:
         """Enlarge the arrays that are full."""
         _, first, last, used, count, found, _ = walk.state
-        if used + last - first + SLACK > len(self.arena):
-            larger = np.empty((used + last - first + SLACK) * 5 // 4, np.uint8)
+        need = used + max(last - first, HASHED) + SLACK
+        if need > len(self.arena):
+            larger = np.empty(need * 5 // 4, np.uint8)
             larger[:used] = self.arena[:used]
             self.arena = larger
             walk.set_arena(larger)
@@ -283,26 +285,41 @@ class Walked:
     slow: bool = False
     """True if the walk ended after the first files, because opening them is slow."""
 
+    def forget(self, row: int) -> None:
+        """Drop the elements and problems of a row."""
+        self.elements = self.elements.take(np.flatnonzero(self.elements.row != row))
+        self.found = self.found.take(np.flatnonzero(self.found.row != row))
+        self.problems.pop(row, None)
+        self.inferred.pop(row, None)
+
 
 SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE)  # implicit big endian has none
 """By the bits implicit and big of an encoding."""
 
 
 def walk_files(
-    names: pa.BinaryArray, memory: Memory, settings: Settings, *, whole: bool = False
+    names: pa.BinaryArray,
+    memory: Memory,
+    settings: Settings,
+    *,
+    whole: bool = False,
+    folder: int = -1,
+    above: int = 0,
 ) -> Walked:
     """Walk plain files; the last ones are left out if the memory of a block is full.
 
-    `names` end with a NUL.
+    `names` end with a NUL; their first `above` bytes are the path of the folder whose descriptor
+    is `folder`.
     """
     _, offsets, data = names.buffers()
-    places = np.frombuffer(offsets, np.int32, len(names), names.offset * 4).astype(np.int64)
+    places = np.frombuffer(offsets, np.int32, len(names), names.offset * 4) + np.int64(above)
     rows = np.zeros((R_COLUMNS, len(names)), np.int64)
     walk = Walk(standard(), settings, whole)
     walk.begin(
         rows,
         np.frombuffer(data or b"\0", np.uint8),
         places,
+        folder,
         memory.arena,
         memory.used,
         0,
@@ -324,7 +341,7 @@ def walk_others(
     rows[R_SIZE] = sizes
     nothing = np.zeros(1, np.uint8)
     walk = Walk(standard(), settings, whole)
-    walk.begin(rows, nothing, np.zeros(1, np.int64), memory.arena, memory.used, 1)
+    walk.begin(rows, nothing, np.zeros(1, np.int64), -1, memory.arena, memory.used, 1)
     return _drive(walk, rows, memory, settings, read)
 
 

@@ -19,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.common.exports import replace_export
 from wetread.common.files import MANIFEST, TEMPORARY, storage_errors
+from wetread.common.store import is_store
 from wetread.common.text import guard_cell
 from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.display.render import WindowLike, fit_frame, render
@@ -119,8 +121,9 @@ def export_images(
     progress: bool = True,
 ) -> pa.Table:
     """Write the files and the manifest, and return the manifest; see `Index.export`."""
-    manifest = write_images(index, to, form, None, workers, progress)
-    write_manifest(manifest, to)
+    with replace_export(Path(to)):
+        manifest = write_images(index, to, form, None, workers, progress)
+        write_manifest(manifest, to)
     return manifest
 
 
@@ -147,6 +150,8 @@ def write_images(
     form.check()
     check_files(index)
     folder = Path(os.path.abspath(to))
+    if is_store(folder):
+        raise UsageError(f"{to} is an index or a cache: choose another folder for the images")
     options: dict[str, Any] = {"root": index.root, "to": str(folder), "size": form.size}
     options |= {"format": form.format, "window": form.window}
     images = _add_targets(batch.list_images(index), targets, form.crop)

@@ -291,6 +291,8 @@ class Image:
         rows, columns = self.shape[:2]
         title = f"{os.path.basename(self.name)}\n{self._caption(picture, frame)}"
         drawn = () if boxes is None else boxes.on(self, frame) if hasattr(boxes, "on") else boxes
+        if boxes is not None and not (drawn := list(drawn)):
+            title += ", no boxes"
         ax = show(picture.pixels, (rows, columns), self.aspect, title, drawn, ax)
         outlines = [] if segments is None else list(segments.on(self, frame))
         for outline in outlines:

@@ -54,7 +54,8 @@ def mosaic(
         raise UsageError(f"n must be between 1 and {MOST}, not {n}")
     images = _choose(index, n)
     if not images:
-        raise UsageError("; ".join(["none of these rows has pixels", *say_without_pixels(index)]))
+        reason = "none of these rows has pixels" if len(index) else "no row meets the condition"
+        raise UsageError("; ".join([reason, *say_without_pixels(index)]))
     check_files(index)
     return _compose([_make_tile(image, names, window) for image in images])
 
@@ -100,32 +101,46 @@ def _compose(tiles: list[_Tile]) -> Picture:
     down = -(-len(tiles) // across)
     step_x, step_y = TILE + GAP, TILE + GAP + LINE * len(tiles[0].captions)
     sheet = Pillow.new("RGB", (across * step_x + GAP, down * step_y + GAP), PAPER)
-    draw, font = ImageDraw.Draw(sheet), _load_font()
+    draw, font, glyphs = ImageDraw.Draw(sheet), _load_font(), _list_glyphs()
     for number, tile in enumerate(tiles):
         x, y = GAP + number % across * step_x, GAP + number // across * step_y
         if isinstance(tile.picture, str):
             draw.rectangle((x, y, x + TILE - 1, y + TILE - 1), FAINT)
-            lines = wrap(_printable(tile.picture), 24)[: TILE // LINE]
+            lines = wrap(_drawable(tile.picture, glyphs), 24)[: TILE // LINE]
             draw.multiline_text((x + 4, y + 4), "\n".join(lines), INK, font, spacing=2)
         else:
             width, height = tile.picture.size
             sheet.paste(tile.picture, (x + (TILE - width) // 2, y + (TILE - height) // 2))
         for line, caption in enumerate(tile.captions):
             at = (x, y + TILE + 1 + line * LINE)
-            draw.text(at, _fitted(_printable(caption), font), INK, font)
+            draw.text(at, _fitted(_drawable(caption, glyphs), font), INK, font)
     return sheet
 
 
 def _load_font() -> FreeTypeFont:
     """Load DejaVu Sans, which is part of matplotlib and includes Greek and Cyrillic."""
-    import matplotlib
     from PIL import ImageFont
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 11)
+    return ImageFont.truetype(_font_path(), 11)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
+def _font_path() -> Path:
+    import matplotlib
+
+    return Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+
+
+def _list_glyphs() -> set[int]:
+    """Code points of the characters that the font has."""
+    from matplotlib.ft2font import FT2Font
+
+    return set(FT2Font(str(_font_path())).get_charmap())
+
+
+def _drawable(text: str, glyphs: set[int]) -> str:
+    """Text with spaces for control characters, and escapes for what the font lacks."""
+    known = "".join(c if ord(c) in glyphs or c.isspace() else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else " " for c in known)
 
 
 def _fitted(text: str, font: FreeTypeFont) -> str:

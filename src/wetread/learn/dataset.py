@@ -11,6 +11,7 @@ from wetread.boxes.collection import Boxes
 from wetread.boxes.reading import open_boxes
 from wetread.cache.cache import Cache, WindowOption, open_cache
 from wetread.cache.shards import ShardReader
+from wetread.common.text import counted
 from wetread.errors import MissingExtraError, UsageError
 from wetread.learn.augment import Augment, Change
 from wetread.learn.rasterise import Placement, draw, grey_scales
@@ -76,10 +77,11 @@ class CacheDataset(Dataset[Item]):
         self.cache = cache = open_cache(cache)
         self.size = cache.size if size is None else size
         if not 1 <= self.size <= cache.size:
-            raise UsageError(f"size {size}: the cache has size {cache.size}")
+            text = f"size {size}: the cache has size {cache.size}; give a size from 1 to that"
+            raise UsageError(text)
         self.augment = Augment() if augment is True else augment or None
         self.seed, self.epoch = seed, 0
-        boxes = None if truth is None else open_boxes(truth)
+        boxes = None if truth is None else open_boxes(truth, cache.index)
         self._targets = select_targets(cache, boxes, part)
         rows = cache.rows.take(self._targets.rows)
         self._pixels = ShardReader(cache.folder, rows)
@@ -169,8 +171,9 @@ class CacheDataset(Dataset[Item]):
     def __repr__(self) -> str:
         boxes, items = len(self._targets.corners), len(self)
         return (
-            f"<CacheDataset: {items:,} items of size {self.size}, {boxes:,} boxes of "
-            f"{len(self.classes)} classes>"
+            f"<CacheDataset: {counted(items, 'item')} of size {self.size}, "
+            f"{counted(boxes, 'box')} of "
+            f"{counted(len(self.classes), 'class')}>"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wetread.errors import EngineError, UsageError
+from wetread.errors import EngineError, UsageError, WetreadError
 from wetread.workers.local import count_cores
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ def process_group(device: str | None) -> Iterator[ProcessGroup]:
         yield current
         return
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    torch_device = find_device(device, local_rank)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch_device = find_device(device, int(os.environ.get("LOCAL_RANK", "0")), local)
     if torch_device.type == "cuda":
         torch.cuda.set_device(torch_device)
     if world == 1:
@@ -129,7 +130,6 @@ def process_group(device: str | None) -> Iterator[ProcessGroup]:
         dist.init_process_group("nccl" if torch_device.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
         barrier_group = dist.new_group(timeout=_BARRIER_TIMEOUT, backend="gloo")
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         group = ProcessGroup(dist.get_rank(), world, torch_device, local, barrier_group)
         token = _CURRENT.set(group)
         try:
@@ -155,11 +155,11 @@ def _is_disconnect(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
-def find_device(name: str | None, local_rank: int = 0) -> torch.device:
-    """Device by name; each process of a machine gets a GPU of its own.
+def find_device(name: str | None, local_rank: int = 0, local: int = 1) -> torch.device:
+    """Device by name, for one of `local` processes on this machine; each has its own GPU.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or several processes with one GPU.
     """
     import torch
 
@@ -168,14 +168,49 @@ def find_device(name: str | None, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(name)
         if device.type == "cuda":
-            if not torch.cuda.is_available():
-                raise RuntimeError("PyTorch finds no GPU")
-            return device if device.index is not None else torch.device("cuda", local_rank)
-        torch.empty(1, device=device)
+            device = _find_gpu(device, local_rank, local)
+        torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f'no device {name!r}: {reason}; "cpu" always works') from error
     return device
+
+
+def _find_gpu(device: torch.device, local_rank: int, local: int) -> torch.device:
+    """GPU with a number; RuntimeError if there are too few, UsageError if processes share one."""
+    import torch
+
+    if local > 1 and device.index is not None:
+        raise UsageError(
+            f"device='{device}' is one GPU for {local} processes: device='cuda' gives each its own"
+        )
+    number = local_rank if device.index is None else device.index
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < max(number + 1, local):
+        found = f"{count or 'no'} GPU{'s' * (count > 1)}"
+        processes = f" for {local} processes" if local > 1 else ""
+        raise RuntimeError(f"PyTorch finds {found}{processes}")
+    return torch.device("cuda", number)
+
+
+_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""Messages of PyTorch, cuDNN and cuBLAS."""
+
+
+@contextlib.contextmanager
+def explain_memory(batch: int, size: int, remedy: str) -> Iterator[None]:
+    """Raise WetreadError if the device has too little memory, and free the tensors of the step."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if not any(text in reason for text in _MEMORY):
+            raise
+        traceback.clear_frames(error.__traceback__)
+        reason = ". ".join(reason.split(". ")[:3])
+        raise WetreadError(
+            f"too little memory for batch={batch} of {size} x {size} pixels: {remedy} ({reason})"
+        ) from error
 
 
 def count_threads(processes: int = 1) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.table import make_table
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 
@@ -62,7 +63,8 @@ def filter_normal(boxes: Boxes, classified: Boxes, low: float, high: float) -> B
     unknown = [name for name in dict.fromkeys(names) if name not in probability]
     if unknown:
         raise UsageError(
-            f"{len(unknown)} images were not classified, such as {unknown[0][0]!r}: predict the "
+            f"{counted(len(unknown), 'image', 'were')} not classified, such as "
+            f"{unknown[0][0]!r}: predict the "
             "same images with both runs"
         )
     p = np.array([probability[name] for name in names], np.float64)

@@ -22,7 +22,13 @@ from wetread.common.progress import Progress
 from wetread.errors import UsageError
 from wetread.headers.schema import CORE, unify
 from wetread.images import batch
-from wetread.learn.distributed import ProcessGroup, count_threads, find_device, use_threads
+from wetread.learn.distributed import (
+    ProcessGroup,
+    count_threads,
+    explain_memory,
+    find_device,
+    use_threads,
+)
 from wetread.learn.examples import known_parts
 from wetread.learn.loop import predict_items
 from wetread.learn.models import MODELS
@@ -101,16 +107,17 @@ def predict_cache(
     tables = [SCHEMA.empty_table()]
     for number, (run, model) in enumerate(models):
         dataset = CacheDataset(cache, size=run.size, window=run.window)
-        predictions = predict_items(
-            model,
-            dataset,
-            range(len(dataset)),
-            ProcessGroup(0, 1, next(model.parameters()).device),
-            run.config["precision"],
-            options.batch,
-            options.workers,
-            advance,
-        )
+        with explain_memory(options.batch, run.size, "predict with a smaller batch"):
+            predictions = predict_items(
+                model,
+                dataset,
+                range(len(dataset)),
+                ProcessGroup(0, 1, next(model.parameters()).device),
+                run.config["precision"],
+                options.batch,
+                options.workers,
+                advance,
+            )
         rows = list_boxes(predictions, dataset, run.classes, known_parts(cache, run.split))
         rows = rows.append_column("run", pa.array([number] * len(rows), pa.int8()))
         tables.append(conform(rows, SCHEMA))

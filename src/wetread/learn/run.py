@@ -66,6 +66,7 @@ class Run(RunFolder):
             UsageError: no image, no such device, a filter that is not a classifier, an engine
                 for a custom model, or calibration with a filter or without a temperature.
             MissingExtraError: PyTorch is not installed.
+            WetreadError: the GPU has too little memory for the batch.
 
         Warns:
             UserWarning: images that cannot be decoded; they have no row.

@@ -71,7 +71,7 @@ class RunFolder:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: no such folder")
         if config is None:
-            raise UsageError(f"{folder} is not a run: it has no config.json")
+            raise UsageError(f"{folder} is not a run of wetread train: it has no config.json")
         name = config["model"]
         recipe = MODELS.get((config["task"], name))
         if model is None and recipe is not None:

@@ -15,6 +15,7 @@ from wetread.boxes.consensus import check_readers
 from wetread.boxes.join import joined
 from wetread.boxes.kaggle import NOTHING
 from wetread.cache.cache import Cache
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError, UsageError
 
 NO_PARTS = (
@@ -59,7 +60,11 @@ def select_targets(cache: Cache, truth: Boxes | None, part: str | None) -> Targe
     number = np.array([numbers.get(labels[i], 0) for i in box.tolist()], np.int64)
     number[kinds == "nothing"] = 0
     if unlabelled := int(((number == 0) & (kinds != "nothing")).sum()):
-        raise UsageError(f'{unlabelled} boxes have no label, or the label of "no finding"')
+        raise UsageError(
+            f'{counted(unlabelled, "box", "have")} no label, or the label of "no finding": '
+            f"Boxes.check() lists "
+            "boxes without a label, Boxes.select() removes rows"
+        )
     parts = _merge_parts(_parts(cache), table["part"].to_pylist(), box, row)
     rows = _select_part(parts, part, np.unique(row))
     if not len(rows):
@@ -105,7 +110,10 @@ def _pair_frames(cache: Cache, boxes: pa.Table) -> tuple[NDArray[np.int64], NDAr
     if not pairs:
         raise UsageError("no image of the ground truth is in the cache: join it to its index")
     if missing:
-        _warn(f"{len(missing)} images of the ground truth are not in the cache; see cache.left_out")
+        _warn(
+            f"{counted(len(missing), 'image of the ground truth', 'are')} not in the cache; "
+            f"see cache.left_out"
+        )
     box, row_numbers = np.array(pairs, np.int64).T
     return box, row_numbers
 
@@ -116,9 +124,9 @@ def _have_area(
     """Boolean mask of boxes with an area; warns about selected boxes without one."""
     flat = ~((corners[:, 0] < corners[:, 2]) & (corners[:, 1] < corners[:, 3]))
     if count := int((flat & selected & (kinds == "box")).sum()):
-        _warn(f"{count} boxes without an area are left out; see boxes.check()")
+        _warn(f"{counted(count, 'box without an area', 'are')} left out; see boxes.check()")
     if count := int((selected & (kinds == "point")).sum()):
-        _warn(f"{count} points have no extent: they count as labels of the image, not as boxes")
+        _warn(f"{counted(count, 'point')} without an extent: labels of the image, not boxes")
     return ~flat
 
 

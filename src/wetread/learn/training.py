@@ -14,14 +14,21 @@ from typing import Any, get_args
 
 from wetread.boxes.collection import Boxes
 from wetread.boxes.reading import open_boxes
-from wetread.cache.cache import MARKER as CACHE_MARKER
 from wetread.cache.cache import Cache, WindowOption, open_cache
 from wetread.common.progress import Progress
+from wetread.common.store import is_store
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError, UsageError
 from wetread.evaluation.images import TRAIN
 from wetread.learn.augment import Augment
 from wetread.learn.detector import Builder, Detector
-from wetread.learn.distributed import ProcessGroup, count_threads, process_group, use_threads
+from wetread.learn.distributed import (
+    ProcessGroup,
+    count_threads,
+    explain_memory,
+    process_group,
+    use_threads,
+)
 from wetread.learn.examples import (
     VALID,
     Examples,
@@ -46,10 +53,10 @@ from wetread.learn.run_folder import (
     write_table,
 )
 from wetread.learn.validation import Validation
-from wetread.sources.find import INDEX_MARKER
 
 SIZE = 512
 """Default input size of a model, in pixels."""
+_LESS_MEMORY = "train with a smaller batch, size or model, into a new folder"
 
 
 def train(
@@ -113,6 +120,7 @@ def train(
         UnknownNameError: no such task or model.
         MissingExtraError: PyTorch is not installed.
         StorageError: the folder cannot be written.
+        WetreadError: the loss is not finite, or the GPU has too little memory.
     """
     require_torch()
     recipe = find_recipe(task, model)
@@ -120,7 +128,7 @@ def train(
     folder = Path(to)
     cache = open_cache(cache)
     with process_group(device) as processes:
-        data = _read(cache, check_truth(open_boxes(truth), cache), processes)
+        data = _read(cache, check_truth(open_boxes(truth, cache.index), cache), processes)
         size = size or min(SIZE, cache.size)
         examples = data.examples(TRAIN, size, window, augment, seed)
         steps = max(1, round(epochs * epoch_steps(len(examples), batch, processes.world)))
@@ -151,7 +159,7 @@ def train(
         untrained = _build_model(run, seed, weights)
         if processes.is_main:
             _write_start(run, data)
-        with use_threads(config["threads"]):
+        with use_threads(config["threads"]), explain_memory(batch, size, _LESS_MEMORY):
             _train(run, untrained.to(processes.device), data, examples, params, processes, progress)
     return run
 
@@ -181,7 +189,7 @@ def check_options(
         raise UsageError(f"epochs must be above 0, not {epochs}")
     if lr is not None and not 0 < lr < 10:
         raise UsageError(f"lr must be above 0 and below 10, not {lr}")
-    if any(Path(to, marker).exists() for marker in (INDEX_MARKER, CACHE_MARKER)):
+    if is_store(to):
         raise UsageError(f"{to} is an index or a cache, not a run: choose a new folder")
 
 
@@ -306,7 +314,8 @@ def _build_model(run: Run, seed: int, weights: str | os.PathLike[str] | None) ->
     missing = load_weights(model, weights) if weights is not None else []
     if missing:
         warnings.warn(
-            f"{len(missing)} tensors of the model are not in {weights}, or have another shape "
+            f"{counted(len(missing), 'tensor of the model', 'are')} not in {weights}, or have "
+            f"another shape "
             f"there, and are initialised randomly: {', '.join(missing[:4])}",
             UserWarning,
             stacklevel=3,

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from wetread.boxes.collection import Boxes
+from wetread.common.text import counted
 from wetread.evaluation import Result, calibrate, evaluate
 from wetread.learn.checkpoint import save_tensors
 from wetread.learn.detector import Detector
@@ -111,7 +112,7 @@ def format_result(result: Result, patients: bool) -> str:
     """Score with the number of images and patients; `patients`: True if they are known."""
     value = "no score" if result.value is None else f"{result.value:.3f}"
     groups = f"of {result.patients:,} patients or groups" if patients else "of unknown patients"
-    return f"{result.metric} {value} on {result.images:,} images {groups}"
+    return f"{result.metric} {value} on {counted(result.images, 'image')} {groups}"
 
 
 def _to_rows(result: Result, epoch: Epoch) -> list[Row]:

@@ -92,6 +92,8 @@ def measure_images(
 
         tables += batch.commit_often(measure_rows(todo), commit, settings)
         columns = latest([_with_size(_empty(), size), *tables])
+        # A file that lost its pixels keeps its id: its earlier values are of another content.
+        columns = columns.filter(pc.is_in(columns["id"], images["id"].combine_chunks()))
         if columns.num_rows:
             write_extra(beside, columns, scan_options)
         join_index(index.folder, columns.select(["id", *SCHEMA.names]))

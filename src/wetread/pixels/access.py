@@ -98,7 +98,7 @@ def _unpack(value: bytes, keyword: str) -> Any:
 
     if dictionary_VR(keyword).startswith(("US", "SS")):
         return np.frombuffer(value, "<u2").tolist() if len(value) % 2 == 0 else repr(value[:40])
-    return value.decode("latin-1").split("\\")
+    return value.decode("latin-1").rstrip(" \0").split("\\")
 
 
 def _raw(header: Any, keyword: str) -> str:
@@ -156,8 +156,15 @@ def present(header: Dataset, keyword: str) -> bool:
 
 
 def is_many(value: object) -> bool:
-    """Return True if the value of an element is a list of values or of items."""
-    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+    """Return True if the value of an element is a list of values or of items.
+
+    >>> from pydicom.valuerep import PersonName
+    >>> is_many([1.0, 2.0]), is_many("CT"), is_many(PersonName("Doe^Jane"))
+    (True, False, False)
+    """
+    if isinstance(value, (str, bytes)) or hasattr(value, "components"):  # a PersonName
+        return False
+    return hasattr(value, "__iter__")
 
 
 def items(header: Dataset | None, keyword: str) -> list[Dataset]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.common.text import counted
 from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.headers.deflated import inflate
 from wetread.headers.encodings import DEFLATED_LE, EXPLICIT_BE, NATIVE, UNDEFINED
@@ -85,7 +86,7 @@ class Frames:
         announced = self.form.frames or 1
         if (count := len(self)) == announced:
             return self._notes
-        text = f"{count:,} frames are present, the header states {announced:,}"
+        text = f"{counted(count, 'frame', 'are')} present, the header states {announced:,}"
         return (*self._notes, ("FRAMES_UNDECLARED", text))
 
     def _read_at(self, at: int, count: int) -> bytes:
@@ -131,7 +132,9 @@ class Frames:
     def load(self, frame: int = 0, *, short: bool = False) -> bytes | memoryview:
         """Read a frame as `read` does; an uncompressed one into writable memory."""
         if not 0 <= frame < len(self):
-            raise UsageError(f"frame {frame} does not exist: {len(self)} frames, numbered from 0")
+            raise UsageError(
+                f"frame {frame} does not exist: {counted(len(self), 'frame')}, numbered from 0"
+            )
         if not self.is_native:
             return self._read_fragments(frame)
         bits, need = self.form.frame_bits, -(-self.form.frame_bits // 8)
@@ -197,7 +200,10 @@ class Frames:
         if announced == 1:
             return [fragments]
         if not frames:
-            raise DecodeError(f"{len(fragments)} fragments for {announced} frames, no offsets")
+            raise DecodeError(
+                f"{counted(len(fragments), 'fragment')} for {counted(announced, 'frame')}, no "
+                f"offsets"
+            )
         return frames
 
     def _walk_items(self) -> tuple[list[int], list[Fragment], list[int]]:

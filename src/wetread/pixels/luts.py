@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.common.text import counted
 from wetread.pixels.access import is_many, read_numbers
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def read_table(
     entries = _read_segments(raw, count, bits) if segmented else _split(raw, count, bits)
     if not len(entries):
         return f"{data} has no entries"
-    problems = (f"{data}: {len(entries)} entries, {count} stated",)
+    problems = (f"{data}: {counted(len(entries), 'entry')}, {count} stated",)
     return Table(first, bits, entries[:count], problems if len(entries) != count else ())
 
 

@@ -83,13 +83,18 @@ def badge(severity: str, text: str | None = None) -> Html:
     return el("span", sign, " ", text or severity, class_=f"badge {severity}")
 
 
-def query(command: str | None) -> Html:
-    """Collapsed query that reproduces a figure, for copying."""
+def query(command: str | None, name: str = "Query", is_open: bool = False) -> Html:
+    """Query that reproduces a figure, for copying; collapsed unless `is_open`."""
     if command is None:
         return Html()
     lines = Html("\n".join(to_html(line) for line in command.split("\n")))
     code = el("pre", el("code", lines), tabindex=0)
-    return el("details", el("summary", "Query"), code, class_="how")
+    return el("details", el("summary", name), code, class_="how", open="" if is_open else None)
+
+
+def missing(text: str, command: str) -> Static:
+    """Sentence for a section without its input, and the command that provides it."""
+    return Static(el("div", el("p", text), query(command, "Command", is_open=True)))
 
 
 def facts(values: Sequence[tuple[Any, str]], command: str | None = None) -> Static:
@@ -113,7 +118,10 @@ def table(
     numeric = [all(map(_is_number, column)) for column in zip(*rows, strict=True)]
     classes = [_class(name, right) for name, right in zip(head, numeric, strict=True)]
     pairs = zip(head, classes, strict=True)
-    top = [el("th", name, scope="col", class_=class_) for name, class_ in pairs]
+    top = [
+        el("th", el("span", name) if class_ == "query" else name, scope="col", class_=class_)
+        for name, class_ in pairs
+    ]
     body = [el("tr", _cells(row, numeric, classes)) for row in rows]
     element = el(
         "table",

@@ -14,6 +14,8 @@ from wetread import __version__
 from wetread.boxes.consensus import have_corners
 from wetread.boxes.join import joined
 from wetread.common.files import written
+from wetread.common.progress import Progress
+from wetread.common.text import counted
 from wetread.errors import UnknownNameError
 from wetread.reports import blocks, page, thumbnails
 from wetread.reports.sections import list_sections
@@ -143,7 +145,9 @@ def build(
     with open_queries(index) as run_query:
         subject = _subject(index, run_query, boxes, predictions, split, show_phi, links)
         subject.segments = _open_segments(segments, index)
-        sections = [describe(subject) for describe in list_sections(subject)]
+        listed = list_sections(subject)
+        bar = Progress(progress, len(listed), "sections")
+        sections = [describe(subject) for describe in bar.track(listed)]
         provenance = _provenance(subject)
     requests = [r for section in sections for block in section.blocks for r in block.requests()]
     data: dict[str, Any] = {
@@ -154,7 +158,8 @@ def build(
     }
     now = datetime.now().astimezone()
     subtitle = (
-        f"{provenance['rows']:,} files, {provenance['images']:,} images; created on {now.day} "
+        f"{counted(provenance['rows'], 'file')}, {counted(provenance['images'], 'image')}; "
+        f"created on {now.day} "
         f"{now:%B %Y, %H:%M} with wetread {__version__}"
     )
 

@@ -69,13 +69,18 @@ def histogram(bins: Sequence[Bin], label: str, unit: str = "") -> Html:
     return _svg(WIDTH, HEIGHT, *parts, role="img", aria_label=text)
 
 
+_CHARACTER = 6.5
+"""Width of a character of a label."""
+
+
 def columns(counts: Sequence[tuple[str, int]], label: str) -> Html:
     """Bar chart of named counts, such as years or ages."""
     most = max(n for _, n in counts) or 1
     step = (WIDTH - _LEFT - _RIGHT) / len(counts)
     high = HEIGHT - _TOP - _BOTTOM
     parts: list[Html] = [_grid(most, high, WIDTH)]
-    every = max(1, math.ceil(len(counts) / 12))
+    longest = max(len(cut(name, 14)) for name, _ in counts)
+    every = max(1, math.ceil(len(counts) / 12), math.ceil((longest + 1) * _CHARACTER / step))
     for place, (name, n) in enumerate(counts):
         tall, x = high * n / most, _LEFT + place * step
         drawn = {"x": _n(x + 1), "y": _n(_TOP + high - tall)}
@@ -289,7 +294,8 @@ def _axes(right: float, top: float, x_name: str, y_name: str) -> list[Html]:
         share = step / 4
         parts.append(el("path", d=f"M{_n(_x(0))} {_n(_y(share))}H{_n(_x(1))}", class_="grid"))
         parts.append(_text(number(top * share), _x(0) - 6, _y(share) + 4, "end"))
-        parts.append(_text(number(right * share), _x(share), _y(0) + 15, "middle"))
+        anchor = "end" if step == 4 else "middle"  # the last one would be cut
+        parts.append(_text(number(right * share), _x(share), _y(0) + 15, anchor))
     parts.append(_text(x_name, _x(1), _TALL - 3, "end"))
     parts.append(_text(y_name, 0, 10, "start"))
     return parts

@@ -114,7 +114,11 @@ def _appendix(place: int, data: Mapping[str, Any]) -> Html:
         "), in the element with the id report-data.",
     )
     facts = [
-        el("div", el("dt", name.replace("_", " ")), el("dd", str(value)))
+        el(
+            "div",
+            el("dt", name.replace("_", " ")),
+            el("dd", "yes" if value is True else str(value)),
+        )
         for name, value in data["provenance"].items()
         if value is not None
     ]

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from wetread.common.privacy import names_in
+from wetread.common.text import counted
 from wetread.reports import blocks
 from wetread.reports.blocks import Mark, Request, Static, Tile
 from wetread.reports.coverage import MAX_LENGTH, Coverage, cover
 from wetread.reports.markup import Html, cut, el
+from wetread.series.table import SeriesTable
+from wetread.series.tables import slice_table
 from wetread.table.query import RunQuery, name_column
 from wetread.table.rows import IndexRows
 
@@ -76,6 +79,16 @@ class Subject:
         rows: list[dict[str, Any]] = self.run_query(sql, **tables).to_pylist()
         return [{name: _bounded(value) for name, value in row.items()} for row in rows]
 
+    @cached_property
+    def series(self) -> SeriesTable:
+        """Series of the index: the ones that every section counts."""
+        return SeriesTable(self.index, progress=False)
+
+    @cached_property
+    def slices(self) -> pa.Table:
+        """Slices of the series, as the table `slices`; see `slice_table`."""
+        return slice_table(self.series.collection)
+
     def has(self, *columns: str) -> bool:
         """Return True if all of these columns exist."""
         return all(name in self.index.schema.names for name in columns)
@@ -103,6 +116,10 @@ class Subject:
         """True if file names may be shown."""
         return self.show_phi or not self.named_paths
 
+    def shell(self, verb: str, options: str = "") -> str:
+        """Command line of `wetread VERB` on the index."""
+        return f"wetread {verb} {shlex.quote(self.name)} {options}".rstrip()
+
     def command(self, sql: str, boxes: bool = False) -> str:
         """Line that reproduces a figure: a command if the index is on disk, else Python.
 
@@ -113,7 +130,7 @@ class Subject:
         if self.index.folder is None or self.index.chosen:
             return f"index.query({sql!r}{f', boxes={source!r}' * boxes})"
         given = f" --boxes {shlex.quote(source)}" * boxes
-        return f"wetread query {shlex.quote(self.name)} {_quote(sql)}{given}"
+        return self.shell("query", f"{_quote(sql)}{given}")
 
     @cached_property
     def coverage(self) -> list[Coverage]:
@@ -187,7 +204,7 @@ class Subject:
         path = self.shown_path(row)
         command = ""
         if self.links == "command" and self.index.folder is not None:
-            command = f"wetread view {shlex.quote(self.name)} --at {row['id']}"
+            command = self.shell("view", f"--at {row['id']}")
         return Tile(
             request, path, cut(note, 120), self.link(row["id"]), marks, outlines, hidden, command
         )
@@ -225,7 +242,7 @@ class Counts:
             rows.append((shown, n, blocks.share(n, self.total)))
         if (rest := self.kinds - len(self.values)) > 0:
             others = self.total - sum(n for _, n in self.values)
-            rows.append((f"{rest:,} others", others, blocks.share(others, self.total)))
+            rows.append((counted(rest, "other"), others, blocks.share(others, self.total)))
         return blocks.table(caption, (head, "images", "share"), rows, self.command)
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ UNPLACED = frozenset(
         "GRID_SHIFTED", "GRID_SIZE_DIFFERS",
     )
 )  # fmt: skip
-"""Problems with which a mask cannot be laid on the images."""
+"""Problems with which a mask cannot be placed on the images."""
 ACCEPTABLE = frozenset(
     (
         "FRAME_OF_REFERENCE_DIFFERS", "AFFINES_DIFFER", "SLICE_ABSENT", "SLICE_DOUBLED",
@@ -34,7 +34,7 @@ ACCEPTABLE = frozenset(
 """Problems with which a segment is not aligned, or not whole, unless the user accepts them."""
 
 
-class Found(NamedTuple):
+class Problem(NamedTuple):
     """Problem of a segment, or of all segments of a file."""
 
     code: str
@@ -75,7 +75,7 @@ class References:
 
 @dataclass(frozen=True)
 class Target:
-    """Grid of voxels that a mask is laid on: a volume, or a single slice."""
+    """Grid of voxels that a mask is placed on: a volume, or a single slice."""
 
     series: dict[str, Any]
     """Row of the series table; empty for the grid of a label file itself."""
@@ -95,7 +95,7 @@ class Fit:
     """Place of the segments of a file on a target."""
 
     target: Target
-    found: list[Found] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
     data: Any = None
     """Place of the parts of the file, of its own kind; None for none."""
 
@@ -135,7 +135,7 @@ class Measured:
     """Pixels of all segments of a file."""
 
     pieces: Pieces
-    found: list[Found] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
     voxel_ml: float | None = None
     """Volume of a voxel; None if unknown."""
 
@@ -154,7 +154,7 @@ class LabelFile(ABC):
         self.references = References()
         self.reader: str | None = None
         """Reader or algorithm that made the segments."""
-        self.found: list[Found] = []
+        self.found: list[Problem] = []
 
     @property
     def name(self) -> str:
@@ -163,7 +163,7 @@ class LabelFile(ABC):
 
     @abstractmethod
     def fit(self, target: Target) -> Fit:
-        """Lay the segments on a target, or find why they do not fit."""
+        """Lay the segments on a target, or find the reason why they do not fit."""
 
     def fit_itself(self) -> Fit:
         """Lay the segments on the grid of the file, without images.
@@ -176,6 +176,17 @@ class LabelFile(ABC):
     @abstractmethod
     def measure(self, fit: Fit | None) -> Measured:
         """Decode all segments, one slice at a time."""
+
+    def masks(self, fit: Fit, found: list[Problem]) -> Iterator[tuple[int, int, Bools]]:
+        """Yield number, slice and mask (rows, columns) of all segments, each decoded once.
+
+        Args:
+            fit: the place of the file.
+            found: takes the problems of single frames and contours.
+        """
+        for number in dict.fromkeys(d.number for d in self.descriptions):
+            for k, mask in self.planes(number, fit, range(fit.target.shape[0])):
+                yield number, k, mask
 
     @abstractmethod
     def planes(self, number: int, fit: Fit, slices: range) -> Iterator[tuple[int, Bools]]:
@@ -195,11 +206,11 @@ class Unreadable(LabelFile):
 
     def __init__(self, row: dict[str, Any], text: str) -> None:
         super().__init__(row)
-        self.found = [Found("SEGMENT_UNREADABLE", text)]
+        self.found = [Problem("SEGMENT_UNREADABLE", text)]
         self.descriptions = [Description(0)]
 
     def fit(self, target: Target) -> Fit:
-        """Nothing is laid on the target."""
+        """Nothing is placed on the target."""
         return Fit(target)
 
     def measure(self, fit: Fit | None) -> Measured:

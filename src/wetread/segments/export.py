@@ -1,4 +1,4 @@
-"""Write segments as NIfTI: one mask per segment, or label maps and images as nnU-Net wants them."""
+"""Write segments as NIfTI: one mask per segment, or label maps and images for nnU-Net."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
+from wetread.common.exports import replace_export
 from wetread.common.files import storage_errors, written
 from wetread.common.progress import Progress
 from wetread.errors import UnknownNameError, UsageError, WetreadError
@@ -42,7 +43,7 @@ def save_segments(
 
     Args:
         segments: the segments.
-        folder: output folder.
+        folder: output folder; files of an earlier export are replaced.
         form: the layout.
         progress: show a progress bar on stderr.
 
@@ -64,14 +65,15 @@ def save_segments(
         raise UsageError(
             "no segment is aligned with a volume: give images=index, and see segments.problems()"
         )
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if form == "nifti":
-            _write_masks(segments, lines, usable, folder, progress)
-        else:
-            _write_cases(segments, lines, usable, folder, progress)
-    manifest = pa.Table.from_pylist(lines, SCHEMA)
-    write_manifest(manifest, folder)
+    with replace_export(folder):
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if form == "nifti":
+                _write_masks(segments, lines, usable, folder, progress)
+            else:
+                _write_cases(segments, lines, usable, folder, progress)
+        manifest = pa.Table.from_pylist(lines, SCHEMA)
+        write_manifest(manifest, folder)
     return manifest
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wetread.common.text import counted
 from wetread.errors import GeometryError
 from wetread.pixels.access import items, read_numbers, text
-from wetread.segments.contents import UNPLACED, Fit, Floats, Found, Ints, Target
+from wetread.segments.contents import UNPLACED, Fit, Floats, Ints, Problem, Target
 from wetread.segments.grids import (
     Match,
     compare_sources,
@@ -188,12 +189,18 @@ def place_frames(
     known = np.isfinite(np.hstack([frames.position, frames.orientation, frames.spacing])).all(1)
     if not count or not known.all():
         bad = int((~known).sum())
-        fit.found.append(Found("GRID_UNPLACED", f"{bad} of {count} frames have no usable position"))
+        fit.found.append(
+            Problem(
+                "GRID_UNPLACED", f"{bad} of {counted(count, 'frame')} without a usable position"
+            )
+        )
         return fit
     if np.ptp(frames.orientation, axis=0).max() > settings.orientation_tolerance or (
         np.ptp(frames.spacing, axis=0).max() > 0
     ):
-        fit.found.append(Found("GRID_UNPLACED", "frames of several orientations or pixel spacings"))
+        fit.found.append(
+            Problem("GRID_UNPLACED", "frames of several orientations or pixel spacings")
+        )
         return fit
     directions = np.stack([frames.orientation[0, 3:], frames.orientation[0, :3]], axis=1)
     match = match_axes(directions, target.affine)
@@ -201,7 +208,7 @@ def place_frames(
         text = "the frames lie across the slices of the images"
         if match is None:
             text = describe_rotation(directions, target.affine)
-        fit.found.append(Found("ORIENTATION_DIFFERS", text))
+        fit.found.append(Problem("ORIENTATION_DIFFERS", text))
         return fit
     sources = np.array([target.places.get(source, -1) for source in frames.sources])
     turned = _find_turn(match, frames, sources)
@@ -241,7 +248,7 @@ def _lay(
     worst = int(np.abs(rest).max(axis=1).argmax())
     if np.abs(rest[worst]).max() > settings.grid_tolerance:
         text = describe_shift(rest[worst], target)
-        fit.found.append(Found("GRID_SHIFTED", f"frame {worst} is {text}"))
+        fit.found.append(Problem("GRID_SHIFTED", f"frame {worst} is {text}"))
         return
     slices = whole[:, 0].astype(np.int64)
     outside = (slices < 0) | (slices >= target.shape[0])
@@ -249,10 +256,10 @@ def _lay(
     extent = [shape[inplane.index(axis)] for axis in (0, 1)]
     offset, room = whole[0, 1:], np.array(target.shape[1:]) - extent
     if (whole[:, 1:] != offset).any():
-        fit.found.append(Found("GRID_SHIFTED", "frames at several places within their slices"))
+        fit.found.append(Problem("GRID_SHIFTED", "frames at several places within their slices"))
     elif ((offset < 0) | (offset > room)).any():
         beyond = np.where(offset < 0, offset, np.maximum(offset - room, 0))
-        fit.found.append(Found("GRID_SHIFTED", describe_shift(np.array([0, *beyond]), target)))
+        fit.found.append(Problem("GRID_SHIFTED", describe_shift(np.array([0, *beyond]), target)))
     _check_slices(fit, frames, slices, outside, sources)
     fit.data = Placed(
         np.where(outside, -1, slices),
@@ -261,15 +268,15 @@ def _lay(
     )
 
 
-def _find_turn(match: Match, frames: FrameTable, sources: Ints) -> Found | None:
+def _find_turn(match: Match, frames: FrameTable, sources: Ints) -> Problem | None:
     """Axes that contradict the source images, whose locations are preserved."""
     if match == Match((1, 2), (1, 1)) or not frames.preserved or not (sources >= 0).any():
         return None
     if match.axes != (1, 2):
-        return Found("ORIENTATION_DIFFERS", "rows and columns are exchanged")
+        return Problem("ORIENTATION_DIFFERS", "rows and columns are exchanged")
     names = [n for n, sign in zip(("row", "column"), match.signs, strict=True) if sign < 0]
     text = f"the {' and '.join(names)} axis runs against that of the source images"
-    return Found("ORIENTATION_FLIPPED", text)
+    return Problem("ORIENTATION_FLIPPED", text)
 
 
 def _check_slices(
@@ -281,17 +288,23 @@ def _check_slices(
         fit.found.append(moved)
     for at in np.flatnonzero(outside)[:1].tolist():
         place = " ".join(f"{mm:.6g}" for mm in frames.position[at].tolist())
-        text = f"{int(outside.sum())} frames lie on no slice, such as frame {at} at {place} mm"
-        fit.found.append(Found("SLICE_ABSENT", text))
+        text = (
+            f"{counted(int(outside.sum()), 'frame', 'lie')} on no slice, such as frame "
+            f"{at} at {place} mm"
+        )
+        fit.found.append(Problem("SLICE_ABSENT", text))
     named = np.array([bool(uid) for uid, _ in frames.sources])
     lost = np.flatnonzero(named & (sources < 0))
     if len(lost):
         uid = frames.sources[lost[0]][0]
-        text = f"{len(lost)} frames refer to images that are not in the volume, such as {uid}"
-        fit.found.append(Found("SLICE_ABSENT", text))
+        text = (
+            f"{counted(len(lost), 'frame', 'refer')} to images that are not in the volume, "
+            f"such as {uid}"
+        )
+        fit.found.append(Problem("SLICE_ABSENT", text))
     pairs = np.stack([frames.number, slices], axis=1)
     for pair, times in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
         if times > 1:
             number, k = pair.tolist()
             segment = None if number == LABELMAP else number
-            fit.found.append(Found("SLICE_DOUBLED", f"{times} frames on slice {k}", segment))
+            fit.found.append(Problem("SLICE_DOUBLED", f"{times} frames on slice {k}", segment))

@@ -1,4 +1,4 @@
-"""Comparison of two grids of voxels: equal up to the order of axes and whole voxels, or why not."""
+"""Comparison of two grids: equal up to the order of axes and whole voxels, or the problems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wetread.segments.contents import Bools, Floats, Found, Ints, Target
+from wetread.segments.contents import Bools, Floats, Ints, Problem, Target
 from wetread.series.affine import read_spacing
 from wetread.settings import Settings
 
@@ -66,23 +66,23 @@ def describe_rotation(directions: Floats, affine: Floats) -> str:
 
 def compare_spacing(
     lengths: Floats, axes: tuple[int, ...], sizes: tuple[int, ...], target: Target, tolerance: float
-) -> Found | None:
+) -> Problem | None:
     """Compare distances of voxels along the axes of a mask; over its whole size they must agree."""
     spacing = read_spacing(target.affine)
     for length, axis, size in zip(lengths.tolist(), axes, sizes, strict=True):
-        if axis == 0 and target.volume is None:  # a single slice has no distance
+        if axis == 0 and target.shape[0] == 1:  # a single slice has no distance
             continue
         if abs(length / spacing[axis] - 1) * max(size - 1, 1) > tolerance:
             text = (
                 f"{AXES[axis]}s at {length:.6g} mm, those of the images at {spacing[axis]:.6g} mm"
             )
-            return Found("GRID_SCALED", text)
+            return Problem("GRID_SCALED", text)
     return None
 
 
 def find_turn(
     steps: Floats, match: Match, shape: tuple[int, ...], target: Target, tolerance: float
-) -> Found | None:
+) -> Problem | None:
     """Small rotation, of which the far corner of a mask is displaced by more than the tolerance.
 
     Args:
@@ -97,7 +97,7 @@ def find_turn(
         drift = inverse @ steps[:, n] * (size - 1)
         drift[axis] = 0  # compared as the spacing
         if np.abs(drift).max() > tolerance:
-            return Found("ORIENTATION_DIFFERS", describe_rotation(steps, target.affine))
+            return Problem("ORIENTATION_DIFFERS", describe_rotation(steps, target.affine))
     return None
 
 
@@ -112,7 +112,7 @@ def describe_shift(shift: Floats, target: Target) -> str:
     return f"displaced by {' and '.join(parts)}"
 
 
-def compare_sources(slices: Ints, sources: Ints, target: Target, what: str) -> Found | None:
+def compare_sources(slices: Ints, sources: Ints, target: Target, what: str) -> Problem | None:
     """Compare slices by position with those of the images that the file names; -1 for unknown.
 
     Args:
@@ -128,19 +128,19 @@ def compare_sources(slices: Ints, sources: Ints, target: Target, what: str) -> F
     total = np.unique((slices + sources)[known])
     if len(total) == 1 and len(np.unique(slices[known])) > 1:
         text = f"the {what} run against the slices of the images that they refer to"
-        return Found("ORIENTATION_FLIPPED", text)
+        return Problem("ORIENTATION_FLIPPED", text)
     steps = np.unique(np.abs(slices - sources)[differs]).tolist()
     some = " to ".join(str(n) for n in dict.fromkeys([steps[0], steps[-1]]))
     text = (
         f"{int(differs.sum())} of {int(known.sum())} {what} lie {some} slice"
         f"{'s' * (some != '1')} from the image that they refer to"
     )
-    return Found("GRID_SHIFTED", text)
+    return Problem("GRID_SHIFTED", text)
 
 
 def compare_volumes(
     affine: Floats, shape: tuple[int, ...], target: Target, settings: Settings
-) -> tuple[Match | None, Found | None]:
+) -> tuple[Match | None, Problem | None]:
     """Compare the grid of a whole volume with that of the images, which it must equal.
 
     Args:
@@ -155,14 +155,14 @@ def compare_volumes(
     match = match_axes(affine[:3, :3], target.affine)
     if match is None:
         text = describe_rotation(affine[:3, :3], target.affine)
-        return None, Found("ORIENTATION_DIFFERS", text)
+        return None, Problem("ORIENTATION_DIFFERS", text)
     tolerance = settings.grid_tolerance
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     scaled = compare_spacing(lengths, match.axes, shape, target, tolerance)
     sizes = [target.shape[axis] for axis in match.axes]
     if scaled is None and list(shape) != sizes:
         given, wanted = (" x ".join(map(str, s)) for s in (shape, sizes))
-        scaled = Found("GRID_SIZE_DIFFERS", f"{given} voxels, the images have {wanted}")
+        scaled = Problem("GRID_SIZE_DIFFERS", f"{given} voxels, the images have {wanted}")
     if scaled is not None:
         return match, _find_exchange(lengths, match, shape, target, tolerance) or scaled
     if turned := find_turn(affine[:3, :3], match, shape, target, tolerance):
@@ -174,20 +174,20 @@ def compare_volumes(
         flipped = np.diag([*signs, 1.0]) @ affine
         if np.abs(_find_shift(flipped, shape, match.axes, target.affine)).max() <= tolerance:
             text = f"flipped along {name}: it fits with the opposite sign"
-            return match, Found("ORIENTATION_FLIPPED", text)
+            return match, Problem("ORIENTATION_FLIPPED", text)
     for flips in product((False, True), repeat=3):
         reversed_ = _reverse(affine, flips)
         shifted = _find_shift(reversed_, shape, match.axes, target.affine)
         if np.abs(shifted).max() <= tolerance:
             names = [AXES[match.axes[n]] for n in range(3) if flips[n]]
             text = f"the {' and '.join(names)} axis runs against that of the images"
-            return match, Found("ORIENTATION_FLIPPED", text)
-    return match, Found("GRID_SHIFTED", describe_shift(shift, target))
+            return match, Problem("ORIENTATION_FLIPPED", text)
+    return match, Problem("GRID_SHIFTED", describe_shift(shift, target))
 
 
 def _find_exchange(
     lengths: Floats, match: Match, shape: tuple[int, ...], target: Target, tolerance: float
-) -> Found | None:
+) -> Problem | None:
     """Axes of another order, with which number and size of the voxels would be those of the images.
 
     Args:
@@ -201,7 +201,7 @@ def _find_exchange(
         same = list(shape) == [target.shape[axis] for axis in axes]
         if same and compare_spacing(lengths, axes, shape, target, tolerance) is None:
             names = [AXES[a] for a, b in zip(axes, match.axes, strict=True) if a != b]
-            return Found("ORIENTATION_DIFFERS", f"the axes {' and '.join(names)} are exchanged")
+            return Problem("ORIENTATION_DIFFERS", f"the axes {' and '.join(names)} are exchanged")
     return None
 
 

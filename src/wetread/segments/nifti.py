@@ -14,10 +14,10 @@ from wetread.segments.contents import (
     Bools,
     Description,
     Fit,
-    Found,
     LabelFile,
     Measured,
     Pieces,
+    Problem,
     Target,
     voxel_ml,
 )
@@ -40,11 +40,11 @@ class NiftiFile(LabelFile):
     Args:
         path: the file.
         row: its row in the index of label files.
-        remember: keeps the result of a function for a while, by key.
+        cached: keeps the result of a function for a while, by key.
         settings: limits.
 
     Raises:
-        DecodeError: it is no label map.
+        DecodeError: it is not a label map.
         MissingExtraError: nibabel is not installed.
     """
 
@@ -54,11 +54,11 @@ class NiftiFile(LabelFile):
         self,
         path: Path,
         row: dict[str, Any],
-        remember: Callable[[Any, Callable[[], Any]], Any],
+        cached: Callable[[Any, Callable[[], Any]], Any],
         settings: Settings = Settings(),
     ) -> None:
         super().__init__(row)
-        self._path, self._remember, self._settings = path, remember, settings
+        self._path, self._cached, self._settings = path, cached, settings
         self.reader = path.parent.name or None
         image = _open(path)
         self.shape = tuple(int(size) for size in image.shape)
@@ -86,12 +86,12 @@ class NiftiFile(LabelFile):
         sform, qform = int(header["sform_code"]), int(header["qform_code"])
         if not sform and not qform:
             text = "sform_code and qform_code are 0: no place in space is stated"
-            self.found.append(Found("GRID_UNPLACED", text))
+            self.found.append(Problem("GRID_UNPLACED", text))
         elif not np.isfinite(self.affine).all() or not np.linalg.det(self.affine[:3, :3]):
-            self.found.append(Found("GRID_UNPLACED", "the affine matrix is singular"))
+            self.found.append(Problem("GRID_UNPLACED", "the affine matrix is singular"))
         elif name := _TEMPLATES.get(sform or qform):
             text = f"the affine matrix leads to the coordinates of {name}, not of the patient"
-            self.found.append(Found("FRAME_OF_REFERENCE_DIFFERS", text))
+            self.found.append(Problem("FRAME_OF_REFERENCE_DIFFERS", text))
         elif sform and qform:
             ends = np.array([[0, 0, 0, 1], [*(n - 1 for n in self.shape), 1]], float).T
             apart = np.abs((image.get_sform() - image.get_qform()) @ ends).max()
@@ -100,7 +100,7 @@ class NiftiFile(LabelFile):
             )
             if apart > max(limit, 1e-3):
                 text = f"sform and qform are up to {apart:.3g} mm apart"
-                self.found.append(Found("AFFINES_DIFFER", text))
+                self.found.append(Problem("AFFINES_DIFFER", text))
 
     def _labels(self) -> np.ndarray[Any, Any]:
         """All labels, along the axes of the file."""
@@ -122,7 +122,7 @@ class NiftiFile(LabelFile):
                 values = whole.astype(np.int32)
             return values
 
-        labels: np.ndarray[Any, Any] = self._remember(self.row["id"], read)
+        labels: np.ndarray[Any, Any] = self._cached(self.row["id"], read)
         return labels
 
     def fit(self, target: Target) -> Fit:
@@ -163,14 +163,14 @@ def _open(path: Path) -> Nifti1Image:
         import nibabel
         from nibabel.imageglobals import LoggingOutputSuppressor
     except ImportError as error:
-        raise MissingExtraError("NIfTI", "nifti") from error
+        raise MissingExtraError(f"{path}, a NIfTI file,", "nifti") from error
     try:
         with LoggingOutputSuppressor():  # repairs of the header
             image = nibabel.load(path)
     except Exception as error:  # nibabel raises many kinds
-        raise DecodeError(f"no NIfTI file: {error}") from error
+        raise DecodeError(f"not a NIfTI file: {error}") from error
     if not hasattr(image.header, "get_sform"):
-        raise DecodeError("no NIfTI file")
+        raise DecodeError("not a NIfTI file")
     return image
 
 

@@ -13,7 +13,7 @@ from wetread.common.progress import Progress
 from wetread.errors import NotFoundError, UnknownNameError, WetreadError
 from wetread.images.image import Image
 from wetread.segments import nifti, rtstruct, seg
-from wetread.segments.contents import ACCEPTABLE, Found, LabelFile, Unreadable
+from wetread.segments.contents import ACCEPTABLE, LabelFile, Problem, Unreadable
 from wetread.segments.table import Segments
 from wetread.settings import Settings
 from wetread.sources.find import PathLike
@@ -23,7 +23,7 @@ from wetread.table.scan import scan
 _COLUMNS = (
     "id", "path", "path_bytes", "member", "member_bytes", "file_size", "mtime_ns", "etag",
     "read_status", "problems", "pixel_offset", "pixel_length", "transfer_syntax", "SOPClassUID",
-    "SOPInstanceUID", "SeriesInstanceUID", "Modality",
+    "SOPInstanceUID", "SeriesInstanceUID", "Modality", "MediaStorageSOPClassUID",
 )  # fmt: skip
 _MODALITIES = ("SEG", "RTSTRUCT")
 _SUFFIXES = (".dcm", ".dicom", ".seg", ".ima")
@@ -73,20 +73,25 @@ def read_segments(
         if code not in ACCEPTABLE:
             raise UnknownNameError("problem code that can be accepted", code, sorted(ACCEPTABLE))
     index = files if isinstance(files, IndexRows) else _scan(files, settings)
+    rows = all_rows(index)
+    names = [name for name in _COLUMNS if name in rows.column_names]
+    chosen = [row for row in rows.select(names).to_pylist() if _may_be_labels(row)]
+    opened = list(_open_all(index.root, chosen, threshold, make_cache(), settings, progress))
+    given = None if images is None else IndexRows.of(images)
+    return Segments(opened, index.root, given, settings, progress, tuple(accept))
+
+
+def make_cache() -> Callable[[Any, Callable[[], Any]], Any]:
+    """Function that keeps the last results of others, by key; see `open_labels`."""
     cache: LRUCache[Any, Any] = LRUCache(_KEPT)
 
-    def remember(key: Any, compute: Callable[[], Any]) -> Any:
+    def cached(key: Any, compute: Callable[[], Any]) -> Any:
         if key not in cache:
             cache.clear()  # before the next one takes memory
             cache[key] = compute()
         return cache[key]
 
-    rows = all_rows(index)
-    names = [name for name in _COLUMNS if name in rows.column_names]
-    chosen = [row for row in rows.select(names).to_pylist() if _may_be_labels(row)]
-    opened = list(_open_all(index.root, chosen, threshold, remember, settings, progress))
-    given = None if images is None else IndexRows.of(images)
-    return Segments(opened, index.root, given, settings, progress, tuple(accept))
+    return cached
 
 
 def _scan(files: PathLike | Iterable[PathLike], settings: Settings) -> IndexRows:
@@ -102,7 +107,7 @@ def _may_be_labels(row: dict[str, Any]) -> bool:
     """True for masks, contours, and files that cannot be read."""
     if row["path"].lower().endswith(nifti.SUFFIXES):
         return True
-    status, kind = row["read_status"], row.get("SOPClassUID")
+    status, kind = row["read_status"], _find_class(row)
     if status == "not_dicom":  # an empty or damaged file is a row, a text is none
         return str(row["path"]).lower().endswith(_SUFFIXES)
     if row["path"].endswith("/"):
@@ -111,44 +116,62 @@ def _may_be_labels(row: dict[str, Any]) -> bool:
     return known or row.get("Modality") in _MODALITIES or kind is None
 
 
+def _find_class(row: dict[str, Any]) -> str | None:
+    """SOP class, else that of the File Meta group, the only one of a DICOMDIR."""
+    return row.get("SOPClassUID") or row.get("MediaStorageSOPClassUID")
+
+
 def _open_all(
     root: str,
     rows: list[dict[str, Any]],
     threshold: float,
-    remember: Callable[[Any, Callable[[], Any]], Any],
+    cached: Callable[[Any, Callable[[], Any]], Any],
     settings: Settings,
     progress: bool,
 ) -> Iterator[LabelFile]:
     for row in Progress(progress and len(rows) > 1, len(rows)).track(rows):
         try:
-            yield _open(root, row, threshold, remember, settings)
+            yield open_labels(root, row, threshold, cached, settings)
         except ImportError:
             raise
         except (WetreadError, OSError) as error:
             yield Unreadable(row, str(error))
 
 
-def _open(
+def open_labels(
     root: str,
     row: dict[str, Any],
     threshold: float,
-    remember: Callable[[Any, Callable[[], Any]], Any],
+    cached: Callable[[Any, Callable[[], Any]], Any],
     settings: Settings,
 ) -> LabelFile:
+    """Open a label file by its row of an index.
+
+    Args:
+        root: folder of the index.
+        row: the row.
+        threshold: least fraction of a voxel of a FRACTIONAL segment.
+        cached: keeps contours between uses; see `make_cache`.
+        settings: limits.
+
+    Raises:
+        WetreadError: the file cannot be read.
+    """
     if row["path"].lower().endswith(nifti.SUFFIXES):
         if row["member"]:
             return Unreadable(row, "a NIfTI file in an archive: unpack it")
-        return nifti.NiftiFile(Path(root, row["path"]), row, remember, settings)
+        return nifti.NiftiFile(Path(root, row["path"]), row, cached, settings)
     image = Image(root, {"problems": None, **row}, settings)
-    kind = row.get("SOPClassUID") or image.header.get("SOPClassUID")
+    kind = _find_class(row) or image.header.get("SOPClassUID")
     file: LabelFile
     if kind in seg.SOP_CLASSES:
         file = seg.SegFile(image, threshold, settings)
     elif kind in rtstruct.SOP_CLASSES:
-        file = rtstruct.RtFile(image, remember, settings)
+        file = rtstruct.RtFile(image, cached, settings)
     else:
         file = Unreadable(row, f"neither SEG nor RTSTRUCT: SOP class {kind or 'unknown'}")
     if row["read_status"] not in _WHOLE:
-        codes = ", ".join(problem["code"] for problem in row["problems"] or ())
-        file.found.append(Found("SEGMENT_UNREADABLE", f"the file is damaged: {codes}"))
+        codes = ", ".join(problem["code"] for problem in row.get("problems") or ())
+        text = "the file is damaged" + (codes and f": {codes}")
+        file.found.append(Problem("SEGMENT_UNREADABLE", text))
     return file

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from wetread.common.text import counted
 from wetread.images.image import Image
 from wetread.pixels.access import items, read_numbers, text
 from wetread.segments.contents import (
@@ -17,10 +18,10 @@ from wetread.segments.contents import (
     Description,
     Fit,
     Floats,
-    Found,
     LabelFile,
     Measured,
     Pieces,
+    Problem,
     Target,
     find_box,
     voxel_ml,
@@ -56,14 +57,14 @@ class Contour(NamedTuple):
 
 
 @dataclass
-class Laid:
+class PlacedContours:
     """Contours of one ROI on the slices of a target."""
 
     polygons: dict[int, list[tuple[bool, Floats]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     """By slice: True for CLOSEDPLANAR_XOR, and points (n, 2), row and column."""
-    found: list[Found] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
 
 
 class RtFile(LabelFile):
@@ -71,7 +72,7 @@ class RtFile(LabelFile):
 
     Args:
         image: the file.
-        remember: keeps the result of a function for a while, by key.
+        cached: keeps the result of a function for a while, by key.
         settings: limits.
     """
 
@@ -81,11 +82,11 @@ class RtFile(LabelFile):
     def __init__(
         self,
         image: Image,
-        remember: Callable[[Any, Callable[[], Any]], Any],
+        cached: Callable[[Any, Callable[[], Any]], Any],
         settings: Settings = Settings(),
     ) -> None:
         super().__init__(image.row)
-        self._root, self._remember, self._settings = image.root, remember, settings
+        self._root, self._cached, self._settings = image.root, cached, settings
         header = image.header
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -122,9 +123,11 @@ class RtFile(LabelFile):
         self._frames_of_reference = [uid for uid in frames_of_reference if uid]
         for number, times in Counter(d.number for d in self.descriptions).items():
             if times > 1:
-                self.found.append(Found("SEGMENT_TWICE", f"number {number} {times} times", number))
+                self.found.append(
+                    Problem("SEGMENT_TWICE", f"number {number} {times} times", number)
+                )
         if not self.descriptions:
-            self.found.append(Found("SEGMENT_UNREADABLE", "no Structure Set ROI Sequence"))
+            self.found.append(Problem("SEGMENT_UNREADABLE", "no Structure Set ROI Sequence"))
             self.descriptions = [Description(0)]
 
     def _read_references(self, header: Dataset) -> None:
@@ -160,7 +163,7 @@ class RtFile(LabelFile):
                         result[-2 if number is None else int(number)].append(_read_contour(item))
             return result
 
-        found: dict[int, list[Contour]] = self._remember(self.row["id"], read)
+        found: dict[int, list[Contour]] = self._cached(self.row["id"], read)
         return found
 
     def fit(self, target: Target) -> Fit:
@@ -169,12 +172,12 @@ class RtFile(LabelFile):
         contours = self._contours()
         for number in dict.fromkeys(d.number for d in self.descriptions):
             heartbeat(self._settings.decode_seconds)
-            fit.found += self._lay(number, contours.get(number, []), target).found
+            fit.found += self._place(number, contours.get(number, []), target).found
         return fit
 
-    def _lay(self, number: int, contours: list[Contour], target: Target) -> Laid:
+    def _place(self, number: int, contours: list[Contour], target: Target) -> PlacedContours:
         """Transform the contours of an ROI to voxels, and find those that are on no slice."""
-        laid = Laid()
+        placed = PlacedContours()
         counts: dict[tuple[str, str], list[str]] = defaultdict(list)
         inverse = np.linalg.inv(target.affine)
         slices, sources = [], []
@@ -206,37 +209,42 @@ class RtFile(LabelFile):
             if key in seen:
                 counts["SLICE_DOUBLED", "are equal to another on the same slice"].append(str(at))
             seen.add(key)
-            laid.polygons[k].append((contour.kind == _XOR, plane))
+            placed.polygons[k].append((contour.kind == _XOR, plane))
         for (code, reason), names in counts.items():
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-            text = f"{len(names)} of {len(contours)} contours {reason}: {some}"
-            laid.found.append(Found(code, text, number))
+            text = f"{len(names)} of {counted(len(contours), 'contour')} {reason}: {some}"
+            placed.found.append(Problem(code, text, number))
         moved = compare_sources(np.array(slices), np.array(sources), target, "contours")
         if moved is not None:
-            laid.found.append(moved._replace(number=number))
-        laid.found += _find_gaps(laid, number)
-        if laid.polygons:
+            placed.found.append(moved._replace(number=number))
+        placed.found += _find_gaps(placed, number)
+        if placed.polygons:
             text = "contours have no grid: a shift within their slices cannot be seen"
-            laid.found.append(Found("CONTOURS_UNVERIFIED", text, number))
-        return laid
+            placed.found.append(Problem("CONTOURS_UNVERIFIED", text, number))
+        return placed
 
     def measure(self, fit: Fit | None) -> Measured:
         """Fill all contours; nothing is measured without images."""
         if fit is None:
             return Measured(Pieces.of([]))
         rows: list[tuple[int, ...]] = []
-        found: list[Found] = []
-        for number in dict.fromkeys(d.number for d in self.descriptions):
-            notes: dict[str, list[int]] = defaultdict(list)
-            for k, mask in self._fill(number, fit, range(fit.target.shape[0]), notes):
-                if box := find_box(mask):
-                    rows.append((number, k, int(mask.sum()), *box))
-            for code, slices in notes.items():
-                text = f"on {len(slices)} slices, such as {slices[0]}"
-                found.append(Found(code, text, number))
+        found: list[Problem] = []
+        for number, k, mask in self.masks(fit, found):
+            if box := find_box(mask):
+                rows.append((number, k, int(mask.sum()), *box))
         volume = fit.target.volume
         scale = None if volume is None else voxel_ml(volume.affine)
         return Measured(Pieces.of(rows), found, scale)
+
+    def masks(self, fit: Fit, found: list[Problem]) -> Iterator[tuple[int, int, Bools]]:
+        """Fill all contours; see `LabelFile.masks`."""
+        for number in dict.fromkeys(d.number for d in self.descriptions):
+            notes: dict[str, list[int]] = defaultdict(list)
+            for k, mask in self._fill(number, fit, range(fit.target.shape[0]), notes):
+                yield number, k, mask
+            for code, slices in notes.items():
+                text = f"on {counted(len(slices), 'slice')}, such as {slices[0]}"
+                found.append(Problem(code, text, number))
 
     def planes(self, number: int, fit: Fit, slices: range) -> Iterator[tuple[int, Bools]]:
         """Fill the contours of one ROI on some slices."""
@@ -246,11 +254,11 @@ class RtFile(LabelFile):
         self, number: int, fit: Fit, slices: range, notes: dict[str, list[int]]
     ) -> Iterator[tuple[int, Bools]]:
         shape = fit.target.shape[1:]
-        laid = self._lay(number, self._contours().get(number, []), fit.target)
-        for k in sorted(set(laid.polygons) & set(slices)):
+        placed = self._place(number, self._contours().get(number, []), fit.target)
+        for k in sorted(set(placed.polygons) & set(slices)):
             heartbeat(self._settings.decode_seconds)
             union, holes = np.zeros((2, *shape), bool)
-            for is_xor, points in laid.polygons[k]:
+            for is_xor, points in placed.polygons[k]:
                 mask, crossed = fill(points, shape)
                 if crossed:
                     notes["CONTOUR_CROSSED"].append(k)
@@ -313,13 +321,13 @@ def _numbers(data: Any) -> Floats:
     return np.array(data if data is not None else [], np.float64).ravel()
 
 
-def _find_gaps(laid: Laid, number: int) -> list[Found]:
+def _find_gaps(placed: PlacedContours, number: int) -> list[Problem]:
     """Slices without contour between slices with contours."""
-    there = sorted(laid.polygons)
+    there = sorted(placed.polygons)
     if not there:
         return []
     gaps = sorted(set(range(there[0], there[-1])) - set(there))
     if not gaps:
         return []
     some = ", ".join(map(str, gaps[:_MOST_GAPS])) + (", ..." if len(gaps) > _MOST_GAPS else "")
-    return [Found("CONTOUR_GAP", f"{len(gaps)} slices: {some}", number)]
+    return [Problem("CONTOUR_GAP", f"{counted(len(gaps), 'slice')}: {some}", number)]

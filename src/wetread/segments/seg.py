@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wetread.common.text import counted
 from wetread.errors import DecodeError, WetreadError
 from wetread.images.image import Image
 from wetread.pixels import Frames, read_frame
@@ -22,11 +23,11 @@ from wetread.segments.contents import (
     Description,
     Fit,
     Floats,
-    Found,
     Ints,
     LabelFile,
     Measured,
     Pieces,
+    Problem,
     Target,
     voxel_ml,
 )
@@ -72,15 +73,19 @@ class SegFile(LabelFile):
     def _read_segments(self, header: Dataset) -> None:
         found = [_describe(item) for item in items(header, "SegmentSequence")]
         if (more := len(found) - self._settings.segments) > 0:
-            self.found.append(Found("SEGMENT_LIMIT", f"{more:,} segments are left out"))
+            self.found.append(
+                Problem("SEGMENT_LIMIT", f"{counted(more, 'segment', 'are')} left out")
+            )
         self.descriptions = found[: self._settings.segments]
         if self.type == "LABELMAP":
             self.descriptions = [d for d in self.descriptions if not _is_background(d)]
         for number, times in Counter(d.number for d in self.descriptions).items():
             if times > 1:
-                self.found.append(Found("SEGMENT_TWICE", f"number {number} {times} times", number))
+                self.found.append(
+                    Problem("SEGMENT_TWICE", f"number {number} {times} times", number)
+                )
         if not self.descriptions:
-            self.found.append(Found("SEGMENT_UNREADABLE", "no Segment Sequence"))
+            self.found.append(Problem("SEGMENT_UNREADABLE", "no Segment Sequence"))
             self.descriptions = [Description(1)]
 
     def _read_references(self, header: Dataset) -> None:
@@ -103,7 +108,7 @@ class SegFile(LabelFile):
     def measure(self, fit: Fit | None) -> Measured:
         """Decode all frames, those of one position after each other."""
         slices = _number_positions(self.frames) if fit is None else fit.data.slices
-        found: list[Found] = []
+        found: list[Problem] = []
         rows: list[tuple[int, ...]] = []
         known = {description.number for description in self.descriptions}
         strange: set[int] = set()
@@ -122,23 +127,29 @@ class SegFile(LabelFile):
             if self.type != "LABELMAP":
                 self._note_overlap(owner, pixels, int(self.frames.number[at]), overlaps)
         found += [
-            Found("SEGMENT_UNDESCRIBED", f"pixels of segment {n}") for n in sorted(strange)[:20]
+            Problem("SEGMENT_UNDESCRIBED", f"pixels of segment {n}") for n in sorted(strange)[:20]
         ]
         for (a, b), count in overlaps.items():
-            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels shared with segment {b}", a))
-            found.append(Found("SEGMENTS_OVERLAP", f"{count:,} voxels shared with segment {a}", b))
+            found.append(
+                Problem("SEGMENTS_OVERLAP", f"{counted(count, 'voxel')} shared with segment {b}", a)
+            )
+            found.append(
+                Problem("SEGMENTS_OVERLAP", f"{counted(count, 'voxel')} shared with segment {a}", b)
+            )
         return Measured(Pieces.of(rows), found, self._voxel_ml(fit))
 
     def _decode_all(
-        self, order: Ints, found: list[Found]
+        self, order: Ints, found: list[Problem]
     ) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Decode frames; one that cannot be decoded is a problem of its segment."""
         try:
             with self._image.open_frames() as frames:
                 if len(frames) != len(self.frames.number):
                     given = len(self.frames.number)
-                    text = f"{len(frames)} frames, {given} of them described in the header"
-                    found.append(Found("SEGMENT_UNREADABLE", text))
+                    text = (
+                        f"{counted(len(frames), 'frame')}, {given} of them described in the header"
+                    )
+                    found.append(Problem("SEGMENT_UNREADABLE", text))
                 for at in order.tolist():
                     number = int(self.frames.number[at])
                     try:
@@ -146,9 +157,9 @@ class SegFile(LabelFile):
                     except WetreadError as error:
                         segment = None if number == LABELMAP else number
                         text = f"frame {at}: {error}"
-                        found.append(Found("SEGMENT_UNREADABLE", text, segment))
+                        found.append(Problem("SEGMENT_UNREADABLE", text, segment))
         except DecodeError as error:
-            found.append(Found("SEGMENT_UNREADABLE", str(error)))
+            found.append(Problem("SEGMENT_UNREADABLE", str(error)))
 
     def _decode(self, frames: Frames, at: int) -> np.ndarray[Any, Any]:
         heartbeat(self._settings.decode_seconds)
@@ -196,6 +207,40 @@ class SegFile(LabelFile):
         if not len(area) or distance is None or not np.isfinite(area).all():
             return None
         return float(area[0] * distance) / 1000
+
+    def masks(self, fit: Fit, found: list[Problem]) -> Iterator[tuple[int, int, Bools]]:
+        """Decode all frames once; see `LabelFile.masks`."""
+        slices = fit.data.slices
+        for at, pixels in self._decode_all(np.flatnonzero(slices >= 0), found):
+            for number, mask in self.split(at, pixels):
+                yield number, int(slices[at]), paste(mask, fit)
+
+    def split(self, at: int, pixels: np.ndarray[Any, Any]) -> Iterator[tuple[int, Bools]]:
+        """Yield number and mask of each described segment of a frame."""
+        numbers = [int(self.frames.number[at])]
+        if self.type == "LABELMAP":
+            numbers = np.unique(pixels).tolist()
+        known = {description.number for description in self.descriptions}
+        for number in numbers:
+            if number in known:
+                yield number, pixels == number if self.type == "LABELMAP" else self._binary(pixels)
+
+    def frame(self, at: int) -> Iterator[tuple[int, Bools]]:
+        """Yield number and mask of each segment of a frame, as stored.
+
+        Raises:
+            DecodeError: the frame cannot be decoded.
+        """
+        if at >= len(self.frames.number):
+            raise DecodeError(f"frame {at} is not described in the header")
+        with self._image.open_frames() as frames:
+            yield from self.split(at, self._decode(frames, at))
+
+    def find_first(self) -> int | None:
+        """First frame with foreground; None if all are empty."""
+        order = np.arange(len(self.frames.number))
+        pieces = self._decode_all(order, [])
+        return next((at for at, px in pieces if any(m.any() for _, m in self.split(at, px))), None)
 
     def planes(self, number: int, fit: Fit, slices: range) -> Iterator[tuple[int, Bools]]:
         """Decode the frames of one segment on some slices."""

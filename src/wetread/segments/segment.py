@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.common.text import counted
 from wetread.display.plot import COLOURS, Outline
 from wetread.errors import GeometryError, LimitError, UsageError
 from wetread.segments.contents import (
@@ -17,8 +18,8 @@ from wetread.segments.contents import (
     Description,
     Fit,
     Floats,
-    Found,
     LabelFile,
+    Problem,
 )
 from wetread.segments.seg import SegFile
 from wetread.series.volume import Volume
@@ -45,7 +46,7 @@ class Segment:
         file: LabelFile,
         description: Description,
         fit: Fit | None,
-        found: list[Found],
+        found: list[Problem],
         measure: Callable[[], dict[str, Any]],
         make_boxes: Callable[[], Boxes],
         accepted: Collection[str],
@@ -216,7 +217,7 @@ class Segment:
             opacity: of the area inside the outline, 0 to 1.
 
         Raises:
-            GeometryError: see `mask`; or the images are no volume.
+            GeometryError: see `mask`; or the images are not a volume.
         """
         fit = self._placed()
         if fit.target.volume is None:
@@ -247,7 +248,8 @@ class Segment:
         need, limit = slices * rows * columns * size, self._settings.volume_bytes
         if need > limit:
             raise LimitError(
-                f"{slices} slices need {need / GIB:.3g} GiB, more than Settings.volume_bytes, "
+                f"{counted(slices, 'slice', 'need')} {need / GIB:.3g} GiB, more than "
+                f"Settings.volume_bytes, "
                 f"{limit / GIB:.3g} GiB: read a part, such as read(slice(0, 100))"
             )
         return slices, rows, columns
@@ -261,9 +263,9 @@ WRONG = UNPLACED | ACCEPTABLE
 
 
 def find_alignment(
-    file: LabelFile, found: list[Found], fit: Fit | None, accepted: Collection[str] = ()
+    file: LabelFile, found: list[Problem], fit: Fit | None, accepted: Collection[str] = ()
 ) -> bool | None:
-    """True if a segment is aligned, False if a problem says otherwise, None if nobody can tell."""
+    """True if a segment is aligned, False if a problem says otherwise, None if that is unknown."""
     codes = {f.code for f in found}
     if codes & WRONG.difference(accepted):
         return False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from wetread.boxes.collection import Boxes
 from wetread.common.dataframe import to_frame
 from wetread.common.html import preview_html
 from wetread.common.progress import Progress
+from wetread.common.text import counted, pick
 from wetread.display.plot import Outline
 from wetread.errors import SEGMENT_PROBLEMS, UnknownNameError, WetreadError
-from wetread.segments.contents import Description, Fit, Found, LabelFile, Measured, Pieces
+from wetread.segments.contents import Description, Fit, LabelFile, Measured, Pieces, Problem
 from wetread.segments.match import Images
 from wetread.segments.segment import Segment, find_alignment
 from wetread.settings import Settings
@@ -79,7 +80,7 @@ class _Entry:
     """Number of the file."""
     description: Description
     fit: Fit | None
-    found: list[Found]
+    found: list[Problem]
 
 
 class Segments:
@@ -102,15 +103,11 @@ class Segments:
         self._files, self.root, self.images = files, root, images
         """Folder of the label files, and index of their images."""
         self._settings, self._progress, self._accepted = settings, progress, accepted
-        self._chosen: np.ndarray[Any, np.dtype[np.int64]] | None = None
-        self._whole: Segments = self
         self._measured: dict[int, Measured] = {}
 
     @cached_property
     def _entries(self) -> list[_Entry]:
         """All segments of all files, placed on their images."""
-        if self._whole is not self:
-            return self._whole._entries
         lookup = None if self.images is None else Images(self.images, self._settings)
         entries = []
         for at, file in enumerate(self._files):
@@ -125,8 +122,6 @@ class Segments:
 
     def _measure(self, at: int) -> Measured:
         """Pixels of the segments of one file."""
-        if self._whole is not self:
-            return self._whole._measure(at)
         if at not in self._measured:
             self._measured[at] = self._measure_file(at)
         return self._measured[at]
@@ -139,7 +134,7 @@ class Segments:
         try:
             measured = file.measure(fit)
         except WetreadError as error:
-            measured = Measured(Pieces.of([]), [Found("SEGMENT_UNREADABLE", str(error))])
+            measured = Measured(Pieces.of([]), [Problem("SEGMENT_UNREADABLE", str(error))])
         full = set(measured.pieces.number.tolist())
         for entry in entries:
             number = entry.description.number
@@ -147,20 +142,24 @@ class Segments:
             unread = any(f.code == "SEGMENT_UNREADABLE" for f in entry.found)
             known = fit is not None or file.kind != "RTSTRUCT"
             if number not in full and known and not unread:
-                entry.found.append(Found("SEGMENT_EMPTY", "no voxel", number))
+                entry.found.append(Problem("SEGMENT_EMPTY", "no voxel", number))
         return measured
 
     @cached_property
     def table(self) -> pa.Table:
         """The segments as an Arrow table; see docs/segments.md for its columns."""
-        if self._chosen is not None:
-            return self._whole.table.take(pa.array(self._chosen))
+        self._entries  # noqa: B018 - the series of the index are no part of the first file
         with Progress(self._progress and len(self._files) > 1, len(self._files)) as bar:
             for at in range(len(self._files)):
                 self._measure(at)
                 bar.add(1)
         rows = [self._row(number) for number in range(len(self._entries))]
         return pa.Table.from_pylist(rows, SCHEMA)
+
+    @cached_property
+    def _numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers of the segments of this table in `_entries`."""
+        return np.arange(len(self._entries))
 
     def _row(self, number: int) -> dict[str, Any]:
         entry = self._entries[number]
@@ -196,12 +195,9 @@ class Segments:
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        numbers = find_rows(self.table, expression)
-        selected = type(self)(
-            self._files, self.root, self.images, self._settings, accepted=self._accepted
-        )
-        selected._whole = self._whole
-        selected._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        rows = find_rows(self.table, expression)
+        selected = copy(self)
+        selected.table, selected._numbers = self.table.take(pa.array(rows)), self._numbers[rows]
         return selected
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
@@ -221,7 +217,7 @@ class Segments:
             raise UnknownNameError("problem code of segments", code, SEGMENT_PROBLEMS)
         self.table  # noqa: B018 - measures
         rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for number in self._numbers():
+        for number in self._numbers.tolist():
             entry = self._entries[number]
             for f in entry.found:
                 if code in (None, f.code):
@@ -234,7 +230,7 @@ class Segments:
 
     def boxes(self) -> Boxes:
         """Bounding boxes of all aligned segments, one per slice; see `Segment.boxes`."""
-        rows = [row for number in self._numbers() for row in self._boxes_of(number)]
+        rows = [row for number in self._numbers.tolist() for row in self._boxes_of(number)]
         return self._make_boxes(rows)
 
     def agreement(self) -> pd.DataFrame:
@@ -283,11 +279,6 @@ class Segments:
         if hidden:
             yield _name_hidden(hidden, volume.shape)
 
-    def _numbers(self) -> list[int]:
-        if self._chosen is None:
-            return list(range(len(self._entries)))
-        return list(map(int, self._chosen))
-
     def _boxes_of(self, number: int) -> Iterator[dict[str, Any]]:
         entry = self._entries[number]
         measured = self._measure(entry.at)
@@ -318,8 +309,12 @@ class Segments:
         boxes = Boxes.from_columns({**columns, "key": columns["image"]}, dialect="segments")
         return boxes if self.images is None or not rows else boxes.join(self.images)
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Rows for polars, pyarrow, DuckDB and others (Arrow PyCapsule interface)."""
+        return self.table.__arrow_c_stream__(requested_schema)
+
     def __len__(self) -> int:
-        return len(self._numbers())
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, key: int) -> Segment: ...
@@ -330,10 +325,10 @@ class Segments:
             if key not in SCHEMA.names:
                 raise UnknownNameError("column of the table of segments", key, SCHEMA.names)
             return to_frame(self.table.select([key]), "keep")[key]
-        return self._segment(self._numbers()[operator.index(key)])
+        return self._segment(int(self._numbers[pick(key, len(self), "segment")]))
 
     def __iter__(self) -> Iterator[Segment]:
-        yield from map(self._segment, self._numbers())
+        yield from map(self._segment, self._numbers.tolist())
 
     def _segment(self, number: int) -> Segment:
         entry = self._entries[number]
@@ -349,7 +344,10 @@ class Segments:
         )
 
     def __repr__(self) -> str:
-        return f"<Segments: {len(self):,} segments in {len(self._files):,} files of {self.root}>"
+        return (
+            f"<Segments: {counted(len(self), 'segment')} in "
+            f"{counted(len(self._files), 'file')} of {self.root}>"
+        )
 
     def _repr_html_(self) -> str:
         return preview_html(self.table.select(_PREVIEW), "segments")
@@ -357,7 +355,7 @@ class Segments:
 
 def _name_hidden(count: int, shape: tuple[int, ...]) -> Outline:
     """Entry of the legend for segments that are not drawn."""
-    text = f"not shown: {count} segment{'s' * (count > 1)} not aligned"
+    text = f"not shown: {counted(count, 'segment')} not aligned"
     return Outline(np.zeros(shape, bool), text, "#888888")
 
 

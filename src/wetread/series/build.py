@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 
 from wetread.common.arrays import filled
 from wetread.headers.macros import VARYING
-from wetread.series.checks import Found
+from wetread.series.checks import Problem
 from wetread.series.copies import compare_pairs
 from wetread.series.dividers import Dividers, encode
 from wetread.series.frames import SCHEMA, read_frames
 from wetread.series.geometry import Geometry, find_starts, measure, order
 from wetread.series.reading import (
     FUNCTIONAL,
+    VOLUMETRIC,
     Images,
     read_images,
     select_slices,
@@ -39,7 +40,7 @@ class Located(NamedTuple):
     """Problem with the number of its series."""
 
     series: int
-    found: Found
+    found: Problem
 
 
 @dataclass
@@ -240,7 +241,7 @@ def _may_repeat(result: Collection) -> Bools:
 
 
 def _enter(
-    result: Collection, name: int, first: int, stacks: list[Stack], found: list[Found]
+    result: Collection, name: int, first: int, stacks: list[Stack], found: list[Problem]
 ) -> None:
     """Enter the stacks of one series, whose slices are numbered from its first."""
     for number, stack in enumerate(stacks):
@@ -264,10 +265,10 @@ def _find_unnamed(images: Images) -> Iterator[Located]:
     """Series without Series Instance UID, and with one that occurs elsewhere."""
     for name in np.flatnonzero(images.unnamed).tolist():
         text = "grouped by folder, patient, study, modality, series number and description"
-        yield Located(name, Found("SERIES_UID_MISSING", (-1,), text))
+        yield Located(name, Problem("SERIES_UID_MISSING", (-1,), text))
     for name in np.flatnonzero(images.clashing).tolist():
         text = "the same UID occurs with another Patient ID or Study Instance UID"
-        yield Located(name, Found("SERIES_UID_CLASH", (-1,), text))
+        yield Located(name, Problem("SERIES_UID_CLASH", (-1,), text))
 
 
 def _find_unplaced(result: Collection) -> Iterator[Located]:
@@ -288,16 +289,17 @@ def _find_unplaced(result: Collection) -> Iterator[Located]:
         others = int(size[s.series[n]]) - 1
         if not some[n] and others:
             text += f"; none of the {others + 1} slices of the series has a usable position"
-        yield Located(int(s.series[n]), Found("POSITION_MISSING", (n,), text))
+        yield Located(int(s.series[n]), Problem("POSITION_MISSING", (n,), text))
 
 
 def _find_frames(result: Collection) -> Iterator[Located]:
-    """Multi-frame images with frames without position."""
+    """Multi-frame CT, MR, PET and the like with frames without position; no cine has any."""
     s = result.slices
-    numbers = np.flatnonzero(~result.geometry.placed & ((s.frame < 0) | (s.record >= 0)))
+    sliced = result.images.is_class((*VOLUMETRIC, *FUNCTIONAL))[s.row]
+    numbers = np.flatnonzero(~result.geometry.placed & ((s.record >= 0) | ((s.frame < 0) & sliced)))
     for n in np.sort(numbers[np.unique(s.row[numbers], return_index=True)[1]]).tolist():
         text = "no frame has a position" if s.frame[n] < 0 else "some frames have no position"
-        yield Located(int(s.series[n]), Found("FRAMES_UNPLACED", (n,), text))
+        yield Located(int(s.series[n]), Problem("FRAMES_UNPLACED", (n,), text))
 
 
 def _find_varying(result: Collection) -> Iterator[Located]:
@@ -316,7 +318,7 @@ def _find_varying(result: Collection) -> Iterator[Located]:
     for one, names in varying.items():
         n = slice_of[int(np.flatnonzero(image == one)[0])]
         text = f"frames differ in {', '.join(names)}"
-        yield Located(int(s.series[n]), Found("FRAMES_VARY", (n,), text))
+        yield Located(int(s.series[n]), Problem("FRAMES_VARY", (n,), text))
 
 
 def _find_composed(result: Collection) -> Iterator[Located]:
@@ -330,4 +332,4 @@ def _find_composed(result: Collection) -> Iterator[Located]:
         numbers = np.flatnonzero(mask)
         for at in np.unique(s.series[numbers], return_index=True)[1]:
             n = int(numbers[at])
-            yield Located(int(s.series[n]), Found(code, (n,), text))
+            yield Located(int(s.series[n]), Problem(code, (n,), text))

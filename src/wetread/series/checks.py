@@ -1,4 +1,4 @@
-"""Checks of one stack of slices: is it a volume, and which slice is wrong?"""
+"""Checks of one stack of slices: distances, alignment, and the slices that are wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from wetread.common.text import counted
 from wetread.series.slices import Bools, Floats, Ints
 from wetread.settings import Settings
 
@@ -14,7 +15,7 @@ _ALIKE = 0.1
 """Deviation of a distance from a multiple of the usual one, as a fraction of the usual one."""
 
 
-class Found(NamedTuple):
+class Problem(NamedTuple):
     """Problem of a series."""
 
     code: str
@@ -33,7 +34,7 @@ class Check(NamedTuple):
     regular: bool
     tilt: float
     """Angle between the normal and the line through the slices, in degrees; 0 without tilt."""
-    found: list[Found]
+    found: list[Problem]
 
 
 def check_stack(
@@ -51,7 +52,7 @@ def check_stack(
         depth: ascending projections on the normal in mm, (n,).
         position: Image Position (Patient), (n, 3).
         orientation: Image Orientation (Patient) of the stack, (6,).
-        filled: depths of slices of another kind; a gap there is no missing slice.
+        filled: depths of slices of another kind; a gap there is not a missing slice.
         settings: tolerances.
     """
     gaps = np.diff(depth)
@@ -61,10 +62,10 @@ def check_stack(
     tilt, shifts = _find_shifts(depth, position, orientation, settings)
     if tilt:
         text = f"each slice is displaced against the one before: {tilt:.2f} degrees"
-        found.append(Found("GANTRY_TILT", (int(slices[0]),), text))
+        found.append(Problem("GANTRY_TILT", (int(slices[0]),), text))
     for n, shift in shifts:
         text = f"displaced by {shift:.3g} mm in its plane"
-        found.append(Found("SLICE_SHIFTED", (int(slices[n]),), text))
+        found.append(Problem("SLICE_SHIFTED", (int(slices[n]),), text))
     return Check(uniform and not tilt and not shifts, tilt, found)
 
 
@@ -82,7 +83,7 @@ def _usual(gaps: Floats, settings: Settings) -> float:
 
 def _find_gaps(
     slices: Ints, depth: Floats, gaps: Floats, filled: Floats, settings: Settings
-) -> Iterator[Found]:
+) -> Iterator[Problem]:
     """Missing slices and uneven distances."""
     usual = _usual(gaps, settings)
     times = np.rint(gaps / usual)
@@ -105,19 +106,19 @@ def _find_gaps(
     yield from _find_uneven(slices, gaps, uneven, usual)
 
 
-def _say_missing(before: int, after: int, depths: Floats) -> Found:
+def _say_missing(before: int, after: int, depths: Floats) -> Problem:
     places = ", ".join(f"{depth:.6g}" for depth in depths[:3]) + ", ..." * (len(depths) > 3)
-    count = "1 slice is" if len(depths) == 1 else f"{len(depths)} slices are"
+    count = counted(len(depths), "slice", "are")
     text = f"{count} missing between {{0}} and {{1}}, at {places} mm along the normal"
-    return Found("SLICE_MISSING", (before, after), text, float(depths[0]), len(depths))
+    return Problem("SLICE_MISSING", (before, after), text, float(depths[0]), len(depths))
 
 
-def _find_uneven(slices: Ints, gaps: Floats, uneven: Bools, usual: float) -> Iterator[Found]:
+def _find_uneven(slices: Ints, gaps: Floats, uneven: Bools, usual: float) -> Iterator[Problem]:
     """Uneven distances, one problem per slice; one for the stack if most distances differ."""
     if 2 * uneven.sum() > len(gaps) > 2:
         text = f"{uneven.sum()} of {len(gaps)} distances differ from {usual:.6g} mm: "
         text += f"{gaps.min():.6g} to {gaps.max():.6g} mm"
-        yield Found("SPACING_UNEVEN", (int(slices[uneven.argmax()]),), text)
+        yield Problem("SPACING_UNEVEN", (int(slices[uneven.argmax()]),), text)
         return
     numbers = np.flatnonzero(uneven).tolist()
     while numbers:
@@ -126,10 +127,10 @@ def _find_uneven(slices: Ints, gaps: Floats, uneven: Bools, usual: float) -> Ite
         if numbers[:1] == [n + 1] and abs(gaps[n] + gaps[n + 1] - 2 * usual) < _ALIKE * usual:
             numbers.pop(0)
             text = f"{gaps[n]:.6g} mm and {gaps[n + 1]:.6g} mm from its neighbours, not {usual:.6g}"
-            yield Found("SPACING_UNEVEN", (next_,), text)
+            yield Problem("SPACING_UNEVEN", (next_,), text)
             continue
         text = f"{gaps[n]:.6g} mm from {{1}}, not {usual:.6g}"
-        yield Found("SPACING_UNEVEN", (next_, one), text)
+        yield Problem("SPACING_UNEVEN", (next_, one), text)
 
 
 def _find_shifts(

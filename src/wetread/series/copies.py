@@ -1,4 +1,4 @@
-"""Comparison of slices at one position: are their pixels equal?"""
+"""Comparison of the pixels of slices at one position."""
 
 from __future__ import annotations
 

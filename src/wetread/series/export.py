@@ -5,7 +5,6 @@ Files are named by series id, never by header values.
 
 from __future__ import annotations
 
-import csv
 import os
 from contextlib import closing
 from dataclasses import asdict
@@ -16,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wetread.common.files import MANIFEST, storage_errors
+from wetread.common.exports import replace_export
+from wetread.common.files import storage_errors
 from wetread.common.progress import Progress
 from wetread.errors import GeometryError, UnknownNameError, UsageError
 from wetread.images.batch import explain, explain_exit
 from wetread.images.export import write_manifest
-from wetread.series.nifti import SUFFIXES, check_path
+from wetread.series.nifti import check_path
 from wetread.series.table import Series, SeriesStack, SeriesTable
 from wetread.series.volume import Grid, Slice, Volume
 from wetread.settings import Settings
@@ -116,7 +116,6 @@ def export_volumes(
     check_files(index)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        before = _list_files(folder)
     if index.chosen is not None:  # a query would run again for every series
         index = IndexRows(index.root, index.schema, rows=all_rows(index))
     lines, volumes = _plan(index, SeriesTable(index, settings, progress), format)
@@ -129,21 +128,9 @@ def export_volumes(
             for line in table.to_pylist():
                 lines[line["series_id"], line["stack_index"]] |= line
     manifest = pa.Table.from_pylist(list(lines.values()), SCHEMA)
-    write_manifest(manifest, folder)
-    with storage_errors(folder):
-        for file in before - set(manifest["file"].to_pylist()):
-            (folder / file).unlink(missing_ok=True)
+    with replace_export(folder):
+        write_manifest(manifest, folder)
     return manifest
-
-
-def _list_files(folder: Path) -> set[str]:
-    """Volumes of an earlier export into a folder."""
-    try:
-        with open(folder / MANIFEST, newline="", encoding="utf-8") as text:
-            names = {str(row["file"]) for row in csv.DictReader(text) if "series_id" in row}
-    except (FileNotFoundError, UnicodeDecodeError, csv.Error):  # not of an export
-        return set()
-    return {name for name in names if Path(name).name == name and name.endswith(SUFFIXES)}
 
 
 def _plan(

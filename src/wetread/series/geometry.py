@@ -1,8 +1,8 @@
 """Geometry of all series at once, with the checks of the volume geometry index of IDC.
 
 The names and rules are those of the NCI Imaging Data Commons (`volume_geometry_index`). They
-describe all images of a series: a series of two acquisitions is no regularly spaced volume, though
-it may consist of two. A value that is absent in an image is never consistent.
+describe all images of a series: a series of two acquisitions is not a regularly spaced volume,
+though it may consist of two. A value that is absent in an image is never consistent.
 """
 
 from __future__ import annotations

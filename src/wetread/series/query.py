@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from wetread.boxes.reading import sql_tables
 from wetread.common.dataframe import to_frame
-from wetread.series.table import SeriesTable
-from wetread.series.tables import slice_table
 from wetread.table.query import check_select
 from wetread.table.rows import IndexRows, database
 
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wetread.boxes import Boxes
+    from wetread.series.table import SeriesTable
     from wetread.sources.find import PathLike
 
 _SLICES = """
@@ -40,7 +38,9 @@ class SeriesIndex(IndexRows):
 
     @cached_property
     def series(self) -> SeriesTable:
-        """Table with one row per series: what it is, and whether it is whole; computed on use."""
+        """Table with one row per series: attributes, geometry, problems; computed on first use."""
+        from wetread.series.table import SeriesTable
+
         return SeriesTable(self)
 
     def query(self, sql: str, boxes: Boxes | PathLike | None = None) -> pd.DataFrame:
@@ -58,6 +58,8 @@ class SeriesIndex(IndexRows):
         Raises:
             QueryError: not one SELECT statement, or an unknown column or table.
         """
+        from wetread.boxes.reading import sql_tables
+
         return to_frame(query(self, sql, tables=sql_tables(self, boxes)), "keep")
 
 
@@ -69,6 +71,8 @@ def query(
     tables: Mapping[str, pa.Table] = MappingProxyType({}),
 ) -> pa.Table:
     """Run one SELECT statement over an index and its series; see `table.query.query`."""
+    from wetread.series.table import SeriesTable
+
     series = index.series if isinstance(index, SeriesIndex) else SeriesTable(index)
     with database(index, seconds) as connection:
         for name, table in tables.items():
@@ -83,6 +87,8 @@ def _make(series: SeriesTable, name: str) -> pa.Table:
         return series.table
     if name == "series_problems":
         return series.problem_rows()
+    from wetread.series.tables import slice_table
+
     return series.collection.frames if name == "frames" else slice_table(series.collection)
 
 

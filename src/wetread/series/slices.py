@@ -42,7 +42,7 @@ class Slices:
     mosaic: Bools
     """MOSAIC in Image Type, (n,)."""
     composed: Bools
-    """Mosaic or PET reprojection: an image that is no slice, (n,)."""
+    """Mosaic or PET reprojection: an image that is not a slice, (n,)."""
     volumetric: Bools
     """CT, MR or PET Image Storage, for which a position is required, (n,)."""
 

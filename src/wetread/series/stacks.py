@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetread.series.checks import Found, check_stack
+from wetread.common.text import counted
+from wetread.series.checks import Problem, check_stack
 from wetread.series.copies import ALL_COMPARED
 from wetread.series.slices import Bools, Floats, Ints, Slices, cross
 from wetread.settings import Settings
@@ -35,7 +36,7 @@ DIVIDERS = (
 _TIMES = DIVIDERS[1:9]
 """Attributes of a dynamic series; if one explains the acquisitions, they are not mixed."""
 _FEW = 3
-"""Fewer slices are no volume of their own where they fill a gap of another stack."""
+"""Fewer slices are not a volume of their own where they fill a gap of another stack."""
 _ALIKE = float(np.cos(np.radians(10)))
 """Cosine of the largest angle between the normals of slices that may belong together."""
 _APART = 0.1
@@ -72,7 +73,7 @@ class Stack:
     by: dict[str, int] = field(default_factory=dict)
     """Attributes that divided the stack, with the code of its value."""
     localizer: bool = False
-    found: list[Found] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
 
 
 @dataclass
@@ -87,14 +88,16 @@ class Member:
     """Equal for files with equal UID, header and size, (n,)."""
 
 
-def divide(series: Member, settings: Settings, compare: Compare) -> tuple[list[Stack], list[Found]]:
+def divide(
+    series: Member, settings: Settings, compare: Compare
+) -> tuple[list[Stack], list[Problem]]:
     """Divide a series into stacks, the largest first, and check them."""
     s = series.slices
     used = series.placed & ~s.composed
     body = used & ~s.localizer
     if not body.any():
         body = used
-    found: list[Found] = []
+    found: list[Problem] = []
     if not used.any():
         return [], found
     direction = np.full(len(s), -1)
@@ -165,7 +168,7 @@ def _commonest(ids: Ints) -> int:
 
 def _find_mixed(
     s: Slices, body: Bools, direction: Ints, matrix: Ints, spacing: Ints
-) -> Iterator[Found]:
+) -> Iterator[Problem]:
     """Slices that differ from most of their series in kind, orientation, matrix or spacing."""
     numbers = np.arange(len(s))
     if not s.localizer.any() and not any(kind.any() for kind in (direction[body], matrix, spacing)):
@@ -173,18 +176,18 @@ def _find_mixed(
     localizers = numbers[s.localizer & ~s.composed]
     if not s.localizer[body].any():
         for n in localizers:
-            yield Found("LOCALIZER_IN_SERIES", (n,), "ImageType is LOCALIZER")
+            yield Problem("LOCALIZER_IN_SERIES", (n,), "ImageType is LOCALIZER")
     main = _commonest(direction[body])
     if not s.localizer[body].all():
         for n in numbers[body & (direction != main)]:
             angle = _angle(s.orientation[n], s.orientation[body & (direction == main)][0])
             text = f"the normal differs by {angle:.3g} degrees from most slices of the series"
-            yield Found("ORIENTATION_MIXED", (n,), text)
+            yield Problem("ORIENTATION_MIXED", (n,), text)
     usual = _commonest(matrix[body])
     like = s.matrix[body & (matrix == usual)][0]
     for n in numbers[(matrix != usual) & (direction >= 0)]:
         text = f"{_shape(s.matrix[n])}; most slices of the series: {_shape(like)}"
-        yield Found("MATRIX_MIXED", (n,), text)
+        yield Problem("MATRIX_MIXED", (n,), text)
     for one in np.unique(direction[body]):
         same = body & (direction == one) & (matrix == usual)
         if same.any():
@@ -192,7 +195,7 @@ def _find_mixed(
             like = s.spacing[same & (spacing == common)][0]
             for n in numbers[same & (spacing != common)]:
                 text = f"{_pair(s.spacing[n])}; most slices of the stack: {_pair(like)}"
-                yield Found("PIXEL_SPACING_MIXED", (n,), text)
+                yield Problem("PIXEL_SPACING_MIXED", (n,), text)
 
 
 def _angle(a: Floats, b: Floats) -> float:
@@ -313,17 +316,17 @@ def _drop_copies(
     others = np.concatenate([repeated, twins])
     places = np.concatenate([place[again], twin_place])
     pairs = np.array([[by_place[p], n] for p, n in zip(places.tolist(), others, strict=True)])
-    count = "1 position" if len(first) == 1 else f"{len(first)} positions"
-    text = f"{len(repeated)} images repeat {count}; no attribute divides them"
+    count = counted(len(first), "position")
+    text = f"{counted(len(repeated), 'image', 'repeat')} {count}; no attribute divides them"
     reasons = [text] if len(repeated) > len(first) else compare(pairs, len(twins))
     if any(reasons) and 2 * len(repeated) > max(len(first), 2):
-        stack.found.append(Found("SLICE_DUPLICATED", (int(repeated[0]),), text))
+        stack.found.append(Problem("SLICE_DUPLICATED", (int(repeated[0]),), text))
     else:
         sampled = len(twins) > ALL_COMPARED
         equal = "header and a sample of the pixels are equal" if sampled else "the pixels are equal"
         for (one, other), reason in zip(pairs.tolist(), reasons, strict=True):
             text = f"at the position of {{1}}; {reason or equal}"
-            stack.found.append(Found("SLICE_DUPLICATED", (other, one), text))
+            stack.found.append(Problem("SLICE_DUPLICATED", (other, one), text))
     if any(reasons):
         stack.blocked = True
         return
@@ -361,7 +364,7 @@ def _check(stack: Stack, others: list[list[Stack]], s: Slices, settings: Setting
         stack.found += check.found
         if not (s.spacing[first] > 0).all():
             stack.found.append(
-                Found("PIXEL_SPACING_MISSING", (int(first),), _pair(s.spacing[first]))
+                Problem("PIXEL_SPACING_MISSING", (int(first),), _pair(s.spacing[first]))
             )
     scout = stack.localizer and any(not other.localizer for group in others for other in group)
     known = bool((s.spacing[first] > 0).all() and (s.matrix[first] > 0).all())
@@ -370,7 +373,7 @@ def _check(stack: Stack, others: list[list[Stack]], s: Slices, settings: Setting
     return check.regular and known and not scout and not strange
 
 
-def _find_references(stack: Stack, s: Slices) -> list[Found]:
+def _find_references(stack: Stack, s: Slices) -> list[Problem]:
     """Slices with another frame of reference than most, whose positions cannot be compared."""
     stated = stack.slices[s.reference[stack.slices] >= 0]
     if not len(stated) or (s.reference[stated] == s.reference[stated[0]]).all():
@@ -378,7 +381,7 @@ def _find_references(stack: Stack, s: Slices) -> list[Found]:
     usual = _commonest(s.reference[stated])
     text = "another Frame of Reference UID than most slices of the stack"
     others = stated[s.reference[stated] != usual].tolist()
-    return [Found("FRAME_OF_REFERENCE_MIXED", (n,), text) for n in others]
+    return [Problem("FRAME_OF_REFERENCE_MIXED", (n,), text) for n in others]
 
 
 def _confirm(stack: Stack, others: list[list[Stack]], s: Slices, settings: Settings) -> bool:
@@ -422,11 +425,11 @@ def _block_unplaced(groups: list[list[Stack]], series: Member, matrix: Ints) -> 
             theirs = sum(gap.missing for gap in gaps) <= count
             stack.found = [f for f in stack.found if f not in gaps]
             if not theirs:
-                note = f"; {count} slices without position may be there"
+                note = f"; {counted(count, 'slice without position')} may be there"
                 stack.found += [gap._replace(text=gap.text + note) for gap in gaps]
 
 
-def _find_acquisitions(series: Member, stacks: list[Stack]) -> Iterator[Found]:
+def _find_acquisitions(series: Member, stacks: list[Stack]) -> Iterator[Problem]:
     """Stacks of several acquisitions, unless an attribute of time or contrast explains them."""
     name = DIVIDERS[0]
     divided = [stack for stack in stacks if name in stack.by]
@@ -443,4 +446,4 @@ def _find_acquisitions(series: Member, stacks: list[Stack]) -> Iterator[Found]:
                 return
     text = f"{count} values of AcquisitionNumber, each a stack of its own"
     second = next(stack for stack in divided if stack.by[name] != divided[0].by[name])
-    yield Found("ACQUISITIONS_MIXED", (int(second.slices[0]),), text)
+    yield Problem("ACQUISITIONS_MIXED", (int(second.slices[0]),), text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, overload
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from wetread.common.dataframe import to_frame
 from wetread.common.html import preview_html
+from wetread.common.text import counted, pick
 from wetread.errors import SERIES_PROBLEMS, GeometryError, UnknownNameError, UsageError
 from wetread.series import tables
 from wetread.series.affine import make_affine, read_spacing
@@ -56,22 +57,21 @@ class SeriesTable:
         self, index: IndexRows, settings: Settings = Settings(), progress: bool = True
     ) -> None:
         self._index, self._settings, self._progress = index, settings, progress
-        self._chosen: np.ndarray[Any, np.dtype[np.int64]] | None = None
-        self._whole: SeriesTable = self
 
     @cached_property
     def collection(self) -> Collection:
         """Slices, stacks and problems of all series of the index."""
-        if self._whole is not self:
-            return self._whole.collection
         return collect(self._index, self._settings, self._progress)
 
     @cached_property
     def table(self) -> pa.Table:
         """The series as an Arrow table; see docs/series.md for its columns."""
-        if self._chosen is not None:
-            return self._whole.table.take(pa.array(self._chosen))
         return tables.series_table(self.collection)
+
+    @cached_property
+    def _numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Numbers of the series of this table in the collection."""
+        return np.arange(len(self.collection.images.ids))
 
     def to_pandas(self) -> pd.DataFrame:
         """Convert to a DataFrame, one row per series."""
@@ -81,15 +81,14 @@ class SeriesTable:
         """Select series with an SQL expression, such as `"slice_spacing_mm < 2"`.
 
         A comparison with null is null: `regularly_spaced_3d_volume IS NOT TRUE` selects series that
-        are no volume, and those with one slice.
+        are not volumes, and those with one slice.
 
         Raises:
             QueryError: not an expression, or an unknown column.
         """
-        numbers = find_rows(self.table, expression)
-        selected = type(self)(self._index, self._settings)
-        selected._whole = self._whole
-        selected._chosen = numbers if self._chosen is None else self._chosen[numbers]
+        rows = find_rows(self.table, expression)
+        selected = copy(self)
+        selected.table, selected._numbers = self.table.take(pa.array(rows)), self._numbers[rows]
         return selected
 
     def problems(self, code: str | None = None) -> pd.DataFrame:
@@ -108,16 +107,14 @@ class SeriesTable:
         """The problems as an Arrow table; see `problems`."""
         if code is not None and code not in SERIES_PROBLEMS:
             raise UnknownNameError("problem code of series", code, SERIES_PROBLEMS)
-        return tables.problem_table(self.collection, self._numbers(), code)
+        return tables.problem_table(self.collection, self._numbers, code)
 
-    def _numbers(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Numbers of the series of this table in the collection."""
-        if self._chosen is not None:
-            return self._chosen
-        return np.arange(len(self.collection.images.ids))
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Rows for polars, pyarrow, DuckDB and others (Arrow PyCapsule interface)."""
+        return self.table.__arrow_c_stream__(requested_schema)
 
     def __len__(self) -> int:
-        return len(self.collection.images.ids) if self._chosen is None else len(self._chosen)
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, key: int) -> Series: ...
@@ -128,12 +125,12 @@ class SeriesTable:
             if key not in self.table.column_names:
                 raise UnknownNameError("column of the series table", key, self.table.column_names)
             return to_frame(self.table.select([key]), "keep")[key]
-        at = range(len(self))[operator.index(key)]
+        at = pick(key, len(self), "series")
         row = self.table.slice(at, 1).to_pylist()[0]
-        return Series(self.collection, int(self._numbers()[at]), row)
+        return Series(self.collection, int(self._numbers[at]), row)
 
     def __iter__(self) -> Iterator[Series]:
-        for number, row in zip(self._numbers().tolist(), self.table.to_pylist(), strict=True):
+        for number, row in zip(self._numbers.tolist(), self.table.to_pylist(), strict=True):
             yield Series(self.collection, number, row)
 
     def __repr__(self) -> str:
@@ -154,7 +151,7 @@ class SeriesStack:
     shape: tuple[int, int, int]
     """Number of slices, rows and columns."""
     spacing: tuple[float | None, float, float]
-    """Distance in mm between slices, rows and columns; None for slices that are no volume."""
+    """Distance in mm between slices, rows and columns; None for slices that are not a volume."""
     orientation: tuple[float, ...]
     """Image Orientation (Patient): row, then column vector."""
     origin: tuple[float, ...]
@@ -286,8 +283,8 @@ class Series:
             texts.append(f"and {len(rows) - _MOST_PROBLEMS} more, see problems()")
         if not rows:
             count = self.row["slices"]
-            texts = [f"{count} slice{'s' * (count != 1)} without regular distances"]
-        raise GeometryError(f"{self!r} is no volume: {'; '.join(texts)}")
+            texts = [f"{counted(count, 'slice')} without regular distances"]
+        raise GeometryError(f"{self!r} is not a volume: {'; '.join(texts)}")
 
     @property
     def _name(self) -> str:
@@ -297,8 +294,9 @@ class Series:
 
     def __repr__(self) -> str:
         return (
-            f"<Series: {self._name}, {self.row['slices']} slices, {self.row['stacks']} stacks, "
-            f"{self.row['volumes']} volumes>"
+            f"<Series: {self._name}, {counted(self.row['slices'], 'slice')}, "
+            f"{counted(self.row['stacks'], 'stack')}, "
+            f"{counted(self.row['volumes'], 'volume')}>"
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from wetread.common.text import counted
 from wetread.errors import DecodeError, LimitError, UsageError
 from wetread.images.image import Image
 from wetread.series.affine import read_spacing
@@ -270,7 +271,7 @@ class Volume:
             raise UsageError(f"slices={slices!r}: give a range, such as slices=slice(100, 150)")
         chosen = range(len(self.slices))[slices]
         if not chosen:
-            raise UsageError(f"{slices} selects none of {len(self.slices)} slices")
+            raise UsageError(f"{slices} selects none of {counted(len(self.slices), 'slice')}")
         if self.grid.samples > 1 and not stored:
             raise DecodeError(
                 f"{self._rows[0]['path']}: a colour image has no modality values; use stored"
@@ -291,7 +292,8 @@ class Volume:
         if (need := one * len(chosen)) > limit:
             some = max(1, limit // one)
             raise LimitError(
-                f"{len(chosen)} slices of {rows} x {columns} need {need / GIB:.3g} GiB, more than "
+                f"{counted(len(chosen), 'slice')} of {rows} x {columns} need {need / GIB:.3g} "
+                f"GiB, more than "
                 f"Settings.volume_bytes, {limit / GIB:.3g} GiB: read a part, such as "
                 f"volume.read(slices=slice(0, {some}))"
             )

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wetread.common.text import counted
 from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import DecodeError
 from wetread.headers.encodings import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
@@ -275,7 +276,7 @@ def _read_file(
     with image.open_frames() as frames:
         stated = frames.form.frames or 1
         if len(frames) > stated == 1:  # only one of them is at the position
-            raise DecodeError(f"{len(frames)} frames, the header states 1")
+            raise DecodeError(f"{counted(len(frames), 'frame')}, the header states 1")
         for part in parts:
             check_size(frames.form, frames.length, settings)  # before reading
             data = frames.load(part.frame, short=short)

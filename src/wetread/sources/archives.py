@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from wetread.errors import AccessError
+from wetread.errors import PROBLEMS, AccessError
 from wetread.settings import KIB, MIB, Settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class ArchiveError(AccessError):
         super().__init__(text)
         self.code = code
 
+    @property
+    def problem(self) -> str:
+        """Code and reason, as in `Member.problem`."""
+        return f"{self.code}: {self}"
+
 
 class Member(NamedTuple):
     """Member of an archive; the name b"" stands for the archive itself, with its problem."""
@@ -46,6 +51,7 @@ class Member(NamedTuple):
     """Unique within the archive: the second member named `a.dcm` is `a.dcm#2`."""
     size: int
     problem: str | None
+    """Problem code, and the reason after a colon."""
 
 
 class Archive(Protocol):
@@ -68,7 +74,7 @@ def is_archive_name(path: bytes) -> bool:
 
 
 def open_archive(path: bytes, settings: Settings) -> Archive | None:
-    """Open the archive at `path`; None if the file is no archive. The last archive stays open.
+    """Open the archive at `path`; None if the file is not an archive. The last archive stays open.
 
     Raises:
         ArchiveError: it is an archive, but nothing in it can be listed.
@@ -119,7 +125,9 @@ class _Zip:
             with _ZipDirectory(path) as file:
                 infos = [i for i in zipfile.ZipFile(file).infolist() if not _is_folder(i)]
         except Exception as error:  # damage raises half a dozen types
-            raise ArchiveError("BAD_ARCHIVE", f"not a readable zip: {error}") from error
+            end = "File is not a zip file" in str(error)  # zipfile finds no directory
+            text = "truncated: the directory at its end is missing" if end else error
+            raise ArchiveError("BAD_ARCHIVE", f"not a readable zip: {text}") from error
         # zipfile has decoded the names as cp437, which has a character for every byte.
         names = _unique_names([info.orig_filename.encode("cp437") for info in infos])
         self._infos = dict(zip(names, infos, strict=True))
@@ -132,21 +140,27 @@ class _Zip:
             yield Member(name, info.file_size, self._problem(info))
 
     def _problem(self, info: zipfile.ZipInfo) -> str | None:
-        limits = self._settings
-        too_large = info.file_size > limits.member_bytes
-        if too_large or info.file_size > limits.member_ratio * max(info.compress_size, 1):
-            return "BOMB"
-        # Not read: encrypted members, patches, and bzip2 and LZMA, because zipfile does not limit
-        # how much their decompressors return per step.
-        stored_or_deflated = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        return None if stored_or_deflated and not info.flag_bits & 0x61 else "BAD_ARCHIVE"
+        if problem := _find_bomb(info.file_size, info.compress_size, self._settings):
+            return problem
+        if info.flag_bits & _ENCRYPTED:
+            return "BAD_ARCHIVE: encrypted: extract it with its password"
+        if info.volume:
+            return "BAD_ARCHIVE: on another disk of a multi-disk archive"
+        if info.flag_bits & _PATCH:
+            return "BAD_ARCHIVE: a patch, not a file"
+        # zipfile does not limit how much the decompressors of bzip2 and LZMA return per step.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            number = info.compress_type
+            name = zipfile.compressor_names.get(number, f"method {number}")  # type: ignore[attr-defined]
+            return f"BAD_ARCHIVE: compressed by {name}; only deflate is read"
+        return None
 
     def open(self, name: bytes) -> BinaryIO:
         info = self._infos.get(name)
         if info is None:
             raise ArchiveError("BAD_ARCHIVE", "no such member")
         if problem := self._problem(info):
-            raise ArchiveError(problem, "the member is not readable")
+            raise _as_error(problem)
         try:
             start = self._data_offset(info)
             packed = _Stream(lambda n, at: self._bytes.pread(n, start + at), info.compress_size)
@@ -160,22 +174,41 @@ class _Zip:
                     member.seek(offset)
                 return member.read(count)
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise ArchiveError("BAD_ARCHIVE", str(error)) from error
+                text = str(error) or "truncated: its data end early"
+                raise ArchiveError("BAD_ARCHIVE", text) from error
 
         return io.BufferedReader(_Stream(read_at, info.file_size))
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
         """Offset of a member's data; the local header may differ from the central directory."""
         header = self._bytes.pread(_LOCAL_HEADER.size, info.header_offset)
+        if len(header) < _LOCAL_HEADER.size:
+            raise zipfile.BadZipFile("truncated: the local header is missing")
         signature, *_, name, extra = _LOCAL_HEADER.unpack(header)
         if signature != b"PK\x03\x04":
             raise zipfile.BadZipFile("no local header at the offset in the directory")
         return info.header_offset + _LOCAL_HEADER.size + int(name) + int(extra)
 
 
+_ENCRYPTED, _PATCH = 0x41, 0x20
+"""Flags of a member (APPNOTE 4.4.4); 0x40 is strong encryption."""
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _DIRECTORY_ENTRY = struct.Struct("<4s24x3H12x")
 """Signature, and the lengths of name, extra field and comment (APPNOTE 4.3.12)."""
+
+
+def _find_bomb(size: int, stored: int, settings: Settings) -> str | None:
+    """Problem of a member that is larger than the limits."""
+    if size > settings.member_bytes:
+        return f"BOMB: {size:,} bytes, more than Settings.member_bytes"
+    if size > settings.member_ratio * max(stored, 1):
+        return f"BOMB: {size:,} bytes of {stored:,}, beyond Settings.member_ratio"
+    return None
+
+
+def _as_error(problem: str) -> ArchiveError:
+    code, _, reason = problem.partition(": ")
+    return ArchiveError(code, reason or PROBLEMS[code].meaning)
 
 
 class _ZipDirectory(io.FileIO):
@@ -201,7 +234,7 @@ def _is_folder(info: zipfile.ZipInfo) -> bool:
 
 
 class _Extent(NamedTuple):
-    """Offset and size of a tar member, or the problem code of one that cannot be read."""
+    """Offset and size of a tar member, or the problem of one that cannot be read."""
 
     start: int = 0
     size: int = 0
@@ -260,19 +293,21 @@ class _Tar:
                         continue
                     links.append((len(found), target))
                 elif info.isreg():
-                    too_large = info.size > self._settings.member_bytes
-                    refused = "BOMB" if too_large else "BAD_ARCHIVE" if info.issparse() else None
+                    sparse = "BAD_ARCHIVE: a sparse file" if info.issparse() else None
+                    refused = _find_bomb(info.size, info.size, self._settings) or sparse
                     extent = files[name] = _Extent(info.offset_data, info.size, refused)
                 else:
                     extent = _Extent(problem="NOT_A_FILE")
                 found.append((name, extent))
             rest = self._bytes.pread(tarfile.BLOCKSIZE, tar.offset)
-            if rest.strip(b"\0") or self._bytes.damaged:
-                raise ArchiveError("BAD_ARCHIVE", "the archive is truncated or damaged")
+            if rest.strip(b"\0") or self._bytes.damage:
+                text = self._bytes.damage or "damaged: no header after the last member"
+                raise ArchiveError("BAD_ARCHIVE", text)
         except ArchiveError as error:
-            problem = error.code
-        except Exception:  # noqa: BLE001 - ReadError, ValueError, RecursionError, ...
-            problem = "BAD_ARCHIVE"
+            problem = error.problem
+        except Exception as error:  # noqa: BLE001 - ReadError, ValueError, RecursionError, ...
+            text = self._bytes.damage or f"damaged after {len(found)} members: {error}"
+            problem = f"BAD_ARCHIVE: {text}"
         for number, target in links:
             name = found[number][0]
             linked = files.get(target, _Extent(problem="BROKEN_LINK"))
@@ -293,7 +328,7 @@ class _Tar:
         if extent is None:
             raise ArchiveError("BAD_ARCHIVE", "no such member")
         if extent.problem:
-            raise ArchiveError(extent.problem, "the member is not readable")
+            raise _as_error(extent.problem)
         start = extent.start
         return io.BufferedReader(
             _Stream(lambda n, at: self._bytes.pread(n, start + at), extent.size)
@@ -303,7 +338,7 @@ class _Tar:
 class _PlainFile:
     """File with thread-safe reads at any offset."""
 
-    damaged = False
+    damage = ""
 
     def __init__(self, path: bytes) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
@@ -336,7 +371,8 @@ class _GzipFile:
         self._in = self._out = 0
         self._piece = b""  # the bytes before self._out
         self._checkpoints = [(0, 0, self._inflater.copy())]
-        self.damaged = False
+        self.damage = ""
+        """Reason why the data end early."""
 
     def pread(self, count: int, offset: int) -> bytes:
         pieces = []
@@ -370,12 +406,12 @@ class _GzipFile:
                     return False
                 self._inflater = zlib.decompressobj(31)  # gzip members may follow each other
             if not data:
-                self.damaged = True
+                self.damage = "truncated: the compressed data end early"
                 return False
             try:
                 self._piece = self._inflater.decompress(data, _PIECE)
-            except zlib.error:
-                self.damaged = True
+            except zlib.error as error:
+                self.damage = f"damaged: {error}"
                 return False
             left = len(self._inflater.unconsumed_tail) + len(self._inflater.unused_data)
             self._in += len(data) - left

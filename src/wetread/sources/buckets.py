@@ -35,9 +35,15 @@ _PAGE = 1000
 """Keys per page of a listing."""
 _BUFFER = 256 * KIB
 """Bytes per request when a stream is read in small pieces."""
-_DETAIL = re.compile(
-    r"status code: (\d+ [A-Za-z ]+)|(operation timed out|connection refused)", re.I
+_STATUS = re.compile(r"status code: (\d+ [A-Za-z ]+)", re.I)
+_UNREACHED = (
+    (re.compile(r"failed to lookup address|dns error"), "its host name is unknown"),
+    (re.compile(r"operation timed out"), "no answer in time"),
+    (re.compile(r'Os \{[^}]*message: "([^"]+)"'), "{}"),
+    (re.compile(r"(certificate[^\",)\n]*)", re.I), "{}"),
+    (re.compile(r"kind: (Connect|Timeout|Request)\b"), "no connection"),
 )
+"""Reasons for which a server cannot be reached, as obstore's exceptions show them."""
 
 
 class Listed(NamedTuple):
@@ -314,12 +320,21 @@ class _os_errors:  # noqa: N801 - used as a function
         if unnamed or isinstance(error, exceptions.InvalidPathError):
             raise OSError(errno.EINVAL, _UNNAMED, self._name) from None
         if isinstance(error, exceptions.BaseError):
-            detail = _DETAIL.search(str(error))
-            if detail and detail[0].endswith("416 Range Not Satisfiable"):  # it has become shorter
+            text = _explain(str(error))
+            if text.endswith("416 Range Not Satisfiable"):  # it has become shorter
                 raise OSError(errno.ESTALE, _CHANGED, self._name) from None
-            reason = next(filter(None, detail.groups()), "") if detail else ""
-            text = f"unexpected response of the store{f': {reason}' if reason else ''}"
             raise OSError(errno.EREMOTEIO, text, self._name) from None
+
+
+def _explain(text: str) -> str:
+    """Text of an exception of obstore in one line."""
+    if status := _STATUS.search(text):
+        return f"unexpected response of the store: {status[1]}"
+    for pattern, reason in _UNREACHED:
+        if found := pattern.search(text):
+            named = reason.format(*(group.lower() for group in found.groups()))
+            return f"the store cannot be reached: {named}"
+    return "unexpected response of the store"
 
 
 class _ObjectFile(io.RawIOBase):

@@ -14,17 +14,27 @@ import re
 import stat as mode
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 
 from wetread.common.arrays import array
-from wetread.errors import NotFoundError, StorageError, UsageError
-from wetread.settings import Settings
+from wetread.errors import NotFoundError, StorageError, UnknownNameError, UsageError
+from wetread.settings import KIB, Settings
 from wetread.sources.archives import ArchiveError, is_archive_name, open_archive
-from wetread.sources.buckets import ANONYMOUS, Listed, find_objects, is_url, open_bucket
+from wetread.sources.buckets import (
+    ANONYMOUS,
+    SCHEMES,
+    Listed,
+    find_objects,
+    is_url,
+    open_bucket,
+)
+from wetread.sources.folders import LISTS, list_folder, stat_files
 
 SOURCE_SCHEMA = pa.schema(
     [
@@ -36,13 +46,14 @@ SOURCE_SCHEMA = pa.schema(
         ("etag", pa.string()),
     ]
 )
-"""`path` is relative, POSIX, as bytes; a source with a `problem` (its code) is not opened."""
+"""`path` is relative, POSIX, as bytes; a source with a `problem` (its code, and
+the reason after a colon) is not opened."""
 
 INDEX_MARKER = "wetread-index.json"
 _MARKER = os.fsencode(INDEX_MARKER)
 PASSING = {errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY, errno.EINTR}
 """Transient errors: another try may succeed."""
-_INDEX_FILES = re.compile(
+_INDEX_FILES = (
     r"(^|/)(wetread-index\.json|parts/\d{20}-[0-9a-f]{8}\.parquet"
     r"|commits/(\d{20}-[0-9a-f]{8}|generation-\d{6})\.json)$"
 )
@@ -82,7 +93,7 @@ def find(
 
     Raises:
         NotFoundError: there is no such file, folder or object.
-        UsageError: `what` is an index, or a list that contains a URL.
+        UsageError: `what` is an index, a URL of another scheme, or a list that contains a URL.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -90,28 +101,34 @@ def find(
     ...     [batch["path"].to_pylist() for batch in find(folder).batches]
     [[b'a.dcm']]
     """
-    items = [what] if isinstance(what, str | bytes | os.PathLike) else list(what)
-    if any(map(is_url, items)):
+    given = [what] if isinstance(what, str | bytes | os.PathLike) else what
+    items = [os.fsencode(item) for item in given]
+    if any(b"://" in item and is_url(item) for item in items):
         if len(items) > 1:
             raise UsageError("one URL at a time; scan each into an index and merge them")
         return _find_objects(os.fsdecode(items[0]), size, settings)
-    paths = [path for item in items for path in _matches(os.fsencode(item))]
-    folders = {path for path in paths if os.path.isdir(path)}
-    tops = folders | {os.path.dirname(path) for path in paths if path not in folders}
+    absolute = [os.path.abspath(item) for item in items]
+    modes: dict[bytes, int] = {}
+    for item, path in zip(items, absolute, strict=True):
+        modes.update(_matches(item, path))
+    folders = {path for path, found in modes.items() if mode.S_ISDIR(found)}
+    tops = folders | {os.path.dirname(path) for path in modes.keys() - folders}
     root = os.path.commonpath(tops) if tops else os.fsencode(os.getcwd())
-    if len(paths) == 1 and os.path.lexists(os.path.join(paths[0], _MARKER)):
-        name = os.fsdecode(paths[0])
+    if len(modes) == 1 and os.path.lexists(os.path.join(*modes, _MARKER)):
+        name = os.fsdecode(*modes)
         raise UsageError(
             f"{name} is an index, not a folder of DICOM files: open it with wetread view, query "
             f"or mosaic, in Python with Index.open({name!r})"
         )
     prefix = os.path.join(root, b"")
-    keys = {os.path.join(path, b"") if path in folders else path for path in paths}
-    relative = (key[len(prefix) :].replace(os.fsencode(os.sep), b"/") for key in keys)
+    keys: dict[bytes, int] = {}
+    for path, found in modes.items():
+        full = os.path.join(path, b"") if path in folders else path
+        keys[full[len(prefix) :].replace(os.fsencode(os.sep), b"/")] = found
     walk = _Walk(prefix, stat, size, settings)
-    rows = _batches(walk.rows(_uncovered(relative)), size)
-    arguments = sorted({os.path.abspath(os.fsdecode(item)) for item in items})
-    return Origin(os.fsdecode(root), rows, tuple(arguments))
+    plain = {key for key, found in keys.items() if mode.S_ISREG(found) and not is_archive_name(key)}
+    rows = _batches(walk.rows(_uncovered(keys), plain), size)
+    return Origin(os.fsdecode(root), rows, tuple(sorted(set(map(os.fsdecode, absolute)))))
 
 
 def path_and_member(row: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -134,7 +151,7 @@ def open_source(
 
     Raises:
         ArchiveError: the member cannot be read; `code` is the problem code.
-        OSError: the file cannot be opened, or is no regular file.
+        OSError: the file cannot be opened, or is not a regular file.
     """
     if is_url(root):
         return open_bucket(root, settings).open(path.decode(), size, etag)
@@ -169,7 +186,7 @@ def _object_batches(
     waiting: list[Listed] = []
     try:
         for page in pages:
-            waiting += [one for one in page if not _INDEX_FILES.search(one.key)]
+            waiting += [one for one in page if not re.search(_INDEX_FILES, one.key)]
             while len(waiting) >= size:
                 yield _to_batch(waiting[:size])
                 waiting = waiting[size:]
@@ -194,14 +211,31 @@ def _to_batch(objects: list[Listed]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SOURCE_SCHEMA)
 
 
-def _matches(item: bytes) -> list[bytes]:
-    """Absolute paths of one argument: a path or a glob."""
-    if os.path.lexists(item):
-        return [os.path.abspath(item)]
-    found = glob.glob(item, recursive=True, include_hidden=True) if glob.has_magic(item) else []
-    if not found:
-        raise NotFoundError(f"no such file or folder: {os.fsdecode(item)}")
-    return [os.path.abspath(path) for path in found]
+def _matches(item: bytes, path: bytes) -> list[tuple[bytes, int]]:
+    """Absolute path of every match of an argument, a path or a glob, and its mode, 0 if unknown.
+
+    `path`: absolute path of the argument.
+    """
+    if (found := _mode(item)) or os.path.lexists(item):
+        return [
+            (path, _mode(path) if b".." in item else found)
+        ]  # a link before ".." leads elsewhere
+    names = glob.glob(item, recursive=True, include_hidden=True) if glob.has_magic(item) else []
+    if not names:
+        name = os.fsdecode(item)
+        scheme, is_address, _ = name.partition("://")
+        if is_address:
+            raise UnknownNameError("scheme of a URL", scheme, SCHEMES)
+        kind = "file matches" if glob.has_magic(item) else "such file or folder:"
+        raise NotFoundError(f"no {kind} {name}")
+    return [(path, _mode(path)) for path in map(os.path.abspath, names)]
+
+
+def _mode(path: bytes) -> int:
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):  # missing, a broken link, not allowed, or no name of a file
+        return 0
 
 
 def _uncovered(keys: Iterable[bytes]) -> Iterator[bytes]:
@@ -265,8 +299,19 @@ class _Walk:
         self._trees: dict[tuple[int, int], bytes] = {}
         """Real path by (device, inode) of the root of every tree: arguments, followed links."""
 
-    def rows(self, keys: Iterable[bytes]) -> Iterator[_Rows]:
-        """Yield the sources below `keys`; not recursive: paths may be deeper than the stack."""
+    def rows(self, keys: Iterable[bytes], plain: Container[bytes]) -> Iterator[_Rows]:
+        """Yield the sources below `keys`; not recursive: paths may be deeper than the stack.
+
+        `plain`: keys of regular files that are no archives.
+        """
+        for folder, group in groupby(keys, lambda key: _above(key) if key in plain else None):
+            if folder is None:
+                yield from self._each(group)
+            else:
+                yield from self._files(folder, [key[len(folder) :] for key in group])
+
+    def _each(self, keys: Iterable[bytes]) -> Iterator[_Rows]:
+        """Yield the sources below folders, and other ones of any kind."""
         for key in keys:
             if key and not key.endswith(b"/"):
                 yield from self._single(key)
@@ -301,34 +346,20 @@ class _Walk:
     def _list(self, folder: bytes) -> tuple[list[bytes], list[bytes], bool]:
         """Sorted names of regular files, of all other entries, and False if some are missing."""
         for pause in range(self._settings.retries, 0, -1):
-            files, others = [], []
-            try:
-                with os.scandir(self._root + folder) as entries:
-                    for entry in entries:
-                        try:
-                            if entry.is_file():
-                                files.append(entry.name)
-                            else:
-                                others.append(entry.name + b"/" * entry.is_dir())
-                        except OSError:  # a circular link, or one into an unreadable folder
-                            others.append(entry.name)
-                complete = True
+            files, others, error = _list_folder(self._root + folder)
+            if error not in PASSING or pause == 1:
                 break
-            except OSError as error:
-                complete = False
-                if error.errno not in PASSING or pause == 1:
-                    break
-                time.sleep(0.1)
+            time.sleep(0.1)
         # Only names of archives end in p, r or z: a cheap test for most files.
         archives = {name for name in files if name[-1] in b"przPRZ" and is_archive_name(name)}
         if archives:
             files = [name for name in files if name not in archives]
-        return sorted(files), sorted(others + list(archives)), complete
+        return sorted(files), sorted(others + list(archives)), not error
 
     def _files(self, folder: bytes, names: list[bytes]) -> Iterator[_Rows]:
         for start in range(0, len(names), self._size):
             some = names[start : start + self._size]
-            paths = [folder + name for name in some]
+            paths = [folder + name for name in some] if folder else some.copy()
             try:
                 sizes, times = self._stats(folder, some)
             except OSError:  # one of them is missing or unreadable
@@ -340,20 +371,18 @@ class _Walk:
     def _stats(self, folder: bytes, names: list[bytes]) -> tuple[list[int | None], ...]:
         if not self._stat:
             return [None] * len(names), [None] * len(names)
-        sizes: list[int | None] = []
-        times: list[int | None] = []
-        below = os.stat in os.supports_dir_fd  # a fifth faster than full paths
-        handle = os.open(self._root + folder, os.O_RDONLY) if below else None
-        prefix = b"" if below else self._root + folder
+        if not LISTS:
+            stats = [os.stat(self._root + folder + name) for name in names]
+            return [one.st_size for one in stats], [one.st_mtime_ns for one in stats]
+        sizes, times = np.empty((2, len(names)), np.int64)
+        handle = os.open(self._root + folder, os.O_RDONLY)
         try:
-            for name in names:  # no list of results: the garbage collector would walk it
-                stat = os.stat(prefix + name, dir_fd=handle)
-                sizes.append(stat.st_size)
-                times.append(stat.st_mtime_ns)
+            done = stat_files(handle, b"\0".join([*names, b""]), sizes, times)
         finally:
-            if handle is not None:
-                os.close(handle)
-        return sizes, times
+            os.close(handle)
+        if done < len(names):
+            raise OSError(f"{names[done]!r} has no stat")
+        return sizes.tolist(), times.tolist()
 
     def _single(self, path: bytes) -> Iterator[_Rows]:
         """Yield one source of any kind but a folder; of an archive, its members."""
@@ -379,7 +408,7 @@ class _Walk:
         try:
             archive = open_archive(self._root + path, self._settings)
         except ArchiveError as error:
-            yield self._row(path, error.code, stat)
+            yield self._row(path, error.problem, stat)
             return
         except OSError:
             yield self._row(path, "NO_ACCESS", stat)
@@ -422,5 +451,31 @@ class _Walk:
         return True
 
 
+def _above(key: bytes) -> bytes:
+    """Key of the folder of a file."""
+    return key[: key.rfind(b"/") + 1]
+
+
 def _lies_in(path: bytes, tree: bytes) -> bool:
     return path == tree or path.startswith(os.path.join(tree, b""))
+
+
+def _list_folder(folder: bytes) -> tuple[list[bytes], list[bytes], int]:
+    """Names of regular files, of other entries (folders end in "/"), and the error number."""
+    if LISTS:
+        return list_folder(folder, np.empty(32 * KIB, np.uint8))
+    files: list[bytes] = []
+    others: list[bytes] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_file():
+                        files.append(entry.name)
+                    else:
+                        others.append(entry.name + b"/" * entry.is_dir())
+                except OSError:  # a circular link, or one into an unreadable folder
+                    others.append(entry.name)
+    except OSError as error:
+        return files, others, error.errno or errno.EIO
+    return files, others, 0

@@ -95,6 +95,12 @@ def open_database(
             kind = str(error).partition(":")[0]  # what follows may quote a patient's value
             hint = "TRY_CAST and TRY give null where a value does not fit"
             raise QueryError(f"{kind} in some row; {hint}") from None
+        except duckdb.PermissionException:
+            raise QueryError(
+                "a query reads no files and no network, only the tables of the index; labels are "
+                "the table boxes with boxes=FILE; join another file in pandas, as "
+                "index.to_pandas().merge(pandas.read_csv(FILE), on=COLUMN, how='left')"
+            ) from None
         except duckdb.Error as error:  # all that DuckDB says is in the message
             raise QueryError(_explain(str(error), list(known) or columns)) from None
 

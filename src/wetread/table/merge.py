@@ -260,7 +260,10 @@ def compact(
 
 
 def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored], large: int) -> list[Stored]:
-    """Fresh parts that need no merge: those of `large` or more rows that overlap no other part."""
+    """Fresh parts that need no merge: those of `large` or more rows that overlap no other part.
+
+    The last part of a first scan may be smaller: later scans append to it.
+    """
     parts = sorted([*ordered, *fresh], key=lambda s: s.part.first)
     standing = []
     before: bytes | None = None
@@ -268,7 +271,8 @@ def _standing(ordered: Sequence[Stored], fresh: Sequence[Stored], large: int) ->
         part = stored.part
         alone = before is None or before < part.first
         alone &= following is None or part.last < following.part.first
-        if alone and stored in fresh and stored.keep.all() and part.rows >= large:
+        enough = part.rows >= large or (following is None and not ordered)
+        if alone and enough and stored in fresh and stored.keep.all():
             standing.append(stored)
         before = part.last if before is None else max(before, part.last)
     return standing

@@ -22,9 +22,9 @@ from wetread.sources.buckets import Bucket, is_url, open_bucket
 from wetread.sources.find import INDEX_MARKER
 
 T = TypeVar("T")
-_OWN = re.compile(r"(parts|commits)/")
+_OWN = r"(parts|commits)/"
 """Files that are deleted from the copy if they are no longer in the bucket."""
-_MARKERS = re.compile(rf"(shards/[^/]+/)?{re.escape(INDEX_MARKER)}")
+_MARKERS = rf"(shards/[^/]+/)?{re.escape(INDEX_MARKER)}"
 """Markers of an index, and of the shards of one."""
 _CONFLICT = "another scan of it has finished meanwhile; scan again"
 _FOLDER, _ADDRESS = "index", "url.txt"
@@ -83,12 +83,12 @@ def pull(folder: Path) -> None:
 
     with storage_errors(url):
         remote = _list_remote(bucket)
-        if remote and not any(map(_MARKERS.fullmatch, remote)):
+        if remote and not any(re.fullmatch(_MARKERS, key) for key in remote):
             raise IndexFormatError(
                 f"{url} is not an index: it has files and no {INDEX_MARKER}; choose a new folder"
             )
         for key in _list_local(folder) - set(remote):
-            if _OWN.match(key):
+            if re.match(_OWN, key):
                 (folder / key).unlink(missing_ok=True)
         for key in sorted(remote, key=_rank):
             if _rank(key)[0]:

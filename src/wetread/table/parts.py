@@ -237,7 +237,9 @@ def check_folder(folder: Path) -> None:
         IndexFormatError: not an index, or one of another schema version.
     """
     if not folder.exists():
-        raise NotFoundError(f"{folder}: no such index")
+        raise NotFoundError(f"{folder}: no such index; wetread scan FOLDER -o {folder} makes one")
+    if not folder.is_dir():
+        raise IndexFormatError(f"{folder} is a file, not an index, which is a folder")
     if not (folder / INDEX_MARKER).is_file():
         raise IndexFormatError(
             f"{folder} is not an index: it has no {INDEX_MARKER}; {STAMP.remedy}"

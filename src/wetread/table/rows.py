@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -141,6 +142,11 @@ class IndexRows:
         assert self.folder is not None
         return replace(type(self).read(self.folder), root=self.root, chosen=self.chosen)
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Rows for polars, pyarrow, DuckDB and others (Arrow PyCapsule interface)."""
+        rows = pa.RecordBatchReader.from_batches(self.schema, batches(self))
+        return rows.__arrow_c_stream__(requested_schema)
+
     def __len__(self) -> int:
         if self.rows is not None:
             return int(self.rows.num_rows)
@@ -202,10 +208,11 @@ def all_rows(index: IndexRows) -> pa.Table:
     """Every row, in order, in memory."""
     if index.rows is not None:
         return index.rows
-    if index.chosen is None:
-        source = _source(index)
-        rows = source if isinstance(source, pa.Table) else source.to_table()
-        return conform(rows, index.schema)  # a dataset loses the fields' metadata
+    if index.chosen is None:  # not as a dataset, whose module imports pandas
+        empty = pa.Table.from_batches([], index.schema)
+        with ThreadPoolExecutor() as pool:
+            parts = [conform(rows, index.schema) for rows in pool.map(_read_part, _paths(index))]
+        return pa.concat_tables([empty, *parts])
     return _select(index, "SELECT * FROM index").cast(index.schema)
 
 
@@ -216,13 +223,20 @@ def some_rows(index: IndexRows, start: int, stop: int) -> pa.Table:
     if index.chosen is not None:
         page = f"SELECT * FROM index LIMIT {stop - start} OFFSET {start}"
         return _select(index, page).cast(index.schema)
-    pieces = [index.schema.empty_table()]
+    pieces = [pa.Table.from_batches([], index.schema)]
     at = 0
     for path, part in zip(_paths(index), index.parts, strict=True):
         if at < stop and start < at + part.rows:
             pieces += _read_groups(path, start - at, stop - at)
         at += part.rows
     return pa.concat_tables([conform(piece, index.schema) for piece in pieces])
+
+
+def _read_part(path: str) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _read_groups(path: str, start: int, stop: int) -> Iterator[pa.Table]:

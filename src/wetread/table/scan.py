@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,10 @@ def scan(
             with locked(folder):
                 push_marker(folder, INDEX_MARKER)  # before any part
                 if not replace:
-                    _check_items(folder, read_generation(folder), origin)
+                    before = read_generation(folder)
+                    _check_items(folder, before, origin)
+                    if job is None:
+                        origin = _check_files(folder, before, origin)
                 engine.check(origin.root, address_of(folder) or str(folder))
                 _on_disk(folder, origin, options, engine, settings, bar)
             index = IndexRows.read(folder)
@@ -186,6 +190,19 @@ def _check_items(folder: Path, before: Generation | None, origin: Origin) -> Non
             "choose another folder for the index, or replace it with replace=True; if the files "
             "were moved, open the index with root=FOLDER (--root FOLDER on the command line)"
         )
+
+
+def _check_files(folder: Path, before: Generation | None, origin: Origin) -> Origin:
+    """Raise UsageError if there is no file left: a disk that is not mounted is an empty folder."""
+    first = next(origin.batches, None)
+    rows = sum(part.rows for part in before.parts) if before else 0
+    if first is None and rows:
+        raise UsageError(
+            f"no files in {', '.join(origin.items)}: is a disk not mounted? {folder} keeps its "
+            f"{rows:,} rows; to drop them, scan with replace=True (--replace on the command line)"
+        )
+    batches = origin.batches if first is None else chain([first], origin.batches)
+    return dataclasses.replace(origin, batches=batches)
 
 
 def _statistics(files: int, read: int, started: float, before: int = 0) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wetread.common.text import format_bytes
+from wetread.common.text import counted, format_bytes
 from wetread.table.query import query
 from wetread.table.rows import IndexRows
 
@@ -25,12 +25,14 @@ class Summary(dict[str, Any]):
     """
 
     def __str__(self) -> str:
-        lines = [f"{self['files']:,} files, {format_bytes(self['bytes'])}, in {self['root']}"]
+        lines = [
+            f"{counted(self['files'], 'file')}, {format_bytes(self['bytes'])}, in {self['root']}"
+        ]
         if "read" in self:
             rate = self["read"] / self["seconds"] if self["seconds"] else 0
             lines.append(f"read {self['read']:,} in {self['seconds']:.1f} s ({rate:,.0f} files/s)")
         if "series" in self:
-            lines.append(f"{self['series']:,} series, {self['volumes']:,} volumes")
+            lines.append(f"{self['series']:,} series, {counted(self['volumes'], 'volume')}")
         for key in filter(self.__contains__, _COUNTED):
             counts = self[key]
             width = max((len(f"{n:,}") for n in counts.values()), default=0)
@@ -72,7 +74,7 @@ def say_without_pixels(index: IndexRows) -> list[str]:
     """Message on rows without pixels, if any: "2 files without pixels: RT Plan Storage 2"."""
     counts = count_without_pixels(index)
     listed = ", ".join(f"{name} {n:,}" for name, n in counts.items())
-    return [f"{sum(counts.values()):,} files without pixels: {listed}"] if counts else []
+    return [f"{counted(sum(counts.values()), 'file')} without pixels: {listed}"] if counts else []
 
 
 def _counts(index: IndexRows, column: str, table: str) -> dict[str, int]:

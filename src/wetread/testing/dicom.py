@@ -149,6 +149,18 @@ def picture(number: int = 1, rows: int = 8, columns: int = 8) -> list[Element]:
     ]
 
 
+def rgb_form() -> list[Element]:
+    """Elements of interleaved RGB pixels of 8 bits, to change a `picture`."""
+    return [
+        element("SamplesPerPixel", 3),
+        element("PhotometricInterpretation", "RGB"),
+        element("PlanarConfiguration", 0),
+        element("BitsAllocated", 8),
+        element("BitsStored", 8),
+        element("HighBit", 7),
+    ]
+
+
 def radiograph(elements: int = 11, rows: int = 2580, columns: int = 2332) -> list[Element]:
     """Data set of a VinBigData radiograph: no UIDs, and JPEG 2000 of undefined length.
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow.compute as pc
+
 from wetread.boxes import Boxes
-from wetread.boxes.stroke_log import StrokeLog
+from wetread.boxes.stroke_log import StrokeLog, image_key
 from wetread.boxes.strokes import CONFLICT, MOST_LABEL, Item, Outcome, Stroke, check_name
 from wetread.boxes.table import PathLike
+from wetread.common.text import counted
 from wetread.errors import NotFoundError, UsageError
 from wetread.settings import Settings
 from wetread.sources.find import open_source, path_and_member
@@ -46,6 +50,9 @@ def open_writing(
     Raises:
         UsageError: one of the two without the other, or an invalid name.
         StorageError: the folder cannot be written, or another viewer writes this log.
+
+    Warns:
+        UserWarning: boxes of the reader, while the log has none.
     """
     labels = [check_name(label, "label", MOST_LABEL) for label in labels]
     if folder is None or reader is None:
@@ -53,7 +60,20 @@ def open_writing(
             return None
         raise UsageError('to annotate, give both reader="NAME" and write="FOLDER"')
     labels += [label for boxes in sides if boxes is not None for label in boxes.labels]
-    return Writing(StrokeLog(Path(folder), reader), tuple(dict.fromkeys(labels)), not show_others)
+    log = StrokeLog(Path(folder), reader)
+    if not log.replay.images and sides and sides[0] is not None:
+        _warn_of_own(sides[0], reader)
+    return Writing(log, tuple(dict.fromkeys(labels)), not show_others)
+
+
+def _warn_of_own(boxes: Boxes, reader: str) -> None:
+    """Warn of rows of the reader that are not in the log."""
+    if own := pc.sum(pc.equal(boxes.table["reader"], reader)).as_py():
+        text = (
+            f"{counted(own, f'row of reader {reader}', 'are')} not shown; to continue "
+            f"them, stop the viewer and"
+        )
+        warnings.warn(f"{text} copy them: wetread boxes FILE --to annotations", stacklevel=4)
 
 
 class Annotations:
@@ -112,8 +132,8 @@ class Annotations:
         _check_place(stroke, row)
         stroke = stroke._replace(blind=self._writing.blind)
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        key = stroke.image if row["member"] else row["path"]
-        facts = {"time": time, "reader": self._log.reader, "key": key, **self._file(stroke.image)}
+        facts = {"time": time, "reader": self._log.reader, "key": image_key(row)}
+        facts |= self._file(stroke.image)
         outcome = self._log.append(stroke, facts)
         state = {"status": outcome.status, "revision": outcome.revision, "read": self.count_read()}
         if outcome.status == CONFLICT:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from wetread.errors import NotFoundError, UsageError, WetreadError
 from wetread.viewer.annotation_routes import STROKES, AnnotationRoutes
 from wetread.viewer.guard import Guard
+from wetread.viewer.mask_routes import MaskRoutes
 from wetread.viewer.parameters import (
     check_id,
     read_group,
@@ -70,6 +71,7 @@ def make_app(
         Route("/api/misses", server.misses),
         Route("/api/images/{id}", server.image),
         Route("/api/images/{id}/header", server.header),
+        Route("/api/images/{id}/document", server.document),
         Route("/api/images/{id}/thumb", server.thumb),
         Route("/api/images/{id}/preview", server.preview),
         Route("/api/images/{id}/pixels", server.pixels),
@@ -78,6 +80,7 @@ def make_app(
         Route("/api/images/{id}/boxes", server.boxes),
         *(AnnotationRoutes(state, state.annotations).routes if state.annotations else ()),
         *SeriesRoutes(state).routes,
+        *MaskRoutes(state).routes,
     ]
 
     @contextlib.asynccontextmanager
@@ -179,6 +182,10 @@ class _Server:
         """Return the elements of its header."""
         search = request.query_params.get("search", "")
         return _json(await self._state.images.header(read_id(request), self._state.masked, search))
+
+    async def document(self, request: Request) -> Response:
+        """Return a report or another file without an image as text."""
+        return _json(await self._state.images.document(read_id(request), self._state.masked))
 
     async def thumb(self, request: Request) -> Response:
         """Return a thumbnail."""

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wetread.boxes.table import CORNERS
 from wetread.errors import UnknownNameError
 from wetread.images import batch
 from wetread.settings import Settings
 from wetread.table.problems import COLUMNS as PROBLEM_COLUMNS
 from wetread.table.query import name_column, parse_expression, query
 from wetread.table.rows import IndexRows, all_rows, encoded_columns, fetch
-from wetread.viewer.box_columns import NO_BOXES, BoxColumns, make_columns
+from wetread.viewer.box_columns import COLUMNS as BOX_COLUMNS
+from wetread.viewer.box_columns import NO_BOXES, BoxColumns, JoinedBoxes
 from wetread.viewer.facets import column_type, count_images, count_values
-from wetread.viewer.filter import BOX, NUMBER, Matches, RowFilter
+from wetread.viewer.filter import NUMBER, Matches, RowFilter
 from wetread.viewer.ids import Ids, to_number, to_numbers
 from wetread.viewer.marks import Marks
 from wetread.viewer.memo import memoize
@@ -44,7 +44,15 @@ TILE = (
     "pixel_length",
     "part",
 )
-"""Columns shown on a tile of the grid, in addition to the codes of its problems."""
+"""Columns shown on a tile of the grid, with the codes of its problems and its slice position."""
+_SLICE, _FILE_TYPE = "slice_position_mm", "file_type"
+_NOT_DICOM = "list_filter(problems, lambda f: f.code = 'NOT_DICOM')[1].text"
+"""Type of a file that is no DICOM: "PNG picture"."""
+_POSITION = """list_transform([{'p': ImagePositionPatient, 'o': ImageOrientationPatient}], lambda s:
+    s.p[1] * (s.o[2] * s.o[6] - s.o[3] * s.o[5])
+    + s.p[2] * (s.o[3] * s.o[4] - s.o[1] * s.o[6])
+    + s.p[3] * (s.o[1] * s.o[5] - s.o[2] * s.o[4]))[1]"""
+"""Projection of Image Position (Patient) on the normal of the slice; null without one."""
 REPETITIVE = (
     "read_status",
     "Modality",
@@ -94,7 +102,8 @@ class Catalogue:
         self._names = memoize(parse_expression, _CACHED)
         self._column = memoize(self._read_column, _CACHED // 2)
         self._matched = memoize(self._match, _CACHED)
-        self._boxes = memoize(self._make_boxes, 4)
+        self._joined = memoize(self._join_boxes, 2)
+        self._boxes = memoize(self._select_boxes, 4)
         self._place = memoize(lambda boxes: self._find_rows(boxes.ids), 3)
         self._tiles = memoize(self._read_tiles)
         self._ids = memoize(self._sort_ids)
@@ -116,8 +125,12 @@ class Catalogue:
         available = (name for name in dict.fromkeys([*TILE, *REPETITIVE]) if name in self.columns)
         codes = "list_distinct(list_transform(problems, lambda f: f.code)) AS problems"
         names = ", ".join(map(name_column, available))
-        tiles = query(self.index, f"SELECT {names}, {codes} FROM index")
-        for name in REPETITIVE:
+        tiles = query(
+            self.index,
+            f"SELECT {names}, {codes}, {_POSITION} AS {_SLICE}, "
+            f"{_NOT_DICOM} AS {_FILE_TYPE} FROM index",
+        )
+        for name in (*REPETITIVE, _FILE_TYPE):
             at = tiles.column_names.index(name)
             tiles = tiles.set_column(at, name, tiles[name].dictionary_encode().combine_chunks())
         return tiles
@@ -151,9 +164,7 @@ class Catalogue:
             self.check(name)
         ordered = self._ordered(row_query)
         numbers = ordered[offset : offset + limit]
-        tiles = self._tiles()
-        names = [name for name in (*TILE, "problems") if name in tiles.column_names]
-        rows = tiles.select(names).take(pa.array(numbers)).to_pylist()
+        rows = self.rows(numbers)
         if extra:
             more = self._fetch(numbers, list(dict.fromkeys(extra)), row_query).to_pylist()
             rows = [{**row, "columns": values} for row, values in zip(rows, more, strict=True)]
@@ -168,9 +179,10 @@ class Catalogue:
         """Columns of some rows, those of the boxes included."""
         own = [name for name in names if name in self.columns]
         rows = fetch(self.index, numbers.tolist(), own) if own else {}
-        images = self._boxes(row_query.iou, row_query.score).images if len(own) < len(names) else {}
-        at = pa.array(numbers)
-        return pa.table({n: rows[n] if n in own else images[n].take(at) for n in names})
+        if len(own) < len(names):
+            found, at = self._boxes(row_query.iou, row_query.score), pa.array(numbers)
+            rows = {n: rows[n] if n in own else found.image_column(n).take(at) for n in names}
+        return pa.table({name: rows[name] for name in names})
 
     def position(self, row_query: RowQuery, id_: str) -> dict[str, Any]:
         """Offset and neighbours of a row in a query; offset None if it does not match."""
@@ -233,10 +245,12 @@ class Catalogue:
         rows = self._tiles().select(["path", "member"]).take(pa.array(numbers, pa.int64()))
         return [f"{row['path']} {row['member'] or ''}".strip() for row in rows.to_pylist()]
 
-    def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    def rows(self, numbers: Sequence[int] | RowNumbers) -> list[dict[str, Any]]:
         """Columns of the tiles of rows."""
         tiles = self._tiles()
-        names = [name for name in (*TILE, "problems") if name in tiles.column_names]
+        names = [
+            name for name in (*TILE, _SLICE, _FILE_TYPE, "problems") if name in tiles.column_names
+        ]
         rows: list[dict[str, Any]] = (
             tiles.select(names).take(pa.array(numbers, pa.int64())).to_pylist()
         )
@@ -276,14 +290,14 @@ class Catalogue:
         numbers = self._ordered(row_query)
         if column in self.box_columns:
             matches = self._matched(*self._filter_key(row_query))
-            boxes = self._boxes(row_query.iou, row_query.score).boxes
-            if matches.boxes is not None:
-                boxes = boxes.take(pa.array(matches.boxes))
+            found = self._boxes(row_query.iou, row_query.score)
+            boxes = found.select([column], matches.boxes).select([NUMBER, column])
             shown = np.isin(boxes[NUMBER].to_numpy(), numbers, kind="table")
-            return count_images(boxes.filter(pa.array(shown)).select([NUMBER, column]))
+            hidden = found.count_hidden(numbers) if column == "score" else {}
+            return {**count_images(boxes.filter(pa.array(shown))), **hidden}
         self.check(column)
         if column in self.image_columns:
-            values = self._boxes(row_query.iou, row_query.score).images[column]
+            values = self._boxes(row_query.iou, row_query.score).image_column(column)
         elif column in self._tiles().column_names:  # of problems, the codes
             values = self._tiles()[column]
         else:
@@ -311,7 +325,7 @@ class Catalogue:
         if seed is not None:
             keys = pa.chunked_array([np.random.default_rng(seed).permutation(len(self))])
         elif order in self.image_columns:
-            keys = self._boxes(row_query.iou, row_query.score).images[order]
+            keys = self._boxes(row_query.iou, row_query.score).image_column(order)
         else:
             keys = query(self.index, f"SELECT {self._key(order)} AS key FROM index")["key"]
         ordered: RowNumbers = numbers[sort_stably(keys.take(pa.array(numbers)), desc)]
@@ -322,7 +336,7 @@ class Catalogue:
         if not (where.strip() and self.box_columns):
             return False
         names = self._names(where)
-        own = (*self.box_columns, *self.image_columns, "frame", *CORNERS)
+        own = {*BOX_COLUMNS, *self.image_columns}.difference(self.columns)
         return "boxes" in names.tables or not names.columns.isdisjoint(own)
 
     def _filter_key(self, row_query: RowQuery) -> tuple[str, float, float]:
@@ -343,16 +357,20 @@ class Catalogue:
         if not self._names_boxes(where):
             return self._rows.match(where, pa.table(rows), NO_BOXES, joined=False)
         found = self._boxes(iou, score)
-        rows |= {n: found.images[n] for n in self.image_columns if n in names.columns}
-        own = [name for name in found.boxes.column_names if name in names.columns]
-        boxes = found.boxes.select([NUMBER, BOX, *(n for n in own if n not in self.columns)])
+        rows |= {n: found.image_column(n) for n in self.image_columns if n in names.columns}
+        own = [name for name in BOX_COLUMNS if name in names.columns]
+        boxes = found.select(own)
         if "boxes" in names.tables:
             ids = self._tiles()["id"].take(boxes[NUMBER])
-            boxes = boxes.append_column("image", ids)
-        return self._rows.match(where, pa.table(rows), boxes, joined=bool(own))
+            boxes = boxes.append_column("id", ids).append_column("image", ids)
+        joined = not set(own).issubset(self.columns)
+        return self._rows.match(where, pa.table(rows), boxes, joined)
 
-    def _make_boxes(self, iou: float, score: float) -> BoxColumns:
-        return make_columns(len(self), self._find_rows, self._place, self._marks, iou, score)
+    def _join_boxes(self, iou: float) -> JoinedBoxes:
+        return JoinedBoxes(len(self), self._find_rows, self._place, self._marks, iou)
+
+    def _select_boxes(self, iou: float, score: float) -> BoxColumns:
+        return BoxColumns(self._joined(iou), score)
 
     def _find_rows(self, ids: Ids) -> NDArray[np.int64]:
         """Row number of each id; -1 for none."""

@@ -75,7 +75,7 @@ class Decoder:
         if cached := self._frames.get(key):
             return cached
         request = {"kind": "frame", "frame": number, "size": size}
-        metadata, data = await self._run(row, request, priority)
+        metadata, data = await self.run(row, request, priority)
         frame = to_frame(metadata, data)
         decoded = DecodedFrame(frame, *(metadata[name] for name in ("levels", "count", "form")))
         form = decoded.form
@@ -93,7 +93,7 @@ class Decoder:
     async def thumb(self, row: dict[str, Any], number: int, size: int, window: Any) -> bytes:
         """Thumbnail of a frame as JPEG; raises ProblemError if it cannot be decoded."""
         request = {"kind": "thumb", "frame": number, "size": size, "window": window}
-        _, data = await self._run(row, request, LATER)
+        _, data = await self.run(row, request, LATER)
         return bytes(data)
 
     async def slab(self, task: pa.Table) -> tuple[dict[str, Any], memoryview]:
@@ -108,10 +108,15 @@ class Decoder:
         except WorkerEndedError as error:
             raise ProblemError(*batch.explain_exit(error.status, str(error))) from None
 
-    async def _run(
+    async def run(
         self, row: dict[str, Any], request: dict[str, Any], priority: int
     ) -> tuple[dict[str, Any], memoryview]:
-        """Run a task in the pool; equal concurrent requests share one task."""
+        """Run a task in the pool; equal concurrent requests share one task.
+
+        Raises:
+            UsageError: a window or frame that does not exist.
+            ProblemError: the file cannot be displayed.
+        """
         if problem := self._problems.get(row["id"]):
             raise problem
         key = (row["id"], *map(str, request.values()))

@@ -17,6 +17,7 @@ from wetread.errors import QueryError
 from wetread.images.batch import bounded_memory
 from wetread.settings import MIB, Settings
 from wetread.table.database import ALL_ROWS, open_database
+from wetread.table.query import name_column
 from wetread.viewer.orders import distinct
 from wetread.workers.pool import Pool, WorkerEndedError
 
@@ -28,9 +29,10 @@ _GRACE = 1.0
 """Seconds after the time limit at which a process is ended; DuckDB stops most queries before."""
 _ROWS = f'SELECT "{NUMBER}" FROM "index" WHERE '
 _BOXES = (
-    f'SELECT DISTINCT "index"."{NUMBER}", boxes."{BOX}" FROM "index" '
-    f'LEFT JOIN boxes ON boxes."{NUMBER}" = "index"."{NUMBER}" WHERE '
+    f'SELECT DISTINCT "{NUMBER}", boxes."{BOX}" FROM "index" '
+    f'LEFT JOIN (SELECT {{}} FROM boxes) AS boxes USING ("{NUMBER}") WHERE '
 )
+"""A column of the index hides that of the boxes with its name."""
 
 
 class Matches(NamedTuple):
@@ -99,7 +101,9 @@ def run_filter(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     request = json.loads(row["request"])
     rows, boxes = (pa.ipc.open_stream(row[name]).read_all() for name in ("rows", "boxes"))
     numbers, error = b"", ""
-    sql = (_BOXES if request["joined"] else _ROWS) + f"({request['expression']}\n)"
+    own = [n for n in boxes.column_names if n == NUMBER or n not in rows.column_names]
+    select = _BOXES.format(", ".join(map(name_column, own))) if request["joined"] else _ROWS
+    sql = select + f"({request['expression']}\n)"
     memory = options["bytes"]
     try:
         with (

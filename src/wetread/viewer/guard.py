@@ -46,7 +46,8 @@ class Guard:
     ) -> None:
         self._posts = frozenset(posts)
         self._app, self._token = app, token.encode()
-        self._hosts = {host.lower() for host in (*LOCAL, *hosts)}
+        self._names = {host.lower() for host in hosts} - {*LOCAL}
+        self._hosts = {*LOCAL, *self._names}
         self._ancestors = " ".join(["'self'", *frame_ancestors])
         self._report_key = report_key.encode()
         self._headers = [
@@ -95,7 +96,7 @@ class Guard:
         post = scope["method"] == "POST" and _local_path(scope) in self._posts
         if scope["method"] not in ("GET", "HEAD") and not post:
             return 405, "only GET and HEAD are allowed"
-        if post and not _is_own(headers):
+        if post and not self._is_own(headers):
             return 403, "request from another site"
         if len(scope.get("query_string", b"")) > MAX_QUERY:
             return 414, f"the query string is longer than {MAX_QUERY} bytes"
@@ -123,17 +124,23 @@ class Guard:
             name, port = text, ""
         return name in self._hosts and (not port or port.isdecimal())
 
+    def _is_own(self, headers: Mapping[bytes, Sequence[bytes]]) -> bool:
+        """True for a request of the page itself, or of a program that is no browser.
 
-def _is_own(headers: Mapping[bytes, Sequence[bytes]]) -> bool:
-    """True for a request of the page itself, or of a program that is no browser.
+        Browsers state the relation only over HTTPS and to this machine; else the origin decides. It
+        is the Host header, or an additional name if a proxy has replaced that header.
+        """
+        sites, origins = headers.get(b"sec-fetch-site", []), headers.get(b"origin", [])
+        if sites:
+            return all(site == b"same-origin" for site in sites)
+        hosts = headers.get(b"host", [])
+        places = [origin.partition(b"://")[2] for origin in origins]
+        return all(place in hosts or _host_name(place) in self._names for place in places)
 
-    Browsers state the relation only over HTTPS and to this machine; else the origin decides.
-    """
-    sites, origins = headers.get(b"sec-fetch-site", []), headers.get(b"origin", [])
-    if sites:
-        return all(site == b"same-origin" for site in sites)
-    hosts = headers.get(b"host", [])
-    return all(origin.partition(b"://")[2] in hosts for origin in origins)
+
+def _host_name(place: bytes) -> str:
+    """Name of a host, without the port, in lower case."""
+    return place.decode("latin-1").lower().partition(":")[0]
 
 
 def _local_path(scope: Scope) -> str:

@@ -162,9 +162,10 @@ def view(
     if consensus not in METHODS:
         raise UnknownNameError("consensus", consensus, METHODS)
     environment = detect_environment()
-    sides = [None if side is None else open_boxes(side) for side in (boxes, predictions)]
+    rows = IndexRows.of(index)
+    sides = [None if side is None else open_boxes(side, rows) for side in (boxes, predictions)]
     return serve(
-        IndexRows.of(index),
+        rows,
         *sides,
         writing=open_writing(write, reader, labels, sides, show_others),
         port=port,

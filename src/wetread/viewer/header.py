@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from wetread.common.privacy import kind_of
+from wetread.common.text import counted
 from wetread.pixels.access import is_many
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _row(dataset: Dataset, tag: Any, masked: bool, depth: int) -> dict[str, Any]
             row["value"] = MASK
         elif element.VR == "SQ":
             items = list(element.value)
-            row["value"] = f"{len(items)} item{'' if len(items) == 1 else 's'}"
+            row["value"] = counted(len(items), "item")
             listed = items[:MAX_ITEMS] if depth < MAX_DEPTH else []
             row["items"] = [list(_rows(item, masked, depth + 1)) for item in listed]
         else:
@@ -70,8 +71,8 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bytes):
-        return f"{len(value):,} bytes"
-    if is_many(value) and not hasattr(value, "components"):  # not a PersonName
+        return counted(len(value), "byte")
+    if is_many(value):
         return "\\".join(str(part) for part in islice(value, MAX_LENGTH))
     return str(value)
 

@@ -32,7 +32,9 @@ from wetread.settings import Settings
 from wetread.viewer import header
 from wetread.viewer.catalogue import Catalogue
 from wetread.viewer.decoder import NOW, SOON, DecodedFrame, Decoder
+from wetread.viewer.documents import read_document
 from wetread.viewer.encoding import compress, pack, reduce, to_jpeg
+from wetread.viewer.masks import LABELS
 from wetread.viewer.thumbnails import ThumbnailCache
 from wetread.viewer.worker import ProblemError
 
@@ -46,7 +48,14 @@ NO_PIXELS = "no pixels: this is "
 """Start of the error of a file of a class without pixels, such as a report."""
 _OPEN = 64
 """Headers in the cache."""
-_COLUMNS = ("Modality", "Rows", "Columns", "PhotometricInterpretation", "NumberOfFrames")
+_COLUMNS = (
+    "SOPClassUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "PhotometricInterpretation",
+    "NumberOfFrames",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +97,7 @@ class ImageServer:
             "id": id_,
             "path": opened.image.name,
             "error": None,
+            "label": LABELS.get(opened.row.get("SOPClassUID") or ""),
             "problems": [_problem(p["code"], p["text"]) for p in opened.row["problems"] or ()],
             "series": series,
         }
@@ -114,6 +124,11 @@ class ImageServer:
             return header.list_elements(opened.image.header, masked, search)
 
         return await self._run(find)
+
+    async def document(self, id_: str, masked: bool) -> dict[str, Any]:
+        """Contents of a file without an image, as lines of text."""
+        opened = await self._open(id_)
+        return await self._run(lambda: read_document(opened.image.header, masked))
 
     async def thumb(self, id_: str, frame: int, size: int, window: Any) -> bytes:
         """Thumbnail as JPEG, with square pixels."""
@@ -350,13 +365,14 @@ def _undecoded(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _explain_absence(row: dict[str, Any], text: str) -> dict[str, str]:
+def _explain_absence(row: dict[str, Any], text: str) -> dict[str, Any]:
     """Title and text for a file that is no image by design: a document, or no DICOM at all."""
     if row["read_status"] == "not_dicom":
         kind = next((p["text"] for p in row["problems"] or () if p["code"] == "NOT_DICOM"), "")
         return {"absent": "Not a DICOM file", "error": kind[:1].upper() + kind[1:]}
-    if text.startswith(NO_PIXELS):
-        return {"absent": "No image in this file", "error": text.removeprefix(NO_PIXELS)}
+    if text.startswith(NO_PIXELS) and row["read_status"] == "ok":
+        what = text.removeprefix(NO_PIXELS)
+        return {"absent": "No image in this file", "error": what, "document": True}
     return {}
 
 

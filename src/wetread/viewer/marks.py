@@ -15,7 +15,7 @@ from wetread.boxes import Boxes
 from wetread.boxes.consensus import Method, have_corners, merge_readers
 from wetread.boxes.iou import find_overlaps
 from wetread.boxes.table import CORNERS
-from wetread.evaluation.bootstrap import Flags, Ints
+from wetread.evaluation.bootstrap import Flags, Floats, Ints
 from wetread.evaluation.cases import Cases, Side
 from wetread.evaluation.matching import match_free, pair_boxes
 from wetread.viewer.ids import Ids, to_id, to_number, to_numbers
@@ -116,7 +116,7 @@ class Marks:
         self.method = method
         self.ground_truth = memoize(self._merge)
         self.disagreement = memoize(lambda iou: disagreement(self.truth, iou), 4)
-        self._match = memoize(self._match_all, 4)
+        self.match = memoize(self._match_all, 4)
 
     @property
     def judging(self) -> bool:
@@ -152,13 +152,9 @@ class Marks:
     def _match_all(self, iou: float) -> Matched:
         return match(self.ground_truth().boxes, self.predictions.boxes, iou)
 
-    def judge(self, iou: float, score: float) -> Judgement:
-        """Predictions of at least `score`, matched to the ground truth."""
-        return self._match(iou).above(self.predictions.scores, score)
-
     def misses(self, iou: float, score: float) -> dict[str, dict[str, int]]:
         """False positives and false negatives by image; see `count_misses`."""
-        return count_misses(self.ground_truth(), self.predictions, self.judge(iou, score))
+        return count_misses(self.ground_truth(), self.predictions, self.match(iou).above(score))
 
     @cached_property
     def start(self) -> dict[str, Any]:
@@ -168,7 +164,7 @@ class Marks:
         right, the score that leaves ten predictions per image on average.
         """
         if self.judging:
-            best = best_score(self.judge(0.5, -np.inf), self.predictions.scores)
+            best = best_score(self.match(0.5))
             if best is not None:
                 return {"score": _floor(best[0]), "f1": best[1]}
         return {"score": _floor(tenth_score(self.predictions)), "f1": None}
@@ -179,44 +175,34 @@ def _floor(score: float) -> float:
     return max(0.0, math.floor(1000 * score) / 1000)
 
 
-class Judgement(NamedTuple):
+class Matched(NamedTuple):
     """Predictions matched to ground truth, by image, frame and label."""
 
     predicted: Ints
-    """(n,): row number of each judged prediction in its table."""
+    """(n,): row number of each prediction in its table."""
+    score: Floats
+    """(n,): its score."""
     hit: Flags
     """(n,): true positives."""
     counted: Flags
     """(n,): False for boxes that are neither right nor wrong."""
-    missed: Ints
-    """(m,): row numbers of one ground-truth box of each image, frame and label with misses."""
-    misses: Ints
-    """(m,): number of false negatives of each of them."""
-
-
-class Matched(NamedTuple):
-    """All predictions matched to ground truth; each minimum score keeps the matches above it."""
-
-    predicted: Ints
-    """(n,): row number of each prediction in its table."""
-    hit: Flags
-    counted: Flags
-    cell: Ints
-    """(n,): number of the image, frame and label in `first`; -1 if it has no ground truth."""
-    first: Ints
-    """(m,): row number of one ground-truth box of each image, frame and label."""
     expected: Ints
-    """(m,): number of ground-truth boxes of each."""
+    """(m,): row number of each ground-truth box."""
+    found: Floats
+    """(m,): score of the true positive that finds it, and above which it is missed; NaN for none.
+    The boxes of an image, frame and label count as found one after the other."""
 
-    def above(self, scores: NDArray[np.float64], score: float) -> Judgement:
-        """Judgement of the predictions of at least `score`; `scores` are of their table."""
-        shown = scores[self.predicted] >= score
-        hit = self.hit[shown]
-        hits = np.bincount(self.cell[shown][hit], minlength=len(self.first))
-        left = self.expected - hits
-        some = left > 0
-        missed = self.first[some]
-        return Judgement(self.predicted[shown], hit, self.counted[shown], missed, left[some])
+    def above(self, score: float) -> Matched:
+        """Matches of the predictions of at least `score`, which do not depend on those below."""
+        shown = self.score >= score
+        return Matched(
+            self.predicted[shown],
+            self.score[shown],
+            self.hit[shown],
+            self.counted[shown],
+            self.expected,
+            np.where(self.found >= score, self.found, np.nan),
+        )
 
 
 def match(truth: Boxes, predictions: Boxes, iou: float) -> Matched:
@@ -240,38 +226,30 @@ def match(truth: Boxes, predictions: Boxes, iou: float) -> Matched:
         return side.image * len(labels) + side.label
 
     real = ~expected.side.ignore
-    cell, first, count = np.unique(
-        cells(expected.side)[real], return_index=True, return_counts=True
-    )
-    own = cells(predicted.side)
-    at = np.minimum(np.searchsorted(cell, own), max(0, len(cell) - 1))
-    known = cell[at] == own if len(cell) else np.zeros(len(own), bool)
-    at = np.where(known, at, -1)
-    return Matched(predicted.rows, hit, counted, at, expected.rows[real][first], count)
+    at, scores = cells(expected.side)[real], predicted.side.score
+    own = cells(predicted.side)[hit]  # by descending score in each cell
+    turn = np.arange(len(own)) - np.searchsorted(own, own)
+    found = np.full(len(at), np.nan)
+    found[np.searchsorted(at, own) + turn] = scores[hit]
+    return Matched(predicted.rows, scores, hit, counted, expected.rows[real], found)
 
 
 def count_misses(
-    truth: BoxesByImage, predictions: BoxesByImage, judged: Judgement
+    truth: BoxesByImage, predictions: BoxesByImage, matched: Matched
 ) -> dict[str, dict[str, int]]:
     """False positives (`fp`) and false negatives (`fn`) of the images that have any."""
-    wrong = predictions.ids[judged.predicted[judged.counted & ~judged.hit]]
-    ids, at = np.unique(np.concatenate([wrong, truth.ids[judged.missed]]), return_inverse=True)
+    wrong = predictions.ids[matched.predicted[matched.counted & ~matched.hit]]
+    missed = truth.ids[matched.expected[np.isnan(matched.found)]]
+    ids, at = np.unique(np.concatenate([wrong, missed]), return_inverse=True)
     fp = np.bincount(at[: len(wrong)], minlength=len(ids))
-    fn = np.bincount(at[len(wrong) :], judged.misses, len(ids)).astype(int)
+    fn = np.bincount(at[len(wrong) :], minlength=len(ids))
     return {to_id(ids[i]): {"fp": int(fp[i]), "fn": int(fn[i])} for i in range(len(ids))}
 
 
-def best_score(judged: Judgement, scores: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Lowest score to show for the best F1, and that F1; None if no prediction is right.
-
-    Args:
-        judged: all predictions.
-        scores: of the table of the predictions.
-    """
-    counted = judged.counted
-    scores = scores[judged.predicted][counted]
-    hit = judged.hit[counted]
-    total = int(hit.sum() + judged.misses.sum())
+def best_score(matched: Matched) -> tuple[float, float] | None:
+    """Lowest score to show for the best F1, and that F1; None if no prediction is right."""
+    scores, hit = matched.score[matched.counted], matched.hit[matched.counted]
+    total = len(matched.expected)
     if not hit.any():
         return None
     order = np.argsort(-scores, kind="stable")

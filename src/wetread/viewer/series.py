@@ -12,7 +12,8 @@ from wetread.errors import PROBLEMS, SERIES_PROBLEMS, NotFoundError, UsageError
 from wetread.series.build import Collection
 from wetread.series.table import Series, SeriesTable
 from wetread.settings import Settings
-from wetread.table.rows import fetch_rows
+from wetread.table.query import query
+from wetread.table.rows import fetch_rows, take_rows
 from wetread.viewer.catalogue import Catalogue, RowNumbers, RowQuery
 from wetread.viewer.memo import memoize
 from wetread.viewer.orders import sort_stably
@@ -28,6 +29,9 @@ _ALIKE = (
 """Columns that are equal in slices of one grey scale."""
 _STACKS, _GROUPS = 64, 16
 """Series and orders of groups in the cache."""
+_UID = "SeriesInstanceUID"
+_MOST_ROWS = 10_000
+"""Files of a series that is computed before those of the whole index."""
 _MOST_LABELS = 256
 """Stacks of a series that the page lists."""
 
@@ -54,9 +58,12 @@ class SeriesCatalogue:
     """Series and studies of one index; computed on first use, thread-safe."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings = Settings()) -> None:
-        self._catalogue = catalogue
+        self._catalogue, self._settings = catalogue, settings
+        self.is_collected = False
+        """True once the series of the whole index are known."""
         self._table = SeriesTable(catalogue.index, settings, progress=False)
-        self._collect = memoize(lambda: self._table.collection)
+        self._collect = memoize(self._collect_all)
+        self._alone = memoize(self._separate, 2)
         self._rows_of = memoize(self._number_rows, len(KINDS))
         self._members = memoize(self._sort_members, len(KINDS))
         self._codes = memoize(self._list_codes)
@@ -65,6 +72,17 @@ class SeriesCatalogue:
         self._numbers = memoize(
             lambda: {name: number for number, name in enumerate(self.collection.images.ids)}
         )
+
+    def _collect_all(self) -> Collection:
+        collection = self._table.collection
+        self.is_collected = True
+        return collection
+
+    @property
+    def table(self) -> SeriesTable:
+        """One row per series."""
+        self._collect()  # once, for all threads
+        return self._table
 
     @property
     def collection(self) -> Collection:
@@ -226,11 +244,16 @@ class SeriesCatalogue:
     def stack(self, id_: str, frame: int) -> dict[str, Any]:
         """Slices around an image in spatial order, with the problems and stacks of its series.
 
-        `slices` is None for frames without a position, which are in the order of the file.
+        `slices` is None for frames without a position, which are in the order of the file. Until
+        the series of the whole index are known, only that of the image is computed.
         """
         row = self._catalogue.number(id_)
         if row is None:
             raise NotFoundError("no such image in this index")
+        if not self.is_collected:
+            (uid,) = fetch_rows(self._catalogue.index, np.array([row]), [_UID])[0].to_pylist()
+            if uid and (alone := self._alone(uid)) is not None:
+                return alone.stack(id_, frame)
         number = int(self._rows_of("series")[row])
         if number < 0:
             return {"series": None, "slices": None, "stacks": [], "marks": []}
@@ -260,6 +283,17 @@ class SeriesCatalogue:
             "orientation": list(one.orientation),
             "alike": self._are_alike(rows, series),
         }
+
+    def _separate(self, uid: str) -> SeriesCatalogue | None:
+        """Series of one UID by themselves; None for more than `_MOST_ROWS` files."""
+        index = self._catalogue.index
+        here = query(index, f'SELECT coalesce({_UID} = $1, false) AS here FROM "index"', [uid])
+        rows = np.flatnonzero(here["here"].to_numpy())
+        if not 0 < len(rows) <= min(_MOST_ROWS, len(index) - 1):
+            return None
+        alone = SeriesCatalogue(Catalogue(take_rows(index, rows), self._settings), self._settings)
+        alone._collect()
+        return alone
 
     def _find_slice(self, number: int, row: int, frame: int) -> int | None:
         first, end = self.collection.bounds.get(number, (0, 0))

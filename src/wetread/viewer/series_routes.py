@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from wetread.viewer.header import MASK
+from wetread.viewer.memo import memoize
 from wetread.viewer.parameters import (
     check_id,
     read_group,
@@ -34,6 +35,7 @@ class SeriesRoutes:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._collect = memoize(self._start_collecting)
         self.routes = [
             Route("/api/series", self.groups),
             Route("/api/series/{id}/{stack:int}", self.volume),
@@ -63,9 +65,14 @@ class SeriesRoutes:
         """Return the slices around an image."""
         id_, frame = read_image(request)
         found = await self._run(self._state.series.stack, id_, frame)
+        self._collect()
         for group in (found["series"] or {}, *found["stacks"]):
             self._mask(group)
         return to_json(found)
+
+    def _start_collecting(self) -> None:
+        """Compute the series of the whole index in the background, for what follows."""
+        self._state.executor.submit(lambda: self._state.series.collection)
 
     async def volume(self, request: Request) -> Response:
         """Describe a volume."""

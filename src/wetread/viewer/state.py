@@ -22,10 +22,11 @@ from wetread.viewer.facets import column_type
 from wetread.viewer.header import MASK
 from wetread.viewer.images import ImageServer
 from wetread.viewer.marks import Marks
+from wetread.viewer.masks import MaskServer
 from wetread.viewer.memo import memoize
 from wetread.viewer.series import SeriesCatalogue, severity_of
 from wetread.viewer.thumbnails import ThumbnailCache
-from wetread.viewer.volumes import VolumeServer
+from wetread.viewer.volumes import VolumeCache, VolumeServer
 
 PRESET_KEYS = {
     "soft": "3",
@@ -69,7 +70,9 @@ class State:
         cache = ThumbnailCache(thumbnails, index.root, settings.thumb_bytes)
         self.images = ImageServer(self.catalogue, cache, self.executor, settings)
         self.series = SeriesCatalogue(self.catalogue, settings)
-        self.volumes = VolumeServer(self.series, self.images.decoder, self.executor, settings)
+        volumes, decoder = VolumeCache(settings.volume_cache_bytes), self.images.decoder
+        self.volumes = VolumeServer(self.series, decoder, self.executor, volumes)
+        self.masks = MaskServer(self.catalogue, self.series, decoder, self.executor, volumes)
         self.misses = memoize(self.marks.misses, 16)
         self.report = memoize(self._build_report)
 
@@ -132,6 +135,7 @@ def describe(state: State) -> dict[str, Any]:
         "report": f"report?key={state.report_key}",
         "presets": presets,
         "masked": state.masked,
+        "masks": state.masks.count,
         "annotation": state.annotations.describe() if state.annotations else None,
     }
 

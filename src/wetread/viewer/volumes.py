@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from cachetools import LRUCache
@@ -19,7 +19,7 @@ from wetread.errors import DecodeError, LimitError, NotFoundError, UsageError
 from wetread.series.affine import find_axes
 from wetread.series.table import Series
 from wetread.series.volume import Volume
-from wetread.settings import MIB, Settings
+from wetread.settings import MIB
 from wetread.viewer import slabs
 from wetread.viewer.decoder import Decoder
 from wetread.viewer.encoding import compress, pack
@@ -46,6 +46,32 @@ class Loaded:
     scale: tuple[float, float] | None
     """Slope and intercept of stored values; None for modality values and colours."""
 
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return self.values.nbytes
+
+
+class Sized(Protocol):
+    """Value in the cache of volumes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        ...
+
+
+class VolumeCache(LRUCache[Any, Sized]):
+    """Cache of the volumes and masks of one index, the last used ones within a size in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit, lambda one: one.nbytes)
+
+    def make_room(self, need: int) -> None:
+        """Remove what was not used for longest until there is room for so many bytes."""
+        while self and self.currsize + need > self.maxsize:
+            self.popitem()
+
 
 class Cut(NamedTuple):
     """Axes of a plane: an axis of the array, and True if it runs from the last voxel."""
@@ -63,11 +89,14 @@ class VolumeServer:
     """
 
     def __init__(
-        self, series: SeriesCatalogue, decoder: Decoder, executor: Executor, settings: Settings
+        self,
+        series: SeriesCatalogue,
+        decoder: Decoder,
+        executor: Executor,
+        cache: VolumeCache,
     ) -> None:
         self._series, self._decoder, self._executor = series, decoder, executor
-        self._limit = settings.volume_cache_bytes
-        self._loaded = LRUCache[Key, Loaded](self._limit, lambda one: one.values.nbytes)
+        self._loaded, self._limit = cache, int(cache.maxsize)
         self._pending: dict[Key, asyncio.Task[Loaded]] = {}
         self._waiters: dict[Key, int] = {}
         self._one = asyncio.Lock()
@@ -149,7 +178,7 @@ class VolumeServer:
 
     async def _load(self, key: Key, volume: Volume) -> Loaded:
         """Voxels of a volume; concurrent requests share one load, cancelled if all have left."""
-        if cached := self._loaded.get(key):
+        if isinstance(cached := self._loaded.get(key), Loaded):
             return cached
         task = self._pending.get(key)
         if task is None:
@@ -216,12 +245,11 @@ class VolumeServer:
                 future.cancel()
 
     def _allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Array within the limit; volumes that were not used for longest make room for it."""
+        """Array within the limit, for which others in the cache make room."""
         need = math.prod(shape) * dtype.itemsize
         if need > self._limit:
             raise LimitError(_explain(need, self._limit))
-        while self._loaded and self._loaded.currsize + need > self._limit:
-            self._loaded.popitem()
+        self._loaded.make_room(need)
         return np.empty(shape, dtype)
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
@@ -250,18 +278,37 @@ def cut_plane(values: Array, affine: NDArray[np.float64], name: str, at: int) ->
     array([[1, 3, 3],
            [0, 2, 2]])
     """
+    cut = find_cut(affine, values.shape, name, at)
+    axis = cut.through[0]
+    return square_pixels(np.take(values, at, axis), affine, cut)
+
+
+def find_cut(affine: NDArray[np.float64], shape: tuple[int, ...], name: str, at: int) -> Cut:
+    """Axes of a plane of a volume; raises UsageError if there is no such plane."""
     if name not in PLANES:
         raise UsageError(f"plane must be one of {', '.join(PLANES)}")
     cut = _cuts(affine)[PLANES.index(name)]
-    axis = cut.through[0]
-    if not 0 <= at < values.shape[axis]:
-        raise UsageError(f"at must be from 0 to {values.shape[axis] - 1}")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    pixel = min(spacing[1:])
-    down, right = (_nearest(values.shape[a], spacing[a] / pixel, flipped) for a, flipped in cut[1:])
-    plane = np.take(values, at, axis)
+    if not 0 <= at < shape[cut.through[0]]:
+        raise UsageError(f"at must be from 0 to {shape[cut.through[0]] - 1}")
+    return cut
+
+
+def square_pixels(plane: Array, affine: NDArray[np.float64], cut: Cut) -> Array:
+    """Plane with square pixels, by nearest neighbour; see `cut_plane`.
+
+    Args:
+        plane: voxels along the two other axes of the array, in their order.
+        affine: (slice, row, column, 1) to LPS mm, 4 x 4.
+        cut: axes of the plane.
+    """
     if cut.down[0] > cut.right[0]:
         plane = np.swapaxes(plane, 0, 1)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    pixel = min(spacing[1:])
+    down, right = (
+        _nearest(size, spacing[axis] / pixel, flipped)
+        for size, (axis, flipped) in zip(plane.shape, cut[1:], strict=False)
+    )
     pixels: Array = plane[down[:, None], right]
     return pixels
 

@@ -28,6 +28,8 @@ from wetread.viewer.encoding import to_jpeg
 from wetread.workers.heartbeat import heartbeat
 
 FUNCTION = "wetread.viewer.worker:run_task"
+LABELS = "labels"
+"""Kind of the requests of `label_tasks`."""
 
 
 def make_task(row: dict[str, Any], request: dict[str, Any]) -> pa.Table:
@@ -43,6 +45,10 @@ def run_task(task: pa.Table, options: dict[str, Any]) -> pa.Table:
     request = json.loads(row["request"])
     if request["kind"] == slabs.KIND:
         return _to_table(*slabs.run(task, options["root"], request, settings))
+    if request["kind"] == LABELS:
+        from wetread.viewer import label_tasks  # only then: the first image waits for imports
+
+        return _to_table(*label_tasks.run(options["root"], row, request, settings))
     try:
         with batch.open_image(options["root"], row, settings) as (image, frames):
             heartbeat(settings.decode_seconds + frames.form.frame_bytes / settings.decode_rate)

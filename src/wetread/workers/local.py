@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -256,13 +256,14 @@ class _WorkerThread:
             with self._lock:
                 if self._stopped:
                     raise _ProcessEndedError
-                process = self._process = subprocess.Popen(
-                    # -P: no modules from the current folder, which may hold untrusted files
-                    [sys.executable, "-P", "-m", "wetread.workers.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
-                )
+                with _blocked_interrupts():
+                    process = self._process = subprocess.Popen(
+                        # -P: no modules from the current folder, which may hold untrusted files
+                        [sys.executable, "-P", "-m", "wetread.workers.worker"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env={**(_KEEP_MEMORY if self._call["each"] else {}), **_environment()},
+                    )
             try:
                 self._exchange(process, CALL, self._call)
                 return process
@@ -301,6 +302,22 @@ def _describe_status(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"signal {-status}"
+
+
+@contextlib.contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Block SIGINT in this thread and in the processes that it starts.
+
+    A worker ignores Ctrl-C, but only once Python has started; before, it would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _environment() -> dict[str, str]:

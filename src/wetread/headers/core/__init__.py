@@ -5,7 +5,8 @@ walk holds windows in an arena. A step that lacks bytes changes nothing, says wh
 and is repeated when they are there. So a row is a function of the bytes of the file alone.
 
 One class per subject, each on top of the one before: `source` (bytes), `record` (results),
-`meta`, `sequences`, `data`, `walk`. Their types are in the `.pxd` beside each.
+`meta`, `sequences`, `data`, `walk`. They are compiled as one class, with its types in `walk.pxd`,
+because Cython calls the methods of another class through a table.
 """
 
 from importlib.util import find_spec

@@ -30,6 +30,7 @@ cdef class ColumnBuilder(Numbers):
     cdef unsigned char[::1] stated
     cdef unsigned char[::1] unit
     cdef long long[:, ::1] counts
+    cdef long long parts  # of the text at hand, between backslashes
     cdef long long[:, ::1] places
     # Arrow buffers, as bytes and as numbers
     cdef unsigned char[::1] out
@@ -37,18 +38,18 @@ cdef class ColumnBuilder(Numbers):
     cdef long long[::1] out_long
     cdef double[::1] out_double
 
-    cdef int settle_element(self, long long i, int signed_row) except? -1 nogil
-    cdef int measure_element(self, long long i) except? -1 nogil
-    cdef Py_ssize_t trimmed(self, long long first, long long end) except? -1 nogil
-    cdef int is_plain(self, long long first, long long end) except? -1 nogil
-    cdef int count_element(self, long long i) except? -1 nogil
-    cdef int write_element(self, long long i) except? -1 nogil
+    cdef inline int settle_element(self, long long i, int signed_row) except? -1 nogil
+    cdef inline int measure_element(self, long long i) except? -1 nogil
+    cdef inline Py_ssize_t trimmed(self, long long first, long long end) except? -1 nogil
+    cdef inline int scan_text(self, long long first, long long end) except? -1 nogil
+    cdef inline int count_element(self, long long i) except? -1 nogil
+    cdef inline int write_element(self, long long i) except? -1 nogil
     cdef int write_list(self, long long i) except? -1 nogil
     cdef int write_part(self, long long i, long long first, long long end) except? -1 nogil
-    cdef int move_bounds(self, int code, long long row) except? -1 nogil
-    cdef int end_part(self, int code) except? -1 nogil
-    cdef int write_text(self, int code, long long first, long long end) except? -1 nogil
+    cdef inline int move_bounds(self, int code, long long row) except? -1 nogil
+    cdef inline int end_part(self, int code) except? -1 nogil
+    cdef inline int write_text(self, int code, long long first, long long end) except? -1 nogil
     cdef int write_tag(self, int code, long long first) except? -1 nogil
-    cdef int write_number(self, int code, int family, long long first, long long place) except? -1 nogil
+    cdef inline int write_number(self, int code, int family, long long first, long long place) except? -1 nogil
     cdef int parse(self, long long i, long long first, long long end, long long place) except? -1 nogil
-    cdef int fill(self, int code, long long place, int listed) except? -1 nogil
+    cdef inline int fill(self, int code, long long place, int listed) except? -1 nogil

@@ -5,6 +5,11 @@
 import cython
 
 SILENT = cython.declare(cython.int, 0x4E55)  # UN, or no VR at all: the dictionary's counts
+ONES = cython.declare(cython.ulonglong, 0x0101010101010101)
+ONE = cython.declare(cython.ulonglong, 1)
+LOW = cython.declare(cython.ulonglong, 0x7F7F7F7F7F7F7F7F)
+BACKSLASHES = cython.declare(cython.ulonglong, 0x5C5C5C5C5C5C5C5C)
+ESCAPES = cython.declare(cython.ulonglong, 0x1B1B1B1B1B1B1B1B)
 PIXEL_REPRESENTATION = cython.declare(cython.uint, 0x00280103)
 
 
@@ -95,7 +100,7 @@ class ColumnBuilder(Numbers):
         self.start[i] = first
         if family <= DATE:
             length = self.trimmed(first, first + length) - first
-            if not self.is_plain(first, first + length):
+            if not self.scan_text(first, first + length):
                 self.odd[i] |= NOT_ASCII
         elif family != LENGTH:
             if length % unit or (length > unit and not self.is_list[self.code[i]]):
@@ -111,57 +116,59 @@ class ColumnBuilder(Numbers):
             end -= 1
         return end
 
-    def is_plain(self, first, end):
-        """True if all bytes are ASCII and none begins an escape sequence."""
+    def scan_text(self, first, end):
+        """True if all bytes are ASCII and none begins an escape sequence; count the parts."""
         k: cython.longlong = first
-        word: cython.uint
-        high: cython.uint = 0
-        escape: cython.uint = 0
+        word: cython.ulonglong
+        found: cython.ulonglong
+        other: cython.ulonglong = 0
+        self.parts = 1
         if first == end:
             return 1
-        if self.arena[first] | self.arena[end - 1] >= 0x80:  # an IndexError if it is outside
+        if self.arena[first] + self.arena[end + 7] < 0:  # outside: an IndexError
             return 0
-        while k + 4 <= end:
-            word = wetread_word(cython.address(self.arena[k]))
-            high |= word
-            word ^= 0x1B1B1B1B
-            escape |= (word - 0x01010101) & ~word
-            k += 4
         while k < end:
-            if self.arena[k] >= 0x80 or self.arena[k] == 0x1B:
-                return 0
-            k += 1
-        return ((high | escape) & cython.cast(cython.uint, 0x80808080)) == 0
+            word = wetread_long(cython.address(self.arena[k]))
+            if end - k < 8:
+                word &= (ONE << 8 * (end - k)) - 1
+            found = word ^ ESCAPES
+            other |= word | (found - ONES) & ~found
+            found = word ^ BACKSLASHES
+            found = ~((found & LOW) + LOW | found | LOW)  # the high bit of every backslash
+            self.parts += (found >> 7) * ONES >> 56
+            k += 8
+        return other & ~LOW == 0
 
     def count_element(self, i):
-        """Add the size of a value to that of its column."""
-        k: cython.longlong
+        """Add the size of a value to that of its column; of a text, after `scan_text`."""
         code: cython.int = self.code[i]
         family: cython.int = self.family[i]
         parts: cython.longlong = 1
         self.counts[COUNTED, code] += 1
         if self.size[i] < 0:
             return OK
-        if family <= DATE and self.is_list[code]:
-            for k in range(self.start[i], self.start[i] + self.size[i]):
-                parts += self.arena[k] == 0x5C
-        elif self.is_list[code]:
-            parts = self.size[i] // self.unit[family]
+        if self.is_list[code]:
+            parts = self.parts if family <= DATE else self.size[i] // self.unit[family]
         self.counts[BYTES, code] += TAG_CHARACTERS * parts if family == AT else self.size[i]
         self.counts[PARTS, code] += parts
         return OK
 
     def replace(
         self,
-        i: cython.Py_ssize_t,
+        index: cython.longlong[::1],
         arena: cython.const[cython.uchar][::1],
-        start: cython.longlong,
-        size: cython.longlong,
+        start: cython.longlong[::1],
+        size: cython.longlong[::1],
     ):
-        """Take the bytes of a text from another place, in an arena that may be a new one."""
+        """Take the bytes of texts from other places, in an arena that may be a new one."""
+        k: cython.Py_ssize_t
+        i: cython.longlong
         self.arena = arena
-        self.start[i], self.size[i] = start, size
-        self.count_element(i)
+        for k in range(index.shape[0]):
+            i = index[k]
+            self.start[i], self.size[i] = start[k], size[k]
+            self.scan_text(start[k], start[k] + max(size[k], 0))
+            self.count_element(i)
 
     # --- write: the values, in the buffers of their columns
 

@@ -65,6 +65,7 @@ cpdef enum:
     HASHED = 8192  # first bytes of a file, of which the header's hash is
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
     PIXEL_HEAD = 12  # first bytes of pixels
+    CLOSE = 16  # bytes between values that are kept with them
     ENTRY = 36  # bytes of an element in the table
     TIMED = 16  # files whose mean time to open counts
     SHORT = 64  # bytes of a value that has room in any row

@@ -23,6 +23,7 @@ D_LISTED: int
 D_REPEATED: int
 D_VENDOR: int
 ENCAPSULATED: int
+CLOSE: int
 ENTRY: int
 FD: int
 FILLED: int

@@ -16,7 +16,6 @@ K_FULL_BYTES = cython.declare(cython.int, NUMBER["FULL_BYTES"])
 K_FULL_ELEMENTS = cython.declare(cython.int, NUMBER["FULL_ELEMENTS"])
 K_LONG_VALUE = cython.declare(cython.int, NUMBER["LONG_VALUE"])
 K_MANY_VALUES = cython.declare(cython.int, NUMBER["MANY_VALUES"])
-K_NO_DATA_SET = cython.declare(cython.int, NUMBER["NO_DATA_SET"])
 K_NO_ELEMENT = cython.declare(cython.int, NUMBER["NO_ELEMENT"])
 K_NO_FRAGMENT = cython.declare(cython.int, NUMBER["NO_FRAGMENT"])
 K_NO_FRAGMENTS_END = cython.declare(cython.int, NUMBER["NO_FRAGMENTS_END"])
@@ -178,7 +177,8 @@ class DataSet(Sequences):
             return OK
         if cut or wanted:
             if self.taken + kept > self.most_bytes:
-                self.over_limit(kept)
+                self.taken += kept
+                self.stop_at_limit()
                 return OK
             place = self.at(value, kept)
             if place == -2:
@@ -249,6 +249,8 @@ class DataSet(Sequences):
         have: cython.longlong = self.size - value
         first: cython.int = self.rows[R_PIXEL_OFFSET, self.row] < 0
         if self.length == UNDEFINED and first:
+            if self.note_fragment(value) == NEED:
+                return NEED
             self.exact = 1
             place = self.at(self.size - 8, 8)
             if place == -2:
@@ -271,6 +273,22 @@ class DataSet(Sequences):
             self.phase = P_END
         else:
             self.pos = value + self.length
+        return OK
+
+    def note_fragment(self, offset):
+        """Note the end of the first fragment behind the offset table, if it is in the head."""
+        place: cython.longlong
+        for _ in range(2):
+            if offset + PIXEL_HEAD > self.row_head and self.row_head < self.head_size:
+                self.need_from, self.need_to = self.row_head, self.head_size
+                return NEED
+            if offset + 8 > self.row_head:
+                return OK
+            place = self.row_base + offset
+            if self.half(place, 0) != 0xFFFE or self.half(place + 2, 0) != 0xE000:
+                return OK
+            offset += 8 + self.word(place + 4, 0)
+        self.rows[R_FRAGMENT, self.row] = offset
         return OK
 
     def step_fragment(self):

@@ -18,6 +18,13 @@ cdef extern from *:
         return at[0] | at[1] << 8 | at[2] << 16 | (unsigned int)at[3] << 24;
     }
 
+    /* 4 bytes at a place of `count` bytes, 0 if they are outside. */
+    static inline unsigned int wetread_word_in(
+        const unsigned char *bytes, long long count, long long place
+    ) {
+        return place < 0 || place > count - 4 ? 0 : wetread_word(bytes + place);
+    }
+
     static inline unsigned long long wetread_long(const unsigned char *at) {
         return wetread_word(at) | (unsigned long long)wetread_word(at + 4) << 32;
     }
@@ -53,8 +60,10 @@ cdef extern from *:
         return (double)now.QuadPart / (double)rate.QuadPart;
     }
 
-    /* Names are UTF-8 there, as `os.fsencode` makes them; the time is that of `os.stat`. */
-    static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
+    /* Names are whole, in UTF-8, as `os.fsencode` makes them; the time is that of `os.stat`. */
+    static inline int wetread_open(
+        int folder, const unsigned char *path, long long *size, long long *mtime_ns
+    ) {
         struct _stat64 info;
         FILETIME time;
         wchar_t name[32768];
@@ -99,10 +108,14 @@ cdef extern from *:
         return now.tv_sec + now.tv_nsec * 1e-9;
     }
 
-    /* Descriptor of a regular file; -errno, or -100000 for what is no regular file. */
-    static inline int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) {
+    /* Descriptor of a regular file; -errno, or -100000 for what is no regular file.
+     * `folder`: descriptor of the folder of a relative path, negative for the current one. */
+    static inline int wetread_open(
+        int folder, const unsigned char *path, long long *size, long long *mtime_ns
+    ) {
         struct stat info;
-        int file = open((const char *)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        int from = folder < 0 ? AT_FDCWD : folder;
+        int file = openat(from, (const char *)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (file < 0) return -errno;
         if (fstat(file, &info) < 0) { int error = errno; close(file); return -error; }
         if (!S_ISREG(info.st_mode)) { close(file); return -100000; }
@@ -136,11 +149,12 @@ cdef extern from *:
     """
     const char *WETREAD_SOURCE
     unsigned int wetread_word(const unsigned char *at) nogil
+    unsigned int wetread_word_in(const unsigned char *bytes, long long count, long long place) nogil
     unsigned long long wetread_long(const unsigned char *at) nogil
     double wetread_float(const unsigned char *at) nogil
     double wetread_double(const unsigned char *at) nogil
     double wetread_time() nogil
     void wetread_move(unsigned char *to, const unsigned char *from_, long long count) nogil
-    int wetread_open(const unsigned char *path, long long *size, long long *mtime_ns) nogil
+    int wetread_open(int folder, const unsigned char *path, long long *size, long long *mtime_ns) nogil
     long long wetread_read(int file, unsigned char *to, long long count, long long at) nogil
     int close "wetread_close"(int file) nogil

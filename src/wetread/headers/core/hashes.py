@@ -66,72 +66,42 @@ def hash_bytes(data, start, count):
 class Blake2b:
     """BLAKE2b with a digest of 8 bytes."""
 
-    def __init__(self, iv, order, block):
-        self.iv, self.order, self.block = iv, order, block
-
     def start(self):
         """Begin a message."""
         i: cython.int
         for i in range(8):
-            self.h[i] = self.iv[i]
+            self.h[i] = WETREAD_START[i]
         self.h[0] ^= 0x01010000 ^ 8  # without a key, 8 bytes
         self.filled, self.count = 0, 0
         return 0
 
     def add(self, data, first, last):
         """Add bytes to the message."""
-        i: cython.longlong
+        size: cython.longlong
         if first < 0 or first > last or last > data.shape[0]:
             with cython.gil:
                 raise IndexError("bytes outside the memory")
-        for i in range(first, last):
+        while first < last:
             if self.filled == 128:
-                self.count += 128
-                self.compress(0)
+                wetread_compress(self.h, self.block, self.count, 0)
                 self.filled = 0
-            self.block[self.filled] = data[i]
-            self.filled += 1
+            size = min(last - first, 128 - self.filled)
+            wetread_move(cython.address(self.block[self.filled]), cython.address(data[first]), size)
+            self.filled += size
+            self.count += size
+            first += size
         return 0
 
-    def compress(self, last):
-        """Compress a block of 128 bytes, or the last one (RFC 7693, 3.2)."""
+    def end(self):
+        """End the message; its hash is in `h`."""
         i: cython.int
-        k: cython.int
-        for i in range(self.filled if last else 128, 128):
+        for i in range(self.filled, 128):
             self.block[i] = 0
-        for i in range(16):
-            self.m[i] = wetread_long(cython.address(self.block[8 * i]))
-        for i in range(8):
-            self.v[i], self.v[i + 8] = self.h[i], self.iv[i]
-        self.v[12] ^= self.count
-        if last:
-            self.v[14] = ~self.v[14]
-        for i in range(12):
-            for k in range(4):
-                self.mix(k, k + 4, k + 8, k + 12, self.m[self.order[i, 2 * k]],
-                         self.m[self.order[i, 2 * k + 1]])  # fmt: skip
-            for k in range(4):
-                self.mix(k, (k + 1) % 4 + 4, (k + 2) % 4 + 8, (k + 3) % 4 + 12,
-                         self.m[self.order[i, 8 + 2 * k]],
-                         self.m[self.order[i, 9 + 2 * k]])  # fmt: skip
-        for i in range(8):
-            self.h[i] ^= self.v[i] ^ self.v[i + 8]
+        wetread_compress(self.h, self.block, self.count, 1)
         return 0
-
-    def mix(self, a, b, c, d, x, y):
-        """Mix two words of the message into four of the state (RFC 7693, 3.1)."""
-        self.v[a] += self.v[b] + x
-        self.v[d] = turn(self.v[d] ^ self.v[a], 32)
-        self.v[c] += self.v[d]
-        self.v[b] = turn(self.v[b] ^ self.v[c], 40)
-        self.v[a] += self.v[b] + y
-        self.v[d] = turn(self.v[d] ^ self.v[a], 48)
-        self.v[c] += self.v[d]
-        self.v[b] = turn(self.v[b] ^ self.v[c], 1)
 
 
 def write_ids(
-    blake: Blake2b,
     paths: cython.const[cython.uchar][::1],
     path_bounds: cython.const[cython.int][::1],
     members: cython.const[cython.uchar][::1],
@@ -143,14 +113,14 @@ def write_ids(
     k: cython.int
     byte: cython.int
     zero: cython.const[cython.uchar][::1] = b"\0"
+    blake: Blake2b = Blake2b()
     with cython.nogil:
         for i in range(out.shape[0]):
             blake.start()
             blake.add(paths, path_bounds[i], path_bounds[i + 1])
             blake.add(zero, 0, 1)
             blake.add(members, member_bounds[i], member_bounds[i + 1])
-            blake.count += blake.filled
-            blake.compress(1)
+            blake.end()
             for k in range(16):
                 byte = (blake.h[0] >> (8 * (k // 2) + (0 if k & 1 else 4))) & 15
                 out[i, k] = 48 + byte if byte < 10 else 87 + byte

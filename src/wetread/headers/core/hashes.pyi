@@ -4,11 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-class Blake2b:
-    def __init__(self, iv: NDArray[Any], order: NDArray[Any], block: NDArray[Any]) -> None: ...
-
 def write_ids(
-    blake: Blake2b,
     paths: NDArray[Any],
     path_bounds: NDArray[Any],
     members: NDArray[Any],

@@ -43,6 +43,10 @@ class Record(Source):
         self.e_depth[i], self.e_bits[i] = min(self.depth, 255), bits
         self.e_start[i], self.e_length[i], self.e_offset[i] = base, length, offset
         self.count += 1
+        if base >= 0:
+            if base - (8 if self.depth & 1 else 0) < self.tail:
+                self.ascending = 0
+            self.tail = base + length
         self.nested += self.depth > 0
         return OK
 
@@ -50,20 +54,26 @@ class Record(Source):
         return self.count + 4 > self.e_row.shape[0]
 
     def over_limit(self, count):
-        """Count a step and its bytes; True if a limit is exceeded, which ends the row."""
-        self.elements += 1
-        self.taken += count
+        """Count a step and its bytes, once; True if a limit is exceeded, which ends the row."""
+        if self.pos != self.counted:
+            self.counted = self.pos
+            self.elements += 1
+            self.taken += count
+        if self.taken <= self.most_bytes and self.elements <= self.most_elements:
+            return 0
+        return self.stop_at_limit()
+
+    def stop_at_limit(self):
+        """End a row that exceeds a limit."""
         if self.taken > self.most_bytes:
             self.find(K_INFLATED_BUDGET if self.deflated else K_BUDGET, -1, -1, self.most_bytes, 0)
-        elif self.elements > self.most_elements:
-            self.find(K_ELEMENTS, -1, -1, self.most_elements, 0)
         else:
-            return 0
+            self.find(K_ELEMENTS, -1, -1, self.most_elements, 0)
         self.end_early()
         return 1
 
-    def end_early(self):
-        """End the row early; an open sequence is kept as far as it was read."""
+    def stop(self):
+        """End the row; an open sequence is kept as far as it was read."""
         if self.depth > 0:
             self.close_outer(self.pos, 0)
         self.phase = P_END

@@ -17,7 +17,6 @@ K_NO_ITEMS = cython.declare(cython.int, NUMBER["NO_ITEMS"])
 K_NO_ITEM_END = cython.declare(cython.int, NUMBER["NO_ITEM_END"])
 K_NO_SEQUENCE_END = cython.declare(cython.int, NUMBER["NO_SEQUENCE_END"])
 K_ODD_DELIMITER = cython.declare(cython.int, NUMBER["ODD_DELIMITER"])
-K_ORDER = cython.declare(cython.int, NUMBER["ORDER"])
 K_UNDEFINED = cython.declare(cython.int, NUMBER["UNDEFINED"])
 K_UN_SEQUENCE = cython.declare(cython.int, NUMBER["UN_SEQUENCE"])
 
@@ -28,7 +27,7 @@ class Sequences(Meta):
     def end_early(self):
         """End the row early; of a sequence with a length, go on behind it."""
         if self.depth == 0 or self.whole or self.f_end[1] < 0:
-            return Meta.end_early(self)
+            return self.stop()
         self.elements, self.taken = self.outer_elements, self.outer_taken
         self.close_outer(self.f_end[1], 1)
         self.e_bits[self.outer_entry] |= F_CLIPPED
@@ -122,6 +121,8 @@ class Sequences(Meta):
             return self.close_outer(self.size, 0)
         place = self.at(self.pos, have)
         if place == -2:
+            if self.view_first > self.outer_start:
+                self.drop_window()  # nothing of it is kept
             return NEED
         for i in range(place, place + have - 7):
             if self.arena[i] == 0xFE and self.word(i, 1) == DELIMITER:
@@ -314,7 +315,8 @@ class Sequences(Meta):
                 implicit = 1 if self.vr == VR_UN else self.plain
             elif self.whole or self.length <= self.most_values:
                 if self.taken + self.length > self.most_bytes:
-                    self.over_limit(self.length)
+                    self.taken += self.length
+                    self.stop_at_limit()
                     return OK
                 place = self.at(value, self.length)
                 if place == -2:

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # cython: initializedcheck=False
-"""Texts of ranges of the arena, trimmed and concatenated."""
+"""Ranges of the arena: trimmed, concatenated, swapped."""
 
 import cython
 
@@ -35,3 +35,27 @@ def copy(
                 data[at] = arena[k]
                 at += 1
             bounds[i + 1] = at
+
+
+def swap(
+    arena: cython.uchar[::1],
+    start: cython.longlong[::1],
+    length: cython.longlong[::1],
+    size: cython.uchar[::1],
+):
+    """Reverse the bytes of the numbers in ranges, in place; `size`: of one number, in bytes."""
+    i: cython.Py_ssize_t
+    k: cython.longlong
+    first: cython.longlong
+    last: cython.longlong
+    byte: cython.uchar
+    with cython.nogil:
+        for i in range(start.shape[0]):
+            for k in range(length[i] // size[i] if size[i] else 0):
+                first = start[i] + k * size[i]
+                last = first + size[i] - 1
+                while first < last:
+                    byte = arena[first]
+                    arena[first], arena[last] = arena[last], byte
+                    first += 1
+                    last -= 1

@@ -12,3 +12,6 @@ def copy(
     data: NDArray[Any],
     bounds: NDArray[Any],
 ) -> None: ...
+def swap(
+    arena: NDArray[Any], start: NDArray[Any], length: NDArray[Any], size: NDArray[Any]
+) -> None: ...

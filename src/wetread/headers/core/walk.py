@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 # cython: initializedcheck=False
+# joins: source record meta sequences data
 """The walk over the elements of files (PS3.5 chapter 7)."""
 
 import cython
@@ -34,10 +35,11 @@ class Walk(DataSet):
         self.pixel_head = standard.bytes(PIXEL_HEAD)
         self.whole = whole
 
-    def begin(self, rows, names, name_at, arena, used, external):
+    def begin(self, rows, names, name_at, folder, arena, used, external):
         """Set the rows to read, of the files `names` or supplied by the caller."""
-        self.rows, self.names, self.name_at = rows, names, name_at
-        self.arena, self.used, self.external = arena, used, external
+        self.rows, self.names, self.name_at, self.folder = rows, names, name_at, folder
+        self.used, self.external = used, external
+        self.set_arena(arena)
         self.row, self.last_row, self.waited = 0, rows.shape[1], 0
         self.count = self.p_count = 0
         self.phase = P_OPEN
@@ -45,6 +47,7 @@ class Walk(DataSet):
     def set_arena(self, arena):
         """Replace the arena by a larger one with the same bytes."""
         self.arena = arena
+        self.bytes, self.room = cython.address(self.arena[0]), self.arena.shape[0]
 
     def set_table(self, e):
         """Replace the table of elements by a larger one."""
@@ -103,10 +106,12 @@ class Walk(DataSet):
     def inflated(self, size):
         """Continue in the inflated data set of `size` bytes, which the caller supplies."""
         if self.file >= 0:
+            self.read_head()
             close(self.file)
             self.file = -1
         self.external = 1 if self.external == 1 else 2
-        self.size, self.windows, self.fetched = size, 0, 0
+        self.size, self.fetched = size, 0
+        self.forget()
         self.pos = self.start = 0
         self.rows[R_ENCODING, self.row] = DEFLATED
         self.phase = P_TOP
@@ -148,12 +153,14 @@ class Walk(DataSet):
             return ROOM
         self.first_element, self.first_problem = self.count, self.p_count
         self.row_base, self.row_head = self.used, 0
-        self.windows = self.current = 0
+        self.forget()
+        self.counted = -1
         self.taken = self.fetched = self.elements = self.valued = self.nested = 0
         self.depth = self.behind = self.exact = 0
+        self.ascending, self.tail = 1, self.used
         self.implicit = self.big = self.deflated = 0
         self.last = 0
-        self.rows[R_SYNTAX, self.row] = -1
+        self.rows[R_SYNTAX, self.row] = self.rows[R_FRAGMENT, self.row] = -1
         self.rows[R_PIXEL_OFFSET, self.row] = self.rows[R_PIXEL_LENGTH, self.row] = -1
         self.phase = P_FIND
         if self.rows[R_ERROR, self.row] != 0:
@@ -163,6 +170,7 @@ class Walk(DataSet):
             if self.row < TIMED:
                 self.waited -= wetread_time()
             self.file = wetread_open(
+                self.folder,
                 cython.address(self.names[self.name_at[self.row]]),
                 cython.address(size),
                 cython.address(mtime),
@@ -175,9 +183,10 @@ class Walk(DataSet):
                 return OK
             self.rows[R_SIZE, self.row], self.rows[R_MTIME, self.row] = size, mtime
         self.size = self.rows[R_SIZE, self.row]
+        self.head_size = min(HASHED, self.size)
         if self.size == 0:
             return OK
-        self.need_from, self.need_to = 0, min(HASHED, self.size)
+        self.need_from, self.need_to = 0, self.head_size if self.external else 1
         return NEED
 
     def is_slow(self):
@@ -186,43 +195,26 @@ class Walk(DataSet):
 
     def close_row(self):
         """End a row: hash its first bytes, and keep only its values in the arena."""
-        head: cython.longlong = self.row_head
+        head: cython.longlong
         offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
         if self.file >= 0:
+            if offset < 0 or offset + PIXEL_HEAD > self.row_head:
+                self.read_head()
             close(self.file)
             self.file = -1
         if self.external == 2:
             self.external = 0
         self.phase = P_OPEN
-        self.rows[R_HASH, self.row] = hash_bytes(
-            self.arena, self.row_base, head if offset < 0 else min(head, offset)
-        )
-        self.rows[R_FRAGMENT, self.row] = -1
-        if offset >= 0 and self.rows[R_PIXEL_LENGTH, self.row] < 0:
-            self.note_fragment(offset)
+        head = self.row_head if offset < 0 else min(self.row_head, offset)
+        self.rows[R_HASH, self.row] = hash_bytes(self.arena, self.row_base, head)
         self.keep_values(offset)
         self.row += 1
-        return OK
-
-    def note_fragment(self, offset):
-        """Note the end of the first fragment behind the offset table, if the window has it."""
-        place: cython.longlong
-        for _ in range(2):
-            if offset + 8 > self.row_head:
-                return OK
-            place = self.row_base + offset
-            if self.half(place, 0) != 0xFFFE or self.half(place + 2, 0) != 0xE000:
-                return OK
-            offset += 8 + self.word(place + 4, 0)
-        self.rows[R_FRAGMENT, self.row] = offset
         return OK
 
     def keep_values(self, offset):
         """Compact the values of the row, and the first bytes of pixels or of other files."""
         i: cython.longlong
-        lead: cython.longlong
         count: cython.longlong
-        text: cython.longlong = self.rows[R_TEXT, self.row]
         to: cython.longlong = self.row_base
         pixels: cython.longlong = to + offset
         if self.count == self.first_element:
@@ -231,41 +223,42 @@ class Walk(DataSet):
             return OK
         self.rows[R_PIXELS, self.row] = pixels
         count = 0 if offset < 0 else max(min(self.row_head - offset, PIXEL_HEAD), 0)
-        if not self.in_order():
+        if not self.ascending:  # to compact would overwrite values
             return OK
         for i in range(count):
             self.pixel_head[i] = self.arena[pixels + i]
-        for i in range(self.first_element, self.count):
-            if self.e_start[i] < 0:
-                continue
-            if self.e_start[i] == text:
-                self.rows[R_TEXT, self.row] = to
-            lead = 8 if self.e_depth[i] & 1 else 0  # the head of a fragment
-            self.move(self.e_start[i] - lead, to, self.e_length[i] + lead)
-            self.e_start[i] = to + lead
-            to += self.e_length[i] + lead
+        to = self.compact(to)
         for i in range(count):
             self.arena[to + i] = self.pixel_head[i]
         self.rows[R_PIXELS, self.row] = to
         self.used = to + count
         return OK
 
-    def in_order(self):
-        """True if the values are in ascending order, so that compaction overwrites none."""
+    def compact(self, to):
+        """Move the values together, with what is between close ones; return their end."""
         i: cython.longlong
-        lead: cython.longlong
-        to: cython.longlong = self.row_base
+        first: cython.longlong = to
+        last: cython.longlong = to
+        begin: cython.longlong
+        text: cython.longlong = self.rows[R_TEXT, self.row]
         for i in range(self.first_element, self.count):
-            if self.e_start[i] >= 0:
-                lead = 8 if self.e_depth[i] & 1 else 0
-                if self.e_start[i] - lead < to:
-                    return 0
-                to += self.e_length[i] + lead
-        return 1
+            if self.e_start[i] < 0:
+                continue
+            begin = self.e_start[i] - (8 if self.e_depth[i] & 1 else 0)  # the head of a fragment
+            if begin > last + CLOSE:
+                self.move(first, to, last - first)
+                to += last - first
+                first = begin
+            last = self.e_start[i] + self.e_length[i]
+            if self.e_start[i] == text:
+                self.rows[R_TEXT, self.row] = text - first + to
+            self.e_start[i] -= first - to
+        self.move(first, to, last - first)
+        return to + last - first
 
     def move(self, start, to, count):
         """Move bytes of the arena."""
-        if count == 0:
+        if count == 0 or start == to:
             return OK
         if start < to or to < 0 or start + count > self.arena.shape[0]:
             with cython.gil:

@@ -1,4 +1,4 @@
-"""Types of the compiled walk; see `core.py`."""
+"""Types of the compiled walk; see `walk.py`."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ class Walk:
         rows: NDArray[Any],
         names: NDArray[Any],
         name_at: NDArray[Any],
+        folder: int,
         arena: NDArray[Any],
         used: int,
         external: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wetread.common.text import counted
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
@@ -41,7 +42,7 @@ def describe(subject: Subject) -> Section:
     sizes = subject.query(_SIZES)
     if sizes:
         points = [(row["width"], row["height"], row["n"]) for row in sizes]
-        kinds = f"{len(sizes)} sizes" if len(sizes) < 300 else "300 most frequent sizes"
+        kinds = counted(len(sizes), "size") if len(sizes) < 300 else "300 most frequent sizes"
         label = f"{kinds} of images; the most frequent is {points[0][0]} x {points[0][1]}"
         drawn = charts.bubbles(points, "columns", "rows", label)
         section.add(

@@ -20,8 +20,14 @@ from wetread.reports.markup import Fixed, cut
 from wetread.reports.sections.predicted import IOU, held_out
 from wetread.reports.subject import MAX_LENGTH, Subject
 
-BY = ("PatientSex", "patient_age_decade", "Manufacturer", "ViewPosition", "Modality")
-"""Subgroups of the report; others are in `wetread evaluate --by`."""
+BY = {
+    "PatientSex": "Sex",
+    "patient_age_decade": "Age",
+    "Manufacturer": "Manufacturer",
+    "ViewPosition": "View position",
+    "Modality": "Modality",
+}
+"""Subgroups of the report and their names; others are in `wetread evaluate --by`."""
 _FEWEST, _MOST = 100, 1000
 """Bootstrap resamples and permutations: the default of `evaluate`, fewer for speed."""
 BUDGET = 1_000_000
@@ -53,7 +59,9 @@ def _score(subject: Subject, predictions: Boxes, left: int, truth: Boxes) -> Res
     images = len(truth.images.unique())
     resamples = min(max(BUDGET // max(images, 1), _FEWEST), _MOST)
     try:
-        return evaluate(predictions, truth, metric, by=BY, index=subject.index, resamples=resamples)
+        return evaluate(
+            predictions, truth, metric, by=tuple(BY), index=subject.index, resamples=resamples
+        )
     except UsageError:
         return None
 
@@ -78,7 +86,7 @@ def _show_groups(subject: Subject, section: Section, result: Result) -> None:
     effects: list[Effect] = []
     table: list[tuple[Any, ...]] = []
     for by in dict.fromkeys(row["by"] for row in rows):
-        effects.append(Effect(by))
+        effects.append(Effect(BY[by]))
         listed = [row for row in rows if row["by"] == by]
         largest = sorted(listed, key=lambda row: -row["images"])[:_LISTED]
         for row in (row for row in listed if row in largest):
@@ -86,7 +94,7 @@ def _show_groups(subject: Subject, section: Section, result: Result) -> None:
             note = "" if row["status"] == "ok" else row["status"]
             share = row["images"] / result.images
             effects.append(Effect(name, row["value"], row["low"], row["high"], share, note))
-            table.append(_tabulate(by, name, row))
+            table.append(_tabulate(BY[by], name, row))
     file = shlex.quote(subject.sources.get("predictions", "predictions.parquet"))
     labels = shlex.quote(subject.sources.get("boxes", "train.csv"))
     options = " ".join(f"--by {by}" for by in dict.fromkeys(row["by"] for row in rows))

@@ -6,16 +6,17 @@ from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
 
-_LEVELS = (
-    ("patient", "PatientID"),
-    ("study", "StudyInstanceUID"),
-    ("series", "SeriesInstanceUID"),
-)
 _PER = """
 SELECT count(*) AS units, coalesce(min(n), 0) AS fewest, coalesce(median(n), 0) AS middle,
     coalesce(max(n), 0) AS most FROM ({sizes})
 """
-_SIZES = f"SELECT {{key}}, count(*) AS n FROM index WHERE {PIXELS} AND {{key}} <> '' GROUP BY ALL"
+_SIZES = "SELECT {key}, count(*) AS n FROM index WHERE {PIXELS} AND {key} <> '' GROUP BY ALL"
+_LEVELS = {
+    "patient": _SIZES.format(key="PatientID", PIXELS=PIXELS),
+    "study": _SIZES.format(key="StudyInstanceUID", PIXELS=PIXELS),
+    "series": "SELECT series_id, count(DISTINCT id) AS n FROM slices GROUP BY ALL",
+}
+"""Images per patient, study and series; those of series as `index.series` groups them."""
 _ODD = {
     "images without Patient ID": (
         f"SELECT count(*) AS n FROM index WHERE {PIXELS} AND coalesce(trim(PatientID), '') = ''"
@@ -49,17 +50,18 @@ def describe(subject: Subject) -> Section:
     """Counts and sizes of each level, then inconsistencies."""
     section = Section("hierarchy", "Patients, studies, series", ["headers"])
     rows, data = [], {}
-    for name, key in _LEVELS:
-        sql = _PER.format(sizes=_SIZES.format(key=key))
-        found = subject.query(sql)[0]
+    for name, sizes in _LEVELS.items():
+        sql = _PER.format(sizes=sizes)
+        found = subject.query(sql, slices=subject.slices)[0]
         data[name] = found
         numbers = [found[k] for k in ("units", "fewest", "middle", "most")]
         rows.append((name, *numbers, blocks.query(subject.command(sql))))
     head: tuple[str, ...] = ("level", "count", "fewest images", "median", "most", "query")
     section.add(blocks.table("Images per patient, study and series", head, rows))
-    for name, key in _LEVELS[1:]:
-        sql = _POWERS.format(sizes=_SIZES.format(key=key))
-        found_powers = {row["power"]: row["units"] for row in subject.query(sql)}
+    for name in ("study", "series"):
+        sql = _POWERS.format(sizes=_LEVELS[name])
+        rows_of = subject.query(sql, slices=subject.slices)
+        found_powers = {row["power"]: row["units"] for row in rows_of}
         if len(found_powers) > 1:
             bins = [
                 (f"{2**p}" if p == 0 else f"{2**p}–{2 ** (p + 1) - 1}", found_powers.get(p, 0))

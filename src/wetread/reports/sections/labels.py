@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -57,8 +56,8 @@ def describe(subject: Subject) -> Section:
     section = Section("labels", "Labels", ["labels"])
     boxes = subject.boxes
     if boxes is None:
-        command = f"wetread report {shlex.quote(subject.name)} --boxes train.csv -o report.html"
-        section.add(blocks.prose("No label file was given."), blocks.Static(blocks.query(command)))
+        command = subject.shell("report", "--boxes train.csv -o report.html")
+        section.add(blocks.missing("No label file was given.", command))
         return section
     tables = {"boxes": boxes.sql_table}
     totals = subject.query(_TOTALS, **tables)[0]

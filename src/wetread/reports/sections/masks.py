@@ -1,8 +1,7 @@
-"""Section 17: masks and contours: sizes by label, alignment, problems, examples."""
+"""Section: masks and contours: sizes by label, alignment, problems, examples."""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +43,8 @@ def describe(subject: Subject) -> Section:
     section = Section("masks", "Masks and contours", ["segments"])
     segments = subject.segments
     if segments is None:
-        command = f"wetread report {shlex.quote(subject.name)} --segments labels/ -o report.html"
-        section.add(blocks.prose("No masks were given."), blocks.Static(blocks.query(command)))
+        command = subject.shell("report", "--segments labels/ -o report.html")
+        section.add(blocks.missing("No masks were given.", command))
         return section
     tables = {"segments": segments.table, "segment_problems": segments.problem_rows()}
     (totals,) = subject.query(_TOTALS, **tables)

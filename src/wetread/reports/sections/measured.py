@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
+from wetread.common.text import counted
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.markup import percent
@@ -75,13 +75,8 @@ def describe(subject: Subject) -> Section:
     section = Section("pixels", "Pixels", ["headers", "pixels"])
     section.data = {"measured": subject.measured}
     if not subject.measured:
-        name = shlex.quote(subject.name)
-        section.add(
-            blocks.prose(
-                "The pixels have not been measured yet. Measuring decodes every image once."
-            ),
-            blocks.Static(blocks.query(f"wetread measure {name}")),
-        )
+        text = "The pixels have not been measured yet. Measuring decodes every image once."
+        section.add(blocks.missing(text, subject.shell("measure")))
         return section
     status = subject.counts("px_status", "px_status IS NOT NULL")
     section.data["px_status"] = status.to_dict()
@@ -145,7 +140,9 @@ def _show_equal(subject: Subject, section: Section) -> None:
         section.data[key] = [[row["id"], row["n"]] for row in found]
         if found:
             tiles = [
-                subject.tile(row, f"{row['n']} images, {row['patients']} Patient IDs")
+                subject.tile(
+                    row, f"{counted(row['n'], 'image')}, {counted(row['patients'], 'Patient ID')}"
+                )
                 for row in found
             ]
             section.add(Gallery(caption, tiles, subject.command(sql)))

@@ -92,7 +92,7 @@ def _show_times(subject: Subject, section: Section) -> None:
         figures.append(blocks.figure("Age in years", drawn, subject.command(AGES)))
     if unknown := subject.query(NO_AGES)[0]["n"]:
         section.data["ages_unknown"] = unknown
-        text = f"{unknown:,} images have an age that is unknown or impossible, such as 000Y."
+        text = f"Images with an age that is unknown or impossible, such as 000Y: {unknown:,}."
         section.add(blocks.prose(text), blocks.Static(blocks.query(subject.command(NO_AGES))))
     if dated:
         drawn = charts.columns(dated[-60:], "Year")

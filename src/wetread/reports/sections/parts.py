@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from wetread.reports import blocks
@@ -62,10 +61,8 @@ def describe(subject: Subject) -> Section:
     section = Section("split", "Split", ["headers", "split"])
     section.data = {"column": subject.split}
     if subject.split is None:
-        section.add(
-            blocks.prose("The index has not been split into parts."),
-            blocks.Static(blocks.query(f"wetread split {shlex.quote(subject.name)}")),
-        )
+        text = "The index has not been split into parts."
+        section.add(blocks.missing(text, subject.shell("split")))
         return section
     part = name_column(subject.split)
     counts_sql = _COUNTS.format(part=part, pixels=PIXELS)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wetread.boxes.collection import Boxes
+from wetread.common.text import counted
 from wetread.errors import UsageError
 from wetread.evaluation import evaluate
 from wetread.evaluation.bootstrap import Floats
@@ -40,19 +41,19 @@ def describe(subject: Subject) -> Section:
     section = Section("predictions", "Predictions", ["labels", "predictions"])
     predictions, truth = subject.predictions, subject.truth
     if predictions is None or truth is None:
-        missing = "No predictions were given." if predictions is None else (
-            "Predictions were given without a label file, so they cannot be scored."
-        )  # fmt: skip
-        section.add(blocks.prose(missing), blocks.Static(blocks.query(
-            f"wetread report {shlex.quote(subject.name)} --boxes train.csv "
-            "--predictions predictions.parquet -o report.html")))  # fmt: skip
+        text = "No predictions were given."
+        if predictions is not None:
+            text = "Predictions were given without a label file, so they cannot be scored."
+        options = "--boxes train.csv --predictions predictions.parquet -o report.html"
+        section.add(blocks.missing(text, subject.shell("report", options)))
         return section
     predictions, left = held_out(predictions, truth)
     if left:
         section.data["left_out"] = left
         section.add(
             blocks.note(
-                f"{left:,} images of the part {TRAIN} are excluded: scores on training images are "
+                f"{counted(left, f'image of the part {TRAIN}', 'are')} excluded: scores on "
+                f"training images are "
                 "too optimistic."
             )
         )

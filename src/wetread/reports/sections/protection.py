@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wetread.common.privacy import KINDS, names_in
+from wetread.common.text import counted
 from wetread.reports import blocks
 from wetread.reports.blocks import Gallery, Section
 from wetread.reports.coverage import Coverage
@@ -71,7 +72,7 @@ def _show_kind(subject: Subject, title: str, found: list[Coverage], is_open: boo
     head = ("element", "tag", "files with a value", "different values", "values")
     example = f'SELECT count("{found[0].name}") AS files FROM index'
     table = blocks.table(title, head, rows, subject.command(example))
-    return blocks.collapsed(f"{title}: {len(found)} elements", table, is_open=is_open)
+    return blocks.collapsed(f"{title}: {counted(len(found), 'element')}", table, is_open=is_open)
 
 
 def _claims(subject: Subject, section: Section) -> dict[str, Any]:

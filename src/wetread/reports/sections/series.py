@@ -9,11 +9,11 @@ from wetread.reports import blocks
 from wetread.reports.blocks import Section
 from wetread.reports.markup import el
 from wetread.reports.subject import Subject
-from wetread.series.table import SeriesTable
 
 _TOTALS = """
 SELECT count(*) AS series, coalesce(CAST(sum(slices) AS BIGINT), 0) AS slices,
     coalesce(CAST(sum(volumes) AS BIGINT), 0) AS volumes,
+    count(*) FILTER (WHERE slices = 0) AS without_images,
     count(*) FILTER (WHERE stacks > 0 AND slices > 1) AS stacked,
     count(*) FILTER (WHERE regularly_spaced_3d_volume) AS regular FROM series
 """
@@ -35,7 +35,7 @@ QUALIFY row_number() OVER (PARTITION BY code ORDER BY path, member) <= 3 ORDER B
 def describe(subject: Subject) -> Section:
     """Number of series and volumes, by modality; problems with examples."""
     section = Section("series", "Series", ["headers"])
-    series = SeriesTable(subject.index, progress=False)
+    series = subject.series
     tables = {"series": series.table, "series_problems": series.problem_rows()}
 
     def ask(sql: str) -> list[dict[str, Any]]:
@@ -49,6 +49,8 @@ def describe(subject: Subject) -> Section:
         (totals["stacked"], "series of several slices"),
         (totals["volumes"], "regularly spaced volumes"),
     ]
+    if totals["without_images"]:
+        shown.append((totals["without_images"], "series without images"))
     section.add(blocks.facts(shown, subject.command(_TOTALS)))
     rows = [
         (row["modality"] or "several or none", row["series"], row["slices"], row["volumes"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wetread.common.text import format_bytes
+from wetread.common.text import counted, format_bytes
 from wetread.reports import blocks, charts
 from wetread.reports.blocks import Section
 from wetread.reports.subject import PIXELS, Subject
@@ -58,17 +58,14 @@ def describe(subject: Subject) -> Section:
     head = ("read_status", "files", "share", "meaning")
     section.add(blocks.table("Read status", head, rows, status.command))
     kinds = subject.query(_KINDS)[0]
-    section.add(
-        blocks.facts(
-            [
-                (kinds["images"], "with pixels"),
-                (kinds["without_pixels"], "DICOM without pixels"),
-                (kinds["dicomdir"], "DICOMDIR"),
-                (kinds["in_archives"], f"in {kinds['archives']:,} archives"),
-            ],
-            subject.command(_KINDS),
-        )
-    )
+    shown = [
+        (kinds["images"], "with pixels"),
+        (kinds["without_pixels"], "DICOM without pixels"),
+        (kinds["dicomdir"], "DICOMDIR"),
+    ]
+    if kinds["archives"]:
+        shown.append((kinds["in_archives"], f"in {counted(kinds['archives'], 'archive')}"))
+    section.add(blocks.facts(shown, subject.command(_KINDS)))
     sizes = subject.query(_SIZES)
     if len(sizes) > 1:
         counts = {row["power"]: row["n"] for row in sizes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wetread.common.text import counted
 from wetread.reports import blocks
 from wetread.reports.blocks import Section
 from wetread.reports.coverage import MAX_LENGTH, Coverage
@@ -49,7 +50,7 @@ def describe(subject: Subject) -> Section:
     example = subject.command("SELECT Modality, count(*) AS n FROM index GROUP BY ALL")
     section.add(
         blocks.collapsed(
-            f"{len(listed):,} elements",
+            counted(len(listed), "element"),
             blocks.table("Top-level elements, sorted by tag", head, rows, example),
         )
     )

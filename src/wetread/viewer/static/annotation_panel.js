@@ -7,6 +7,11 @@ import { count, h, iconButton, plural, set } from "./dom.js";
 /** @type {["nothing" | "unsure" | "bad image", string, string][]} */
 const VERDICTS = [["nothing", "No finding", "E"], ["unsure", "Unsure", "S"], ["bad image", "Bad image", "Q"]];
 
+/** True if boxes of others may be shown. @param {import("./types").About} about */
+function hasOthers({ readers, predictions }) {
+  return readers.length > 0 || predictions;
+}
+
 export class AnnotationPanel {
   /** @param {Annotator} annotator */
   constructor(annotator) {
@@ -29,16 +34,18 @@ export class AnnotationPanel {
     this.element = h(
       "section", { class: "annotate", "aria-label": "Your annotations" },
       h("div", { class: "annotate-head" }, h("b", { class: "reader" }, annotator.about.reader), this.progress, h("span", { class: "grow" }), this.saved, this.retry),
-      this.labels, this.input,
+      h("div", { class: "label-row" }, this.labels, this.input),
       h("div", { class: "choices", role: "group", "aria-label": "Verdict on the image" }, ...this.verdicts),
       h(
         "div", { class: "choices" },
-        this.action("Accept", "Y", "Accept the selected box of others", () => annotator.accept()),
-        this.action("Reject", "X", "Reject the selected box of others", () => annotator.reject()),
+        this.action("Next unread", "U", "Next unread image", () => annotator.nextUnread()),
+        ...(hasOthers(annotator.view.app.about) ? [
+          this.action("Accept", "Y", "Accept the selected box of others", () => annotator.accept()),
+          this.action("Reject", "X", "Reject the selected box of others", () => annotator.reject()),
+        ] : []),
         this.action("Copy slice", "C", "Copy your boxes from the slice before", () => annotator.copy()),
         this.action("Undo", "", "Undo (Ctrl+Z)", () => annotator.step("undo")),
         this.action("Redo", "", "Redo (Ctrl+Shift+Z)", () => annotator.step("redo")),
-        this.action("Next unread", "U", "Next unread image", () => annotator.nextUnread()),
       ),
       this.list,
     );
@@ -53,6 +60,7 @@ export class AnnotationPanel {
     const { annotator } = this;
     if (!annotator.items) return; // while the annotator is made
     this.progress.textContent = `${count(annotator.read)} of ${plural(annotator.view.app.about.images, "image")} read`;
+    set(this.element, { "aria-busy": String(!annotator.loaded) });
     this.fillSaved();
     this.fillLabels();
     for (const button of this.verdicts) set(button, { "aria-pressed": String(button.dataset.verdict === annotator.verdict) });

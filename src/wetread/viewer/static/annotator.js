@@ -31,7 +31,7 @@ export class Annotator {
     this.read = about.read;
     this.selected = "";
     this.shown = { id: "", frame: 0 };
-    /** Box that is being drawn, moved or resized. @type {{id: string, content: Content} | null} */
+    /** Box that is being drawn, moved or resized, and its image. @type {{image: string, id: string, content: Content} | null} */
     this.draft = null;
     this.timer = 0;
     this.handles = s("g", { class: "handles" });
@@ -64,13 +64,14 @@ export class Annotator {
 
   /** Boxes and points of the reader on this frame. @returns {Own[]} */
   get own() {
+    const { draft } = this;
     /** @type {Own[]} */
     const list = [];
     for (const [id, { stroke, waiting }] of this.items.of(this.view.id).items) {
-      const content = this.draft?.id === id ? this.draft.content : stroke;
+      const content = draft?.id === id ? draft.content : stroke;
       if (content?.corners && isOn(content, this.frame)) list.push({ id, content, waiting: waiting > 0 });
     }
-    if (this.draft && !list.some(({ id }) => id === this.draft?.id)) list.push({ ...this.draft, waiting: true });
+    if (draft?.image === this.view.id && isOn(draft.content, this.frame) && !list.some(({ id }) => id === draft.id)) list.push({ ...draft, waiting: true });
     return list;
   }
 
@@ -85,14 +86,23 @@ export class Annotator {
 
   /** Verdict on the image; "" for none. */
   get verdict() {
-    return this.items.of(this.view.id).items.get(VERDICT)?.stroke?.kind ?? "";
+    return this.verdictOn(this.view.id);
   }
 
-  /** True once the items of the image are known: a stroke needs their revisions. */
+  /** @param {string} image */
+  verdictOn(image) {
+    return this.items.of(image).items.get(VERDICT)?.stroke?.kind ?? "";
+  }
+
+  /** True once the image and its items are known: a stroke needs the frame and their revisions. */
+  get loaded() {
+    return this.view.meta?.id === this.view.id && this.items.images.has(this.view.id);
+  }
+
+  /** Like `loaded`, with a message if false. */
   get ready() {
-    if (this.items.images.has(this.view.id)) return true;
-    this.say("The annotations of this image are not loaded yet.");
-    return false;
+    if (!this.loaded) this.say("This image is not loaded yet.");
+    return this.loaded;
   }
 
   // -- display --------------------------------------------------------------------------------
@@ -126,9 +136,8 @@ export class Annotator {
   }
 
   /** Corners on the screen, in CSS pixels of the stage. @param {Corners} corners @returns {Corners} */
-  screen([x0, y0, x1, y1]) {
-    const { stage } = this.view;
-    return [...stage.toScreen(x0, y0), ...stage.toScreen(x1, y1)];
+  screen(corners) {
+    return this.view.stage.toScreenBox(corners);
   }
 
   /** Boxes of others without those that the reader has accepted or rejected. @param {Mark[]} marks */
@@ -183,12 +192,18 @@ export class Annotator {
 
   // -- changes --------------------------------------------------------------------------------
 
-  /** Sends changes of this image; a box ends the verdict "no finding". @param {[string, Content | null][]} changes */
-  commit(changes) {
+  /** Sends changes of an image; a box ends the verdict "no finding". @param {[string, Content | null][]} changes @param {string} [image] */
+  commit(changes, image = this.view.id) {
     const finding = changes.some(([id, content]) => id !== VERDICT && content?.corners);
-    if (finding && this.verdict === "nothing") changes.push([VERDICT, null]);
+    if (finding && this.verdictOn(image) === "nothing") changes.push([VERDICT, null]);
     this.say("");
-    this.items.commit(this.view.id, changes);
+    this.items.commit(image, changes);
+  }
+
+  /** Shows a box before it is saved. @param {string} id @param {Content | null} content */
+  sketch(id, content) {
+    this.draft = content && { image: this.view.id, id, content };
+    this.refresh();
   }
 
   /** @param {"box" | "point"} kind @param {Corners} corners @returns {Content | null} null without a label */
@@ -215,25 +230,25 @@ export class Annotator {
     const { draft } = this;
     if (draft && this.timer) {
       this.draft = null;
-      this.commit([[draft.id, draft.content]]);
+      this.commit([[draft.id, draft.content]], draft.image); // another slice may be shown by now
     }
     this.timer = 0;
   }
 
-  /** Moves the selected item, or the lower right corner of a box, by steps of a pixel of the screen. @param {number} across @param {number} down @param {boolean} resize */
+  /** Moves the selected item, or the corner of a box that is the lower right one on the screen, by steps of a pixel of the screen. @param {number} across @param {number} down @param {boolean} resize */
   nudge(across, down, resize) {
     const { meta, stage } = this.view;
     const own = this.selectedOwn;
     if (!meta || !own?.content.corners) return;
     const step = Math.max(1, Math.round(stage.ratio / stage.zoom));
     const { corners, kind } = own.content;
-    const next = resize && kind === "box" ? resized(corners, [1, 1], across * step, down * step, meta) : moved(corners, across * step, down * step, meta);
+    const [dx, dy] = stage.toStored(across * step, down * step);
+    const next = resize && kind === "box" ? resized(corners, stage.toStored(1, 1), dx, dy, meta) : moved(corners, dx, dy, meta);
     if (next[2] - next[0] < 1 && kind === "box") return;
     if (next[3] - next[1] < 1 && kind === "box") return;
-    this.draft = { id: own.id, content: { ...own.content, corners: next } };
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.settle(), SETTLE);
-    this.refresh();
+    this.sketch(own.id, { ...own.content, corners: next });
   }
 
   /** Puts a box or a point at the pointer, or in the middle of the view. */
@@ -314,9 +329,9 @@ export class Annotator {
   /** Copies the boxes and points of the slice before. */
   async copy() {
     this.settle();
+    if (!this.ready) return;
     const { id } = this.view;
     const { before } = this;
-    if (!this.ready) return;
     if (!before) return this.say("There is no slice before this one.");
     try {
       if (before[0] !== id) await this.items.load(before[0]);

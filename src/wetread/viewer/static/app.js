@@ -6,6 +6,7 @@ import { debounce, h, iconButton } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { ImageView } from "./image.js";
+import { MaskStore } from "./mask_store.js";
 import { format, parse } from "./route.js";
 import { VolumeView } from "./volume.js";
 import { join } from "./where.js";
@@ -23,6 +24,7 @@ export class App {
     /** @type {Route} */
     this.route = parse(location.hash, this.score);
     this.help = new Help();
+    this.masks = new MaskStore(about.masks);
     this.grid = new Grid(this);
     this.image = new ImageView(this);
     this.volume = new VolumeView(this);

@@ -7,7 +7,8 @@ import { iou, judge } from "./match.js";
 /** @typedef {import("./types").Boxes} Boxes */
 /** @typedef {"reader" | "consensus" | "hit" | "tp" | "fp" | "fn" | "own" | "waiting" | "conflict"} Role */
 /** A box to draw; `text` follows the label. @typedef {{key: string, role: Role, box: Box, colour: string, text: string, overlap: number}} Mark */
-/** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, y1: number}} Chip */
+/** @typedef {import("./marking.js").Corners} Corners */
+/** @typedef {{label: string, colour: string, names: [string, string][], x0: number, y0: number, x1: number, y1: number}} Chip */
 /** @typedef {{readers: string[] | null, labels: string[] | null, show: string, iou: number, score: number, judging: boolean}} BoxFilter  judging: predictions were loaded, even if there are none on this image */
 
 /** Reader colours, distinguishable with colour blindness (Okabe and Ito first), distinct from JUDGED. */
@@ -104,8 +105,9 @@ export function chipsOf(marks) {
       chip.names.push(...names);
       chip.x0 = Math.min(chip.x0, box.x0);
       chip.y0 = Math.min(chip.y0, box.y0);
+      chip.x1 = Math.max(chip.x1, box.x1);
       chip.y1 = Math.max(chip.y1, box.y1);
-    } else chips.push({ label: box.label, colour: shared ? "#ffffff" : colour, names, x0: box.x0, y0: box.y0, y1: box.y1, boxes: shared ? [box] : [] });
+    } else chips.push({ label: box.label, colour: shared ? "#ffffff" : colour, names, x0: box.x0, y0: box.y0, x1: box.x1, y1: box.y1, boxes: shared ? [box] : [] });
   }
   return chips;
 }
@@ -126,7 +128,7 @@ const CHIP = 17;
 const MOST_CHIPS = 20;
 
 export class BoxLayer {
-  /** @param {SVGSVGElement} layer @param {(x: number, y: number) => [number, number]} toScreen */
+  /** @param {SVGSVGElement} layer @param {(corners: Corners) => Corners} toScreen stored box -> left, top, right, bottom */
   constructor(layer, toScreen) {
     this.toScreen = toScreen;
     this.group = s("g", { class: "marks" });
@@ -137,8 +139,7 @@ export class BoxLayer {
   draw(marks, selected, chips, width) {
     this.group.replaceChildren();
     for (const mark of marks) {
-      const [left, top] = this.toScreen(mark.box.x0, mark.box.y0);
-      const [right, bottom] = this.toScreen(mark.box.x1, mark.box.y1);
+      const [left, top, right, bottom] = this.toScreen([mark.box.x0, mark.box.y0, mark.box.x1, mark.box.y1]);
       const [line, dashes] = STROKES[mark.role];
       const rect = { x: left, y: top, width: Math.max(right - left, 1), height: Math.max(bottom - top, 1) };
       const group = s("g", { class: `mark ${mark.role}${mark.key === selected ? " selected" : ""}`, "data-key": mark.key });
@@ -172,9 +173,8 @@ export class BoxLayer {
    * @param {Chip} chip @param {number} limit @param {[number, number, number][]} taken
    * @param {boolean} always even over other labels
    */
-  chip({ label, colour, names, x0, y0, y1 }, limit, taken, always) {
-    const [left, top] = this.toScreen(x0, y0);
-    const [, bottom] = this.toScreen(x0, y1);
+  chip({ label, colour, names, x0, y0, x1, y1 }, limit, taken, always) {
+    const [left, top, , bottom] = this.toScreen([x0, y0, x1, y1]);
     const width = textWidth([label, ...names.map(([name]) => name)].join("  ")) + 13;
     const x = Math.max(0, Math.min(left, limit - width));
     const free = (/** @type {number} */ y) => !taken.some(([a, b, w]) => x < a + w && a < x + width && Math.abs(y - b) < CHIP);

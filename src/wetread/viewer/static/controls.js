@@ -2,6 +2,7 @@
 
 import { count, h, iconButton, set, short } from "./dom.js";
 import { endsOf, windowOf } from "./lut.js";
+import { turnText } from "./turns.js";
 import { choices, nameOf } from "./windows.js";
 
 /** @typedef {import("./types").Meta} Meta */
@@ -12,7 +13,7 @@ import { choices, nameOf } from "./windows.js";
 /** @typedef {"center" | "width" | "low" | "high"} Field */
 
 /** @type {[string, string][]} */
-const TABS = [["boxes", "Boxes"], ["header", "Header"], ["info", "Image"]];
+const TABS = [["boxes", "Boxes"], ["masks", "Masks"], ["header", "Header"], ["info", "Image"]];
 
 export class Controls {
   /** @param {ImageView} view */
@@ -47,7 +48,10 @@ export class Controls {
       this.tools.point = iconButton("point", "Set a point (O)", () => this.setTool("point"));
     }
     this.zoom = h("span", { class: "zoom" });
-    this.fit = iconButton("fit", "Fit to the screen (=)", () => view.stage.move({ zoom: null }));
+    this.fit = iconButton("fit", "Fit to the screen, not rotated (=)", () => view.stage.reset());
+    this.rotate = iconButton("rotate", "Rotate by 90° (A)", (event) => view.stage.rotate(event.shiftKey ? -1 : 1));
+    this.flip = iconButton("flip", "Flip left and right (H)", () => view.stage.flip());
+    this.turned = h("span", { class: "turned", role: "status" });
     this.bar = h(
       "header", { class: "bar" },
       iconButton("grid", "Back to the grid (Esc)", () => view.toGrid()), this.previous, this.next,
@@ -55,10 +59,11 @@ export class Controls {
       this.windowGroup, this.invert,
       h("div", { class: "group", role: "group", "aria-label": "Tools" }, ...Object.values(this.tools)),
       h("div", { class: "group", role: "group", "aria-label": "Zoom" }, this.fit, h("button", { type: "button", class: "tool word", title: "Zoom 1:1 (Z)", "aria-label": "Zoom 1:1 (Z)", onclick: () => view.stage.zoomTo(1) }, "1:1")),
+      h("div", { class: "group", role: "group", "aria-label": "Rotation" }, this.rotate, this.flip),
       h("span", { class: "bar-end" }, ...view.app.tools()),
     );
-    const { boxes, predictions } = view.app.about;
-    const tabs = TABS.filter(([name]) => name !== "boxes" || boxes || predictions);
+    const { boxes, predictions, masks } = view.app.about;
+    const tabs = TABS.filter(([name]) => (name !== "boxes" || boxes || predictions) && (name !== "masks" || masks));
     this.tabButtons = tabs.map(([name, text]) => h(
       "button", { type: "button", role: "tab", "data-tab": name, "aria-controls": `panel-${name}`, onclick: () => view.change({ tab: name === defaultTab(view) ? "" : name }) }, text,
     ));
@@ -181,6 +186,13 @@ export class Controls {
     set(this.fit, { "aria-pressed": String(fitted) });
   }
 
+  /** @param {import("./turns.js").Turn} turn */
+  setTurn(turn) {
+    const text = turnText(turn);
+    if (this.turned.textContent !== text) this.turned.textContent = text; // announced once
+    set(this.flip, { "aria-pressed": String(turn.flip) });
+  }
+
   /** @param {number} scale */
   setLevel(scale) {
     this.level.textContent = scale === 1 ? "" : `1/${scale} resolution`;
@@ -216,6 +228,7 @@ export class Controls {
       set(button, { "aria-selected": String(chosen), tabindex: chosen ? 0 : -1 });
     }
     view.readers.element.hidden = tab !== "boxes";
+    view.labels.panel.element.hidden = tab !== "masks";
     view.header.element.hidden = tab !== "header";
     view.info.element.hidden = tab !== "info";
     if (tab === "header" && view.id) view.header.load(view.id);
@@ -237,5 +250,6 @@ export class Controls {
 /** @param {ImageView} view */
 function defaultTab(view) {
   const { about } = view.app;
-  return about.boxes || about.predictions ? "boxes" : "info";
+  if (about.boxes || about.predictions) return "boxes";
+  return view.labels.store.files.length ? "masks" : "info";
 }

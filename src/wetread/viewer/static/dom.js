@@ -39,6 +39,30 @@ export function set(element, attributes) {
   }
 }
 
+/**
+ * Replaces the children of an element. The focus stays on the control of the same name, else on the one in its place.
+ * @param {Element} element @param {...(Node | string)} children
+ * @returns {boolean} false if the focus was inside, and no control is left
+ */
+export function refill(element, ...children) {
+  const controls = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll("button, input, select")]);
+  const before = controls();
+  const at = before.findIndex((one) => one === document.activeElement);
+  const name = at < 0 ? "" : nameOf(before[at]);
+  element.replaceChildren(...children);
+  if (at < 0) return true;
+  const after = controls();
+  const place = Math.min(at, after.length - 1);
+  const same = [after[place], ...after].find((one) => one && nameOf(one) === name);
+  (same ?? after[place])?.focus();
+  return after.length > 0;
+}
+
+/** @param {HTMLElement} control */
+function nameOf(control) {
+  return control.getAttribute("aria-label") ?? (control.querySelector(".grow") ?? control).textContent;
+}
+
 /** @param {Child} child */
 function isNode(child) {
   return child !== null && child !== undefined && child !== false;
@@ -55,6 +79,8 @@ const ICONS = {
   ruler: "M2 11 11 2l3 3-9 9z M5 8l1.5 1.5 M7.5 5.5 9 7 M10 3l1.5 1.5",
   invert: "M2.5 2.5h11v11h-11z M2.5 13.5l11-11v11z",
   fit: "M2.5 6v-3.5h3.5 M10 2.5h3.5v3.5 M13.5 10v3.5h-3.5 M6 13.5h-3.5v-3.5",
+  rotate: "M12.8 6.3A5.3 5.3 0 1 0 13.3 9.3 M13.2 2.5v4h-4",
+  flip: "M8 1.5v13 M6 4v8H1.5z M10 4v8h4.5z",
   play: "M5 3l8 5-8 5z",
   pause: "M5 3v10 M11 3v10",
   help: "M5.8 6a2.2 2.2 0 1 1 3.3 1.9c-.8.5-1.1.9-1.1 1.7 M8 12.3v.2",

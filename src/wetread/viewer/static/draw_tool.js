@@ -20,8 +20,17 @@ export class DrawTool {
     this.annotator = annotator;
   }
 
-  /** Starts a drag. @param {string} tool @param {Point} at @param {string} pointer @returns {Drag | null} */
+  /** Starts a drag, which is dropped if another slice is shown before its end. @param {string} tool @param {Point} at @param {string} pointer @returns {Drag | null} */
   press(tool, at, pointer) {
+    const { view } = this.annotator;
+    const { id, frame } = view;
+    const drag = this.start(tool, at, pointer);
+    const isHere = () => view.id === id && view.frame === frame;
+    return drag && { move: (to) => void (isHere() && drag.move(to)), end: (kept) => drag.end(kept && isHere()) };
+  }
+
+  /** @param {string} tool @param {Point} at @param {string} pointer @returns {Drag | null} */
+  start(tool, at, pointer) {
     const { annotator } = this;
     const { meta } = annotator.view;
     annotator.settle();
@@ -30,7 +39,8 @@ export class DrawTool {
     const selected = annotator.selectedOwn;
     if (selected?.content.kind === "box" && selected.content.corners) {
       const handle = handleAt(annotator.screen(selected.content.corners), at, near);
-      if (handle) return this.change(selected, at, (corners, dx, dy) => resized(corners, handle, dx, dy, meta));
+      const sides = handle && annotator.view.stage.toStored(...handle);
+      if (sides) return this.change(selected, at, (corners, dx, dy) => resized(corners, sides, dx, dy, meta));
     }
     const grabbed = this.find(at, near);
     if (grabbed) return this.change(grabbed, at, (corners, dx, dy) => moved(corners, dx, dy, meta));
@@ -61,8 +71,7 @@ export class DrawTool {
       move: (to) => {
         const [x, y] = stage.toImage(...to);
         content = { ...own.content, corners: change(before, x - start[0], y - start[1]) };
-        annotator.draft = { id: own.id, content };
-        annotator.refresh();
+        annotator.sketch(own.id, content);
       },
       end: (kept) => {
         annotator.draft = null;
@@ -85,9 +94,7 @@ export class DrawTool {
       move: (point) => {
         to = point;
         if (Math.hypot(to[0] - from[0], to[1] - from[1]) < 3) return;
-        const drawn = content();
-        annotator.draft = drawn && { id, content: drawn };
-        annotator.refresh();
+        annotator.sketch(id, content());
       },
       end: (kept) => {
         const { draft } = annotator;

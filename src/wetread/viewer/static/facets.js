@@ -1,8 +1,8 @@
 // Facets: value counts and histograms of columns, which set filter conditions.
 
 import { fetchJson, isAbort } from "./api.js";
-import { count, debounce, h, icon, iconButton, plural, s, set } from "./dom.js";
-import { setSliders, slider, startNote } from "./thresholds.js";
+import { count, debounce, h, icon, iconButton, plural, refill, s, set } from "./dom.js";
+import { belowText, setSliders, slider, startNote } from "./thresholds.js";
 import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within } from "./where.js";
 
 /** @typedef {import("./types").Column} Column */
@@ -10,6 +10,7 @@ import { isOf, join, quoteValue, rangeOf, split, toggle, valuesOf, equal, within
 /** @typedef {import("./types").FacetValue} FacetValue */
 /** @typedef {import("./types").Route} Route */
 /** @typedef {import("./app.js").App} App */
+/** @typedef {import("./api.js").ApiError} ApiError */
 /** @typedef {{column: Column, element: HTMLElement, body: HTMLElement, head: HTMLElement, open: boolean, key: string}} Entry */
 
 const DEFAULT_COLUMNS = [
@@ -40,9 +41,10 @@ export class Facets {
       this.moved = { ...this.moved, ...patch };
       change();
     };
+    this.hiddenNote = h("p", { class: "quiet", role: "status" });
     this.thresholds = about.predictions && h(
       "section", { class: "thresholds", "aria-label": "Predictions" }, h("h2", {}, "Predictions"),
-      slider("Minimum score", "score", app.score, move), h("p", { class: "quiet" }, startNote(about.start)),
+      slider("Minimum score", "score", app.score, move), this.hiddenNote, h("p", { class: "quiet" }, startNote(about.start)),
       about.boxes && slider("Minimum IoU", "iou", 0.5, move),
     );
     const masked = about.columns.filter((column) => about.masked && column.phi).length;
@@ -144,12 +146,20 @@ export class Facets {
       for (const entry of group) {
         const facet = response[entry.column.name];
         if (facet) this.draw(entry, facet);
+        if (facet?.predictions !== undefined) this.noteHidden(facet, query.score);
       }
     } catch (error) {
       for (const entry of group) entry.key = "";
-      // An invalid condition is reported below the filter.
-      if (!isAbort(error)) for (const entry of group) entry.body.replaceChildren(h("p", { class: "quiet" }, "–"));
+      // The banner reports a server that is gone, the filter an invalid condition.
+      const gone = isAbort(error) || /** @type {ApiError} */ (error).status === 0;
+      if (!gone) for (const entry of group) entry.body.replaceChildren(h("p", { class: "quiet" }, "–"));
     }
+  }
+
+  /** Says how many predictions on the images shown are hidden, except at the first score. @param {Facet} facet @param {number} score */
+  noteHidden({ predictions = 0, hidden = 0, highest }, score) {
+    const first = score === this.app.about.start?.score && hidden < predictions;
+    this.hiddenNote.textContent = first ? "" : belowText(hidden, predictions, score, highest ?? 0);
   }
 
   /** @param {Entry} entry @param {Facet} facet */
@@ -180,8 +190,8 @@ export class Facets {
       return button;
     });
     const left = values.length - first.length;
-    entry.body.replaceChildren(
-      ...rows,
+    refill(
+      entry.body, ...rows,
       left > 0 ? h("button", { type: "button", class: "facet-more", onclick: () => this.drawValues(entry, facet, true) }, `${left} more`) : "",
       facet.other ? h("p", { class: "quiet" }, `${count(facet.other)} in other values`) : "",
       rows.length ? "" : h("p", { class: "quiet" }, "no values"),
@@ -241,8 +251,8 @@ export class Facets {
       const [from, to] = inputs.map((input) => (text ? input.value : Number(input.value)));
       if (text ? from && to : inputs.every((input) => input.value.trim() && Number.isFinite(Number(input.value)))) apply(from, to);
     };
-    entry.body.replaceChildren(
-      picture,
+    refill(
+      entry.body, picture,
       h("div", { class: "range" }, inputs[0], hint, inputs[1], own ? iconButton("close", `Clear ${column.name}`, () => this.app.filterBy(others)) : ""),
       missing ? h("button", { type: "button", class: "facet-value plain", "aria-pressed": String(terms.includes(equal(column, null))), onclick: () => this.app.filterBy(toggle(terms, column, null)) }, h("span", { class: "grow none" }, "missing"), h("span", { class: "number" }, count(missing))) : "",
     );

@@ -1,7 +1,7 @@
 // Toolbar of the grid: search, conditions and order.
 
 import { fetchJson } from "./api.js";
-import { debounce, h, icon, iconButton, set } from "./dom.js";
+import { debounce, h, icon, iconButton, refill, set } from "./dom.js";
 import { rowQuery } from "./route.js";
 import { join, quoteValue, split } from "./where.js";
 
@@ -52,7 +52,7 @@ export class Filter {
     this.way.replaceChildren(icon(route.desc ? "up" : "down"));
     set(this.way, { "aria-label": route.desc ? "Descending" : "Ascending", title: route.desc ? "Descending" : "Ascending" });
     const terms = split(route.where);
-    this.chips.replaceChildren(...terms.map((term, i) => {
+    const chips = terms.map((term, i) => {
       const rest = terms.filter((_, at) => at !== i);
       const edit = () => {
         this.sqlInput.value = term;
@@ -64,8 +64,9 @@ export class Filter {
         h("button", { type: "button", class: "condition-text", title: `${term}: edit`, onclick: edit }, term),
         iconButton("close", `Remove ${term}`, () => this.app.filterBy(rest)),
       );
-    }));
-    if (terms.length > 1 || (terms.length && route.search)) this.chips.append(h("li", {}, h("button", { type: "button", class: "clear", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all")));
+    });
+    if (terms.length > 1 || (terms.length && route.search)) chips.push(h("li", {}, h("button", { type: "button", class: "clear", onclick: () => this.app.go({ where: "", search: "" }) }, "Clear all")));
+    if (!refill(this.chips, ...chips)) this.sqlInput.focus();
   }
 
   /** Adds the typed expression once the server has validated it. */

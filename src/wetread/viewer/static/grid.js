@@ -8,7 +8,8 @@ import { join, split } from "./where.js";
 import { clampOffset, GAP, layOut, reveal, toContent, toScroll, visibleTiles } from "./scroll.js";
 import { BOX_ORDERS, Filter } from "./filter.js";
 import { drawOutlines } from "./outlines.js";
-import { rowQuery } from "./route.js";
+import { positionText } from "./orientation.js";
+import { FITTED, rowQuery } from "./route.js";
 import { groupFacts, groupNoun, GroupSelect, noPicture, pathOfGroup } from "./groups.js";
 
 /** @typedef {import("./types").Row} Row */
@@ -56,7 +57,7 @@ export class Grid {
     this.facets = new Facets(app);
     this.zoom = h("input", { type: "range", min: 0, max: SIZES.length - 1, step: 1, "aria-label": "Thumbnail size", class: "tile-size" });
     this.zoom.addEventListener("input", () => this.resizeTo(Number(this.zoom.value)));
-    const unfold = iconButton("filter", "Facets", () => this.element.classList.toggle("with-facets"));
+    const unfold = iconButton("filter", "Facets", () => set(unfold, { "aria-expanded": String(this.element.classList.toggle("with-facets")) }), { "aria-expanded": "false" });
     unfold.classList.add("unfold");
     this.element = h(
       "main", { class: "grid-page", hidden: true },
@@ -371,7 +372,7 @@ export class Grid {
     if (!row) return;
     if (row.group?.where) return this.app.go({ group: "series", where: join([...split(this.app.route.where), row.group.where]) });
     this.opened = row.id;
-    this.app.go({ page: "image", id: row.id, frame: row.group?.frame ?? 0, window: "", invert: false, zoom: null, x: null, y: null });
+    this.app.go({ page: "image", id: row.id, frame: row.group?.frame ?? 0, window: "", invert: false, ...FITTED });
   }
 
   /** @param {KeyboardEvent} event */
@@ -404,11 +405,12 @@ function nameOf(row) {
   return [parts.at(-1) ?? "", name];
 }
 
-/** What tells images apart: modality, size, slice, frames. @param {Row} row */
+/** What tells images apart: modality, size, number and position of a slice, frames. @param {Row} row */
 function factsOf(row) {
   return [
     row.Modality, row.Columns && `${row.Columns} × ${row.Rows}`,
     row.InstanceNumber !== null && row.InstanceNumber !== undefined && `no. ${row.InstanceNumber}`,
+    positionText(row.slice_position_mm ?? null),
     (row.frames ?? 0) > 1 && plural(row.frames ?? 0, "frame"),
   ];
 }

@@ -60,7 +60,8 @@ export function groupFacts({ Modality, group, frames }) {
 }
 
 /** Reason why a tile has no picture. @param {Row} row */
-export function noPicture({ read_status, Modality }) {
+export function noPicture({ read_status, Modality, file_type }) {
+  if (read_status === "not_dicom") return file_type ? `not DICOM: ${file_type}` : "not DICOM";
   if (read_status !== "ok" && read_status !== "partial") return read_status.replaceAll("_", " ");
   return Modality ? `${Modality}: no image` : "no image";
 }

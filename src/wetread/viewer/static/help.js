@@ -27,8 +27,11 @@ export const KEYS = [
     ["Space", "play or pause"],
     ["V", "axial, coronal and sagittal plane of a volume, and back"],
     ["+ −", "zoom at the pointer; also Ctrl and the mouse wheel"],
-    ["=", "fit to the screen"],
+    ["=", "fit to the screen, neither rotated nor flipped"],
     ["Z", "zoom 1:1, one screen pixel per image pixel"],
+    ["A ⇧A", "rotate by 90°, clockwise or counter-clockwise"],
+    ["H", "flip left and right"],
+    ["K", "show or hide the masks"],
     ["T", "show the header"],
   ]],
   ["Planes", [
@@ -38,6 +41,7 @@ export const KEYS = [
     ["Home End", "first or last slice"],
     ["Tab", "next plane"],
     ["C", "place the crosshair by dragging"],
+    ["K", "show or hide the masks"],
   ]],
   ["Window", [
     ["drag", "right: larger width; down: higher center"],

@@ -6,18 +6,21 @@ import { BoxLayer } from "./boxes.js";
 import { Controls } from "./controls.js";
 import { h, s, short } from "./dom.js";
 import { coloursOf, valueAt } from "./greys.js";
+import { showDocument } from "./document.js";
 import { Header } from "./header.js";
 import { Info } from "./info.js";
+import { LabelView } from "./label_view.js";
 import { findMeta, isKnown } from "./metas.js";
 import { findMiss } from "./misses.js";
 import { bestPlane, loadPlane, plan, scaleFor } from "./pixels.js";
 import { Readers } from "./readers.js";
-import { rowQuery } from "./route.js";
+import { FITTED, rowQuery } from "./route.js";
 import { distance, drawRuler } from "./ruler.js";
 import { cornerOf, Overlay, sidesOf } from "./orientation.js";
 import { press } from "./shortcuts.js";
 import { Stack } from "./stack.js";
 import { Stage } from "./stage.js";
+import { turnSides } from "./turns.js";
 import { dragged, label, resolve } from "./windows.js";
 
 /** @typedef {import("./types").Meta} Meta */
@@ -27,6 +30,7 @@ import { dragged, label, resolve } from "./windows.js";
 /** @typedef {import("./app.js").App} App */
 
 const PREVIEW = 1024;
+const VIEW = /** @type {const} */ (["zoom", "x", "y", "rotate", "flip"]);
 
 export class ImageView {
   /** @param {App} app */
@@ -40,18 +44,19 @@ export class ImageView {
       measured: (from, to) => this.measure(from, to),
       wheeled: (steps) => this.wheel(steps),
     });
-    this.layer = new BoxLayer(this.stage.layer, (x, y) => this.stage.toScreen(x, y));
+    this.layer = new BoxLayer(this.stage.layer, (corners) => this.stage.toScreenBox(corners));
     this.rulerGroup = s("g", { class: "ruler" });
     this.stage.layer.append(this.rulerGroup);
     this.overlay = new Overlay(this.stage.layer);
     this.stack = new Stack(this);
+    this.labels = new LabelView(this);
     this.controls = new Controls(this);
     this.readers = new Readers(app.about, (patch) => this.change(patch), () => this.drawBoxes(), (way) => this.nextMiss(way));
     this.header = new Header();
     this.info = new Info();
     this.message = h("div", { class: "no-image", role: "status", hidden: true });
-    this.stage.element.append(this.overlay.corner, this.message);
-    this.panel = h("aside", { class: "panel", "aria-label": "Image details" }, this.controls.tabs, this.readers.element, this.header.element, this.info.element);
+    this.stage.element.append(this.overlay.corner, this.controls.turned, this.message);
+    this.panel = h("aside", { class: "panel", "aria-label": "Image details" }, this.controls.tabs, this.readers.element, this.labels.panel.element, this.header.element, this.info.element);
     this.element = h(
       "main", { class: "image-page", hidden: true },
       this.controls.bar,
@@ -87,12 +92,14 @@ export class ImageView {
 
   /** @param {Route} route */
   async show(route) {
+    if (this.element.hidden) this.labels.enter();
     this.element.hidden = false;
     const other = route.id !== this.id;
     if (other) await this.open(route);
     else if (this.meta) {
       if (route.frame !== this.frame) {
         const at = this.stack.find(route.id, route.frame);
+        if (at < 0 && this.stack.slices) this.stack.load(route.id, route.frame); // another stack of the file
         await (at < 0 ? this.toFrame(route.frame) : this.stack.moveTo(at));
       }
       this.follow(route);
@@ -108,6 +115,7 @@ export class ImageView {
     this.element.hidden = true;
     this.controller.abort();
     this.pixelsController.abort();
+    this.labels.leave();
     this.id = "";
   }
 
@@ -124,6 +132,7 @@ export class ImageView {
     this.stage.element.setAttribute("aria-busy", "true");
     this.stage.clearSoon();
     this.controls.clear();
+    this.controls.setTurn(route);
     this.controls.setTab(route.tab, this);
     this.message.hidden = true;
     this.readers.clear(route);
@@ -151,6 +160,8 @@ export class ImageView {
     this.describe();
     document.title = `${meta.path} · wetread`;
     this.message.hidden = !meta.error;
+    this.labels.show(this.meta);
+    this.annotator?.panel.fill();
     if (meta.error) {
       this.fail(meta.error);
       return this.follow(route);
@@ -208,7 +219,7 @@ export class ImageView {
       const preview = await createImageBitmap(blob);
       if (signal.aborted || this.stage.picture.plane) return;
       this.stage.picture.preview = preview;
-      if (!this.meta || this.meta.id !== route.id) this.stage.setView({ rows: preview.height, columns: preview.width, aspect: 1 }, { zoom: null, x: null, y: null });
+      if (!this.meta || this.meta.id !== route.id) this.stage.setView({ rows: preview.height, columns: preview.width, aspect: 1 }, { ...FITTED, rotate: route.rotate, flip: route.flip });
       this.stage.draw();
     } catch { /* reported when the image is loaded */ }
   }
@@ -266,7 +277,7 @@ export class ImageView {
     if (!meta) return;
     const colours = await coloursOf(plane.dtype, meta, frame, window, route.invert, signal);
     if (signal.aborted) return;
-    this.stage.picture = { plane, colours };
+    this.stage.picture = { plane, colours: meta.label ? this.labels.background(colours) : colours };
     this.stage.draw(fast);
     this.controls.setLevel(plane.scale);
     this.stage.element.removeAttribute("aria-busy");
@@ -282,7 +293,7 @@ export class ImageView {
     } else if (position?.next && meta.frames === 1) {
       const next = await findMeta(position.next, 0, signal);
       if (next.error || next.dtype === "display8") return;
-      const scale = scaleFor(next.levels, this.stage.fitZoom(next) * Math.max(1, next.aspect));
+      const scale = scaleFor(next.levels, this.stage.fitZoom(next, { swapped: false }) * Math.max(1, next.aspect));
       await loadPlane(next.id, 0, scale, "", signal);
     }
   }
@@ -306,8 +317,9 @@ export class ImageView {
     this.drawBoxes();
     if (!meta || meta.error || this.element.hidden) return;
     this.controls.setZoom(stage.zoom, stage.view.zoom === null);
-    const { zoom, x, y } = stage.view;
-    if (zoom !== this.route.zoom || x !== this.route.x || y !== this.route.y) this.app.update({ zoom, x, y });
+    this.controls.setTurn(stage.view);
+    const { view } = stage;
+    if (VIEW.some((name) => view[name] !== this.route[name])) this.app.update(view);
     const plane = stage.picture.plane;
     if (plane && plane.scale !== this.requiredScale) this.paint(true);
   }
@@ -320,8 +332,10 @@ export class ImageView {
     this.layer.fade(readers.opacity);
     this.annotator?.draw();
     const text = this.ruler && this.meta ? distance(...this.ruler, this.meta.spacing) : "";
-    const perMm = this.meta?.spacing && !this.meta.error ? stage.zoom / stage.ratio / this.meta.spacing.column : 0;
-    this.overlay.draw(this.meta?.error ? [] : sidesOf(this.stack.info?.orientation), perMm, stage.element.clientWidth, stage.element.clientHeight);
+    const { dx, dy, swapped } = stage.viewport();
+    const spacing = this.meta?.error ? null : this.meta?.spacing;
+    const perMm = spacing ? 1 / Math.abs(swapped ? dy * spacing.row : dx * spacing.column) / stage.ratio : 0;
+    this.overlay.draw(this.meta?.error ? [] : turnSides(stage.axes, sidesOf(this.stack.info?.orientation)), perMm, stage.element.clientWidth, stage.element.clientHeight);
     drawRuler(this.rulerGroup, this.ruler && [stage.toScreen(...this.ruler[0]), stage.toScreen(...this.ruler[1])], text, [stage.element.clientWidth, stage.element.clientHeight]);
   }
 
@@ -396,10 +410,10 @@ export class ImageView {
     if (id) this.openOther(id, this.position?.[`${way}_frame`] ?? 0);
   }
 
-  /** Opens another image; keeps a named window, resets numeric windows and zoom. @param {string} id @param {number} [frame] */
+  /** Opens another image; keeps a named window, resets numeric windows and the view. @param {string} id @param {number} [frame] */
   openOther(id, frame = 0) {
     const window = this.route.window.includes(",") ? "" : this.route.window;
-    this.app.go({ id, frame, window, zoom: null, x: null, y: null });
+    this.app.go({ id, frame, window, ...FITTED });
   }
 
   // -- boxes ----------------------------------------------------------------------------------
@@ -455,7 +469,7 @@ export class ImageView {
     this.stage.draw();
     this.stage.element.removeAttribute("aria-busy");
     this.message.hidden = false;
-    if (this.meta?.absent) return this.message.replaceChildren(h("h2", {}, this.meta.absent), h("p", {}, text));
+    if (this.meta?.absent) return showDocument(this.message, this.meta, text, this.controller.signal);
     const problems = (this.meta?.problems ?? []).filter(({ severity }) => severity === "error");
     const listed = problems.some((problem) => problem.text === text);
     this.message.replaceChildren(
@@ -471,7 +485,7 @@ export class ImageView {
   }
 
   toGrid() {
-    this.app.go({ page: "grid", zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+    this.app.go({ page: "grid", ...FITTED, frame: 0, window: "", invert: false });
   }
 
   /** @param {KeyboardEvent} event @returns {boolean} true if the key has an action */

@@ -4,6 +4,7 @@ import { isAbort } from "./api.js";
 import { h, s, set, short } from "./dom.js";
 import { valueAt } from "./greys.js";
 import { lettersOf, Overlay } from "./orientation.js";
+import { MaskLayer } from "./mask_layer.js";
 import { fetchValues, knownValues, planeToVoxel, toVoxel, toWorld, voxelToPlane } from "./planes.js";
 import { Stage } from "./stage.js";
 
@@ -30,6 +31,7 @@ export class PlaneView {
       wheeled: (steps) => (this.step(steps), true),
     });
     const { element } = this.stage;
+    this.masks = new MaskLayer(this.stage, parent.app.masks);
     this.cross = s("g", { class: "cross" });
     this.stage.layer.append(this.cross);
     this.overlay = new Overlay(this.stage.layer);
@@ -85,6 +87,7 @@ export class PlaneView {
 
   clear() {
     this.geometry = null;
+    this.masks.show(null);
     this.stage.picture = { colours: new Uint32Array(0) };
     this.stage.element.removeAttribute("aria-busy");
     this.cross.replaceChildren();
@@ -138,6 +141,7 @@ export class PlaneView {
       if (signal.aborted || this.volume !== volume) return;
       if (at !== this.shown) this.way = at > this.shown ? 1 : -1;
       this.shown = at;
+      this.masks.show(this.sourceOf(volume, at));
       this.stage.picture = { plane: values.plane, colours };
       this.stage.draw(true);
       this.stage.element.removeAttribute("aria-busy");
@@ -149,6 +153,11 @@ export class PlaneView {
     }
   }
 
+  /** @param {Volume} volume @param {number} at @returns {import("./mask_layer.js").Source} */
+  sourceOf({ series, stack }, at) {
+    return { path: (file) => `series/${series}/${stack}/masks/${file}/runs`, query: { plane: this.name, at } };
+  }
+
   async prefetch() {
     const { volume, at, count, way } = this;
     const { signal } = this.controller;
@@ -157,6 +166,7 @@ export class PlaneView {
       if (!volume || this.loading || signal.aborted || next < 0 || next >= count) return;
       try {
         await fetchValues(volume, this.name, next, signal);
+        this.masks.prefetch(this.sourceOf(volume, next), signal);
       } catch {
         return; // reported when the plane is shown
       }

@@ -1,7 +1,7 @@
 // Boxes panel: readers, consensus, predictions, and their agreement.
 
 import { JUDGED, huesOf, isDrawn, marksOf } from "./boxes.js";
-import { count, h, s } from "./dom.js";
+import { count, h, refill, s } from "./dom.js";
 import { hiddenNote, setSliders, slider, startNote } from "./thresholds.js";
 
 /** @typedef {import("./types").Boxes} Boxes */
@@ -195,8 +195,8 @@ export class Readers {
     setSliders(this.element, route);
     const hidden = hiddenNote(this.boxes.predictions.filter(isDrawn), route.score);
     this.hiddenNote.textContent = hidden || (route.score === this.about.start?.score ? startNote(this.about.start) : "");
-    this.tally.replaceChildren(
-      this.score("tp", "TP", "true positive", tp), this.score("fp", "FP", "false positive", fp), this.score("fn", "FN", "false negative", fn),
+    refill(
+      this.tally, this.score("tp", "TP", "true positive", tp), this.score("fp", "FP", "false positive", fp), this.score("fn", "FN", "false negative", fn),
       h("button", { type: "button", class: "wide", onclick: () => this.nextMiss(1) }, "Next miss", h("kbd", {}, "N")),
     );
     this.fillList();
@@ -208,7 +208,7 @@ export class Readers {
   }
 
   fillList() {
-    const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true });
+    const order = (/** @type {Mark} */ a, /** @type {Mark} */ b) => a.box.label.localeCompare(b.box.label) || (a.box.reader ?? "").localeCompare(b.box.reader ?? "", "en", { numeric: true }) || (b.box.score ?? 1) - (a.box.score ?? 1);
     const rows = this.marks.filter((mark) => mark.role !== "hit").sort(order).map((mark) => {
       const source = mark.role === "reader" ? mark.box.reader : mark.role === "consensus" ? "consensus" : mark.role.toUpperCase();
       const more = mark.role === "tp" || mark.role === "fp" ? ` ${(mark.box.score ?? 1).toFixed(2)} · IoU ${mark.overlap.toFixed(2)}` : "";
@@ -217,7 +217,7 @@ export class Readers {
         this.sample(mark.role, mark.role === "consensus" ? undefined : mark.colour), h("span", { class: "grow" }, mark.box.label), h("span", { class: "number" }, `${source ?? ""}${more}`),
       ));
     });
-    this.list.replaceChildren(...rows);
+    refill(this.list, ...rows);
   }
 
   /** @param {string} key */

@@ -2,11 +2,14 @@
 
 /** @typedef {import("./types").Route} Route */
 
+/** View of a whole image, neither rotated nor flipped. */
+export const FITTED = { zoom: null, x: null, y: null, rotate: 0, flip: false };
+
 /** @type {Route} */
 export const START = {
   page: "grid", id: "", where: "", search: "", order: "", desc: false, group: "",
   series: "", stack: 0, at: null,
-  frame: 0, window: "", invert: false, zoom: null, x: null, y: null,
+  frame: 0, window: "", invert: false, ...FITTED,
   readers: null, labels: null, show: null, iou: 0.5, score: 0, tab: "", outlines: true,
 };
 
@@ -39,6 +42,8 @@ export function parse(fragment, score = START.score) {
     zoom: positive(number(parameters, "zoom")),
     x: number(parameters, "x"),
     y: number(parameters, "y"),
+    rotate: ["90", "180", "270"].includes(parameters.get("rotate") ?? "") ? Number(parameters.get("rotate")) : 0,
+    flip: parameters.get("flip") === "1",
     readers: list(parameters, "readers"),
     labels: list(parameters, "labels"),
     show: parameters.get("show"),
@@ -75,6 +80,8 @@ export function format(route, score = START.score) {
     }
   }
   if (route.page === "image") {
+    if (route.rotate) query.set("rotate", String(route.rotate));
+    if (route.flip) query.set("flip", "1");
     for (const name of /** @type {const} */ (["readers", "labels"])) {
       const value = route[name];
       if (value) query.set(name, value.map((one) => encodeURIComponent(one)).join(","));

@@ -3,24 +3,41 @@
 /** @typedef {import("./types").Plane} Plane */
 /**
  * Position of the image: stored (x, y) at the top left corner of the screen, stored columns and rows
- * per screen pixel, and their numbers.
- * @typedef {{x: number, y: number, dx: number, dy: number, columns: number, rows: number}} Viewport
+ * per screen pixel (negative where they run to the left or up), and their numbers; swapped if
+ * columns are vertical on the screen.
+ * @typedef {{x: number, y: number, dx: number, dy: number, columns: number, rows: number, swapped?: boolean}} Viewport
+ */
+/**
+ * Stored columns or rows along one axis of the screen: start and step in stored pixels, their number,
+ * number of samples, and distance of two samples in the data.
+ * @typedef {{start: number, step: number, stored: number, size: number, stride: number}} Axis
  */
 
 /** Background: a colour that no grey level has. */
 export const OUTSIDE = 0xff15110e;
 const OPAQUE = 0xff000000;
 
+/** Stored coordinates -> pixels of the screen, as an affine matrix. @param {Viewport} viewport */
+export function placementOf({ x, y, dx, dy, swapped }) {
+  return new DOMMatrix(swapped ? [0, 1 / dx, 1 / dy, 0, -y / dy, -x / dx] : [1 / dx, 0, 0, 1 / dy, -x / dx, -y / dy]);
+}
+
+/** Horizontal and vertical axis of the screen. @param {Viewport} viewport @param {Plane} plane @returns {[Axis, Axis]} */
+function axesOf({ x, y, dx, dy, columns, rows, swapped }, plane) {
+  const column = { start: x, step: dx, stored: columns, size: plane.columns, stride: 1 };
+  const row = { start: y, step: dy, stored: rows, size: plane.rows, stride: plane.columns };
+  return swapped ? [row, column] : [column, row];
+}
+
 /**
- * Index of the sample of each screen pixel along one axis; -1 outside of the image.
- * @param {number} count of screen pixels @param {number} start @param {number} step
- * @param {number} stored size of the image @param {number} size of the plane @param {Plane} plane
+ * Offset in the data of each screen pixel along one axis; -1 outside of the image.
+ * @param {number} count of screen pixels @param {Axis} axis @param {Plane} plane
  */
-function sampleIndices(count, start, step, stored, size, { scale, shift }) {
+function offsets(count, { start, step, stored, size, stride }, { scale, shift }) {
   const at = new Int32Array(count);
   for (let i = 0; i < count; i++) {
     const position = start + (i + 0.5) * step;
-    at[i] = position >= 0 && position < stored ? Math.min(Math.floor((position + shift) / scale), size - 1) : -1;
+    at[i] = position >= 0 && position < stored ? Math.min(Math.floor((position + shift) / scale), size - 1) * stride : -1;
   }
   return at;
 }
@@ -42,8 +59,9 @@ function inside(at) {
  * @param {Viewport} viewport
  */
 export function drawNearest(out, width, height, plane, colours, viewport) {
-  const xs = sampleIndices(width, viewport.x, viewport.dx, viewport.columns, plane.columns, plane);
-  const ys = sampleIndices(height, viewport.y, viewport.dy, viewport.rows, plane.rows, plane);
+  const [horizontal, vertical] = axesOf(viewport, plane);
+  const xs = offsets(width, horizontal, plane);
+  const ys = offsets(height, vertical, plane);
   const [left, right] = inside(xs);
   const data = patterns(plane);
   const rgb = plane.dtype === "rgb8";
@@ -59,14 +77,14 @@ export function drawNearest(out, width, height, plane, colours, viewport) {
       out.copyWithin(start + left, start - width + left, start - width + right);
       continue;
     }
-    const row = ys[y] * plane.columns;
+    const base = ys[y];
     if (rgb) {
       for (let x = left; x < right; x++) {
-        const i = 3 * (row + xs[x]);
+        const i = 3 * (base + xs[x]);
         out[start + x] = OPAQUE | data[i] | (data[i + 1] << 8) | (data[i + 2] << 16);
       }
     } else {
-      for (let x = left; x < right; x++) out[start + x] = colours[data[row + xs[x]]];
+      for (let x = left; x < right; x++) out[start + x] = colours[data[base + xs[x]]];
     }
   }
 }
@@ -77,31 +95,29 @@ export function drawNearest(out, width, height, plane, colours, viewport) {
  * @param {Uint32Array} colours @param {Viewport} viewport
  */
 export function drawSmooth(out, width, height, plane, colours, viewport) {
-  const xs = sampleIndices(width, viewport.x, viewport.dx, viewport.columns, plane.columns, plane);
-  const ys = sampleIndices(height, viewport.y, viewport.dy, viewport.rows, plane.rows, plane);
-  const [left, right] = inside(xs);
-  const [top, bottom] = inside(ys);
+  const [horizontal, vertical] = axesOf(viewport, plane);
+  const [left, right] = inside(offsets(width, horizontal, plane));
+  const [top, bottom] = inside(offsets(height, vertical, plane));
   out.fill(OUTSIDE);
   if (left === right || top === bottom) return;
   const count = right - left;
   const channels = plane.dtype === "rgb8" ? 3 : 1;
-  const across = weights(left, right, viewport.x, viewport.dx, plane.columns, plane);
-  const down = weights(top, bottom, viewport.y, viewport.dy, plane.rows, plane);
-  // Two rows of the plane, interpolated along x; most are used for more than one screen row.
+  const across = weights(left, right, horizontal, plane);
+  const down = weights(top, bottom, vertical, plane);
+  // Two lines of the plane, interpolated along the screen row; most are used for more than one.
   /** @type {[Uint16Array, Uint16Array]} */
-  const rows = [new Uint16Array(count * channels), new Uint16Array(count * channels)];
+  const lines = [new Uint16Array(count * channels), new Uint16Array(count * channels)];
   const held = [-1, -1];
   const { first: lefts, second: rights, share: shares } = across;
   const greys = channels === 1 ? Uint8Array.from(colours, (colour) => colour & 255) : null;
   const data = patterns(plane);
 
-  /** @param {number} row @param {number} other row that must not be replaced */
-  const fetch = (row, other) => {
-    let slot = held.indexOf(row);
-    if (slot >= 0) return rows[slot];
+  /** @param {number} base offset of the line @param {number} other line that must not be replaced */
+  const fetch = (base, other) => {
+    let slot = held.indexOf(base);
+    if (slot >= 0) return lines[slot];
     slot = held[0] === other ? 1 : 0;
-    const line = rows[slot];
-    const base = row * plane.columns;
+    const line = lines[slot];
     if (greys) {
       for (let i = 0; i < count; i++) {
         const a = greys[data[base + lefts[i]]];
@@ -117,7 +133,7 @@ export function drawSmooth(out, width, height, plane, colours, viewport) {
         }
       }
     }
-    held[slot] = row;
+    held[slot] = base;
     return line;
   };
 
@@ -146,11 +162,10 @@ export function drawSmooth(out, width, height, plane, colours, viewport) {
 }
 
 /**
- * Indices of the two samples around each screen pixel, and the weight of the second in 256ths.
- * @param {number} from @param {number} to screen pixels
- * @param {number} start @param {number} step @param {number} size of the plane @param {Plane} plane
+ * Offsets of the two samples around each screen pixel, and the weight of the second in 256ths.
+ * @param {number} from @param {number} to screen pixels @param {Axis} axis @param {Plane} plane
  */
-function weights(from, to, start, step, size, { scale, shift }) {
+function weights(from, to, { start, step, size, stride }, { scale, shift }) {
   const first = new Int32Array(to - from);
   const second = new Int32Array(to - from);
   const share = new Int32Array(to - from);
@@ -158,8 +173,8 @@ function weights(from, to, start, step, size, { scale, shift }) {
     const position = (start + (from + i + 0.5) * step + shift) / scale - 0.5;
     const low = Math.floor(position);
     share[i] = Math.round((position - low) * 256);
-    first[i] = Math.min(Math.max(low, 0), size - 1);
-    second[i] = Math.min(Math.max(low + 1, 0), size - 1);
+    first[i] = Math.min(Math.max(low, 0), size - 1) * stride;
+    second[i] = Math.min(Math.max(low + 1, 0), size - 1) * stride;
   }
   return { first, second, share };
 }

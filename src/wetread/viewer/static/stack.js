@@ -5,6 +5,7 @@ import { h, icon, iconButton, set } from "./dom.js";
 import { findMeta } from "./metas.js";
 import { positionText } from "./orientation.js";
 import { loadPlane } from "./pixels.js";
+import { FITTED } from "./route.js";
 
 /** @typedef {import("./types").Meta} Meta */
 /** @typedef {import("./types").Slice} Slice */
@@ -93,6 +94,7 @@ export class Stack {
       if (signal.aborted) return;
       this.info = info;
       this.fill();
+      this.view.labels.open();
     } catch (error) {
       if (!isAbort(error)) this.view.controls.showMessage(/** @type {Error} */ (error).message);
     }
@@ -219,10 +221,11 @@ export class Stack {
     if (meta && view.meta && !view.meta.error && meta.dtype === view.meta.dtype) {
       view.meta = meta;
       view.controls.setTitle(meta.path);
+      view.labels.show(meta);
       await view.paint(true);
     } else await view.setMeta(await findMeta(id, frame, signal), view.route);
     const { boxes, predictions } = view.app.about;
-    if (boxes || predictions) await view.loadBoxes(view.route, signal);
+    if (boxes || predictions || view.annotator) await view.loadBoxes(view.route, signal);
   }
 
   /** Loads the details of the slice on display. */
@@ -267,6 +270,7 @@ export class Stack {
     try {
       const meta = this.metaOf(slice) ?? (await findMeta(slice[0], slice[1], controller.signal));
       if (!meta.error && meta.dtype !== "display8") await loadPlane(slice[0], slice[1], this.view.requiredScale, "", controller.signal);
+      this.view.labels.prefetch(slice[0], slice[1], controller.signal);
     } catch { /* reported when the slice is shown */ }
   }
 
@@ -299,13 +303,13 @@ export class Stack {
 
   choose() {
     const stack = this.info?.stacks[Number(this.list.value)];
-    if (stack) this.view.app.go({ id: stack.id, frame: stack.frame, zoom: null, x: null, y: null });
+    if (stack) this.view.app.go({ id: stack.id, frame: stack.frame, ...FITTED });
   }
 
   openPlanes() {
     const { info, view } = this;
     if (!info?.volume || !info.series || info.stack === undefined) return view.controls.showMessage("Planes require a regularly spaced volume.");
-    view.app.go({ page: "volume", series: info.series.id, stack: info.stack, at: null, zoom: null, x: null, y: null });
+    view.app.go({ page: "volume", series: info.series.id, stack: info.stack, at: null, ...FITTED });
   }
 }
 

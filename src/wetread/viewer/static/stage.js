@@ -1,11 +1,17 @@
 // Canvas with the image: zoom, pan, drawing and pointer events.
 
-import { drawNearest, drawSmooth } from "./sampler.js";
 import { h, s, set } from "./dom.js";
+import { Pinch } from "./pinch.js";
+import { FITTED } from "./route.js";
+import { drawNearest, drawSmooth, placementOf } from "./sampler.js";
+import { axesOf, rotated, toStored } from "./turns.js";
 
 /** @typedef {import("./types").Plane} Plane */
+/** @typedef {import("./marking.js").Corners} Corners */
 /** @typedef {{rows: number, columns: number, aspect: number}} Size */
-/** @typedef {{zoom: number | null, x: number | null, y: number | null}} View */
+/** @typedef {{zoom: number | null, x: number | null, y: number | null}} Position */
+/** @typedef {import("./turns.js").Turn} Turn */
+/** @typedef {Position & Turn} View */
 /**
  * @typedef {object} Listener
  * @property {() => void} viewed the view has changed
@@ -36,15 +42,20 @@ export class Stage {
     /** @type {Size} */
     this.size = { rows: 1, columns: 1, aspect: 1 };
     /** @type {View} */
-    this.view = { zoom: null, x: null, y: null };
+    this.view = { ...FITTED };
     this.tool = "window";
     /** @type {{plane?: Plane, colours: Uint32Array, preview?: ImageBitmap}} */
     this.picture = { colours: new Uint32Array(0) };
+    /** @type {import("./mask_layer.js").MaskLayer | null} */
+    this.masks = null;
     this.buffer = new ImageData(1, 1);
     this.frameRequest = 0;
     this.fast = false;
     this.settle = 0;
     this.wheel = 0;
+    /** Ends the drag of a pointer without its effect. */
+    this.cancel = () => {};
+    this.pinch = new Pinch(this);
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.element);
   }
@@ -58,48 +69,67 @@ export class Stage {
     return this.view.zoom ?? this.fitZoom();
   }
 
-  /** Zoom at which the whole image is visible. @param {Size} [size] */
-  fitZoom({ rows, columns, aspect } = this.size) {
-    const { width, height } = this.canvas;
-    const free = 2 * MARGIN * this.ratio;
-    const zoom = Math.min((width - free) / columns, (height - free) / (rows * aspect));
-    return Math.max(zoom, 1e-4);
+  get axes() {
+    return axesOf(this.view);
   }
 
-  /** @param {Size} size @param {View} view */
-  setView(size, view) {
+  /** Zoom at which the whole image is visible. @param {Size} [size] @param {{swapped: boolean}} [axes] */
+  fitZoom({ rows, columns, aspect } = this.size, { swapped } = this.axes) {
+    const free = 2 * MARGIN * this.ratio;
+    const room = [this.canvas.width - free, this.canvas.height - free];
+    const [along, below] = swapped ? room.reverse() : room;
+    return Math.max(Math.min(along / columns, below / (rows * aspect)), 1e-4);
+  }
+
+  /** @param {Size} size @param {Position & Partial<Turn>} view */
+  setView(size, { zoom, x, y, rotate = 0, flip = false }) {
     this.size = size;
-    this.view = { ...view };
+    this.view = { zoom, x, y, rotate, flip };
     this.draw();
   }
 
   /** Position of the image, aligned to screen pixels. */
   viewport() {
     const { width, height } = this.canvas;
-    const zoom = this.zoom;
-    const down = zoom * this.size.aspect;
+    const { swapped, columns, rows } = this.axes;
+    const across = this.zoom * columns;
+    const down = this.zoom * this.size.aspect * rows;
     const x = this.view.x ?? this.size.columns / 2;
     const y = this.view.y ?? this.size.rows / 2;
     return {
-      x: Math.round(x * zoom - width / 2) / zoom,
-      y: Math.round(y * down - height / 2) / down,
-      dx: 1 / zoom,
+      x: Math.round(x * across - (swapped ? height : width) / 2) / across,
+      y: Math.round(y * down - (swapped ? width : height) / 2) / down,
+      dx: 1 / across,
       dy: 1 / down,
       columns: this.size.columns,
       rows: this.size.rows,
+      swapped,
     };
   }
 
   /** Stored edge coordinates -> CSS pixels of the stage. @param {number} x @param {number} y @returns {[number, number]} */
   toScreen(x, y) {
     const viewport = this.viewport();
-    return [(x - viewport.x) / viewport.dx / this.ratio, (y - viewport.y) / viewport.dy / this.ratio];
+    const [along, below] = [(x - viewport.x) / viewport.dx / this.ratio, (y - viewport.y) / viewport.dy / this.ratio];
+    return viewport.swapped ? [below, along] : [along, below];
+  }
+
+  /** Box in stored edge coordinates -> left, top, right and bottom in CSS pixels of the stage. @param {Corners} corners @returns {Corners} */
+  toScreenBox([x0, y0, x1, y1]) {
+    const [[ax, ay], [bx, by]] = [this.toScreen(x0, y0), this.toScreen(x1, y1)];
+    return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
   }
 
   /** CSS pixels of the stage -> stored edge coordinates. @param {number} x @param {number} y @returns {[number, number]} */
   toImage(x, y) {
     const viewport = this.viewport();
-    return [viewport.x + x * this.ratio * viewport.dx, viewport.y + y * this.ratio * viewport.dy];
+    const [along, below] = viewport.swapped ? [y, x] : [x, y];
+    return [viewport.x + along * this.ratio * viewport.dx, viewport.y + below * this.ratio * viewport.dy];
+  }
+
+  /** Vector on the screen -> along stored columns and rows. @param {number} across @param {number} down */
+  toStored(across, down) {
+    return toStored(this.axes, across, down);
   }
 
   resize() {
@@ -140,13 +170,14 @@ export class Stage {
     clearTimeout(this.settle);
     if (plane) this.paintPlane(plane, viewport);
     else this.paintPreview(preview, viewport);
+    if (plane) this.masks?.draw(this.context, viewport);
   }
 
   /** @param {Plane} plane @param {import("./sampler.js").Viewport} viewport */
   paintPlane(plane, viewport) {
     const { width, height } = this.canvas;
     const out = new Uint32Array(this.buffer.data.buffer);
-    const [across, down] = [plane.scale / viewport.dx, plane.scale / viewport.dy];
+    const [across, down] = [plane.scale / Math.abs(viewport.dx), plane.scale / Math.abs(viewport.dy)];
     const exact = isInteger(across) && isInteger(down) && (plane.scale === 1 || (!plane.shift && across <= 1.001));
     if (exact || this.fast) drawNearest(out, width, height, plane, this.picture.colours, viewport);
     else drawSmooth(out, width, height, plane, this.picture.colours, viewport);
@@ -162,8 +193,9 @@ export class Stage {
     this.context.fillRect(0, 0, width, height);
     if (preview) {
       this.context.imageSmoothingQuality = "high";
-      const { rows, columns } = this.size;
-      this.context.drawImage(preview, -viewport.x / viewport.dx, -viewport.y / viewport.dy, columns / viewport.dx, rows / viewport.dy);
+      this.context.setTransform(placementOf(viewport));
+      this.context.drawImage(preview, 0, 0, this.size.columns, this.size.rows);
+      this.context.resetTransform();
     }
     this.element.dataset.drawn = preview ? "preview" : "empty";
   }
@@ -172,7 +204,7 @@ export class Stage {
   move(view) {
     this.view = { ...this.view, ...view };
     const { x, y, zoom } = this.view;
-    if (zoom === null) this.view = { zoom: null, x: null, y: null };
+    if (zoom === null) this.view = { ...this.view, x: null, y: null };
     else {
       this.view.x = Math.min(Math.max(x ?? this.size.columns / 2, 0), this.size.columns);
       this.view.y = Math.min(Math.max(y ?? this.size.rows / 2, 0), this.size.rows);
@@ -181,17 +213,28 @@ export class Stage {
     this.listener.viewed();
   }
 
-  /** Zooms at a fixed point of the stage. @param {number} zoom @param {[number, number]} [at] CSS pixels */
-  zoomTo(zoom, at = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
-    const [x, y] = this.toImage(...at);
+  /** Rotates by 90°. @param {1 | -1} way clockwise, or back */
+  rotate(way) {
+    this.move(rotated(this.view, way));
+  }
+
+  /** Exchanges left and right. */
+  flip() {
+    this.move({ flip: !this.view.flip });
+  }
+
+  /** Shows the whole image, neither rotated nor flipped. */
+  reset() {
+    this.move(FITTED);
+  }
+
+  /** Zooms at a fixed point of the stage. @param {number} zoom @param {[number, number]} [at] CSS pixels @param {[number, number]} [point] of the image that comes to lie there */
+  zoomTo(zoom, at = [this.element.clientWidth / 2, this.element.clientHeight / 2], [x, y] = this.toImage(...at)) {
     const next = Math.min(Math.max(zoom, 1 / 64), 64);
     const { clientWidth, clientHeight } = this.element;
     const back = this.ratio / next;
-    this.move({
-      zoom: next,
-      x: x - (at[0] - clientWidth / 2) * back,
-      y: y - ((at[1] - clientHeight / 2) * back) / this.size.aspect,
-    });
+    const [along, below] = this.toStored(at[0] - clientWidth / 2, at[1] - clientHeight / 2);
+    this.move({ zoom: next, x: x - along * back, y: y - (below * back) / this.size.aspect });
   }
 
   /** Zooms to the next stop. @param {1 | -1} way @param {[number, number]} [at] */
@@ -203,8 +246,7 @@ export class Stage {
 
   /** Brings a box into view. @param {{x0: number, y0: number, x1: number, y1: number}} box */
   reveal(box) {
-    const [left, top] = this.toScreen(box.x0, box.y0);
-    const [right, bottom] = this.toScreen(box.x1, box.y1);
+    const [left, top, right, bottom] = this.toScreenBox([box.x0, box.y0, box.x1, box.y1]);
     const { clientWidth, clientHeight } = this.element;
     if (left < 0 || top < 0 || right > clientWidth || bottom > clientHeight) {
       this.move({ zoom: this.zoom, x: (box.x0 + box.x1) / 2, y: (box.y0 + box.y1) / 2 });
@@ -225,7 +267,9 @@ export class Stage {
     element.addEventListener("pointerdown", (event) => this.press(event));
     element.addEventListener("pointermove", (event) => {
       this.pointer = this.at(event);
-      this.listener.pointed(...this.toImage(...this.pointer));
+      // The middle of a pixel of the screen: its edges may be those of stored pixels.
+      const [x, y] = this.pointer.map((at) => (Math.floor(at * this.ratio) + 0.5) / this.ratio);
+      this.listener.pointed(...this.toImage(x, y));
     });
     element.addEventListener("pointerleave", () => {
       this.pointer = undefined;
@@ -241,6 +285,8 @@ export class Stage {
     event.preventDefault();
     this.element.focus({ preventScroll: true });
     this.element.setPointerCapture(event.pointerId);
+    if (this.pinch.press(event)) return this.cancel();
+    const { pointerId } = event;
     const tool = event.button === 1 || event.shiftKey ? "pan" : this.tool;
     const start = this.at(event);
     const from = this.toImage(...start);
@@ -250,6 +296,7 @@ export class Stage {
     const marking = drawing ? this.listener.marked?.(tool, start, event.pointerType) : null;
     /** @param {PointerEvent} move */
     const drag = (move) => {
+      if (move.pointerId !== pointerId) return;
       const now = this.at(move);
       const [dx, dy] = [now[0] - start[0], now[1] - start[1]];
       if (tool === "pan") {
@@ -262,14 +309,18 @@ export class Stage {
     };
     this.element.dataset.dragging = tool;
     this.element.addEventListener("pointermove", drag, { signal: stop.signal });
-    /** @param {PointerEvent} last */
-    const end = (last) => {
+    /** @param {boolean} kept */
+    const end = (kept) => {
       stop.abort();
-      marking?.end(last.type === "pointerup");
+      marking?.end(kept);
       delete this.element.dataset.dragging;
+      this.cancel = () => {};
     };
-    this.element.addEventListener("pointerup", end, { signal: stop.signal });
-    this.element.addEventListener("pointercancel", end, { signal: stop.signal });
+    this.cancel = () => end(false);
+    /** @param {PointerEvent} last */
+    const release = (last) => last.pointerId === pointerId && end(last.type === "pointerup");
+    this.element.addEventListener("pointerup", release, { signal: stop.signal });
+    this.element.addEventListener("pointercancel", release, { signal: stop.signal });
   }
 
   /** @param {WheelEvent} event */

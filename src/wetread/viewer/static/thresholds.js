@@ -46,8 +46,12 @@ export function shown(value) {
 export function hiddenNote(predictions, score) {
   const scores = predictions.map((box) => box.score ?? 1);
   const below = scores.filter((one) => one < score);
-  if (!below.length) return "";
-  return `${count(below.length)} of ${count(scores.length)} below ${shown(score)}, highest ${Math.max(...below).toFixed(2)}`;
+  return belowText(below.length, scores.length, score, Math.max(...below));
+}
+
+/** @param {number} hidden @param {number} all @param {number} score @param {number} highest */
+export function belowText(hidden, all, score, highest) {
+  return hidden ? `${count(hidden)} of ${count(all)} below ${shown(score)}, highest ${highest.toFixed(2)}` : "";
 }
 
 /** Reason of the first minimum score. @param {{score: number, f1: number | null} | null} start */
@@ -55,5 +59,5 @@ export function startNote(start) {
   if (!start) return "";
   return start.f1 === null
     ? `starts at ${shown(start.score)}: ten predictions per image on average`
-    : `starts at ${shown(start.score)}: the best F1, ${start.f1.toFixed(2)}`;
+    : `starts at ${shown(start.score)}: the best F1 of all images, ${start.f1.toFixed(2)}`;
 }

@@ -11,6 +11,8 @@ export interface About {
   readers: string[]; labels: string[]; boxes: boolean; predictions: boolean; consensus: boolean;
   box_columns: string[]; image_columns: string[]; start: { score: number; f1: number | null } | null;
   report: string | null; presets: Preset[]; masked: boolean; annotation: Annotation | null;
+  /** Number of SEG and RTSTRUCT files. */
+  masks: number;
 }
 
 export interface Row {
@@ -18,7 +20,7 @@ export interface Row {
   Rows: number | null; Columns: number | null; PhotometricInterpretation: string | null;
   frames: number | null; problems: string[]; worst?: Severity | null; boxes: number;
   part: string | null; has_pixels: boolean; columns?: Record<string, unknown>; group?: Group;
-  InstanceNumber?: number | null; outlines?: Outline[];
+  InstanceNumber?: number | null; slice_position_mm?: number | null; file_type?: string | null; outlines?: Outline[];
 }
 /** Series or study that a tile stands for; `file` for a file without a series. */
 export interface Group {
@@ -35,9 +37,11 @@ export interface Position {
 }
 
 export type FacetValue = [string | number | boolean | null, number, string?];
+/** Predictions of the facet "score": how many there are, how many are below the minimum score, and the highest of these. */
+export interface Hidden { predictions: number; hidden: number; highest: number | null }
 export type Facet =
-  | { kind: "values"; values: FacetValue[]; other: number; missing: number }
-  | { kind: "histogram"; bins: [number | string, number | string, number][]; missing: number };
+  | { kind: "values"; values: FacetValue[]; other: number; missing: number } & Partial<Hidden>
+  | { kind: "histogram"; bins: [number | string, number | string, number][]; missing: number } & Partial<Hidden>;
 
 export interface Problem { code: string; severity: Severity; text: string }
 export interface Level { scale: number; rows: number; columns: number }
@@ -51,7 +55,7 @@ export interface Meta {
   invert: boolean; slope: number; intercept: number; modality_lut: boolean; varies?: boolean;
   padding: [number, number] | null; auto: { center: number; width: number } | null;
   full: { center: number; width: number } | null; range: [number, number] | null; steps: string[];
-  problems: Problem[]; error: string | null; absent?: string;
+  problems: Problem[]; error: string | null; absent?: string; document?: boolean; label?: "SEG" | "RTSTRUCT" | null;
   series: { previous: string | null; next: string | null; position: number; count: number };
 }
 
@@ -111,6 +115,24 @@ export interface VolumeEntry {
   number: number | null; plane: string; slices: number; divided_by: Record<string, string>;
 }
 
+/** Segment of a label file; problems are code, severity and text. */
+export interface MaskSegment {
+  number: number; label: string | null; code: string | null; colour: string | null; aligned: boolean | null;
+  voxels: number | null; volume_ml: number | null; slices: number; problems: [string, Severity, string][];
+  /** True for a colour of the file, false for one of the palette. */
+  own?: boolean;
+}
+/** Label file over a series; `segments` is null until they are decoded, `text` says why none is drawn. */
+export interface MaskFile { id: string; path: string; kind: string; error: string | null; segments: MaskSegment[] | null; text: string }
+/** Label file by itself: its first frame that is not empty, and the image that it is shown over. */
+export interface LabelFile {
+  id: string; kind: string; type: string; segments: MaskSegment[]; text: string; first: number | null;
+  place: { series: string; stack: number; id: string; frame: number } | null;
+}
+
+/** Lines of depth, relationship to the line above, name, value, and true if it is masked. */
+export interface Document { lines: [number, string, string, string, boolean][]; more: boolean }
+
 /** A window in modality values; `lut` if the file has a look-up table instead. */
 export interface Window {
   center: number; width: number; function: VoiFunction; name: string; lut: boolean;
@@ -132,6 +154,8 @@ export interface Route {
   where: string; search: string; order: string; desc: boolean;
   frame: number; window: string; invert: boolean;
   zoom: number | null; x: number | null; y: number | null;
+  /** Degrees clockwise: 0, 90, 180 or 270; then left and right exchanged. */
+  rotate: number; flip: boolean;
   readers: string[] | null; labels: string[] | null; show: string | null; iou: number; score: number;
   tab: string;
   outlines: boolean;

@@ -6,7 +6,9 @@ import { coloursOf } from "./greys.js";
 import { findMeta } from "./metas.js";
 import { nearest, toVoxel, toWorld } from "./planes.js";
 import { MASK } from "./orientation.js";
+import { MaskPanel } from "./mask_panel.js";
 import { PlaneView } from "./plane_view.js";
+import { FITTED } from "./route.js";
 import { choices, dragged, label, resolve } from "./windows.js";
 
 /** @typedef {import("./types").Volume} Volume */
@@ -40,7 +42,10 @@ export class VolumeView {
     this.voxel = h("span", { class: "quiet" });
     this.caption = h("span", { class: "caption" });
     this.message = h("span", { class: "message", role: "status" });
-    this.grid = h("div", { class: "planes" }, ...this.views.map((view) => view.element));
+    this.grid = h("div", { class: "planes grow" }, ...this.views.map((view) => view.element));
+    this.masks = new MaskPanel(app.masks, "volume-masks", () => {});
+    this.panel = h("aside", { class: "panel", "aria-label": "Masks of the volume", hidden: true }, this.masks.element);
+    app.masks.listen(() => (this.panel.hidden = !app.masks.files.length));
     this.element = h(
       "main", { class: "volume-page", hidden: true },
       h(
@@ -52,7 +57,7 @@ export class VolumeView {
         iconButton("fit", "Fit to the screen (=)", () => this.change({ zoom: null })),
         h("span", { class: "bar-end" }, ...app.tools()),
       ),
-      this.grid,
+      h("div", { class: "volume-body" }, this.grid, this.panel),
       h("footer", { class: "status" }, h("span", { class: "probe" }, this.value, this.position, this.voxel), this.message, this.caption),
     );
     /** @type {Volume | null} */
@@ -112,6 +117,7 @@ export class VolumeView {
     if (volume.limit || meta.error) return;
     this.grid.dataset.large = volume.acquired;
     for (const view of this.views) view.open(volume);
+    this.app.masks.openStack(volume.series, volume.stack);
     this.follow();
   }
 
@@ -204,11 +210,11 @@ export class VolumeView {
   toSlices() {
     const { volume } = this;
     const slice = volume?.slices[this.here[0]];
-    if (slice) this.app.go({ page: "image", id: slice[0], frame: slice[1], at: null, zoom: null, x: null, y: null });
+    if (slice) this.app.go({ page: "image", id: slice[0], frame: slice[1], at: null, ...FITTED });
   }
 
   toGrid() {
-    this.app.go({ page: "grid", at: null, zoom: null, x: null, y: null, frame: 0, window: "", invert: false });
+    this.app.go({ page: "grid", at: null, ...FITTED, frame: 0, window: "", invert: false });
   }
 
   leave() {
@@ -246,7 +252,7 @@ export class VolumeView {
       PageUp: () => active.step(-1), PageDown: () => active.step(1), Home: () => active.step(-Infinity), End: () => active.step(Infinity),
       i: () => this.change({ invert: !this.route.invert }), f: () => this.change({ window: "full" }),
       "=": () => this.change({ zoom: null }), "+": () => active.zoomBy(1.25), "-": () => active.zoomBy(0.8),
-      c: () => this.setTool("cross"), w: () => this.setTool("window"), v: () => this.toSlices(), Escape: () => this.toGrid(),
+      c: () => this.setTool("cross"), w: () => this.setTool("window"), k: () => this.app.masks.flip(), v: () => this.toSlices(), Escape: () => this.toGrid(),
     };
     const action = actions[key.length === 1 ? key.toLowerCase() : key];
     if (action) action();
