@@ -20,6 +20,7 @@ import wetread as wr
 from wetread.sample import write_sample
 from wetread.testing.chromium import launch
 from wetread.testing.dicom import Element, changed, dicom_file, element, picture, rgb_form
+from wetread.testing.idle import make_steps_wait
 from wetread.viewer.guard import Guard
 from wetread.viewer.handle import Handle, serve
 
@@ -40,22 +41,6 @@ AXE = "axe-core@4.11"
 SECONDS = 120
 """Upper bound of every wait; a browser on a busy machine takes many times as long."""
 HOSTILE = "<img src=x onerror=alert(1)>"
-LOG_FETCHES = """
-const log = window.fetchLog = [], fetch_ = window.fetch;
-window.fetch = async (url, options) => {
-  const close = () => log.push([String(url), -1]);
-  log.push([String(url), 1]);
-  try {
-    const response = await fetch_(url, options);
-    for (const read of ["blob", "json", "arrayBuffer"])
-      response[read] = () => Response.prototype[read].call(response).finally(close);
-    return response;
-  } catch (error) {
-    close();
-    throw error;
-  }
-};
-"""
 
 
 @pytest.fixture
@@ -66,12 +51,13 @@ def reads(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, headless; its pages have the methods `until` and `address`."""
+    """Debian's Chromium, headless; steps wait, and pages have the methods `until` and `address`."""
     from playwright.sync_api import Page, expect, sync_playwright
 
     expect.set_options(timeout=1000 * SECONDS)
     Page.until, Page.address = until, address  # type: ignore[attr-defined]
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        make_steps_wait(patch)
         browser = launch(playwright)
         yield browser
         browser.close()
@@ -83,8 +69,7 @@ def fetch_log(page: Any) -> Callable[[str], list[tuple[str, int]]]:
 
     Logged inside the page: Playwright's events lag behind it.
     """
-    page.add_init_script(LOG_FETCHES)
-    return lambda part: [(url, by) for url, by in page.evaluate("fetchLog") if part in url]
+    return lambda part: [(url, by) for url, by in page.read_now("fetchLog") if part in url]
 
 
 @pytest.fixture
@@ -107,15 +92,15 @@ def until(page: Any, condition: str | Callable[[], Any]) -> None:
     Playwright's own `wait_for_function` needs eval, which the page's policy forbids.
     """
     end = time.monotonic() + SECONDS
-    while not (page.evaluate(condition) if isinstance(condition, str) else condition()):
+    while not (page.read_now(condition) if isinstance(condition, str) else condition()):
         assert time.monotonic() < end, f"never true: {condition}"
         page.wait_for_timeout(20)
 
 
 def address(page: Any) -> str:
     """Return the fragment, after making the page write it at once instead of after 0.2 s."""
-    page.evaluate("dispatchEvent(new Event('pagehide'))")
-    return unquote_plus(str(page.evaluate("location.hash")))
+    page.read_now("dispatchEvent(new Event('pagehide'))")
+    return unquote_plus(str(page.read_now("location.hash")))
 
 
 @pytest.fixture(scope="session", autouse=True)

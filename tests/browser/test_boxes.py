@@ -141,6 +141,19 @@ def test_counts_and_styles_follow_the_sliders(page: Any, phantoms: Any) -> None:
     assert dashes["fp"] != dashes["fn"]
 
 
+def test_next_miss_waits_for_the_boxes(page: Any, phantoms: Any) -> None:
+    miss = fetch(phantoms, "misses?iou=0.9&score=0")["images"][0]
+    name = next(n for n, image in phantoms.images.items() if image.id == miss["id"])
+    held: list[Any] = []
+    page.seconds = 1
+    page.route("**/api/images/*/boxes*", lambda route: held.append(route))
+    page.goto(phantoms.image(name, iou=0.9, score=0))
+    page.until(lambda: held)
+    page.keyboard.press("n")
+    held[0].continue_()
+    expect(page.locator(".mark.selected:is(.fp, .fn)")).to_have_count(1)
+
+
 def test_next_miss_continues_on_the_next_image(page: Any, phantoms: Any) -> None:
     misses = fetch(phantoms, "misses?iou=0.9&score=0")["images"]
     first, second = misses[0], misses[1]

@@ -129,10 +129,8 @@ def test_all_predictions_below_the_minimum(page: Any, phantoms: Any, open_site: 
     name = Path(phantoms.index[0].path).stem
     page.goto(site.image(name, score=0.3))
     page.wait_for_selector(".note >> text=100 of 100 below 0.30, highest 0.16")
-    page.goto("about:blank")
     page.goto(site.url("/grid?score=0.3"))
     page.wait_for_selector(".thresholds >> text=100 of 100 below 0.30, highest 0.16")
-    page.goto("about:blank")
     page.goto(site.image(name))  # none is right: ten per image
     page.wait_for_selector(".marks .fp")
     assert 10 <= page.locator(".marks .fp").count() <= 12
@@ -185,7 +183,6 @@ def test_masked_values_say_how_to_show_them(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?search=onerror%3Dalert%282%29"))
     page.wait_for_selector(".empty >> text=--show-phi")
     expect(page.locator(".facets")).to_contain_text("--show-phi")
-    page.goto("about:blank")
     page.goto(mixed.image("linear", tab="header"))
     page.wait_for_selector(".tree .masked")
     page.fill("[aria-label='Search the header']", "smith")
@@ -196,10 +193,8 @@ def test_tiles_tell_files_apart(page: Any, mixed: Any) -> None:
     page.goto(mixed.url("/grid?search=movie"))
     page.wait_for_selector(".tile .name")
     expect(page.locator(".facts-line .quiet")).to_have_text("DX · 24 × 24 · no. 90 · 6 frames")
-    page.goto("about:blank")
     page.goto(mixed.url("/grid?search=README"))
     page.wait_for_selector(".tile >> text=not DICOM: text file")
-    page.goto("about:blank")
     page.goto(mixed.url("/grid?search=CT_small"))
     page.wait_for_selector(".facts-line >> text=CT · 128 × 128 · no. 1 · −75.7 mm")
 

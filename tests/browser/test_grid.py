@@ -216,6 +216,7 @@ def test_a_million_rows(page: Any, mixed: Any, fetch_log: Any) -> None:
 def test_filtering_cancels_thumbnails(page: Any, mixed: Any) -> None:
     failed: list[str] = []
     held: list[Any] = []  # never answered
+    page.seconds = 1
     page.on("requestfailed", lambda request: failed.append(request.url))
     page.route("**/thumb?*", lambda route: held.append(route))
     show(page, mixed)
@@ -228,9 +229,10 @@ def test_filtering_cancels_thumbnails(page: Any, mixed: Any) -> None:
 def test_loading_thumbnails_are_marked(page: Any, mixed: Any) -> None:
     def marked(where: str) -> bool:
         mark = f"getComputedStyle(document.querySelector('{where}'), '::before')"
-        return bool(page.evaluate(f"{mark}.animationName.includes('turn')"))
+        return bool(page.read_now(f"{mark}.animationName.includes('turn')"))
 
     held: list[Any] = []
+    page.seconds = 1
     page.route("**/thumb?*", lambda route: held.append(route))
     show(page, mixed)
     page.until("document.querySelector('.tile:has(.name) .picture:empty')")

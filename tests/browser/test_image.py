@@ -204,7 +204,7 @@ def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
     page.until(lambda: "frame=5" in page.address())
     page.keyboard.press("Space")
     page.until("document.querySelector('.frames .number').textContent === '2 / 6'")
-    page.keyboard.press("Space")
+    page.keyboard_now.press("Space")
     stopped = frame()
     page.wait_for_timeout(250)
     assert frame() == stopped
@@ -213,7 +213,6 @@ def test_frames_by_keys_wheel_and_cine(page: Any, mixed: Any) -> None:
 def test_auto_window_follows_the_frame(page: Any, mixed: Any) -> None:
     show(page, mixed, "rtdose", window="full", frame=14)
     direct = caption(page)
-    page.goto("about:blank")
     show(page, mixed, "rtdose", window="full", frame=13)
     before = caption(page)
     page.keyboard.press("ArrowDown")
@@ -318,9 +317,21 @@ def test_dragging_draws_at_once(page: Any, phantoms: Any) -> None:
 
 def test_the_next_image_is_prefetched_after_a_late_position(page: Any, phantoms: Any) -> None:
     held: list[Any] = []
+    page.seconds = 1
     page.route("**/api/position*", lambda route: held.append(route))
     page.goto(phantoms.image(Path(phantoms.index[0].path).stem))
     page.wait_for_selector(DRAWN)
     page.until(lambda: held)
     with page.expect_response(lambda answer: f"{phantoms.index[1].id}/pixels" in answer.url):
         held[0].continue_()
+
+
+def test_an_arrow_waits_for_the_position_in_the_list(page: Any, phantoms: Any) -> None:
+    held: list[Any] = []
+    page.seconds = 1
+    page.route("**/api/position*", lambda route: held.append(route))
+    page.goto(phantoms.image(Path(phantoms.index[0].path).stem))
+    page.until(lambda: held)
+    page.keyboard.press("ArrowRight")
+    held[0].continue_()
+    page.until(f"location.hash.includes('{phantoms.index[1].id}')")

@@ -141,7 +141,6 @@ def test_an_rtstruct_opens_over_its_images(page: Any, site: Any) -> None:
     show(page, site, "rt")
     page.until("document.querySelector('.path').textContent === 'ct/one006.dcm'")
     page.wait_for_selector(".mask-row:has-text('GTV')")
-    page.goto("about:blank")
     page.goto(site.image("lost"))
     page.wait_for_selector(".no-image >> text=series 2.25.1 is not in the index")
 
@@ -164,12 +163,10 @@ def test_axe_reports_no_violations(page: Any, site: Any, violations: Any, scheme
     page.wait_for_selector(".mask-row:has-text('GTV')")
     page.wait_for_selector(".mask-row:has-text('Lesion')")
     found = {"slices": violations()}
-    page.goto("about:blank")
     page.goto(site.image("reportsi"))
     page.wait_for_selector(".document-line >> nth=3")
     found["report"] = violations()
     series = site.index.series.where("volumes > 0")[0].series_id
-    page.goto("about:blank")
     page.goto(site.url(f"/volume/{series}/0"))
     page.wait_for_selector(".volume-page .mask-row:has-text('Lesion')")
     found["planes"] = violations()

@@ -66,8 +66,7 @@ export class ImageView {
     this.meta = null;
     /** @type {Position | null} */
     this.position = null;
-    /** @type {Promise<void> | undefined} */
-    this.positionLoaded = undefined;
+    this.positionLoaded = this.boxesLoaded = Promise.resolve();
     /** @type {(Window & {key: string}) | null} */
     this.window = null;
     /** @type {(Window & {key: string}) | null} */
@@ -162,11 +161,8 @@ export class ImageView {
     this.message.hidden = !meta.error;
     this.labels.show(this.meta);
     this.annotator?.panel.fill();
-    if (meta.error) {
-      this.fail(meta.error);
-      return this.follow(route);
-    }
-    this.stage.element.setAttribute("aria-label", `${meta.modality || "image"} ${meta.path}, ${meta.columns} by ${meta.rows} pixels`);
+    if (meta.error) this.fail(meta.error);
+    else this.stage.element.setAttribute("aria-label", `${meta.modality || "image"} ${meta.path}, ${meta.columns} by ${meta.rows} pixels`);
     return this.follow(route);
   }
 
@@ -404,8 +400,11 @@ export class ImageView {
     } catch { /* the image is displayed without its position */ }
   }
 
-  /** Opens the previous or next image of the filtered list. @param {"previous" | "next"} way */
-  neighbour(way) {
+  /** Opens the previous or next image of the filtered list, once the position in it is loaded. @param {"previous" | "next"} way */
+  async neighbour(way) {
+    const { signal } = this.controller;
+    await this.positionLoaded;
+    if (signal.aborted) return;
     const id = this.position?.[way];
     if (id) this.openOther(id, this.position?.[`${way}_frame`] ?? 0);
   }
@@ -419,7 +418,12 @@ export class ImageView {
   // -- boxes ----------------------------------------------------------------------------------
 
   /** @param {Route} route @param {AbortSignal} signal */
-  async loadBoxes(route, signal) {
+  loadBoxes(route, signal) {
+    return (this.boxesLoaded = this.fetchBoxes(route, signal));
+  }
+
+  /** @param {Route} route @param {AbortSignal} signal */
+  async fetchBoxes(route, signal) {
     const { about } = this.app;
     this.annotator?.load(route, signal).catch((error) => this.showError(error));
     if (!about.boxes && !about.predictions) return this.readers.clear(route);
@@ -435,12 +439,15 @@ export class ImageView {
     }
   }
 
-  /** Selects the next miss, on this or another image. @param {1 | -1} way */
+  /** Selects the next miss, on this or another image, once the boxes and the position in the list are loaded. @param {1 | -1} way */
   async nextMiss(way) {
     if (!this.app.about.predictions) return;
     const show = this.readers.layers(this.route);
     const hidden = ["g", "p"].filter((layer) => !show.includes(layer)).join("");
     if (hidden) this.change({ show: show + hidden });
+    const { signal } = this.controller;
+    await Promise.all([this.boxesLoaded, this.positionLoaded]);
+    if (signal.aborted) return;
     const found = this.readers.selectMiss(way) && this.readers.selectedMark;
     if (found) return this.stage.reveal(found.box);
     let next;

@@ -118,15 +118,18 @@ export class VolumeView {
     this.grid.dataset.large = volume.acquired;
     for (const view of this.views) view.open(volume);
     this.app.masks.openStack(volume.series, volume.stack);
-    this.follow();
+    const { id, frame, at } = this.route;
+    const shown = volume.slices.findIndex((slice) => slice[0] === id && slice[1] === frame);
+    if (at || shown < 0) return this.follow();
+    const [, row, column] = middleOf(volume);
+    this.setAt(toWorld(volume.affine, [shown, row, column])); // planes of the slice that was on display
   }
 
   /** Follows the address. */
   follow() {
     const { volume, meta, route } = this;
     if (!volume || !meta || volume.limit || meta.error) return;
-    const middle = /** @type {Point} */ (volume.shape.map((size) => Math.floor(size / 2)));
-    this.at = route.at ?? toWorld(volume.affine, middle);
+    this.at = route.at ?? toWorld(volume.affine, middleOf(volume));
     this.window = meta.colour ? null : resolve(route.window, meta, this.app.about.presets);
     this.caption.textContent = [this.window && label(this.window), volume.oblique > 1 ? `oblique by ${short(volume.oblique, 2)}°` : ""].filter(Boolean).join(" · ");
     if (this.window) this.windows.value = this.window.key.includes(",") ? "" : this.window.key;
@@ -278,4 +281,9 @@ function nameOf({ modality, number, description, plane, slices, divided_by }) {
   const text = description.SeriesDescription === MASK ? "" : description.SeriesDescription;
   const by = Object.entries(divided_by).map(([name, value]) => `${name} ${value}`);
   return [modality, number === null ? "" : `series ${number}`, text, plane, plural(slices, "slice"), ...by].filter(Boolean).join(" ");
+}
+
+/** Voxel in the middle. @param {Volume} volume */
+function middleOf({ shape }) {
+  return /** @type {Point} */ (shape.map((size) => Math.floor(size / 2)));
 }
