@@ -172,7 +172,6 @@ def main() -> None:
                 other=1000 * median(theirs) / count if theirs else None,
                 least=case.least,
                 note=f"fastai: {why}; here {shape}",
-                why="the difference is smaller than that between two runs" * (count > 500),
             )
         )
     save(options.json, figures, found)
