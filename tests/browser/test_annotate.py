@@ -89,8 +89,6 @@ def test_a_box_is_where_it_was_put(
     zooms = [(0.25, 128, 128), (1.7, 90, 90), (6, 33, 201), (0.5, 100, 140), (1, 128, 128)]
     for zoom, x, y in zooms[: 3 if rotate or flip else 5]:
         show(page, site, name, zoom=zoom * ratio, x=x, y=y, rotate=rotate, flip=flip)
-        page.wait_for_timeout(300)  # the sharp picture replaces the fast one
-        page.wait_for_selector(DRAWN)
         levels.add(str(page.get_attribute(".stage", "data-drawn")).split()[-1])
         frame = page.locator(".stage").bounding_box()
         middle = frame["x"] + frame["width"] // 2, frame["y"] + frame["height"] // 2

@@ -52,7 +52,6 @@ def next_unread(page: Any) -> str:
     page.click(".choice:has-text('Next unread')")
     page.until(lambda: shown(page) != before)
     page.wait_for_selector(DRAWN)
-    page.wait_for_timeout(200)
     return shown(page)
 
 

@@ -94,7 +94,6 @@ def test_frames(page: Any, mixed: Any) -> None:
         np.testing.assert_array_equal(
             seen[..., 0], mixed.images["movie"].display("full", frame=frame)
         )
-        page.goto("about:blank")
 
 
 def test_inverted(page: Any, mixed: Any) -> None:
@@ -134,4 +133,3 @@ def test_position_of_reduced_pixels(
         page.wait_for_selector(f'.stage[data-drawn="{drawn} {scale}"]')
         seen = read_canvas(page, rows // scale, columns // scale)[..., 0]
         assert find_disc(seen, rows, columns) == pytest.approx(center, abs=0.1)
-        page.goto("about:blank")

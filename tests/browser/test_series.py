@@ -318,8 +318,7 @@ def test_the_window_is_shared_and_the_address_restores_planes(page: Any, series:
     page.mouse.down()
     page.mouse.move(340, 320)
     page.mouse.up()
-    page.wait_for_timeout(400)
-    before, caption = page.address(), page.inner_text(".volume-page .caption")
+    caption, before = page.inner_text(".volume-page .caption"), page.address()
     assert caption.startswith("−")
     assert "zoom=6" in before
     assert "at=-10,-20,130" in before
@@ -364,7 +363,6 @@ def test_axe_reports_no_violations(page: Any, series: Any, violations: Any, sche
     page.goto(series.url("/grid?group=series"))
     page.wait_for_selector(".tile img")
     found["series"] = violations()
-    page.goto("about:blank")
     open_planes(page, series)
     found["planes"] = violations()
     assert found == {"slices": [], "series": [], "planes": []}

@@ -36,7 +36,6 @@ def site(places: wr.Index, reads: Path, open_site: Callable[..., Any]) -> Any:
 def show(page: Any, site: Any, name: str = "places", **state: Any) -> dict[str, float]:
     """Open an image; returns the frame of the stage."""
     page.goto(site.image(name, **state))
-    page.wait_for_timeout(100)
     page.wait_for_selector(EXACT)
     page.wait_for_selector(".saved[data-state=saved]")
     frame: dict[str, float] = page.locator(".stage").bounding_box()

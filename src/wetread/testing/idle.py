@@ -74,10 +74,10 @@ window.idle = async (seconds) => {
 })();"""
 
 
-def wait_until_idle(page: Any, before: str = "") -> None:
-    """Wait until nothing is under way on a page of the viewer."""
+def wait_until_idle(page: Any, step: str) -> None:
+    """Wait until nothing is under way on a page of the viewer, or until it takes too long."""
     if page.read_now("seconds => window.idle?.(seconds)", page.seconds) is False:
-        logging.getLogger(__name__).info("not idle: %s", before)
+        logging.getLogger(__name__).info("not idle: %s", step)
 
 
 def make_steps_wait(patch: pytest.MonkeyPatch) -> None:
@@ -103,17 +103,21 @@ def make_steps_wait(patch: pytest.MonkeyPatch) -> None:
 def waiting(do: Callable[..., Any], after: bool = False) -> Callable[..., Any]:
     """Method of a page or locator that waits before the step, or after it."""
 
+    def wait(self: Any) -> None:
+        wait_until_idle(getattr(self, "page", self), do.__name__)
+
     @functools.wraps(do)
     def wait_and_do(self: Any, *values: Any, **options: Any) -> Any:
-        page = getattr(self, "page", self)
-        if not after:
-            wait_until_idle(page, do.__name__)
+        wait(self)
+        return do(self, *values, **options)
+
+    @functools.wraps(do)
+    def do_and_wait(self: Any, *values: Any, **options: Any) -> Any:
         result = do(self, *values, **options)
-        if after:
-            wait_until_idle(page, do.__name__)
+        wait(self)
         return result
 
-    return wait_and_do
+    return do_and_wait if after else wait_and_do
 
 
 def with_script(new_context: Callable[..., Any]) -> Callable[..., Any]:
