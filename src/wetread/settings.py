@@ -17,14 +17,12 @@ class Settings:
 
     Sizes are in bytes: `KIB` = 1024 bytes, `MIB` = 1024 `KIB`, `GIB` = 1024 `MIB`.
 
-    >>> Settings(block_files=512).block_files
+    >>> Settings(part_files=512).part_files
     512
     """
 
-    block_files: int = 4096
-    """Number of files that are read and converted together."""
     block_bytes: int = 64 * MIB
-    """Size of the headers in memory above which a block takes no more files."""
+    """Size of the headers in memory above which the sources of a task are read in several blocks."""
     windows: tuple[int, int] = (4 * KIB, 64 * KIB)
     """Bytes of a file in the first read, and in the further ones."""
     part_files: int = 8192

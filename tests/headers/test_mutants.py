@@ -18,7 +18,7 @@ from wetread.testing.cuts import MAY_BE_MISSED, cut_case, is_flagged, knowable, 
 
 MALFORMED = Path(__file__).resolve().parents[3] / "shared" / "data" / "malformed"
 STATUSES = {"ok", "repaired", "partial", "not_dicom", "refused", "no_access", "timeout", "crashed"}
-WALKS = [Settings(), Settings(windows=(64, 64), block_files=1)]
+WALKS = [Settings(), Settings(windows=(64, 64), part_files=1)]
 KEEPS = {"BAD_NUMBER", "BAD_DATE", "BAD_VALUE", "CHARSET", "VM_MISMATCH"}
 """Problems of values whose raw bytes are in `invalid`."""
 MUTANTS, CUTS, BLOCK = 5000, 3000, 500

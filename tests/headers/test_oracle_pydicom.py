@@ -27,7 +27,7 @@ import wetread as wr
 from wetread.settings import Settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-USUAL, SMALL = Settings(), Settings(windows=(64, 64), block_files=7)
+USUAL, SMALL = Settings(), Settings(windows=(64, 64), part_files=7)
 LENGTHS = {"OB", "OW", "OF", "OD", "OL", "OV", "UN"}
 UNSPLIT = {"LT", "ST", "UR", "UT"}
 NUMBERS = {"US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "DS", "IS"}

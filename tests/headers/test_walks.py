@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import wetread as wr
-from wetread.headers.core.constants import R_HEAD, R_MTIME, R_PIXELS, R_TEXT
+from wetread.headers.core.constants import R_HEAD, R_MTIME, R_TEXT
 from wetread.headers.reading import read_headers
 from wetread.headers.walks import Memory, walk_files, walk_others
 from wetread.settings import KIB, MIB, Settings
@@ -49,7 +49,7 @@ def found_in(content: bytes, settings: Settings, fill: int = 0, whole: bool = Tr
         memory.arena[start : start + length].tobytes() if start >= 0 else None
         for start, length in zip(e.start.tolist(), e.length.tolist(), strict=True)
     ]
-    rows = np.delete(walked.rows[:, 0], [R_HEAD, R_MTIME, R_PIXELS, R_TEXT]).tolist()
+    rows = np.delete(walked.rows[:, 0], [R_HEAD, R_MTIME, R_TEXT]).tolist()
     elements = [a.tolist() for a in (e.tag, e.vr, e.depth, e.bits, e.length, e.offset)]
     problems = [a.tolist() for a in (f.kind, f.tag, f.offset, f.a, f.b)]
     return rows, elements, problems, values, walked.inferred

@@ -22,12 +22,12 @@ from wetread.common.arrays import array, filled, scalar, whole_array
 from wetread.errors import PROBLEMS
 from wetread.headers.core.constants import (
     ENTRY,
+    PIXEL_HEAD,
     R_COLUMNS,
     R_HEAD,
     R_MTIME,
     R_PIXEL_LENGTH,
     R_PIXEL_OFFSET,
-    R_PIXELS,
     R_SYNTAX,
     R_TEXT,
 )
@@ -49,11 +49,13 @@ from wetread.sources.find import open_source
 
 _AHEAD = 32
 """Number of sources that a thread walks at once where opening is slow."""
+_EXACT = 8 + PIXEL_HEAD
+"""Bytes of an object up to which no more are requested: the head of a fragment."""
 Retried = tuple[int, Walked, Memory]
 """Number of a file that was read again, and what was read."""
 WalkRange = Callable[[int, int, Memory], Walked]
 """Walk of consecutive sources: the number of the first, how many, and the memory to use."""
-_PLACES = np.array([R_HEAD, R_TEXT, R_PIXELS])
+_PLACES = np.array([R_HEAD, R_TEXT])
 
 
 class _Reused(threading.local):
@@ -341,7 +343,7 @@ class _ObjectReader:
         """Bytes from a position on; OSError if a request fails or returns too few of them."""
         at = first - self._first
         if at < 0 or at + count > len(self._data):
-            wanted = max(count, self._settings.object_window) if count > 8 else count
+            wanted = max(count, self._settings.object_window) if count > _EXACT else count
             if self._size <= self._settings.object_bytes:
                 first_wanted, wanted = 0, self._size
             else:
@@ -349,7 +351,7 @@ class _ObjectReader:
             data = self._bucket.read(self._key, first_wanted, wanted)
             if len(data) < wanted:
                 raise OSError(None, f"{len(data)} bytes came of {wanted}")
-            if count <= 8 and wanted == count:
+            if wanted == count <= _EXACT:
                 return data
             self._first, self._data = first_wanted, data
             at = first - first_wanted

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from wetread.errors import DecodeError, WetreadError
-from wetread.headers.blocks import Block, thread_registry, walk_block
+from wetread.headers.blocks import thread_registry, walk_block
 from wetread.headers.columns import build_columns
 from wetread.headers.empties import list_empties
 from wetread.headers.endian import swap_values
 from wetread.headers.failures import describe_exception, failed_row
-from wetread.headers.fragments import count_frames, count_frames_in
 from wetread.headers.rows import Answer, assemble
 from wetread.headers.schema import CORE, unify
 from wetread.headers.vendors import vendor_columns
 from wetread.settings import Settings
-from wetread.sources.buckets import is_url
-from wetread.sources.find import open_source
 
 
 class _Extra(NamedTuple):
@@ -67,7 +60,7 @@ def _read_all(
     """Read sources in blocks."""
     tables, at = [], 0
     while at < sources.num_rows:
-        part = sources.slice(at, settings.block_files)
+        part = sources.slice(at, settings.part_files)
         tables.append(_read_safely(root, part, extra, settings))
         at += tables[-1].num_rows
     return _join(tables) if tables else pa.Table.from_batches([], CORE)
@@ -117,30 +110,7 @@ def _read_block(
     swap_values(arena, elements, walked)
     built = build_columns(block.memory, elements, rows, registry)
     answer.extra |= vendor_columns(walked, arena, built)
-    answer.check_frames(_frame_counter(root, block, settings), built.arrays, walked)
+    answer.check_frames(built.arrays, walked)
     if extra.empties:
         answer.extra["empties"] = list_empties(arena, elements, rows, registry)
-    return assemble(answer, block.sources, built, walked, arena, settings)
-
-
-def _frame_counter(
-    root: str, block: Block, settings: Settings
-) -> Callable[[list[tuple[int, int]]], list[int]]:
-    """Function that counts the encapsulated frames of rows, from a position on in each."""
-    paths, members = block.sources.column("path"), block.sources.column("member")
-    above = None if is_url(root) else os.path.join(os.fsencode(root), b"")
-
-    def count(place: tuple[int, int]) -> int:
-        row, offset = place
-        path, member = paths[row].as_py(), members[row].as_py()
-        if member or above is None:
-            return count_frames_in(partial(open_source, root, path, member, settings), offset)
-        return count_frames(above + path, offset)
-
-    def count_all(places: list[tuple[int, int]]) -> list[int]:
-        if not block.walked.slow:
-            return list(map(count, places))
-        with ThreadPoolExecutor(settings.io_threads) as pool:
-            return list(pool.map(count, places))
-
-    return count_all
+    return assemble(answer, block.sources, built, walked, settings)

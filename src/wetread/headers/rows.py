@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -19,25 +18,22 @@ from wetread.common.text import counted
 from wetread.headers.ages import check_ages
 from wetread.headers.building import Built
 from wetread.headers.core.constants import (
-    DEFLATED,
     F_CLIPPED,
-    HASHED,
+    FEW,
     MOST_RAW,
     NAMED,
-    PIXEL_HEAD,
-    R_ENCODING,
+    R_ENCODED,
+    R_FRAMES,
     R_HASH,
     R_HEAD,
     R_MTIME,
     R_PIXEL_LENGTH,
     R_PIXEL_OFFSET,
     R_PIXEL_TAG,
-    R_PIXELS,
     R_SIZE,
 )
 from wetread.headers.encodings import encoding_of, is_encapsulated
 from wetread.headers.extent import Stated, check_extent, is_cut
-from wetread.headers.fragments import FEW, in_many_fragments, is_encoded
 from wetread.headers.groups import fill_columns
 from wetread.headers.identity import identify
 from wetread.headers.jsonmodel import write_sequences
@@ -173,27 +169,15 @@ class Answer:
             if elements.depth[i] == 0:
                 self.clipped.append((int(elements.row[i]), int(elements.tag[i]), raw))
 
-    def check_frames(
-        self,
-        count: Callable[[list[tuple[int, int]]], list[int]],
-        arrays: dict[str, tuple[pa.Field, pa.Array]],
-        walked: Walked,
-    ) -> None:
-        """Find more encapsulated frames than stated; if many are stated, decoding finds them.
-
-        `count` counts those of rows and positions.
-        """
-        offset = np.where(self.pixel_length < 0, self.pixel_offset, -1)
-        offset[walked.rows[R_ENCODING] & DEFLATED > 0] = -1
-        _, stated = arrays.get("NumberOfFrames", (None, pa.nulls(len(offset), pa.int64())))
+    def check_frames(self, arrays: dict[str, tuple[pa.Field, pa.Array]], walked: Walked) -> None:
+        """Find more encapsulated frames than stated; if many are stated, decoding finds them."""
+        found = walked.rows[R_FRAMES]
+        _, stated = arrays.get("NumberOfFrames", (None, pa.nulls(len(found), pa.int64())))
         frames = np.maximum(1, filled(stated, 1))
-        many = in_many_fragments(offset, walked.rows)
-        rows = many[frames[many] <= FEW]
-        places = list(zip(rows.tolist(), offset[rows].tolist(), strict=True))
-        for (row, at), found in zip(places, count(places), strict=True):
-            if found > (announced := int(frames[row])):
-                text = f"{counted(found, 'frame', 'are')} there, the header announces {announced}"
-                self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, at, text)
+        for row in np.flatnonzero((found > frames) & (frames <= FEW)).tolist():
+            text = f"{counted(found[row], 'frame', 'are')} there"
+            text = f"{text}, the header announces {frames[row]}"
+            self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(self.pixel_offset[row]), text)
 
     def fill_from_groups(self, walked: Walked, arena: Bytes, settings: Settings) -> Elements:
         """Elements of the walk, with values of functional groups as elements of the top level."""
@@ -228,19 +212,11 @@ def _head(walked: Walked, arena: Bytes, row: int) -> bytes:
     return arena[start : start + min(size, NAMED)].tobytes()
 
 
-def _first_pixels(walked: Walked, arena: Bytes, row: int) -> bytes:
-    """First bytes of the pixels, as far as the first window has them."""
-    start, offset = int(walked.rows[R_PIXELS, row]), int(walked.rows[R_PIXEL_OFFSET, row])
-    have = min(HASHED, int(walked.rows[R_SIZE, row])) - offset
-    return arena[start : start + max(min(have, PIXEL_HEAD), 0)].tobytes()
-
-
 def assemble(
     answer: Answer,
     sources: pa.RecordBatch | pa.Table,
     built: Built,
     walked: Walked,
-    arena: Bytes,
     settings: Settings,
 ) -> pa.Table:
     """Assemble the table of a block: columns of wetread, the core, the others by tag."""
@@ -250,7 +226,7 @@ def assemble(
         answer.find(row, code, None, None, text)
     unreadable = np.zeros(rows, np.bool_)
     unreadable[[row for row, keyword, _ in built.invalid if keyword in _REQUIRED]] = True
-    _check_pixels(answer, arrays, walked, arena, unreadable)
+    _check_pixels(answer, arrays, walked, unreadable)
     for row, text in check_ages(arrays):
         answer.find(row, "AGE_SUSPECT", _AGE, None, text)
     identity = identify(sources)
@@ -340,7 +316,6 @@ def _check_pixels(
     answer: Answer,
     arrays: dict[str, pa.Array],
     walked: Walked,
-    arena: Bytes,
     unreadable: npt.NDArray[np.bool_],
 ) -> None:
     rows = len(unreadable)
@@ -358,7 +333,7 @@ def _check_pixels(
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
             other_length = native[row] == 1 and code in _OTHER_LENGTH and not deflated[row]
-            if other_length and is_encoded(_first_pixels(walked, arena, row)):
+            if other_length and walked.rows[R_ENCODED, row]:
                 code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
                 cut[row] = False
             answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)

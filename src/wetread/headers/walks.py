@@ -33,6 +33,7 @@ from wetread.headers.core.constants import (
     INFLATE,
     LENGTH,
     MOST_RAW,
+    PIXEL_HEAD,
     R_COLUMNS,
     R_ENCODING,
     R_ERROR,
@@ -54,6 +55,7 @@ from wetread.headers.encodings import (
     IMPLICIT_LE,
     KNOWN_SYNTAXES,
     NATIVE,
+    STREAM_STARTS,
     encoding_of,
     infer_compression,
 )
@@ -114,6 +116,10 @@ class Standard:
                 | DEFLATED * stated.deflated
                 | ENCAPSULATED * (uid not in NATIVE)
             )
+        self.start_sizes = np.array(list(map(len, STREAM_STARTS)), np.uint8)
+        self.starts = np.zeros((len(STREAM_STARTS), PIXEL_HEAD), np.uint8)
+        for i, start in enumerate(STREAM_STARTS):
+            self.starts[i, : len(start)] = list(start)
         self.kind_code = np.frombuffer(problems.CODE_NUMBERS, np.uint8).copy()
 
     def _add(self, tag: int, bit: int) -> None:

@@ -31,8 +31,8 @@ cpdef enum:  # of `rows`
     R_PIXEL_TAG
     R_PIXEL_OFFSET
     R_PIXEL_LENGTH
-    R_PIXELS  # place of the first 12 bytes of pixels
-    R_FRAGMENT  # where the first fragment ends
+    R_ENCODED  # 1 if the first bytes of pixels, in the head of the file, are encoded
+    R_FRAMES  # fragments that start a frame; 0 if they were not counted
     R_COLUMNS
 
 cpdef enum:
@@ -64,7 +64,9 @@ cpdef enum:
     WINDOWS = 32
     HASHED = 8192  # first bytes of a file, of which the header's hash is
     NAMED = 1024  # first bytes by which a file that is not DICOM is named
-    PIXEL_HEAD = 12  # first bytes of pixels
+    PIXEL_HEAD = 12  # first bytes of pixels, or of a fragment, by which their encoding is known
+    FEW = 16  # Number of Frames up to which the fragments are counted
+    MOST_FRAGMENTS = 65536  # at which counting ends
     CLOSE = 16  # bytes between values that are kept with them
     ENTRY = 36  # bytes of an element in the table
     TIMED = 16  # files whose mean time to open counts
@@ -141,8 +143,10 @@ cdef extern from *:
     #define WETREAD_UNDEFINED 0xFFFFFFFFLL
     #define WETREAD_NO_TAG 0xFFFFFFFFU
     #define WETREAD_ITEM 0xFFFEE000U
+    #define WETREAD_SWAPPED_ITEM 0xFEFF00E0U
     #define WETREAD_ITEM_END 0xFFFEE00DU
     #define WETREAD_SEQUENCE_END 0xFFFEE0DDU
+    #define WETREAD_NUMBER_OF_FRAMES 0x00280008U
     #define WETREAD_SHARED_GROUPS 0x52009229U
     #define WETREAD_PER_FRAME_GROUPS 0x52009230U
     #define WETREAD_SQ 0x5153
@@ -155,8 +159,10 @@ cdef extern from *:
     const long long UNDEFINED "WETREAD_UNDEFINED"
     const unsigned int NO_TAG "WETREAD_NO_TAG"
     const unsigned int ITEM "WETREAD_ITEM"
+    const unsigned int SWAPPED_ITEM "WETREAD_SWAPPED_ITEM"
     const unsigned int ITEM_END "WETREAD_ITEM_END"
     const unsigned int SEQUENCE_END "WETREAD_SEQUENCE_END"
+    const unsigned int NUMBER_OF_FRAMES "WETREAD_NUMBER_OF_FRAMES"
     const unsigned int SHARED_GROUPS "WETREAD_SHARED_GROUPS"
     const unsigned int PER_FRAME_GROUPS "WETREAD_PER_FRAME_GROUPS"
     const int VR_SQ "WETREAD_SQ"

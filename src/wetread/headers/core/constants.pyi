@@ -9,6 +9,7 @@ AT_LIST_VALID: int
 AT_VALID: int
 BIG: int
 BYTES: int
+CLOSE: int
 COUNTED: int
 COUNTS: int
 DATE: int
@@ -23,9 +24,9 @@ D_LISTED: int
 D_REPEATED: int
 D_VENDOR: int
 ENCAPSULATED: int
-CLOSE: int
 ENTRY: int
 FD: int
+FEW: int
 FILLED: int
 FL: int
 F_CLIPPED: int
@@ -42,6 +43,7 @@ LISTED: int
 LIST_FILLED: int
 MISFIT: int
 MOMENTS: int
+MOST_FRAGMENTS: int
 MOST_RAW: int
 NAMED: int
 NEED: int
@@ -61,13 +63,13 @@ PLACES: int
 REPEATED: int
 ROOM: int
 R_COLUMNS: int
+R_ENCODED: int
 R_ENCODING: int
 R_ERROR: int
-R_FRAGMENT: int
+R_FRAMES: int
 R_HASH: int
 R_HEAD: int
 R_MTIME: int
-R_PIXELS: int
 R_PIXEL_LENGTH: int
 R_PIXEL_OFFSET: int
 R_PIXEL_TAG: int

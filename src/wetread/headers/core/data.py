@@ -245,18 +245,12 @@ class DataSet(Sequences):
 
     def take_pixels(self, value):
         """Pixel Data: note the position; elements may follow."""
-        place: cython.longlong = 0
         have: cython.longlong = self.size - value
         first: cython.int = self.rows[R_PIXEL_OFFSET, self.row] < 0
-        if self.length == UNDEFINED and first:
-            if self.note_fragment(value) == NEED:
-                return NEED
-            self.exact = 1
-            place = self.at(self.size - 8, 8)
-            if place == -2:
-                return NEED
-            self.exact = 0
+        self.closed = 0
         if first:
+            if self.see_pixels(value) == NEED:
+                return NEED
             self.rows[R_PIXEL_TAG, self.row] = self.tag
             self.rows[R_PIXEL_OFFSET, self.row] = value
             self.rows[R_PIXEL_LENGTH, self.row] = -1 if self.length == UNDEFINED else self.length
@@ -265,8 +259,9 @@ class DataSet(Sequences):
         if self.length == UNDEFINED:
             self.pos = self.outer_start = value
             self.outer_tag = self.tag
+            self.frame_size = self.fragments = 0
             self.phase = P_FRAGMENTS
-            if first and self.word(place, 1) == DELIMITER and self.word(place + 4, 1) == 0:
+            if self.closed and not self.has_few_frames():
                 self.phase = P_END
         elif self.length > have:
             self.find(K_CUT_PIXELS, self.tag, value, max(have, 0), self.length)
@@ -275,32 +270,65 @@ class DataSet(Sequences):
             self.pos = value + self.length
         return OK
 
-    def note_fragment(self, offset):
-        """Note the end of the first fragment behind the offset table, if it is in the head."""
+    def see_pixels(self, value):
+        """See if the first bytes of pixels are encoded, and if the file ends with a delimiter."""
         place: cython.longlong
-        for _ in range(2):
-            if offset + PIXEL_HEAD > self.row_head and self.row_head < self.head_size:
-                self.need_from, self.need_to = self.row_head, self.head_size
+        have: cython.longlong = min(self.size - value, PIXEL_HEAD)
+        if have > 0 and (self.deflated or value + have <= self.head_size):
+            place = self.at(value, have)
+            if place == -2:
                 return NEED
-            if offset + 8 > self.row_head:
-                return OK
-            place = self.row_base + offset
-            if self.half(place, 0) != 0xFFFE or self.half(place + 2, 0) != 0xE000:
-                return OK
-            offset += 8 + self.word(place + 4, 0)
-        self.rows[R_FRAGMENT, self.row] = offset
+            if have >= 4 and self.word(place, 1) in (ITEM, SWAPPED_ITEM):
+                self.rows[R_ENCODED, self.row] = 1
+            elif not self.starts_with(place, 0xFF, 0x0A):  # too few bytes for bare JPEG XL
+                self.rows[R_ENCODED, self.row] = self.start_size(place, have) > 0
+        if self.length == UNDEFINED:
+            self.exact = 1
+            place = self.at(self.size - 8, 8)
+            if place == -2:
+                return NEED
+            self.exact = 0
+            self.closed = self.word(place, 1) == DELIMITER and self.word(place + 4, 1) == 0
         return OK
 
+    def start_size(self, place, have):
+        """Number of bytes with which every frame starts, by those of the first; 0 if unknown."""
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        for i in range(self.starts.shape[0]):
+            k = 0
+            while k < min(self.start_sizes[i], have) and self.arena[place + k] == self.starts[i, k]:
+                k += 1
+            if k == self.start_sizes[i]:
+                return k
+        if self.starts_with(place, 0xFF, 0x0A) and have >= 5:
+            return 5  # a bare stream of JPEG XL, with the size of the image
+        if have >= 8 and 1 <= self.word(place, 0) <= 15 and self.word(place + 4, 0) == 64:
+            return 8  # RLE: the number of segments, and where the first one is
+        return 0
+
+    def has_few_frames(self):
+        """True if the last Number of Frames is not above FEW."""
+        i: cython.longlong
+        k: cython.longlong
+        frames: cython.longlong = 0
+        for i in range(self.first_element, self.count):
+            if self.e_tag[i] == NUMBER_OF_FRAMES and self.e_depth[i] == 0 and self.e_start[i] >= 0:
+                frames = 0
+                for k in range(self.e_start[i], self.e_start[i] + self.e_length[i]):
+                    if 0x30 <= self.arena[k] <= 0x39 and frames <= FEW:
+                        frames = frames * 10 + self.arena[k] - 0x30
+        return frames <= FEW
+
     def step_fragment(self):
-        """A fragment of encapsulated pixels whose file does not end with their delimiter."""
+        """A fragment of encapsulated pixels."""
         start: cython.longlong = self.outer_start
         place: cython.longlong
-        if self.size - self.pos < 8:
-            self.find(K_NO_FRAGMENTS_END, self.outer_tag, start, self.size - start, self.pos)
-            self.phase = P_END
-            return OK
+        have: cython.longlong = min(self.size - self.pos, 8 + PIXEL_HEAD)
+        if have < 8:
+            return self.end_fragments(K_NO_FRAGMENTS_END, self.size - start, self.pos)
         self.exact = self.length > SHORT  # of short ones a window has many
-        place = self.at(self.pos, 8)
+        place = self.at(self.pos, have)
         if place == -2:
             return NEED
         self.exact = 0
@@ -310,18 +338,39 @@ class DataSet(Sequences):
         if self.tag == SEQUENCE_END:
             self.pos += 8
             self.phase = P_TOP
-        elif self.tag != ITEM:
-            self.find(K_NO_FRAGMENT, self.outer_tag, start, self.pos - start, self.pos)
+            return OK
+        if self.tag != ITEM:
+            return self.end_fragments(K_NO_FRAGMENT, self.pos - start, self.pos)
+        self.count_frame(place + 8, have - 8)
+        self.pos += 8 + self.length
+        if self.pos > self.size:
+            return self.end_fragments(K_CUT_FRAGMENTS, self.size - start, self.pos - start + 8)
+        return OK
+
+    def end_fragments(self, kind, have, need):
+        """End a row whose fragments do not end with a delimiter."""
+        if not self.closed:
+            self.find(kind, self.outer_tag, self.outer_start, have, need)
+        self.phase = P_END
+        return OK
+
+    def count_frame(self, place, have):
+        """Count a fragment that starts as the first one behind the offset table does."""
+        k: cython.longlong = 0
+        if self.outer_start != self.rows[R_PIXEL_OFFSET, self.row]:
+            return OK  # a second element with pixels
+        if self.pos == self.outer_start or self.length == 0:
+            return OK
+        self.fragments += 1
+        if self.fragments == 1:
+            self.frame_size = self.start_size(place, have)
+            for k in range(self.frame_size):
+                self.frame_start[k] = self.arena[place + k]
+        k = 0
+        while k < min(self.frame_size, have) and self.arena[place + k] == self.frame_start[k]:
+            k += 1
+        if k == self.frame_size > 0:
+            self.rows[R_FRAMES, self.row] += 1
+        if self.closed and (self.frame_size == 0 or self.fragments == MOST_FRAGMENTS):
             self.phase = P_END
-        else:
-            self.pos += 8 + self.length
-            if self.pos > self.size:
-                self.find(
-                    K_CUT_FRAGMENTS,
-                    self.outer_tag,
-                    start,
-                    self.size - start,
-                    self.pos - start + 8,
-                )
-                self.phase = P_END
         return OK

@@ -90,9 +90,9 @@ class Source:
         self.row_head += got
         if got < want:
             self.size = self.head_size = self.row_head
-        self.window_last[0] = max(
-            min(self.row_head, self.window), self.size if self.row_head == self.size else 0
-        )
+        self.window_last[0] = self.row_head
+        if self.row_head < self.size:
+            self.window_last[0] = min(self.row_head, self.window + self.more)
         return self.view(0)
 
     def note_error(self, number):

@@ -126,7 +126,13 @@ cdef class Walk:
     cdef long long block_bytes
     cdef double slow_open
     cdef double waited
-    cdef unsigned char[::1] pixel_head
+    # encapsulated pixels
+    cdef unsigned char[:, ::1] starts
+    cdef unsigned char[::1] start_sizes
+    cdef unsigned char[::1] frame_start
+    cdef int frame_size
+    cdef int fragments
+    cdef int closed  # the file ends with their delimiter
 
     # source.py
     cdef inline Py_ssize_t at(self, long long first, long long count) except? -1 nogil
@@ -211,15 +217,19 @@ cdef class Walk:
     cdef Py_ssize_t values_in(self, long long place) except? -1 nogil
     cdef inline int limit_of(self, long long place) except? -1 nogil
     cdef int take_pixels(self, long long value) except? -1 nogil
+    cdef int see_pixels(self, long long value) except? -1 nogil
+    cdef int start_size(self, long long place, long long have) except? -1 nogil
+    cdef int has_few_frames(self) except? -1 nogil
     cdef int step_fragment(self) except? -1 nogil
+    cdef int end_fragments(self, int kind, long long have, long long need) except? -1 nogil
+    cdef int count_frame(self, long long place, long long have) except? -1 nogil
 
     # walk.py
     cdef int go(self) except? -1 nogil
     cdef int open(self) except? -1 nogil
     cdef int is_slow(self) except? -1 nogil
     cdef int close_row(self) except? -1 nogil
-    cdef int note_fragment(self, long long offset) except? -1 nogil
-    cdef int keep_values(self, long long offset) except? -1 nogil
+    cdef int keep_values(self) except? -1 nogil
     cdef inline Py_ssize_t compact(self, long long to) except? -1 nogil
     cdef inline int move(self, long long start, long long to, long long count) except? -1 nogil
     cdef inline int walk(self) except? -1 nogil

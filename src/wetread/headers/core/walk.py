@@ -32,7 +32,8 @@ class Walk(DataSet):
         self.window, self.more = limits.windows
         self.block_bytes = limits.block_bytes
         self.slow_open = limits.slow_open_seconds
-        self.pixel_head = standard.bytes(PIXEL_HEAD)
+        self.starts, self.start_sizes = standard.starts, standard.start_sizes
+        self.frame_start = standard.bytes(PIXEL_HEAD)
         self.whole = whole
 
     def begin(self, rows, names, name_at, folder, arena, used, external):
@@ -160,7 +161,7 @@ class Walk(DataSet):
         self.ascending, self.tail = 1, self.used
         self.implicit = self.big = self.deflated = 0
         self.last = 0
-        self.rows[R_SYNTAX, self.row] = self.rows[R_FRAGMENT, self.row] = -1
+        self.rows[R_SYNTAX, self.row] = -1
         self.rows[R_PIXEL_OFFSET, self.row] = self.rows[R_PIXEL_LENGTH, self.row] = -1
         self.phase = P_FIND
         if self.rows[R_ERROR, self.row] != 0:
@@ -198,7 +199,7 @@ class Walk(DataSet):
         head: cython.longlong
         offset: cython.longlong = self.rows[R_PIXEL_OFFSET, self.row]
         if self.file >= 0:
-            if offset < 0 or offset + PIXEL_HEAD > self.row_head:
+            if offset < 0 or offset > self.row_head:
                 self.read_head()
             close(self.file)
             self.file = -1
@@ -207,31 +208,17 @@ class Walk(DataSet):
         self.phase = P_OPEN
         head = self.row_head if offset < 0 else min(self.row_head, offset)
         self.rows[R_HASH, self.row] = hash_bytes(self.arena, self.row_base, head)
-        self.keep_values(offset)
+        self.keep_values()
         self.row += 1
         return OK
 
-    def keep_values(self, offset):
-        """Compact the values of the row, and the first bytes of pixels or of other files."""
-        i: cython.longlong
-        count: cython.longlong
-        to: cython.longlong = self.row_base
-        pixels: cython.longlong = to + offset
+    def keep_values(self):
+        """Compact the values of the row, or keep the first bytes of what is not DICOM."""
         if self.count == self.first_element:
-            self.rows[R_HEAD, self.row] = to
-            self.used = to + min(self.row_head, NAMED)
-            return OK
-        self.rows[R_PIXELS, self.row] = pixels
-        count = 0 if offset < 0 else max(min(self.row_head - offset, PIXEL_HEAD), 0)
-        if not self.ascending:  # to compact would overwrite values
-            return OK
-        for i in range(count):
-            self.pixel_head[i] = self.arena[pixels + i]
-        to = self.compact(to)
-        for i in range(count):
-            self.arena[to + i] = self.pixel_head[i]
-        self.rows[R_PIXELS, self.row] = to
-        self.used = to + count
+            self.rows[R_HEAD, self.row] = self.row_base
+            self.used = self.row_base + min(self.row_head, NAMED)
+        elif self.ascending:  # else values would be overwritten
+            self.used = self.compact(self.row_base)
         return OK
 
     def compact(self, to):
