@@ -22,7 +22,7 @@ class Settings:
     """
 
     block_bytes: int = 64 * MIB
-    """Size of the headers in memory above which the sources of a task are read in several blocks."""
+    """Size of the headers in memory above which a task is read in several blocks."""
     windows: tuple[int, int] = (4 * KIB, 64 * KIB)
     """Bytes of a file in the first read, and in the further ones."""
     part_files: int = 8192

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Bools = npt.NDArray[np.bool_]
+Int64s = npt.NDArray[np.int64]
 
 
 def array(
@@ -100,6 +101,18 @@ def is_among(values: npt.NDArray[Any], known: npt.NDArray[Any]) -> Bools:
     """
     found: Bools = known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
     return found
+
+
+def ranges(first: Int64s, end: Int64s) -> Int64s:
+    """Concatenated numbers from each `first` on, up to its `end`.
+
+    >>> ranges(np.array([2, 7]), np.array([5, 8])).tolist()
+    [2, 3, 4, 7]
+    """
+    counts = end - first
+    before = np.cumsum(counts) - counts
+    numbers: Int64s = np.repeat(first - before, counts) + np.arange(counts.sum())
+    return numbers
 
 
 def whole_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

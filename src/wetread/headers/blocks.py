@@ -148,9 +148,11 @@ class _Gathering:
         self.found: list[Found] = []
 
     def walked(self) -> Walked:
-        """All rows, elements and problems."""
+        """All rows, elements in their order, and problems."""
         elements, found = Elements.join(self.elements), Found.join(self.found)
         rows = self.rows.shape[1]
+        if (elements.row[1:] < elements.row[:-1]).any():
+            elements = elements.take(np.argsort(elements.row, kind="stable"))
         if max(elements.row.max(initial=0), found.row.max(initial=0)) >= rows:
             elements = elements.take(np.flatnonzero(elements.row < rows))
             found = found.take(np.flatnonzero(found.row < rows))

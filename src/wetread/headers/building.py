@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.headers.charset import CHARSET, read_charsets
+from wetread.common.arrays import filled
+from wetread.headers.charset import CHARSET
 from wetread.headers.core.constants import MOST_RAW, NO_FAMILY
+from wetread.headers.gather import gather_strings
 from wetread.headers.registry import Registry
 from wetread.headers.schema import Column, format_tag
 from wetread.headers.walks import Elements, Memory
@@ -68,16 +70,27 @@ class Work:
     built: Built
     extra: dict[Column, dict[int, Any]] = field(default_factory=dict)
     """By column and row: Python values of elements read one by one."""
-    is_charset: npt.NDArray[np.bool_] = field(init=False)
+    stated: npt.NDArray[np.int64] = field(init=False)
     """Elements Specific Character Set that count; see `read_charsets`."""
-    charsets: dict[int, str] = field(init=False)
-    """Values of these, by row."""
+    charsets: list[str] = field(init=False)
+    """Distinct values of these; the first is "", for rows without one."""
+    charset_numbers: npt.NDArray[np.int64] = field(init=False)
+    """Place in `charsets` of each row's."""
 
     def read_charsets(self) -> None:
         """Read the character sets that the rows state, once the families are settled."""
-        self.is_charset = (self.elements.tag == CHARSET) & (self.values.family != NO_FAMILY)
-        stated = self.elements.take(np.flatnonzero(self.is_charset))
-        self.charsets = read_charsets(self.memory.arena, stated)
+        e = self.elements
+        self.stated = np.flatnonzero((e.tag == CHARSET) & (self.values.family != NO_FAMILY))
+        self.stated = self.stated[e.start[self.stated] >= 0]
+        start, length = e.start[self.stated], e.length[self.stated]
+        texts = gather_strings(self.memory.arena, start, length).dictionary_encode()
+        self.charsets = ["", *texts.dictionary.to_pylist()]
+        self.charset_numbers = np.zeros(self.built.rows, np.int64)
+        self.charset_numbers[e.row[self.stated]] = filled(texts.indices, 0) + 1
+
+    def marked(self, bit: int) -> npt.NDArray[np.int64]:
+        """Elements with a bit of `values.odd`."""
+        return np.flatnonzero(self.values.odd & bit > 0)  # booleans are searched 8 times as fast
 
     def column(self, i: int) -> Column:
         """Column of an element."""
@@ -98,14 +111,7 @@ class Work:
 
     def charset(self, i: int) -> str:
         """Specific Character Set of an element's row; "" if it states none."""
-        return self.charsets.get(int(self.elements.row[i]), "")
-
-    def delimiters(self, i: int) -> bytes:
-        """Characters of an element after which its first character set counts again."""
-        column = self.column(i)
-        if column.vrs[0] == "PN":
-            return b"\\^="
-        return b"\\" if column.splits else b""
+        return self.charsets[int(self.charset_numbers[self.elements.row[i]])]
 
     def find(self, i: int, code: str, text: str) -> None:
         """Note a problem about an element."""

@@ -11,11 +11,7 @@ import warnings
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-
-from wetread.headers.gather import Bytes, gather_strings
 from wetread.headers.schema import UNSPLIT_VRS
-from wetread.headers.walks import Elements
 
 CHARSET = 0x00080005
 ENCODED_VRS = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
@@ -200,10 +196,3 @@ def pydicom_encodings(stated: str) -> tuple[str, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(convert_encodings([t.replace("IR 203", "IR 100") for t in terms]))
-
-
-def read_charsets(arena: Bytes, elements: Elements) -> dict[int, str]:
-    """Specific Character Set, with backslashes, of the rows that state one."""
-    found = np.flatnonzero((elements.tag == CHARSET) & (elements.start >= 0))
-    texts = gather_strings(arena, elements.start[found], elements.length[found])
-    return dict(zip(elements.row[found].tolist(), texts.to_pylist(), strict=True))

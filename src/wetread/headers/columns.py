@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ from wetread.headers.families import NUMBERS, families
 from wetread.headers.layout import Layout
 from wetread.headers.registry import NO_CODE, Registry
 from wetread.headers.schema import Column, format_tag, unpack_vr
-from wetread.headers.texts import decode_values, parse_again
+from wetread.headers.texts import decode_values, delimiters, parse_again
 from wetread.headers.values import parse_ages, parse_moments, parse_times
 from wetread.headers.walks import Elements, Memory
 
@@ -49,8 +50,6 @@ def build_columns(memory: Memory, elements: Elements, rows: int, registry: Regis
     Decoded texts are appended to the memory.
     """
     built = Built(rows)
-    if (elements.row[1:] < elements.row[:-1]).any():
-        elements = elements.take(np.argsort(elements.row, kind="stable"))
     codes = registry.codes_of(elements)
     if (codes == NO_CODE).any():
         _note_left_out(built, elements, codes)
@@ -62,15 +61,14 @@ def build_columns(memory: Memory, elements: Elements, rows: int, registry: Regis
     _read_odd(work)
     counts = np.zeros((COUNTS, count), np.int64)
     builder.measure(counts)
-    odd = work.values.odd
-    decode_values(work, builder, np.flatnonzero(odd & NOT_ASCII).tolist())
-    for i in np.flatnonzero(odd & MISFIT).tolist():
+    decode_values(work, builder, work.marked(NOT_ASCII))
+    for i in work.marked(MISFIT).tolist():
         work.reject(i, *_why_misfit(work, i))
     layout = Layout(rows, registry.family[:count], registry.is_list[:count], counts)
     builder.write(layout.places, layout.values, rows)
-    for i in np.flatnonzero(odd & NOT_PARSED).tolist():
+    for i in work.marked(NOT_PARSED).tolist():
         parse_again(work, layout, i)
-    for i in np.flatnonzero(odd & OLD_DATE).tolist():
+    for i in work.marked(OLD_DATE).tolist():
         work.find(i, "OLD_DATE", "YYYY.MM.DD")
     _add_arrays(work, layout)
     return built
@@ -87,19 +85,18 @@ def _note_left_out(built: Built, elements: Elements, codes: npt.NDArray[np.uint1
 
 def _read_odd(work: Work) -> None:
     """Elements that are repeated, or not of the column's VR; an undefined character set."""
-    odd = work.values.odd
-    for i in np.flatnonzero(odd & REPEATED).tolist():
+    for i in work.marked(REPEATED).tolist():
         work.find(i, "DUPLICATE_TAG", f"{work.values.copies[i] + 1} times")
-    for i in np.flatnonzero(odd & OTHER_VR).tolist():
+    for i in work.marked(OTHER_VR).tolist():
         _note_mismatch(work, i)
-    for i in np.flatnonzero(odd & OTHER_FAMILY).tolist():
+    for i in work.marked(OTHER_FAMILY).tolist():
         _read_other(work, i)
-    for i in np.flatnonzero(odd & UNKNOWN).tolist():
+    for i in work.marked(UNKNOWN).tolist():
         _read_unknown(work, i)
-    undefined = {row for row, text in work.charsets.items() if not is_defined(text)}
-    for i in np.flatnonzero(work.is_charset).tolist() if undefined else ():
-        if int(work.elements.row[i]) in undefined:
-            work.find(i, "CHARSET", "not a defined term of the standard")
+    undefined = np.array([not is_defined(text) for text in work.charsets], np.bool_)
+    numbers = work.charset_numbers[work.elements.row[work.stated]]
+    for i in work.stated[undefined[numbers]].tolist():
+        work.find(i, "CHARSET", "not a defined term of the standard")
 
 
 def _note_mismatch(work: Work, i: int) -> None:
@@ -118,21 +115,17 @@ def _why_misfit(work: Work, i: int) -> tuple[str, str]:
 
 
 def _add_arrays(work: Work, layout: Layout) -> None:
-    """The arrays of all columns, each followed by its parsed form."""
-    for code, values in layout.arrays(work.registry.columns).items():
-        field = _field_of(work.registry.columns[code])
-        work.built.arrays[field.name] = (field, values)
+    """The arrays of all columns by tag, each followed by its parsed form."""
+    columns = work.registry.columns
+    arrays = {columns[code]: values for code, values in layout.arrays(columns).items()}
     for column, by_row in work.extra.items():
-        field, rows = _field_of(column), work.built.rows
-        values = _place(array(list(by_row.values()), field.type), list(by_row), rows)
-        if field.name in work.built.arrays:
-            values = pc.coalesce(values, work.built.arrays[field.name][1])
-        work.built.arrays[field.name] = (field, values)
-    for column in work.registry.columns:
-        derived = _derived_of(column)
-        if derived is not None and column.name in work.built.arrays:
-            texts = work.built.arrays[column.name][1]
-            work.built.arrays[derived.name] = (derived, _derive(derived, texts))
+        values = _place(array(list(by_row.values()), column.type), list(by_row), work.built.rows)
+        arrays[column] = pc.coalesce(values, arrays[column]) if column in arrays else values
+    for column in sorted(arrays, key=attrgetter("tag", "name")):
+        field, derived = _field_of(column), _derived_of(column)
+        work.built.arrays[field.name] = (field, arrays[column])
+        if derived is not None:
+            work.built.arrays[derived.name] = (derived, _derive(derived, arrays[column]))
 
 
 _field_of = lru_cache(maxsize=65536)(Column.field)
@@ -185,7 +178,7 @@ def _read_values(work: Work, i: int) -> list[Any]:
         raise ValueError("its bytes were not read")
     raw = work.memory.arena[start : start + int(work.elements.length[i])].tobytes()
     if family <= DATE or family == LENGTH:
-        text, _ = decode_text(raw, work.charset(i), work.delimiters(i))
+        text, _ = decode_text(raw, work.charset(i), delimiters(work.column(i)))
         return [part.strip(" \0") for part in text.split("\\")]
     if family in NUMBERS:
         kind = np.dtype(NUMBERS[family])

@@ -20,7 +20,6 @@ def list_empties(arena: Bytes, elements: Elements, rows: int, registry: Registry
     texts = np.flatnonzero(is_column & (registry.family[codes] <= DATE) & (elements.start >= 0))
     length[texts] = trim(arena, elements.start[texts], length[texts])
     found = np.flatnonzero((length == 0) & is_column)
-    found = found[np.argsort(elements.row[found], kind="stable")]
     names = array([column.name for column in registry.columns], pa.string())
     bounds = np.searchsorted(elements.row[found], np.arange(rows + 1)).astype(np.int32)
     return pa.ListArray.from_arrays(

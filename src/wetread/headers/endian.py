@@ -25,10 +25,10 @@ for _vr, _size in SWAPPED_VRS.items():
 
 def swap_values(arena: Bytes, elements: Elements, walked: Walked) -> None:
     """Swap the values of big-endian files in place, without File Meta (PS3.10 7.1)."""
-    is_big = walked.rows[R_ENCODING] & BIG > 0
-    if not is_big.any():
+    rows = np.flatnonzero(walked.rows[R_ENCODING] & BIG)
+    if not len(rows):
         return
-    big = elements.take(np.flatnonzero(is_big[elements.row]))
+    big = elements.take(elements.of_rows(rows))
     chosen = (big.start >= 0) & (big.tag >> 16 != 2)
     chosen &= (big.depth == 0) & (big.bits & F_CLIPPED == 0)
     chosen &= (big.tag & 0xFFFF != 0) & ((big.tag & 0x10000) == 0)

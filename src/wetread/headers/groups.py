@@ -8,15 +8,15 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array, filled, is_among
-from wetread.headers.core.constants import DATE, DECIMAL, F_CLIPPED, INTEGER
+from wetread.common.arrays import array, filled, is_among, ranges
+from wetread.headers.core.constants import DATE, DECIMAL, F_CLIPPED, INTEGER, TEXT
 from wetread.headers.dictionary import TAG_OF
 from wetread.headers.gather import gather_bytes, trim
 from wetread.headers.macros import PATHS, PER_FRAME_GROUPS, SHARED_GROUPS, VARYING
@@ -25,10 +25,13 @@ from wetread.headers.walks import Bytes, Elements, Int64s
 from wetread.settings import Settings
 
 _FRAMES = TAG_OF["NumberOfFrames"]
-_VARYING = frozenset(TAG_OF[name] for name in VARYING)
+_VARYING = np.array(sorted(TAG_OF[name] for name in VARYING), np.uint32)
 _SEQUENCES = np.array([SHARED_GROUPS, PER_FRAME_GROUPS], np.uint32)
 _TAGS = np.array(sorted([*PATHS, _FRAMES]), np.uint32)
-_TEXTS = np.array([tag for tag in _TAGS.tolist() if column_of(tag).family <= DATE], np.uint32)
+_TEXTS, _NUMBERS = (
+    np.array([tag for tag in _TAGS.tolist() if column_of(tag).family in families], np.uint32)
+    for families in ((TEXT, DECIMAL, INTEGER, DATE), (DECIMAL, INTEGER))
+)
 Bools = npt.NDArray[np.bool_]
 
 
@@ -46,22 +49,26 @@ class Filled:
 def fill_columns(elements: Elements, arena: Bytes, rows: int, settings: Settings) -> Filled:
     """Add the values of functional groups to the elements of the top level of `rows` rows."""
     sequences = _Sequences.of(elements)
-    chosen: list[int] = []
-    hidden: list[int] = []
+    chosen = hidden = np.zeros(0, np.int64)
     varying: dict[int, list[str]] = {}
     if len(sequences.first):
-        own, empty = _find_own(elements, arena, sequences, rows)
+        own, empty = _find_own(elements, arena, sequences)
         values = _read(elements, arena, sequences, settings)
         frames = _count_frames(elements, arena, own, rows)
-        for found in _compare(elements, arena, sequences, values, frames):
-            if not found.equal:
-                if found.tag in _VARYING:
-                    varying.setdefault(found.row, []).append(column_of(found.tag).name)
-            elif (found.row, found.tag) not in own:
-                chosen.append(found.element)
-                hidden.append(empty.get((found.row, found.tag), found.element))
-    at = {row: int(elements.offset[i]) for row, i in sequences.per_frame().items()}
-    listed = [(row, at[row], keywords) for row, keywords in varying.items()]
+        first, equal = _compare(elements, arena, sequences, values, frames)
+        chosen = first[equal & (_place_of(first, own, elements) < 0)]
+        at = _place_of(chosen, empty, elements)
+        hidden = np.where(at < 0, chosen, empty[at]) if len(empty) else chosen
+        differ = first[~equal & is_among(elements.tag[first], _VARYING)]
+        for row, tag in zip(
+            elements.row[differ].tolist(), elements.tag[differ].tolist(), strict=True
+        ):
+            varying.setdefault(row, []).append(column_of(tag).name)
+    per_frame = sequences.first[~sequences.shared]
+    offset = dict(
+        zip(elements.row[per_frame].tolist(), elements.offset[per_frame].tolist(), strict=True)
+    )
+    listed = [(row, offset[row], keywords) for row, keywords in varying.items()]
     return Filled(*_add(elements, chosen, hidden, rows), listed)
 
 
@@ -78,54 +85,51 @@ class _Sequences:
 
     @classmethod
     def of(cls, elements: Elements) -> _Sequences:
-        top = elements.depth == 0
-        first = np.flatnonzero(top & (elements.tag >> 16 == PER_FRAME_GROUPS >> 16))
-        first = first[is_among(elements.tag[first], _SEQUENCES)]
+        first = np.flatnonzero(elements.tag >> 16 == PER_FRAME_GROUPS >> 16)
+        first = first[is_among(elements.tag[first], _SEQUENCES) & (elements.depth[first] == 0)]
         row, shared = elements.row[first].astype(np.int64), elements.tag[first] == SHARED_GROUPS
         last = _last_of(row * 2 + shared)
-        level = np.append(np.flatnonzero(top), len(top)) if len(first) else first
-        end = level[np.searchsorted(level, first, side="right")] if len(first) else first
-        return cls(first[last], end[last], row[last], shared[last])
-
-    def per_frame(self) -> dict[int, int]:
-        """Row -> element of its Per-frame Functional Groups Sequence."""
-        index = np.flatnonzero(~self.shared)
-        return dict(zip(self.row[index].tolist(), self.first[index].tolist(), strict=True))
+        first, row, shared = first[last], row[last], shared[last]
+        # The elements of a sequence follow it: a run of nested ones, whose numbers less their
+        # places are equal.
+        nested = np.flatnonzero(elements.depth > 0) if len(first) else first
+        place, runs = np.searchsorted(nested, first + 1), nested - np.arange(len(nested))
+        count = np.searchsorted(runs, first + 1 - place, side="right") - place
+        return cls(first, first + 1 + count, row, shared)
 
     def inside(self) -> tuple[Int64s, Int64s]:
         """Elements in the sequences, and the number of the sequence of each."""
-        counts = self.end - self.first - 1
-        owner = np.repeat(np.arange(len(counts)), counts)
-        before = np.cumsum(counts) - counts
-        return self.first[owner] + 1 + np.arange(len(owner)) - before[owner], owner
+        owner = np.repeat(np.arange(len(self.first)), self.end - self.first - 1)
+        return ranges(self.first + 1, self.end), owner
 
 
 def _last_of(keys: Int64s) -> Int64s:
-    """Places of the last one of every key."""
+    """Places of the last one of every key, by the keys."""
     _, places = np.unique(keys[::-1], return_index=True)
     return len(keys) - 1 - places
 
 
-def _find_own(
-    elements: Elements, arena: Bytes, sequences: _Sequences, rows: int
-) -> tuple[dict[tuple[int, int], int], dict[tuple[int, int], int]]:
-    """Row and tag -> element of the top level, with a value and without one, beside sequences."""
-    beside = np.zeros(rows, np.bool_)
-    beside[sequences.row] = True
-    index = np.flatnonzero(beside[elements.row] & (elements.depth == 0))
-    index = index[is_among(elements.tag[index], _TAGS) & (elements.start[index] >= 0)]
+def _keys(elements: Elements, index: Int64s) -> Int64s:
+    """Row and tag of elements as one number."""
+    return elements.row[index].astype(np.int64) << 32 | elements.tag[index]
+
+
+def _find_own(elements: Elements, arena: Bytes, sequences: _Sequences) -> tuple[Int64s, Int64s]:
+    """Elements of the top level beside sequences, with a value and without one, by `_keys`."""
+    index = elements.of_rows(np.unique(sequences.row))
+    index = index[is_among(elements.tag[index], _TAGS) & (elements.depth[index] == 0)]
+    index = index[elements.start[index] >= 0]
     full = _lengths(elements, arena, index) > 0
-    own, empty = (
-        dict(
-            zip(
-                zip(elements.row[i].tolist(), elements.tag[i].tolist(), strict=True),
-                i.tolist(),
-                strict=True,
-            )
-        )
-        for i in (index[full], index[~full])
-    )
+    own, empty = (i[_last_of(_keys(elements, i))] for i in (index[full], index[~full]))
     return own, empty
+
+
+def _place_of(index: Int64s, among: Int64s, elements: Elements) -> Int64s:
+    """Place in `among`, elements by `_keys`, of one with the row and tag of each; -1 for none."""
+    known, wanted = _keys(elements, among), _keys(elements, index)
+    place = np.searchsorted(known, wanted)
+    found: Int64s = np.where(np.append(known, -1)[place] == wanted, place, -1)
+    return found
 
 
 def _lengths(elements: Elements, arena: Bytes, index: Int64s) -> Int64s:
@@ -136,16 +140,14 @@ def _lengths(elements: Elements, arena: Bytes, index: Int64s) -> Int64s:
     return length
 
 
-def _count_frames(
-    elements: Elements, arena: Bytes, own: dict[tuple[int, int], int], rows: int
-) -> Int64s:
+def _count_frames(elements: Elements, arena: Bytes, own: Int64s, rows: int) -> Int64s:
     """Number of Frames of each row; 1 if it is absent or does not parse."""
     frames = np.ones(rows, np.int64)
-    for (row, tag), i in own.items():
-        if tag == _FRAMES:
-            start, length = int(elements.start[i]), int(elements.length[i])
-            text = arena[start : start + length].tobytes().strip(b" \0")
-            frames[row] = int(text) if text.isdigit() and len(text) < 16 else 1
+    index = own[elements.tag[own] == _FRAMES]
+    texts = gather_bytes(arena, elements.start[index], elements.length[index]).to_pylist()
+    for row, text in zip(elements.row[index].tolist(), texts, strict=True):
+        digits = text.strip(b" \0")
+        frames[row] = int(digits) if digits.isdigit() and len(digits) < 16 else 1
     return frames
 
 
@@ -206,27 +208,18 @@ def _ancestors(
     return last, (items[index] - items[last] == 1) & (owner[last] == owner[index])
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    """Parameter of the frames of one file."""
-
-    row: int
-    tag: int
-    element: int
-    """Element with the value of the first frame."""
-    equal: bool
-    """True if all frames have the same value."""
-
-
 def _compare(
     elements: Elements, arena: Bytes, sequences: _Sequences, values: _Values, frames: Int64s
-) -> Iterator[_Parameter]:
-    """Parameters by row and tag; a shared value is that of the frames without one of their own."""
+) -> tuple[Int64s, Bools]:
+    """The first frame's values by row and tag, and True for those that all frames have.
+
+    A shared value is that of the frames without one of their own.
+    """
     shared = sequences.shared[values.sequence]
     kept = ~shared | (values.item == 0)  # the Shared sequence has one item
     index, shared, item = values.element[kept], shared[kept], values.item[kept]
     if not len(index):
-        return
+        return index, np.zeros(0, np.bool_)
     row, tag = elements.row[index], elements.tag[index]
     begin = np.flatnonzero(np.append(True, (row[1:] != row[:-1]) | (tag[1:] != tag[:-1])))
     group = np.repeat(np.arange(len(begin)), np.diff(begin, append=len(index)))
@@ -243,14 +236,14 @@ def _compare(
     places = np.arange(len(index))
     first = np.maximum.reduceat(np.where(~shared & (item == 0), places, -1), begin)
     first = np.where(first < 0, np.maximum.reduceat(np.where(shared, places, -1), begin), first)
+    first = np.where(first < 0, begin, first)
     end = np.append(begin[1:], len(index))
-    for n in np.flatnonzero(~equal & (complete | has_shared)).tolist():
-        if column_of(int(tag[begin[n]])).family in (DECIMAL, INTEGER):
-            own = places[begin[n] : end[n]]
-            codes = dict.fromkeys(code[own[used[own]]].tolist())
-            equal[n] = _are_equal_numbers(texts.dictionary[one].as_py() for one in codes)
-    columns = (row[begin], tag[begin], index[first], equal)
-    yield from map(_Parameter, *(column.tolist() for column in columns))
+    are_numbers = is_among(tag[begin], _NUMBERS) & ~equal & (complete | has_shared)
+    known = texts.dictionary.to_pylist() if are_numbers.any() else []
+    for n in np.flatnonzero(are_numbers).tolist():
+        codes = code[begin[n] : end[n]][used[begin[n] : end[n]]]
+        equal[n] = _are_equal_numbers(known[one] for one in dict.fromkeys(codes.tolist()))
+    return index[first], equal
 
 
 def _count_complete(
@@ -275,14 +268,14 @@ def _are_equal_numbers(texts: Iterable[bytes]) -> bool:
 
 
 def _add(
-    elements: Elements, chosen: list[int], hidden: list[int], rows: int
+    elements: Elements, chosen: Int64s, hidden: Int64s, rows: int
 ) -> tuple[Elements, pa.ListArray]:
     """Elements with the chosen ones on the top level, where they hide others; columns per row."""
     row, tag = elements.row[chosen], elements.tag[chosen]
     names = array([column_of(int(one)).name for one in tag], pa.string())
     bounds = np.searchsorted(row, np.arange(rows + 1)).astype(np.int32)
     columns = pa.ListArray.from_arrays(array(bounds, pa.int32()), names)
-    if chosen:
+    if len(chosen):
         depth = elements.depth.copy()
         depth[hidden], depth[chosen] = 1, 0
         elements = replace(elements, depth=depth)

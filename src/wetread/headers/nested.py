@@ -26,10 +26,9 @@ def of_rows(walked: Walked) -> Iterator[tuple[Elements, int]]:
     """Elements of every row, without File Meta, and the bits of its encoding."""
     elements = walked.elements
     count = walked.rows.shape[1]
-    order = np.argsort(elements.row, kind="stable")
-    bounds = np.searchsorted(elements.row[order], np.arange(count + 1))
+    bounds = np.searchsorted(elements.row, np.arange(count + 1))
     for row in range(count):
-        chosen = elements.take(order[bounds[row] : bounds[row + 1]])
+        chosen = elements.take(np.arange(bounds[row], bounds[row + 1]))
         yield chosen.take(np.flatnonzero(chosen.tag >> 16 != 2)), int(walked.rows[R_ENCODING, row])
 
 

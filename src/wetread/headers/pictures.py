@@ -64,6 +64,7 @@ def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tup
     tagged = holds("BurnedInAnnotation", ["YES"]) & pixels
     denied = holds("BurnedInAnnotation", ["NO"])
     kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
-    for row in np.flatnonzero(tagged | kind):
-        why = "the header says so" if tagged[row] else "a screen capture or ultrasound"
-        yield int(row), f"{why}; Burned In Annotation is {'YES' if tagged[row] else 'not NO'}"
+    rows = np.flatnonzero(tagged | kind)
+    for row, is_tagged in zip(rows.tolist(), tagged[rows].tolist(), strict=True):
+        why = "the header says so" if is_tagged else "a screen capture or ultrasound"
+        yield row, f"{why}; Burned In Annotation is {'YES' if is_tagged else 'not NO'}"

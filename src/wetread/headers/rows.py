@@ -43,11 +43,11 @@ from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.problems import KINDS
 from wetread.headers.schema import (
+    CORE,
     INVALID_TYPE,
     PROBLEM_TYPE,
     column_of,
     format_tag,
-    unify,
     unpack_vr,
 )
 from wetread.headers.walks import (
@@ -163,7 +163,7 @@ class Answer:
             self.find(row, code, None if tag < 0 else tag, None if offset < 0 else offset, text)
         for row, syntax in walked.inferred.items():
             self.find(row, "TSUID_INFERRED", None, None, f"encapsulated, taken as {syntax}")
-        for i in np.flatnonzero(elements.bits & F_CLIPPED).tolist():
+        for i in np.flatnonzero(elements.bits & F_CLIPPED > 0).tolist():
             start, length = int(elements.start[i]), min(int(elements.length[i]), MOST_RAW)
             raw = arena[start : start + length].tobytes() if start >= 0 else b""
             if elements.depth[i] == 0:
@@ -243,7 +243,7 @@ def assemble(
     arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[:2]), rows, INVALID_TYPE)
     arrays["read_status"] = array(STATUSES, pa.string()).take(array(statuses, pa.int8()))
     arrays.update(answer.extra)
-    return _in_order(arrays, [field for field, _ in built.arrays.values()], answer, rows)
+    return _in_order(arrays, built, answer)
 
 
 def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
@@ -270,16 +270,16 @@ def _by_place(problem: RowProblem) -> tuple[int, int, str, str]:
     return row, -1 if offset is None else offset, code, tag or ""
 
 
-def _in_order(
-    arrays: dict[str, pa.Array], fields: list[pa.Field], answer: Answer, rows: int
-) -> pa.Table:
-    fields += [pa.field(name, array.type) for name, array in answer.extra.items()]
-    schema = unify([pa.schema(fields)])
+def _in_order(arrays: dict[str, pa.Array], built: Built, answer: Answer) -> pa.Table:
+    """Table with the core first, then the other elements by tag, then columns on request."""
+    fields = {field.name: field for field in CORE}
+    fields |= {n: field for n, (field, _) in built.arrays.items() if n not in fields}
+    fields |= {n: pa.field(n, answer.extra[n].type) for n in sorted(answer.extra.keys() - fields)}
     columns = [
-        arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type)
-        for field in schema
+        arrays[name] if name in arrays else pa.nulls(built.rows, field.type)
+        for name, field in fields.items()
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields.values()))
 
 
 def _own_columns(

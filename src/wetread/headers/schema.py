@@ -304,7 +304,7 @@ CORE_COLUMNS: tuple[Column, ...] = tuple(column_of(TAG_OF[keyword]) for keyword 
 
 CORE: pa.Schema = pa.schema([*OWN_FIELDS, *fields_of(CORE_COLUMNS)])
 """The schema that every table starts with."""
-_CORE_NAMES = frozenset(CORE.names)
+CORE_NAMES = frozenset(CORE.names)
 
 
 def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
@@ -316,7 +316,7 @@ def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
     others: dict[str, pa.Field] = {}
     for schema in schemas:
         for number, name in enumerate(schema.names):
-            if name not in _CORE_NAMES and name not in others:
+            if name not in CORE_NAMES and name not in others:
                 others[name] = schema.field(number)
     ordered = sorted(others.values(), key=lambda f: ((f.metadata or {}).get(b"tag", b"~"), f.name))
     return pa.schema([*CORE, *ordered])

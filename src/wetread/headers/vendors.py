@@ -113,7 +113,7 @@ class _Private:
     @classmethod
     def of(cls, elements: Elements, arena: Bytes) -> _Private:
         """Find them in a block."""
-        index = np.flatnonzero(elements.tag & 0x10000)
+        index = np.flatnonzero(elements.tag & 0x10000 > 0)
         whole = (elements.start[index] >= 0) & (elements.bits[index] & F_CLIPPED == 0)
         index = index[whole & (elements.depth[index] == 0)]
         tag = elements.tag[index]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wetread.common.arrays import array, filled
+from wetread.common.arrays import array, filled, ranges
 from wetread.headers import problems
 from wetread.headers.core.constants import (
     BIG,
@@ -163,6 +163,12 @@ class Elements:
     length: Int64s
     offset: Int64s
     """Start of the value in the file."""
+
+    def of_rows(self, rows: npt.NDArray[np.integer[Any]]) -> Int64s:
+        """Numbers of the elements of some rows; the elements are in order of rows."""
+        wanted = rows.astype(np.int32)
+        first, end = (np.searchsorted(self.row, wanted, side) for side in ("left", "right"))
+        return ranges(first, end)
 
     @classmethod
     def empty(cls, count: int) -> Elements:

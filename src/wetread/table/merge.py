@@ -52,6 +52,8 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:
     """Concatenate tables, with the columns of all."""
+    if len(tables) == 1:
+        return tables[0]
     schema = unify(table.schema for table in tables)
     return pa.concat_tables([conform(table, schema) for table in tables])
 

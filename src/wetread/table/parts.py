@@ -32,7 +32,7 @@ from wetread.common.files import TEMPORARY, checksum, storage_errors, whole_file
 from wetread.common.stamp import Stamp
 from wetread.common.store import Store
 from wetread.errors import IndexFormatError, NotFoundError
-from wetread.headers.schema import CORE
+from wetread.headers.schema import CORE_NAMES
 from wetread.sources.find import INDEX_MARKER
 from wetread.table.mirror import push
 
@@ -133,16 +133,19 @@ def used_columns(rows: pa.Table) -> list[str]:
     Other columns of a table depend on the files that were read in the same task.
     """
     return [
-        field.name
-        for field, column in zip(rows.schema, rows.itercolumns(), strict=True)
-        if CORE.get_field_index(field.name) < 0
-        and (column.null_count < rows.num_rows or b"tag" not in (field.metadata or {}))
+        name
+        for name, column in zip(rows.column_names, rows.itercolumns(), strict=True)
+        if name not in CORE_NAMES
+        and (
+            column.null_count < rows.num_rows
+            or b"tag" not in (rows.schema.field(name).metadata or {})
+        )
     ]
 
 
 def used_schema(schema: pa.Schema, used: Iterable[str]) -> pa.Schema:
     """Core schema and the used fields."""
-    names = {*CORE.names, *used}
+    names = {*CORE_NAMES, *used}
     return pa.schema([field for field in schema if field.name in names])
 
 
