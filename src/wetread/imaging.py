@@ -117,15 +117,17 @@ def histogram(values: Array) -> tuple[Array, NDArray[np.int64]]:
         distinct, counts = np.unique(finite, return_counts=True)
         return distinct, counts.astype(np.int64)
     patterns = _patterns(values)
-    table = np.zeros(1 << 8 * patterns.itemsize, np.int64)
-    for start in range(0, len(patterns), _MOST):
+    table: Array = np.zeros(1 << 8 * patterns.itemsize, np.uint32)
+    tables.count(patterns[:_MOST], table)
+    for start in range(_MOST, len(patterns), _MOST):
         part = np.zeros(len(table), np.uint32)
         tables.count(patterns[start : start + _MOST], part)
-        table += part
+        table = table + part.astype(np.int64)
     least = int(np.iinfo(values.dtype).min)
-    table = np.roll(table, least)  # from the order of bit patterns to that of values
+    if least:
+        table = np.roll(table, least)  # from the order of bit patterns to that of values
     used = np.flatnonzero(table != 0)
-    return (used + least).astype(values.dtype.newbyteorder("=")), table[used]
+    return (used + least).astype(values.dtype.newbyteorder("=")), table[used].astype(np.int64)
 
 
 def _patterns(values: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,17 +13,16 @@ from pydicom.dataset import Dataset
 from wetread.display.pipeline import Pipeline, read_pipeline
 from wetread.errors import DecodeError
 from wetread.fastai.arrays import bounds_of
-from wetread.headers.dataset import read_dataset
+from wetread.headers.dataset import read_header
 from wetread.headers.encodings import EXPLICIT_LE, IMPLICIT_LE
 from wetread.imaging import histogram
 from wetread.pixels import Frames, open_frames, read_frame
+from wetread.settings import Settings
 
 Array = NDArray[Any]
 STATISTICS = ("img_min", "img_max", "img_mean", "img_std", "img_pct_window")
 LITTLE = (EXPLICIT_LE, IMPLICIT_LE)
 _NEEDED = (
-    "path",
-    "path_bytes",
     "transfer_syntax",
     "pixel_offset",
     "pixel_length",
@@ -109,25 +107,26 @@ def list_pixels(rows: pa.Table) -> list[dict[str, Any]]:
     return selected
 
 
-def summarise_file(row: dict[str, Any], window: tuple[float, float]) -> dict[str, float] | str:
+def summarise_file(
+    row: dict[str, Any], path: str, window: tuple[float, float]
+) -> dict[str, float] | str:
     """Return the statistics of one file, or the name of the error."""
     if row["pixel_length"] is None:
         return "no pixels"
     try:
-        with _open(row) as frames:
+        with _open(row, path) as frames:
             return summarise(frames, window)
     except Exception as error:  # noqa: BLE001 - pydicom raises many types
         return type(error).__name__
 
 
-def _open(row: dict[str, Any]) -> Frames:
+def _open(row: dict[str, Any], path: str) -> Frames:
     """Open the frames of a file; its header is parsed again only if the row is not sufficient."""
-    path: bytes = row["path_bytes"] or row["path"].encode()
-    name = os.fsdecode(b"/" + path)
     is_plain = row["transfer_syntax"] in LITTLE and (row["NumberOfFrames"] or 1) == 1
     # Without a rescale there may be a Modality LUT, or an invalid rescale: not in the row.
     if not is_plain or row["RescaleSlope"] is None or row["RescaleIntercept"] is None:
-        return open_frames(name, read_dataset("/", path), row["pixel_offset"])
+        with open(path, "rb") as file:
+            return open_frames(path, read_header(file, Settings()), row["pixel_offset"])
     header = _Row(row)
     header.file_meta = {"TransferSyntaxUID": row["transfer_syntax"]}
-    return open_frames(name, cast(Dataset, header), row["pixel_offset"])
+    return open_frames(path, cast(Dataset, header), row["pixel_offset"])

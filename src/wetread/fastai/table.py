@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +96,11 @@ def from_dicoms(
         return cls()
     pool = ThreadPoolExecutor(n_workers) if n_workers > 0 else nullcontext()
     shown = progress is not False
+    here = os.getcwd()
+    paths = [name if name[:1] == "/" else f"{here}/{name}" for name in names]
     with pool as threads:
         each = map if threads is None else threads.map
-        parts = [names[i : i + TASK_FILES] for i in range(0, len(names), TASK_FILES)]
+        parts = [paths[i : i + TASK_FILES] for i in range(0, len(paths), TASK_FILES)]
         read_parts = each(lambda part: _read(part, private), parts)
         tables = list(Progress(shown, len(names), "headers").track(read_parts, len))
         rows = pa.concat_tables(tables, promote_options="default")
@@ -106,7 +109,7 @@ def from_dicoms(
         _warn("could not be read", status, ~read)
         columns = list(_columns(rows, np.array(names, object), read, file_meta, private))
         if px_summ:
-            summaries = each(lambda row: summarise_file(row, window), list_pixels(rows))
+            summaries = each(partial(summarise_file, window=window), list_pixels(rows), paths)
             results = list(Progress(shown, len(names), "images").track(summaries))
             _warn("have no pixel statistics", results, read & [isinstance(r, str) for r in results])
             for i, name in enumerate(STATISTICS):
@@ -116,15 +119,16 @@ def from_dicoms(
     return cls({column.name: column.values for column in columns})
 
 
-def _read(names: list[str], private: bool) -> pa.Table:
-    here = os.getcwd()
-    whole = [name if name[:1] == "/" else f"{here}/{name}" for name in names]
+def _read(paths: list[str], private: bool) -> pa.Table:
+    """Rows of absolute paths, which are opened from the folder that they share."""
+    root = os.path.commonprefix(paths).rpartition("/")[0] + "/"  # noqa: RUF071
     encoding = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()  # as os.fsencode
-    columns = {"path": pa.array([path.encode(*encoding)[1:] for path in whole], pa.binary())}
-    columns["member"] = pa.repeat(pa.scalar(b"", pa.binary()), len(names))
-    arrays = [columns.get(f.name, pa.nulls(len(names), f.type)) for f in SOURCE_SCHEMA]
+    inside = [path[len(root) :].encode(*encoding) for path in paths]
+    columns = {"path": pa.array(inside, pa.binary())}
+    columns["member"] = pa.repeat(pa.scalar(b"", pa.binary()), len(paths))
+    arrays = [columns.get(f.name, pa.nulls(len(paths), f.type)) for f in SOURCE_SCHEMA]
     sources = pa.Table.from_arrays(arrays, schema=SOURCE_SCHEMA)
-    return read_headers("/", sources, private=private, empties=True, groups=False)
+    return read_headers(root, sources, private=private, empties=True, groups=False)
 
 
 def _warn(what: str, reasons: list[Any], bad: Bools) -> None:
@@ -155,14 +159,14 @@ def _columns(
     invalid = _invalid(rows["invalid"].combine_chunks())
     first = int(read.argmax()) if read.any() else 0
     taken = set()
-    for number, f in enumerate(rows.schema):
-        column = _column_of(f)
-        if column is None or (column.tag >> 16 == 2 and not file_meta):
-            continue
-        values, empty, wrong = rows.column(number), empties.get(f.name), invalid.get(f.name)
+    for number, name in enumerate(rows.column_names):
+        values, empty, wrong = rows.column(number), empties.get(name), invalid.get(name)
         if empty is None and wrong is None and values.null_count == len(names):
             continue
-        name = f.name.removesuffix("_length") if column.family == LENGTH else f.name
+        column = _column_of(rows.schema.field(number))
+        if column is None or (column.tag >> 16 == 2 and not file_meta):
+            continue
+        name = name.removesuffix("_length") if column.family == LENGTH else name
         if (plain := _keyword(column.tag)) and plain not in taken:
             name = plain  # a repeating group is numbered only if there are several
         taken.add(name)

@@ -59,7 +59,7 @@ def build_columns(memory: Memory, elements: Elements, rows: int, registry: Regis
     builder.settle(np.zeros(rows, np.uint8), np.full(count, -1))
     work.read_charsets()
     _read_odd(work)
-    counts = np.zeros((COUNTS, count), np.int64)
+    counts = np.zeros((count, COUNTS), np.int64)
     builder.measure(counts)
     decode_values(work, builder, work.marked(NOT_ASCII))
     for i in work.marked(MISFIT).tolist():

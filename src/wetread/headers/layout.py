@@ -46,7 +46,7 @@ class Layout:
         rows: number of rows of every column.
         families: uint8[n]: family of each column.
         is_list: uint8[n]: 1 for columns of lists.
-        counts: int64[COUNTS, n]: of the values of each column; see `ColumnBuilder.measure`.
+        counts: int64[n, COUNTS]: of the values of each column; see `ColumnBuilder.measure`.
 
     Raises:
         OverflowError: a column has 2 GiB of texts or 2**31 values.
@@ -64,29 +64,29 @@ class Layout:
         self.rows, self._counts = rows, counts
         self._families, self._is_list = families, is_list > 0
         width = _WIDTH[families]
-        is_text, values = width == 0, np.where(self._is_list, counts[PARTS], rows)
+        is_text, values = width == 0, np.where(self._is_list, counts[:, PARTS], rows)
         sizes = np.full((AT_LIST_BOUNDS + 1, len(families)), -1)
         sizes[AT_VALID] = -(-rows // 8)
         sizes[AT_BOUNDS] = np.where(self._is_list | is_text, 4 * (rows + 1), -1)
-        sizes[AT_DATA] = np.where(is_text, counts[BYTES], width * values)
+        sizes[AT_DATA] = np.where(is_text, counts[:, BYTES], width * values)
         parsed = self._is_list & (families > TEXT) & (families <= DATE)
         sizes[AT_LIST_VALID] = np.where(parsed, -(-values // 8), -1)
         sizes[AT_LIST_BOUNDS] = np.where(self._is_list & is_text, 4 * (values + 1), -1)
-        sizes[:, counts[PARTS] == 0] = -1
+        sizes[:, counts[:, PARTS] == 0] = -1
         room = (sizes.clip(0) + _ALIGNED - 1) // _ALIGNED * _ALIGNED
         ends = room.ravel().cumsum()
-        self.places = np.zeros((PLACES, len(families)), np.int64)
-        self.places[: len(sizes)] = np.where(sizes < 0, -1, ends.reshape(sizes.shape) - room)
+        self.places = np.zeros((len(families), PLACES), np.int64)
+        self.places[:, : len(sizes)] = np.where(sizes < 0, -1, ends.reshape(sizes.shape) - room).T
         self.values = np.zeros(int(ends[-1]) // 8 if ends.size else 0, np.int64)
 
     @property
     def codes(self) -> list[int]:
         """Numbers of the columns that the elements have, by their order."""
-        return np.flatnonzero(self._counts[COUNTED]).tolist()
+        return np.flatnonzero(self._counts[:, COUNTED]).tolist()
 
     def arrays(self, columns: list[Column]) -> dict[int, pa.Array]:
         """Arrays of `codes`."""
-        data, places = pa.py_buffer(self.values), self.places.T.tolist()
+        data, places = pa.py_buffer(self.values), self.places.tolist()
         return {code: self._array(columns[code], data, places[code]) for code in self.codes}
 
     def _array(self, column: Column, data: pa.Buffer, place: list[int]) -> pa.Array:
@@ -113,7 +113,7 @@ class Layout:
         """Number of the value of a row, or of the first one of its list."""
         if not self._is_list[code]:
             return row
-        return int(self.values.view(np.int32)[self.places[AT_BOUNDS, code] // 4 + row])
+        return int(self.values.view(np.int32)[self.places[code, AT_BOUNDS] // 4 + row])
 
     def find_nulls(self, code: int, first: int, count: int) -> list[int]:
         """Those of `count` values, given by their numbers from `first` on, that are null."""
@@ -126,9 +126,9 @@ class Layout:
     def fill(self, code: int, value: int, number: float | int) -> None:
         """Write a number in place of a null."""
         numbers = self.values.view(ARROW_TYPES[int(self._families[code])].to_pandas_dtype())
-        numbers[self.places[AT_DATA, code] // 8 + value] = number
+        numbers[self.places[code, AT_DATA] // 8 + value] = number
         self.values.view(np.uint8)[self._valid(code) + value // 8] |= 1 << value % 8
-        self.places[LIST_FILLED if self._is_list[code] else FILLED, code] += 1
+        self.places[code, LIST_FILLED if self._is_list[code] else FILLED] += 1
 
     def _valid(self, code: int) -> int:
-        return int(self.places[AT_LIST_VALID if self._is_list[code] else AT_VALID, code])
+        return int(self.places[code, AT_LIST_VALID if self._is_list[code] else AT_VALID])

@@ -144,13 +144,13 @@ class ColumnBuilder(Numbers):
         code: cython.int = self.code[i]
         family: cython.int = self.family[i]
         parts: cython.longlong = 1
-        self.counts[COUNTED, code] += 1
+        self.counts[code, COUNTED] += 1
         if self.size[i] < 0:
             return OK
         if self.is_list[code]:
             parts = self.parts if family <= DATE else self.size[i] // self.unit[family]
-        self.counts[BYTES, code] += TAG_CHARACTERS * parts if family == AT else self.size[i]
-        self.counts[PARTS, code] += parts
+        self.counts[code, BYTES] += TAG_CHARACTERS * parts if family == AT else self.size[i]
+        self.counts[code, PARTS] += parts
         return OK
 
     def replace(
@@ -182,8 +182,8 @@ class ColumnBuilder(Numbers):
             for i in range(self.family.shape[0]):
                 if self.family[i] != NO_FAMILY and self.size[i] >= 0:
                     self.write_element(i)
-            for code in range(self.places.shape[1]):
-                if self.places[AT_BOUNDS, code] >= 0:
+            for code in range(self.places.shape[0]):
+                if self.places[code, AT_BOUNDS] >= 0:
                     self.move_bounds(code, rows)
 
     def write_element(self, i):
@@ -204,7 +204,7 @@ class ColumnBuilder(Numbers):
         if family == AT:
             return self.write_tag(code, first)
         if family == LENGTH:
-            self.out_long[(self.places[AT_DATA, code] >> 3) + row] = self.size[i]
+            self.out_long[(self.places[code, AT_DATA] >> 3) + row] = self.size[i]
             return OK
         if family != TEXT:
             return self.write_number(code, family, first, row)
@@ -231,7 +231,7 @@ class ColumnBuilder(Numbers):
             if family == AT:
                 self.write_tag(code, first)
             else:
-                self.write_number(code, family, first, self.places[LISTED, code])
+                self.write_number(code, family, first, self.places[code, LISTED])
             self.end_part(code)
             first += self.unit[family]
         return OK
@@ -244,53 +244,53 @@ class ColumnBuilder(Numbers):
         else:
             while first < end and self.arena[first] == 0x20:
                 first += 1
-            self.parse(i, first, end, self.places[LISTED, code])
+            self.parse(i, first, end, self.places[code, LISTED])
         return self.end_part(code)
 
     def end_part(self, code):
-        self.places[LISTED, code] += 1
-        if self.places[AT_LIST_BOUNDS, code] >= 0:
-            self.out_int[(self.places[AT_LIST_BOUNDS, code] >> 2) + self.places[LISTED, code]] = (
-                self.places[USED, code]
+        self.places[code, LISTED] += 1
+        if self.places[code, AT_LIST_BOUNDS] >= 0:
+            self.out_int[(self.places[code, AT_LIST_BOUNDS] >> 2) + self.places[code, LISTED]] = (
+                self.places[code, USED]
             )
         return OK
 
     def move_bounds(self, code, row):
         """Begin the value of a row at the end of the values before it."""
         k: cython.longlong
-        bounds: cython.longlong = self.places[AT_BOUNDS, code] >> 2
-        place: cython.longlong = self.places[LISTED if self.is_list[code] else USED, code]
-        for k in range(self.places[NEXT_ROW, code], row + 1):
+        bounds: cython.longlong = self.places[code, AT_BOUNDS] >> 2
+        place: cython.longlong = self.places[code, LISTED if self.is_list[code] else USED]
+        for k in range(self.places[code, NEXT_ROW], row + 1):
             self.out_int[bounds + k] = place
-        self.places[NEXT_ROW, code] = row + 1
+        self.places[code, NEXT_ROW] = row + 1
         return OK
 
     def write_text(self, code, first, end):
-        to: cython.longlong = self.places[AT_DATA, code] + self.places[USED, code]
+        to: cython.longlong = self.places[code, AT_DATA] + self.places[code, USED]
         if first == end:
             return OK
         if self.arena[end - 1] + self.out[to + end - first - 1] < 0:  # outside: an IndexError
             return OK
         wetread_move(cython.address(self.out[to]), cython.address(self.arena[first]), end - first)
-        self.places[USED, code] += end - first
+        self.places[code, USED] += end - first
         return OK
 
     def write_tag(self, code, first):
         """Write a tag as text: gggg,eeee."""
         k: cython.int
         digit: cython.int
-        to: cython.longlong = self.places[AT_DATA, code] + self.places[USED, code]
+        to: cython.longlong = self.places[code, AT_DATA] + self.places[code, USED]
         tag: cython.uint = (self.arena[first + 1] << 8 | self.arena[first]) << 16
         tag |= self.arena[first + 3] << 8 | self.arena[first + 2]
         for k in range(8):
             digit = tag >> (28 - 4 * k) & 15
             self.out[to + k + (k > 3)] = digit + (0x30 if digit < 10 else 0x57)
         self.out[to + 4] = 0x2C
-        self.places[USED, code] += TAG_CHARACTERS
+        self.places[code, USED] += TAG_CHARACTERS
         return OK
 
     def write_number(self, code, family, first, place):
-        data: cython.longlong = self.places[AT_DATA, code]
+        data: cython.longlong = self.places[code, AT_DATA]
         at: cython.pointer(cython.const[cython.uchar]) = cython.address(self.arena[first])
         if self.arena[first + self.unit[family] - 1] < 0:  # outside: an IndexError
             return OK
@@ -314,7 +314,7 @@ class ColumnBuilder(Numbers):
         """Parse a number or a date; the caller reads NOT_PARSED ones again."""
         code: cython.int = self.code[i]
         family: cython.int = self.family[i]
-        data: cython.longlong = self.places[AT_DATA, code]
+        data: cython.longlong = self.places[code, AT_DATA]
         state: cython.int
         if family == DECIMAL:
             state = self.parse_decimal(first, end)
@@ -339,7 +339,7 @@ class ColumnBuilder(Numbers):
 
     def fill(self, code, place, listed):
         """Set the validity bit of a row, or of a value in the lists of a column."""
-        valid: cython.longlong = self.places[AT_LIST_VALID if listed else AT_VALID, code]
+        valid: cython.longlong = self.places[code, AT_LIST_VALID if listed else AT_VALID]
         self.out[valid + (place >> 3)] |= 1 << (place & 7)
-        self.places[LIST_FILLED if listed else FILLED, code] += 1
+        self.places[code, LIST_FILLED if listed else FILLED] += 1
         return OK

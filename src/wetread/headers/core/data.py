@@ -200,7 +200,10 @@ class DataSet(Sequences):
             kept = min(kept, MOST_RAW)
         else:
             kept = self.length
-        self.add(place, value, kept, bits | (F_CLIPPED if cut or kind >= 0 else 0))
+        if cut or kind >= 0:
+            self.add(place, value, kept, bits | F_CLIPPED)
+        elif wanted or enter or not self.tag & 0x10000:  # else private, without a column
+            self.add(place, value, kept, bits)
         self.pos = value + self.length
         if enter and not cut:
             self.enter(value, self.pos, 1 if self.vr == VR_UN else self.plain)

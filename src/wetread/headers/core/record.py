@@ -36,9 +36,8 @@ class Record(Source):
     def add(self, base, offset, length, bits):
         """Note the current element; its value is at `base` in the arena, -1 if it was not read."""
         i: cython.longlong = self.count
-        if not self.whole and not bits & F_KEPT and self.depth == 0:
-            if not self.tag & 0xFFFF or (self.tag & 0x10000 and not self.is_vendor()):
-                return OK  # a group length, or private: no column
+        if not self.tag & 0xFFFF and not self.whole and not bits & F_KEPT and self.depth == 0:
+            return OK  # a group length: no column
         self.e_row[i], self.e_tag[i], self.e_vr[i] = self.row, self.tag, self.vr
         self.e_depth[i], self.e_bits[i] = min(self.depth, 255), bits
         self.e_start[i], self.e_length[i], self.e_offset[i] = base, length, offset
