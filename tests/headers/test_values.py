@@ -38,7 +38,7 @@ def values(built: Built, keyword: str) -> list[object]:
 
 
 def bad_rows(built: Built) -> list[int]:
-    return [row for row, code, *_ in built.problems if code == "BAD_NUMBER"]
+    return sorted(row for row, code in built.problems.known() if code == "BAD_NUMBER")
 
 
 def number(text: str) -> float | None:

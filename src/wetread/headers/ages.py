@@ -20,7 +20,7 @@ _YEAR = 365.25
 _ZERO_YEARS = r"^0{1,3}Y$"
 
 
-def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
+def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[list[int], str]]:
     """Rows with a suspect Patient's Age, and the reason; their years in `columns` become null.
 
     `000Y` is no age: below one year it is given in days, weeks or months (PS3.5 6.2, AS), and in
@@ -42,7 +42,7 @@ def check_ages(columns: dict[str, pa.Array]) -> Iterator[tuple[int, str]]:
         (old, f"more than {OLDEST:.0f} years"),
         (off, f"more than {APART:.0f} years off Patient's Birth Date and Study Date"),
     ):
-        yield from ((int(row), text) for row in np.flatnonzero(rows))
+        yield np.flatnonzero(rows).tolist(), text
 
 
 def _years_between(columns: dict[str, pa.Array], rows: int) -> npt.NDArray[np.float64]:

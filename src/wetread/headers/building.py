@@ -14,7 +14,8 @@ from wetread.headers.charset import CHARSET
 from wetread.headers.core.constants import MOST_RAW, NO_FAMILY
 from wetread.headers.gather import gather_strings
 from wetread.headers.registry import Registry
-from wetread.headers.schema import Column, format_tag
+from wetread.headers.row_problems import RowProblems
+from wetread.headers.schema import Column
 from wetread.headers.walks import Elements, Memory
 
 
@@ -24,14 +25,9 @@ class Built:
 
     rows: int
     arrays: dict[str, tuple[pa.Field, pa.Array]] = field(default_factory=dict)
-    problems: list[tuple[int, str, str | None, int | None, str]] = field(default_factory=list)
-    """Row, code, tag, position in the file, text."""
+    problems: RowProblems = field(default_factory=RowProblems)
     invalid: list[tuple[int, str, bytes]] = field(default_factory=list)
     """Row, keyword, raw bytes."""
-
-    def find(self, row: int, code: str, tag: int, offset: int, text: str) -> None:
-        """Note a problem about an element."""
-        self.problems.append((int(row), code, format_tag(tag), int(offset), text))
 
 
 @dataclass(slots=True)
@@ -116,7 +112,8 @@ class Work:
     def find(self, i: int, code: str, text: str) -> None:
         """Note a problem about an element."""
         e = self.elements
-        self.built.find(e.row[i], code, int(e.tag[i]), e.offset[i], text)
+        row, tag, offset = int(e.row[i]), int(e.tag[i]), int(e.offset[i])
+        self.built.problems.find(row, code, text, tag, offset)
 
     def reject(self, i: int, code: str, text: str) -> None:
         """Reject a value: keep its bytes in `invalid`, note a problem."""

@@ -80,7 +80,8 @@ def _note_left_out(built: Built, elements: Elements, codes: npt.NDArray[np.uint1
     rows, first, counts = np.unique(elements.row[left], return_index=True, return_counts=True)
     for row, i, count in zip(rows, left[first], counts, strict=True):
         text = f"{count} tags that no dictionary has are too many for columns, from this one on"
-        built.find(row, "HEADER_BUDGET", int(elements.tag[i]), elements.offset[i], text)
+        tag, offset = int(elements.tag[i]), int(elements.offset[i])
+        built.problems.find(int(row), "HEADER_BUDGET", text, tag, offset)
 
 
 def _read_odd(work: Work) -> None:

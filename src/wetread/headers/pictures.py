@@ -49,7 +49,7 @@ def find_decodable(
     return array(["no", "yes"], pa.string()).take(array(yes.astype(np.int8), pa.int8(), ~pixels))
 
 
-def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[int, str]]:
+def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tuple[list[int], str]]:
     """Rows whose images may contain burned-in names, and the reason: the tag or the kind of image.
 
     Burned In Annotation NO is trusted; the pixels are not read.
@@ -64,7 +64,7 @@ def check_burned_in(columns: dict[str, pa.Array], pixels: Bools) -> Iterator[tup
     tagged = holds("BurnedInAnnotation", ["YES"]) & pixels
     denied = holds("BurnedInAnnotation", ["NO"])
     kind = (holds("SOPClassUID", _KINDS) | holds("Modality", _MODALITIES)) & pixels & ~denied
-    rows = np.flatnonzero(tagged | kind)
-    for row, is_tagged in zip(rows.tolist(), tagged[rows].tolist(), strict=True):
-        why = "the header says so" if is_tagged else "a screen capture or ultrasound"
-        yield row, f"{why}; Burned In Annotation is {'YES' if is_tagged else 'not NO'}"
+    kind &= ~tagged
+    yield np.flatnonzero(tagged).tolist(), "the header says so; Burned In Annotation is YES"
+    text = "a screen capture or ultrasound; Burned In Annotation is not NO"
+    yield np.flatnonzero(kind).tolist(), text

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
-from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -42,10 +40,10 @@ from wetread.headers.magic import name_file_type
 from wetread.headers.nested import describe_private, of_rows, private_array
 from wetread.headers.pictures import check_burned_in, find_decodable
 from wetread.headers.problems import KINDS
+from wetread.headers.row_problems import RowProblems, list_of
 from wetread.headers.schema import (
     CORE,
     INVALID_TYPE,
-    PROBLEM_TYPE,
     column_of,
     format_tag,
     unpack_vr,
@@ -61,49 +59,10 @@ from wetread.headers.walks import (
 from wetread.settings import Settings
 
 Int64s = npt.NDArray[np.int64]
-RowProblem = tuple[int, str, str | None, int | None, str]
-"""Row, code, tag, position in the file, text."""
-
-STATUSES = ("ok", "repaired", "partial", "refused", "no_access", "timeout", "crashed", "not_dicom")
-"""In order of precedence, the lowest first."""
-
-_STATUS_OF = {
-    **dict.fromkeys(
-        [
-            "NO_META",
-            "TSUID_INFERRED",
-            "TSUID_UNKNOWN",
-            "TSUID_WRONG",
-            "DELIMITER",
-            "BAD_VR",
-            "TOO_DEEP",
-        ],
-        "repaired",
-    ),
-    **dict.fromkeys(
-        [
-            "TRUNCATED",
-            "LENGTH_CLIPPED",
-            "LENGTH_WRAP",
-            "RESYNC",
-            "DEFLATE_DAMAGED",
-            "HEADER_BUDGET",
-            "PIXELS_ABSENT",
-            "PIXELS_SHORT",
-            "ELEMENT_LIMIT",
-        ],
-        "partial",
-    ),
-    **dict.fromkeys(["BOMB", "NOT_A_FILE"], "refused"),
-    **dict.fromkeys(["NO_ACCESS", "BROKEN_LINK", "BAD_ARCHIVE"], "no_access"),
-    **dict.fromkeys(["NOT_DICOM", "EMPTY_FILE"], "not_dicom"),
-    "TIMEOUT": "timeout",
-    "CRASHED": "crashed",
-}
-_RANK_OF = {code: STATUSES.index(status) for code, status in _STATUS_OF.items()}
 _OTHER_LENGTH = {"PIXELS_SHORT", "PIXELS_LONG", "FRAMES_UNDECLARED"}
 _AGE = 0x00101010
 _BURNED_IN = 0x00280301
+_PIXEL_DATA = 0x7FE00010
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _REQUIRED = {"SamplesPerPixel", "BitsStored", "PixelRepresentation"}
 """Elements without which pixels cannot be decoded if unreadable; absent ones have a default."""
@@ -119,7 +78,7 @@ class Answer:
     without_pixels: npt.NDArray[np.bool_]
     floats: npt.NDArray[np.bool_]
     """Pixels in Float or Double Float Pixel Data."""
-    problems: list[RowProblem] = field(default_factory=list)
+    problems: RowProblems = field(default_factory=RowProblems)
     clipped: list[tuple[int, int, bytes]] = field(default_factory=list)
     """Row, tag and first bytes of values that are cut or over a limit."""
     extra: dict[str, pa.Array] = field(default_factory=dict)
@@ -137,10 +96,6 @@ class Answer:
         )
         answer.note_walked(walked, arena)
         return answer
-
-    def find(self, row: int, code: str, tag: int | None, offset: int | None, text: str) -> None:
-        """Note a problem."""
-        self.problems.append((row, code, None if tag is None else format_tag(tag), offset, text))
 
     def note_walked(self, walked: Walked, arena: Bytes) -> None:
         """Add the problems found by the walk."""
@@ -160,9 +115,9 @@ class Answer:
             if code == "NOT_DICOM":
                 head = _head(walked, arena, row)
                 text = name_file_type(head) or f"{text}; starts with {head[:16].hex(' ')}"
-            self.find(row, code, None if tag < 0 else tag, None if offset < 0 else offset, text)
+            self.problems.find(row, code, text, tag, offset)
         for row, syntax in walked.inferred.items():
-            self.find(row, "TSUID_INFERRED", None, None, f"encapsulated, taken as {syntax}")
+            self.problems.find(row, "TSUID_INFERRED", f"encapsulated, taken as {syntax}")
         for i in np.flatnonzero(elements.bits & F_CLIPPED > 0).tolist():
             start, length = int(elements.start[i]), min(int(elements.length[i]), MOST_RAW)
             raw = arena[start : start + length].tobytes() if start >= 0 else b""
@@ -177,7 +132,8 @@ class Answer:
         for row in np.flatnonzero((found > frames) & (frames <= FEW)).tolist():
             text = f"{counted(found[row], 'frame', 'are')} there"
             text = f"{text}, the header announces {frames[row]}"
-            self.find(row, "FRAMES_UNDECLARED", 0x7FE00010, int(self.pixel_offset[row]), text)
+            offset = int(self.pixel_offset[row])
+            self.problems.find(row, "FRAMES_UNDECLARED", text, _PIXEL_DATA, offset)
 
     def fill_from_groups(self, walked: Walked, arena: Bytes, settings: Settings) -> Elements:
         """Elements of the walk, with values of functional groups as elements of the top level."""
@@ -185,7 +141,7 @@ class Answer:
         self.extra["from_functional_groups"] = filled.names
         for row, offset, names in filled.varying:
             text = f"frames differ in {', '.join(names)}"
-            self.find(row, "FRAMES_VARY", PER_FRAME_GROUPS, offset, text)
+            self.problems.find(row, "FRAMES_VARY", text, PER_FRAME_GROUPS, offset)
         return filled.elements
 
     def convert_nested(self, walked: Walked, arena: Bytes, private: bool, sequences: bool) -> None:
@@ -222,52 +178,35 @@ def assemble(
     """Assemble the table of a block: columns of wetread, the core, the others by tag."""
     rows = sources.num_rows
     arrays = {name: array for name, (_, array) in built.arrays.items()}
+    problems = answer.problems
     for row, (code, text) in walked.problems.items():
-        answer.find(row, code, None, None, text)
+        problems.find(row, code, text)
     unreadable = np.zeros(rows, np.bool_)
     unreadable[[row for row, keyword, _ in built.invalid if keyword in _REQUIRED]] = True
     _check_pixels(answer, arrays, walked, unreadable)
-    for row, text in check_ages(arrays):
-        answer.find(row, "AGE_SUSPECT", _AGE, None, text)
+    for found, text in check_ages(arrays):
+        problems.find_all(found, "AGE_SUSPECT", text, _AGE)
     identity = identify(sources)
-    for row in np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist():
-        answer.find(row, "BAD_PATH", None, None, "the name is not UTF-8")
+    unnamed = np.flatnonzero(filled(identity["path_bytes"].is_valid(), False)).tolist()
+    problems.find_all(unnamed, "BAD_PATH", "the name is not UTF-8")
+    problems.extend(built.problems)
     for row, tag, raw in answer.clipped:
         built.invalid.append((row, column_of(tag).name, raw))
-    problems = sorted(answer.problems + built.problems, key=_by_place)
-    statuses = _statuses(problems, rows)
-    problems = _capped(problems, settings)
     arrays.update(identity)
     arrays.update(_own_columns(answer, sources, walked))
-    arrays["problems"] = list_of(problems, rows, PROBLEM_TYPE)
-    arrays["invalid"] = list_of(sorted(built.invalid, key=lambda f: f[:2]), rows, INVALID_TYPE)
-    arrays["read_status"] = array(STATUSES, pa.string()).take(array(statuses, pa.int8()))
+    arrays["problems"] = problems.column(rows, settings.row_problems)
+    arrays["invalid"] = _invalid_column(built)
+    arrays["read_status"] = problems.statuses(rows)
     arrays.update(answer.extra)
     return _in_order(arrays, built, answer)
 
 
-def _capped(problems: list[RowProblem], settings: Settings) -> list[RowProblem]:
-    """The first problems of each row, and PROBLEM_LIMIT if there are more."""
-    most = settings.row_problems
-    rows = Counter(map(itemgetter(0), problems))
-    full = any(problem[1] == "PROBLEM_LIMIT" for problem in problems)
-    if not full and max(rows.values(), default=0) <= most:
-        return problems
-    kept: list[RowProblem] = []
-    for row, group in groupby(problems, key=itemgetter(0)):
-        own = list(group)
-        known = [problem for problem in own if problem[1] != "PROBLEM_LIMIT"]
-        kept += known[:most]
-        if len(known) > most or len(known) < len(own):
-            text = f"more than {most} problems; the others are left out"
-            kept.append((row, "PROBLEM_LIMIT", None, None, text))
-    return kept
-
-
-def _by_place(problem: RowProblem) -> tuple[int, int, str, str]:
-    """By row, then from the start of the file on."""
-    row, code, tag, offset, _ = problem
-    return row, -1 if offset is None else offset, code, tag or ""
+def _invalid_column(built: Built) -> pa.ListArray:
+    """The column `invalid`, by keyword in each row."""
+    entries = sorted(built.invalid, key=itemgetter(0, 1))
+    rows, keywords, raw = zip(*entries, strict=True) if entries else ((), (), ())
+    fields = [array(keywords, pa.string()), array(raw, pa.binary())]
+    return list_of(np.array(rows, np.int64), fields, built.rows, INVALID_TYPE)
 
 
 def _in_order(arrays: dict[str, pa.Array], built: Built, answer: Answer) -> pa.Table:
@@ -327,8 +266,7 @@ def _check_pixels(
     found = check_extent(stated, size, answer.pixel_offset, answer.pixel_length, native)
     have = np.minimum(answer.pixel_length, size - answer.pixel_offset)
     cut = (native == 1) & (answer.pixel_length >= 0) & ~deflated & is_cut(stated, have)
-    known = {(f[0], f[1]) for f in answer.problems}
-    stopped = {f[0] for f in answer.problems if _STATUS_OF.get(f[1]) in ("partial", "refused")}
+    known, stopped = answer.problems.known(), answer.problems.stopped()
     for row, code, text in found:
         if (row, code) not in known and not (code == "PIXELS_ABSENT" and row in stopped):
             offset = int(answer.pixel_offset[row])
@@ -336,33 +274,12 @@ def _check_pixels(
             if other_length and walked.rows[R_ENCODED, row]:
                 code, text = "TSUID_WRONG", "encoded pixels under an uncompressed syntax"
                 cut[row] = False
-            answer.find(row, code, 0x7FE00010, offset if offset >= 0 else None, text)
+            answer.problems.find(row, code, text, _PIXEL_DATA, offset)
     answer.pixel_offset = np.where(deflated, -1, answer.pixel_offset)
     pixels = ~answer.without_pixels
-    for row, text in check_burned_in(arrays, pixels):
-        answer.find(row, "BURNED_IN_RISK", _BURNED_IN, None, text)
+    for risky, text in check_burned_in(arrays, pixels):
+        answer.problems.find_all(risky, "BURNED_IN_RISK", text, _BURNED_IN)
     open_ended = pixels & (answer.pixel_length < 0)
     arrays["decodable"] = find_decodable(
         stated, answer.syntax, pixels, answer.floats, cut | unreadable, open_ended
     )
-
-
-def _statuses(problems: list[RowProblem], rows: int) -> npt.NDArray[np.int8]:
-    """Number of the most severe status that a row's problems imply."""
-    rank_of = np.zeros(rows, np.int8)
-    ranks = [(row, rank) for row, code, *_ in problems if (rank := _RANK_OF.get(code))]
-    if ranks:
-        np.maximum.at(rank_of, *np.array(ranks).T)
-    return rank_of
-
-
-def list_of(entries: list[Any], rows: int, kind: pa.ListType) -> pa.ListArray:
-    """A list column of structs from entries (row, field, field, ...) sorted by row."""
-    counts = np.bincount(np.array([e[0] for e in entries], np.int64), minlength=rows)
-    bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    struct = kind.value_type
-    fields = [
-        array([entry[i + 1] for entry in entries], struct[i].type) for i in range(struct.num_fields)
-    ]
-    flat = pa.StructArray.from_arrays(fields, fields=list(struct))
-    return pa.ListArray.from_arrays(array(bounds, pa.int32()), flat).cast(kind)
