@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -147,10 +147,45 @@ standard = lru_cache(maxsize=1)(Standard)
 """Tables of the standard, built once."""
 
 
-@dataclass(slots=True)
-class Elements:
-    """Flat arrays, one entry per element, in the order of each file."""
+class _Entries:
+    """Flat arrays of equal length, one place per entry."""
 
+    KINDS: ClassVar[tuple[str, ...]]
+    """NumPy types of the arrays."""
+
+    @classmethod
+    def empty(cls, count: int) -> Self:
+        """Zeros for `count` entries."""
+        return cls(*(np.zeros(count, kind) for kind in cls.KINDS))
+
+    def take(self, index: npt.NDArray[np.integer[Any]]) -> Self:
+        """Entries at some places."""
+        return type(self)(*(column.take(index) for column in self._columns()))
+
+    def first(self, count: int) -> Self:
+        """The first entries, without a copy."""
+        return type(self)(*(column[:count] for column in self._columns()))
+
+    def grown(self, count: int) -> Self:
+        """Copy with room for `count` entries."""
+        more = self.empty(count - len(self._columns()[0]))
+        return self.join([self, more])
+
+    @classmethod
+    def join(cls, parts: list[Self]) -> Self:
+        """Concatenate the arrays."""
+        columns = zip(*(part._columns() for part in (cls.empty(0), *parts)), strict=True)
+        return parts[0] if len(parts) == 1 else cls(*map(np.concatenate, columns))
+
+    def _columns(self) -> list[npt.NDArray[Any]]:
+        return [getattr(self, f.name) for f in fields(self)]  # type: ignore[arg-type]
+
+
+@dataclass(slots=True)
+class Elements(_Entries):
+    """Elements in the order of each file."""
+
+    KINDS = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
     row: npt.NDArray[np.int32]
     tag: npt.NDArray[np.uint32]
     vr: npt.NDArray[np.uint16]
@@ -170,37 +205,12 @@ class Elements:
         first, end = (np.searchsorted(self.row, wanted, side) for side in ("left", "right"))
         return ranges(first, end)
 
-    @classmethod
-    def empty(cls, count: int) -> Elements:
-        """Zeros for `count` entries."""
-        kinds = ("i4", "u4", "u2", "u1", "u1", "i8", "i8", "i8")
-        return cls(*(np.zeros(count, kind) for kind in kinds))
-
-    def take(self, index: npt.NDArray[np.integer[Any]]) -> Elements:
-        """Elements at some positions."""
-        return Elements(*(getattr(self, f.name).take(index) for f in fields(self)))
-
-    def first(self, count: int) -> Elements:
-        """The first elements, without a copy."""
-        return Elements(*(getattr(self, f.name)[:count] for f in fields(self)))
-
-    @classmethod
-    def join(cls, parts: list[Elements]) -> Elements:
-        """Concatenate the arrays."""
-        if len(parts) == 1:
-            return parts[0]
-        parts = [cls.empty(0), *parts]
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-    def grown(self, count: int) -> Elements:
-        """Copy with room for `count` entries."""
-        return Elements(*(_grown(getattr(self, f.name), count) for f in fields(self)))
-
 
 @dataclass(slots=True)
-class Found:
-    """Flat arrays, one entry per problem, in the order of each file."""
+class Found(_Entries):
+    """Problems in the order of each file."""
 
+    KINDS = ("i4", "u1", "i8", "i8", "i8", "i8")
     row: npt.NDArray[np.int32]
     kind: npt.NDArray[np.uint8]
     tag: Int64s
@@ -208,37 +218,6 @@ class Found:
     offset: Int64s
     a: Int64s
     b: Int64s
-
-    @classmethod
-    def empty(cls, count: int) -> Found:
-        """Zeros for `count` entries."""
-        return cls(*(np.zeros(count, kind) for kind in ("i4", "u1", "i8", "i8", "i8", "i8")))
-
-    def take(self, index: npt.NDArray[np.integer[Any]]) -> Found:
-        """Problems at some positions."""
-        return Found(*(getattr(self, f.name).take(index) for f in fields(self)))
-
-    def first(self, count: int) -> Found:
-        """The first problems, without a copy."""
-        return Found(*(getattr(self, f.name)[:count] for f in fields(self)))
-
-    @classmethod
-    def join(cls, parts: list[Found]) -> Found:
-        """Concatenate the arrays."""
-        if len(parts) == 1:
-            return parts[0]
-        parts = [cls.empty(0), *parts]
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-    def grown(self, count: int) -> Found:
-        """Copy with room for `count` entries."""
-        return Found(*(_grown(getattr(self, f.name), count) for f in fields(self)))
-
-
-def _grown(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    larger = np.zeros(count, array.dtype)
-    larger[: len(array)] = array
-    return larger
 
 
 @dataclass(slots=True)
