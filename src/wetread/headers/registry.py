@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from wetread.headers.core.columns import number_tags
-from wetread.headers.core.constants import TRIM_EQUALS, TRIM_LEFT
+from wetread.headers.core.constants import LENGTH, TRIM_EQUALS, TRIM_LEFT
 from wetread.headers.dictionary import DICTIONARY
-from wetread.headers.schema import Column, column_of, pack_vr
+from wetread.headers.schema import FAMILY_OF_VR, Column, column_of, pack_vr
 from wetread.headers.walks import Elements
 
 _MOST_STRANGE = 4000
 """Maximum number of columns for tags that are not in the dictionary."""
 _TRIM = {"AE": TRIM_LEFT, "PN": TRIM_EQUALS}
+_NO_VR = 65535
 NO_CODE = 65535
 """Number of a tag without a column."""
 
@@ -31,6 +32,8 @@ class Registry:
         self.dual, self.is_list, self.unknown, self.trim = np.zeros((4, 65536), np.uint8)
         self.vrs = np.zeros((2, 65536), np.uint16)
         """First and last of the column's VRs, packed as in a file."""
+        self.usual_vr = np.full(65536, _NO_VR, np.uint16)
+        """The first one, if values in it are read by the family and are nothing special."""
         self._strange = 0
         self._codes: dict[int, int] = {}
         self._slot_tag = np.zeros(65536, np.uint32)
@@ -75,6 +78,8 @@ class Registry:
         self.trim[code] = _TRIM.get(column.vrs[0], 0)
         self.unknown[code] = not column.known
         self.vrs[:, code] = pack_vr(column.vrs[0]), pack_vr(column.vrs[-1])
+        if column.known and not self.dual[code] and column.family == FAMILY_OF_VR[column.vrs[0]]:
+            self.usual_vr[code] = self.vrs[0, code] if column.family < LENGTH else _NO_VR
         slot = (tag * 2654435769 & 0xFFFFFFFF) >> 16
         if self._slot_tag[slot] == 0:
             self._slot_tag[slot], self._slot_code[slot] = tag, code

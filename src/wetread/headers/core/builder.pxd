@@ -23,6 +23,7 @@ cdef class ColumnBuilder(Numbers):
     # columns
     cdef unsigned char[::1] family_of
     cdef unsigned short[:, ::1] vrs
+    cdef unsigned short[::1] usual_vr
     cdef unsigned char[::1] is_list
     cdef unsigned char[::1] is_dual
     cdef unsigned char[::1] is_unknown

@@ -26,6 +26,7 @@ class ColumnBuilder(Numbers):
         self.code, self.family, self.odd = values.code, values.family, values.odd
         self.copies, self.start, self.size = values.copies, values.start, values.size
         self.family_of, self.vrs, self.trim = columns.family, columns.vrs, columns.trim
+        self.usual_vr = columns.usual_vr
         self.is_list, self.is_dual = columns.is_list, columns.dual
         self.is_unknown, self.stated, self.unit = columns.unknown, families.of_vr, families.unit
 
@@ -56,7 +57,10 @@ class ColumnBuilder(Numbers):
                     self.copies[i] = self.copies[before] + 1
                     self.odd[i] = REPEATED
                 last[code] = i
-                self.settle_element(i, signed[self.e_row[i]])
+                if self.e_vr[i] == self.usual_vr[code] and self.e_start[i] >= 0:
+                    self.family[i] = self.family_of[code]
+                else:
+                    self.settle_element(i, signed[self.e_row[i]])
 
     def settle_element(self, i, signed_row):
         """As in the dictionary where the bytes allow it (PS3.5 6.2.2, PS3.6)."""
@@ -118,25 +122,30 @@ class ColumnBuilder(Numbers):
 
     def scan_text(self, first, end):
         """True if all bytes are ASCII and none begins an escape sequence; count the parts."""
-        k: cython.longlong = first
+        at: cython.pointer(cython.const[cython.uchar])
+        left: cython.longlong = end - first
         word: cython.ulonglong
         found: cython.ulonglong
         other: cython.ulonglong = 0
+        parts: cython.longlong = 1
         self.parts = 1
         if first == end:
             return 1
         if self.arena[first] + self.arena[end + 7] < 0:  # outside: an IndexError
             return 0
-        while k < end:
-            word = wetread_long(cython.address(self.arena[k]))
-            if end - k < 8:
-                word &= (ONE << 8 * (end - k)) - 1
+        at = cython.address(self.arena[first])
+        while left > 0:
+            word = wetread_long(at)
+            if left < 8:
+                word &= (ONE << 8 * left) - 1
             found = word ^ ESCAPES
             other |= word | (found - ONES) & ~found
             found = word ^ BACKSLASHES
             found = ~((found & LOW) + LOW | found | LOW)  # the high bit of every backslash
-            self.parts += (found >> 7) * ONES >> 56
-            k += 8
+            parts += (found >> 7) * ONES >> 56
+            at += 8
+            left -= 8
+        self.parts = parts
         return other & ~LOW == 0
 
     def count_element(self, i):

@@ -89,7 +89,7 @@ class DataSet(Sequences):
         """Repair a head without a VR of the standard; DONE if it is not an element."""
         status: cython.int
         tag: cython.uint = self.tag
-        if self.word(place, 0) == 0 and self.word(place + 4, 0) == 0:
+        if tag == 0 and self.word(place + 4, 0) == 0:
             if self.last:
                 if not self.behind:
                     self.find(K_ZEROS, -1, self.pos, 0, 0)
