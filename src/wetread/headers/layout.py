@@ -36,6 +36,7 @@ _LARGEST = 2**31 - 1
 _WIDTH = np.zeros(SEQUENCE + 1, np.int64)
 for _family, _kind in ARROW_TYPES.items():
     _WIDTH[_family] = 0 if pa.types.is_string(_kind) else _kind.bit_width // 8
+_WIDTHS: list[int] = _WIDTH.tolist()
 """Bytes of a value by family; 0 for texts."""
 
 
@@ -94,7 +95,7 @@ class Layout:
         if place[AT_VALID] < 0:
             return pa.nulls(rows, kind)
         valid = None if place[FILLED] == rows else data.slice(place[AT_VALID], -(-rows // 8))
-        width, count = int(_WIDTH[column.family]), place[LISTED] if column.is_list else rows
+        width, count = _WIDTHS[column.family], place[LISTED] if column.is_list else rows
         values = data.slice(place[AT_DATA], width * count if width else place[USED])
         buffers = [valid, values]
         if place[AT_BOUNDS] >= 0:
@@ -106,7 +107,7 @@ class Layout:
             listed[0] = data.slice(place[AT_LIST_VALID], -(-count // 8))
         if place[AT_LIST_BOUNDS] >= 0:
             listed.insert(1, data.slice(place[AT_LIST_BOUNDS], 4 * (count + 1)))
-        flat = pa.Array.from_buffers(kind.value_type, count, listed)
+        flat = pa.Array.from_buffers(ARROW_TYPES[column.family], count, listed)
         return pa.Array.from_buffers(kind, rows, buffers[:2], children=[flat])
 
     def first_value(self, code: int, row: int) -> int:

@@ -71,6 +71,7 @@ ARROW_TYPES: dict[int, pa.DataType] = {
     AT: pa.string(),
     LENGTH: pa.int64(),
 }
+LIST_TYPES = {family: pa.list_(kind) for family, kind in ARROW_TYPES.items()}
 
 PROBLEM_TYPE = pa.list_(
     pa.struct(
@@ -126,8 +127,7 @@ class Column:
     @property
     def type(self) -> pa.DataType:
         """The Arrow type."""
-        value = ARROW_TYPES[self.family]
-        return pa.list_(value) if self.is_list else value
+        return LIST_TYPES[self.family] if self.is_list else ARROW_TYPES[self.family]
 
     @property
     def splits(self) -> bool:

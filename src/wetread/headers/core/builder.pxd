@@ -45,12 +45,12 @@ cdef class ColumnBuilder(Numbers):
     cdef inline int scan_text(self, long long first, long long end) except? -1 nogil
     cdef inline int count_element(self, long long i) except? -1 nogil
     cdef inline int write_element(self, long long i) except? -1 nogil
-    cdef int write_list(self, long long i) except? -1 nogil
-    cdef int write_part(self, long long i, long long first, long long end) except? -1 nogil
-    cdef inline int move_bounds(self, int code, long long row) except? -1 nogil
-    cdef inline int end_part(self, int code) except? -1 nogil
-    cdef inline int write_text(self, int code, long long first, long long end) except? -1 nogil
-    cdef int write_tag(self, int code, long long first) except? -1 nogil
-    cdef inline int write_number(self, int code, int family, long long first, long long place) except? -1 nogil
-    cdef int parse(self, long long i, long long first, long long end, long long place) except? -1 nogil
-    cdef inline int fill(self, int code, long long place, int listed) except? -1 nogil
+    cdef int write_list(self, long long i, long long *at) except? -1 nogil
+    cdef int write_part(self, long long i, long long *at, long long first, long long end) except? -1 nogil
+    cdef inline int move_bounds(self, long long *at, long long row, int listed) except? -1 nogil
+    cdef inline int end_part(self, long long *at) except? -1 nogil
+    cdef inline int write_text(self, long long *at, long long first, long long end) except? -1 nogil
+    cdef int write_tag(self, long long *at, long long first) except? -1 nogil
+    cdef inline int write_number(self, long long *at, int family, long long first, long long place) except? -1 nogil
+    cdef int parse(self, long long i, long long *at, long long first, long long end, long long place, int listed) except? -1 nogil
+    cdef inline int fill(self, long long *at, long long place, int listed) except? -1 nogil

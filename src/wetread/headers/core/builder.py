@@ -179,7 +179,7 @@ class ColumnBuilder(Numbers):
             self.scan_text(start[k], start[k] + max(size[k], 0))
             self.count_element(i)
 
-    # --- write: the values, in the buffers of their columns
+    # --- write: the values, in the buffers of their columns; `at`: the places of the column
 
     def write(self, places: cython.longlong[:, ::1], out, rows: cython.int):
         """Write all values to `out`, zeros, where `places` has the buffers of each column."""
@@ -193,7 +193,7 @@ class ColumnBuilder(Numbers):
                     self.write_element(i)
             for code in range(self.places.shape[0]):
                 if self.places[code, AT_BOUNDS] >= 0:
-                    self.move_bounds(code, rows)
+                    self.move_bounds(cython.address(self.places[code, 0]), rows, self.is_list[code])
 
     def write_element(self, i):
         code: cython.int = self.code[i]
@@ -201,31 +201,32 @@ class ColumnBuilder(Numbers):
         family: cython.int = self.family[i]
         first: cython.longlong = self.start[i]
         end: cython.longlong = first + self.size[i]
-        if self.is_list[code] or family in (TEXT, AT):
-            self.move_bounds(code, row)
+        listed: cython.int = self.is_list[code]
+        at: cython.pointer(cython.longlong) = cython.address(self.places[code, 0])
+        if listed or family in (TEXT, AT):
+            self.move_bounds(at, row, listed)
         elif family <= DATE:
             while first < end and self.arena[first] == 0x20:
                 first += 1
-            return self.parse(i, first, end, row)
-        self.fill(code, row, 0)
-        if self.is_list[code]:
-            return self.write_list(i)
+            return self.parse(i, at, first, end, row, 0)
+        self.fill(at, row, 0)
+        if listed:
+            return self.write_list(i, at)
         if family == AT:
-            return self.write_tag(code, first)
+            return self.write_tag(at, first)
         if family == LENGTH:
-            self.out_long[(self.places[code, AT_DATA] >> 3) + row] = self.size[i]
+            self.out_long[(at[AT_DATA] >> 3) + row] = self.size[i]
             return OK
         if family != TEXT:
-            return self.write_number(code, family, first, row)
+            return self.write_number(at, family, first, row)
         while self.trim[code] & TRIM_EQUALS and first < end and self.arena[end - 1] == 0x3D:
             end -= 1
         while self.trim[code] & TRIM_LEFT and first < end and self.arena[first] == 0x20:
             first += 1
-        return self.write_text(code, first, end)
+        return self.write_text(at, first, end)
 
-    def write_list(self, i):
+    def write_list(self, i, at):
         """Values of a list: between backslashes, or numbers of one size."""
-        code: cython.int = self.code[i]
         family: cython.int = self.family[i]
         k: cython.longlong
         first: cython.longlong = self.start[i]
@@ -233,97 +234,93 @@ class ColumnBuilder(Numbers):
         if family <= DATE:
             for k in range(first, end):
                 if self.arena[k] == 0x5C:
-                    self.write_part(i, first, k)
+                    self.write_part(i, at, first, k)
                     first = k + 1
-            return self.write_part(i, first, end)
+            return self.write_part(i, at, first, end)
         while first < end:
             if family == AT:
-                self.write_tag(code, first)
+                self.write_tag(at, first)
             else:
-                self.write_number(code, family, first, self.places[code, LISTED])
-            self.end_part(code)
+                self.write_number(at, family, first, at[LISTED])
+            self.end_part(at)
             first += self.unit[family]
         return OK
 
-    def write_part(self, i, first, end):
-        code: cython.int = self.code[i]
+    def write_part(self, i, at, first, end):
         end = self.trimmed(first, end)
         if self.family[i] == TEXT:
-            self.write_text(code, first, end)
+            self.write_text(at, first, end)
         else:
             while first < end and self.arena[first] == 0x20:
                 first += 1
-            self.parse(i, first, end, self.places[code, LISTED])
-        return self.end_part(code)
+            self.parse(i, at, first, end, at[LISTED], 1)
+        return self.end_part(at)
 
-    def end_part(self, code):
-        self.places[code, LISTED] += 1
-        if self.places[code, AT_LIST_BOUNDS] >= 0:
-            self.out_int[(self.places[code, AT_LIST_BOUNDS] >> 2) + self.places[code, LISTED]] = (
-                self.places[code, USED]
-            )
+    def end_part(self, at):
+        at[LISTED] += 1
+        if at[AT_LIST_BOUNDS] >= 0:
+            self.out_int[(at[AT_LIST_BOUNDS] >> 2) + at[LISTED]] = at[USED]
         return OK
 
-    def move_bounds(self, code, row):
+    def move_bounds(self, at, row, listed):
         """Begin the value of a row at the end of the values before it."""
         k: cython.longlong
-        bounds: cython.longlong = self.places[code, AT_BOUNDS] >> 2
-        place: cython.longlong = self.places[code, LISTED if self.is_list[code] else USED]
-        for k in range(self.places[code, NEXT_ROW], row + 1):
+        bounds: cython.longlong = at[AT_BOUNDS] >> 2
+        place: cython.longlong = at[LISTED if listed else USED]
+        for k in range(at[NEXT_ROW], row + 1):
             self.out_int[bounds + k] = place
-        self.places[code, NEXT_ROW] = row + 1
+        at[NEXT_ROW] = row + 1
         return OK
 
-    def write_text(self, code, first, end):
-        to: cython.longlong = self.places[code, AT_DATA] + self.places[code, USED]
+    def write_text(self, at, first, end):
+        to: cython.longlong = at[AT_DATA] + at[USED]
         if first == end:
             return OK
         if self.arena[end - 1] + self.out[to + end - first - 1] < 0:  # outside: an IndexError
             return OK
         wetread_move(cython.address(self.out[to]), cython.address(self.arena[first]), end - first)
-        self.places[code, USED] += end - first
+        at[USED] += end - first
         return OK
 
-    def write_tag(self, code, first):
+    def write_tag(self, at, first):
         """Write a tag as text: gggg,eeee."""
         k: cython.int
         digit: cython.int
-        to: cython.longlong = self.places[code, AT_DATA] + self.places[code, USED]
+        to: cython.longlong = at[AT_DATA] + at[USED]
         tag: cython.uint = (self.arena[first + 1] << 8 | self.arena[first]) << 16
         tag |= self.arena[first + 3] << 8 | self.arena[first + 2]
         for k in range(8):
             digit = tag >> (28 - 4 * k) & 15
             self.out[to + k + (k > 3)] = digit + (0x30 if digit < 10 else 0x57)
         self.out[to + 4] = 0x2C
-        self.places[code, USED] += TAG_CHARACTERS
+        at[USED] += TAG_CHARACTERS
         return OK
 
-    def write_number(self, code, family, first, place):
-        data: cython.longlong = self.places[code, AT_DATA]
-        at: cython.pointer(cython.const[cython.uchar]) = cython.address(self.arena[first])
+    def write_number(self, at, family, first, place):
+        data: cython.longlong = at[AT_DATA]
+        raw: cython.pointer(cython.const[cython.uchar]) = cython.address(self.arena[first])
         if self.arena[first + self.unit[family] - 1] < 0:  # outside: an IndexError
             return OK
         if family == US:
-            self.out_int[(data >> 2) + place] = at[0] | at[1] << 8
+            self.out_int[(data >> 2) + place] = raw[0] | raw[1] << 8
         elif family == SS:
-            self.out_int[(data >> 2) + place] = cython.cast(cython.short, at[0] | at[1] << 8)
+            self.out_int[(data >> 2) + place] = cython.cast(cython.short, raw[0] | raw[1] << 8)
         elif family == UL:
-            self.out_long[(data >> 3) + place] = wetread_word(at)
+            self.out_long[(data >> 3) + place] = wetread_word(raw)
         elif family == SL:
-            self.out_long[(data >> 3) + place] = cython.cast(cython.int, wetread_word(at))
+            self.out_long[(data >> 3) + place] = cython.cast(cython.int, wetread_word(raw))
         elif family == FL:
-            self.out_double[(data >> 3) + place] = wetread_float(at)
+            self.out_double[(data >> 3) + place] = wetread_float(raw)
         elif family == FD:
-            self.out_double[(data >> 3) + place] = wetread_double(at)
+            self.out_double[(data >> 3) + place] = wetread_double(raw)
         else:
-            self.out_long[(data >> 3) + place] = wetread_long(at)
+            self.out_long[(data >> 3) + place] = wetread_long(raw)
         return OK
 
-    def parse(self, i, first, end, place):
+    def parse(self, i, at, first, end, place, listed):
         """Parse a number or a date; the caller reads NOT_PARSED ones again."""
-        code: cython.int = self.code[i]
         family: cython.int = self.family[i]
-        data: cython.longlong = self.places[code, AT_DATA]
+        data: cython.longlong = at[AT_DATA]
         state: cython.int
         if family == DECIMAL:
             state = self.parse_decimal(first, end)
@@ -344,11 +341,11 @@ class ColumnBuilder(Numbers):
             self.out_long[(data >> 3) + place] = self.whole
         else:
             self.out_int[(data >> 2) + place] = self.whole
-        return self.fill(code, place, self.is_list[code])
+        return self.fill(at, place, listed)
 
-    def fill(self, code, place, listed):
+    def fill(self, at, place, listed):
         """Set the validity bit of a row, or of a value in the lists of a column."""
-        valid: cython.longlong = self.places[code, AT_LIST_VALID if listed else AT_VALID]
+        valid: cython.longlong = at[AT_LIST_VALID if listed else AT_VALID]
         self.out[valid + (place >> 3)] |= 1 << (place & 7)
-        self.places[code, LIST_FILLED if listed else FILLED] += 1
+        at[LIST_FILLED if listed else FILLED] += 1
         return OK
