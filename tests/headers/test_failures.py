@@ -12,6 +12,7 @@ import pytest
 import wetread as wr
 from wetread.errors import UsageError
 from wetread.headers import columns, reading, rows, texts, walks
+from wetread.headers.row_problems import RowProblems
 from wetread.settings import Settings
 from wetread.testing.dicom import DEFLATED, Element, dicom_file, element, picture
 
@@ -27,7 +28,7 @@ STAGES = [
     (columns, "Layout"),
     (columns, "parse_again"),
     (columns, "parse_times"),
-    (texts, "_decode"),
+    (texts, "_decode_short"),
     (rows, "of_rows"),
     (rows, "describe_private"),
     (rows, "write_sequences"),
@@ -36,7 +37,7 @@ STAGES = [
     (rows, "identify"),
     (rows, "check_extent"),
     (rows, "find_decodable"),
-    (rows, "_statuses"),
+    (RowProblems, "statuses"),
 ]
 
 

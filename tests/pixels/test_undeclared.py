@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,44 @@ def test_one_frame_in_two_fragments_with_two_offsets_is_one(tmp_path: Path, code
     assert index[0].frames == 1
     assert index[0].render().notes == ()
     assert not index[0].row["problems"]
+
+
+@pytest.mark.parametrize("end", [None, -8, -20])
+def test_frames_of_a_member_are_counted_as_those_of_a_file(tmp_path: Path, end: int | None) -> None:
+    syntax, encode = CODECS["jpeg-ls"]
+    data = pixel_file(FRAMES[0], [b"", *(even(encode(f)) for f in FRAMES)], syntax)[:end]
+    (tmp_path / "a.dcm").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("a.dcm", data)
+    file, member = wr.scan(tmp_path, workers=0, progress=False).table["problems"].to_pylist()
+    assert file == member
+    assert "FRAMES_UNDECLARED" in codes(file)
+    assert ("TRUNCATED" in codes(file)) == (end is not None)
+
+
+def test_counting_ends_at_65536_fragments(tmp_path: Path) -> None:
+    start = b"\xff\xd8\xff\xf7"
+    for name, fragments, counted in (
+        ("few", 65_535, "65,535"),
+        ("many", 200_000, "65,535"),
+        ("empty", 0, None),
+    ):
+        parts = [b"", *[start] * fragments, *[b""] * 100_000]
+        (tmp_path / name).write_bytes(pixel_file(FRAMES[0], parts, JPEGLS))
+        (row,) = wr.scan(tmp_path / name, workers=0, progress=False).table.to_pylist()
+        assert row["read_status"] == "ok"
+        texts = [f"{counted} frames are there, the header announces 1"] if counted else []
+        assert [problem["text"] for problem in row["problems"]] == texts
+
+
+def test_the_first_pixel_element_counts(tmp_path: Path) -> None:
+    syntax, encode = CODECS["jpeg-ls"]
+    once, twice = ([b"", *[even(encode(f)) for f in FRAMES[:n]]] for n in (1, 2))
+    data = pixel_file(FRAMES[0], once, syntax)
+    again = pixel_file(FRAMES[0], twice, syntax)
+    second = again[again.index(b"\xe0\x7f\x10\x00") :]
+    index = scan_one(tmp_path, data + second)
+    assert "FRAMES_UNDECLARED" not in codes(index[0].row["problems"])
 
 
 def test_uncompressed_frames_that_are_not_stated_are_noted_on_decoding() -> None:

@@ -262,7 +262,7 @@ class DataSet(Sequences):
         if self.length == UNDEFINED:
             self.pos = self.outer_start = value
             self.outer_tag = self.tag
-            self.frame_size = self.fragments = 0
+            self.frame_size, self.fragments = -1, 0
             self.phase = P_FRAGMENTS
             if self.closed and not self.has_few_frames():
                 self.phase = P_END
@@ -360,12 +360,14 @@ class DataSet(Sequences):
     def count_frame(self, place, have):
         """Count a fragment that starts as the first one behind the offset table does."""
         k: cython.longlong = 0
+        self.fragments += 1
+        if self.closed and (self.frame_size == 0 or self.fragments > MOST_FRAGMENTS):
+            self.phase = P_END
         if self.outer_start != self.rows[R_PIXEL_OFFSET, self.row]:
             return OK  # a second element with pixels
-        if self.pos == self.outer_start or self.length == 0:
+        if self.phase == P_END or self.fragments == 1 or self.length == 0:
             return OK
-        self.fragments += 1
-        if self.fragments == 1:
+        if self.frame_size < 0:
             self.frame_size = self.start_size(place, have)
             for k in range(self.frame_size):
                 self.frame_start[k] = self.arena[place + k]
@@ -374,6 +376,4 @@ class DataSet(Sequences):
             k += 1
         if k == self.frame_size > 0:
             self.rows[R_FRAMES, self.row] += 1
-        if self.closed and (self.frame_size == 0 or self.fragments == MOST_FRAGMENTS):
-            self.phase = P_END
         return OK

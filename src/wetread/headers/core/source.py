@@ -60,7 +60,7 @@ class Source:
         want: cython.longlong = self.need_to - self.need_from
         got: cython.longlong
         if not self.exact and self.fetched < self.most_bytes:
-            want = max(want, self.window if self.windows == 0 else self.more)
+            want = max(want, self.window if self.windows == 0 else min(self.fetched, self.more))
         want = min(want, self.size - self.need_from)
         self.need_to = self.need_from + want
         if self.used + max(want, HASHED) + SLACK > self.arena.shape[0]:
