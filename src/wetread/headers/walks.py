@@ -168,8 +168,10 @@ class _Entries:
 
     def grown(self, count: int) -> Self:
         """Copy with room for `count` entries."""
-        more = self.empty(count - len(self._columns()[0]))
-        return self.join([self, more])
+        larger = self.empty(count)  # no memory is used until it is written
+        for new, old in zip(larger._columns(), self._columns(), strict=True):
+            new[: len(old)] = old
+        return larger
 
     @classmethod
     def join(cls, parts: list[Self]) -> Self:
