@@ -96,6 +96,18 @@ def test_frames_of_a_member_are_counted_as_those_of_a_file(tmp_path: Path, end: 
     assert ("TRUNCATED" in codes(file)) == (end is not None)
 
 
+@pytest.mark.parametrize("stated", [1, 17])
+def test_the_status_does_not_depend_on_the_frames_stated(tmp_path: Path, stated: int) -> None:
+    """The last bytes tell that the pixels are complete; fragments are only counted."""
+    syntax, encode = CODECS["jpeg-ls"]
+    data = pixel_file(
+        FRAMES[0], [b"", *(even(encode(f)) for f in FRAMES)], syntax, NumberOfFrames=stated
+    )
+    end = data[-8:]
+    index = scan_one(tmp_path, data + b"no element" + end)
+    assert index[0].row["read_status"] == "ok"
+
+
 def test_counting_ends_at_65536_fragments(tmp_path: Path) -> None:
     start = b"\xff\xd8\xff\xf7"
     for name, fragments, counted in (

@@ -340,7 +340,7 @@ class DataSet(Sequences):
             return OK
         if self.tag == SEQUENCE_END:
             self.pos += 8
-            self.phase = P_TOP
+            self.phase = P_END if self.closed else P_TOP
             return OK
         if self.tag != ITEM:
             return self.end_fragments(K_NO_FRAGMENT, self.pos - start, self.pos)
