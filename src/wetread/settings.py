@@ -24,7 +24,7 @@ class Settings:
     block_bytes: int = 64 * MIB
     """Size of the headers in memory above which a task is read in several blocks."""
     windows: tuple[int, int] = (4 * KIB, 64 * KIB)
-    """Bytes of a file in the first read, and at most in a further one, which doubles the sum."""
+    """Bytes of a file in the first read, and the most in a further one, which doubles the total."""
     part_files: int = 6144
     """Maximum number of sources per task; a task writes one part of the index."""
     part_seconds: float = 30.0

@@ -28,8 +28,9 @@ def of_rows(walked: Walked) -> Iterator[tuple[Elements, int]]:
     count = walked.rows.shape[1]
     bounds = np.searchsorted(elements.row, np.arange(count + 1))
     for row in range(count):
-        chosen = elements.take(np.arange(bounds[row], bounds[row + 1]))
-        yield chosen.take(np.flatnonzero(chosen.tag >> 16 != 2)), int(walked.rows[R_ENCODING, row])
+        own = np.arange(bounds[row], bounds[row + 1])
+        own = own[elements.tag[own] >> 16 != 2]
+        yield elements.take(own), int(walked.rows[R_ENCODING, row])
 
 
 def describe_private(dataset: Any) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ _MOST_STRANGE = 4000
 """Maximum number of columns for tags that are not in the dictionary."""
 _TRIM = {"AE": TRIM_LEFT, "PN": TRIM_EQUALS}
 _NO_VR = 65535
+"""Packed VR that no element has."""
 NO_CODE = 65535
 """Number of a tag without a column."""
 
@@ -33,7 +34,7 @@ class Registry:
         self.vrs = np.zeros((2, 65536), np.uint16)
         """First and last of the column's VRs, packed as in a file."""
         self.usual_vr = np.full(65536, _NO_VR, np.uint16)
-        """The first one, if values in it are read by the family and are nothing special."""
+        """The first one, if it alone decides how values are read; else _NO_VR."""
         self._strange = 0
         self._codes: dict[int, int] = {}
         self._slot_tag = np.zeros(65536, np.uint32)
@@ -78,8 +79,9 @@ class Registry:
         self.trim[code] = _TRIM.get(column.vrs[0], 0)
         self.unknown[code] = not column.known
         self.vrs[:, code] = pack_vr(column.vrs[0]), pack_vr(column.vrs[-1])
-        if column.known and not self.dual[code] and column.family == FAMILY_OF_VR[column.vrs[0]]:
-            self.usual_vr[code] = self.vrs[0, code] if column.family < LENGTH else _NO_VR
+        is_usual = column.family == FAMILY_OF_VR[column.vrs[0]] and column.family < LENGTH
+        if is_usual and column.known and not self.dual[code]:
+            self.usual_vr[code] = self.vrs[0, code]
         slot = (tag * 2654435769 & 0xFFFFFFFF) >> 16
         if self._slot_tag[slot] == 0:
             self._slot_tag[slot], self._slot_code[slot] = tag, code

@@ -65,7 +65,7 @@ class RowProblems:
         self.texts += [text] * count
 
     def extend(self, other: RowProblems) -> None:
-        """Add those of another block of the same rows."""
+        """Add other problems of the same rows."""
         self.rows += other.rows
         self.codes += other.codes
         self.tags += other.tags
@@ -89,19 +89,19 @@ class RowProblems:
 
     def column(self, rows: int, most: int) -> pa.ListArray:
         """The column `problems`: from the start of each file on, up to `most` and PROBLEM_LIMIT."""
-        if _LIMIT in self.codes or max(Counter(self.rows).values(), default=0) > most:
-            self = self._limited(most)
-        order = self._order()
+        is_over = _LIMIT in self.codes or max(Counter(self.rows).values(), default=0) > most
+        kept = self._limited(most) if is_over else self
+        order = kept._order()
         at = order.tolist()
-        tags = [None if (tag := self.tags[i]) < 0 else format_tag(tag) for i in at]
-        offsets = np.array(self.offsets, np.int64)[order]
+        tags = [None if (tag := kept.tags[i]) < 0 else format_tag(tag) for i in at]
+        offsets = np.array(kept.offsets, np.int64)[order]
         fields = [
-            array([self.codes[i] for i in at], pa.string()),
+            array([kept.codes[i] for i in at], pa.string()),
             array(tags, pa.string()),
             array(offsets, pa.int64(), offsets < 0),
-            array([self.texts[i] for i in at], pa.string()),
+            array([kept.texts[i] for i in at], pa.string()),
         ]
-        return list_of(np.array(self.rows, np.int64)[order], fields, rows, PROBLEM_TYPE)
+        return list_of(np.array(kept.rows, np.int64)[order], fields, rows, PROBLEM_TYPE)
 
     def _order(self) -> npt.NDArray[np.int64]:
         """Places by row, then from the start of the file on; PROBLEM_LIMIT is the last one."""

@@ -274,7 +274,7 @@ class DataSet(Sequences):
         return OK
 
     def see_pixels(self, value):
-        """See if the first bytes of pixels are encoded, and if the file ends with a delimiter."""
+        """Note if the first bytes of pixels are encoded, and if the file ends with a delimiter."""
         place: cython.longlong
         have: cython.longlong = min(self.size - value, PIXEL_HEAD)
         if have > 0 and (self.deflated or value + have <= self.head_size):
@@ -359,7 +359,7 @@ class DataSet(Sequences):
 
     def count_frame(self, place, have):
         """Count a fragment that starts as the first one behind the offset table does."""
-        k: cython.longlong = 0
+        k: cython.longlong
         self.fragments += 1
         if self.closed and (self.frame_size == 0 or self.fragments > MOST_FRAGMENTS):
             self.phase = P_END
